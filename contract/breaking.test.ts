@@ -175,8 +175,8 @@ const breaks: Case[] = [
   ],
   [
     'an event: an enum widens',
-    (d) => field(d, 'event.task-state', 'data', 'to').enum.push('paused'),
-    /^event\.task-state\.data\.to: enum/,
+    (d) => schema(d, 'RunState').enum.push('paused'),
+    /^event\.run-ended\.data\.state: enum/,
   ],
   [
     'an event: a field inside is gone',
@@ -255,7 +255,8 @@ const passes: [what: string, plant: (document: Document) => void][] = [
     },
   ],
   ['an answer: an optional field is always there', (d) => schema(d, 'TaskView').required.push('summary')],
-  ['an event: an enum narrows', (d) => field(d, 'event.task-state', 'data', 'to').enum.pop()],
+  ['an event: an enum narrows', (d) => schema(d, 'RunState').enum.pop()],
+  ['an event: a new state of a task', (d) => schema(d, 'TaskState').anyOf[0]?.enum.push('paused')],
   [
     'an event: a new one',
     (d) => {
@@ -268,6 +269,40 @@ const passes: [what: string, plant: (document: Document) => void][] = [
 describe('what breaks nobody passes', () => {
   test.each(passes)('%s', (_what, plant) => {
     expect(breakingChanges(released, changed(plant))).toEqual([]);
+  });
+});
+
+describe('states of tasks became open after a release', () => {
+  const closed = changed((d) => (d.components.schemas['TaskState'] = schema(d, 'TaskState').anyOf[0] as Schema));
+
+  test('opening them breaks nobody', () => {
+    expect(breakingChanges(closed, released)).toEqual([]);
+  });
+
+  const places = expect.arrayContaining([
+    expect.stringMatching(/^event\.task-state\.data\.to: /),
+    expect.stringMatching(/^task\.get\.output\.state: /),
+  ]) as unknown;
+
+  test('another state breaks those who keep to that release', () => {
+    const further = changed((d) => schema(d, 'TaskState').anyOf[0]?.enum.push('paused'));
+    expect(breakingChanges(closed, further)).toEqual(places);
+  });
+
+  test.each([
+    ['another type', (d: Document) => (schema(d, 'TaskState').anyOf[1] = { type: 'integer' } as Schema)],
+    ['a third member', (d: Document) => schema(d, 'TaskState').anyOf.push({ type: 'null' } as Schema)],
+    ['any string', (d: Document) => (d.components.schemas['TaskState'] = { type: 'string' } as Schema)],
+  ])('%s in their place breaks', (_what, plant) => {
+    expect(breakingChanges(closed, changed(plant))).toEqual(places);
+  });
+
+  test('another enum may not be opened', () => {
+    const opened = changed((d) => {
+      const { enum: known } = schema(d, 'RunState');
+      d.components.schemas['RunState'] = { anyOf: [{ enum: known } as Schema, { type: 'string' } as Schema] } as Schema;
+    });
+    expect(breakingChanges(released, opened)).toContainEqual(expect.stringMatching(/^run\.get\.output\.state: /));
   });
 });
 

@@ -1,6 +1,5 @@
 /** Measures how long running tasks took to their next step after a fault began. */
 import { kindOfTaskState } from '@coppice/contracts';
-import type { TaskState } from '@coppice/contracts';
 import { faultKinds } from './faults.ts';
 import type { AppliedFault, FaultKind } from './faults.ts';
 import type { StoredEvent } from './users.ts';
@@ -8,7 +7,7 @@ import type { StoredEvent } from './users.ts';
 export type Recovery = { faults: number; p50Ms: number | null; p99Ms: number | null };
 
 /** Returns true for states in which a task does no work: it waits for a dependency, a person or the landing slot, or has ended. */
-const isAtRest = (state: TaskState): boolean => state === 'landing' || kindOfTaskState(state) !== 'busy';
+const isAtRest = (state: string): boolean => state === 'landing' || kindOfTaskState(state) !== 'busy';
 
 /**
  * For each kind of fault: the time from its start until the slowest task that was running then has taken its next step, by its events. Kind `none` is the baseline
@@ -18,7 +17,7 @@ export function recoveryByKind(
   faults: readonly AppliedFault[],
   events: readonly StoredEvent[],
 ): Record<FaultKind, Recovery> {
-  const byTask = new Map<string, { at: number; state: TaskState | null }[]>();
+  const byTask = new Map<string, { at: number; state: string | null }[]>();
   for (const { at, taskId, event } of events) {
     const steps = byTask.get(taskId) ?? [];
     steps.push({ at, state: event.type === 'coppice.task-state' ? event.data.to : null });
@@ -39,7 +38,7 @@ export function recoveryByKind(
 }
 
 /** Returns -1 when the task did no work at that time. */
-function timeToNextStep(steps: readonly { at: number; state: TaskState | null }[], from: number): number {
+function timeToNextStep(steps: readonly { at: number; state: string | null }[], from: number): number {
   const before = steps.filter(({ at }) => at <= from);
   const state = before.findLast((step) => step.state !== null)?.state ?? null;
   if (state === null || isAtRest(state)) return -1;

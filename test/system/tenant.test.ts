@@ -114,7 +114,7 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
 
   test('ls, show, trace', { timeout: 60_000 }, async () => {
     expect(await told(0, 'ls')).toContain(runId);
-    expect(await told(0, 'show', runId)).toMatch(/approved +awaiting-approval/);
+    expect(await told(0, 'show', runId)).toMatch(/approved +awaiting approval/);
     expect(await told(0, 'show', of('fix'))).toMatch(/state +merged/);
     expect(await told(0, 'trace', runId)).toMatch(/fix/);
   });

@@ -11,7 +11,7 @@
  * 4. Following ends at once when the stack ends. If the stack doesn't answer because it is busy or restarts, the follower waits at
  *    most `waitMsMax`. Events that still arrive don't count as an answer.
  */
-import { CoppiceError, api, subjects, isTaskEnd } from '@coppice/contracts';
+import { CoppiceError, api, subjects, isTaskEnd, taskStateRegistry } from '@coppice/contracts';
 import type { CoppiceEvent, RunView, TaskView } from '@coppice/contracts';
 import type { ApiClient, StackClient } from './api-client.ts';
 import { ask, followWaitMsMax } from './ask.ts';
@@ -19,7 +19,7 @@ import type { OnWaiting } from './ask.ts';
 import { LiveEvents } from './live-events.ts';
 import { pause } from './pause.ts';
 import { progressFrom, waitsForPerson, withEvent, withView } from './progress.ts';
-import type { RunProgress } from './progress.ts';
+import type { RunProgress, TaskProgress } from './progress.ts';
 import { noAnswer, untilStackEnds } from './stack-lost.ts';
 
 export type FollowOptions = {
@@ -138,7 +138,7 @@ class Follower {
   #looksOver(): boolean {
     const { state, tasks } = this.#progress;
     const task = tasks.find(({ taskId }) => taskId === this.#options.taskId);
-    return task === undefined ? state !== 'running' : isTaskEnd(task.state);
+    return task === undefined ? state !== 'running' : isOver(task);
   }
 
   #checkedAt = performance.now();
@@ -155,6 +155,12 @@ class Follower {
   #watched<Task extends { taskId: string }>(tasks: readonly Task[]): readonly Task[] {
     const { taskId } = this.#options;
     return taskId === undefined ? tasks : tasks.filter((task) => task.taskId === taskId);
+  }
+
+  /** The API's answer decides. An end that this version doesn't know counts if its event has come. */
+  #hasEnded({ taskId, state }: { taskId: string; state: string }): boolean {
+    if (taskStateRegistry.states.includes(state)) return isTaskEnd(state);
+    return this.#progress.tasks.some((task) => task.taskId === taskId && isOver(task));
   }
 
   /** Waits for an event or for the next check. */
@@ -181,7 +187,7 @@ class Follower {
     const over =
       this.#options.taskId === undefined
         ? run.state !== 'running'
-        : this.#watched(run.tasks).every(({ state }) => isTaskEnd(state));
+        : run.state !== 'running' || this.#watched(run.tasks).every((task) => this.#hasEnded(task));
     const settled = performance.now() - this.#lastChange >= settleMs;
     if (!over && !(settled && this.#seemsToWait())) return null;
     const tasks = await tasksOf(this.#client, this.#watched(run.tasks));
@@ -192,6 +198,9 @@ class Follower {
     return waitsForPerson(tasks) ? { kind: 'person-awaited', run, tasks } : null;
   }
 }
+
+/** A task in an end that this version doesn't know has ended by its event. */
+const isOver = ({ state, endedAt }: TaskProgress): boolean => isTaskEnd(state) || endedAt !== null;
 
 const isLast = (event: CoppiceEvent, taskId: string | undefined): boolean =>
   taskId === undefined

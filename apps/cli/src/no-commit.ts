@@ -2,7 +2,11 @@ import { isTaskEnd } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
+import { stateText } from './output/states.ts';
 
 /** Returns the error for a task without a commit. If the task has ended, it will never have one. */
 export const withoutCommit = ({ name, state }: TaskView, hint = ''): CliError =>
-  new CliError(exitCodes.badInput, `${name} is ${state} and has no commit${isTaskEnd(state) ? '' : ' yet'}${hint}`);
+  new CliError(
+    exitCodes.badInput,
+    `${name} is ${stateText(state)} and has no commit${isTaskEnd(state) ? '' : ' yet'}${hint}`,
+  );

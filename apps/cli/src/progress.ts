@@ -1,11 +1,12 @@
 /** The progress of a run: its view from the API, updated by its events. Pure. */
 import { isTaskEnd, kindOfTaskState } from '@coppice/contracts';
-import type { CoppiceEvent, RunState, RunView, TaskState } from '@coppice/contracts';
+import type { CoppiceEvent, RunState, RunView } from '@coppice/contracts';
 
 export type TaskProgress = {
   taskId: string;
   name: string;
-  state: TaskState;
+  /** May be one that this version doesn't know. */
+  state: string;
   reason: string | null;
   landedCommit: string | null;
   /** The agent's current turn as text; null if unknown, or if no agent is working. */
@@ -27,7 +28,7 @@ export type RunProgress = {
 };
 
 /** True for a state that waits for the user's decision. */
-const awaitsPerson = (state: TaskState): boolean => kindOfTaskState(state) === 'needs-you';
+const awaitsPerson = (state: string): boolean => kindOfTaskState(state) === 'needs-you';
 
 const timeOf = (text: string | null): number | null => (text === null ? null : Date.parse(text));
 
@@ -118,7 +119,7 @@ function withTask(progress: RunProgress, taskId: string, change: (task: TaskProg
 }
 
 /** True if every unfinished task waits for the user's decision, or for such a task. */
-export function waitsForPerson(tasks: readonly { state: TaskState }[]): boolean {
+export function waitsForPerson(tasks: readonly { state: string }[]): boolean {
   const open = tasks.filter((task) => !isTaskEnd(task.state));
   return (
     open.some((task) => awaitsPerson(task.state)) &&

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { apiEndpoint, Bus } from '@coppice/bus';
-import { api, CoppiceError, type TaskView } from '@coppice/contracts';
+import { api, CoppiceError, type TaskState, type TaskView } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 import { startNatsServer, type NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -29,7 +29,7 @@ afterAll(async () => {
   await nats.stop();
 });
 
-const answers: Record<string, TaskView['state'] | 'not-found'> = {
+const answers: Record<string, TaskState | 'not-found'> = {
   [taskId('a')]: 'working',
   [taskId('b')]: 'merged',
   [taskId('c')]: 'failed',
@@ -101,7 +101,7 @@ test('one that a repeated create makes after the end of its task goes in a later
   await orchestrator.stop();
 });
 
-function taskView(asked: string, state: TaskView['state']): TaskView {
+function taskView(asked: string, state: TaskState): TaskView {
   const time = new Date().toISOString();
   return {
     taskId: asked,

@@ -92,8 +92,26 @@ export {
   usageSchema,
 } from './views.ts';
 export type { RunState, RunSummary, RunView, TaskSummary, TaskView, Usage } from './views.ts';
-export { isTaskEnd, kindOfTaskState, taskEnds, taskStates, taskStateSchema, taskSuccesses } from './task-states.ts';
-export type { TaskEnd, TaskState, TaskStateKind } from './task-states.ts';
+export {
+  isTaskEnd,
+  kindOfTaskState,
+  taskEnds,
+  taskStateEntries,
+  taskStateRegistry,
+  taskStateRegistryOf,
+  taskStates,
+  taskStateSchema,
+  taskSuccesses,
+} from './task-states.ts';
+export type {
+  TaskEnd,
+  TaskOutcome,
+  TaskState,
+  TaskStateEntry,
+  TaskStateKind,
+  TaskStateOf,
+  TaskStateRegistry,
+} from './task-states.ts';
 export { bundleBytesMax } from './task-work.ts';
 export type { WorkKind } from './task-work.ts';
 export { api } from './api.ts';

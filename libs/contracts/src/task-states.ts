@@ -3,44 +3,83 @@ import { z } from 'zod';
 /** Kinds of states: waits for other tasks; active; waits for the user's decision; final. */
 export type TaskStateKind = 'waiting' | 'busy' | 'needs-you' | 'end';
 
-type Entry = {
-  kind: TaskStateKind;
-  /** Tasks that depend on this one may start. */
-  isSuccess?: true;
-};
+/** How a task ended: as requested; done except for the landing, which the user finishes; failed; given up by a person. */
+export type TaskOutcome = 'done' | 'to-finish' | 'failed' | 'given-up';
+
+/** One state. `label` is its display text. */
+export type TaskStateEntry =
+  | { kind: Exclude<TaskStateKind, 'end'>; label: string }
+  | {
+      kind: 'end';
+      label: string;
+      outcome: TaskOutcome;
+      /** Tasks that depend on this one may start. */
+      isSuccess?: true;
+    };
 
 /** The registry of task states, in the order of a task's life. Lists of states derive from it. */
-const taskStateEntries = {
-  waiting: { kind: 'waiting' },
-  preparing: { kind: 'busy' },
-  working: { kind: 'busy' },
-  committing: { kind: 'busy' },
-  verifying: { kind: 'busy' },
-  'awaiting-approval': { kind: 'needs-you' },
-  ready: { kind: 'needs-you' },
-  landing: { kind: 'busy' },
-  cleaning: { kind: 'busy' },
-  merged: { kind: 'end', isSuccess: true },
-  'landed-pending': { kind: 'end', isSuccess: true },
-  'branch-pushed': { kind: 'end' },
-  'no-changes': { kind: 'end', isSuccess: true },
-  failed: { kind: 'end' },
-  'timed-out': { kind: 'end' },
-  cancelled: { kind: 'end' },
-  discarded: { kind: 'end' },
-} as const satisfies Record<string, Entry>;
+export const taskStateEntries = {
+  waiting: { kind: 'waiting', label: 'waiting' },
+  preparing: { kind: 'busy', label: 'preparing' },
+  working: { kind: 'busy', label: 'working' },
+  committing: { kind: 'busy', label: 'committing' },
+  verifying: { kind: 'busy', label: 'verifying' },
+  'awaiting-approval': { kind: 'needs-you', label: 'awaiting approval' },
+  ready: { kind: 'needs-you', label: 'ready' },
+  landing: { kind: 'busy', label: 'landing' },
+  cleaning: { kind: 'busy', label: 'cleaning' },
+  merged: { kind: 'end', label: 'merged', outcome: 'done', isSuccess: true },
+  'landed-pending': { kind: 'end', label: 'to finish', outcome: 'to-finish', isSuccess: true },
+  'branch-pushed': { kind: 'end', label: 'branch pushed', outcome: 'done' },
+  'no-changes': { kind: 'end', label: 'no changes', outcome: 'done', isSuccess: true },
+  failed: { kind: 'end', label: 'failed', outcome: 'failed' },
+  'timed-out': { kind: 'end', label: 'timed out', outcome: 'failed' },
+  cancelled: { kind: 'end', label: 'cancelled', outcome: 'given-up' },
+  discarded: { kind: 'end', label: 'discarded', outcome: 'given-up' },
+} as const satisfies Record<string, TaskStateEntry>;
 
 export type TaskState = keyof typeof taskStateEntries;
-export const taskStates = Object.keys(taskStateEntries) as TaskState[];
-export const taskStateSchema = z.enum(taskStates);
-
-export const kindOfTaskState = (state: TaskState): TaskStateKind => taskStateEntries[state].kind;
-
-export type TaskEnd = {
-  [State in TaskState]: (typeof taskStateEntries)[State]['kind'] extends 'end' ? State : never;
+/** States of one kind. */
+export type TaskStateOf<Kind extends TaskStateKind> = {
+  [State in TaskState]: (typeof taskStateEntries)[State]['kind'] extends Kind ? State : never;
 }[TaskState];
-export const isTaskEnd = (state: string): state is TaskEnd =>
-  Object.hasOwn(taskStateEntries, state) && taskStateEntries[state as TaskState].kind === 'end';
+export type TaskEnd = TaskStateOf<'end'>;
+
+/** What a client knows of task states. It takes any string, since a newer service may send a state that this version doesn't know. */
+export type TaskStateRegistry = {
+  states: readonly string[];
+  /** `busy` for an unknown state: the task has not ended, and this version can't say what it waits for. */
+  kindOf(state: string): TaskStateKind;
+  /** The name of an unknown state. */
+  labelOf(state: string): string;
+  /** Null for a state that isn't an end. */
+  outcomeOf(state: string): TaskOutcome | null;
+};
+
+/** Derives from a list of states what clients need of it. */
+export function taskStateRegistryOf(entries: Readonly<Record<string, TaskStateEntry>>): TaskStateRegistry {
+  const known = new Map(Object.entries(entries));
+  return {
+    states: [...known.keys()],
+    kindOf: (state) => known.get(state)?.kind ?? 'busy',
+    labelOf: (state) => known.get(state)?.label ?? state,
+    outcomeOf: (state) => {
+      const entry = known.get(state);
+      return entry?.kind === 'end' ? entry.outcome : null;
+    },
+  };
+}
+
+export const taskStateRegistry = taskStateRegistryOf(taskStateEntries);
+export const taskStates = Object.keys(taskStateEntries) as TaskState[];
+
+/** A task's state as a message has it. Open, so that this version reads messages of a later one. */
+export const taskStateSchema = z
+  .union([z.enum(taskStates), z.string()])
+  .describe("A state of the list; later versions add some. Read one that you don't know as one that isn't an end.");
+
+export const kindOfTaskState = (state: string): TaskStateKind => taskStateRegistry.kindOf(state);
+export const isTaskEnd = (state: string): state is TaskEnd => kindOfTaskState(state) === 'end';
 export const taskEnds = taskStates.filter((state): state is TaskEnd => isTaskEnd(state));
 
 /** Final states after which tasks that depend on this one may start. */

@@ -6,6 +6,7 @@ import { ask } from '../ask.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { resolveTarget, resolveTask } from '../ids.ts';
 import { nextSteps } from '../output/report.ts';
+import { stateText } from '../output/states.ts';
 import { jsonLine, plainLine } from '../output/text.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
@@ -46,7 +47,7 @@ function act(client: ApiClient, action: TaskAction, taskId: string, options: Act
 function printTask({ terminal }: Session, task: TaskView, json: boolean): void {
   if (json) return terminal.out(jsonLine(task));
   const reason = task.reason === null ? '' : `: ${task.reason}`;
-  terminal.out(plainLine(`${task.name}: ${task.state}${reason}`));
+  terminal.out(plainLine(`${task.name}: ${stateText(task.state)}${reason}`));
   for (const { label, command } of nextSteps(task)) terminal.out(plainLine(`${label}: ${command}`));
 }
 

@@ -5,7 +5,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { tasksOf } from '../follow.ts';
 import { resolveTarget } from '../ids.ts';
 import { landedMeanwhile, logTail, nextSteps, pullCommand, runReport } from '../output/report.ts';
-import { countsText, lookOf, shownRunState } from '../output/states.ts';
+import { countsText, lookOf, shownRunState, stateText } from '../output/states.ts';
 import { agoText, jsonLine, padEnd, plainLine, unprotectedText, usageText } from '../output/text.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
@@ -63,7 +63,7 @@ function taskLines({ terminal }: Session, task: TaskView): string[] {
   const fields: [string, string | null][] = [
     ['task', `${task.taskId} (${task.runId}/${task.name})`],
     ['description', task.description],
-    ['state', lookOf(task.state).paint(colours, task.state)],
+    ['state', lookOf(task.state).paint(colours, stateText(task.state))],
     ['reason', task.reason],
     ['branch', task.branch],
     ['commit', task.commit],

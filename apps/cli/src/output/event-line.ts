@@ -1,6 +1,7 @@
 import { noRun } from '@coppice/contracts';
 import type { CoppiceEvent } from '@coppice/contracts';
 import { turnText } from '../progress.ts';
+import { stateText } from './states.ts';
 import { plainLine } from './text.ts';
 
 /** Returns an event as one plain line; null if it adds nothing to the other events. */
@@ -21,7 +22,7 @@ export function eventLine(event: CoppiceEvent): string | null {
       return `${time} run ${event.data.runId}: ${event.data.state}`;
     case 'coppice.task-state': {
       const { name, to, reason } = event.data;
-      return plainLine(`${time} ${name}: ${to}${reason === null ? '' : `: ${reason}`}`);
+      return plainLine(`${time} ${name}: ${stateText(to)}${reason === null ? '' : `: ${reason}`}`);
     }
     case 'coppice.task-turn': {
       return plainLine(`${time} ${event.data.name}: ${turnText(event.data)}`);

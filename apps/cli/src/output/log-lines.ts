@@ -4,6 +4,7 @@ import type { LogCall, LogItem } from '../log-items.ts';
 import { otherAnswerer } from '../transcript.ts';
 import type { Colours } from './colours.ts';
 import { timeOfDay } from './event-line.ts';
+import { stateText } from './states.ts';
 import { plainLine, plainText } from './text.ts';
 
 const indent = ' '.repeat(9);
@@ -61,7 +62,7 @@ export class LogLines {
     const { bold, cyan, dim, red, yellow } = this.#colours;
     switch (item.kind) {
       case 'state':
-        return [cyan(plainLine(`${time} ${item.state}${item.reason === null ? '' : `: ${item.reason}`}`))];
+        return [cyan(plainLine(`${time} ${stateText(item.state)}${item.reason === null ? '' : `: ${item.reason}`}`))];
       case 'told':
         this.#leftOut ||= item.shortened && !item.opening;
         if (item.opening) return this.#turns === 0 ? [] : [yellow(`${time} the conversation begins anew`)];

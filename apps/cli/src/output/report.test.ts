@@ -1,4 +1,4 @@
-import { taskStates } from '@coppice/contracts';
+import { taskStateRegistry, taskStates } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import { runViewOf, taskView } from '../test-support/views.ts';
 import { colours } from './colours.ts';
@@ -47,7 +47,7 @@ test("the report of a run has each task's outcome and its reason", () => {
     '    as a branch: coppice pull raaaaaaaaaaaaaaaa/broken',
     '    | one',
     '    | not ok 2',
-    '! pending  landed-pending     the checkout is dirty',
+    '! pending  to finish          the checkout is dirty',
     '    to finish: git merge --ff-only x',
   ]);
 });
@@ -80,9 +80,19 @@ test('what waits for a person says what to type', () => {
   expect(lines.join('\n')).toContain('coppice approve raaaaaaaaaaaaaaaa/a');
 });
 
+test('a task in an end that this version does not know is neither open nor done, and the exit code says to look at it', () => {
+  const tasks = [taskView({ name: 'a', state: 'archived', endedAt: '2026-01-01T00:00:12.000Z' })];
+  expect(runReport(runViewOf(tasks), tasks, plain)).toEqual([
+    'run raaaaaaaaaaaaaaaa: 0 of 1 tasks done',
+    '',
+    '● a  archived',
+  ]);
+  expect(exitCodeOf(tasks)).toBe(4);
+});
+
 test.each(taskStates)('%s has a line of its own, without any control character where colours are off', (state) => {
   const [line] = taskReport(taskView({ name: 'a', state, reason: 'x\u001B[2Jy' }), 1, plain);
-  expect(line).toContain(state);
+  expect(line).toContain(taskStateRegistry.labelOf(state));
   expect(line).not.toMatch(/[\u0000-\u001F\u007F-\u009F]/);
 });
 

@@ -1,32 +1,36 @@
 /** The report on a run that has ended or waits for the user, and its exit code. Pure. */
-import { mergeConflictSchema, type RunView, type TaskView, isTaskEnd } from '@coppice/contracts';
+import { mergeConflictSchema, type RunView, type TaskView, isTaskEnd, taskStateRegistry } from '@coppice/contracts';
 import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { Colours } from './colours.ts';
-import { lookOf, stateColumns } from './states.ts';
+import { lookOf, stateColumns, stateText } from './states.ts';
 import { clockText, padEnd, plainLine, plainText, usageText } from './text.ts';
 
 const logTailLinesMax = 20;
 const shortCommit = (commit: string) => commit.slice(0, 10);
-const landed = (task: TaskView) => ['merged', 'branch-pushed', 'no-changes'].includes(task.state);
-const gone = (task: TaskView) => ['failed', 'timed-out', 'cancelled', 'discarded'].includes(task.state);
+const outcomeOf = ({ state }: TaskView) => taskStateRegistry.outcomeOf(state);
+/** A task in an end that this version doesn't know has a time of its end. */
+const isOver = ({ state, endedAt }: TaskView) => isTaskEnd(state) || endedAt !== null;
+const landed = (task: TaskView) => outcomeOf(task) === 'done';
+const pending = (task: TaskView) => outcomeOf(task) === 'to-finish';
+const gone = (task: TaskView) => ['failed', 'given-up'].includes(outcomeOf(task) ?? '');
 
-/** Returns the exit code for a run's tasks. A task that waits takes precedence, since the run has not ended. */
+/** Returns the exit code for a run's tasks. A task that waits takes precedence, since the run has not ended; so does an unknown state, which the user must look at. */
 export function exitCodeOf(tasks: readonly TaskView[]): ExitCode {
   if (tasks.some((task) => !isTaskEnd(task.state))) return exitCodes.personAwaited;
   if (tasks.some(gone)) return exitCodes.taskFailed;
-  return tasks.some((task) => task.state === 'landed-pending') ? exitCodes.personAwaited : exitCodes.done;
+  return tasks.some(pending) ? exitCodes.personAwaited : exitCodes.done;
 }
 
 export function runReport(run: RunView, tasks: readonly TaskView[], colours: Colours): string[] {
   const done = tasks.filter(landed).length;
   const time = run.endedAt === null ? '' : ` in ${clockText(Date.parse(run.endedAt) - Date.parse(run.createdAt))}`;
   const used = run.usage === undefined || run.usage.inputTokens === 0 ? '' : `; ${usageText(run.usage)}`;
-  const open = tasks.filter((task) => !isTaskEnd(task.state)).length;
-  const pending = tasks.filter(({ state }) => state === 'landed-pending').length;
+  const open = tasks.filter((task) => !isOver(task)).length;
+  const toFinish = tasks.filter(pending).length;
   const waiting =
     (open === 0 ? '' : `, ${open} not over yet`) +
-    (pending === 0 ? '' : `, ${pending} done and kept for you to finish ${pending === 1 ? 'its' : 'their'} landing`);
+    (toFinish === 0 ? '' : `, ${toFinish} done and kept for you to finish ${toFinish === 1 ? 'its' : 'their'} landing`);
   const lines = [colours.bold(`run ${run.runId}: ${done} of ${tasks.length} tasks done${time}${waiting}${used}`), ''];
   const nameColumns = Math.max(...tasks.map((task) => task.name.length));
   for (const task of tasks) lines.push(...taskReport(task, nameColumns, colours));
@@ -35,7 +39,7 @@ export function runReport(run: RunView, tasks: readonly TaskView[], colours: Col
 
 export function taskReport(task: TaskView, nameColumns: number, colours: Colours): string[] {
   const { symbol, paint } = lookOf(task.state);
-  const left = `${symbol} ${padEnd(task.name, nameColumns)}  ${padEnd(task.state, stateColumns)}`;
+  const left = `${symbol} ${padEnd(task.name, nameColumns)}  ${padEnd(stateText(task.state), stateColumns)}`;
   const lines = [`${paint(colours, left)}  ${plainLine(detailOf(task))}`.trimEnd()];
   for (const { label, command } of nextSteps(task)) lines.push(`    ${label}: ${colours.bold(plainLine(command))}`);
   lines.push(...landedMeanwhile(task).map((line) => `    ${line}`));

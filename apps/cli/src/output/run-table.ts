@@ -2,7 +2,7 @@
 import { isTaskEnd } from '@coppice/contracts';
 import type { RunProgress, TaskProgress } from '../progress.ts';
 import type { Colours } from './colours.ts';
-import { lookOf, stateColumns } from './states.ts';
+import { lookOf, stateColumns, stateText } from './states.ts';
 import { clockText, padEnd, plainLine, truncate } from './text.ts';
 
 const nameColumnsMax = 28;
@@ -36,7 +36,7 @@ function choose(tasks: readonly TaskProgress[], count: number): readonly TaskPro
 function heading(progress: RunProgress, columns: number, colours: Colours, now: number): string {
   const counts = new Map<string, number>();
   for (const { state } of progress.tasks) counts.set(state, (counts.get(state) ?? 0) + 1);
-  const summary = [...counts].map(([state, count]) => `${count} ${state}`).join(', ');
+  const summary = [...counts].map(([state, count]) => `${count} ${stateText(state)}`).join(', ');
   const time = clockText((progress.endedAt ?? now) - progress.createdAt);
   return colours.bold(truncate(`run ${progress.runId}  ${time}  ${summary}`, columns - 1));
 }
@@ -49,8 +49,8 @@ function row(
   const { symbol, paint } = lookOf(task.state);
   const name = padEnd(truncate(task.name, nameColumns), nameColumns);
   const narrow = columns < narrowColumns;
-  const state = narrow ? task.state : padEnd(task.state, stateColumns);
-  const left = `${symbol} ${name} ${state}`;
+  const state = truncate(stateText(task.state), stateColumns);
+  const left = `${symbol} ${name} ${narrow ? state : padEnd(state, stateColumns)}`;
   if (narrow) return paint(colours, truncate(left, columns - 1));
   const elapsed = task.startedAt === null ? '' : clockText((task.endedAt ?? now) - task.startedAt);
   const clock = ` ${elapsed.padStart(clockColumns)}  `;

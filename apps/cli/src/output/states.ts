@@ -1,6 +1,7 @@
-import { kindOfTaskState, taskStates } from '@coppice/contracts';
-import type { RunState, TaskState, TaskStateKind } from '@coppice/contracts';
+import { taskStateRegistry } from '@coppice/contracts';
+import type { RunState, TaskOutcome, TaskStateKind, TaskStateRegistry } from '@coppice/contracts';
 import type { Colours } from './colours.ts';
+import { plainLine } from './text.ts';
 
 type Look = { symbol: string; paint: (colours: Colours, text: string) => string };
 
@@ -9,27 +10,25 @@ const look = (symbol: string, colour: keyof Colours): Look => ({
   paint: (colours, text) => colours[colour](text),
 });
 
-const good = look('✔', 'green');
-const neutral = look('-', 'dim');
-
-const lookOfKind: Record<TaskStateKind, Look> = {
+const looks: Record<Exclude<TaskStateKind, 'end'> | TaskOutcome, Look> = {
   waiting: look('·', 'dim'),
   busy: look('●', 'cyan'),
   'needs-you': look('?', 'yellow'),
-  end: look('✘', 'red'),
-};
-/** States that look different from others of their kind. */
-const ownLook: Partial<Record<TaskState, Look>> = {
-  merged: good,
-  'landed-pending': look('!', 'yellow'),
-  'branch-pushed': good,
-  'no-changes': good,
-  cancelled: neutral,
-  discarded: neutral,
+  done: look('✔', 'green'),
+  'to-finish': look('!', 'yellow'),
+  failed: look('✘', 'red'),
+  'given-up': look('-', 'dim'),
 };
 
-/** Returns the symbol and colour of a state. */
-export const lookOf = (state: TaskState): Look => ownLook[state] ?? lookOfKind[kindOfTaskState(state)];
+/** Returns the display text of a task's state. An unknown state is shown by its name. */
+export const stateText = (state: string, registry: TaskStateRegistry = taskStateRegistry): string =>
+  plainLine(registry.labelOf(state));
+
+/** Returns the symbol and colour of a task's state. */
+export function lookOf(state: string, registry: TaskStateRegistry = taskStateRegistry): Look {
+  const kind = registry.kindOf(state);
+  return looks[kind === 'end' ? (registry.outcomeOf(state) ?? 'failed') : kind];
+}
 
 /** Returns a run's state for display. A run whose tasks all succeeded is `to finish` if the user has to finish some landings. */
 export const shownRunState = (state: RunState, landingsPending: number): RunState | 'to finish' =>
@@ -42,7 +41,9 @@ const known: Record<string, string> = { active: 'at work', idle: 'waiting for yo
 export const countsText = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts)
     .filter(([, count]) => count > 0)
-    .map(([state, count]) => `${count} ${known[state] ?? state}`)
+    .map(([state, count]) => `${count} ${known[state] ?? stateText(state)}`)
     .join(', ');
 
-export const stateColumns = Math.max(...taskStates.map((state) => state.length));
+const stateColumnsOf = (registry: TaskStateRegistry): number =>
+  Math.max(...registry.states.map((state) => stateText(state, registry).length));
+export const stateColumns = stateColumnsOf(taskStateRegistry);

@@ -4,6 +4,7 @@ import { otherAnswerer } from '../transcript.ts';
 import { waitCauses } from '../trace/step.ts';
 import type { Step, WaitCause, Waits } from '../trace/step.ts';
 import type { Colours } from './colours.ts';
+import { stateText } from './states.ts';
 import { costText, displayWidth, durationText, padEnd, plainLine, truncate } from './text.ts';
 
 const nameColumnsMax = 40;
@@ -26,7 +27,7 @@ type Row = { branches: string; step: Step };
 /** @param nowMs end of steps that are still running, in milliseconds since 1970 */
 export function traceLines(root: Step, nowMs: number, colours: Colours): string[] {
   const rows = rowsOf(root, nowMs);
-  const nameOf = ({ branches, step }: Row) => branches + truncate(plainLine(step.name), nameColumnsMax);
+  const nameOf = ({ branches, step }: Row) => branches + truncate(nameText(step), nameColumnsMax);
   const columns = Math.max(...rows.map((row) => displayWidth(nameOf(row))));
   return rows.map((row) => {
     const { step } = row;
@@ -36,6 +37,8 @@ export function traceLines(root: Step, nowMs: number, colours: Colours): string[
     return details === '' ? line : `${line}  ${colours.dim(details)}`;
   });
 }
+
+const nameText = ({ kind, name }: Step) => (kind === 'state' ? stateText(name) : plainLine(name));
 
 function rowsOf(step: Step, nowMs: number, branches = '', below = ''): Row[] {
   const shown = step.children.filter((child) => isShown(child, nowMs));
@@ -65,7 +68,7 @@ function detailsOf({
   const turns =
     kind === 'task' ? children.flatMap((state) => state.children.filter((each) => each.kind === 'turn')) : [];
   const said = [
-    outcome,
+    kind === 'task' && outcome !== null ? stateText(outcome) : outcome,
     reason,
     model === null ? null : modelText(model, answeredBy),
     queuedMs === null ? null : `queued ${durationText(queuedMs)}`,

@@ -144,7 +144,7 @@ test('a trace shows what a task waited for, in each state and in total: dependen
     '│  ├─ turn 1                       550 ms  scripted/plan.yaml, queued 50 ms, 100 tokens in, 10 out, 0.2500 USD',
     '│  ├─ container-service.tools       6.0 s  queued 4.0 s',
     '│  └─ turn 2                        1.0 s  scripted/plan.yaml, queued 1.0 s, 100 tokens in, 10 out, 0.2500 USD',
-    '├─ awaiting-approval                 1:00',
+    '├─ awaiting approval                 1:00',
     '└─ landing                          4.0 s',
     '   ├─ waits for its turn to land    3.0 s',
     '   └─ worktree-service.land         1.0 s  queued 0 ms, 700 ms until the orchestrator took its result',

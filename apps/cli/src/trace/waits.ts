@@ -1,6 +1,6 @@
 /** Computes the waits of a task from its events. Pure. */
 import { isTaskEnd } from '@coppice/contracts';
-import type { CoppiceEvent, TaskState, TaskStep } from '@coppice/contracts';
+import type { CoppiceEvent, TaskStateOf, TaskStep } from '@coppice/contracts';
 import { step } from './step.ts';
 import type { Step, WaitCause, Waits } from './step.ts';
 
@@ -64,10 +64,13 @@ function isCrowded(others: readonly Life[], fromMs: number, toMs: number | null)
 }
 
 /** States that wait for the user's decision. */
-const personCauses: Partial<Record<TaskState, WaitCause>> = { 'awaiting-approval': 'approval', ready: 'merge' };
+const personCauses: Readonly<Record<TaskStateOf<'needs-you'>, WaitCause>> = {
+  'awaiting-approval': 'approval',
+  ready: 'merge',
+};
 
-export function waitsForPerson(state: TaskState, startedAtMs: number, endedAtMs: number | null): Waits {
-  const cause = personCauses[state];
+export function waitsForPerson(state: string, startedAtMs: number, endedAtMs: number | null): Waits {
+  const cause = new Map<string, WaitCause>(Object.entries(personCauses)).get(state);
   return cause === undefined || endedAtMs === null ? {} : { [cause]: endedAtMs - startedAtMs };
 }
 
