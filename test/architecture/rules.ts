@@ -8,7 +8,8 @@ const services = serviceNames.map((name) => `@coppice/${name}`);
 /** The packages that each package may depend on, besides npm's. `testing` is not listed: only tests may import it. */
 const allowedDependencies: Readonly<Record<string, readonly string[]>> = {
   '@coppice/contracts': [],
-  '@coppice/telemetry': [],
+  // Only the registry of vendors, whose keys it redacts.
+  '@coppice/telemetry': ['@coppice/contracts'],
   '@coppice/bus': ['@coppice/contracts', '@coppice/telemetry'],
   '@coppice/service': ['@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
   '@coppice/durable-actor': ['@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],

@@ -1,4 +1,6 @@
 /** Texts of `coppice --help` besides the commands. */
+import { vendors } from '@coppice/contracts';
+import type { Vendor, VendorRegistry } from '@coppice/contracts';
 
 /** The most common commands. */
 export const examples = `Examples:
@@ -17,19 +19,29 @@ export const examples = `Examples:
   coppice doctor                       what is missing here, and how to mend it
   coppice down                         stop the stack; unfinished runs go on at the next start`;
 
+const variableColumns = 35;
+
+/** The variables of one vendor, with what they are for. */
+function vendorHelp({ address, key, help }: Vendor): string {
+  const [name, ...others] = key?.variables ?? [];
+  const keys = name === undefined ? [] : [others.length === 0 ? name : `${name} (or ${others.join(', ')})`];
+  const [first = '', ...more] = help;
+  const indent = ' '.repeat(variableColumns + 4);
+  return [
+    `  ${[...keys, address.variable].join(', ').padEnd(variableColumns - 1)}   ${first}`,
+    ...more.map((line) => `${indent}${line}`),
+  ].join('\n');
+}
+
 /** Variables that the commands read. */
-export const environmentHelp = `Environment:
+export const environmentHelpOf = (registry: VendorRegistry): string => `Environment:
   COPPICE_HOME                         where the embedded stack keeps its state
                                        (else $XDG_STATE_HOME/coppice or ~/.local/state/coppice)
   NATS_URL, NATS_USER, NATS_PASSWORD   use the stack at that NATS server; none is started then
   NATS_CREDENTIALS_FILE                the user's file, as bus-users writes it, in place of user and password;
                                        a tenant's own file also says which tenant it is
   NATS_CA_FILE, NATS_CERT_FILE, NATS_KEY_FILE   PEM files for an encrypted connection
-  OPENAI_API_KEY, OPENAI_BASE_URL      the model provider "openai"; read when the stack starts
-                                       (and "openai-responses", the same by OpenAI's other wire)
-  ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL   the model provider "anthropic"
-  GEMINI_API_KEY (or GOOGLE_API_KEY), GEMINI_BASE_URL   the model provider "gemini"
-  OLLAMA_HOST                          the model provider "ollama", such as 127.0.0.1:11434
+${Object.values(registry).map(vendorHelp).join('\n')}
   COPPICE_OPENAI_PROVIDERS             more of them: router=https://openrouter.ai/api/v1,…
                                        (their keys: COPPICE_OPENAI_KEY_<NAME>)
   COPPICE_GATEWAY_CONFIG               the gateway's file: providers, aliases, prices, limits; read when the stack starts
@@ -37,6 +49,7 @@ export const environmentHelp = `Environment:
   COPPICE_GATEWAY_SOCKET               a unix socket for them, beside the port or in its place
   COPPICE_JAEGER_URL                   where coppice trace links to, such as http://127.0.0.1:16686
   NO_COLOR                             no colours`;
+export const environmentHelp = environmentHelpOf(vendors);
 
 /** How to name a run or task. */
 export const idHelp = 'ID is the id of a run (r…) or task (t…), a unique beginning of it, or run/name.';

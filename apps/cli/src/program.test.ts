@@ -2,7 +2,7 @@ import { gatewayVariables } from '@coppice/llm-gateway';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { runProgram } from './program.ts';
-import { ofTheGateway } from './stack/gateway-environment.ts';
+import { isOfTheGateway } from './stack/gateway-environment.ts';
 import { fakeTerminal } from './test-support/fake-terminal.ts';
 
 test('--help lists every variable of the gateway that an embedded stack passes on; that a key may come from a file is said elsewhere', async () => {
@@ -10,7 +10,7 @@ test('--help lists every variable of the gateway that an embedded stack passes o
   const session = { terminal, environment: {}, interrupted: new AbortController().signal };
   expect(await runProgram(['--help'], session)).toBe(0);
   const help = terminal.output.join('\n');
-  const variables = Object.keys(gatewayVariables).filter((name) => ofTheGateway.test(name) && !name.endsWith('_FILE'));
+  const variables = Object.keys(gatewayVariables).filter((name) => isOfTheGateway(name) && !name.endsWith('_FILE'));
   expect(variables).toContain('COPPICE_GATEWAY_SOCKET');
   expect(variables.filter((name) => !help.includes(name))).toEqual([]);
 });

@@ -27,6 +27,8 @@ export type { DeadLetter } from './dead-letter.ts';
 export { jsonSchemaOf, jsonSchemasOf } from './json-schema.ts';
 export type { JsonSchema } from './json-schema.ts';
 export { suggestionFor, nearestFirst } from './near.ts';
+export { isVendorVariable, keyVariablesIn, variablesOf, vendors } from './vendors.ts';
+export type { Vendor, VendorRegistry } from './vendors.ts';
 export { nodeServiceNames, serviceNames } from './services.ts';
 export type { NodeServiceName, ServiceName } from './services.ts';
 export { strictly } from './strict.ts';

@@ -1,15 +1,16 @@
+import { vendors } from '@coppice/contracts/vendors';
+import type { VendorRegistry } from '@coppice/contracts/vendors';
+
 /**
  * Patterns of secrets in any field. No replacement keeps a part of the secret. Each pattern must run in linear time for any input, since
  * the input is not trusted.
  */
 const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
-  // Provider keys (sk-…, sk-ant-…), GitHub, GitLab, Slack, Google and AWS keys.
-  { pattern: /\bsk-[A-Za-z0-9_-]{16,}/g, replacement: '[redacted]' },
+  // GitHub, GitLab, Slack and AWS keys.
   {
     pattern: /\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,})/g,
     replacement: '[redacted]',
   },
-  { pattern: /\bAIza[\w-]{30,}/g, replacement: '[redacted]' },
   { pattern: /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, replacement: '[redacted]' },
   // Tokens of the form header.payload.signature. The lookahead keeps the time linear: words not followed by two more parts are skipped without trying each "eyJ".
   {
@@ -48,8 +49,14 @@ export const secretFields: string[] = secretNames.flatMap((name) => {
   return [field, below('*'), below('*.*')];
 });
 
-/** Replaces text that looks like a key, a token or a password. */
-export function redact(text: string): string {
+/** Returns a function that replaces text that looks like a key, a token or a password. */
+export const redactionFor = (registry: VendorRegistry) => {
+  const keys = Object.values(registry).flatMap(({ key }) => (key === undefined ? [] : new RegExp(key.pattern, 'g')));
+  return (text: string): string => withoutSecrets(keys.reduce((out, key) => out.replace(key, '[redacted]'), text));
+};
+export const redact = redactionFor(vendors);
+
+function withoutSecrets(text: string): string {
   let out = text;
   for (const { pattern, replacement } of secretTexts) out = out.replace(pattern, replacement);
   return out;

@@ -1,4 +1,5 @@
 /** Chooses the demo's model: the scripted one, or a real one on request. */
+import { vendors } from '@coppice/contracts';
 import { findLocalServers, localServerNames } from '../local-models.ts';
 import type { LocalServer } from '../local-models.ts';
 
@@ -19,6 +20,13 @@ const scriptedModel: DemoModel = {
   where: null,
 };
 
+const {
+  address: { variable: addressVariable },
+  key: {
+    variables: [keyVariable],
+  },
+} = vendors.openai;
+
 const isSet = (environment: NodeJS.ProcessEnv, name: string): boolean => (environment[name] ?? '') !== '';
 
 /** @returns the model, or a text that says why it is not available */
@@ -33,13 +41,13 @@ export async function chooseModel(
   const named = `--provider ${provider}`;
   if (provider === 'openai') {
     if (
-      !isSet(environment, 'OPENAI_API_KEY') &&
-      !isSet(environment, 'OPENAI_API_KEY_FILE') &&
-      !isSet(environment, 'OPENAI_BASE_URL')
+      !isSet(environment, keyVariable) &&
+      !isSet(environment, `${keyVariable}_FILE`) &&
+      !isSet(environment, addressVariable)
     )
-      return `${named}: there is no key; set OPENAI_API_KEY (or OPENAI_BASE_URL for a server without one)`;
+      return `${named}: there is no key; set ${keyVariable} (or ${addressVariable} for a server without one)`;
     if (model === '') return `${named}: say which model, with --model`;
-    const base = environment['OPENAI_BASE_URL'] ?? '';
+    const base = environment[addressVariable] ?? '';
     return {
       name: `openai/${model}`,
       isScripted: false,
@@ -74,4 +82,4 @@ function notFound(provider: string, servers: readonly LocalServer[]): string {
   return `--provider ${provider}: expected openai, a name from COPPICE_OPENAI_PROVIDERS, or a server on this machine (${localServerNames.join(', ')}; ${found})`;
 }
 
-const hostOf = (address: string): string => (URL.canParse(address) ? new URL(address).host : 'OPENAI_BASE_URL');
+const hostOf = (address: string): string => (URL.canParse(address) ? new URL(address).host : addressVariable);

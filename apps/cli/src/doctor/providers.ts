@@ -1,6 +1,6 @@
 /** Checks of model providers: those that the stack's gateway knows, and model servers on this machine. */
-import { CoppiceError, gatewayCalls } from '@coppice/contracts';
-import type { ModelProvider } from '@coppice/contracts';
+import { CoppiceError, gatewayCalls, keyVariablesIn, vendors } from '@coppice/contracts';
+import type { ModelProvider, Vendor, VendorRegistry } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
 import { findLocalServers } from '../local-models.ts';
 import type { LocalServer } from '../local-models.ts';
@@ -12,13 +12,8 @@ import { checkEndpoints, checkFile, endpointsToOpen, fileToRead } from './gatewa
 import type { GatewaySettings } from './gateway.ts';
 
 const modelsShownMax = 5;
-/** The variable with the API key, by vendor. */
-const keyVariables: Readonly<Record<string, string>> = {
-  openai: 'OPENAI_API_KEY',
-  'openai-responses': 'OPENAI_API_KEY',
-  anthropic: 'ANTHROPIC_API_KEY',
-  gemini: 'GEMINI_API_KEY',
-};
+/** The variable with the API key, by provider. */
+const keyVariables = keyVariablesIn(vendors);
 
 /** @param client a client of the stack; null if no stack answers */
 export async function checkProviders(client: ApiClient | null, environment: NodeJS.ProcessEnv): Promise<Check[]> {
@@ -39,11 +34,17 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   if (fromStack !== null) checks.push(...keysThatAreNews(fromStack, environment));
   const found = here?.usable ?? fromStack?.some(({ name, problem }) => name !== 'scripted' && problem === null);
   if (found !== true && local.length === 0) {
-    const fix =
-      'set ANTHROPIC_API_KEY, GEMINI_API_KEY, or OPENAI_API_KEY (and OPENAI_BASE_URL for another provider than OpenAI), or start Ollama, LM Studio or llama.cpp here';
-    checks.push(warning('models', 'no model but the scripted one can be used', fix));
+    checks.push(warning('models', 'no model but the scripted one can be used', howToGetModels(vendors)));
   }
   return checks;
+}
+
+/** What to set for each vendor with a key. */
+export function howToGetModels(registry: VendorRegistry): string {
+  const settings = Object.values(registry).flatMap(({ key, keyNote }) =>
+    key === undefined ? [] : [[key.variables[0], keyNote].filter((text) => text !== undefined).join(' ')],
+  );
+  return `set ${settings.join(', or ')}, or start Ollama, LM Studio or llama.cpp here`;
 }
 
 type Alias = { name: string; candidates: readonly string[]; strategy: string };
@@ -101,7 +102,7 @@ function ofScripts({ problem, scriptFolders }: ModelProvider): string {
 
 /** True if the vendor's usual variable is missing, not one that the gateway's file names. */
 const missesOwnKey = (provider: string, problem: string): boolean =>
-  problem.endsWith(`: set ${keyVariables[provider]}`);
+  problem.endsWith(`: set ${keyVariables.get(provider)}`);
 
 const listOf = (models: readonly string[]): string =>
   models.slice(0, modelsShownMax).join(', ') + (models.length > modelsShownMax ? ', …' : '');
@@ -134,7 +135,7 @@ async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks
 }
 
 function keysThatAreNews(providers: readonly ModelProvider[], environment: NodeJS.ProcessEnv): Check[] {
-  return Object.entries(keyVariables)
+  return [...keyVariables]
     .filter(([vendor, variable]) => {
       const known = providers.find(({ name }) => name === vendor);
       return (environment[variable] ?? '') !== '' && known?.keyPresent !== true;
@@ -152,11 +153,14 @@ function ofLocalServer(
   // Already reported as a provider.
   if (known?.some((provider) => provider.host !== null && samePort(provider.host, host)) === true) return [];
   const found = `a model server answers at ${host}: ${models.length === 0 ? 'without a model' : listOf(models)}`;
-  const addresses = ['OPENAI_BASE_URL', 'COPPICE_OPENAI_PROVIDERS', 'OLLAMA_HOST'];
+  const described = Object.values<Vendor>(vendors);
+  const addresses = ['COPPICE_OPENAI_PROVIDERS', ...described.map(({ address }) => address.variable)];
   const setUp = addresses.some((variable) => environment[variable]?.includes(host));
   if (setUp && known === null) return [ok(`model server ${name}`, found)];
   const model = models[0] ?? 'MODEL';
-  const setting = name === 'ollama' ? `OLLAMA_HOST=${host}` : `COPPICE_OPENAI_PROVIDERS=${name}=${baseUrl}`;
+  const own = described.find(({ providers, address }) => name in providers && address.form === 'host')?.address
+    .variable;
+  const setting = own === undefined ? `COPPICE_OPENAI_PROVIDERS=${name}=${baseUrl}` : `${own}=${host}`;
   const fix = `to use it: export ${setting}, then --model ${name}/${model}; ${restart}`;
   return [{ ...ok(`model server ${name}`, found), fix }];
 }

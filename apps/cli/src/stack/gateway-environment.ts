@@ -1,9 +1,13 @@
 import { ConfigurationError } from '@coppice/service';
+import { isVendorVariable, vendors } from '@coppice/contracts';
+import type { VendorRegistry } from '@coppice/contracts';
 import type { LlmGatewayOptions } from '@coppice/llm-gateway';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 
-export const ofTheGateway = /^(COPPICE_)?OPENAI_|^(ANTHROPIC|GEMINI|GOOGLE_API)_|^OLLAMA_HOST$|^COPPICE_GATEWAY_/;
+/** True for a variable that only the gateway gets. */
+export const isOfTheGateway = (name: string, registry: VendorRegistry = vendors): boolean =>
+  /^COPPICE_(OPENAI|GATEWAY)_/.test(name) || isVendorVariable(name, registry);
 
 /**
  * Moves the variables of model providers, including API keys, out of an environment. Only the gateway gets them, not the programs that the stack starts
@@ -12,7 +16,7 @@ export const ofTheGateway = /^(COPPICE_)?OPENAI_|^(ANTHROPIC|GEMINI|GOOGLE_API)_
 export function takeGatewayEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const taken: NodeJS.ProcessEnv = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (!ofTheGateway.test(name)) continue;
+    if (!isOfTheGateway(name)) continue;
     taken[name] = value;
     delete environment[name];
   }
@@ -33,4 +37,4 @@ export async function modelsIn(environment: NodeJS.ProcessEnv): Promise<KnownMod
 }
 
 export const describesProviders = (environment: NodeJS.ProcessEnv): boolean =>
-  Object.keys(environment).some((name) => ofTheGateway.test(name));
+  Object.keys(environment).some((name) => isOfTheGateway(name));

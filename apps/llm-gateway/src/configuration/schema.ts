@@ -1,14 +1,21 @@
-import { durationMs, durationSchema, modelLimitsSchema, tenantSchema } from '@coppice/contracts';
+import { durationMs, durationSchema, modelLimitsSchema, tenantSchema, vendors } from '@coppice/contracts';
+import type { VendorRegistry } from '@coppice/contracts';
 import { z } from 'zod';
 import { cacheLimits } from '../cache/limits.ts';
 import { exchangeLimits } from '../routing/limits.ts';
-import { wireNames } from '../provider/port.ts';
+import { wireNames } from '../wires/registry.ts';
 
 /** The file that COPPICE_GATEWAY_CONFIG names. deploy/gateway.example.yaml shows all of it. */
 
 /** Key variables that the embedded stack passes only to the gateway, and to no other process that it starts. */
-const keyVariable = /^(COPPICE_GATEWAY_KEY_|COPPICE_OPENAI_KEY_|OPENAI_|ANTHROPIC_|GEMINI_|GOOGLE_API_)[A-Z0-9_]*$/;
-const keyHeader = /^(authorization|proxy-authorization|cookie|x-api-key|api-key|x-goog-api-key)$/i;
+export function keyVariablePattern(registry: VendorRegistry): RegExp {
+  const prefixes = Object.values(registry).flatMap((vendor) => vendor.prefixes);
+  return new RegExp(`^(${['COPPICE_GATEWAY_KEY_', 'COPPICE_OPENAI_KEY_', ...prefixes].join('|')})[A-Z0-9_]*$`);
+}
+const keyVariable = keyVariablePattern(vendors);
+const [keyExample] = vendors.openai.key.variables;
+/** Headers that hold a key. Each wire format's own are among them. */
+export const keyHeader = /^(authorization|proxy-authorization|cookie|x-api-key|api-key|x-goog-api-key)$/i;
 
 const providerName = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'a name of a-z, 0-9 and -, at most 32');
 const aliasName = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/, 'a name of a-z, 0-9 and -, at most 64');
@@ -33,7 +40,7 @@ const key = z
   .strictObject({
     variable: z
       .string()
-      .regex(keyVariable, "the name of a variable: COPPICE_GATEWAY_KEY_…, or a vendor's own such as OPENAI_API_KEY")
+      .regex(keyVariable, `the name of a variable: COPPICE_GATEWAY_KEY_…, or a vendor's own such as ${keyExample}`)
       .optional(),
     file: z.string().min(1).optional(),
   })

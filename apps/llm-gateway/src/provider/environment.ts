@@ -1,54 +1,38 @@
 import { readFileSync } from 'node:fs';
+import { variablesOf, vendors } from '@coppice/contracts';
+import type { Vendor, VendorRegistry } from '@coppice/contracts';
 import { ConfigurationError } from '@coppice/service';
 import { z } from 'zod';
-import { anthropic } from '../wires/anthropic/wire.ts';
-import { gemini } from '../wires/gemini/wire.ts';
 import type { ProviderServer } from '../transport/provider-server.ts';
-import { ollama } from '../wires/ollama/wire.ts';
-import { openAiChat, openAiChatAt } from '../wires/openai-chat/wire.ts';
-import { openAiResponses } from '../wires/openai-responses/wire.ts';
+import { openAiChatAt } from '../wires/openai-chat/wire.ts';
+import { wireOf } from '../wires/registry.ts';
+import type { WireName } from '../wires/registry.ts';
 
-/**
- * Vendors with a known address. They are registered even without a key, so that an error can name the variable to set. OpenAI is listed once per wire format, since
- * not every model of theirs supports both.
- */
-const vendors = [
-  { name: 'openai', wire: openAiChat, variable: 'OPENAI', baseUrl: 'https://api.openai.com/v1' },
-  { name: 'openai-responses', wire: openAiResponses, variable: 'OPENAI', baseUrl: 'https://api.openai.com/v1' },
-  { name: 'anthropic', wire: anthropic, variable: 'ANTHROPIC', baseUrl: 'https://api.anthropic.com' },
-  { name: 'gemini', wire: gemini, variable: 'GEMINI', baseUrl: 'https://generativelanguage.googleapis.com' },
-] as const;
 /** Names that other providers must not use. */
 const ownNames = ['openai', 'scripted'];
 const namedMax = 32;
-const ollamaPort = '11434';
 
 const optional = z.string().optional();
 
-/** Environment variables. The keys of named providers have variables of their own, see `endpointsOf`. */
+/** The variables of vendors. A `…_FILE` names a file that holds only the key, used instead: child processes see secrets in the environment. */
+export const vendorVariablesOf = (registry: VendorRegistry): Record<string, typeof optional> =>
+  Object.fromEntries(
+    Object.values(registry)
+      .flatMap(variablesOf)
+      .map((variable) => [variable, optional]),
+  );
+
+/** Environment variables. The keys of named providers have variables of their own, see `named`. */
 export const providerVariables = {
-  OPENAI_BASE_URL: optional,
-  OPENAI_API_KEY: optional,
-  /** A file that holds only the key, used instead: child processes see secrets in the environment. */
-  OPENAI_API_KEY_FILE: optional,
-  ANTHROPIC_BASE_URL: optional,
-  ANTHROPIC_API_KEY: optional,
-  ANTHROPIC_API_KEY_FILE: optional,
-  GEMINI_BASE_URL: optional,
-  GEMINI_API_KEY: optional,
-  GEMINI_API_KEY_FILE: optional,
-  /** The name that Google's own programs also read. GEMINI_API_KEY takes precedence. */
-  GOOGLE_API_KEY: optional,
-  GOOGLE_API_KEY_FILE: optional,
-  /** In the form that Ollama's own programs read: `host`, `host:port` or a URL. Provider `ollama` exists only if this is set. */
-  OLLAMA_HOST: optional,
+  ...vendorVariablesOf(vendors),
   /** Further providers: `name=baseUrl,…`, e.g. `router=https://openrouter.ai/api/v1`. Their keys: COPPICE_OPENAI_KEY_<NAME>, or …_FILE. */
   COPPICE_OPENAI_PROVIDERS: z.string().default(''),
 };
-type ProviderConfiguration = z.output<z.ZodObject<typeof providerVariables>>;
+type Variables = Readonly<Record<string, string | undefined>>;
+type ProviderConfiguration = { readonly COPPICE_OPENAI_PROVIDERS: string };
 
 /**
- * The providers of the vendors, Ollama's, and the named ones. `COPPICE_OPENAI_KEY_<NAME>` is the name in capitals with `_` for `-`. A named provider replaces a vendor's
+ * The providers of the vendors, and the named ones. `COPPICE_OPENAI_KEY_<NAME>` is the name in capitals with `_` for `-`. A named provider replaces a vendor's
  * provider of the same name.
  * @throws ConfigurationError, which never contains a key.
  */
@@ -57,31 +41,44 @@ export function providerServersOf(
   environment: NodeJS.ProcessEnv = process.env,
 ): ProviderServer[] {
   const others = named(configuration.COPPICE_OPENAI_PROVIDERS, environment);
-  const known = [...vendors.map((vendor) => ofVendor(vendor, configuration)), ...ollamaOf(configuration)];
+  const known = vendorServersOf(vendors, { ...configuration });
   return [...known.filter(({ name }) => !others.some((other) => other.name === name)), ...others];
 }
 
-function ofVendor(
-  { name, wire, variable, baseUrl: baseUrlDefault }: (typeof vendors)[number],
-  configuration: ProviderConfiguration,
-): ProviderServer {
-  const address = configuration[`${variable}_BASE_URL`];
-  const baseUrl = address === undefined ? baseUrlDefault : checkedUrl(address, `${variable}_BASE_URL`);
-  const keyVariable = `${variable}_API_KEY` as const;
-  const key = keyOf(keyVariable, configuration) ?? (wire === gemini ? keyOf('GOOGLE_API_KEY', configuration) : null);
-  const keyRequired = new URL(baseUrl).host === new URL(baseUrlDefault).host ? keyVariable : null;
-  return { name, wire: wire === openAiChat ? openAiChatAt(baseUrl) : wire, baseUrl, key, keyRequired };
+/** A vendor with a key is registered even without it, so that an error can name the variable to set. */
+export const vendorServersOf = (registry: VendorRegistry<WireName>, variables: Variables): ProviderServer[] =>
+  Object.values(registry).flatMap((vendor) => {
+    const baseUrl = baseUrlOf(vendor, variables);
+    if (baseUrl === null) return [];
+    const names = vendor.key?.variables ?? [];
+    const key = names.reduce((found: string | null, name) => found ?? keyOf(name, variables), null);
+    const isTheirs = new URL(baseUrl).host === new URL(vendor.baseUrl).host;
+    const keyRequired = isTheirs ? (names[0] ?? null) : null;
+    return Object.entries(vendor.providers).map(([name, wire]) => ({
+      name,
+      wire: wireOf(wire, baseUrl),
+      baseUrl,
+      key,
+      keyRequired,
+    }));
+  });
+
+/** Returns null for a vendor without an address. */
+function baseUrlOf({ address: { variable, form }, baseUrl }: Vendor, variables: Variables): string | null {
+  const given = variables[variable];
+  if (form === 'host') return given === undefined ? null : hostUrl(given, variable, new URL(baseUrl).port);
+  return given === undefined ? baseUrl : checkedUrl(given, variable);
 }
 
-function ollamaOf({ OLLAMA_HOST: host }: ProviderConfiguration): ProviderServer[] {
-  if (host === undefined) return [];
+/** The address in the form that Ollama's own programs read: `host`, `host:port` or a URL. */
+function hostUrl(host: string, variable: string, portDefault: string): string {
   const withScheme = /^[a-z]+:\/\//i.test(host);
   const address = withScheme ? host : `http://${host.startsWith(':') ? '127.0.0.1' : ''}${host}`;
-  const url = new URL(checkedUrl(address, 'OLLAMA_HOST'));
-  if (!withScheme && !/:\d+$/.test(host)) url.port = ollamaPort;
+  const url = new URL(checkedUrl(address, variable));
+  if (!withScheme && !/:\d+$/.test(host)) url.port = portDefault;
   // Ollama's server reads its listen address from the same variable, and nobody can connect to "all interfaces".
   url.hostname = url.hostname.replace(/^0\.0\.0\.0$/, '127.0.0.1').replace(/^\[::\]$/, '[::1]');
-  return [{ name: 'ollama', wire: ollama, baseUrl: url.href, key: null, keyRequired: null }];
+  return url.href;
 }
 
 function named(list: string, environment: NodeJS.ProcessEnv): ProviderServer[] {

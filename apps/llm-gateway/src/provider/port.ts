@@ -15,10 +15,9 @@ import type {
 } from '@coppice/contracts';
 import type { z } from 'zod';
 import type { EndpointFormat } from '../ingress/http/endpoint-formats.ts';
+import type { WireName } from '../wires/registry.ts';
 
-/** The wire formats of providers. */
-export const wireNames = ['openai-chat', 'openai-responses', 'anthropic', 'gemini', 'ollama'] as const;
-export type WireName = (typeof wireNames)[number];
+export type { WireName };
 
 export type FinishReason = z.output<typeof finishReasonSchema>;
 

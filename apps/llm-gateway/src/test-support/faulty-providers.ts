@@ -2,9 +2,9 @@
 import type { FaultyRequest, FaultyUpstream } from '@coppice/faulty-upstream';
 import { httpProvider } from '../transport/provider.ts';
 import type { PatienceLimits } from '../transport/time-limits.ts';
-import { wireNames } from '../provider/port.ts';
-import type { Provider, WireName } from '../provider/port.ts';
-import { wireOf } from '../wires/registry.ts';
+import type { Provider } from '../provider/port.ts';
+import type { WireName } from '../wires/registry.ts';
+import { wireNames, wireOf } from '../wires/registry.ts';
 import { generous } from './attempt.ts';
 
 /** Long enough for an available answer, short enough for a test. */

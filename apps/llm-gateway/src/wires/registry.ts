@@ -4,15 +4,18 @@ import type { Wire } from '../transport/wire.ts';
 import { ollama } from './ollama/wire.ts';
 import { openAiChatAt } from './openai-chat/wire.ts';
 import { openAiResponses } from './openai-responses/wire.ts';
-import type { WireName } from '../provider/port.ts';
 
-const wires: Readonly<Record<WireName, (baseUrl: string) => Wire>> = {
+/** The registry of providers' wire formats: for each the format as a server at an address speaks it. */
+const wires = {
   'openai-chat': openAiChatAt,
   'openai-responses': () => openAiResponses,
   anthropic: () => anthropic,
   gemini: () => gemini,
   ollama: () => ollama,
 };
+
+export type WireName = keyof typeof wires;
+export const wireNames = Object.keys(wires) as [WireName, ...WireName[]];
 
 /** The wire format as the server at this address speaks it. */
 export const wireOf = (name: WireName, baseUrl: string): Wire => wires[name](baseUrl);

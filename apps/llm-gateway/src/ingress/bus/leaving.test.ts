@@ -7,7 +7,7 @@ import type { StartedService } from '@coppice/service';
 import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { wireNames } from '../../provider/port.ts';
+import { wireNames } from '../../wires/registry.ts';
 import { startLlmGateway } from '../../service.ts';
 import { askChat } from '../../test-support/chat-client.ts';
 import { FaultyProviders } from '../../test-support/faulty-providers.ts';

@@ -1,0 +1,87 @@
+/** Imports nothing, since the redaction of logs needs it, too: `@coppice/contracts/vendors`. */
+
+/** A vendor of models, or a model server, that environment variables describe. */
+export type Vendor<Wire extends string = string> = {
+  /** Its providers: the part of `provider/model` before the slash, with the wire format of each. */
+  providers: Readonly<Record<string, Wire>>;
+  baseUrl: string;
+  address: {
+    variable: string;
+    /** `url`: another address than `baseUrl`. `host`: a host, with the port of `baseUrl` by default; without it the vendor has no provider. */
+    form: 'url' | 'host';
+  };
+  key?: {
+    /** In order of precedence. Errors name the first. Each may have `_FILE` appended, for a file that holds the key. */
+    variables: readonly [string, ...string[]];
+    /** What the vendor's keys look like, for redaction. Must match in linear time. */
+    pattern: RegExp;
+  };
+  /** First words of variables that belong to the vendor, and that no program but the gateway gets. */
+  prefixes: readonly string[];
+  /** Lines about its providers for `coppice --help`. */
+  help: readonly string[];
+  /** What `coppice doctor` adds to the name of the key's variable. */
+  keyNote?: string;
+};
+export type VendorRegistry<Wire extends string = string> = Readonly<Record<string, Vendor<Wire>>>;
+
+/** The registry of vendors. Variables, help, doctor's texts and redaction derive from it. */
+export const vendors = {
+  // Once per wire format, since not every model of theirs supports both.
+  openai: {
+    providers: { openai: 'openai-chat', 'openai-responses': 'openai-responses' },
+    baseUrl: 'https://api.openai.com/v1',
+    address: { variable: 'OPENAI_BASE_URL', form: 'url' },
+    key: { variables: ['OPENAI_API_KEY'], pattern: /\bsk-[A-Za-z0-9_-]{16,}/ },
+    prefixes: ['OPENAI_'],
+    help: [
+      'the model provider "openai"; read when the stack starts',
+      '(and "openai-responses", the same by OpenAI\'s other wire)',
+    ],
+    keyNote: '(and OPENAI_BASE_URL for another provider than OpenAI)',
+  },
+  anthropic: {
+    providers: { anthropic: 'anthropic' },
+    baseUrl: 'https://api.anthropic.com',
+    address: { variable: 'ANTHROPIC_BASE_URL', form: 'url' },
+    key: { variables: ['ANTHROPIC_API_KEY'], pattern: /\bsk-ant-[A-Za-z0-9_-]{12,}/ },
+    prefixes: ['ANTHROPIC_'],
+    help: ['the model provider "anthropic"'],
+  },
+  gemini: {
+    providers: { gemini: 'gemini' },
+    baseUrl: 'https://generativelanguage.googleapis.com',
+    address: { variable: 'GEMINI_BASE_URL', form: 'url' },
+    // Google's own programs read the second name.
+    key: { variables: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'], pattern: /\bAIza[\w-]{30,}/ },
+    prefixes: ['GEMINI_', 'GOOGLE_API_'],
+    help: ['the model provider "gemini"'],
+  },
+  ollama: {
+    providers: { ollama: 'ollama' },
+    baseUrl: 'http://127.0.0.1:11434',
+    address: { variable: 'OLLAMA_HOST', form: 'host' },
+    prefixes: [],
+    help: ['the model provider "ollama", such as 127.0.0.1:11434'],
+  },
+} as const satisfies VendorRegistry;
+
+/** Variables that describe a vendor's providers. Each variable of a key is followed by that of its file. */
+export const variablesOf = ({ address, key }: Vendor): string[] => [
+  address.variable,
+  ...(key?.variables ?? []).flatMap((variable) => [variable, `${variable}_FILE`]),
+];
+
+/** True for a variable of a vendor, whether the gateway reads it or not. */
+export const isVendorVariable = (name: string, registry: VendorRegistry = vendors): boolean =>
+  Object.values(registry).some(
+    (vendor) => variablesOf(vendor).includes(name) || vendor.prefixes.some((prefix) => name.startsWith(prefix)),
+  );
+
+/** The variable to set for the key of each provider, by the provider's name. */
+export const keyVariablesIn = (registry: VendorRegistry): ReadonlyMap<string, string> =>
+  new Map(
+    Object.values(registry).flatMap(({ providers, key }) =>
+      key === undefined ? [] : Object.keys(providers).map((name) => [name, key.variables[0]] as const),
+    ),
+  );
