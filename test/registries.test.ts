@@ -4,25 +4,150 @@
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { isVendorVariable, variablesOf, vendors } from '@coppice/contracts';
-import type { VendorRegistry } from '@coppice/contracts';
+import {
+  isVendorVariable,
+  jsonSchemaOf,
+  taskStateEntries,
+  taskStateRegistry,
+  taskStateRegistryOf,
+  variablesOf,
+  vendors,
+} from '@coppice/contracts';
+import type { TaskStateEntry, VendorRegistry } from '@coppice/contracts';
+import { metricDefinitions } from '@coppice/telemetry';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { howToGetModels } from '../apps/cli/src/doctor/providers.ts';
 import { environmentHelp, environmentHelpOf } from '../apps/cli/src/help-texts.ts';
 import { isOfTheGateway } from '../apps/cli/src/stack/gateway-environment.ts';
+import { colours } from '../apps/cli/src/output/colours.ts';
+import { lookOf, stateColumns, stateColumnsOf, stateText } from '../apps/cli/src/output/states.ts';
+import { waitsForPerson } from '../apps/cli/src/progress.ts';
 import { keyHeader, keyVariablePattern } from '../apps/llm-gateway/src/configuration/schema.ts';
 import { vendorServersOf, vendorVariablesOf } from '../apps/llm-gateway/src/provider/environment.ts';
 import { wireNames, wireOf } from '../apps/llm-gateway/src/wires/registry.ts';
 import type { WireName } from '../apps/llm-gateway/src/wires/registry.ts';
+import { agentKinds, agentStates, newAgentFields } from '../apps/orchestrator/src/agents/registry.ts';
+import type { AgentKind } from '../apps/orchestrator/src/agents/agent-kind.ts';
+import { taskMachine } from '../apps/orchestrator/src/machines/task/task-machine.ts';
+import {
+  agentKindNames,
+  agentSchema,
+  agentSchemaOf,
+  agentSchemas,
+  kindNamesOf,
+} from '../libs/contracts/src/agents/registry.ts';
+import { taskStateSchemaOf } from '../libs/contracts/src/task-states.ts';
 import { formats } from '../libs/faulty-upstream/src/formats/registry.ts';
 import { redactionFor, secretFields } from '../libs/telemetry/src/redaction.ts';
 
 const projectFolder = path.resolve(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(path.join(projectFolder, file), 'utf8');
 
+const foldersIn = (folder: string): string[] =>
+  readdirSync(path.join(projectFolder, folder), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+
 /** Returns what a registry has and a list lacks. */
 const missingIn = (list: readonly string[], registry: readonly string[]) =>
   registry.filter((name) => !list.includes(name));
+
+describe('states of tasks', () => {
+  const added: Record<string, TaskStateEntry> = {
+    quarantined: { kind: 'needs-you', label: 'in quarantine for now' },
+    archived: { kind: 'end', label: 'in the archive', outcome: 'done' },
+  };
+  const entries: Record<string, TaskStateEntry> = { ...taskStateEntries, ...added };
+  const extended = taskStateRegistryOf(entries);
+  const lookText = (state: string, registry = taskStateRegistry) => {
+    const { symbol, paint } = lookOf(state, registry);
+    return paint(colours(true), symbol);
+  };
+
+  test('the command line shows a new one by its label, and as its kind', () => {
+    expect(Object.keys(added).map((state) => stateText(state, extended))).toEqual([
+      'in quarantine for now',
+      'in the archive',
+    ]);
+    expect(lookText('quarantined', extended)).toBe(lookText('ready'));
+    expect(lookText('archived', extended)).toBe(lookText('merged'));
+    expect([stateColumns, stateColumnsOf(extended)]).toEqual([17, 21]);
+  });
+
+  test('without its entry, it is shown by its name, as busy', () => {
+    for (const state of Object.keys(added)) {
+      expect(stateText(state)).toBe(state);
+      expect(lookText(state)).toBe(lookText('working'));
+    }
+  });
+
+  test('the command line waits for you in a new state that needs you, and for no task in a new end', () => {
+    const tasks = Object.keys(added).map((state) => ({ state }));
+    expect([waitsForPerson(tasks), waitsForPerson(tasks, extended)]).toEqual([false, true]);
+  });
+
+  test('the published schema lists it, and takes any other', () => {
+    expect(jsonSchemaOf(taskStateSchemaOf(extended.states))).toMatchObject({
+      anyOf: [{ enum: extended.states }, { type: 'string' }],
+    });
+  });
+
+  const quoted = (text: string) => [...text.matchAll(/`([a-z-]+)`/g)].map(([, name = '']) => name);
+  const ends = Object.keys(entries).filter((state) => extended.kindOf(state) === 'end');
+  const living = Object.keys(entries).filter((state) => extended.kindOf(state) !== 'end');
+  /** The lists that can't derive, with the states that each must have. */
+  const lists: [name: string, list: () => readonly string[], states: readonly string[]][] = [
+    [
+      'the protocol document',
+      () => quoted(/^A task goes through the states .*$/m.exec(read('docs/protocol.md'))?.[0] ?? ''),
+      Object.keys(entries),
+    ],
+    [
+      'the help of the metric of ended tasks',
+      () => metricDefinitions['coppice.task.ended'].labels.state.replace('the end: ', '').split(', '),
+      ends,
+    ],
+    ['the task machine', () => Object.keys(taskMachine.root.states), living],
+  ];
+
+  test.each(lists)('%s: all are there, and a new one is missed', (_name, list, states) => {
+    expect(missingIn(list(), states)).toEqual(Object.keys(added).filter((state) => states.includes(state)));
+  });
+});
+
+describe('agent kinds', () => {
+  const fakeSchema = z.object({ kind: z.literal('fake'), colour: z.string() });
+  const fake: AgentKind = { states: {}, newFields: () => ({ colour: 'green' }) };
+  const kinds = { ...agentKinds, fake };
+  const names = kindNamesOf<string>([...agentSchemas, fakeSchema]);
+
+  test('a run file may name a new one', () => {
+    const agent = { kind: 'fake', colour: 'green' };
+    expect(agentSchema.safeParse(agent).success).toBe(false);
+    expect(agentSchemaOf([...agentSchemas, fakeSchema]).parse(agent)).toEqual(agent);
+    expect(names).toEqual([...agentKindNames, 'fake']);
+  });
+
+  test('the task machine has a state for it, and a task its fields', () => {
+    expect(Object.keys(agentStates(kinds))).toEqual(['choosing', ...Object.keys(kinds)]);
+    const agent = agentSchema.parse({ kind: 'loop' });
+    expect(newAgentFields(agent, kinds)).toMatchObject({ ...newAgentFields(agent), colour: 'green' });
+  });
+
+  const lists: Record<string, () => readonly string[]> = {
+    "the orchestrator's registry": () => Object.keys(agentKinds),
+    'folders in apps/orchestrator/src/agents': () => foldersIn('apps/orchestrator/src/agents'),
+    'the protocol document': () =>
+      [...read('docs/protocol.md').matchAll(/"kind": "([a-z]+)"/g)].map(([, kind = '']) => kind),
+    'the guide to run files': () =>
+      [...read('docs/run-file.md').matchAll(/\{ kind: ([a-z]+)/g)].map(([, kind = '']) => kind),
+  };
+
+  test.each(Object.entries(lists))('%s: all are there, and a new one is missed', (_name, list) => {
+    expect(missingIn(list(), names)).toEqual(['fake']);
+  });
+});
 
 describe('vendors', () => {
   const acme = {
@@ -80,10 +205,7 @@ describe('wire formats', () => {
     'formats of the faulty upstream': () => formats.map(({ name }) => name),
     'formats of vendors': () =>
       Object.values<VendorRegistry[string]>(vendors).flatMap((vendor) => Object.values(vendor.providers)),
-    'folders in apps/llm-gateway/src/wires': () =>
-      readdirSync(path.join(projectFolder, 'apps/llm-gateway/src/wires'), { withFileTypes: true })
-        .filter((entry) => entry.isDirectory())
-        .map(({ name }) => name),
+    'folders in apps/llm-gateway/src/wires': () => foldersIn('apps/llm-gateway/src/wires'),
   };
 
   test.each(Object.entries(lists))('%s: all are there, and a new one is missed', (_name, list) => {

@@ -1,6 +1,6 @@
 /** The progress of a run: its view from the API, updated by its events. Pure. */
-import { isTaskEnd, kindOfTaskState } from '@coppice/contracts';
-import type { CoppiceEvent, RunState, RunView } from '@coppice/contracts';
+import { isTaskEnd, taskStateRegistry } from '@coppice/contracts';
+import type { CoppiceEvent, RunState, RunView, TaskStateRegistry } from '@coppice/contracts';
 
 export type TaskProgress = {
   taskId: string;
@@ -26,9 +26,6 @@ export type RunProgress = {
   /** In the run file's order. */
   tasks: readonly TaskProgress[];
 };
-
-/** True for a state that waits for the user's decision. */
-const awaitsPerson = (state: string): boolean => kindOfTaskState(state) === 'needs-you';
 
 const timeOf = (text: string | null): number | null => (text === null ? null : Date.parse(text));
 
@@ -119,10 +116,10 @@ function withTask(progress: RunProgress, taskId: string, change: (task: TaskProg
 }
 
 /** True if every unfinished task waits for the user's decision, or for such a task. */
-export function waitsForPerson(tasks: readonly { state: string }[]): boolean {
-  const open = tasks.filter((task) => !isTaskEnd(task.state));
-  return (
-    open.some((task) => awaitsPerson(task.state)) &&
-    open.every((task) => awaitsPerson(task.state) || task.state === 'waiting')
-  );
+export function waitsForPerson(
+  tasks: readonly { state: string }[],
+  registry: TaskStateRegistry = taskStateRegistry,
+): boolean {
+  const open = tasks.map(({ state }) => registry.kindOf(state)).filter((kind) => kind !== 'end');
+  return open.includes('needs-you') && open.every((kind) => kind === 'needs-you' || kind === 'waiting');
 }

@@ -74,9 +74,11 @@ export const taskStateRegistry = taskStateRegistryOf(taskStateEntries);
 export const taskStates = Object.keys(taskStateEntries) as TaskState[];
 
 /** A task's state as a message has it. Open, so that this version reads messages of a later one. */
-export const taskStateSchema = z
-  .union([z.enum(taskStates), z.string()])
-  .describe("A state of the list; later versions add some. Read one that you don't know as one that isn't an end.");
+export const taskStateSchemaOf = (states: readonly string[]) =>
+  z
+    .union([z.enum(states), z.string()])
+    .describe("A state of the list; later versions add some. Read one that you don't know as one that isn't an end.");
+export const taskStateSchema = taskStateSchemaOf(taskStates);
 
 export const kindOfTaskState = (state: string): TaskStateKind => taskStateRegistry.kindOf(state);
 export const isTaskEnd = (state: string): state is TaskEnd => kindOfTaskState(state) === 'end';

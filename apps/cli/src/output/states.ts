@@ -44,6 +44,6 @@ export const countsText = (counts: Readonly<Record<string, number>>): string =>
     .map(([state, count]) => `${count} ${known[state] ?? stateText(state)}`)
     .join(', ');
 
-const stateColumnsOf = (registry: TaskStateRegistry): number =>
+export const stateColumnsOf = (registry: TaskStateRegistry): number =>
   Math.max(...registry.states.map((state) => stateText(state, registry).length));
 export const stateColumns = stateColumnsOf(taskStateRegistry);

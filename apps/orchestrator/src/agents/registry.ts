@@ -14,8 +14,8 @@ type Intersection<Union> = (Union extends unknown ? (each: Union) => void : neve
 /** The fields of all agent kinds in a task's context. */
 export type AgentFields = Intersection<ReturnType<Kinds[keyof Kinds]['newFields']>>;
 
-export const newAgentFields = (agent: Agent): AgentFields =>
-  Object.assign({}, ...Object.values(agentKinds).map(({ newFields }) => newFields(agent))) as AgentFields;
+export const newAgentFields = (agent: Agent, kinds: Record<string, AgentKind> = agentKinds): AgentFields =>
+  Object.assign({}, ...Object.values(kinds).map(({ newFields }) => newFields(agent))) as AgentFields;
 
 /** The child states of `working`: one for each kind, and the choice between them. */
 export const agentStates = (kinds: Record<string, AgentKind> = agentKinds) => ({

@@ -6,9 +6,17 @@ import { promptAgentSchema } from './prompt.ts';
  * The registry of agent kinds: what a run file says about each. How each kind works is in the orchestrator's registry, `agents/registry.ts`; a test there compares
  * the two.
  */
-const agentSchemas = [promptAgentSchema, loopAgentSchema] as const;
+export const agentSchemas = [promptAgentSchema, loopAgentSchema] as const;
 
-export const agentSchema = z.discriminatedUnion('kind', agentSchemas);
+type KindSchema = z.ZodObject<{ kind: z.ZodLiteral<string> }>;
+
+export const agentSchemaOf = <Schemas extends readonly [KindSchema, ...KindSchema[]]>(schemas: Schemas) =>
+  z.discriminatedUnion('kind', schemas);
+export const kindNamesOf = <Kind extends string>(
+  schemas: readonly { shape: { kind: z.ZodLiteral<Kind> } }[],
+): readonly Kind[] => schemas.map(({ shape }) => shape.kind.value);
+
+export const agentSchema = agentSchemaOf(agentSchemas);
 export type Agent = z.infer<typeof agentSchema>;
 export type AgentOf<Kind extends Agent['kind']> = Extract<Agent, { kind: Kind }>;
-export const agentKindNames: readonly Agent['kind'][] = agentSchemas.map(({ shape }) => shape.kind.value);
+export const agentKindNames = kindNamesOf<Agent['kind']>(agentSchemas);
