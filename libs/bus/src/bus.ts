@@ -1,3 +1,5 @@
+import coerce from 'semver/functions/coerce.js';
+import lt from 'semver/functions/lt.js';
 import { CoppiceError, buckets } from '@coppice/contracts';
 import { createLogger, injectTrace } from '@coppice/telemetry';
 import type { StoredContext } from '@coppice/telemetry';
@@ -367,15 +369,9 @@ const isDenied = (cause: unknown): boolean => cause instanceof CoppiceError && c
 
 /** @throws UnsuitableServer when the server is older than `serverVersionMin`. */
 export function requireVersion(version: string): void {
-  const parts = (text: string) => text.split('-')[0]?.split('.').map(Number) ?? [];
-  const have = parts(version);
-  const want = parts(serverVersionMin);
-  for (let index = 0; index < want.length; index++) {
-    const difference = (have[index] ?? 0) - (want[index] ?? 0);
-    if (difference > 0) return;
-    if (difference < 0)
-      throw new UnsuitableServer(`NATS server ${version} is too old: Coppice needs ${serverVersionMin} or newer`);
-  }
+  // A release candidate counts as its release.
+  if (lt(coerce(version) ?? '0.0.0', serverVersionMin))
+    throw new UnsuitableServer(`NATS server ${version} is too old: Coppice needs ${serverVersionMin} or newer`);
 }
 
 function headersFrom(record: Record<string, string>): MsgHdrs {

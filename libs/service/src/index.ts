@@ -30,3 +30,4 @@ export { serviceLimits, startService } from './start-service.ts';
 export type { RunningWork, ServiceContext, ServiceSettings, StartedService } from './start-service.ts';
 export { Places } from './places.ts';
 export { Turns } from './turns.ts';
+export { isAtLeast, parseVersion } from './versions.ts';

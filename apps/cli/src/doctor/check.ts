@@ -14,15 +14,3 @@ export const restart = 'a stack reads keys, addresses and its file only when it 
 export const ok = (name: string, found: string): Check => ({ name, level: 'ok', found, fix: null });
 export const warning = (name: string, found: string, fix: string): Check => ({ name, level: 'warning', found, fix });
 export const fault = (name: string, found: string, fix: string): Check => ({ name, level: 'fault', found, fix });
-
-/** Compares versions such as `2.38.1`. Returns false if `version` isn't one. */
-export function isAtLeast(version: string, least: string): boolean {
-  const parts = (text: string) => text.split(/[.-]/).map(Number);
-  const have = parts(version);
-  for (const [index, want] of parts(least).entries()) {
-    const part = have[index] ?? 0;
-    if (Number.isNaN(part) || part < want) return false;
-    if (part > want) return true;
-  }
-  return true;
-}

@@ -2,12 +2,13 @@
 import { existsSync, statfsSync } from 'node:fs';
 import path from 'node:path';
 import { serverVersionMin } from '@coppice/bus';
+import { isAtLeast, parseVersion } from '@coppice/service';
 import { CliError } from '../errors.ts';
 import { tryGit } from '../git.ts';
 import type { Home } from '../stack/home.ts';
 import { natsServerVersion } from '../stack/nats-server-version.ts';
 import { natsServerProgram, projectFolder } from '../stack/programs.ts';
-import { fault, isAtLeast, ok, warning } from './check.ts';
+import { fault, ok, warning } from './check.ts';
 import type { Check } from './check.ts';
 
 const nodeVersionMin = '24.0.0';
@@ -30,9 +31,9 @@ export async function checkGit(folder: string): Promise<Check> {
   const install = `install git ${gitVersionMin} or newer`;
   try {
     const { out } = await tryGit(folder, '--version');
-    const version = /\d+(\.\d+)+/.exec(out)?.[0] ?? '';
-    if (isAtLeast(version, gitVersionMin)) return ok('git', version);
-    return fault('git', `${version || out}, which is older than ${gitVersionMin}`, install);
+    const version = parseVersion(out);
+    if (version !== null && isAtLeast(version, gitVersionMin)) return ok('git', version);
+    return fault('git', `${version ?? out}, which is older than ${gitVersionMin}`, install);
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     return fault('git', error.message, install);

@@ -12,7 +12,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { CoppiceError, shortHash } from '@coppice/contracts';
-import { sandboxUser } from '@coppice/service';
+import { isAtLeast, sandboxUser } from '@coppice/service';
 import { ensureDockerImage } from './docker-image.ts';
 import { seccompOptions, type DaemonInfo } from './docker-seccomp.ts';
 import { OutputDemultiplexer } from './docker-stream.ts';
@@ -35,7 +35,7 @@ const labels = {
   exec: 'coppice.exec',
 } as const;
 const cpuPeriodUs = 100_000;
-const apiVersionMin = [1, 41] as const;
+const apiVersionMin = '1.41';
 /** A daemon on a busy machine was seen to take 9 s. */
 const connectMsMax = 20_000;
 const removeTries = 5;
@@ -84,9 +84,8 @@ class DockerLauncher implements Launcher {
       const message = `no Docker daemon answers (${reasonOf(error)}): start one, or name its socket in DOCKER_HOST`;
       throw new CoppiceError('engine-unavailable', message, { cause: error });
     });
-    const [major = 0, minor = 0] = version.ApiVersion.split('.').map(Number);
-    if (major < apiVersionMin[0] || (major === apiVersionMin[0] && minor < apiVersionMin[1])) {
-      const message = `the Docker daemon serves API ${version.ApiVersion}, at least ${apiVersionMin.join('.')} is needed`;
+    if (!isAtLeast(version.ApiVersion, `${apiVersionMin}.0`)) {
+      const message = `the Docker daemon serves API ${version.ApiVersion}, at least ${apiVersionMin} is needed`;
       throw new CoppiceError('engine-unavailable', message);
     }
     const inspect = (id: string) => this.#docker.getContainer(id).inspect();

@@ -18,7 +18,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { CoppiceError } from '@coppice/contracts';
-import { replaceFile } from '@coppice/service';
+import { isAtLeast, parseVersion, replaceFile } from '@coppice/service';
 import { abortReason, gitFailure, notStarted } from './failures.ts';
 import { canFlock, shareFlock } from './flock.ts';
 import { Remembered } from './remembered.ts';
@@ -38,7 +38,7 @@ export const gitLimits = {
 } as const;
 
 /** The first version that merges without a working tree (`merge-tree --write-tree`). */
-const versionMin = [2, 38] as const;
+const versionMin = '2.38.0';
 
 /** Account that git runs under as the `user` if the stack is root: users could not write files that root created in their repository. */
 export type Account = { uid: number; gid: number; home: string; name: string };
@@ -142,15 +142,10 @@ export class Git {
     await replaceFile(this.#configFile, '[safe]\n\tdirectory = *\n');
     this.#hasFlock = await canFlock(this.#configFile);
     const { stdout } = await this.run(['version']);
-    const version = /(\d+)\.(\d+)[.\d]*/.exec(stdout.toString());
-    const [major, minor] = [Number(version?.[1] ?? 0), Number(version?.[2] ?? 0)];
-    if (major < versionMin[0] || (major === versionMin[0] && minor < versionMin[1])) {
-      const found = version?.[0] ?? 'an unknown version';
-      throw new CoppiceError('unavailable', `git ${versionMin.join('.')} or newer is needed, found ${found}`, {
-        retryable: false,
-      });
-    }
-    return version?.[0] ?? '';
+    const version = parseVersion(stdout.toString());
+    if (version !== null && isAtLeast(version, versionMin)) return version;
+    const message = `git ${versionMin} or newer is needed, found ${version ?? 'an unknown version'}`;
+    throw new CoppiceError('unavailable', message, { retryable: false });
   }
 
   /** False if util-linux's `flock` is missing, as on macOS. `writersFile` is ignored then. */
