@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto';
 import type { Bus } from '@coppice/bus';
 import { CoppiceError, api, bucketOfArtifact, tenantOfArtifact } from '@coppice/contracts';
+import { LRUCache } from 'lru-cache';
 import type { z } from 'zod';
 
 type Request = z.output<typeof api.artifactGet.input>;
@@ -24,8 +25,12 @@ export const artifactLimits = {
 
 export class Artifacts {
   readonly #bus: Bus;
-  /** Cached artifacts by name, least recently used first. */
-  readonly #held = new Map<string, Held>();
+  /** Cached artifacts by name. */
+  readonly #held = new LRUCache<string, Held>({
+    maxSize: artifactLimits.heldBytesMax,
+    // The cache rejects a size of 0.
+    sizeCalculation: ({ bytes }) => Math.max(1, bytes.length),
+  });
   readonly #reading = new Map<string, Promise<Held | null>>();
   readonly #waiting: (() => void)[] = [];
   #readers = 0;
@@ -51,10 +56,7 @@ export class Artifacts {
 
   async #find(name: string): Promise<Held | null> {
     const held = this.#held.get(name);
-    if (held !== undefined) {
-      this.#hold(name, held);
-      return held;
-    }
+    if (held !== undefined) return held;
     const reading = this.#reading.get(name) ?? this.#inTurn(() => this.#read(name));
     this.#reading.set(name, reading);
     try {
@@ -69,20 +71,8 @@ export class Artifacts {
     const bytes = await store.get(name);
     if (bytes === null) return null;
     const read = { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
-    this.#hold(name, read);
+    this.#held.set(name, read);
     return read;
-  }
-
-  #hold(name: string, held: Held): void {
-    this.#held.delete(name);
-    this.#held.set(name, held);
-    let bytes = 0;
-    for (const each of this.#held.values()) bytes += each.bytes.length;
-    for (const [oldest, { bytes: gone }] of this.#held) {
-      if (bytes <= artifactLimits.heldBytesMax) return;
-      this.#held.delete(oldest);
-      bytes -= gone.length;
-    }
   }
 
   async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {

@@ -4,10 +4,10 @@
  */
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '@coppice/service';
 import type { Git, GitOptions } from './git/git.ts';
 import { updateUserRefs } from './git/refs.ts';
-import { Remembered } from './git/remembered.ts';
 import type { Layout } from './layout.ts';
 import type { Store } from './repository/store.ts';
 
@@ -27,7 +27,7 @@ export const upkeepLimits = {
 export class Upkeep {
   readonly #clock: Clock;
   readonly #onError: (error: unknown) => void;
-  readonly #last = new Remembered<number>(upkeepLimits.rememberedMax);
+  readonly #last = new LRUCache<string, number>({ max: upkeepLimits.rememberedMax });
 
   constructor(clock: Clock, onError: (error: unknown) => void) {
     this.#clock = clock;

@@ -2,6 +2,7 @@ import { cancelSubject } from '@coppice/bus';
 import { commandTemplateOf, streams, subjects } from '@coppice/contracts';
 import type { CommandMessage } from '@coppice/contracts';
 import type { StoredContext } from '@coppice/telemetry';
+import { LRUCache } from 'lru-cache';
 import type { CrashPoint } from './crash-points.ts';
 import type { HostParts } from './host-parts.ts';
 import { orders } from './map-actions.ts';
@@ -23,11 +24,12 @@ import type { ActorValue, OutboxItem } from './value.ts';
  */
 export class Dispatcher {
   readonly #parts: HostParts;
-  /** Actor key → revision whose outbox this host has published. Oldest first, bounded. */
-  readonly #published = new Map<string, number>();
+  /** Actor key → revision whose outbox this host has published. */
+  readonly #published: LRUCache<string, number>;
 
   constructor(parts: HostParts) {
     this.#parts = parts;
+    this.#published = new LRUCache({ max: parts.limits.rememberedDispatchesMax });
   }
 
   /** Publishes the whole outbox of a value that is stored at this revision. */
@@ -37,12 +39,7 @@ export class Dispatcher {
   }
 
   remember(value: ActorValue, revision: number): void {
-    const key = actorKey(value.kind, value.id);
-    this.#published.delete(key);
-    this.#published.set(key, revision);
-    if (this.#published.size <= this.#parts.limits.rememberedDispatchesMax) return;
-    const oldest = this.#published.keys().next();
-    if (oldest.done !== true) this.#published.delete(oldest.value);
+    this.#published.set(actorKey(value.kind, value.id), revision);
   }
 
   /**

@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NotNow } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
+import { LRUCache } from 'lru-cache';
 
 const diskFullText = /No space left on device|Out of diskspace|Disk quota exceeded|ENOSPC|EDQUOT/;
 
@@ -53,7 +54,7 @@ const fullDiskLimits = {
 /** Postpones commands that failed on a full disk, each for a limited time. */
 export class FullDiskWaits {
   readonly #waitMs: number;
-  readonly #sinceMs = new Map<string, number>();
+  readonly #sinceMs = new LRUCache<string, number>({ max: fullDiskLimits.commandsMax });
 
   constructor(waitMs: number = fullDiskLimits.waitMs) {
     this.#waitMs = waitMs;
@@ -68,10 +69,6 @@ export class FullDiskWaits {
       return error;
     }
     this.#sinceMs.set(effectId, sinceMs);
-    for (const oldest of this.#sinceMs.keys()) {
-      if (this.#sinceMs.size <= fullDiskLimits.commandsMax) break;
-      this.#sinceMs.delete(oldest);
-    }
     return new NotNow(error.message, { cause: error });
   }
 }

@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CoppiceError, ownDraftPrefix, shortHash } from '@coppice/contracts';
+import { LRUCache } from 'lru-cache';
 import { DiskMeter, type DiskBudget } from './disk-watch.ts';
 import type { Launcher, LaunchRequest, SandboxRecord } from './launcher.ts';
 import { commandBytesMax, commandsAtOnceMax, diskMetersMax, stdinBytesMax } from './limits.ts';
@@ -83,7 +84,7 @@ class LauncherEngine implements Engine {
   readonly #rules: MountRules;
   readonly #store: SandboxStore;
   readonly #runningHere = new Map<string, number>();
-  readonly #meters = new Map<string, { budgets: string; meter: DiskMeter }>();
+  readonly #meters = new LRUCache<string, { budgets: string; meter: DiskMeter }>({ max: diskMetersMax });
   readonly #onTrouble: (error: unknown, what: string) => void;
   readonly #probing: Probing;
 
@@ -185,8 +186,6 @@ class LauncherEngine implements Engine {
     const known = this.#meters.get(record.id);
     // Another process may have recreated the sandbox with other mounts or limits.
     if (known?.budgets === text) return known.meter;
-    const oldest = this.#meters.size < diskMetersMax ? undefined : this.#meters.keys().next().value;
-    if (oldest !== undefined) this.#meters.delete(oldest);
     const meter = new DiskMeter(budgets);
     this.#meters.set(record.id, { budgets: text, meter });
     return meter;

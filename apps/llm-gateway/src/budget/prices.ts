@@ -1,6 +1,7 @@
 /** The cost of a call, if known. The only importer of the price list. */
 import { calcPrice, findProvider } from '@pydantic/genai-prices';
 import type { Provider as ListedProvider } from '@pydantic/genai-prices';
+import { LRUCache } from 'lru-cache';
 import type { UsageSoFar } from '../provider/port.ts';
 
 export type Prices = {
@@ -34,21 +35,20 @@ export type PricesSettings = {
 
 export const noPrices: Prices = { costOf: (_provider, _model, { costUsd }) => costUsd ?? null, whyUnknown: () => '' };
 
-/** Models per provider whose list entry is cached. */
+/** Models whose list entry is cached. */
 const rememberedMax = 1_000;
 const million = 1_000_000;
 
 export function pricesFrom({ own, baseUrlOf }: PricesSettings): Prices {
   const ownPrices = own.map((price) => ({ price, pattern: patternOf(price.model) }));
-  const listed = new Map<string, Map<string, ListedProvider | null>>();
+  const listed = new LRUCache<string, { entry: ListedProvider | null }>({ max: rememberedMax });
   const find = (provider: string, model: string): ListedProvider | null => {
-    const models = listed.get(provider) ?? new Map<string, ListedProvider | null>();
-    const known = models.get(model);
-    if (known !== undefined) return known;
-    if (models.size >= rememberedMax) models.clear();
-    const found = listedModel(baseUrlOf(provider), model);
-    listed.set(provider, models.set(model, found));
-    return found;
+    const key = `${provider}/${model}`;
+    const known = listed.get(key);
+    if (known !== undefined) return known.entry;
+    const entry = listedModel(baseUrlOf(provider), model);
+    listed.set(key, { entry });
+    return entry;
   };
   return {
     costOf: (provider, model, usage) => {

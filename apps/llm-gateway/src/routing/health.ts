@@ -10,6 +10,7 @@
  * report.
  */
 import type { CoppiceError, GatewayHealthNews } from '@coppice/contracts';
+import { LRUCache } from 'lru-cache';
 import { Circuit } from './circuit.ts';
 import type { Admission, Caller, CircuitSettings, LastFailure } from './circuit.ts';
 import { exchangeLimits } from './limits.ts';
@@ -37,9 +38,8 @@ export type HealthSettings = CircuitSettings & {
 
 export class Health {
   readonly #settings: HealthSettings;
-  /** By provider and model; least recently used first. */
-  readonly #circuits = new Map<string, Entry>();
-  #newest: Entry | null = null;
+  /** By provider and model. */
+  readonly #circuits = new LRUCache<string, Entry>({ max: exchangeLimits.circuitsMax });
 
   constructor(settings: HealthSettings) {
     this.#settings = settings;
@@ -47,7 +47,7 @@ export class Health {
 
   /** Reports whether a call of the tenant would be admitted now, or when. */
   look(place: Place, tenant: string): Admission {
-    const known = this.#circuits.get(keyOf(place));
+    const known = this.#circuits.peek(keyOf(place));
     return known?.circuit.look(this.#settings.now(), tenant) ?? { admitted: true, probe: false };
   }
 
@@ -67,7 +67,7 @@ export class Health {
   learn({ provider, model, state, forMs, tenant }: GatewayHealthNews): void {
     const place = { provider, model };
     const nowMs = this.#settings.now();
-    if (state === 'closed') this.#circuits.get(keyOf(place))?.circuit.close();
+    if (state === 'closed') this.#circuits.peek(keyOf(place))?.circuit.close();
     else if (state === 'open')
       this.#circuitOf(place).open(Math.min(forMs, this.#settings.openMs), nowMs, tenant ?? null);
     else this.#circuitOf(place).coolDown(Math.min(forMs, exchangeLimits.coolDownMsMax), nowMs);
@@ -76,7 +76,7 @@ export class Health {
   /** Models that aren't called at the moment, even if only for one tenant. */
   unavailable(): Unavailable[] {
     const nowMs = this.#settings.now();
-    return [...this.#circuits.values()].flatMap(({ place, circuit }): Unavailable[] => {
+    return [...this.#circuits.values()].toReversed().flatMap(({ place, circuit }): Unavailable[] => {
       if (circuit.isCooling(nowMs)) return [{ ...place, why: 'cooling' }];
       return circuit.isOpen() ? [{ ...place, why: 'failing' }] : [];
     });
@@ -122,17 +122,11 @@ export class Health {
 
   #circuitOf(place: Place): Circuit {
     const key = keyOf(place);
-    const entry = this.#circuits.get(key) ?? { place, circuit: new Circuit(this.#settings) };
-    // Most calls use the same circuit as the previous call.
-    if (entry === this.#newest) return entry.circuit;
-    this.#newest = entry;
-    this.#circuits.delete(key);
-    this.#circuits.set(key, entry);
-    if (this.#circuits.size > exchangeLimits.circuitsMax) {
-      const [oldest] = this.#circuits.keys();
-      if (oldest !== undefined) this.#circuits.delete(oldest);
-    }
-    return entry.circuit;
+    const known = this.#circuits.get(key);
+    if (known !== undefined) return known.circuit;
+    const circuit = new Circuit(this.#settings);
+    this.#circuits.set(key, { place, circuit });
+    return circuit;
   }
 }
 

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { OriginalRequest } from '../provider/port.ts';
 import type { HttpAddress } from './client.ts';
 import type { Wire } from './wire.ts';
@@ -25,7 +26,7 @@ const addressesMax = 1_000;
 export class Addresses {
   readonly #baseUrl: string;
   /** Building an address takes longer than looking it up. */
-  readonly #made = new Map<string, HttpAddress>();
+  readonly #made = new LRUCache<string, HttpAddress>({ max: addressesMax });
 
   constructor({ baseUrl }: Pick<ProviderServer, 'baseUrl'>) {
     this.#baseUrl = baseUrl;
@@ -39,7 +40,6 @@ export class Addresses {
     url.pathname = `${url.pathname.replace(/\/+$/, '')}/${below}`;
     for (const [name, value] of new URLSearchParams(query)) url.searchParams.set(name, value);
     const address = { origin: url.origin, path: `${url.pathname}${url.search}` };
-    if (this.#made.size >= addressesMax) this.#made.clear();
     this.#made.set(path, address);
     return address;
   }

@@ -1,12 +1,12 @@
 import { statSync } from 'node:fs';
-import { Remembered } from '../git/remembered.ts';
+import { LRUCache } from 'lru-cache';
 import { bytesIn, weightIn } from './space.ts';
 
 const sizesMax = 100_000;
 
 /** Sizes of folders and commits that no longer change. Each is measured once per process. */
 export class Sizes {
-  readonly #known = new Remembered<number>(sizesMax);
+  readonly #known = new LRUCache<string, number>({ max: sizesMax });
 
   /** Bytes that a folder takes; null if they can't be measured. */
   async of(folder: string): Promise<number | null> {

@@ -17,11 +17,11 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { LRUCache } from 'lru-cache';
 import { CoppiceError } from '@coppice/contracts';
 import { isAtLeast, parseVersion, replaceFile } from '@coppice/service';
 import { abortReason, gitFailure, notStarted } from './failures.ts';
 import { canFlock, shareFlock } from './flock.ts';
-import { Remembered } from './remembered.ts';
 
 export const gitLimits = {
   timeMsDefault: 120_000,
@@ -125,7 +125,7 @@ export const nulSeparated = (output: Buffer): string[] => {
 export class Git {
   readonly #configFile: string;
   readonly #settings: readonly string[];
-  readonly #facts = new Remembered<true>(gitLimits.factsMax);
+  readonly #facts = new LRUCache<string, true>({ max: gitLimits.factsMax });
   #hasFlock = false;
 
   /** `configFile`: written by `start`; git reads it instead of the user's and the system's. `settings`: further settings, which override all others. */

@@ -1,7 +1,7 @@
 import { realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
 import type { Git } from '../git/git.ts';
-import { Remembered } from '../git/remembered.ts';
 import { parseAddress } from './address.ts';
 import type { AllowedRepositories, TenantRepositories } from './allowed-repositories.ts';
 import { sharedGitDirOf } from './git-folder.ts';
@@ -25,7 +25,7 @@ export class KnownOrigins {
   readonly #git: Git;
   readonly #refusedFolder: string;
   readonly #allowed: AllowedRepositories;
-  readonly #known = new Remembered<{ origin: LocalOrigin; marks: string; isSure: boolean }>(originsMax);
+  readonly #known = new LRUCache<string, { origin: LocalOrigin; marks: string; isSure: boolean }>({ max: originsMax });
 
   constructor(git: Git, refusedFolder: string, allowed: AllowedRepositories) {
     this.#git = git;

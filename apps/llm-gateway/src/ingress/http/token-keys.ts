@@ -13,6 +13,7 @@
 import type { KeyValue } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
+import { LRUCache } from 'lru-cache';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from './jose.ts';
 import type { JWK, SigningKey } from './jose.ts';
 import { jsonOf } from '../../transport/json.ts';
@@ -29,7 +30,7 @@ type Pair = { id: string; privateKey: SigningKey; publicKey: JWK };
 
 export class TokenKeys {
   readonly #bucket: KeyValue;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new LRUCache<string, Known>({ max: tokenLimits.keysMax });
   readonly #log = createLogger('llm-gateway');
   /** Generated for the first token, and again after a revocation. */
   #current: OwnKey | null = null;
@@ -83,11 +84,6 @@ export class TokenKeys {
   }
 
   #remember(id: string, key: SigningKey | null): void {
-    this.#known.delete(id);
-    if (this.#known.size >= tokenLimits.keysMax) {
-      const [oldest = ''] = this.#known.keys();
-      this.#known.delete(oldest);
-    }
     const forMs = key === null ? tokenLimits.keyMissingMsMax : tokenLimits.keyKnownMsMax;
     this.#known.set(id, { key, untilMs: Date.now() + forMs });
   }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { CoppiceError, tokenGrantSchema, tokenTtlMsMax } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
+import { LRUCache } from 'lru-cache';
 import { refusal } from './error-response.ts';
 import { ownerLimitsSchema } from './owner-limits.ts';
 import type { OwnerLimits } from './owner-limits.ts';
@@ -26,7 +27,9 @@ export type Granted = TokenGrant & { ownerLimits: OwnerLimits; tokenId: string }
 export class Tokens {
   readonly #keys: TokenKeys;
   /** Verified tokens. Verifying a signature takes longer than everything else before the request goes to the provider. */
-  readonly #verified = new Map<string, { token: string; granted: Granted; untilMs: number }>();
+  readonly #verified = new LRUCache<string, { token: string; granted: Granted; untilMs: number }>({
+    max: tokenLimits.verifiedMax,
+  });
 
   constructor(keys: TokenKeys) {
     this.#keys = keys;
@@ -55,7 +58,6 @@ export class Tokens {
     const known = this.#verified.get(end);
     if (known !== undefined && known.token === token && Date.now() < known.untilMs) return known.granted;
     const { granted, expiresAtMs } = await this.#check(token);
-    if (this.#verified.size >= tokenLimits.verifiedMax) this.#verified.clear();
     this.#verified.set(end, { token, granted, untilMs: Math.min(expiresAtMs, Date.now() + tokenLimits.verifiedMsMax) });
     return granted;
   }

@@ -13,6 +13,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, modelMessageSchema } from '@coppice/contracts';
 import type { Owner, Signature, TranscriptEntry } from '@coppice/contracts';
+import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import type { Artifacts, Reading } from '../../artifacts.ts';
 import { ByteBudget } from '../../byte-budget.ts';
@@ -47,14 +48,19 @@ export class Conversations {
   readonly #transcript: Transcript;
   readonly #artifacts: Artifacts;
   readonly #limits: ConversationLimits;
-  /** By task; the least recently used first. */
-  readonly #cache = new Map<string, Remembered>();
-  #cachedBytes = 0;
+  /** By task. */
+  readonly #cache: LRUCache<string, Remembered>;
 
   constructor(transcript: Transcript, artifacts: Artifacts, limits: ConversationLimits = gatewayLimits) {
     this.#transcript = transcript;
     this.#artifacts = artifacts;
     this.#limits = limits;
+    this.#cache = new LRUCache({
+      max: limits.cachedConversationsMax,
+      maxSize: limits.cachedBytesMax,
+      // The cache rejects a size of 0.
+      sizeCalculation: ({ conversation }) => Math.max(1, conversation.bytes),
+    });
   }
 
   /**
@@ -73,18 +79,18 @@ export class Conversations {
       remembered?.turnId === turnId
         ? remembered
         : await this.#read(owner, { turnId, remembered: remembered ?? null, signal });
-    this.#keep(keyOf(owner), found);
+    this.remember(owner, found);
     if (found.conversation.turns < this.#limits.conversationTurnsMax) return found.conversation;
     throw tooManyTurns(turnId, this.#limits.conversationTurnsMax);
   }
 
   /** Caches a conversation, after the entry of its last model call was stored. */
   remember(owner: Owner, remembered: Remembered): void {
-    this.#keep(keyOf(owner), remembered);
+    this.#cache.set(keyOf(owner), remembered);
   }
 
   get cached(): { conversations: number; bytes: number } {
-    return { conversations: this.#cache.size, bytes: this.#cachedBytes };
+    return { conversations: this.#cache.size, bytes: this.#cache.calculatedSize };
   }
 
   async #read(
@@ -147,22 +153,6 @@ export class Conversations {
     }
     const { textSignature } = entry.output;
     return [...messages, answerMessage({ text, textSignature, toolCalls, thinking })];
-  }
-
-  #keep(key: string, remembered: Remembered): void {
-    this.#drop(key);
-    const { cachedBytesMax, cachedConversationsMax } = this.#limits;
-    this.#cache.set(key, remembered);
-    this.#cachedBytes += remembered.conversation.bytes;
-    for (const oldest of this.#cache.keys()) {
-      if (this.#cachedBytes <= cachedBytesMax && this.#cache.size <= cachedConversationsMax) return;
-      this.#drop(oldest);
-    }
-  }
-
-  #drop(key: string): void {
-    this.#cachedBytes -= this.#cache.get(key)?.conversation.bytes ?? 0;
-    this.#cache.delete(key);
   }
 }
 
