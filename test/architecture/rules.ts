@@ -70,6 +70,7 @@ const vendorRules: readonly VendorRule[] = [
   { vendor: /^unbash$/, importers: { 'apps/orchestrator': 1 } },
   { vendor: /^commander$/, importers: { 'apps/cli': 1 } },
   { vendor: /^yaml$/, importers: { 'libs/service': 1 } },
+  { vendor: /^p-retry$/, importers: { 'libs/service': 1 } },
   { vendor: /^semver(\/|$)/, importers: { 'libs/bus': 1, 'libs/service': 1 } },
   // Contracts consists of schemas; the others read their own files or settings.
   {

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
-import { sandboxUser, userExists } from '@coppice/service';
+import { retry, sandboxUser, userExists } from '@coppice/service';
 import { bubblewrapLauncher } from './engine/bubblewrap.ts';
 import { dockerLauncher } from './engine/docker.ts';
 import { createEngine } from './engine/engine.ts';
@@ -84,20 +83,16 @@ export async function chooseEngine(settings: EngineSettings): Promise<{ engine: 
   throw new CoppiceError('engine-unavailable', `no sandbox engine works here. ${tried}. ${advice}`);
 }
 
-async function probePatiently(
+function probePatiently(
   engine: Engine,
   { answerMsMax = answerMsDefault, onWaiting }: EngineSettings,
 ): Promise<EngineReport> {
-  const end = performance.now() + answerMsMax;
-  for (;;) {
-    try {
-      return await engine.probe();
-    } catch (error) {
-      if (!(error instanceof NoAnswer) || performance.now() > end) throw error;
-      onWaiting?.(`engine ${engine.name}: ${reasonOf(error)}; trying again`);
-    }
-    await sleep(tryAgainMs);
-  }
+  const mayPass = (error: Error) => {
+    if (!(error instanceof NoAnswer)) return false;
+    onWaiting?.(`engine ${engine.name}: ${reasonOf(error)}; trying again`);
+    return true;
+  };
+  return retry(() => engine.probe(), { mayPass, forMs: answerMsMax, pauseMs: tryAgainMs });
 }
 
 export function launcherOf(name: EngineName, settings: EngineSettings): Launcher {

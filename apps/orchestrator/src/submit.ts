@@ -4,6 +4,7 @@ import { CoppiceError, artifactNames, buckets, runIdOf, taskIdOf, worktreeCalls 
 import type { RunRequest, TaskSpecification, UnprotectedPart } from '@coppice/contracts';
 import type { Bus } from '@coppice/bus';
 import { createActor, readActor } from '@coppice/durable-actor';
+import { retry } from '@coppice/service';
 import type { RunContext, RunInput } from './machines/run-machine.ts';
 import { requireModels } from './require-models.ts';
 import { checkSize, dependencyPositions, specify } from './specification.ts';
@@ -124,15 +125,10 @@ async function inspect(bus: Bus, tenant: string, request: RunRequest) {
 }
 
 /** Inspects the repository on any node. Retries on `disk-full`, since another host may have space; the NATS server chooses which one answers. */
-async function ofAnyNode(bus: Bus, question: { tenant: string; repository: string; baseBranch: string }) {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, question);
-    } catch (error) {
-      const isFull = error instanceof CoppiceError && error.code === 'disk-full';
-      if (!isFull || tries === inspectionsMax) throw error;
-    }
-  }
+function ofAnyNode(bus: Bus, question: { tenant: string; repository: string; baseBranch: string }) {
+  const isFull = (error: Error) => error instanceof CoppiceError && error.code === 'disk-full';
+  const inspectOnce = () => bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, question);
+  return retry(inspectOnce, { mayPass: isFull, triesMax: inspectionsMax });
 }
 
 async function appeared(bus: Bus, id: string): Promise<RunContext> {

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
+import { retry } from '@coppice/service';
 
 /**
  * Time in milliseconds that a service may be absent. After a restart of the NATS server each service reconnects at a different moment, and a replaced one has
@@ -14,13 +14,7 @@ const awayCodes: ReadonlySet<string> = new Set(['unavailable', 'deadline-exceede
  * Makes a call that changes nothing, and repeats it while no service answers.
  * @throws what the call throws; `unavailable` (nobody serves it) and `deadline-exceeded` (no answer) only after `awayMs`
  */
-export async function whenServed<Answer>(call: () => Promise<Answer>, awayMs: number = awayMsMax): Promise<Answer> {
-  for (const endMs = performance.now() + awayMs; ; await sleep(againMs)) {
-    try {
-      return await call();
-    } catch (error) {
-      const isAway = error instanceof CoppiceError && awayCodes.has(error.code);
-      if (!isAway || performance.now() >= endMs) throw error;
-    }
-  }
+export function whenServed<Answer>(call: () => Promise<Answer>, awayMs: number = awayMsMax): Promise<Answer> {
+  const isAway = (error: Error) => error instanceof CoppiceError && awayCodes.has(error.code);
+  return retry(call, { mayPass: isAway, forMs: awayMs, pauseMs: againMs });
 }

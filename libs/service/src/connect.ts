@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
 import type { BusOptions } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import type { Logger } from '@coppice/telemetry';
+import { retry } from './retry.ts';
 
 const retryMsMin = 100;
 const retryMsMax = 2_000;
@@ -16,20 +16,23 @@ export async function connectPatiently(
   options: BusOptions,
   settings: { waitMs: number; signal: AbortSignal; log: Logger },
 ): Promise<Bus> {
-  const end = performance.now() + settings.waitMs;
+  const { waitMs, signal, log } = settings;
   let complaintDue = performance.now() + complaintIntervalMs;
-  for (let pauseMs = retryMsMin; ; pauseMs = Math.min(pauseMs * 2, retryMsMax)) {
-    settings.signal.throwIfAborted();
-    try {
-      return await Bus.connect(options);
-    } catch (error) {
-      const worthIt = error instanceof CoppiceError && error.code === 'unavailable';
-      if (!worthIt || performance.now() + pauseMs > end) throw error;
-      if (performance.now() > complaintDue) {
-        settings.log.warn({ err: error }, 'still waiting for a NATS server');
-        complaintDue = performance.now() + complaintIntervalMs;
-      }
+  const mayPass = (error: Error) => {
+    if (!(error instanceof CoppiceError) || error.code !== 'unavailable') return false;
+    if (performance.now() > complaintDue) {
+      log.warn({ err: error }, 'still waiting for a NATS server');
+      complaintDue = performance.now() + complaintIntervalMs;
     }
-    await sleep(pauseMs, undefined, { signal: settings.signal });
+    return true;
+  };
+  let bus: Bus | undefined;
+  const connect = async () => (bus = await Bus.connect(options));
+  try {
+    return await retry(connect, { mayPass, forMs: waitMs, pauseMs: retryMsMin, pauseMsMax: retryMsMax, signal });
+  } catch (error) {
+    // An abort while the connection was being made discards it.
+    await bus?.close();
+    throw error;
   }
 }

@@ -1,8 +1,8 @@
 import { statfs } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { NotNow } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import { LRUCache } from 'lru-cache';
+import { retry } from './retry.ts';
 
 const diskFullText = /No space left on device|Out of diskspace|Disk quota exceeded|ENOSPC|EDQUOT/;
 
@@ -82,18 +82,18 @@ export async function untilDiskHasRoom<Result>(
   step: () => Promise<Result>,
   onWaiting: (line: string) => void,
 ): Promise<Result> {
-  const endsAtMs = performance.now() + fullDiskLimits.startWaitMs;
-  for (let isFirst = true; ; isFirst = false) {
-    // Checked before the step too: it may fail with another message, and the disk may have space again afterwards. The folder may not exist yet.
-    const wasFull = await isFullNow(folder).catch(() => false);
-    try {
-      return await step();
-    } catch (error) {
-      const isFull =
-        isDiskFull(error) || (isFailure(error) && (wasFull || (await isFullNow(folder).catch(() => false))));
-      if (!isFull || performance.now() >= endsAtMs) throw error;
-      if (isFirst) onWaiting(`waiting for space on the disk of ${folder}: ${(error as Error).message}`);
-      await sleep(fullDiskLimits.startTryMs);
-    }
-  }
+  // The folder may not exist yet.
+  const isFull = () => isFullNow(folder).catch(() => false);
+  let wasFull = false;
+  const tryStep = async () => {
+    // Checked before the step too: it may fail with another message, and the disk may have space again afterwards.
+    wasFull = await isFull();
+    return step();
+  };
+  const mayPass = async (error: Error, tries: number) => {
+    if (!isDiskFull(error) && !(isFailure(error) && (wasFull || (await isFull())))) return false;
+    if (tries === 1) onWaiting(`waiting for space on the disk of ${folder}: ${error.message}`);
+    return true;
+  };
+  return retry(tryStep, { mayPass, forMs: fullDiskLimits.startWaitMs, pauseMs: fullDiskLimits.startTryMs });
 }

@@ -23,6 +23,7 @@ export { FullDiskWaits, comesFromFullDisk, isDiskFull, untilDiskHasRoom } from '
 export { startHealthServer } from './health.ts';
 export type { HealthProbes, HealthServer } from './health.ts';
 export { removeTree } from './remove-tree.ts';
+export { retry } from './retry.ts';
 export { runService } from './run-service.ts';
 export type { ServiceDefinition } from './run-service.ts';
 export { isRoot, sandboxUser, sandboxVariables, userExists } from './sandbox-user.ts';

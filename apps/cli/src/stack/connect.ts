@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
-import { ConfigurationError, busVariables, connectionFrom, readConfiguration } from '@coppice/service';
+import { ConfigurationError, busVariables, connectionFrom, readConfiguration, retry } from '@coppice/service';
 import type { BusConnection } from '@coppice/service';
 import { createLogger } from '@coppice/telemetry';
 import { z } from 'zod';
@@ -46,22 +45,23 @@ export type ConnectOptions = {
 
 /** Connects to a stack, with retries. @throws CliError (stack unavailable) that says what to do */
 export async function connectTo(connection: BusConnection, what: string, options: ConnectOptions = {}): Promise<Bus> {
+  const { waitMsMax = remoteWaitMsMax, onWaiting, whyOver = () => null } = options;
   const started = performance.now();
-  for (let isTold = false; ;) {
-    try {
-      const bus = await Bus.connect({ ...connection, name: 'coppice-cli' });
-      if (isTold) options.onWaiting?.(null);
-      return bus;
-    } catch (error) {
-      if (!(error instanceof CoppiceError)) throw error;
-      const ms = performance.now() - started;
-      const over = options.whyOver?.() ?? null;
-      const isLate = ms > (options.waitMsMax ?? remoteWaitMsMax);
-      if (error.code !== 'unavailable' || over !== null || isLate) throw notConnected(error, connection, over ?? what);
-      options.onWaiting?.({ what: 'NATS server', ms });
-      isTold = true;
-    }
-    await sleep(pauseMs);
+  let isTold = false;
+  const mayPass = (error: Error) => {
+    if (!(error instanceof CoppiceError) || error.code !== 'unavailable' || whyOver() !== null) return false;
+    onWaiting?.({ what: 'NATS server', ms: performance.now() - started });
+    isTold = true;
+    return true;
+  };
+  try {
+    const connect = () => Bus.connect({ ...connection, name: 'coppice-cli' });
+    const bus = await retry(connect, { mayPass, forMs: waitMsMax, pauseMs });
+    if (isTold) onWaiting?.(null);
+    return bus;
+  } catch (error) {
+    if (!(error instanceof CoppiceError)) throw error;
+    throw notConnected(error, connection, whyOver() ?? what);
   }
 }
 

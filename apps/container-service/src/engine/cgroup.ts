@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { retry } from '@coppice/service';
 import type { Limits } from './port.ts';
 
 const root = '/sys/fs/cgroup';
@@ -103,15 +103,9 @@ async function countIn(folders: readonly string[], file: string, name: string): 
 }
 
 async function removeGroup(folder: string): Promise<void> {
-  for (let count = 0; count < removeTries; count++) {
-    try {
-      await rmdir(folder);
-      return;
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EBUSY')) return;
-      await sleep(removeWaitMs);
-    }
-  }
+  const isBusy = (error: Error) => 'code' in error && error.code === 'EBUSY';
+  const options = { mayPass: isBusy, triesMax: removeTries, pauseMs: removeWaitMs };
+  await retry(() => rmdir(folder), options).catch(() => undefined);
 }
 
 /**

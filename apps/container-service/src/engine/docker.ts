@@ -12,7 +12,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { CoppiceError, shortHash } from '@coppice/contracts';
-import { isAtLeast, sandboxUser } from '@coppice/service';
+import { isAtLeast, retry, sandboxUser } from '@coppice/service';
 import { ensureDockerImage } from './docker-image.ts';
 import { seccompOptions, type DaemonInfo } from './docker-seccomp.ts';
 import { OutputDemultiplexer } from './docker-stream.ts';
@@ -344,17 +344,13 @@ function passOn(stream: NodeJS.ReadWriteStream, sink: OutputSink): Promise<void>
 
 /** Removes a container. Succeeds if it is already gone; retries while another removal is in progress. */
 async function removeContainer(container: Docker.Container): Promise<void> {
-  for (let count = 1; ; count++) {
-    try {
-      await container.remove({ force: true, v: true });
-      return;
-    } catch (error) {
-      if (statusOf(error) === 404) return;
-      if (count >= removeTries) throw error;
-      // 409: another removal is in progress and ends soon.
-      await new Promise((resolve) => setTimeout(resolve, 100 * count));
-    }
-  }
+  const remove = () => container.remove({ force: true, v: true });
+  const isThere = (error: unknown) => statusOf(error) !== 404;
+  // 409: another removal is in progress and ends soon.
+  const options = { mayPass: isThere, triesMax: removeTries, pauseMs: 100, pauseMsMax: 400 };
+  await retry(remove, options).catch((error: unknown) => {
+    if (isThere(error)) throw error;
+  });
 }
 
 function statusOf(error: unknown): number | undefined {

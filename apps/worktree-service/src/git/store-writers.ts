@@ -12,6 +12,7 @@
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { retry } from '@coppice/service';
 import type { Locks } from '../lock.ts';
 import { lockNamed } from './failures.ts';
 import { withExclusiveFlock } from './flock.ts';
@@ -56,14 +57,11 @@ export class StoreWriters {
   async run(args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
     const { lockTimeoutMs } = writersLimits;
     const all = { gitDir: this.#gitDir, lockTimeoutMs, ...options, writersFile: this.#file };
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#git.run(args, all);
-      } catch (error) {
-        const lock = lockNamed(error);
-        if (lock === undefined || tries === writersLimits.triesMax || !(await this.#isFreed(lock))) throw error;
-      }
-    }
+    const isFreed = async (error: Error) => {
+      const lock = lockNamed(error);
+      return lock !== undefined && (await this.#isFreed(lock));
+    };
+    return retry(() => this.#git.run(args, all), { mayPass: isFreed, triesMax: writersLimits.triesMax });
   }
 
   /** Removes stale lock files if no git of ours is running in the store now. */

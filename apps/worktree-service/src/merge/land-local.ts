@@ -8,7 +8,7 @@
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
-import { isDiskFull } from '@coppice/service';
+import { isDiskFull, retry } from '@coppice/service';
 import { lockNamed } from '../git/failures.ts';
 import { operand } from '../git/git.ts';
 import { updateUserRefs } from '../git/refs.ts';
@@ -41,15 +41,9 @@ export async function landLocally(
   request: LandRequest,
 ): Promise<Landing> {
   const landing = new LocalLanding(context, store, origin, request);
-  for (let tries = 1; ; tries++) {
-    try {
-      return await landing.run();
-    } catch (error) {
-      const hasMoved =
-        error instanceof CoppiceError && error.code === 'git-contention' && lockNamed(error) === undefined;
-      if (!hasMoved || tries === triesMax) throw error;
-    }
-  }
+  const hasMoved = (error: Error) =>
+    error instanceof CoppiceError && error.code === 'git-contention' && lockNamed(error) === undefined;
+  return retry(() => landing.run(), { mayPass: hasMoved, triesMax });
 }
 
 class LocalLanding {
