@@ -69,6 +69,7 @@ const vendorRules: readonly VendorRule[] = [
   { vendor: /^isomorphic-git$/, importers: { 'apps/worktree-service': 1 } },
   { vendor: /^unbash$/, importers: { 'apps/orchestrator': 1 } },
   { vendor: /^commander$/, importers: { 'apps/cli': 1 } },
+  { vendor: /^string-width$/, importers: { 'apps/cli': 1 } },
   { vendor: /^yaml$/, importers: { 'libs/service': 1 } },
   { vendor: /^p-retry$/, importers: { 'libs/service': 1 } },
   { vendor: /^semver(\/|$)/, importers: { 'libs/bus': 1, 'libs/service': 1 } },

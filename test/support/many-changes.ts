@@ -28,7 +28,7 @@ const apart: Change[] = [
   added({
     name: 'bytes-text',
     file: 'apps/cli/src/output/text.ts',
-    before: 'export const padEnd = ',
+    before: '/** `0:07`, `12:34`, `1:02:03`. */',
     code: [
       '/** `512 B`, `1.5 KiB`, `3.0 MiB`. */',
       'export function bytesText(bytes: number): string {',
@@ -218,7 +218,7 @@ export const baseCheck = {
   path: 'checks/base.test.ts',
   text: `import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { agoText, clockText, displayWidth } from '../apps/cli/src/output/text.ts';
+import { agoText, clockText, durationText } from '../apps/cli/src/output/text.ts';
 import { resolveRepository } from '../apps/cli/src/run-file/addresses.ts';
 import { translationOf } from '../apps/container-service/src/engine/docker-paths.ts';
 import { seccompFilter } from '../apps/container-service/src/engine/seccomp.ts';
@@ -230,7 +230,7 @@ import { suggestionFor } from '../libs/contracts/src/near.ts';
 import { redact } from '../libs/telemetry/src/redaction.ts';
 
 test('texts for a terminal', () => {
-  assert.deepEqual([clockText(3_723_000), agoText(7_200_000), displayWidth('日本')], ['1:02:03', '2 h ago', 4]);
+  assert.deepEqual([clockText(3_723_000), agoText(7_200_000), durationText(1_234)], ['1:02:03', '2 h ago', '1.2 s']);
   assert.equal(redact('nats://me:pass@host'), 'nats://me:[redacted]@host');
   assert.equal(suggestionFor('verfy', ['model', 'verify']), 'verify');
 });

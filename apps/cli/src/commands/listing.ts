@@ -6,7 +6,8 @@ import { tasksOf } from '../follow.ts';
 import { resolveTarget } from '../ids.ts';
 import { landedMeanwhile, logTail, nextSteps, pullCommand, runReport } from '../output/report.ts';
 import { countsText, lookOf, shownRunState, stateText } from '../output/states.ts';
-import { agoText, jsonLine, padEnd, plainLine, unprotectedText, usageText } from '../output/text.ts';
+import { agoText, jsonLine, plainLine, unprotectedText, usageText } from '../output/text.ts';
+import { padEnd } from '../output/width.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
 

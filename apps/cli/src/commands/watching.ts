@@ -9,7 +9,8 @@ import { eventLine } from '../output/event-line.ts';
 import { liveArea } from '../output/live-area.ts';
 import { exitCodeOf, runReport, taskReport } from '../output/report.ts';
 import { runTable } from '../output/run-table.ts';
-import { jsonLine, truncate } from '../output/text.ts';
+import { jsonLine } from '../output/text.ts';
+import { truncate } from '../output/width.ts';
 import type { RunProgress } from '../progress.ts';
 import type { CommandResult, Session } from './session.ts';
 

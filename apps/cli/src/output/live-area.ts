@@ -6,7 +6,7 @@
  *    current width (a narrowed terminal wraps them), and never above the first of them.
  * 2. No drawn line is wider than the terminal, and there are never more lines than rows: lines that have scrolled away can't be erased.
  */
-import { displayWidth } from './text.ts';
+import { displayWidth } from './width.ts';
 
 export type LiveArea = {
   /** Replaces the drawn lines. Lines must fit into the terminal's size. */

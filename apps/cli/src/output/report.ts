@@ -4,7 +4,8 @@ import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { Colours } from './colours.ts';
 import { lookOf, stateColumns, stateText } from './states.ts';
-import { clockText, padEnd, plainLine, plainText, usageText } from './text.ts';
+import { clockText, plainLine, plainText, usageText } from './text.ts';
+import { padEnd } from './width.ts';
 
 const logTailLinesMax = 20;
 const shortCommit = (commit: string) => commit.slice(0, 10);

@@ -3,7 +3,7 @@ import { progressFrom } from '../progress.ts';
 import { runViewOf, taskView } from '../test-support/views.ts';
 import { colours } from './colours.ts';
 import { runTable } from './run-table.ts';
-import { displayWidth } from './text.ts';
+import { displayWidth } from './width.ts';
 
 const now = Date.parse('2026-01-01T00:00:05.000Z');
 const tasks = [

@@ -3,7 +3,8 @@ import { isTaskEnd } from '@coppice/contracts';
 import type { RunProgress, TaskProgress } from '../progress.ts';
 import type { Colours } from './colours.ts';
 import { lookOf, stateColumns, stateText } from './states.ts';
-import { clockText, padEnd, plainLine, truncate } from './text.ts';
+import { clockText, plainLine } from './text.ts';
+import { padEnd, truncate } from './width.ts';
 
 const nameColumnsMax = 28;
 const clockColumns = 7;

@@ -2,7 +2,7 @@ import type { RunSummary } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import { colours } from './colours.ts';
 import { runsTable } from './runs-table.ts';
-import { displayWidth } from './text.ts';
+import { displayWidth } from './width.ts';
 
 const now = Date.parse('2026-01-01T00:01:05.000Z');
 const run = (runId: string, fields: Partial<RunSummary> = {}): RunSummary => ({

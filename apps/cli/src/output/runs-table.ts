@@ -2,7 +2,8 @@
 import type { RunState, RunSummary } from '@coppice/contracts';
 import type { Colours } from './colours.ts';
 import { countsText, shownRunState } from './states.ts';
-import { clockText, padEnd, plainLine, truncate } from './text.ts';
+import { clockText, plainLine } from './text.ts';
+import { padEnd, truncate } from './width.ts';
 
 const looks: Record<RunState | 'to finish', { symbol: string; colour: keyof Colours }> = {
   running: { symbol: '●', colour: 'cyan' },

@@ -1,14 +1,5 @@
 import { expect, test } from 'vitest';
-import {
-  clockText,
-  costText,
-  displayWidth,
-  jsonLine,
-  plainLine,
-  plainText,
-  truncate,
-  visibleControls,
-} from './text.ts';
+import { clockText, costText, jsonLine, plainLine, plainText, visibleControls } from './text.ts';
 
 test.each([
   ['colours', '\u001B[31mred\u001B[0m', 'red'],
@@ -46,20 +37,6 @@ test('JSON lines hold no character that controls a terminal, and mean the same',
   const line = jsonLine(value);
   expect(line).not.toMatch(/[\u0000-\u001F\u007F-\u009F\u2028\u202E]/);
   expect(JSON.parse(line)).toEqual(value);
-});
-
-test('width counts columns: wide characters take two, colours and combining marks none', () => {
-  expect(displayWidth('abc')).toBe(3);
-  expect(displayWidth('日本')).toBe(4);
-  expect(displayWidth('e\u0301')).toBe(1);
-  expect(displayWidth('\u001B[31mred\u001B[0m')).toBe(3);
-});
-
-test('truncates to columns, with a mark', () => {
-  expect(truncate('short', 10)).toBe('short');
-  expect(truncate('much too long', 6)).toBe('much …');
-  expect(truncate('日本語', 4)).toBe('日…');
-  expect(truncate('x', 0)).toBe('');
 });
 
 test('prints durations as a clock does', () => {

@@ -41,37 +41,6 @@ export function jsonLine(value: unknown): string {
   );
 }
 
-const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
-/** East Asian wide characters and emoji take two columns. */
-const wide =
-  /^[\u1100-\u115F\u2E80-\u303E\u3041-\u33FF\u3400-\u4DBF\u4E00-\u9FFF\uA000-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6]|^\p{Extended_Pictographic}/u;
-const colourSequences = /\u001B\[[0-9;]*m/g;
-
-/** Returns the columns that a text takes on a terminal; colour sequences take none. */
-export function displayWidth(text: string): number {
-  let width = 0;
-  for (const { segment } of segmenter.segment(text.replace(colourSequences, ''))) width += wide.test(segment) ? 2 : 1;
-  return width;
-}
-
-/** Truncates a text without colours to a number of columns and marks the omission with `…`. */
-export function truncate(text: string, columns: number): string {
-  if (displayWidth(text) <= columns) return text;
-  if (columns <= 0) return '';
-  let out = '';
-  let width = 0;
-  for (const { segment } of segmenter.segment(text)) {
-    const next = width + (wide.test(segment) ? 2 : 1);
-    if (next > columns - 1) break;
-    out += segment;
-    width = next;
-  }
-  return `${out}…`;
-}
-
-export const padEnd = (text: string, columns: number): string =>
-  text + ' '.repeat(Math.max(0, columns - displayWidth(text)));
-
 /** `0:07`, `12:34`, `1:02:03`. */
 export function clockText(milliseconds: number): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1_000));

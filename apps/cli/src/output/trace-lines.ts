@@ -5,7 +5,8 @@ import { waitCauses } from '../trace/step.ts';
 import type { Step, WaitCause, Waits } from '../trace/step.ts';
 import type { Colours } from './colours.ts';
 import { stateText } from './states.ts';
-import { costText, displayWidth, durationText, padEnd, plainLine, truncate } from './text.ts';
+import { costText, durationText, plainLine } from './text.ts';
+import { displayWidth, padEnd, truncate } from './width.ts';
 
 const nameColumnsMax = 40;
 const durationColumns = 7;

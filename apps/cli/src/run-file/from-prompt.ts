@@ -5,7 +5,8 @@ import type { FieldIssue } from '@coppice/contracts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { currentBranch, repositoryAt } from '../git.ts';
-import { plainLine, truncate } from '../output/text.ts';
+import { plainLine } from '../output/text.ts';
+import { truncate } from '../output/width.ts';
 import { completeRun } from './complete.ts';
 import type { Complainer, LoadOptions, LoadedRun } from './complete.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { BoundedCapture } from '../engine/output.ts';
-import { boundOutput, withoutEscapes } from './bound.ts';
+import { boundOutput } from './bound.ts';
 
 function captured(text: string, keepBytes: number) {
   const capture = new BoundedCapture(keepBytes);
@@ -28,8 +28,4 @@ test.each([
 
 test('half a character is not shown', () => {
   expect(boundOutput(captured('😀'.repeat(1_000), 10_000), 501).text.isWellFormed()).toBe(true);
-});
-
-test('colours and titles of a terminal are taken out', () => {
-  expect(withoutEscapes('\u001b[1;31mred\u001b[0m \u001b]0;title\u0007plain')).toBe('red plain');
 });

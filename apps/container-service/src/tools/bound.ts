@@ -2,11 +2,6 @@ import type { CapturedOutput } from '../engine/port.ts';
 
 /** Pure functions that shorten command output. */
 
-// oxlint-disable-next-line no-control-regex
-const terminalEscapes = /\u001b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\))/g;
-
-export const withoutEscapes = (text: string): string => text.replace(terminalEscapes, '');
-
 /**
  * Returns the whole output if it fits, else its first and last part with a line between them that gives the number of bytes left out.
  * The last part gets 60%, since commands print their outcome at the end.

@@ -1,7 +1,8 @@
+import { stripVTControlCharacters } from 'node:util';
 import { toolLimits, type sandboxToolSchemas } from '@coppice/contracts';
 import type { z } from 'zod';
 import type { ExecOptions, ExecResult } from '../engine/port.ts';
-import { boundOutput, withoutEscapes } from './bound.ts';
+import { boundOutput } from './bound.ts';
 import type { Answer, Sandbox } from './tool.ts';
 
 /** Turns off colours and pagers. */
@@ -27,8 +28,8 @@ export async function run(
   const stdout = boundOutput(result.stdout, shares[0]);
   const stderr = boundOutput(result.stderr, shares[1]);
   const parts = [ending(result, timeoutMs)];
-  if (stdout.text !== '') parts.push(withoutEscapes(stdout.text).trimEnd());
-  if (stderr.text.trim() !== '') parts.push('--- stderr ---', withoutEscapes(stderr.text).trimEnd());
+  if (stdout.text !== '') parts.push(stripVTControlCharacters(stdout.text).trimEnd());
+  if (stderr.text.trim() !== '') parts.push('--- stderr ---', stripVTControlCharacters(stderr.text).trimEnd());
   const whole = stdout.whole && stderr.whole;
   if (!whole) parts.push('(shortened: filter the output, or write it to a file, to see more)');
   return { content: parts.join('\n'), isError: result.exitCode !== 0 || result.timedOut, whole };

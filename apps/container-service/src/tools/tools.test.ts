@@ -103,7 +103,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
 
   test('run: exit code and both outputs, in one text', async () => {
     const result = await one('run', {
-      command: 'echo out; printf "\\033[31mred\\033[0m\\n"; echo err >&2; pwd; exit 3',
+      command: 'echo out; printf "\\033]0;title\\007\\033[1;31mred\\033[0m\\n"; echo err >&2; pwd; exit 3',
     });
     expect(result.isError).toBe(true);
     expect(result.text).toMatch(/^exit code 3 after \d+\.\d s\nout\nred\n.*\n--- stderr ---\nerr$/s);
