@@ -30,16 +30,19 @@ const findings: readonly Finding[] = [
   { what: 'holds unfilled template text', pattern: /lorem ipsu[m]|\[your .*her[e]\]/i, files: textFile },
 ];
 
-/** Words that the house style rules out in comments, since the field has others. A name of the code stands in backticks. */
+/** Words that the house style rules out in comments and documents, since the field has others. A name of the code stands in backticks. */
 const ruledOut =
   /\b(?:tol[d]|asks who[m]|makes d[o]|in vai[n]|doo[r]s?|prove[n]|let go o[f]|at han[d]|waited for b[y])\b|^\/\*\* (?:O[f]|Whethe[r]|For who[m]|Wh[o]) /i;
 const commentLine = /^\s*(\/\/|\/\*\*?|\*) /;
 
 function ruledOutWords(path: string, text: string): string[] {
-  if (!codeFile.test(path)) return [];
+  // The glossary lists such words as those not to use.
+  const isDocument = path.endsWith('.md') && path !== 'docs/glossary.md';
+  if (!codeFile.test(path) && !isDocument) return [];
   return text.split('\n').flatMap((line, index) => {
-    const word = commentLine.test(line) ? ruledOut.exec(line.trim().replaceAll(/`[^`]*`/g, ''))?.[0] : undefined;
-    return word === undefined ? [] : [`${path}:${index + 1} has a word in a comment that the style rules out: ${word}`];
+    const isProse = isDocument || commentLine.test(line);
+    const word = isProse ? ruledOut.exec(line.trim().replaceAll(/`[^`]*`/g, ''))?.[0] : undefined;
+    return word === undefined ? [] : [`${path}:${index + 1} has a word that the style rules out: ${word}`];
   });
 }
 
@@ -82,4 +85,9 @@ test('an untidy file is found', () => {
   ]);
   expect(faultsOf('README.md', ['see /wor', 'k/here'].join(''))).toEqual(["README.md names one machine's path"]);
   expect(faultsOf('README.md', 'see `coppice run`')).toEqual([]);
+  const word = ['tol', 'd'].join('');
+  expect(faultsOf('docs/x.md', `The sender is ${word}.`)).toEqual([
+    `docs/x.md:1 has a word that the style rules out: ${word}`,
+  ]);
+  expect(faultsOf('libs/x.ts', `// The sender is ${word}.`)).toHaveLength(1);
 });

@@ -12,6 +12,7 @@ import type { Address } from './ingress/http/listen.ts';
 import { startHttpEndpoints } from './ingress/http/start.ts';
 import type { CircuitSettings } from './routing/circuit.ts';
 import { prepareExchanges } from './routing/collaborators.ts';
+import type { ExchangeCollaborators } from './routing/collaborators.ts';
 import { observeExchanges } from './routing/gauges.ts';
 import { HealthSharing } from './routing/health-sharing.ts';
 import type { RetrySettings } from './routing/retry.ts';
@@ -114,38 +115,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   });
   const endpoints = await startHttpEndpoints(context, { exchange, tenantLimits, clock }, options.httpAddresses ?? []);
   const chats = await startBusEndpoint(context, { exchange, artifacts, tenantLimits, clock }, options.chats);
-  const calls = await bus.serve({
-    name: 'llm-gateway',
-    version: context.version,
-    description: 'What the gateway itself answers; its turns are commands.',
-    endpoints: [
-      serviceEndpoint('llm-gateway', gatewayCalls.providers, async () => ({
-        providers: await describeProviders(providers),
-        aliases: exchange.routes.aliases.map(({ name, candidates, strategy }) => ({
-          name,
-          candidates: [...candidates],
-          strategy,
-        })),
-        httpAddresses: [...endpoints.addresses],
-        file: options.file ?? null,
-      })),
-      serviceEndpoint('llm-gateway', gatewayCalls.checkModels, async ({ models }) => ({
-        problems: await checkModels(exchange.routes, models),
-      })),
-      serviceEndpoint('llm-gateway', gatewayCalls.mintToken, ({ grant, ttlMs }) => endpoints.mint(grant, ttlMs)),
-      serviceEndpoint('llm-gateway', gatewayCalls.budgets, async (account) => {
-        const found = await budgets.look(budgetsOf(account, tenantLimits, clock.now()));
-        return {
-          budgets: found.map(({ budget: { name, limit }, used, reserved }) => ({
-            name,
-            limit,
-            used: inUsd(used),
-            reserved: inUsd(reserved),
-          })),
-        };
-      }),
-    ],
-  });
+  const calls = await serveCalls(context, { options, providers, exchange, budgets, endpoints });
   const commands = await serveCommands(bus, {
     service: 'llm-gateway',
     pools: [anyPool],
@@ -163,6 +133,50 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
       await Promise.all(providers.map(async (provider) => provider.close?.()));
     },
   };
+}
+
+type CallParts = {
+  options: LlmGatewayOptions;
+  providers: readonly Provider[];
+  exchange: ExchangeCollaborators;
+  budgets: Budgets;
+  endpoints: Awaited<ReturnType<typeof startHttpEndpoints>>;
+};
+
+function serveCalls({ bus, version, clock }: ServiceContext, parts: CallParts) {
+  const { options, providers, exchange, budgets, endpoints } = parts;
+  return bus.serve({
+    name: 'llm-gateway',
+    version,
+    description: 'What the gateway itself answers; its turns are commands.',
+    endpoints: [
+      serviceEndpoint('llm-gateway', gatewayCalls.providers, async () => ({
+        providers: await describeProviders(providers),
+        aliases: exchange.routes.aliases.map(({ name, candidates, strategy }) => ({
+          name,
+          candidates: [...candidates],
+          strategy,
+        })),
+        httpAddresses: [...endpoints.addresses],
+        file: options.file ?? null,
+      })),
+      serviceEndpoint('llm-gateway', gatewayCalls.checkModels, async ({ models }) => ({
+        problems: await checkModels(exchange.routes, models),
+      })),
+      serviceEndpoint('llm-gateway', gatewayCalls.mintToken, ({ grant, ttlMs }) => endpoints.mint(grant, ttlMs)),
+      serviceEndpoint('llm-gateway', gatewayCalls.budgets, async (account) => {
+        const found = await budgets.look(budgetsOf(account, options.tenantLimits ?? [], clock.now()));
+        return {
+          budgets: found.map(({ budget: { name, limit }, used, reserved }) => ({
+            name,
+            limit,
+            used: inUsd(used),
+            reserved: inUsd(reserved),
+          })),
+        };
+      }),
+    ],
+  });
 }
 
 async function describeProviders(providers: readonly Provider[]): Promise<ModelProvider[]> {

@@ -221,7 +221,7 @@ async function run(program: string, configurationFile: string, portsFolder: stri
     child.kill('SIGKILL');
     throw error;
   });
-  if ('failed' in ports) throw new Error(`${program} did not start: ${ports.failed}; it said:\n${output}`);
+  if ('failed' in ports) throw new Error(`${program} did not start: ${ports.failed}; it printed:\n${output}`);
   await rm(portsFile, { force: true });
   return { ...ports, pid, exited, signal: (name) => void child.kill(name) };
 }

@@ -24,12 +24,12 @@ test('a line is found whether it came before or comes later, then SIGKILL ends i
     { stream: 'stdout', text: 'first ab' },
     { stream: 'stderr', text: 'second' },
   ]);
-  await expect(child.waitForLine('third', { timeoutMs: 50 })).rejects.toThrow('did not say third within 50 ms');
+  await expect(child.waitForLine('third', { timeoutMs: 50 })).rejects.toThrow('did not print third within 50 ms');
   expect(await child.kill('SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' });
   expect(() => process.kill(child.pid, 0)).toThrow('ESRCH');
 });
 
-test('waiting ends when the process does, with what it said', async () => {
+test('waiting ends when the process does, with what it printed', async () => {
   await using it = await script(`console.log('the reason'); process.exitCode = 3;`);
   const child = startProcess(it.file);
   await expect(child.waitForLine('never')).rejects.toThrow(/ended \(3\).*the reason/s);

@@ -44,66 +44,65 @@ export function startProcess(
 
   const lines: OutputLine[] = [];
   const waiting = new Set<() => void>();
-  const tell = () => {
+  const notify = () => {
     for (const look of waiting) look();
   };
   for (const stream of ['stdout', 'stderr'] as const) {
     createInterface({ input: child[stream] }).on('line', (text) => {
       lines.push({ stream, text });
-      tell();
+      notify();
     });
   }
-  let ended: Exit | null = null;
+  const output: Output = { lines, waiting, ended: null };
   const exited = exitOf(child).then((exit) => {
-    ended = exit;
-    tell();
+    output.ended = exit;
+    notify();
     return exit;
   });
   const kill = async (signal: NodeJS.Signals = 'SIGKILL') => {
     child.kill(signal);
     return exited;
   };
-  const said = () => lines.map((line) => line.text).join('\n');
-
-  const waitForLine = (pattern: string | RegExp, { timeoutMs = lineWaitMs }: { timeoutMs?: number } = {}) =>
-    new Promise<string>((resolve, reject) => {
-      const finish = (act: () => void) => {
-        waiting.delete(look);
-        clearTimeout(timer);
-        act();
-      };
-      const look = () => {
-        const found = lines.find(({ text }) =>
-          typeof pattern === 'string' ? text.includes(pattern) : pattern.test(text),
-        );
-        if (found !== undefined) finish(() => resolve(found.text));
-        else if (ended !== null) {
-          const { code, signal } = ended;
-          finish(() =>
-            reject(
-              new Error(`process ended (${signal ?? code}) without saying ${String(pattern)}; it said:\n${said()}`),
-            ),
-          );
-        }
-      };
-      const timer = setTimeout(() => {
-        finish(() =>
-          reject(new Error(`process did not say ${String(pattern)} within ${timeoutMs} ms; it said:\n${said()}`)),
-        );
-      }, timeoutMs);
-      waiting.add(look);
-      look();
-    });
-
   return {
     pid,
     lines,
     exited,
     kill,
     signal: (signal) => void child.kill(signal),
-    waitForLine,
+    waitForLine: (pattern, { timeoutMs = lineWaitMs } = {}) => lineOf(output, pattern, timeoutMs),
     [Symbol.asyncDispose]: async () => void (await kill()),
   };
+}
+
+type Output = {
+  lines: readonly OutputLine[];
+  /** Called after each line and at the end. */
+  waiting: Set<() => void>;
+  ended: Exit | null;
+};
+
+function lineOf(output: Output, pattern: string | RegExp, timeoutMs: number): Promise<string> {
+  const { lines, waiting } = output;
+  const printed = () => `it printed:\n${lines.map((line) => line.text).join('\n')}`;
+  const matches = ({ text }: OutputLine) => (typeof pattern === 'string' ? text.includes(pattern) : pattern.test(text));
+  return new Promise<string>((resolve, reject) => {
+    const finish = (act: () => void) => {
+      waiting.delete(look);
+      clearTimeout(timer);
+      act();
+    };
+    const fail = (reason: string) => finish(() => reject(new Error(`${reason}; ${printed()}`)));
+    const look = () => {
+      const found = lines.find(matches);
+      if (found !== undefined) return finish(() => resolve(found.text));
+      if (output.ended === null) return;
+      const { code, signal } = output.ended;
+      fail(`process ended (${signal ?? code}) without printing ${String(pattern)}`);
+    };
+    const timer = setTimeout(() => fail(`process did not print ${String(pattern)} within ${timeoutMs} ms`), timeoutMs);
+    waiting.add(look);
+    look();
+  });
 }
 
 function inheritedEnvironment(): NodeJS.ProcessEnv {

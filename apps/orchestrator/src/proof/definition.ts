@@ -53,6 +53,17 @@ export function definitionOf(command: string, ...shared: Budget[]): Definition {
 
 type Place = { command: ShellCommand; functions: ReadonlySet<string>; operandsFromInput: boolean };
 
+/** What the options before an operand say about it. */
+type OperandContext = {
+  runs: Program['runs'];
+  /** The operand is the text of a script, as after `sh -c`. */
+  shellText: boolean;
+  /** The word that stands for the input in what `xargs` starts. */
+  placeholder: string | null;
+  /** Perhaps the value of the unknown option before it. */
+  maybeValue: ShellWord | undefined;
+};
+
 /** Operand of `concurrently` that names a package script. */
 const namesScript = /^(npm|pnpm|yarn|bun|node|deno):/;
 /** A package name as for `npx`, perhaps with a version: no file of the tree. */
@@ -181,33 +192,40 @@ class DefinitionFinder {
         this.#assignment(assigned[1] ?? '', wordAfter(word, assigned[0].length), place.command.text);
         continue;
       }
-      if (runs === 'command') {
-        if (own-- > 0) continue;
-        if (word === maybeValue) this.#alternative(program, word, args.slice(index + 1), place);
-        const operandsFromInput = place.operandsFromInput || program.operandsFromInput === true;
-        const words = operandsFromInput ? insertsInput(args.slice(index), placeholder) : args.slice(index);
-        return this.#start(words, { ...place, operandsFromInput });
-      }
-      if (runs === 'text') return this.#texts(args.slice(index), program.operandsFromInput === true, place);
-      if (runs === 'texts') {
-        if (!namesScript.test(word.value ?? '')) this.#text(word, place);
-        continue;
-      }
-      if (runs === 'nothing') continue;
-      if (runs === 'copies') {
-        if (isScriptOrArchive(word.value ?? '')) this.#arguments([word]);
-        continue;
-      }
-      if (runs === undefined) {
-        this.#arguments([word]);
-        continue;
-      }
-      if (word === maybeValue) this.#alternative(program, word, args.slice(index + 1), place);
-      if (shellText) this.#text(word, place);
-      else if (word.value === '-') this.#input(runs, place);
-      else this.#script(word, place, program.resolves);
-      return this.#scriptArguments(word, args.slice(index + 1), place);
+      if (runs === 'command' && own-- > 0) continue;
+      if (this.#operand(program, { runs, shellText, placeholder, maybeValue }, args.slice(index), place)) return;
     }
+    this.#withoutOperand(program, runs, operands, place);
+  }
+
+  /** Analyzes the first word as an operand. Returns true if that took the words behind it, too. */
+  #operand(program: Program, context: OperandContext, [word, ...rest]: readonly ShellWord[], place: Place): boolean {
+    if (word === undefined) return false;
+    const { runs, shellText, placeholder, maybeValue } = context;
+    if (runs === undefined) this.#arguments([word]);
+    else if (runs === 'texts' && !namesScript.test(word.value ?? '')) this.#text(word, place);
+    else if (runs === 'copies' && isScriptOrArchive(word.value ?? '')) this.#arguments([word]);
+    if (runs === undefined || runs === 'texts' || runs === 'copies' || runs === 'nothing') return false;
+    if (runs === 'text') {
+      this.#texts([word, ...rest], program.operandsFromInput === true, place);
+      return true;
+    }
+    if (word === maybeValue) this.#alternative(program, word, rest, place);
+    if (runs === 'command') {
+      const operandsFromInput = place.operandsFromInput || program.operandsFromInput === true;
+      const words = operandsFromInput ? insertsInput([word, ...rest], placeholder) : [word, ...rest];
+      this.#start(words, { ...place, operandsFromInput });
+      return true;
+    }
+    if (shellText) this.#text(word, place);
+    else if (word.value === '-') this.#input(runs, place);
+    else this.#script(word, place, program.resolves);
+    this.#scriptArguments(word, rest, place);
+    return true;
+  }
+
+  /** Analyzes what a program does of which no operand was given. */
+  #withoutOperand(program: Program, runs: Program['runs'], operands: string, place: Place): void {
     const { commandList } = program;
     if (commandList?.operands.test(operands) === true) this.#unfollowed(commandList.file, place);
     if (runs === 'shell' || runs === 'script') this.#input(runs, place);
