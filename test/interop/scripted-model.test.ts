@@ -26,6 +26,6 @@ test('its table of tools is this', () => {
     );
     return `| \`${name}\` | ${fields.join(', ')} | ${description} |`;
   });
-  const table = ['| tool | arguments | what the model is told |', '| --- | --- | --- |', ...rows].join('\n');
+  const table = ['| tool | arguments | what the model gets |', '| --- | --- | --- |', ...rows].join('\n');
   expect(text.slice(text.indexOf('| tool |')).trimEnd()).toBe(table);
 });
