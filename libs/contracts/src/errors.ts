@@ -12,7 +12,7 @@ export const errorCodes = {
   'not-found': { retryable: false, meaning: "what the request names doesn't exist" },
   conflict: {
     retryable: false,
-    meaning: "the thing is in a state that doesn't allow this; `details.state` tells which",
+    meaning: "the thing is in a state that doesn't allow this; `details.state` names the state",
   },
   'already-exists': { retryable: false, meaning: 'the same identity was used before with other content' },
   'permission-denied': { retryable: false, meaning: 'the caller may not do this' },

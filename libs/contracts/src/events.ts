@@ -114,7 +114,7 @@ export const events = {
   ),
   'intake-refused': cloudEvent(
     'intake-refused',
-    'the same of one without a `requestId` that names a run; `intakeSequence` is the `seq` that its sender was told',
+    'the same of one without a `requestId` that names a run; `intakeSequence` is the `seq` that its sender got as the acknowledgement',
     intakeRefusedData,
   ),
   'run-ended': cloudEvent('run-ended', 'every task of the run has ended', runEndedData),
