@@ -242,7 +242,7 @@ export function asyncApiDocument(version: string): JsonSchema {
       title: 'Coppice',
       version,
       description:
-        'Runs coding agents against a git repository and lands what is proven to work. The prose is in docs/protocol.md.',
+        'Runs coding agents against a git repository and lands what is verified. The prose is in docs/protocol.md.',
       license: { name: 'Apache-2.0' },
     },
     defaultContentType: 'application/json',

@@ -42,7 +42,7 @@ const sentence = (text: string): string =>
 const chatMessage: PublishedMessage = {
   name: `${chatApi.chat.name}.message`,
   title: `Message of an answer of ${chatApi.chat.name}`,
-  description: 'An answer that is told as it comes is several of these: `started` first, `result` or `error` last.',
+  description: 'An answer in several messages consists of these: `started` first, `result` or `error` last.',
   schema: chatMessageSchema,
   examples: chatMessageExamples,
 };
@@ -83,7 +83,7 @@ export const methods = [...Object.values(api), ...Object.values(chatApi)].map(
 export const refusal: PublishedMessage = {
   name: 'error',
   title: 'Refusal',
-  description: 'Answers any request that is refused. The headers tell it from an answer.',
+  description: 'Answers any request that is refused. The headers distinguish it from an answer.',
   schema: z.object({ error: wireErrorSchema }),
   headers: 'refused',
   examples: errorExamples,
@@ -127,7 +127,7 @@ export const records: { stream: string; address: string; message: PublishedMessa
     message: {
       name: 'transcript',
       title: 'Turn of a model',
-      description: 'What a model was asked and what it answered, once a turn.',
+      description: 'The request to a model and its answer, once a turn.',
       schema: transcriptEntrySchema,
       examples: transcriptExamples,
     },

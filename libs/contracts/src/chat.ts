@@ -40,7 +40,7 @@ export const chatLimits = {
 const chatId = z
   .string()
   .regex(/^c[0-9a-f]{32}$/, 'a chat id: c and 32 hexadecimal digits')
-  .describe('As `started` tells it.');
+  .describe('The id from `started`.');
 const chatTarget = z.strictObject({ chatId });
 
 const chatRequestSchema = z.strictObject({
@@ -56,14 +56,14 @@ const chatRequestSchema = z.strictObject({
     .array(strictly(toolDefinitionSchema))
     .max(chatLimits.toolsMax)
     .default([])
-    .describe('What the model may call. Whoever asks does what it calls, and tells the result in the next request.'),
+    .describe('What the model may call. The client makes the call and sends the result in its next request.'),
   settings: strictly(modelSettingsSchema)
     .default({})
     .describe("How it is to answer; what is left out is the provider's default."),
   stream: z
     .boolean()
     .default(true)
-    .describe('Whether the answer is told as it comes, in several messages, or whole, in one.'),
+    .describe('`true`: the answer comes in several messages while it is made. `false`: in one message, whole.'),
   timeLimitMs: z
     .int()
     .min(chatLimits.timeLimitMsMin)
@@ -81,8 +81,8 @@ const chatEnd = turnOutputSchema
   .extend({
     usage: modelUsageSchema.describe('Of all attempts together: a failed one is paid for, too.'),
     provider: z.string().describe('Who answered: the part of `provider/model` before the slash.'),
-    model: z.string().describe('As that provider is asked for it: the part after the slash.'),
-    attempts: z.int().nonnegative().describe('How often a provider was asked; 0 for an answer of the cache.'),
+    model: z.string().describe("The provider's own name of it: the part after the slash."),
+    attempts: z.int().nonnegative().describe('Number of requests to providers; 0 for an answer from the cache.'),
     latencyMs: z.int().nonnegative().describe('From the first attempt to the end of the answer.'),
     queuedMs: z.int().nonnegative().describe('How much of that it waited for a place at a provider.'),
     cached: z.boolean().describe("Whether the answer is an earlier one, of the gateway's cache."),
@@ -98,7 +98,9 @@ const numbered = <Shape extends z.ZodRawShape>(shape: Shape) =>
     sequence: z.int().nonnegative().describe('Counts the messages of one answer from 0: a gap is a loss.'),
     ...shape,
   });
-const signature = signatureSchema.optional().describe('Of its part; told once, whole, and to be given back unchanged.');
+const signature = signatureSchema
+  .optional()
+  .describe('Signature of its part; sent once, whole. The next request returns it unchanged.');
 
 /** One message of a streamed answer. */
 export const chatMessageSchema = z.discriminatedUnion('type', [

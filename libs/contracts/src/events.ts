@@ -12,7 +12,7 @@ const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, des
     .object({
       specversion: z.literal('1.0'),
       id: z.string().describe('The same on every repeat of an event, and unique: dedupe by it.'),
-      source: z.string().describe('The actor that tells: `/coppice/<actor kind>/<actor id>`.'),
+      source: z.string().describe('The actor that publishes it: `/coppice/<actor kind>/<actor id>`.'),
       type: z.literal(`coppice.${type}` as const),
       time: z.string().describe('When it happened, RFC 3339.'),
       datacontenttype: z.literal('application/json'),
@@ -28,7 +28,7 @@ const runSubmittedData = runViewSchema
 const runRefusedData = runViewSchema.pick({ runId: true, requestId: true }).extend({ failure: wireErrorSchema });
 /** A rejected request of the durable intake from which its sender can't know a run id. */
 const intakeRefusedData = z.object({
-  intakeSequence: z.int().describe("The request's `seq`, as its sender was told when it was stored."),
+  intakeSequence: z.int().describe('The `seq` in the acknowledgement of the request.'),
   failure: wireErrorSchema,
 });
 const runEndedData = runSummarySchema

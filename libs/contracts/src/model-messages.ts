@@ -27,7 +27,7 @@ export type ToolCall = z.infer<typeof toolCallSchema>;
 
 /** A model's reasoning. `text` is empty if the provider sends only the signature. */
 export const thinkingSchema = z.object({
-  text: textReferenceSchema.describe('Empty where it is not told.'),
+  text: textReferenceSchema.describe('Empty if the provider does not report it.'),
   redacted: z.boolean().default(false).describe('The provider hides the text: the signature is all there is.'),
   signature,
 });
@@ -73,7 +73,7 @@ export const contentPartSchema = z.discriminatedUnion(
       type: z.literal('tool-result'),
       callId: z.string().describe('The `id` of the call that it answers.'),
       name: z.string().describe('The tool.'),
-      content: textReferenceSchema.describe('What the tool told.'),
+      content: textReferenceSchema.describe('The result of the tool.'),
       images: z.array(imageSchema).optional().describe('What it showed.'),
       isError: z.boolean().describe('Whether the call failed.'),
     }),
@@ -91,7 +91,7 @@ export type ModelMessage = z.infer<typeof modelMessageSchema>;
 /** A tool that a model may call. `parameters` is a JSON Schema of an object. */
 export const toolDefinitionSchema = z.object({
   name: z.string().describe('As the model calls it.'),
-  description: z.string().describe('What the model is told of it.'),
+  description: z.string().describe('Description of it for the model.'),
   parameters: z.record(z.string(), z.unknown()).describe('JSON Schema of an object: its arguments.'),
   strict: z
     .boolean()
@@ -129,8 +129,8 @@ export const modelSettingsSchema = z.object({
           name: z
             .string()
             .regex(/^[a-zA-Z0-9_-]{1,64}$/, 'up to 64 letters, digits, _ and -')
-            .describe('What the model is told that it is.'),
-          description: z.string().optional().describe('What the model is told of it.'),
+            .describe("Name of the answer's type, for the model."),
+          description: z.string().optional().describe('Description of it for the model.'),
           schema: z.record(z.string(), z.unknown()).describe('JSON Schema of the answer.'),
           strict: z.boolean().optional().describe('Whether the provider is to enforce it.'),
         }),

@@ -114,7 +114,7 @@ const commonShape = {
   verify: z
     .union([command, z.literal(false)], { error: 'a shell command, or false' })
     .optional()
-    .describe('A shell command whose exit code 0 proves the task. `false`: nothing is proven, said on purpose.'),
+    .describe('A shell command whose exit code 0 verifies the task. `false`: the task lands without a check.'),
   merge: mergeModeSchema
     .optional()
     .describe(
@@ -129,7 +129,7 @@ export type TaskDefaults = z.infer<typeof taskDefaultsSchema>;
 export const taskRequestSchema = z.strictObject({
   name: tokenSchema.describe('Unique in the run; `run/name` names the task on the command line.'),
   description: line(200).describe("One line; it becomes the commit's subject."),
-  prompt: text(runLimits.promptBytesMax).describe('What the model is asked.'),
+  prompt: text(runLimits.promptBytesMax).describe('The text for the model.'),
   dependsOn: z
     .array(tokenSchema)
     .max(runLimits.dependenciesMax)

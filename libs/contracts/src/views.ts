@@ -71,7 +71,7 @@ export const taskViewSchema = z.object({
   modelTurnsUnknown: z
     .int()
     .nonnegative()
-    .describe('Model turns whose executor was lost: asked again, perhaps paid twice.'),
+    .describe('Model turns whose executor was lost: repeated, perhaps paid twice.'),
   logTail: z.string().nullable().describe('The last lines of what the failed command printed.'),
   logArtifact: z
     .string()
@@ -96,10 +96,10 @@ export const runViewSchema = z.object({
   concurrency: z.int().describe('Tasks at work at once.'),
   modelLimits: modelLimitsViewSchema
     .optional()
-    .describe('What the run file lets all tasks together use of models; not told of a run of an earlier version.'),
+    .describe('Limits of the run file for the model use of all tasks together; absent in a run of an earlier version.'),
   usage: usageSchema
     .optional()
-    .describe('Of all its tasks together, so far; not told where a task of an earlier version was among them.'),
+    .describe('Of all its tasks together, so far; absent if one of them is of an earlier version.'),
   tasks: z.array(taskSummarySchema).describe('In the order of the request.'),
   createdAt,
   endedAt,

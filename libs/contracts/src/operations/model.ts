@@ -41,7 +41,7 @@ export const turnOutputSchema = z.object({
   thinking: z
     .array(thinkingSchema.extend({ callsBefore: z.int().nonnegative().describe('Tool calls that precede it.') }))
     .optional()
-    .describe('What the model thought, where its provider tells; goes back to the provider with the next turn.'),
+    .describe('What the model thought, if its provider reports it; goes back to the provider with the next turn.'),
   finishReason: finishReasonSchema.describe('Why the model stopped.'),
   providerFinishReason: z.string().optional().describe('The same in the words of the provider.'),
   usage: modelUsageSchema.describe('What the turn used; of a cached answer, what that once used, at a cost of 0.'),
@@ -55,7 +55,7 @@ export const turnOutputSchema = z.object({
     .nonnegative()
     .optional()
     .describe('How long its command waited until a gateway took it; both clocks count.'),
-  attempts: z.int().positive().optional().describe('How often a provider was asked; not told of a cached answer.'),
+  attempts: z.int().positive().optional().describe('Number of requests to providers; absent for a cached answer.'),
 });
 export type TurnOutput = z.infer<typeof turnOutputSchema>;
 
@@ -73,7 +73,7 @@ export const modelOperations = {
 
 /** An entry of the transcript, `coppice.transcript.<tenant>.<taskId>`. Its message id is the effect id, so that JetStream stores it once. */
 export const transcriptEntrySchema = z.object({
-  effectId: z.string().describe('The turn: the same however often it is told.'),
+  effectId: z.string().describe('The turn: the same in each repetition of the message.'),
   owner: ownerSchema.describe('Whose turn it is.'),
   model: z.string().describe('`provider/model`, or an alias of the gateway.'),
   continues: z
