@@ -110,7 +110,7 @@ function whenOver(
   const ends = new Promise<never>((_resolve, reject) => {
     const ended = () =>
       reject(new CliError(exitCodes.stackUnavailable, `${String(stackEnded?.reason)}: start one with "coppice up"`));
-    const leave = () => reject(new CoppiceError('cancelled', 'nobody waits for the answer any more'));
+    const leave = () => reject(new CoppiceError('cancelled', 'no caller waits for the answer any more'));
     if (stackEnded?.aborted === true) ended();
     if (left?.aborted === true) leave();
     stackEnded?.addEventListener('abort', ended, { once: true, signal: until });

@@ -6,7 +6,7 @@ export const exitCodes = {
   taskFailed: 1,
   /** Wrong usage, or bad input: nothing was started. */
   badInput: 2,
-  /** The stack can't be started or reached, failed to answer, or ended meanwhile. */
+  /** The stack can't be started or reached, failed to answer, or ended before the command did. */
   stackUnavailable: 3,
   /** Waits for the user; the output says which command to type. */
   personAwaited: 4,
@@ -20,6 +20,6 @@ export const exitCodesHelp = `Exit codes:
   0    done; of a run: every task has landed, has its branch pushed, or had nothing to change
   1    a task failed, timed out, was cancelled or discarded
   2    wrong usage or bad input; nothing was started
-  3    the stack can't be started or reached, failed to answer, or ended meanwhile
+  3    the stack can't be started or reached, failed to answer, or ended before the command did
   4    a person is waited for (approval, merge, or finishing a landing)
   130  interrupted by Ctrl-C; a run that was submitted goes on`;

@@ -54,7 +54,7 @@ function build(session: Session, done: (exitCode: number) => void): Command {
     .helpCommand(false)
     .option('--tenant <name>', "act as this tenant (default: the credentials file's, else default)", tenant)
     .exitOverride()
-    .showHelpAfterError('(coppice --help, or coppice help COMMAND, tells more)')
+    .showHelpAfterError('(coppice --help, or coppice help COMMAND, says more)')
     .configureOutput({
       writeOut: (text) => session.terminal.out(text.trimEnd()),
       writeErr: (text) => session.terminal.err(plainText(text).trimEnd()),
@@ -156,12 +156,12 @@ function addOperatorCommands(program: Command, current: Current, done: Done): vo
     .action((options: BusUsersOptions) => done(busUsersCommand(current(), options)));
   program
     .command('faulty-upstream')
-    .description("a model's server that misbehaves as it is told, in every wire, for drills; until Ctrl-C")
+    .description('a server of models with faults that you choose, in every wire format, for tests; until Ctrl-C')
     .option('--host <address>', 'where it listens', '127.0.0.1')
     .option('--port <number>', '0 takes a free one', countFrom(0, 65_535), 8799)
     .option('--fault <name>', "what goes wrong where the model's name is no fault, such as latency@500")
     .option('--every <count>', 'every so many-th request goes wrong, the others go well', countTo(everyMax), 1)
-    .option('--list', 'only tell what can go wrong', false)
+    .option('--list', 'only list the faults', false)
     .action(async (options: FaultyUpstreamOptions) => done(await faultyUpstreamCommand(current(), options)));
 }
 
@@ -206,7 +206,7 @@ function addRunCommands(program: Command, current: Current, done: Done): void {
     .option('--base <branch>', 'with --prompt: where it starts and lands (default: the current branch)')
     .option('--type <type>', 'with --prompt: of the commit, such as fix (default: feat)')
     .option('--time <duration>', 'with --prompt: its time limit, such as 10m (default: 30m)')
-    .option('--write <path>', 'with --prompt: no agent; the model is asked once, its answer written to this file')
+    .option('--write <path>', 'with --prompt: no agent; one model call, whose answer is written to this file')
     .option('--request-id <text>', 'the same id is the same run, however often started (default: a new one)')
     .option('--detach', "don't watch", false)
     .addOption(engine())
@@ -296,7 +296,7 @@ function addLookingCommands(program: Command, current: Current, done: Done): voi
     );
   program
     .command('artifact')
-    .description('a whole log or large text by its name, as show or a transcript tells it')
+    .description('a whole log or large text by its name, which show and transcripts contain')
     .argument('<name>', 'log/… or text/…')
     .action(async (name: string) => done(await artifactCommand(current(), name)));
   program

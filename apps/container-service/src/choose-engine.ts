@@ -79,7 +79,7 @@ export async function chooseEngine(settings: EngineSettings): Promise<{ engine: 
   }
   const advice =
     'Install and start Docker or Podman, or install bubblewrap where unprivileged user namespaces are allowed. ' +
-    'Engine none runs commands without any isolation and must be asked for (COPPICE_ENGINE=none, or on the command line --engine none)';
+    'Engine none runs commands without any isolation and must be chosen (COPPICE_ENGINE=none, or on the command line --engine none)';
   throw new CoppiceError('engine-unavailable', `no sandbox engine works here. ${tried}. ${advice}`);
 }
 

@@ -26,7 +26,7 @@ export async function askDurability(monitoringUrl: string | undefined, replicas:
     const response = await fetch(new URL('/jsz', monitoringUrl), { signal: AbortSignal.timeout(requestMsMax) });
     const { config } = jszSchema.parse(await response.json());
     if (config.sync_always === true) return describe('always', replicas);
-    if (config.sync_interval === undefined) return describe(null, replicas, `${monitoringUrl} does not tell`);
+    if (config.sync_interval === undefined) return describe(null, replicas, `${monitoringUrl} does not report it`);
     return describe(Math.round(config.sync_interval / nanosecondsPerMillisecond), replicas);
   } catch {
     return describe(null, replicas, `${monitoringUrl} does not answer`);

@@ -89,7 +89,7 @@ describe('with a server', () => {
   test.each(['throws', 'rejects'])('what nobody caught is logged and exits 1 (%s)', async (behaviour) => {
     await using child = start(nats.environment, behaviour);
     expect(await child.exited).toEqual({ code: 1, signal: null });
-    expect(said(child)).toMatch(/nobody caught this/);
+    expect(said(child)).toMatch(/uncaught error/);
     expect(said(child)).toContain('a defect');
   });
 

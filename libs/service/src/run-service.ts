@@ -140,7 +140,7 @@ function stopOnSignals(log: Logger): AbortSignal {
 
 function exitOnDefects(log: Logger): void {
   const fail = (error: unknown): void => {
-    log.fatal({ err: error }, 'nobody caught this');
+    log.fatal({ err: error }, 'uncaught error');
     process.exit(exitCodes.failed);
   };
   process.on('uncaughtException', fail);

@@ -168,7 +168,7 @@ export const metricDefinitions = {
     kind: 'counter',
     unit: '{request}',
     description: 'Requests for which an earlier answer was looked for, where the cache of answers is switched on.',
-    labels: { result: '`hit`: it was answered with that, and no provider was asked; `miss`' },
+    labels: { result: '`hit`: answered from the cache, without a request to a provider; `miss`' },
     reportedBy: 'llm-gateway',
   },
   'coppice.model.queue.wait.duration': {
@@ -190,12 +190,12 @@ export const metricDefinitions = {
     kind: 'gauge',
     unit: '{model}',
     description:
-      'Models that are not asked just now. Gateways tell each other, so all report nearly the same: take the max.',
+      'Models that get no requests at present. Gateways share this, so all report nearly the same value: take the max.',
     labels: {
       [attributes.genAiProviderName]: provider,
       [attributes.genAiRequestModel]: model,
       state:
-        '`failing`: it failed again and again (its breaker is open, be it for one tenant alone); `cooling`: it asks to wait',
+        '`failing`: it failed again and again (its breaker is open, be it for one tenant alone); `cooling`: an answer of the provider says how long to wait',
     },
     reportedBy: 'llm-gateway',
   },

@@ -16,7 +16,7 @@ test('what is the same is said with how it ends', () => {
     'same: 3 turns replayed, each alike; then the agent finishes: done and checked',
   ]);
   expect(replayLines(replay({ turns: 1, end: { do: 'ask', for: 'work' } }))).toEqual([
-    'same: 1 turn replayed, each alike; then the model is asked to go on',
+    'same: 1 turn replayed, each alike; then the model gets the next request',
   ]);
 });
 

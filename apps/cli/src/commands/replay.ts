@@ -68,10 +68,10 @@ function endText(end: Replay['end']): string {
       return plainLine(`the agent stops: ${end.reason}`);
     case 'call':
       return end.finish === null
-        ? `its sandbox is asked for ${end.calls.length} calls`
+        ? `its sandbox gets ${end.calls.length} calls`
         : plainLine(`the agent finishes, if no call fails: ${end.finish.summary}`);
     default:
-      return 'the model is asked to go on';
+      return 'the model gets the next request';
   }
 }
 

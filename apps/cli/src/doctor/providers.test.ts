@@ -40,7 +40,7 @@ test('the check of an alias lists its usable candidates, and warns if there are 
   const ofAlias = (name: string) => checks.find((check) => check.name === `model alias ${name}`);
   expect(ofAlias('fast')).toMatchObject({
     level: 'ok',
-    found: expect.stringMatching(/can be asked now: anthropic\/small$/),
+    found: expect.stringMatching(/available now: anthropic\/small$/),
   });
   expect(ofAlias('strong')).toMatchObject({ level: 'warning', found: expect.stringContaining('none of them') });
 });

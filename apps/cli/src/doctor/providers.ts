@@ -62,8 +62,8 @@ function ofAlias({ name, candidates, strategy }: Alias, cannotBeAsked: ReadonlyS
   const listed = `${candidates.join(', ')}${strategy === 'price' ? ', the cheapest first' : ''}`;
   const left = candidates.filter((candidate) => !cannotBeAsked.has(candidate.split('/')[0] ?? ''));
   if (left.length === candidates.length) return ok(check, listed);
-  if (left.length > 0) return ok(check, `${listed}; of these can be asked now: ${left.join(', ')}`);
-  return warning(check, `${listed}: none of them can be asked`, `set up one of these providers; ${restart}`);
+  if (left.length > 0) return ok(check, `${listed}; available now: ${left.join(', ')}`);
+  return warning(check, `${listed}: none of them is available`, `set up one of these providers; ${restart}`);
 }
 
 async function ofGateway(client: ApiClient): Promise<OfGateway> {
@@ -77,7 +77,7 @@ async function ofGateway(client: ApiClient): Promise<OfGateway> {
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
     if (error.code === 'permission-denied') return { providers: null, problem: null, isHidden: true };
-    return { providers: null, problem: `the gateway doesn't tell its providers: ${error.message}` };
+    return { providers: null, problem: `the gateway doesn't report its providers: ${error.message}` };
   }
 }
 
@@ -119,7 +119,7 @@ async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks
       const missing = key === null && keyRequired !== null ? `there is no key: set ${keyRequired}` : null;
       const withKey = key === null ? 'without a key' : 'with a key';
       if (missing === null)
-        checks.push(ok(check, `at ${host}, ${withKey}; whether it answers is asked when a stack runs`));
+        checks.push(ok(check, `at ${host}, ${withKey}; whether it answers is checked when a stack runs`));
       else if (missesOwnKey(name, missing)) checks.push(ok(check, `not set up (${missing})`));
       else checks.push(warning(check, missing, "set it, or take the provider out of the gateway's file"));
     }

@@ -51,7 +51,7 @@ export async function loadPrompt(prompt: PromptOptions, folder: string, options:
 
 function requireModelAndProof({ model, verify }: PromptOptions): void {
   const missing = [
-    ...(model === undefined ? ['--model: say which, as provider/model (coppice doctor tells what is there)'] : []),
+    ...(model === undefined ? ['--model: say which, as provider/model (coppice doctor lists what is there)'] : []),
     ...(verify === undefined ? ['--verify: say which command proves the task, or --no-verify'] : []),
   ];
   if (missing.length > 0) throw new CliError(exitCodes.badInput, missing.join('\n'));

@@ -48,7 +48,7 @@ async function find(client: ImageClient, image: string): Promise<string | undefi
     return (await client.getImage(image).inspect()).Id;
   } catch (error) {
     if (error instanceof Error && 'statusCode' in error && error.statusCode === 404) return undefined;
-    throw new CoppiceError('sandbox-failed', `the Docker daemon can't be asked for image ${image}: ${reasonOf(error)}`);
+    throw new CoppiceError('sandbox-failed', `the Docker daemon can't report image ${image}: ${reasonOf(error)}`);
   }
 }
 

@@ -133,7 +133,7 @@ async function untilEnded(
     running.kill();
     killTimer = setInterval(() => running.kill(), killRepeatMs);
     lostTimer = setTimeout(() => {
-      const message = `the engine didn't end a command within ${killWaitMsMax / 1000} s (asked to because of: ${why})`;
+      const message = `the engine didn't end a command within ${killWaitMsMax / 1000} s (reason: ${why})`;
       lost.reject(new NoAnswer('sandbox-failed', message));
     }, killWaitMsMax);
   };

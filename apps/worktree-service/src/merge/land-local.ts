@@ -172,7 +172,7 @@ class LocalLanding {
     return {
       status: 'landed-pending',
       commit,
-      reason: `${branch} has the work, but ${path} was switched to another branch meanwhile and holds changes of it: ${reason}`,
+      reason: `${branch} has the work, but ${path} was switched to another branch during the landing and holds changes of it: ${reason}`,
       // Git considers a file with another mtime changed. The refresh compares contents first; its exit code 1 only means that something is changed.
       finishCommand: `${git} update-index -q --refresh; ${git} read-tree -m -u ${commit} HEAD`,
     };
