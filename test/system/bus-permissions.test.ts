@@ -92,12 +92,8 @@ const readers = {
 
 /** Subjects with the users that may publish there, besides the administrator, who may publish on all. */
 const publishing: readonly [subject: string, ...may: UserName[]][] = [
-  [subjects.api('acme', api.runSubmit.name), 'operator', 'tenant-acme'],
-  [subjects.api('other', api.runSubmit.name), 'operator', 'tenant-other'],
-  [subjects.api('acme', api.taskApprove.name), 'operator', 'tenant-acme'],
-  [subjects.api('acme', api.taskGet.name), 'operator', 'tenant-acme', 'container-service', 'llm-gateway'],
-  [subjects.api('acme', api.runGet.name), 'operator', 'tenant-acme', 'llm-gateway'],
-  ...Object.values(chatApi).flatMap(({ name }): [string, ...UserName[]][] => [
+  // The public API is for users alone: services have calls of their own.
+  ...[...Object.values(api), ...Object.values(chatApi)].flatMap(({ name }): [string, ...UserName[]][] => [
     [subjects.api('acme', name), 'operator', 'tenant-acme'],
     [subjects.api('other', name), 'operator', 'tenant-other'],
   ]),
@@ -107,6 +103,8 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
   [subjects.intake('other'), 'operator', 'tenant-other'],
   [subjects.intakeLater('acme', 'x'), 'orchestrator'],
   [subjects.intakeAgain('acme')],
+  [subjects.call('orchestrator', 'task-status'), 'container-service', 'llm-gateway', 'operator'],
+  [subjects.call('orchestrator', 'run-status'), 'llm-gateway', 'operator'],
   [subjects.call('worktree-service', 'inspect'), 'orchestrator', 'operator'],
   [subjects.callOnNode('worktree-service', 'diff', 'n1'), 'orchestrator', 'operator'],
   [subjects.callOnNode('worktree-service', 'bundle', 'n1'), 'orchestrator', 'operator'],
@@ -216,6 +214,8 @@ const subscribing: readonly [subject: string, ...may: UserName[]][] = [
   [subjects.apiOfAnyTenant(api.runSubmit.name), 'orchestrator'],
   [subjects.api('acme', api.runSubmit.name), 'orchestrator'],
   ...Object.values(chatApi).map(({ name }): [string, ...UserName[]] => [subjects.apiOfAnyTenant(name), 'llm-gateway']),
+  [subjects.call('orchestrator', 'task-status'), 'orchestrator'],
+  [subjects.call('orchestrator', 'run-status'), 'orchestrator'],
   [subjects.call('worktree-service', 'inspect'), 'worktree-service'],
   [subjects.callOnNode('worktree-service', 'diff', 'n1'), 'worktree-service'],
   [subjects.callOnNode('worktree-service', 'bundle', 'n1'), 'worktree-service'],

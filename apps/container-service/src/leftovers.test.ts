@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { apiEndpoint, Bus } from '@coppice/bus';
-import { api, CoppiceError, type TaskState, type TaskView } from '@coppice/contracts';
+import { Bus, serviceEndpoint } from '@coppice/bus';
+import { CoppiceError, isTaskEnd, orchestratorCalls } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 import { startNatsServer, type NatsServer } from '@coppice/testing';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EngineFixture } from './engine/conformance-fixture.ts';
 import { noneLauncher } from './engine/none.ts';
 import { keepRemovingLeftovers, removeLeftovers } from './leftovers.ts';
@@ -29,12 +29,12 @@ afterAll(async () => {
   await nats.stop();
 });
 
-const answers: Record<string, TaskState | 'not-found'> = {
+const answers: Record<string, string | null> = {
   [taskId('a')]: 'working',
   [taskId('b')]: 'merged',
   [taskId('c')]: 'failed',
-  [taskId('d')]: 'not-found',
-  [taskId('e')]: 'not-found',
+  [taskId('d')]: null,
+  [taskId('e')]: null,
 };
 
 test('only sandboxes of tasks that have ended, or are unknown for long, are removed', async () => {
@@ -51,11 +51,9 @@ test('only sandboxes of tasks that have ended, or are unknown for long, are remo
     version: '0.0.0',
     description: 'answers as told',
     endpoints: [
-      apiEndpoint(api.taskGet, async ({ taskId: asked }) => {
-        const state = answers[asked] ?? 'not-found';
-        if (state === 'not-found') throw new CoppiceError('not-found', `there is no task ${asked}`);
-        return taskView(asked, state);
-      }),
+      serviceEndpoint('orchestrator', orchestratorCalls.taskStatus, async ({ taskId: asked }) =>
+        status(answers[asked] ?? null),
+      ),
     ],
   });
   await removeLeftovers({
@@ -72,13 +70,59 @@ test('only sandboxes of tasks that have ended, or are unknown for long, are remo
   expect(left).toEqual(expected.toSorted());
 });
 
+describe('a sandbox older than any command is kept for now', () => {
+  const labels = { stackId: 'unanswered', tenant: 'default', runId: 'rcccccccccccccccc', taskId: taskId('f') };
+  const remaining = async () => (await fixture.engine.list({ runId: labels.runId })).map(({ id }) => id);
+  const round = (signal: AbortSignal) => {
+    const logsFolder = path.join(fixture.data, 'logs');
+    const { stackId } = labels;
+    return removeLeftovers({ bus, engine: fixture.engine, stackId, logsFolder, log: createLogger('test'), signal });
+  };
+  const serveStatus = (answer: () => ReturnType<typeof status>) =>
+    bus.serve({
+      name: 'orchestrator',
+      version: '0.0.0',
+      description: 'answers as told',
+      endpoints: [serviceEndpoint('orchestrator', orchestratorCalls.taskStatus, async () => answer())],
+    });
+  beforeAll(async () => {
+    await fixture.sandbox({ id: 'of-unanswered', labels });
+    const longAgo = new Date(Date.now() - 8 * 24 * 3_600_000);
+    await utimes(path.join(fixture.data, 'engine/sandboxes/of-unanswered/sandbox.json'), longAgo, longAgo);
+  });
+
+  test('while no orchestrator serves the call, as during an upgrade', async () => {
+    await round(AbortSignal.timeout(1_000));
+    expect(await remaining()).toEqual(['of-unanswered']);
+  });
+
+  test.each(['not-found', 'unavailable', 'internal'] as const)('while the call fails with %s', async (code) => {
+    const stopping = new AbortController();
+    const orchestrator = await serveStatus(() => {
+      stopping.abort();
+      throw new CoppiceError(code, 'no answer');
+    });
+    await round(stopping.signal);
+    await orchestrator.stop();
+    expect(stopping.signal.aborted).toBe(true);
+    expect(await remaining()).toEqual(['of-unanswered']);
+  });
+
+  test('until an orchestrator says that there is no such task', async () => {
+    const orchestrator = await serveStatus(() => status(null));
+    await round(new AbortController().signal);
+    await orchestrator.stop();
+    expect(await remaining()).toEqual([]);
+  });
+});
+
 test('one that a repeated create makes after the end of its task goes in a later round, and so do remains', async () => {
   const labels = { stackId: 'rounds', tenant: 'default', runId: 'rbbbbbbbbbbbbbbbb', taskId: taskId('b') };
   const orchestrator = await bus.serve({
     name: 'orchestrator',
     version: '0.0.0',
     description: 'says that every task has ended',
-    endpoints: [apiEndpoint(api.taskGet, async ({ taskId: asked }) => taskView(asked, 'merged'))],
+    endpoints: [serviceEndpoint('orchestrator', orchestratorCalls.taskStatus, async () => status('merged'))],
   });
   const stopping = new AbortController();
   const logsFolder = path.join(fixture.data, 'logs');
@@ -101,31 +145,7 @@ test('one that a repeated create makes after the end of its task goes in a later
   await orchestrator.stop();
 });
 
-function taskView(asked: string, state: TaskState): TaskView {
-  const time = new Date().toISOString();
-  return {
-    taskId: asked,
-    runId: 'raaaaaaaaaaaaaaaa',
-    tenant: 'default',
-    name: 'a-task',
-    description: 'A task',
-    state,
-    reason: null,
-    failure: null,
-    branch: null,
-    commit: null,
-    landedCommit: null,
-    finishCommand: null,
-    rescue: null,
-    filesChanged: null,
-    protectedPaths: [],
-    usage: { inputTokens: 0, outputTokens: 0, costUsd: null },
-    modelTurns: 0,
-    modelTurnsUnknown: 0,
-    logTail: null,
-    logArtifact: null,
-    createdAt: time,
-    updatedAt: time,
-    endedAt: null,
-  };
+function status(state: string | null) {
+  if (state === null) return { task: null };
+  return { task: { runId: 'raaaaaaaaaaaaaaaa', state, hasEnded: isTaskEnd(state), modelLimits: null } };
 }

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bus } from '@coppice/bus';
-import { api, commandAgeMsMax, CoppiceError, isTaskEnd, taskIdSchema } from '@coppice/contracts';
+import { commandAgeMsMax, orchestratorCalls, taskIdSchema } from '@coppice/contracts';
 import type { Logger } from '@coppice/telemetry';
 import type { Engine, SandboxInfo } from './engine/port.ts';
 
@@ -64,6 +64,7 @@ export async function removeLeftovers({ bus, engine, stackId, log, signal }: Lef
   for (let count = 0; count < asksMax && undecided.length > 0 && !signal.aborted; count++) {
     const later: SandboxInfo[] = [];
     for (const sandbox of undecided) {
+      // No answer, such as from an orchestrator of an earlier version, isn't the answer that the task is missing.
       const verdict = await judge(bus, sandbox).catch(() => 'ask-later' as const);
       if (verdict === 'ask-later') later.push(sandbox);
       if (verdict !== 'remove' || signal.aborted) continue;
@@ -77,15 +78,13 @@ export async function removeLeftovers({ bus, engine, stackId, log, signal }: Lef
   }
 }
 
-async function judge(bus: Bus, { labels, createdAt }: SandboxInfo): Promise<'keep' | 'remove' | 'ask-later'> {
+/** @throws CoppiceError when the call fails: whether the task exists is then unknown */
+async function judge(bus: Bus, { labels, createdAt }: SandboxInfo): Promise<'keep' | 'remove'> {
   const isOld = Date.now() - createdAt.getTime() > commandAgeMsMax;
   // The sandbox belongs to something other than a task, such as a setup.
   if (!taskIdSchema.safeParse(labels.taskId).success) return isOld ? 'remove' : 'keep';
-  try {
-    const task = await bus.call(api.taskGet, { tenant: labels.tenant }, { taskId: labels.taskId });
-    return isTaskEnd(task.state) ? 'remove' : 'keep';
-  } catch (error) {
-    if (error instanceof CoppiceError && error.code === 'not-found') return isOld ? 'remove' : 'keep';
-    return 'ask-later';
-  }
+  const { tenant, taskId } = labels;
+  const { task } = await bus.call(orchestratorCalls.taskStatus, { service: 'orchestrator' }, { tenant, taskId });
+  if (task === null) return isOld ? 'remove' : 'keep';
+  return task.hasEnded ? 'remove' : 'keep';
 }

@@ -5,6 +5,7 @@ import type { ActorHostOptions } from '@coppice/durable-actor';
 import type { RunningWork, ServiceContext } from '@coppice/service';
 import { landingActor, runActor, setupActor, taskActor } from './actors.ts';
 import { endpoints } from './api.ts';
+import { callEndpoints } from './calls.ts';
 import { consumeIntake } from './intake.ts';
 import { watchForLostNodes } from './lost-nodes.ts';
 import { countTasks, observeOrchestrator } from './metrics.ts';
@@ -23,7 +24,7 @@ const commandConcurrency = 4;
 /** One hour: long enough to restart or repair a host. */
 export const nodeLostAfterMs = 3_600_000;
 
-/** Starts the actors, the public API and the durable intake. */
+/** Starts the actors, the public API, the calls of other services and the durable intake. */
 export async function startOrchestrator(
   service: ServiceContext,
   options: OrchestratorOptions = {},
@@ -50,7 +51,7 @@ export async function startOrchestrator(
     name: 'orchestrator',
     version,
     description: 'Runs and tasks',
-    endpoints: endpoints(bus),
+    endpoints: [...endpoints(bus), ...callEndpoints(bus)],
   });
   const consumers = await bus.serveTenantConsumers();
   const intake = await consumeIntake(bus);

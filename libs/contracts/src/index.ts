@@ -181,5 +181,6 @@ export { agentToolSchemas, sandboxToolSchemas, toolDefinitions, toolDescriptions
 export type { AgentToolName, SandboxToolName } from './tools.ts';
 export { gatewayCalls, modelProviderSchema, tokenGrantSchema, tokenTtlMsMax } from './gateway-calls.ts';
 export type { ModelProvider, TokenGrant } from './gateway-calls.ts';
+export { orchestratorCalls } from './orchestrator-calls.ts';
 export { gatewayHealthMessageSchema } from './gateway-health.ts';
 export type { GatewayHealthNews } from './gateway-health.ts';

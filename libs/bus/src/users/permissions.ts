@@ -11,6 +11,7 @@ import {
   intakeConsumer,
   intakeLaterConsumer,
   landingPool,
+  orchestratorCalls,
   serviceNames,
   streams,
   subjectFamilies,
@@ -151,7 +152,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       reading(streams.transcripts, subjectFamilies.transcript),
       publishing(subjectFamilies.transcript, subjects.gatewayBudgetWanted, subjects.gatewayHealth),
       // To find the limits that apply to a token.
-      publishing(subjects.api('*', api.taskGet.name), subjects.api('*', api.runGet.name)),
+      publishing(...calls('orchestrator', orchestratorCalls)),
       subscribing(subjects.gatewayBudgetWanted, subjects.gatewayHealth),
       keyValue(buckets.budgets),
     ),
@@ -165,7 +166,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
     join(
       commands('container-service', [anyPool, ...nodes, ...nodes.map(landingPool)]),
       artifacts,
-      publishing(subjectFamilies.log, subjects.api('*', api.taskGet.name)),
+      publishing(subjectFamilies.log, ...calls('orchestrator', { taskStatus: orchestratorCalls.taskStatus })),
     ),
 };
 
@@ -193,7 +194,7 @@ const orchestrator: Parts = join(
   readingObjects(buckets.bundles),
   keyValue(buckets.actors),
   reading(keyValueStream(buckets.actors), `$KV.${buckets.actors}.>`),
-  serving('orchestrator', served(api)),
+  serving('orchestrator', [...served(api), ...calls('orchestrator', orchestratorCalls)]),
   ...actorKinds.map((kind) => consuming(streams.actors, actorConsumer(kind), subjects.actor(kind, '>'))),
   consuming(streams.intake, intakeConsumer, subjects.intake('*')),
   consuming(streams.intakeLater, intakeLaterConsumer, subjects.intakeAgain('*')),

@@ -1,5 +1,5 @@
 import type { Bus } from '@coppice/bus';
-import { CoppiceError, api, modelLimitsSchema, isTaskEnd } from '@coppice/contracts';
+import { CoppiceError, modelLimitsSchema, orchestratorCalls } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
 import { z } from 'zod';
 import { tokenLimits } from './limits.ts';
@@ -7,6 +7,8 @@ import { tokenLimits } from './limits.ts';
 /** Model limits that the run file sets for the token's task and run; empty if the token names none. */
 export const ownerLimitsSchema = z.object({ task: modelLimitsSchema, run: modelLimitsSchema });
 export type OwnerLimits = z.output<typeof ownerLimitsSchema>;
+
+const service = { service: 'orchestrator' };
 
 type Named = Pick<TokenGrant, 'tenant' | 'runId' | 'taskId'>;
 
@@ -17,14 +19,16 @@ type Named = Pick<TokenGrant, 'tenant' | 'runId' | 'taskId'>;
 export async function limitsOfOwner(bus: Bus, { tenant, runId, taskId }: Named): Promise<OwnerLimits> {
   const options = { deadlineMs: tokenLimits.ownerAskedMsMax };
   if (taskId !== '') {
-    const task = await bus.call(api.taskGet, { tenant }, { taskId }, options);
+    const { task } = await bus.call(orchestratorCalls.taskStatus, service, { tenant, taskId }, options);
+    if (task === null) throw missing(`task ${taskId}`);
     if (task.runId !== runId) throw otherRun(taskId, task.runId, runId);
-    if (isTaskEnd(task.state)) throw ended(`task ${taskId}`, task.state);
+    if (task.hasEnded) throw ended(`task ${taskId}`, task.state);
     return known(task.modelLimits, `task ${taskId}`);
   }
   if (runId === '') return { task: {}, run: {} };
-  const run = await bus.call(api.runGet, { tenant }, { runId }, options);
-  if (run.state !== 'running') throw ended(`run ${runId}`, run.state);
+  const { run } = await bus.call(orchestratorCalls.runStatus, service, { tenant, runId }, options);
+  if (run === null) throw missing(`run ${runId}`);
+  if (run.hasEnded) throw ended(`run ${runId}`, run.state);
   return { task: {}, run: known(run.modelLimits, `run ${runId}`) };
 }
 
@@ -34,11 +38,13 @@ function otherRun(taskId: string, expected: string, received: string): CoppiceEr
   return new CoppiceError('invalid-request', text, { details: { issues } });
 }
 
+const missing = (what: string): CoppiceError => new CoppiceError('not-found', `there is no ${what}`);
+
 const ended = (whose: string, state: string): CoppiceError =>
   new CoppiceError('conflict', `${whose} has ended (${state}): a token is made for one that is at work`);
 
-function known<Limits>(limits: Limits | undefined, whose: string): Limits {
-  if (limits !== undefined) return limits;
+function known<Limits>(limits: Limits | null, whose: string): Limits {
+  if (limits !== null) return limits;
   throw new CoppiceError(
     'conflict',
     `what the run file lets ${whose} use of models is not known, since an earlier version began it: no token is made for it`,

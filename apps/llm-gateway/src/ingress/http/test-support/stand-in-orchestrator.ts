@@ -1,7 +1,7 @@
 /** Serves the requests that the gateway sends to the orchestrator before it makes a token. */
-import { apiEndpoint } from '@coppice/bus';
+import { serviceEndpoint } from '@coppice/bus';
 import type { Bus } from '@coppice/bus';
-import { CoppiceError, api } from '@coppice/contracts';
+import { isTaskEnd, orchestratorCalls } from '@coppice/contracts';
 import type { RunView, TaskView } from '@coppice/contracts';
 
 type KnownTask = Pick<TaskView, 'runId' | 'state' | 'modelLimits'>;
@@ -17,55 +17,16 @@ export async function serveTasksAndRuns(
     version: '0.0.0',
     description: 'answers as told',
     endpoints: [
-      apiEndpoint(api.taskGet, async ({ taskId }, { tenant }): Promise<TaskView> => ({
-        ...taskView,
-        ...known(tasks[taskId], `task ${taskId}`),
-        taskId,
-        tenant,
-      })),
-      apiEndpoint(api.runGet, async ({ runId }, { tenant }): Promise<RunView> => ({
-        ...runView,
-        ...known(runs[runId], `run ${runId}`),
-        runId,
-        tenant,
-      })),
+      serviceEndpoint('orchestrator', orchestratorCalls.taskStatus, async ({ taskId }) => {
+        const task = tasks[taskId];
+        if (task === undefined) return { task: null };
+        return { task: { ...task, hasEnded: isTaskEnd(task.state), modelLimits: task.modelLimits ?? null } };
+      }),
+      serviceEndpoint('orchestrator', orchestratorCalls.runStatus, async ({ runId }) => {
+        const run = runs[runId];
+        if (run === undefined) return { run: null };
+        return { run: { ...run, hasEnded: run.state !== 'running', modelLimits: run.modelLimits ?? null } };
+      }),
     ],
   });
 }
-
-function known<Entry>(entry: Entry | undefined, what: string): Entry {
-  if (entry !== undefined) return entry;
-  throw new CoppiceError('not-found', `there is no ${what}`);
-}
-
-const time = '2026-11-27T08:00:00.000Z';
-const taskView = {
-  name: 'a-task',
-  description: 'A task',
-  reason: null,
-  failure: null,
-  branch: null,
-  commit: null,
-  landedCommit: null,
-  finishCommand: null,
-  rescue: null,
-  filesChanged: null,
-  protectedPaths: [],
-  usage: { inputTokens: 0, outputTokens: 0, costUsd: null },
-  modelTurns: 0,
-  modelTurnsUnknown: 0,
-  logTail: null,
-  logArtifact: null,
-  createdAt: time,
-  updatedAt: time,
-  endedAt: null,
-};
-const runView = {
-  requestId: 'a-request',
-  repository: '/srv/git/shop.git',
-  baseBranch: 'main',
-  concurrency: 1,
-  tasks: [],
-  createdAt: time,
-  endedAt: null,
-};
