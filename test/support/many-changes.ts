@@ -42,12 +42,12 @@ const apart: Change[] = [
     assertion: "assert.deepEqual([5, 1536, 3 * 1024 ** 2].map(bytesText), ['5 B', '1.5 KiB', '3.0 MiB'])",
   }),
   added({
-    name: 'holds-secret',
-    file: 'libs/telemetry/src/redaction.ts',
-    before: 'export function redact(',
-    code: '/** Reports whether the text contains something to redact. */\nexport const holdsSecret = (text: string): boolean => redact(text) !== text;',
-    uses: 'holdsSecret',
-    assertion: "assert.deepEqual(['plain words', 'nats://me:pass@host'].map(holdsSecret), [false, true])",
+    name: 'is-text',
+    file: 'libs/contracts/src/utf8.ts',
+    before: '/** Returns the offset of the first byte',
+    code: '/** Reports whether the bytes are a text in UTF-8. */\nexport const isText = (data: Uint8Array): boolean => invalidUtf8At(data) === null;',
+    uses: 'isText',
+    assertion: 'assert.deepEqual([[65], [0xff]].map((bytes) => isText(Uint8Array.from(bytes))), [true, false])',
   }),
   added({
     name: 'whole-seconds',
@@ -227,11 +227,11 @@ import { jsonOf } from '../apps/llm-gateway/src/transport/json.ts';
 import { parseIgnoreFile } from '../apps/worktree-service/src/import/ignore-rules.ts';
 import { isGitName, symlinkProblem } from '../apps/worktree-service/src/import/path-rules.ts';
 import { suggestionFor } from '../libs/contracts/src/near.ts';
-import { redact } from '../libs/telemetry/src/redaction.ts';
+import { invalidUtf8At } from '../libs/contracts/src/utf8.ts';
 
 test('texts for a terminal', () => {
   assert.deepEqual([clockText(3_723_000), agoText(7_200_000), durationText(1_234)], ['1:02:03', '2 h ago', '1.2 s']);
-  assert.equal(redact('nats://me:pass@host'), 'nats://me:[redacted]@host');
+  assert.equal(invalidUtf8At(Uint8Array.of(65, 0xff)), 1);
   assert.equal(suggestionFor('verfy', ['model', 'verify']), 'verify');
 });
 test('what comes in is bounded and read as it is meant', async () => {
