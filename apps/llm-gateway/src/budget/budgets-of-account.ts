@@ -51,20 +51,10 @@ function tenantBudget(tenant: string, tenants: readonly TenantLimit[], now: Date
   const found = tenants.find((each) => each.tenant === tenant) ?? tenants.find((each) => each.tenant === '*');
   if (found === undefined) return null;
   const { per, tokens, costUsd } = found;
-  const period = dayOf(now).slice(0, { day: 'yyyy-mm-dd'.length, month: 'yyyy-mm'.length, ever: 0 }[per]);
+  const period = now.toISOString().slice(0, { day: 'yyyy-mm-dd'.length, month: 'yyyy-mm'.length, ever: 0 }[per]);
   const forgottenAfterMs = { day: days(3), month: days(70), ever: null }[per];
   const name = per === 'ever' ? `tenant ${tenant}` : `tenant ${tenant} in ${period}`;
   return budget(`tenant.${tenant}${period === '' ? '' : `.${period}`}`, name, { tokens, costUsd }, forgottenAfterMs);
-}
-
-const dayMs = days(1);
-let dayAsked = { count: Number.NaN, text: '' };
-
-/** The UTC day as `yyyy-mm-dd`. The latest is cached, since each call needs it. */
-function dayOf(now: Date): string {
-  const count = Math.floor(now.getTime() / dayMs);
-  if (count !== dayAsked.count) dayAsked = { count, text: now.toISOString().slice(0, 'yyyy-mm-dd'.length) };
-  return dayAsked.text;
 }
 
 function budget(key: string, name: string, limit: ModelLimits, forgottenAfterMs: number | null): Budget | null {

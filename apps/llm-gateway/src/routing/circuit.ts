@@ -151,11 +151,8 @@ export class Circuit {
   }
 
   close(): void {
-    // Every answer calls close(), and usually there is nothing to clear.
-    if (this.#failures.size > 0 || this.isOpen()) {
-      this.#counted = new WeakSet();
-      this.#failures.clear();
-    }
+    this.#counted = new WeakSet();
+    this.#failures.clear();
     this.#last = null;
     this.#openUntilMs = null;
     this.#shutOut = null;

@@ -49,10 +49,7 @@ export class Routes {
     return routes;
   }
 
-  /**
-   * Empty if no provider may answer. Doesn't throw: creating an error takes longer than everything else here, and each call with a vendor's own model name
-   * looks it up.
-   */
+  /** Empty if no provider may answer. */
   #find(name: string): readonly Route[] {
     const named = this.#aliasOf(name);
     if (named === null) return this.#ofProvider(name);

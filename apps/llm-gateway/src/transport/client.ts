@@ -17,12 +17,6 @@ export type HttpAnswer = {
   leave(): void;
 };
 
-/** The members of AbortSignal that a request uses. */
-export type Ending = Pick<AbortSignal, 'reason' | 'throwIfAborted'> & {
-  addEventListener(type: 'abort', listener: () => void, options: { once: true }): void;
-  removeEventListener(type: 'abort', listener: () => void): void;
-};
-
 /** The connection failed or broke. `code` comes from the system or the library, e.g. ECONNREFUSED. */
 export class HttpFailed extends Error {
   override readonly name = 'HttpFailed';
@@ -61,7 +55,7 @@ export class HttpClient {
       method: 'GET' | 'POST';
       headers: Record<string, string>;
       body?: string;
-      signal: Ending;
+      signal: AbortSignal;
       /** Called when the system has accepted the whole body on an open connection. */
       onSent?: () => void;
       /** Called as soon as the status arrives, before the returned promise resolves. */
@@ -162,7 +156,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   readonly begun: Promise<HttpAnswer>;
   /** Null before the request starts and after it ends: it can't be aborted then. */
   #controller: Dispatcher.DispatchController | null = null;
-  readonly #signal: Ending;
+  readonly #signal: AbortSignal;
   readonly #told: Told;
   readonly #held: Held;
   readonly #resolve: (answer: HttpAnswer) => void;
@@ -181,7 +175,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     this.#end({ reason: this.#signal.reason });
   };
 
-  constructor(signal: Ending, told: Told, held: Held) {
+  constructor(signal: AbortSignal, told: Told, held: Held) {
     this.#signal = signal;
     this.#told = told;
     this.#held = held;
@@ -205,15 +199,18 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     readingAnswers.add(() => this.#resolve({ status, headers, body: this, leave: () => this.#leave() }));
   }
 
-  /** A hand-written iterator: a generator takes three microtask turns per step, and nothing here needs to await in between. */
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, void, undefined> {
-    return {
-      next: () => new Promise((resolve, reject) => this.#printNextSteps(resolve, reject)),
-      return: () => {
-        this.#leave();
-        return Promise.resolve({ done: true, value: undefined });
-      },
-    };
+  /** Yields everything received since the last step as one piece. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      for (;;) {
+        if (this.#pieces.length > 0) yield this.#take();
+        else if (this.#failure !== null) throw this.#failure.reason;
+        else if (this.#over) return;
+        else await new Promise<void>((resolve) => (this.#wake = resolve));
+      }
+    } finally {
+      this.#leave();
+    }
   }
 
   add(piece: Buffer): void {
@@ -246,14 +243,6 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   #wakeReader(): void {
     if (this.#wake !== null) readingAnswers.add(this.#wake);
     this.#wake = null;
-  }
-
-  /** Passes everything received since the last call as one piece. */
-  #printNextSteps(resolve: (next: IteratorResult<Uint8Array, void>) => void, reject: (reason: unknown) => void): void {
-    if (this.#pieces.length > 0) resolve({ done: false, value: this.#take() });
-    else if (this.#failure !== null) reject(this.#failure.reason);
-    else if (this.#over) resolve({ done: true, value: undefined });
-    else this.#wake = () => this.#printNextSteps(resolve, reject);
   }
 
   #leave(): void {

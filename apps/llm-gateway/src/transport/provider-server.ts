@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import type { OriginalRequest } from '../provider/port.ts';
 import type { HttpAddress } from './client.ts';
 import type { Wire } from './wire.ts';
@@ -19,30 +18,13 @@ export type ProviderServer = {
   concurrency?: number;
 };
 
-/** Most servers have one address, some one per model. */
-const addressesMax = 1_000;
-
-/** Addresses of paths below a base URL. A query in the base URL is kept. */
-export class Addresses {
-  readonly #baseUrl: string;
-  /** Building an address takes longer than looking it up. */
-  readonly #made = new LRUCache<string, HttpAddress>({ max: addressesMax });
-
-  constructor({ baseUrl }: Pick<ProviderServer, 'baseUrl'>) {
-    this.#baseUrl = baseUrl;
-  }
-
-  of(path: string): HttpAddress {
-    const known = this.#made.get(path);
-    if (known !== undefined) return known;
-    const url = new URL(this.#baseUrl);
-    const [below = '', query] = path.split('?', 2);
-    url.pathname = `${url.pathname.replace(/\/+$/, '')}/${below}`;
-    for (const [name, value] of new URLSearchParams(query)) url.searchParams.set(name, value);
-    const address = { origin: url.origin, path: `${url.pathname}${url.search}` };
-    this.#made.set(path, address);
-    return address;
-  }
+/** Address of a path below a base URL. A query in the base URL is kept. */
+export function addressOf({ baseUrl }: Pick<ProviderServer, 'baseUrl'>, path: string): HttpAddress {
+  const url = new URL(baseUrl);
+  const [below = '', query] = path.split('?', 2);
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/${below}`;
+  for (const [name, value] of new URLSearchParams(query)) url.searchParams.set(name, value);
+  return { origin: url.origin, path: `${url.pathname}${url.search}` };
 }
 
 export const headersOf = (

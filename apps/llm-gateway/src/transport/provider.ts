@@ -7,7 +7,7 @@ import { HttpClient, HttpFailed, wholeText } from './client.ts';
 import type { HttpAnswer } from './client.ts';
 import { describeServer } from './describe.ts';
 import type { ProviderServer } from './provider-server.ts';
-import { Addresses, headersOf } from './provider-server.ts';
+import { addressOf, headersOf } from './provider-server.ts';
 import { providerError } from './errors.ts';
 import { EventTooLarge } from './event-reader.ts';
 import { HalfReadRoom } from './partial-answers.ts';
@@ -25,13 +25,12 @@ export function httpProvider(
   room = new HalfReadRoom(),
 ): Provider {
   const http = new HttpClient();
-  const addresses = new Addresses(providerServer);
   return {
     name: providerServer.name,
     wire: providerServer.wire.name,
     check: async () => requireKey(providerServer),
     stream: (request, context) =>
-      stream({ http, providerServer, addresses, room, limits: { ...httpLimits, ...limits } }, request, context),
+      stream({ http, providerServer, room, limits: { ...httpLimits, ...limits } }, request, context),
     describe: (signal, modelsMax) => describeServer(http, providerServer, signal, modelsMax),
     close: () => http.close(),
   };
@@ -40,13 +39,12 @@ export function httpProvider(
 type Asking = {
   http: HttpClient;
   providerServer: ProviderServer;
-  addresses: Addresses;
   room: HalfReadRoom;
   limits: PatienceLimits;
 };
 
 async function* stream(
-  { http, providerServer, addresses, room, limits }: Asking,
+  { http, providerServer, room, limits }: Asking,
   request: ModelRequest,
   context: RequestContext,
 ): ModelDeltas {
@@ -61,7 +59,7 @@ async function* stream(
   const patience = new Patience(name, context.signal, limits);
   let answer: HttpAnswer | null = null;
   try {
-    answer = await http.send(addresses.of(wire.path(request.model, streamed)), {
+    answer = await http.send(addressOf(providerServer, wire.path(request.model, streamed)), {
       method: 'POST',
       headers: Object.assign(headersOf(providerServer, original), {
         'content-type': 'application/json',
@@ -69,7 +67,7 @@ async function* stream(
         [hopsHeader]: String((context.hops ?? 0) + 1),
       }),
       body: JSON.stringify(body),
-      signal: patience,
+      signal: patience.signal,
       onSent: () => context.onState?.('sent'),
       // A server that answers before the whole body is sent has received the request, too.
       onStatus: (status) => context.onState?.(isRefusal(status) ? 'refused' : 'sent'),

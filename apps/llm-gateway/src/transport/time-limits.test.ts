@@ -15,8 +15,8 @@ function patient(signal: AbortSignal = new AbortController().signal) {
   const patience = new Patience('acme', signal, limits);
   const startedAtMs = performance.now();
   const ended: { atMs: number; why: string }[] = [];
-  patience.addEventListener('abort', () =>
-    ended.push({ atMs: performance.now() - startedAtMs, why: (patience.reason as Error).message }),
+  patience.signal.addEventListener('abort', () =>
+    ended.push({ atMs: performance.now() - startedAtMs, why: (patience.signal.reason as Error).message }),
   );
   return { patience, ended };
 }
@@ -27,8 +27,8 @@ test('an answer that does not begin is given up', () => {
   expect(ended).toEqual([]);
   vi.advanceTimersByTime(1_000);
   expect(ended).toEqual([{ atMs: 100, why: 'acme did not begin its answer within 100 ms' }]);
-  expect(() => patience.throwIfAborted()).toThrow('did not begin');
-  expect(patience.ownReason).toBe(patience.reason);
+  expect(() => patience.signal.throwIfAborted()).toThrow('did not begin');
+  expect(patience.ownReason).toBe(patience.signal.reason);
 });
 
 test('each event gives it time anew, less or more than was left, and no more than in total', () => {
@@ -67,7 +67,7 @@ test('the caller’s own end is told as it is, before and after it began', () =>
   const [early, late] = [new AbortController(), new AbortController()];
   early.abort(new Error('left'));
   const { patience } = patient(early.signal);
-  expect(() => patience.throwIfAborted()).toThrow('left');
+  expect(() => patience.signal.throwIfAborted()).toThrow('left');
   expect(patience.ownReason).toBeUndefined();
   const { ended } = patient(late.signal);
   vi.advanceTimersByTime(10);

@@ -69,7 +69,7 @@ export class Facade {
   /** Never throws. `signal` is aborted when the client leaves or the façade ends. */
   async handle(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
     const outlet = new Outlet(response, signal);
-    const { pathname: path, searchParams: query } = addressOf(request.url ?? '/');
+    const { pathname: path, searchParams: query } = addressOf(request);
     const marks = { headers: request.headers, query };
     try {
       signal.throwIfAborted();
@@ -289,13 +289,8 @@ function takenFor(error: unknown, asked: string, model: string): unknown {
 const names = (models: readonly string[], written: string, full: string): boolean =>
   models.includes(written) || models.includes(full);
 
-const nothingAsked = new URLSearchParams();
-
-function addressOf(target: string): Pick<URL, 'pathname' | 'searchParams'> {
-  // Fast path: most targets need no decoding or resolving.
-  if (/^(?:\/[a-z0-9_]+)+$/.test(target)) return { pathname: target, searchParams: nothingAsked };
-  return URL.parse(target, 'http://gateway') ?? new URL('http://gateway/');
-}
+const addressOf = ({ url = '/' }: IncomingMessage): URL =>
+  URL.parse(url, 'http://gateway') ?? new URL('http://gateway/');
 
 function headersFor(endpoint: Endpoint, request: IncomingMessage): Record<string, string> {
   const told: Record<string, string> = {};
