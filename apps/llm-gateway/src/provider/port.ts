@@ -147,6 +147,12 @@ export type ModelDelta =
   | { type: 'usage'; usage: UsageSoFar }
   | { type: 'response-end'; finishReason: FinishReason; providerFinishReason?: string; lost?: string };
 
+/** A delta of a translated answer. */
+export type TranslatedDelta = Exclude<ModelDelta, { type: 'raw' }>;
+
+/** A delta with a part of the answer's content. */
+export type OutputDelta = Extract<ModelDelta, { type: 'text-delta' | 'thinking-delta' | 'tool-call-delta' }>;
+
 /** Deltas that arrive together are yielded together: each step of an async iteration costs the same, however much it carries. */
 export type ModelDeltas = AsyncIterable<readonly ModelDelta[]>;
 

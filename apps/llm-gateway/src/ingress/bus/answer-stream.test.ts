@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { busEndpointLimits } from './limits.ts';
 import { Teller } from './answer-stream.ts';
-import type { OutputDelta } from './answer-stream.ts';
+import type { OutputDelta } from '../../provider/port.ts';
 
 /** Records messages, none of which may exceed `bytesMax`. */
 function listener(bytesMax: number, flushed: () => Promise<void> = async () => {}) {

@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import type { Answer } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import type { ChatMessage } from '@coppice/contracts';
-import type { ModelDelta } from '../../provider/port.ts';
+import type { OutputDelta } from '../../provider/port.ts';
 import type { BusEndpointLimits } from './limits.ts';
 
 /** The part of `Answer` that is used. */
@@ -19,7 +19,6 @@ type Heard = Pick<Answer, 'send' | 'flushed' | 'bytesMax'>;
 /** A message without its number. */
 type Unnumbered<Message> = Message extends unknown ? Omit<Message, 'sequence'> : never;
 export type ChatNews = Unnumbered<ChatMessage>;
-export type OutputDelta = Extract<ModelDelta, { type: 'text-delta' | 'thinking-delta' | 'tool-call-delta' }>;
 
 /** Most bytes of a UTF-16 code unit in JSON. */
 const bytesPerCharacterMax = 6;

@@ -1,5 +1,4 @@
-import type { OutputDelta } from './answer-stream.ts';
-import type { ModelDelta } from '../../provider/port.ts';
+import type { ModelDelta, OutputDelta } from '../../provider/port.ts';
 
 /**
  * Joins consecutive deltas of the same part, since a message costs as much as some hundred words. A delta with a signature stays separate; one that begins

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { AnswerBlocks, textOf } from './answer-blocks.ts';
+import { AnswerBlocks, textOf } from '../../answer-blocks.ts';
 import { BlockSequence } from './block-sequence.ts';
 import type { BlockStep } from './block-sequence.ts';
-import type { TranslatedDelta } from './endpoint.ts';
+import type { TranslatedDelta } from '../../provider/port.ts';
 import { richAnswer } from './test-support/answers.ts';
 
 function stepsOf(deltas: readonly TranslatedDelta[]): BlockStep[] {
-  const answer = new AnswerBlocks('seed');
+  const answer = new AnswerBlocks({ seed: 'seed' });
   const sequence = new BlockSequence(answer);
   const steps = deltas.flatMap((delta) => {
     answer.add(delta);

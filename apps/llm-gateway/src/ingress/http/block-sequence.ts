@@ -1,4 +1,4 @@
-import type { AnswerBlock, AnswerBlocks } from './answer-blocks.ts';
+import type { AnswerBlock, AnswerBlocks } from '../../answer-blocks.ts';
 
 /** `index` counts the blocks of the answer from 0. */
 export type BlockStep = { index: number; block: AnswerBlock } & (

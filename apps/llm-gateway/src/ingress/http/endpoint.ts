@@ -4,7 +4,7 @@
 import type { CoppiceError, FieldIssue } from '@coppice/contracts';
 import type { EndpointFormat } from './endpoint-formats.ts';
 import type { Item, Kept } from './kept-items.ts';
-import type { ModelDelta, ModelRequest } from '../../provider/port.ts';
+import type { ModelRequest, TranslatedDelta } from '../../provider/port.ts';
 
 /** How the events of a streamed answer are separated. */
 export type Framing = 'server-sent-events' | 'json-array';
@@ -44,8 +44,6 @@ export type AnswerAbout = {
   model: string;
   nowMs: number;
 };
-
-export type TranslatedDelta = Exclude<ModelDelta, { type: 'raw' }>;
 
 /** Writes one answer: deltas in, events of the wire format out. Does no I/O; its only state is the answer so far. */
 export type AnswerWriter = {

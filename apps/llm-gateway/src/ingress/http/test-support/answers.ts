@@ -1,5 +1,6 @@
 /** Answers of providers, and helpers that write them with an endpoint. */
-import type { Question, TranslatedDelta } from '../endpoint.ts';
+import type { TranslatedDelta } from '../../../provider/port.ts';
+import type { Question } from '../endpoint.ts';
 import { FrameEncoder } from '../framing.ts';
 
 export const about = { id: 'a1', model: 'acme/one', nowMs: 1_760_000_000_000 };

@@ -1,11 +1,11 @@
 import type { CoppiceError } from '@coppice/contracts';
 import { argumentsObject } from '../../acceptable-history.ts';
-import type { FinishReason, UsageSoFar } from '../../../provider/port.ts';
-import { AnswerBlocks, textOf } from '../../../ingress/http/answer-blocks.ts';
-import type { AnswerBlock } from '../../../ingress/http/answer-blocks.ts';
+import type { FinishReason, TranslatedDelta, UsageSoFar } from '../../../provider/port.ts';
+import { AnswerBlocks, textOf } from '../../../answer-blocks.ts';
+import type { AnswerBlock } from '../../../answer-blocks.ts';
 import { BlockSequence } from '../../../ingress/http/block-sequence.ts';
 import type { BlockStep } from '../../../ingress/http/block-sequence.ts';
-import type { AnswerAbout, AnswerWriter, Frame, TranslatedDelta } from '../../../ingress/http/endpoint.ts';
+import type { AnswerAbout, AnswerWriter, Frame } from '../../../ingress/http/endpoint.ts';
 import { pack } from '../../../ingress/http/foreign-signature.ts';
 import { messagesError } from './write-error.ts';
 
@@ -28,7 +28,7 @@ export class MessagesAnswerWriter implements AnswerWriter {
 
   constructor(about: AnswerAbout) {
     this.#about = about;
-    this.#answer = new AnswerBlocks(about.id);
+    this.#answer = new AnswerBlocks({ seed: about.id });
     this.#sequence = new BlockSequence(this.#answer);
   }
 

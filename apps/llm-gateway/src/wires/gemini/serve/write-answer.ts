@@ -1,9 +1,9 @@
 import type { CoppiceError } from '@coppice/contracts';
 import { argumentsObject } from '../../acceptable-history.ts';
-import type { FinishReason, UsageSoFar } from '../../../provider/port.ts';
-import { AnswerBlocks, textOf } from '../../../ingress/http/answer-blocks.ts';
-import type { AnswerBlock } from '../../../ingress/http/answer-blocks.ts';
-import type { AnswerAbout, AnswerWriter, Frame, TranslatedDelta } from '../../../ingress/http/endpoint.ts';
+import type { FinishReason, TranslatedDelta, UsageSoFar } from '../../../provider/port.ts';
+import { AnswerBlocks, textOf } from '../../../answer-blocks.ts';
+import type { AnswerBlock } from '../../../answer-blocks.ts';
+import type { AnswerAbout, AnswerWriter, Frame } from '../../../ingress/http/endpoint.ts';
 import { signatureText } from './parts.ts';
 import { generateError } from './write-error.ts';
 
@@ -22,7 +22,7 @@ export class GenerateAnswerWriter implements AnswerWriter {
 
   constructor(about: AnswerAbout) {
     this.#about = about;
-    this.#answer = new AnswerBlocks(about.id);
+    this.#answer = new AnswerBlocks({ seed: about.id });
   }
 
   delta(delta: TranslatedDelta): Frame[] {

@@ -1,8 +1,8 @@
 import type { CoppiceError } from '@coppice/contracts';
-import type { FinishReason, UsageSoFar } from '../../../provider/port.ts';
-import { AnswerBlocks, textOf } from '../../../ingress/http/answer-blocks.ts';
-import type { AnswerBlock } from '../../../ingress/http/answer-blocks.ts';
-import type { AnswerAbout, AnswerWriter, Frame, TranslatedDelta } from '../../../ingress/http/endpoint.ts';
+import type { FinishReason, TranslatedDelta, UsageSoFar } from '../../../provider/port.ts';
+import { AnswerBlocks, textOf } from '../../../answer-blocks.ts';
+import type { AnswerBlock } from '../../../answer-blocks.ts';
+import type { AnswerAbout, AnswerWriter, Frame } from '../../../ingress/http/endpoint.ts';
 import { fieldsOf } from '../../../ingress/http/fields.ts';
 import { jsonOf } from '../../../transport/json.ts';
 import { openAiError } from '../../../ingress/http/openai-error.ts';
@@ -30,7 +30,7 @@ export class ChatAnswerWriter implements AnswerWriter {
   constructor(about: AnswerAbout, { usageWanted }: { usageWanted: boolean }) {
     this.#about = about;
     this.#usageWanted = usageWanted;
-    this.#answer = new AnswerBlocks(about.id);
+    this.#answer = new AnswerBlocks({ seed: about.id });
   }
 
   delta(delta: TranslatedDelta): Frame[] {

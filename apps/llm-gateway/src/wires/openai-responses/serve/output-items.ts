@@ -1,6 +1,6 @@
 /** Converts the blocks of an answer to output items and their events. */
-import { textOf } from '../../../ingress/http/answer-blocks.ts';
-import type { AnswerBlock } from '../../../ingress/http/answer-blocks.ts';
+import { textOf } from '../../../answer-blocks.ts';
+import type { AnswerBlock } from '../../../answer-blocks.ts';
 import type { BlockStep } from '../../../ingress/http/block-sequence.ts';
 import { reasoningItem } from '../reasoning.ts';
 import { pack } from '../../../ingress/http/foreign-signature.ts';

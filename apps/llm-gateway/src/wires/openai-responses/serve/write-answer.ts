@@ -1,8 +1,9 @@
 import type { CoppiceError } from '@coppice/contracts';
 import { jsonOf } from '../../../transport/json.ts';
-import { AnswerBlocks } from '../../../ingress/http/answer-blocks.ts';
+import { AnswerBlocks } from '../../../answer-blocks.ts';
 import { BlockSequence } from '../../../ingress/http/block-sequence.ts';
-import type { AnswerAbout, AnswerWriter, Frame, TranslatedDelta } from '../../../ingress/http/endpoint.ts';
+import type { AnswerAbout, AnswerWriter, Frame } from '../../../ingress/http/endpoint.ts';
+import type { TranslatedDelta } from '../../../provider/port.ts';
 import { fieldsOf } from '../../../ingress/http/fields.ts';
 import type { Kept } from '../../../ingress/http/kept-items.ts';
 import { facadeLimits } from '../../../ingress/http/limits.ts';
@@ -38,7 +39,7 @@ export class ResponsesAnswerWriter implements AnswerWriter {
     this.#about = about;
     this.#request = request;
     this.#customTools = customTools;
-    this.#answer = new AnswerBlocks(about.id);
+    this.#answer = new AnswerBlocks({ seed: about.id });
     this.#sequence = new BlockSequence(this.#answer);
   }
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { gatewayLimits } from '../../limits.ts';
+import { gatewayLimits } from './limits.ts';
 import { AnswerBlocks } from './answer-blocks.ts';
-import type { TranslatedDelta } from './endpoint.ts';
+import type { TranslatedDelta } from './provider/port.ts';
 
 const mebibyte = 'x'.repeat(1024 * 1024);
 const longId = 'x'.repeat(gatewayLimits.answerIdCharactersMax + 1);
@@ -30,13 +30,13 @@ test.each<[string, number, (index: number) => TranslatedDelta]>([
   ['an id', 1, () => call(0, { id: longId })],
   ['a name', 1, () => call(0, { name: longName })],
 ])('%s without end are not kept in memory', (_, count, delta) => {
-  const answer = new AnswerBlocks('seed');
+  const answer = new AnswerBlocks({ seed: 'seed' });
   for (let index = 0; index < count - 1; index++) answer.add(delta(index));
   expect(() => answer.add(delta(count - 1))).toThrow(expect.objectContaining({ code: 'limit-exceeded' }));
 });
 
 test('an id may hold a signature', () => {
-  const answer = new AnswerBlocks('seed');
+  const answer = new AnswerBlocks({ seed: 'seed' });
   const id = longId.slice(1);
   answer.add(call(0, { id }));
   expect(answer.calls).toMatchObject([{ id }]);

@@ -1,0 +1,144 @@
+import { createHash } from 'node:crypto';
+import type { Signature } from '@coppice/contracts';
+import { AnswerBounds } from './answer-bounds.ts';
+import type { FinishReason, OutputDelta, TranslatedDelta, UsageSoFar } from './provider/port.ts';
+
+/** A part of an answer. `pieces` are its text, or a call's arguments, as they arrived. */
+export type AnswerBlock = {
+  type: 'text' | 'thinking' | 'tool-call';
+  /** Number of a thinking block or a call in the deltas; null for text. */
+  number: number | null;
+  pieces: string[];
+  /** Id of a call; empty until it is known. */
+  id: string;
+  name: string;
+  redacted: boolean;
+  signature: Signature | undefined;
+};
+
+export const textOf = (block: AnswerBlock): string => block.pieces.join('');
+
+export type AnswerBlocksSettings = {
+  /** The ids of calls without one are derived from it. */
+  seed: string;
+  /** Whose answer it is, for the text of errors. */
+  name?: string;
+  textBytesMax?: number;
+  /** Arguments of a call for which none arrived; default `{}`, since clients parse them as JSON. */
+  argumentsDefault?: string;
+};
+
+/** The part of an answer received so far, in blocks ordered by their beginning. The only place that puts an answer together from its deltas. */
+export class AnswerBlocks {
+  readonly blocks: AnswerBlock[] = [];
+  /** The blocks that are tool calls. */
+  readonly calls: AnswerBlock[] = [];
+  readonly usage: UsageSoFar = {};
+  responseModel: string | null = null;
+  responseId: string | null = null;
+  providerFinishReason: string | null = null;
+  readonly #settings: AnswerBlocksSettings;
+  readonly #bounds: AnswerBounds;
+  #finishReason: FinishReason | null = null;
+
+  constructor(settings: AnswerBlocksSettings) {
+    this.#settings = settings;
+    this.#bounds = new AnswerBounds(settings.name ?? 'the answer', settings.textBytesMax);
+  }
+
+  /** Bytes of all texts, arguments, signatures and ids. */
+  get bytes(): number {
+    return this.#bounds.bytes;
+  }
+
+  /** True after `response-end`. */
+  get isComplete(): boolean {
+    return this.#finishReason !== null;
+  }
+
+  /** Many servers report `stop` although the answer calls tools. */
+  get finishReason(): FinishReason {
+    const reason = this.#finishReason ?? 'other';
+    return reason === 'stop' && this.calls.length > 0 ? 'tool-calls' : reason;
+  }
+
+  /** @throws CoppiceError `limit-exceeded`. */
+  add(delta: TranslatedDelta): void {
+    if (delta.type === 'response-start') {
+      this.responseModel = delta.responseModel ?? this.responseModel;
+      this.responseId = delta.responseId ?? this.responseId;
+    } else if (delta.type === 'usage') Object.assign(this.usage, delta.usage);
+    else if (delta.type === 'response-end') {
+      this.providerFinishReason = delta.providerFinishReason ?? null;
+      this.#finish(delta.finishReason);
+    } else this.#addOutput(delta);
+  }
+
+  #addOutput(delta: OutputDelta): void {
+    if (delta.type === 'text-delta' && delta.text === '' && delta.signature === undefined) return;
+    const block = this.#blockOf(delta);
+    const text = delta.type === 'tool-call-delta' ? delta.arguments : delta.text;
+    this.#bounds.take(text);
+    if (text !== '') block.pieces.push(text);
+    if (delta.signature !== undefined) block.signature = this.#signed(delta.signature);
+    if (delta.type === 'thinking-delta' && delta.redacted === true) block.redacted = true;
+    if (delta.type !== 'tool-call-delta') return;
+    if (delta.id !== undefined && block.id === '')
+      block.id = this.#unique(this.#bounds.checkedId(delta.id), delta.call);
+    if (delta.name !== undefined) block.name = this.#bounds.checkedName(delta.name);
+  }
+
+  #blockOf(delta: OutputDelta): AnswerBlock {
+    const last = this.blocks.at(-1);
+    if (delta.type === 'text-delta') return last?.type === 'text' ? last : this.#open('text', null);
+    if (delta.type === 'thinking-delta') {
+      const same = last?.type === 'thinking' && last.number === delta.block;
+      return same ? last : this.#open('thinking', delta.block);
+    }
+    const call = this.calls.find(({ number }) => number === delta.call);
+    return call ?? this.#open('tool-call', delta.call);
+  }
+
+  #open(type: AnswerBlock['type'], number: number | null): AnswerBlock {
+    if (type === 'tool-call') this.#bounds.openCall();
+    else this.#bounds.openPart();
+    const block: AnswerBlock = {
+      type,
+      number,
+      pieces: [],
+      id: '',
+      name: '',
+      redacted: false,
+      signature: undefined,
+    };
+    this.blocks.push(block);
+    if (type === 'tool-call') this.calls.push(block);
+    return block;
+  }
+
+  #signed(signature: Signature): Signature {
+    this.#bounds.take(signature.value);
+    return signature;
+  }
+
+  #finish(reason: FinishReason): void {
+    this.#finishReason = reason;
+    const { seed, argumentsDefault = '{}' } = this.#settings;
+    for (const call of this.calls) {
+      if (call.id === '') call.id = madeCallId(seed, call.number ?? 0);
+      if (call.pieces.length === 0 && argumentsDefault !== '') call.pieces.push(argumentsDefault);
+    }
+  }
+
+  /** Replaces an empty or repeated id: a tool result refers to its call by id. */
+  #unique(id: string, position: number): string {
+    const isFree = id !== '' && !this.calls.some((call) => call.id === id);
+    return isFree ? id : madeCallId(this.#settings.seed, position);
+  }
+}
+
+/** Nine letters and digits: Mistral accepts no other ids, and may be the next provider of the conversation. Deterministic, and different for each `seed`. */
+function madeCallId(seed: string, position: number): string {
+  const hash = createHash('sha256').update(`${seed}\n${position}`).digest('hex');
+  return BigInt(`0x${hash}`).toString(36).slice(-9);
+}
