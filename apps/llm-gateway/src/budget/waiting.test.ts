@@ -68,7 +68,7 @@ describe('where a call in flight has reserved the rest of a budget', () => {
     const ask = async (taskId: string, limits: { tokens?: number }) => {
       const owner = { tenant: 'acme', runId: 'r1', taskId };
       const { deltas } = startExchange(exchanges, {
-        model: 'acme/one',
+        model: exchanges.routes.resolve('acme/one'),
         request: { messages: [], tools: [], settings: { maxOutputTokens: 90 } },
         context: { owner, effectId: taskId, signal: new AbortController().signal },
         endsAtMs: Date.now() + 15_000,

@@ -71,7 +71,7 @@ test('who has read an answer, or leaves before its end, makes room for others', 
   });
   for (let count = 0; count < heldMax * 2; count++) {
     const { deltas, result } = startExchange(exchanges, {
-      model: 'acme/one',
+      model: exchanges.routes.resolve('acme/one'),
       request: { messages: [], tools: [], settings: {} },
       context: { owner: { tenant: 'acme', runId: '', taskId: '' }, effectId: 'e', signal: AbortSignal.timeout(60_000) },
       endsAtMs: Date.now() + 60_000,

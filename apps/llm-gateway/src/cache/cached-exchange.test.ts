@@ -54,7 +54,7 @@ const request: Request = {
   settings: { maxOutputTokens: 90, temperature: 0.5 },
 };
 
-type Asked = Partial<Call> & { tenant?: string };
+type Asked = Partial<Omit<Call, 'model'>> & { tenant?: string; model?: string };
 type Heard = { come: ModelDelta[]; error: unknown; result: Readonly<ExchangeResult> };
 
 /** A gateway with a cache. Everything that it does for a call is finished when the call is. */
@@ -62,12 +62,12 @@ function gatewayWith(
   provider: Provider | readonly Provider[],
   { cache: settings = generous, ...rest }: { cache?: CacheSettings } & Partial<Omit<ExchangeSettings, 'cache'>> = {},
 ) {
-  const ask = async ({ tenant = 'acme', ...call }: Asked = {}): Promise<Heard> => {
+  const ask = async ({ tenant = 'acme', model = 'acme/one', ...call }: Asked = {}): Promise<Heard> => {
     const cache = new AnswerCache(bucket(), settings);
     const retry = { pauseMsMin: 1, pauseMsMax: 2 };
     const collaborators = prepareExchanges({ providers: [provider].flat(), retry, ...rest, cache });
     const { deltas, result } = startExchange(collaborators, {
-      model: 'acme/one',
+      model: collaborators.routes.resolve(model),
       request,
       context: {
         owner: { tenant, runId: 'r1', taskId: 't1' },
@@ -247,8 +247,9 @@ describe('not kept is', () => {
     const acme = counting();
     const cache = new AnswerCache(bucket(), generous);
     const owner = { tenant, runId: 'r1', taskId: 't1' };
-    const { deltas } = startExchange(prepareExchanges({ providers: [acme], cache }), {
-      model: 'acme/one',
+    const exchanges = prepareExchanges({ providers: [acme], cache });
+    const { deltas } = startExchange(exchanges, {
+      model: exchanges.routes.resolve('acme/one'),
       request,
       context: { owner, effectId: 'e', signal: new AbortController().signal },
       endsAtMs: Date.now() + 20_000,
@@ -337,7 +338,7 @@ describe('a bucket that', () => {
     const owner = { tenant: 'acme', runId: 'r1', taskId: 't1' };
     for (let calls = 0; calls < 2; calls++) {
       const { deltas, result } = startExchange(exchanges, {
-        model: 'acme/one',
+        model: exchanges.routes.resolve('acme/one'),
         request,
         context: { owner, effectId: 'e', signal: new AbortController().signal },
         endsAtMs: Date.now() + 20_000,
@@ -351,5 +352,5 @@ describe('a bucket that', () => {
 });
 
 test('who names a model that is not there is told so', async () => {
-  expect((await gatewayWith(counting()).ask({ model: 'other/one' })).error).toMatchObject({ code: 'model-not-found' });
+  await expect(gatewayWith(counting()).ask({ model: 'other/one' })).rejects.toMatchObject({ code: 'model-not-found' });
 });

@@ -1,5 +1,4 @@
 import { addToCounter, annotateSpan, attributes } from '@coppice/telemetry';
-import type { ExchangeCollaborators } from '../routing/collaborators.ts';
 import type { Call, Exchange, ExchangeResult } from '../routing/exchange.ts';
 import type { ModelDelta, ModelDeltas, UsageSoFar } from '../provider/port.ts';
 import type { AnswerCache } from './answer-cache.ts';
@@ -12,23 +11,17 @@ type Running = { deltas: ModelDeltas; result: ExchangeResult };
  * Wraps an exchange with the cache. If a candidate's answer to the same request is stored, it is returned, with no call to a provider, no wait and no charge.
  * Otherwise the exchange's own answer is stored, if it is complete.
  */
-export function throughCache(
-  running: Running,
-  cache: AnswerCache,
-  { routes }: Pick<ExchangeCollaborators, 'routes'>,
-  call: Call,
-): Exchange {
-  return { deltas: deltasOf(running, cache, routes, call), result: running.result };
+export function throughCache(running: Running, cache: AnswerCache, call: Call): Exchange {
+  return { deltas: deltasOf(running, cache, call), result: running.result };
 }
 
 async function* deltasOf(
   { deltas, result }: Running,
   cache: AnswerCache,
-  routes: ExchangeCollaborators['routes'],
   { model, request, context }: Call,
 ): AsyncGenerator<readonly ModelDelta[], void, undefined> {
   const startedAtMs = performance.now();
-  const candidates = routes.of(model);
+  const candidates = model.routes;
   const keys = candidates.map((route) => keyOf(context.owner.tenant, route, request));
   const found = await cache.find(keys);
   addToCounter('coppice.model.cache.lookups', 1, { result: found === null ? 'miss' : 'hit' });

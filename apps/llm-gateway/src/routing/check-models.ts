@@ -20,7 +20,7 @@ export async function checkModels(
 async function problemOf(routes: Routes, name: string): Promise<string | null> {
   const problems: string[] = [];
   try {
-    for (const { provider, model } of routes.of(name)) {
+    for (const { provider, model } of routes.resolve(name).routes) {
       const problem = await provider.check(model).then(() => null, lasting);
       if (problem === null) return null;
       problems.push(problem);

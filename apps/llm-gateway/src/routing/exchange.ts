@@ -1,7 +1,7 @@
 /**
  * One model call, for every caller: a durable turn, a client on the bus, a client over HTTP.
  *
- * Collaborators: the routes of a model name (routes.ts) and the choice between them (choosing.ts); the outcome of an attempt (attempt.ts); the answer cache, if
+ * Collaborators: the choice between the routes of the resolved model (choosing.ts); the outcome of an attempt (attempt.ts); the answer cache, if
  * enabled, which is read before any provider is called; the caller, who reads the deltas at its own pace.
  *
  * Invariants:
@@ -31,10 +31,10 @@ import { Candidate, goesOn, isOfBudget } from './candidate.ts';
 import { Choosing } from './choosing.ts';
 import type { Choice } from './choosing.ts';
 import type { ExchangeCollaborators } from './collaborators.ts';
+import type { ResolvedModel } from './routes.ts';
 
 export type Call = {
-  /** `provider/model`, or an alias; see routes.ts. */
-  model: string;
+  model: ResolvedModel;
   request: Omit<ModelRequest, 'model'>;
   /** For a call outside of tasks, `runId` and `taskId` are empty. */
   context: RequestContext;
@@ -94,9 +94,7 @@ export function startExchange(collaborators: ExchangeCollaborators, call: Call):
   const { cache } = collaborators;
   const exchange = new RunningExchange(collaborators, call);
   const running = { deltas: exchange.deltas(), result: exchange.result };
-  return cache === null || call.request.settings.cache === false
-    ? running
-    : throughCache(running, cache, collaborators, call);
+  return cache === null || call.request.settings.cache === false ? running : throughCache(running, cache, call);
 }
 
 const log = createLogger('llm-gateway');
@@ -172,14 +170,13 @@ class RunningExchange {
     return this.#call.patienceMs ?? Number.POSITIVE_INFINITY;
   }
 
-  /** @throws CoppiceError `model-not-found`. */
   #choosing(): Choosing {
-    const { routes, queues, retry } = this.#with;
+    const { queues, retry } = this.#with;
     const { model, context, endsAtMs, patienceMs = retry.retryAfterMsMax } = this.#call;
     const caller = { tenant: context.owner.tenant };
     return new Choosing({
-      model,
-      candidates: routes.of(model).map((route) => new Candidate(route, this.#with, caller)),
+      model: model.name,
+      candidates: model.routes.map((route) => new Candidate(route, this.#with, caller)),
       queues,
       owner: context.owner,
       signal: this.#abort.signal,
@@ -244,7 +241,7 @@ class RunningExchange {
     const { endsAtMs, model, context } = this.#call;
     const timeLimitMs = Math.max(0, endsAtMs - Date.now());
     const timer = setTimeout(() => {
-      const text = `${model} did not answer within ${timeLimitMs} ms`;
+      const text = `${model.name} did not answer within ${timeLimitMs} ms`;
       this.#abort.abort(this.#refused ?? new CoppiceError('deadline-exceeded', text));
     }, timeLimitMs);
     const onAbort = () => this.#abort.abort(context.signal.reason);

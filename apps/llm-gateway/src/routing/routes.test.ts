@@ -13,7 +13,7 @@ const aliases: Alias[] = [
   { name: 'cheap', candidates, strategy: 'price' },
 ];
 const routes = new Routes({ providers: ['acme', 'other', 'new'].map((name) => saying(name)), aliases, prices });
-const of = (name: string) => routes.of(name).map(({ provider, model }) => `${provider.name}/${model}`);
+const of = (name: string) => routes.resolve(name).routes.map(({ provider, model }) => `${provider.name}/${model}`);
 
 test('a model of a provider is itself, slashes in its name included', () => {
   expect(of('acme/large')).toEqual(['acme/large']);
@@ -32,7 +32,7 @@ test('the preferred provider comes first', () => {
 
 test('where no alias is configured, that is said', () => {
   const without = new Routes({ providers: [saying('acme')], aliases: [], prices });
-  expect(() => without.of('fast')).toThrow(
+  expect(() => without.resolve('fast')).toThrow(
     'no alias is configured: the file that COPPICE_GATEWAY_CONFIG names has them',
   );
 });
@@ -44,6 +44,6 @@ test.each([
   ['strange', 'one of the aliases strong, cheap'],
   ['strong@none', "expected strong@ with one of the alias's providers acme, new, other"],
 ])('%s is nobody’s', (name, message) => {
-  expect(() => routes.of(name)).toThrow(message);
-  expect(() => routes.of(name)).toThrow(expect.objectContaining({ code: 'model-not-found' }));
+  expect(() => routes.resolve(name)).toThrow(message);
+  expect(() => routes.resolve(name)).toThrow(expect.objectContaining({ code: 'model-not-found' }));
 });

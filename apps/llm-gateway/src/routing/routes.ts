@@ -5,6 +5,14 @@ import type { Provider, UsageSoFar } from '../provider/port.ts';
 
 export type Route = { provider: Provider; model: string };
 
+/** A model name and what it means. Resolved once per request, where the request enters the gateway. */
+export type ResolvedModel = {
+  /** As given: `provider/model`, or an alias. */
+  name: string;
+  /** At least one. */
+  routes: readonly Route[];
+};
+
 export type Alias = {
   name: string;
   /** Each `provider/model`. */
@@ -42,11 +50,18 @@ export class Routes {
     return this.#find(name).length > 0;
   }
 
-  /** Returns at least one route. @throws CoppiceError `model-not-found`. */
-  of(name: string): readonly Route[] {
+  /** @throws CoppiceError `model-not-found`. */
+  resolve(name: string): ResolvedModel {
     const routes = this.#find(name);
     if (routes.length === 0) throw this.#notFound(name);
-    return routes;
+    return { name, routes };
+  }
+
+  /** Adds the provider to a bare name, as the vendor's clients write it, unless it is an alias. */
+  fullName(name: string, provider: string): string {
+    // `fast@acme` means the alias `fast`, even if the alias has no provider `acme`.
+    const isAlias = this.knows(name) || this.knows(name.split('@')[0] ?? '');
+    return isAlias || name.includes('/') ? name : `${provider}/${name}`;
   }
 
   /** Empty if no provider may answer. */

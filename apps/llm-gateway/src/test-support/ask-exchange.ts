@@ -3,11 +3,12 @@ import { startExchange } from '../routing/exchange.ts';
 import type { Call, Exchange, ExchangeResult } from '../routing/exchange.ts';
 import type { ModelDelta } from '../provider/port.ts';
 
-export type Asked = Partial<Call> & { model: string; signal?: AbortSignal };
+export type Asked = Partial<Omit<Call, 'model'>> & { model: string; signal?: AbortSignal };
 
 /** Starts an exchange with a prompt of 40 bytes. */
-export function ask(collaborators: ExchangeCollaborators, { signal, ...call }: Asked): Exchange {
+export function ask(collaborators: ExchangeCollaborators, { signal, model, ...call }: Asked): Exchange {
   return startExchange(collaborators, {
+    model: collaborators.routes.resolve(model),
     request: {
       messages: [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(40) }] }],
       tools: [],

@@ -22,32 +22,30 @@ export async function chargedCall(
   provider: Provider | readonly Provider[],
   taskId: string,
   limits: object,
-  rest: Partial<Call> = {},
+  { model = 'acme/one', ...rest }: Partial<Omit<Call, 'model'>> & { model?: string } = {},
   known = prices,
 ) {
   const budgets = new Budgets(bus, `g-${taskId}-${++gateways}`);
   const owner = { tenant: 'acme', runId: 'r1', taskId };
-  const exchange = startExchange(
-    prepareExchanges({
-      providers: [provider].flat(),
-      aliases: [{ name: 'fast', candidates: ['dear/one', 'acme/one'], strategy: 'order' }],
-      prices: known,
-      budgets,
-      retry: { pauseMsMin: 1, pauseMsMax: 2 },
-    }),
-    {
-      model: 'acme/one',
-      request: {
-        messages: [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(30) }] }],
-        tools: [],
-        settings: { maxOutputTokens: 90 },
-      },
-      context: { owner, effectId: `task_${taskId}_1_1`, signal: new AbortController().signal },
-      endsAtMs: Date.now() + 20_000,
-      budgets: budgetsOf({ owner, limits: { task: limits, run: {} } }, [], new Date()),
-      ...rest,
+  const exchanges = prepareExchanges({
+    providers: [provider].flat(),
+    aliases: [{ name: 'fast', candidates: ['dear/one', 'acme/one'], strategy: 'order' }],
+    prices: known,
+    budgets,
+    retry: { pauseMsMin: 1, pauseMsMax: 2 },
+  });
+  const exchange = startExchange(exchanges, {
+    model: exchanges.routes.resolve(model),
+    request: {
+      messages: [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(30) }] }],
+      tools: [],
+      settings: { maxOutputTokens: 90 },
     },
-  );
+    context: { owner, effectId: `task_${taskId}_1_1`, signal: new AbortController().signal },
+    endsAtMs: Date.now() + 20_000,
+    budgets: budgetsOf({ owner, limits: { task: limits, run: {} } }, [], new Date()),
+    ...rest,
+  });
   let error: unknown = null;
   try {
     for await (const deltas of exchange.deltas) void deltas;

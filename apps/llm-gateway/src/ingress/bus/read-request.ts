@@ -6,12 +6,13 @@ import { CoppiceError, chatLimits, tenantOfArtifact } from '@coppice/contracts';
 import type { ChatRequest } from '@coppice/contracts';
 import type { Artifacts } from '../../artifacts.ts';
 import { ByteBudget } from '../../byte-budget.ts';
-import type { Routes } from '../../routing/routes.ts';
+import type { ResolvedModel, Routes } from '../../routing/routes.ts';
 import { bytesOfHeap } from '../../heap.ts';
 import type { ModelRequest } from '../../provider/port.ts';
 import type { BusEndpointLimits } from './limits.ts';
 
 export type Question = {
+  model: ResolvedModel;
   timeLimitMs: number;
   /** @throws CoppiceError `not-found`, `limit-exceeded`, `unavailable`; the signal's reason. */
   read(signal: AbortSignal): Promise<Omit<ModelRequest, 'model'>>;
@@ -35,12 +36,13 @@ export class Questions {
 
   /** @throws CoppiceError `invalid-request`, `permission-denied`, `model-not-found`, `not-found`. */
   take(request: ChatRequest, tenant: string): Question {
-    const { model, messages, tools, settings } = request;
+    const { messages, tools, settings } = request;
     const timeLimitMs = timeLimitOf(request);
-    this.#requireModel(model);
+    const model = this.#resolve(request.model);
     requireOwnArtifacts(messages, tenant);
     const budget = new PromptBytes(this.#settings.limits.promptBytesMax, this.#room);
     return {
+      model,
       timeLimitMs,
       read: async (signal) => {
         budget.take(Buffer.byteLength(JSON.stringify(tools)));
@@ -51,12 +53,12 @@ export class Questions {
     };
   }
 
-  #requireModel(model: string): void {
+  #resolve(model: string): ResolvedModel {
     const { routes, scripts } = this.#settings;
     // Scripts are files of the gateway's machine, for its owner only.
     if (model.startsWith('scripted/') && (!scripts || model.startsWith('scripted//')))
       throw refusal('permission-denied', 'model', 'a model that is not a script of this machine', model);
-    routes.of(model);
+    return routes.resolve(model);
   }
 }
 

@@ -126,10 +126,10 @@ class BusEndpoint {
   }
 
   /** Starts the exchange after reading the referenced artifacts, which counts towards the time limit. */
-  async #exchange({ model, limits = {} }: ChatRequest, question: Question, context: RequestContext): Promise<Exchange> {
+  async #exchange({ limits = {} }: ChatRequest, question: Question, context: RequestContext): Promise<Exchange> {
     const { exchange: collaborators, tenantLimits, clock } = this.#with;
     const { owner, effectId, signal } = context;
-    const { timeLimitMs } = question;
+    const { model, timeLimitMs } = question;
     const endsAtMs = Date.now() + timeLimitMs;
     return startExchange(collaborators, {
       model,

@@ -14,7 +14,7 @@ import type { FieldIssue, TokenGrant } from '@coppice/contracts';
 import type { Logger } from '@coppice/telemetry';
 import type { Call, Exchange } from '../../routing/exchange.ts';
 import { hopsOf, isTooFar } from './hops.ts';
-import type { WireName } from '../../provider/port.ts';
+import type { ResolvedModel, Routes } from '../../routing/routes.ts';
 import { estimatedTokens } from '../../usage.ts';
 import { loggedCall } from '../call-log.ts';
 import { AnswerSender } from './answer.ts';
@@ -39,10 +39,7 @@ export type FacadeCollaborators = {
   /** Items that clients may reference by id. */
   items: Pick<KeptItems, 'keep' | 'named'>;
   ask(call: Call, grant: Granted): Exchange;
-  /** Wire formats of the providers that may serve this model; null for a provider without one. @throws CoppiceError `model-not-found`. */
-  wiresOf(model: string): readonly (WireName | null)[];
-  /** Reports whether the name is a model's full name or an alias. */
-  isModel(name: string): boolean;
+  routes: Pick<Routes, 'fullName' | 'knows' | 'resolve'>;
   /** Names of the models and aliases. */
   models(signal: AbortSignal): Promise<readonly string[]>;
 };
@@ -131,30 +128,39 @@ export class Facade {
   /** Replaces references to stored items in the body by the items, if there is room, then calls the model. */
   async #ask(endpoint: Endpoint, told: JsonBody, incoming: Incoming): Promise<void> {
     const { references } = endpoint;
-    const { own, passed } = references?.named(told.body) ?? { own: [], passed: [] };
-    const keys =
-      passed.length > 0 && this.#othersAnswer(told.body, endpoint, incoming.grant) ? [...own, ...passed] : own;
-    if (references === undefined || keys.length === 0) return this.#askWhole(endpoint, told, incoming);
+    if (references === undefined) return this.#askWhole(endpoint, told, incoming);
+    const { own, passed } = references.named(told.body);
+    const asked = fieldsOf(told.body)['model'];
+    const model =
+      passed.length > 0 && typeof asked === 'string' ? this.#resolve(asked, endpoint, incoming.grant) : null;
+    const keys = model !== null && hasOthers(model, endpoint) ? [...own, ...passed] : own;
+    if (keys.length === 0) return this.#askWhole(endpoint, told, incoming, model);
     const { tenant } = incoming.grant;
     const bytesMax = facadeLimits.bodyBytesMax - told.bytes;
     const { items, bytes } = await this.#with.items.named(tenant, keys, { bytesMax, room: this.#room });
     try {
       const whole = { body: references.put(told.body, items), bytes: told.bytes + bytes };
-      await this.#askWhole(endpoint, whole, { ...incoming, asked: { ...incoming.asked, items } });
+      await this.#askWhole(endpoint, whole, { ...incoming, asked: { ...incoming.asked, items } }, model);
     } finally {
       this.#room.giveBack(bytes);
     }
   }
 
-  async #askWhole(endpoint: Endpoint, { body, bytes }: JsonBody, incoming: Incoming): Promise<void> {
+  /** `resolved`: the body's model, if it was resolved before. */
+  async #askWhole(
+    endpoint: Endpoint,
+    { body, bytes }: JsonBody,
+    incoming: Incoming,
+    resolved: ResolvedModel | null = null,
+  ): Promise<void> {
     const { asked, grant, request: httpRequest, outlet, signal } = incoming;
     const hops = hopsOf(httpRequest.headers);
     requireNear(hops);
     const question = endpoint.parse(body, { ...asked, bytes });
-    const model = this.#modelOf(question.model, endpoint, grant);
+    const model = resolved ?? this.#resolve(question.model, endpoint, grant);
     const request = mayBeCached(question, httpRequest) ? question.request : uncached(question.request);
-    const others = this.#hasOthers(model, endpoint);
-    if (others) requireTranslatable(question, model);
+    const others = hasOthers(model, endpoint);
+    if (others) requireTranslatable(question, model.name);
     const { id } = outlet;
     const { tenant, runId, taskId } = grant;
     const call = {
@@ -183,39 +189,27 @@ export class Facade {
     } catch (error) {
       if (!outlet.begun) {
         outlet.addHeaders(wholeAnswerHeaders(exchange.result));
-        throw takenFor(error, question.model, model);
+        throw takenFor(error, question.model, model.name);
       }
       await sender.endEarly(this.#told(error, asked.path));
     }
   }
 
-  /** @throws CoppiceError if the token doesn't allow the model, or the name is too long. */
-  #modelOf(name: string, endpoint: Endpoint, { models }: TokenGrant): string {
+  /** @throws CoppiceError if the token doesn't allow the model, the name is too long, or no provider may answer to it. */
+  #resolve(name: string, endpoint: Endpoint, { models }: TokenGrant): ResolvedModel {
     const model = this.#fullName(name, endpoint);
     // Scripts are files of this machine, so a token has to name them explicitly.
     const granted = models === undefined ? !model.startsWith('scripted/') : names(models, name, model);
-    if (granted && !model.startsWith('scripted//')) return model;
+    if (granted && !model.startsWith('scripted//')) return this.#with.routes.resolve(model);
     const named = models === undefined && !model.startsWith('scripted//');
     const why = named ? `: a script is only for tokens that name it ("coppice token --model ${model}")` : '';
     throw refusal('permission-denied', 403, `this token is not for the model ${JSON.stringify(model)}${why}`);
   }
 
-  /** Adds the endpoint's provider to a bare name, as the vendor's clients write it. @throws CoppiceError if the name is too long. */
-  #fullName(name: string, endpoint: Endpoint): string {
+  /** @throws CoppiceError if the name is too long. */
+  #fullName(name: string, { provider }: Endpoint): string {
     requireShort(name);
-    // `fast@acme` means the alias `fast`, even if the alias has no provider `acme`.
-    const isAlias = this.#with.isModel(name) || this.#with.isModel(name.split('@')[0] ?? '');
-    return isAlias || name.includes('/') ? name : `${endpoint.provider}/${name}`;
-  }
-
-  /** Reports whether a provider of another wire format may get the request. */
-  #hasOthers(model: string, { wire }: Endpoint): boolean {
-    return this.#with.wiresOf(model).some((each) => each !== wire);
-  }
-
-  #othersAnswer(body: unknown, endpoint: Endpoint, grant: Granted): boolean {
-    const { model } = fieldsOf(body);
-    return typeof model === 'string' && this.#hasOthers(this.#modelOf(model, endpoint, grant), endpoint);
+    return this.#with.routes.fullName(name, provider);
   }
 
   async #listModels(
@@ -226,7 +220,7 @@ export class Facade {
     const all = grant.models ?? (await this.#with.models(signal));
     if (model === null) return this.#sendJson(outlet, listing.list(all, at));
     const full = this.#fullName(model, endpoint);
-    if (!names(all, model, full) && (grant.models !== undefined || !this.#with.isModel(full)))
+    if (!names(all, model, full) && (grant.models !== undefined || !this.#with.routes.knows(full)))
       throw new CoppiceError('model-not-found', `there is no model ${JSON.stringify(model)}`);
     this.#sendJson(outlet, listing.one(model, at));
   }
@@ -248,6 +242,10 @@ export class Facade {
     return new CoppiceError('internal', 'a defect in the gateway; its log tells more');
   }
 }
+
+/** Reports whether a provider of another wire format may get the request. */
+const hasOthers = ({ routes }: ResolvedModel, { wire }: Endpoint): boolean =>
+  routes.some(({ provider }) => provider.wire !== wire);
 
 /** @throws CoppiceError if the request has fields that another wire format can't express. */
 function requireTranslatable({ untranslatable }: Question, model: string): void {

@@ -45,8 +45,7 @@ export async function startHttpEndpoints(
         const budgets = budgetsOf(account, tenantLimits, clock.now());
         return startExchange(exchange, { ...call, budgets, patienceMs: facadeLimits.patienceMs });
       },
-      wiresOf: (model) => routes.of(model).map(({ provider }) => provider.wire),
-      isModel: (name) => routes.knows(name),
+      routes,
       models: async () => [...routes.aliases.map(({ name }) => name), ...(await models.read())],
     },
     addresses,

@@ -29,6 +29,7 @@ import type { Answer } from '../../collect.ts';
 import { answerMessage } from './conversations.ts';
 import type { Conversation, Conversations } from './conversations.ts';
 import type { ExchangeCollaborators } from '../../routing/collaborators.ts';
+import type { ResolvedModel } from '../../routing/routes.ts';
 import { startExchange } from '../../routing/exchange.ts';
 import type { ExchangeResult, OutputCap } from '../../routing/exchange.ts';
 import { gatewayLimits } from '../../limits.ts';
@@ -94,6 +95,7 @@ class Turns {
     const { signal } = context;
     const { conversations, artifacts } = this.#with;
     const { owner } = input;
+    const model = this.#with.exchange.routes.resolve(input.model);
     const earlier = input.lostTurns.length === 0 ? null : await this.#with.transcript.find(owner, input.lostTurns);
     if (earlier !== null) return earlier.output;
     const before = await conversations.upTo(owner, input.continues, signal);
@@ -101,7 +103,7 @@ class Turns {
     const messages = [...before.messages, ...(await artifacts.read(input.messages, { owner, budget, signal }))];
     await this.#with.onPoint('before-asking');
     await context.confirmClaim();
-    const { answer, result } = await this.#ask(messages, input, context);
+    const { answer, result } = await this.#ask(model, messages, input, context);
     await this.#with.onPoint('answered');
 
     try {
@@ -147,8 +149,9 @@ class Turns {
 
   /** @throws CoppiceError with the usage. */
   async #ask(
+    model: ResolvedModel,
     messages: readonly ProviderMessage[],
-    { owner, model, tools, settings, timeLimitMs, limits }: TurnInput,
+    { owner, tools, settings, timeLimitMs, limits }: TurnInput,
     { effectId, signal, confirmClaim }: CommandContext,
   ): Promise<{ answer: Answer; result: ExchangeResult }> {
     const { deltas, result } = startExchange(this.#with.exchange, {
@@ -160,9 +163,14 @@ class Turns {
       // The wait for a place, for budgets or for a retry may be longer than it takes until a disconnected process counts as lost.
       beforeAttempt: confirmClaim,
     });
-    const collected = await collect(deltas, { provider: model, effectId, textBytesMax: gatewayLimits.textBytesMax });
+    const collected = await collect(deltas, {
+      provider: model.name,
+      effectId,
+      textBytesMax: gatewayLimits.textBytesMax,
+    });
     if (collected.status === 'failed') throw withUsage(collected.error, result);
-    if (collected.finishReason === 'length' && result.cap !== null) throw withUsage(cutBy(result.cap, model), result);
+    if (collected.finishReason === 'length' && result.cap !== null)
+      throw withUsage(cutBy(result.cap, model.name), result);
     return { answer: collected, result };
   }
 

@@ -68,11 +68,7 @@ export async function startTestFacade(
       },
       items: settings.items ?? { keep: async () => {}, named: async () => ({ items: [], bytes: 0 }) },
       ask: (call) => startExchange(exchanges(), { ...call, patienceMs: facadeLimits.patienceMs }),
-      wiresOf: (model) =>
-        exchanges()
-          .routes.of(model)
-          .map(({ provider }) => provider.wire),
-      isModel: (name) => exchanges().routes.knows(name),
+      routes: shared.routes,
       models: async () => ['acme/acme-1', 'acme/acme-2'],
     },
     settings.addresses ?? [{ host: '127.0.0.1', port: 0 }],
