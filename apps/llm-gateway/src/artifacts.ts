@@ -12,9 +12,9 @@ import { untilAnswered } from '@coppice/bus';
 import type { Bus, ObjectStore } from '@coppice/bus';
 import { CoppiceError, artifactNames, buckets, inlineTextBytesMax } from '@coppice/contracts';
 import type { ContentPart, imageSchema, ModelMessage, Owner, TextReference } from '@coppice/contracts';
+import { Admission } from '@coppice/service';
 import type { z } from 'zod';
 import type { ByteBudget } from './byte-budget.ts';
-import { FairQueue } from './routing/fair-queue.ts';
 import { gatewayLimits } from './limits.ts';
 
 import type { ProviderImage, ProviderMessage, ProviderPart } from './provider/port.ts';
@@ -31,10 +31,10 @@ type Found = Map<string, { text: string; bytes: number }>;
 
 export class Artifacts {
   readonly #bus: Bus;
-  readonly #places = new FairQueue({
-    name: 'the artifacts',
-    concurrency: gatewayLimits.artifactReadsAtOnce,
+  readonly #places = new Admission({
+    total: gatewayLimits.artifactReadsAtOnce,
     waitingMax: gatewayLimits.artifactReadsWaitingMax,
+    refusal: () => new CoppiceError('provider-limited', 'too many calls wait for artifacts'),
   });
   #store: Promise<ObjectStore> | null = null;
 
@@ -92,15 +92,12 @@ export class Artifacts {
   }
 
   async #object(name: string, { owner, budget, signal }: Reading): Promise<Uint8Array> {
-    const release = await this.#places.enter(owner, signal);
-    try {
+    return this.#places.within({ group: owner.tenant, line: owner.taskId, signal }, async () => {
       const object = await (await this.#open()).find(name);
       if (object === null) throw new CoppiceError('not-found', `the prompt names ${name}, which does not exist`);
       budget.take(object.size);
-      return await object.read(signal);
-    } finally {
-      release();
-    }
+      return object.read(signal);
+    });
   }
 
   #open(): Promise<ObjectStore> {

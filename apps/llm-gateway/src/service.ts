@@ -26,7 +26,7 @@ import type { OwnPrice } from './budget/prices.ts';
 import { budgetsOf } from './budget/budgets-of-account.ts';
 import type { TenantLimit } from './budget/budgets-of-account.ts';
 import type { ProviderServer } from './transport/provider-server.ts';
-import { HalfReadRoom } from './transport/partial-answers.ts';
+import { halfReadRoom } from './transport/partial-answers.ts';
 import { httpProvider } from './transport/provider.ts';
 import type { PatienceLimits } from './transport/time-limits.ts';
 import type { Provider } from './provider/port.ts';
@@ -82,7 +82,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   });
   const transcript = new Transcript(bus);
   const artifacts = new Artifacts(bus);
-  const halfRead = new HalfReadRoom();
+  const halfRead = halfReadRoom();
   const overHttp = (options.providerServers ?? []).map((providerServer) =>
     httpProvider(providerServer, options.patience, halfRead),
   );

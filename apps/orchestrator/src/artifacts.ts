@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto';
 import type { Bus } from '@coppice/bus';
 import { CoppiceError, api, bucketOfArtifact, tenantOfArtifact } from '@coppice/contracts';
 import { LRUCache } from 'lru-cache';
+import { Admission } from '@coppice/service';
 import type { z } from 'zod';
 
 type Request = z.output<typeof api.artifactGet.input>;
@@ -32,8 +33,12 @@ export class Artifacts {
     sizeCalculation: ({ bytes }) => Math.max(1, bytes.length),
   });
   readonly #reading = new Map<string, Promise<Held | null>>();
-  readonly #waiting: (() => void)[] = [];
-  #readers = 0;
+  readonly #reads = new Admission({
+    total: artifactLimits.readsAtOnce,
+    waitingMax: artifactLimits.waitingMax,
+    refusal: () =>
+      new CoppiceError('unavailable', `${artifactLimits.waitingMax} others wait for artifacts; ask again later`),
+  });
 
   constructor(bus: Bus) {
     this.#bus = bus;
@@ -57,7 +62,7 @@ export class Artifacts {
   async #find(name: string): Promise<Held | null> {
     const held = this.#held.get(name);
     if (held !== undefined) return held;
-    const reading = this.#reading.get(name) ?? this.#inTurn(() => this.#read(name));
+    const reading = this.#reading.get(name) ?? this.#reads.within({}, () => this.#read(name));
     this.#reading.set(name, reading);
     try {
       return await reading;
@@ -73,22 +78,6 @@ export class Artifacts {
     const read = { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
     this.#held.set(name, read);
     return read;
-  }
-
-  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (this.#readers >= artifactLimits.readsAtOnce) {
-      if (this.#waiting.length >= artifactLimits.waitingMax)
-        throw new CoppiceError('unavailable', `${this.#waiting.length} others wait for artifacts; ask again later`);
-      // A finished read passes its place to this one, so the number of readers stays the same.
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else this.#readers++;
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#readers--;
-      else next();
-    }
   }
 }
 

@@ -19,7 +19,7 @@ import {
   tenantSchema,
   toWireError,
 } from '@coppice/contracts';
-import { Places } from '@coppice/service';
+import { Admission } from '@coppice/service';
 import { submitRun } from './submit.ts';
 
 /**
@@ -37,7 +37,7 @@ const concurrency = 16;
  * consumers' slots as well: one tenant's running and waiting requests together take at most half of the slots, so other tenants' requests are handled however
  * slow its repositories are.
  */
-const placesOfIntake = { total: 32, perTenant: 4, waitingPerTenantMax: 4, stuckAfterMs: 1_000 };
+const placesOfIntake = { total: 32, perGroup: 4, waitingPerGroupMax: 4, stuckAfterMs: 1_000 };
 const retryMsMin = 1_000;
 const retryMsMax = 60_000;
 const triesHeader = 'Coppice-Tries';
@@ -49,7 +49,7 @@ const keptBytesMax = 16 * 1024;
 const traceCharactersMax = 512;
 
 export async function consumeIntake(bus: Bus): Promise<Consumption> {
-  const places = new Places(placesOfIntake);
+  const places = new Admission(placesOfIntake);
   const consumptions = [
     await consumeFrom(bus, places, streams.intake, intakeConsumer, subjects.intake('*')),
     await consumeFrom(bus, places, streams.intakeLater, intakeLaterConsumer, subjects.intakeAgain('*')),
@@ -63,7 +63,7 @@ export async function consumeIntake(bus: Bus): Promise<Consumption> {
 
 const consumeFrom = (
   bus: Bus,
-  places: Places,
+  places: Admission,
   stream: string,
   durable: string,
   filterSubject: string,
@@ -72,7 +72,12 @@ const consumeFrom = (
     inDeliverySpan(delivery, { template: filterSubject }, (failed) => receive(bus, places, delivery, failed)),
   );
 
-async function receive(bus: Bus, places: Places, delivery: Delivery, failed: (error: unknown) => void): Promise<void> {
+async function receive(
+  bus: Bus,
+  places: Admission,
+  delivery: Delivery,
+  failed: (error: unknown) => void,
+): Promise<void> {
   const publishedAt = ownHeader(delivery, publishedHeader) ?? delivery.publishedAt.toISOString();
   try {
     if (Date.now() - Date.parse(publishedAt) > commandAgeMsMax)
@@ -80,7 +85,7 @@ async function receive(bus: Bus, places: Places, delivery: Delivery, failed: (er
     const tenant = validate(tenantSchema, tenantOf(delivery.subject), 'the tenant in the subject');
     const body = parseStrictJson(delivery.data, 'run.submit', { valuesMax, depthMax });
     const request = validate(runRequestSchema, body, 'run.submit');
-    await places.within(tenant, () => submitRun(bus, tenant, request));
+    await places.within({ group: tenant }, () => submitRun(bus, tenant, request));
   } catch (error) {
     failed(error);
     const refusal = toWireError(error).retryable ? await later(bus, delivery, publishedAt) : error;

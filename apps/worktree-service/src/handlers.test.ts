@@ -32,17 +32,17 @@ test('who asks for many repositories that never answer has a few processes, and 
       { tenant: null, subject: '' },
       undefined as never,
     );
-  const { perTenant, waitingPerTenantMax } = inspectsAtOnce;
+  const { perGroup, waitingPerGroupMax } = inspectsAtOnce;
   const refusedMin = 30;
   const refused: CoppiceError[] = [];
-  const asked = Array.from({ length: perTenant + waitingPerTenantMax + refusedMin }, (_, number) =>
+  const asked = Array.from({ length: perGroup + waitingPerGroupMax + refusedMin }, (_, number) =>
     ask('acme', `http://127.0.0.1:${port}/${number}.git`).catch((error: CoppiceError) => refused.push(error)),
   );
-  await eventually(async () => expect(sockets.size).toBe(perTenant));
+  await eventually(async () => expect(sockets.size).toBe(perGroup));
   expect(refused).toHaveLength(refusedMin);
   expect(refused[0]).toMatchObject({ code: 'unavailable', retryable: true });
   expect(await ask('other', f.address)).toMatchObject({ baseCommit: await f.repository.head(f.repository.branch) });
-  expect(sockets.size).toBe(perTenant);
+  expect(sockets.size).toBe(perGroup);
   end();
   await Promise.all(asked);
 }, 60_000);
@@ -87,7 +87,7 @@ test.each([
   ['bundle', bundlesAtOnce, 1],
 ])(
   'who asks for a %s many times at once has a few processes',
-  async (name, { perTenant, waitingPerTenantMax }, processesOfOne) => {
+  async (name, { perGroup, waitingPerGroupMax }, processesOfOne) => {
     await using nats = await startNatsServer({ auth: true });
     await using cleanups = new AsyncDisposableStack();
     const bus = cleanups.adopt(await Bus.connect({ ...nats.connection, name: 'test' }), (each) => each.close());
@@ -119,9 +119,9 @@ test.each([
     const ask = async () => endpoint?.handler(question, { tenant: null, subject: '' }, undefined as never);
     const processes = countedProcesses(f);
     const refusedMin = 5;
-    const answers = await Promise.allSettled(Array.from({ length: waitingPerTenantMax + perTenant + refusedMin }, ask));
+    const answers = await Promise.allSettled(Array.from({ length: waitingPerGroupMax + perGroup + refusedMin }, ask));
     expect(processes.peak).toBeGreaterThan(0);
-    expect(processes.peak).toBeLessThanOrEqual(perTenant * processesOfOne);
+    expect(processes.peak).toBeLessThanOrEqual(perGroup * processesOfOne);
     const refused = answers.flatMap((each) => (each.status === 'rejected' ? [each.reason as CoppiceError] : []));
     expect(refused.length).toBeGreaterThanOrEqual(refusedMin);
     for (const each of refused) expect(each).toMatchObject({ code: 'unavailable' });

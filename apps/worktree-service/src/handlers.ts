@@ -8,7 +8,7 @@ import {
   type Endpoint,
 } from '@coppice/bus';
 import { CoppiceError, worktreeCalls, worktreeOperations as operations, type Owner } from '@coppice/contracts';
-import { Places } from '@coppice/service';
+import { Admission } from '@coppice/service';
 import { forTenant, type Context } from './context.ts';
 import type { Retention } from './disk/retention.ts';
 import { requireRoom } from './disk/room.ts';
@@ -37,24 +37,24 @@ const flat = <Input extends { owner: Owner }>(input: Input, command: CommandCont
  * Limits concurrent operations that fetch, which take long if a server or repository is slow. Each tenant may use three quarters of the slots, so
  * that the other tenants find some free. Commands beyond the limit are redelivered later, so that they don't occupy slots while they wait.
  */
-export function fetchPlaces(concurrency: number): Places {
-  const perTenant = Math.max(1, Math.floor((concurrency * 3) / 4));
-  return new Places({ total: concurrency, perTenant, waitingPerTenantMax: concurrency, stuckAfterMs: 2_000 });
+export function fetchPlaces(concurrency: number): Admission {
+  const perGroup = Math.max(1, Math.floor((concurrency * 3) / 4));
+  return new Admission({ total: concurrency, perGroup, waitingPerGroupMax: concurrency, stuckAfterMs: 2_000 });
 }
 
-async function inPlace<T>(places: Places, tenant: string, work: () => Promise<T>): Promise<T> {
+async function inPlace<T>(places: Admission, tenant: string, work: () => Promise<T>): Promise<T> {
   let hasBegun = false;
   const begin = () => {
     hasBegun = true;
     return work();
   };
-  return places.within(tenant, begin).catch((error: unknown) => {
+  return places.within({ group: tenant }, begin).catch((error: unknown) => {
     throw hasBegun ? error : new NotNow('too much of the tenant is under way', { cause: error });
   });
 }
 
 /** Command handlers of the service, one per operation. */
-export function commandHandlers(context: Context, places: Places): CommandHandler[] {
+export function commandHandlers(context: Context, places: Admission): CommandHandler[] {
   const of = ({ owner }: { owner: Owner }): Context => forTenant(context, owner.tenant);
   return [
     handle(operations.prepare, (input, command) =>
@@ -81,11 +81,11 @@ export function commandHandlers(context: Context, places: Places): CommandHandle
 const answerMarginMs = 1_000;
 
 /** Each call runs one or more git processes and may wait for a server that never answers. */
-export const inspectsAtOnce = { total: 32, perTenant: 8, waitingPerTenantMax: 200, stuckAfterMs: 10_000 } as const;
+export const inspectsAtOnce = { total: 32, perGroup: 8, waitingPerGroupMax: 200, stuckAfterMs: 10_000 } as const;
 /** Each call runs one or two git processes on stores and repositories of this machine, so no unresponsive server can block the others. */
-export const readsAtOnce = { total: 16, perTenant: 4, waitingPerTenantMax: 100, stuckAfterMs: 4_000 } as const;
+export const readsAtOnce = { total: 16, perGroup: 4, waitingPerGroupMax: 100, stuckAfterMs: 4_000 } as const;
 /** Each call also keeps up to `bundleBytesMax` in memory. */
-export const bundlesAtOnce = { total: 8, perTenant: 1, waitingPerTenantMax: 50, stuckAfterMs: 30_000 } as const;
+export const bundlesAtOnce = { total: 8, perGroup: 1, waitingPerGroupMax: 50, stuckAfterMs: 30_000 } as const;
 
 async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const abort = new AbortController();
@@ -100,11 +100,15 @@ async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Prom
 
 /** Request-reply endpoints for other services. */
 export function endpoints(context: Context, bus: Bus, retention: Pick<Retention, 'report'>): Endpoint[] {
-  const [inspects, reads, bundles] = [new Places(inspectsAtOnce), new Places(readsAtOnce), new Places(bundlesAtOnce)];
+  const [inspects, reads, bundles] = [
+    new Admission(inspectsAtOnce),
+    new Admission(readsAtOnce),
+    new Admission(bundlesAtOnce),
+  ];
   return [
     serviceEndpoint(serviceName, worktreeCalls.inspect, (input) =>
       inTime(worktreeCalls.inspect.deadlineMs, (signal) =>
-        inspects.within(input.tenant, async () => {
+        inspects.within({ group: input.tenant }, async () => {
           const found = await inspect(forTenant(context, input.tenant), input, signal);
           // Checked last, so that errors in the request are reported first. A run is about to start.
           await requireRoom(context, retention.report);
@@ -114,7 +118,7 @@ export function endpoints(context: Context, bus: Bus, retention: Pick<Retention,
     ),
     serviceEndpoint(serviceName, worktreeCalls.finishedLandings, (input) =>
       inTime(worktreeCalls.finishedLandings.deadlineMs, (signal) =>
-        reads.within(input.tenant, () => finishedLandings(forTenant(context, input.tenant), input, signal)),
+        reads.within({ group: input.tenant }, () => finishedLandings(forTenant(context, input.tenant), input, signal)),
       ),
     ),
     serviceEndpoint(
@@ -122,7 +126,7 @@ export function endpoints(context: Context, bus: Bus, retention: Pick<Retention,
       worktreeCalls.diff,
       (input) =>
         inTime(worktreeCalls.diff.deadlineMs, (signal) =>
-          reads.within(input.tenant, () => diff(forTenant(context, input.tenant), input, signal)),
+          reads.within({ group: input.tenant }, () => diff(forTenant(context, input.tenant), input, signal)),
         ),
       context.node,
     ),
@@ -131,7 +135,7 @@ export function endpoints(context: Context, bus: Bus, retention: Pick<Retention,
       worktreeCalls.bundle,
       (input) =>
         inTime(worktreeCalls.bundle.deadlineMs, (signal) =>
-          bundles.within(input.tenant, () => bundle(forTenant(context, input.tenant), bus, input, signal)),
+          bundles.within({ group: input.tenant }, () => bundle(forTenant(context, input.tenant), bus, input, signal)),
         ),
       context.node,
     ),

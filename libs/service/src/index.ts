@@ -1,3 +1,5 @@
+export { Admission } from './admission.ts';
+export type { AdmissionSettings, Claim, Release } from './admission.ts';
 export { busVariables, connectionFrom, nkeyCredentialsSchema } from './bus-connection.ts';
 export type { BusConnection, NkeyCredentials } from './bus-connection.ts';
 export { systemClock } from './clock.ts';
@@ -29,6 +31,5 @@ export type { ServiceDefinition } from './run-service.ts';
 export { isRoot, sandboxUser, sandboxVariables, userExists } from './sandbox-user.ts';
 export { serviceLimits, startService } from './start-service.ts';
 export type { RunningWork, ServiceContext, ServiceSettings, StartedService } from './start-service.ts';
-export { Places } from './places.ts';
 export { Turns } from './turns.ts';
 export { isAtLeast, parseVersion } from './versions.ts';

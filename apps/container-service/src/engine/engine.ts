@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CoppiceError, ownDraftPrefix, shortHash } from '@coppice/contracts';
+import { Admission } from '@coppice/service';
 import { LRUCache } from 'lru-cache';
 import { DiskMeter, type DiskBudget } from './disk-watch.ts';
 import type { Launcher, LaunchRequest, SandboxRecord } from './launcher.ts';
@@ -83,7 +84,8 @@ class LauncherEngine implements Engine {
   readonly #launcher: Launcher;
   readonly #rules: MountRules;
   readonly #store: SandboxStore;
-  readonly #runningHere = new Map<string, number>();
+  /** Running commands by sandbox. */
+  readonly #commands = new Admission({ total: Number.POSITIVE_INFINITY, perGroup: commandsAtOnceMax });
   readonly #meters = new LRUCache<string, { budgets: string; meter: DiskMeter }>({ max: diskMetersMax });
   readonly #onTrouble: (error: unknown, what: string) => void;
   readonly #probing: Probing;
@@ -125,12 +127,10 @@ class LauncherEngine implements Engine {
       if (mount.target !== homeTarget) await checkMountSource(mount.source, `mount ${mount.target}`, this.#rules);
     }
     const request = this.#requestOf(record, command, options);
-    const count = this.#runningHere.get(sandboxId) ?? 0;
-    if (count >= commandsAtOnceMax) {
-      const message = `sandbox ${sandboxId} runs ${count} commands already, the most at once`;
+    if (!this.#commands.tryTake(1, sandboxId)) {
+      const message = `sandbox ${sandboxId} runs ${commandsAtOnceMax} commands already, the most at once`;
       throw new CoppiceError('limit-exceeded', message, { retryable: true });
     }
-    this.#runningHere.set(sandboxId, count + 1);
     try {
       if (options.execId !== undefined) await this.#launcher.endAll(sandboxId, options.execId);
       return await supervise(
@@ -139,9 +139,7 @@ class LauncherEngine implements Engine {
         this.#meterOf(record),
       );
     } finally {
-      const left = (this.#runningHere.get(sandboxId) ?? 1) - 1;
-      if (left === 0) this.#runningHere.delete(sandboxId);
-      else this.#runningHere.set(sandboxId, left);
+      this.#commands.giveBack(1, sandboxId);
     }
   }
 

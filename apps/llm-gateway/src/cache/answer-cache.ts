@@ -12,11 +12,11 @@
  * 5. Two identical calls at once both go to a provider: no call waits for another's answer.
  */
 import type { KeyValue } from '@coppice/bus';
+import { Admission } from '@coppice/service';
 import { createLogger } from '@coppice/telemetry';
 import type { ModelDelta } from '../provider/port.ts';
 import { decodeEntry, decodedBytesOf, encodeEntry } from './entry.ts';
 import { cacheLimits } from './limits.ts';
-import { Room } from '../room.ts';
 
 export type CacheSettings = {
   /** Lifetime of a stored answer. */
@@ -37,8 +37,9 @@ export class AnswerCache {
   readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
   readonly #settings: CacheSettings;
   readonly #writing = new Set<Promise<void>>();
-  readonly #room = new Room('all answers of the cache together', cacheLimits.heldBytesMax, cacheLimits.roomMsMax);
-  #lookUps = 0;
+  /** Bytes of all answers that are decoded. */
+  readonly #room = new Admission({ total: cacheLimits.heldBytesMax });
+  readonly #lookUps = new Admission({ total: cacheLimits.lookUpsMax });
   readonly #log = createLogger('llm-gateway');
   #failing = false;
 
@@ -49,15 +50,14 @@ export class AnswerCache {
 
   /** The answer under the first of these keys that has one; null if none has. Never throws. */
   async find(keys: readonly string[]): Promise<Found | null> {
-    if (this.#lookUps === cacheLimits.lookUpsMax) return null;
-    this.#lookUps++;
+    if (!this.#lookUps.tryTake()) return null;
     const asked = this.#ask(keys);
     const entries = await this.#inTime(asked);
     try {
       return entries === null ? null : await this.#firstOf(entries);
     } finally {
       // A late lookup counts as running until it ends. Its failure was already logged by `#inTime`.
-      void asked.catch(() => {}).finally(() => this.#lookUps--);
+      void asked.catch(() => {}).finally(() => this.#lookUps.giveBack());
     }
   }
 
@@ -104,12 +104,20 @@ export class AnswerCache {
 
   async #read(value: Uint8Array): Promise<Kept | null> {
     const bytes = decodedBytesOf(value);
-    if (bytes === null || !(await this.#room.take(bytes))) return null;
+    if (bytes === null || !(await this.#hasRoom(bytes))) return null;
     const deltas = await decodeEntry(value, bytes);
     const forget = () => this.#room.giveBack(bytes);
     if (deltas !== null) return { deltas, forget };
     forget();
     return null;
+  }
+
+  async #hasRoom(bytes: number): Promise<boolean> {
+    const taken = this.#room.take({ amount: bytes, signal: AbortSignal.timeout(cacheLimits.roomMsMax) });
+    return taken.then(
+      () => true,
+      () => false,
+    );
   }
 
   async #write(key: string, deltas: readonly ModelDelta[]): Promise<void> {

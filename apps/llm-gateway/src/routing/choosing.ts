@@ -11,9 +11,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
 import type { Owner } from '@coppice/contracts';
+import type { Release } from '@coppice/service';
 import { complaintOf } from './candidate.ts';
 import type { Candidate } from './candidate.ts';
-import type { Release } from './fair-queue.ts';
 import type { Permit } from './health.ts';
 import { exchangeLimits } from './limits.ts';
 import type { Queues } from './queues.ts';
@@ -78,7 +78,9 @@ export class Choosing {
     const startedAtMs = performance.now();
     let release: Release;
     try {
-      release = await queues.of(candidate.route.provider.name).enter(owner, signal);
+      release = await queues
+        .of(candidate.route.provider.name)
+        .enter({ group: owner.tenant, line: owner.taskId, signal });
     } catch (error) {
       if (signal.aborted || !(error instanceof CoppiceError)) throw error;
       candidate.drop(error);

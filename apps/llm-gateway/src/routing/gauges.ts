@@ -7,8 +7,8 @@ import type { Unavailable } from './health.ts';
 export function observeExchanges({ queues, health }: Pick<ExchangeCollaborators, 'queues' | 'health'>): () => void {
   const ends = [
     observeGauge('coppice.model.calls', () =>
-      queues.all().flatMap(([provider, { taken, waiting }]) => [
-        { value: taken, labels: { [attributes.genAiProviderName]: provider, state: 'running' } },
+      queues.all().flatMap(([provider, { inUse, waiting }]) => [
+        { value: inUse, labels: { [attributes.genAiProviderName]: provider, state: 'running' } },
         { value: waiting, labels: { [attributes.genAiProviderName]: provider, state: 'waiting' } },
       ]),
     ),

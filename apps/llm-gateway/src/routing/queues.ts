@@ -1,4 +1,5 @@
-import { FairQueue } from './fair-queue.ts';
+import { CoppiceError } from '@coppice/contracts';
+import { Admission } from '@coppice/service';
 import { exchangeLimits } from './limits.ts';
 
 export type QueuesSettings = {
@@ -7,25 +8,28 @@ export type QueuesSettings = {
   waitingMax?: number;
 };
 
-/** Queues by provider. */
+/** Places for calls, by provider. Tenants take turns, and so do the tasks of a tenant. */
 export class Queues {
   readonly #settings: QueuesSettings;
-  readonly #queues = new Map<string, FairQueue>();
+  readonly #queues = new Map<string, Admission>();
 
   constructor(settings: QueuesSettings) {
     this.#settings = settings;
   }
 
-  of(provider: string): FairQueue {
+  /** A claim for a place is rejected with `provider-limited` if `waitingMax` others wait. */
+  of(provider: string): Admission {
     const { concurrencyOf, waitingMax = exchangeLimits.waitingMax } = this.#settings;
-    const queue =
-      this.#queues.get(provider) ??
-      new FairQueue({ name: provider, concurrency: concurrencyOf(provider) ?? exchangeLimits.concurrency, waitingMax });
+    const known = this.#queues.get(provider);
+    if (known !== undefined) return known;
+    const total = concurrencyOf(provider) ?? exchangeLimits.concurrency;
+    const text = `${total} calls are at ${provider} and ${waitingMax} more wait, which is the limit`;
+    const queue = new Admission({ total, waitingMax, refusal: () => new CoppiceError('provider-limited', text) });
     this.#queues.set(provider, queue);
     return queue;
   }
 
-  all(): [provider: string, queue: FairQueue][] {
+  all(): [provider: string, queue: Admission][] {
     return [...this.#queues];
   }
 }

@@ -6,7 +6,7 @@ import { askOnce, askUntil, providerServerAt, generous, hello } from '../test-su
 import { sse, startModelServer, textStream } from '../test-support/model-server.ts';
 import type { ModelServer } from '../test-support/model-server.ts';
 import type { Provider } from '../provider/port.ts';
-import { HalfReadRoom } from './partial-answers.ts';
+import { halfReadRoom } from './partial-answers.ts';
 import { httpProvider } from './provider.ts';
 
 let server: ModelServer;
@@ -217,7 +217,7 @@ test('the upstream connection is closed when the answer grows too large', async 
 test.each(['text/event-stream', 'application/json'])(
   'what is read by half of large answers has a room for all together, and small ones need none (%s)',
   async (kind) => {
-    const room = new HalfReadRoom(1_000_000);
+    const room = halfReadRoom(1_000_000);
     const [one, other] = [0, 1].map(() => httpProvider(providerServerAt(server.baseUrl), generous, room)) as [
       Provider,
       Provider,
@@ -228,7 +228,7 @@ test.each(['text/event-stream', 'application/json'])(
     const abort = new AbortController();
     server.play(begun);
     const held = ask(one, abort.signal);
-    await vi.waitFor(() => expect(room.taken).toBeGreaterThan(700_000));
+    await vi.waitFor(() => expect(room.inUse).toBeGreaterThan(700_000));
     server.play((response) => {
       begun(response);
       response.end(`${JSON.stringify(begin)}\n\n`);
@@ -240,7 +240,7 @@ test.each(['text/event-stream', 'application/json'])(
     expect(await ask(other)).toMatchObject(hello);
     abort.abort();
     await held;
-    await vi.waitFor(() => expect(room.taken).toBe(0));
+    await vi.waitFor(() => expect(room.inUse).toBe(0));
     await Promise.all([one.close?.(), other.close?.()]);
   },
 );

@@ -1,5 +1,6 @@
 import { setImmediate as sent } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
+import type { Admission } from '@coppice/service';
 import { hopsHeader } from '../ingress/http/hops.ts';
 import type { ModelDelta, ModelDeltas, ModelRequest, Provider, RequestContext } from '../provider/port.ts';
 import { AnswerStream } from './answer-stream.ts';
@@ -10,7 +11,7 @@ import type { ProviderServer } from './provider-server.ts';
 import { addressOf, headersOf } from './provider-server.ts';
 import { providerError } from './errors.ts';
 import { EventTooLarge } from './event-reader.ts';
-import { HalfReadRoom } from './partial-answers.ts';
+import { HalfRead, halfReadRoom } from './partial-answers.ts';
 import { jsonOf } from './json.ts';
 import { httpLimits } from './limits.ts';
 import { Patience } from './time-limits.ts';
@@ -22,7 +23,7 @@ import type { AnswerReader } from './wire.ts';
 export function httpProvider(
   providerServer: ProviderServer,
   limits: Partial<PatienceLimits> = {},
-  room = new HalfReadRoom(),
+  room = halfReadRoom(),
 ): Provider {
   const http = new HttpClient();
   return {
@@ -39,7 +40,7 @@ export function httpProvider(
 type Asking = {
   http: HttpClient;
   providerServer: ProviderServer;
-  room: HalfReadRoom;
+  room: Admission;
   limits: PatienceLimits;
 };
 
@@ -118,7 +119,7 @@ function requireKey({ name, key, keyRequired }: ProviderServer): void {
 }
 
 /** `raw`: also yield the received data unchanged. */
-type Come = { answer: HttpAnswer; kind: string; raw: boolean; room: HalfReadRoom };
+type Come = { answer: HttpAnswer; kind: string; raw: boolean; room: Admission };
 
 /** Reads the answer of a server that doesn't stream: an error, or the whole answer. */
 async function wholeAnswer(
@@ -126,7 +127,7 @@ async function wholeAnswer(
   { answer, raw, room }: Come,
   { onState }: RequestContext,
 ): Promise<ModelDelta[]> {
-  using halfRead = room.hold(providerServer.name);
+  using halfRead = new HalfRead(providerServer.name, room);
   const text = await wholeText(answer.body, httpLimits.wholeBodyBytesMax, (bytes) => halfRead.keep(bytes));
   if (text !== null) onState?.('over');
   if (text === null) throw new CoppiceError('provider-failed', `${providerServer.name}'s answer is too large`);
@@ -140,7 +141,7 @@ async function* streamedAnswer(
   { answer, kind, raw, room }: Come,
   patience: Patience,
 ): ModelDeltas {
-  using halfRead = room.hold(providerServer.name);
+  using halfRead = new HalfRead(providerServer.name, room);
   const reader = readerOf(providerServer);
   const answered = new AnswerStream(providerServer.wire.framing, reader, raw);
   let begun = false;

@@ -127,7 +127,7 @@ class TenantConsumers {
   }
 }
 
-/** The consumers of one tenant. */
+/** The consumers of one tenant. Not an `Admission`, since libs/service is built on this library. */
 class Room {
   /** Consumers that were made here and may still exist. */
   readonly consumers = new Set<string>();

@@ -4,6 +4,7 @@
  */
 import { CoppiceError, chatLimits, tenantOfArtifact } from '@coppice/contracts';
 import type { ChatRequest } from '@coppice/contracts';
+import { Admission } from '@coppice/service';
 import type { Artifacts } from '../../artifacts.ts';
 import { ByteBudget } from '../../byte-budget.ts';
 import type { ResolvedModel, Routes } from '../../routing/routes.ts';
@@ -25,13 +26,12 @@ type Settings = { artifacts: Artifacts; routes: Routes; limits: BusEndpointLimit
 export class Questions {
   readonly #settings: Settings;
   /** Room for the prompts of all chats. */
-  readonly #room: ByteBudget;
+  readonly #room: Admission;
 
   constructor(settings: Settings) {
     this.#settings = settings;
     const { promptBytesMax, promptsOfHeapMax } = settings.limits;
-    const bytesMax = bytesOfHeap(promptsOfHeapMax, promptBytesMax);
-    this.#room = new ByteBudget('all prompts together', bytesMax);
+    this.#room = new Admission({ total: bytesOfHeap(promptsOfHeapMax, promptBytesMax) });
   }
 
   /** @throws CoppiceError `invalid-request`, `permission-denied`, `model-not-found`, `not-found`. */
@@ -64,9 +64,9 @@ export class Questions {
 
 /** Budget of one prompt, which also takes its bytes from the room of all prompts. */
 class PromptBytes extends ByteBudget {
-  readonly #room: ByteBudget;
+  readonly #room: Admission;
 
-  constructor(bytesMax: number, room: ByteBudget) {
+  constructor(bytesMax: number, room: Admission) {
     super('the prompt', bytesMax);
     this.#room = room;
   }

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Admission } from '@coppice/service';
 import { expect, test, vi } from 'vitest';
 import { KeptItems } from './kept-items.ts';
 import { facadeLimits } from './limits.ts';
-import { ByteBudget } from '../../byte-budget.ts';
 
 const { answerBytesMax, answersMax, readingBytesMax, readsAtOnce } = facadeLimits.items;
 const item = { id: 'msg_coppice_a_0', type: 'message' };
@@ -42,7 +42,7 @@ test.each([
       return kept();
     });
     const bytesMax = readsAtOnce * answerBytesMax;
-    const room = new ByteBudget('bodies', bytesMax);
+    const room = new Admission({ total: bytesMax });
     for (const time of [1, 2])
       await expect(items.named('acme', many(readsAtOnce + 1), { bytesMax, room }), `${time}`).rejects.toMatchObject({
         code: 'unavailable',
@@ -59,7 +59,7 @@ test('some are read at once', async () => {
   const { promise, resolve } = Promise.withResolvers<null>();
   const { asked, items } = itemsIn(() => promise);
   const bytesMax = 2 * readsAtOnce * answerBytesMax;
-  const reading = items.named('acme', many(readsAtOnce + 1), { bytesMax, room: new ByteBudget('bodies', bytesMax) });
+  const reading = items.named('acme', many(readsAtOnce + 1), { bytesMax, room: new Admission({ total: bytesMax }) });
   await vi.waitFor(() => expect(asked).toHaveLength(readsAtOnce));
   resolve(null);
   await reading;
@@ -75,7 +75,7 @@ test('many requests that name small items wait for each other, and need the room
     reading--;
     return kept();
   });
-  const room = new ByteBudget('bodies', 64 * readsAtOnce * (await kept()).length);
+  const room = new Admission({ total: 64 * readsAtOnce * (await kept()).length });
   const bytesMax = readsAtOnce * answerBytesMax;
   const all = Array.from({ length: 64 }, () => items.named('acme', many(readsAtOnce), { bytesMax, room }));
   for (const { items: read } of await Promise.all(all)) expect(read).toHaveLength(readsAtOnce);
@@ -85,7 +85,7 @@ test('many requests that name small items wait for each other, and need the room
 test('what is read has room, and none is left taken where there is too little', async () => {
   const { items } = itemsIn(kept);
   const { length } = await kept();
-  const room = new ByteBudget('bodies', 3 * length);
+  const room = new Admission({ total: 3 * length });
   const bytesMax = 2 * answerBytesMax;
   expect(await items.named('acme', ['a', 'b'], { bytesMax, room })).toEqual({ items: [item, item], bytes: 2 * length });
   const refused = items.named('acme', ['a', 'b'], { bytesMax, room });
@@ -99,7 +99,7 @@ test('what is read has room, and none is left taken where there is too little', 
 
 test('no more answers are read than may be named, and none that is too large is kept', async () => {
   const { asked, written, items } = itemsIn(async () => null);
-  const room = new ByteBudget('bodies', answerBytesMax);
+  const room = new Admission({ total: answerBytesMax });
   await items.named('acme', many(answersMax + 1), { bytesMax: answerBytesMax, room });
   expect(asked).toHaveLength(answersMax);
   await items.keep('acme', [{ key: 'a', items: [{ ...item, text: 'x'.repeat(answerBytesMax) }] }]);

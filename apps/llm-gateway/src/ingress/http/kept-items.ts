@@ -8,15 +8,14 @@
  * 3. A slow or unavailable bucket fails no answer. Items that could not be stored can't be referenced. Requests that reference items meanwhile get `unavailable`.
  */
 import type { KeyValue } from '@coppice/bus';
+import { Admission } from '@coppice/service';
 import type { Logger } from '@coppice/telemetry';
-import type { ByteBudget } from '../../byte-budget.ts';
 import { jsonOf } from '../../transport/json.ts';
-import { Room } from '../../room.ts';
 import { refusal } from './error-response.ts';
 import { facadeLimits } from './limits.ts';
 
 export type Item = Readonly<Record<string, unknown>>;
-type NamedRoom = { bytesMax: number; room: ByteBudget };
+type NamedRoom = { bytesMax: number; room: Admission };
 /** Items stored together under `key`, which consists of letters, digits, `-` and `_`. */
 export type Kept = { key: string; items: readonly object[] };
 type Named = { items: readonly Item[]; bytes: number };
@@ -27,7 +26,7 @@ export class KeptItems {
   readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
   readonly #log: Pick<Logger, 'error'>;
   /** Room for the values that all requests are reading; each reserves the largest possible size. */
-  readonly #reading = new Room('items that are read', limits.readingBytesMax, limits.readMsMax);
+  readonly #reading = new Admission({ total: limits.readingBytesMax });
   #failing = false;
 
   constructor(bucket: Pick<KeyValue, 'get' | 'put'>, log: Pick<Logger, 'error'>) {
@@ -63,7 +62,8 @@ export class KeptItems {
       const together = left.splice(0, Math.min(limits.readsAtOnce, fitting));
       if (together.length === 0) break;
       const reading = together.length * limits.answerBytesMax;
-      if (!(await this.#reading.take(reading))) refuse(cannotBeRead);
+      const signal = AbortSignal.timeout(limits.readMsMax);
+      await this.#reading.take({ amount: reading, signal }).catch(() => refuse(cannotBeRead));
       const entries = await Promise.all(together.map((key) => this.#inTime(this.#bucket.get(keyOf(tenant, key)))));
       const values = entries.flatMap((entry) => (entry ? [Buffer.from(entry.value)] : []));
       const size = values.reduce((sum, { length }) => sum + length, 0);

@@ -1,14 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import { parseStrictJson } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
+import { Admission } from '@coppice/service';
 import { ByteBudget } from '../../byte-budget.ts';
 import { bytesOfHeap } from '../../heap.ts';
 import { refusal } from './error-response.ts';
 import { facadeLimits } from './limits.ts';
 
 /** Room for the bodies of all requests together. */
-export const bodyRoom = (): ByteBudget =>
-  new ByteBudget('all bodies together', bytesOfHeap(facadeLimits.bodiesOfHeapMax, facadeLimits.bodyBytesMax));
+export const bodyRoom = (): Admission =>
+  new Admission({ total: bytesOfHeap(facadeLimits.bodiesOfHeapMax, facadeLimits.bodyBytesMax) });
 
 /** Created once, since `close` is emitted for every request, usually after its end. */
 const brokeOff = new CoppiceError('cancelled', 'the request broke off');
@@ -16,7 +17,7 @@ const brokeOff = new CoppiceError('cancelled', 'the request broke off');
 export type JsonBody = { body: unknown; bytes: number };
 
 /** Reads the body as JSON. Its bytes are reserved in `room` until `giveBack`. @throws CoppiceError. */
-export async function readJsonBody(request: IncomingMessage, room: ByteBudget): Promise<JsonBody> {
+export async function readJsonBody(request: IncomingMessage, room: Admission): Promise<JsonBody> {
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity')
     throw refusal('invalid-request', 415, `the body has the encoding ${encoding}; send it without`);
