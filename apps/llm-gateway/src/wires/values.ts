@@ -7,6 +7,12 @@ export const nonEmpty = (value: string | null | undefined): value is string =>
 
 export const hasError = (body: unknown): boolean => (fieldsOf(body)['error'] ?? null) !== null;
 
+/** The id and the name of a call, without what is missing. */
+export const calledAs = (id: string | null | undefined, name: string | null | undefined) => ({
+  ...(nonEmpty(id) ? { id } : {}),
+  ...(nonEmpty(name) ? { name } : {}),
+});
+
 /** Returns the counts that are numbers; null if none is. */
 export function knownUsage(counts: { [Name in keyof UsageSoFar]?: number | null | undefined }): UsageSoFar | null {
   const known = Object.entries(counts).filter(([, value]) => typeof value === 'number');

@@ -1,11 +1,11 @@
-import { CoppiceError } from '@coppice/contracts';
 import { AnswerBounds } from '../../answer-bounds.ts';
 import type { FinishReason, ModelDelta, UsageSoFar } from '../../provider/port.ts';
-import { providerError } from '../../transport/errors.ts';
 import type { StreamEvent } from '../../transport/event-reader.ts';
 import { jsonOf } from '../../transport/json.ts';
 import type { AnswerReader } from '../../transport/wire.ts';
-import { hasError, knownUsage, nonEmpty } from '../values.ts';
+import { ReaderBase } from '../reader-base.ts';
+import type { ReaderAbout } from '../reader-base.ts';
+import { calledAs, hasError, knownUsage, nonEmpty } from '../values.ts';
 import { eventSchema, messageSchema } from './schemas.ts';
 import type { Block, End, WireEvent, WireUsage } from './schemas.ts';
 
@@ -28,9 +28,7 @@ type OpenBlock =
  * Reads an answer. It comes in blocks; each piece names its block by index. Unknown kinds of blocks, pieces and events are ignored. The stop reason
  * comes with the final counts, before the last event.
  */
-export class MessageReader implements AnswerReader {
-  readonly #provider: string;
-  readonly #secret: string | null;
+export class MessageReader extends ReaderBase implements AnswerReader {
   readonly #bounds: AnswerBounds;
   readonly #blocks = new Map<number, OpenBlock>();
   readonly #usage: WireUsage = {};
@@ -40,11 +38,9 @@ export class MessageReader implements AnswerReader {
   #end: End | null = null;
   #ended = false;
 
-  /** `secret` is redacted from errors. */
-  constructor({ provider, secret }: { provider: string; secret: string | null }) {
-    this.#provider = provider;
-    this.#secret = secret;
-    this.#bounds = new AnswerBounds(`${provider}'s answer`);
+  constructor(about: ReaderAbout) {
+    super(about);
+    this.#bounds = new AnswerBounds(`${about.provider}'s answer`);
   }
 
   get finished(): boolean {
@@ -58,17 +54,17 @@ export class MessageReader implements AnswerReader {
   event({ name, data }: StreamEvent): ModelDelta[] {
     const body = jsonOf(data);
     const parsed = eventSchema.safeParse(body);
-    if (name === 'error' || parsed.data?.type === 'error' || hasError(body)) throw this.#fail(body ?? data);
+    if (name === 'error' || parsed.data?.type === 'error' || hasError(body)) throw this.fail(body ?? data);
     if (parsed.success) return this.#map(parsed.data);
     // An event with an unknown name may have an unknown form.
     if (name !== null && !knownEvents.has(name)) return [];
-    throw this.#notOfThisWire('no event of a message');
+    throw this.notOfThisWire('no event of a message');
   }
 
   whole(body: unknown): ModelDelta[] {
-    if (hasError(body)) throw this.#fail(body);
+    if (hasError(body)) throw this.fail(body);
     const message = messageSchema.safeParse(body).data;
-    if (!message?.content || !message.stop_reason) throw this.#notOfThisWire('no message');
+    if (!message?.content || !message.stop_reason) throw this.notOfThisWire('no message');
     const deltas = this.#map({ type: 'message_start', message });
     for (const [index, block] of message.content.entries()) deltas.push(...this.#open(index, block));
     this.#finish(message);
@@ -92,15 +88,9 @@ export class MessageReader implements AnswerReader {
 
   #map({ type, index, message, content_block: block, delta, usage }: WireEvent): ModelDelta[] {
     switch (type) {
-      case 'message_start': {
-        const start: ModelDelta = {
-          type: 'response-start',
-          ...(nonEmpty(message?.model) ? { responseModel: message.model } : {}),
-          ...(nonEmpty(message?.id) ? { responseId: message.id } : {}),
-        };
+      case 'message_start':
         // The output count at the start is ignored, since there is no output yet: a cut stream then has no output count.
-        return [start, ...this.#count({ ...message?.usage, output_tokens: null })];
-      }
+        return [...this.start(message?.model, message?.id), ...this.#count({ ...message?.usage, output_tokens: null })];
       case 'content_block_start':
         return block ? this.#open(index ?? this.#blocks.size, block) : [];
       case 'content_block_delta':
@@ -131,15 +121,7 @@ export class MessageReader implements AnswerReader {
         const begun = JSON.stringify(input ?? {});
         this.#bounds.take(begun);
         this.#blocks.set(index, { kind: 'call', call, input: begun, said: false });
-        return [
-          {
-            type: 'tool-call-delta',
-            call,
-            ...(nonEmpty(id) ? { id } : {}),
-            ...(nonEmpty(name) ? { name } : {}),
-            arguments: '',
-          },
-        ];
+        return [{ type: 'tool-call-delta', call, ...calledAs(id, name), arguments: '' }];
       }
       default:
         return [];
@@ -186,14 +168,6 @@ export class MessageReader implements AnswerReader {
     }
     const known = usageOf(this.#usage);
     return known === null ? [] : [{ type: 'usage', usage: known }];
-  }
-
-  #fail(body: unknown): CoppiceError {
-    return providerError({ provider: this.#provider, secret: this.#secret, body });
-  }
-
-  #notOfThisWire(what: string): CoppiceError {
-    return new CoppiceError('provider-failed', `${this.#provider} sent what is ${what}`, { retryable: true });
   }
 }
 

@@ -1,8 +1,6 @@
 /** The parts of a Messages answer that are read. Tolerant: unknown or malformed fields are ignored. */
 import { z } from 'zod';
-
-const text = z.string().nullish().catch(null);
-const count = z.number().int().nonnegative().nullish().catch(null);
+import { count, text } from '../tolerant.ts';
 
 /** Each count is the total so far. */
 export const usageSchema = z.object({
@@ -57,5 +55,3 @@ export const eventSchema = z.object({
   usage,
 });
 export type WireEvent = z.output<typeof eventSchema>;
-
-export const modelListSchema = z.object({ data: z.array(z.object({ id: z.string() })) });

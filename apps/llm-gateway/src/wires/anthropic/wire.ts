@@ -2,7 +2,7 @@ import type { ServedWire } from '../../transport/wire.ts';
 import type { OriginalRequest } from '../../provider/port.ts';
 import { passedOn, requestBody } from './request.ts';
 import { MessageReader } from './response.ts';
-import { modelListSchema } from './schemas.ts';
+import { listedIds } from '../tolerant.ts';
 
 /** Anthropic's Messages API, and compatible servers. */
 export const anthropic: ServedWire = {
@@ -16,7 +16,7 @@ export const anthropic: ServedWire = {
   reader: (about) => new MessageReader(about),
   models: {
     path: 'v1/models?limit=1000',
-    names: (body) => modelListSchema.safeParse(body).data?.data.map(({ id }) => id) ?? null,
+    names: listedIds,
   },
 };
 

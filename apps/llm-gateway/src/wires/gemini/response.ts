@@ -1,11 +1,10 @@
-import { CoppiceError } from '@coppice/contracts';
 import type { Signature } from '@coppice/contracts';
-import { providerError } from '../../transport/errors.ts';
 import type { StreamEvent } from '../../transport/event-reader.ts';
 import { jsonOf } from '../../transport/json.ts';
 import type { AnswerReader } from '../../transport/wire.ts';
 import type { FinishReason, ModelDelta, UsageSoFar } from '../../provider/port.ts';
-import { knownUsage } from '../values.ts';
+import { ReaderBase } from '../reader-base.ts';
+import { calledAs, knownUsage } from '../values.ts';
 import { chunkSchema } from './schemas.ts';
 import type { AnswerPart, Chunk, UsageMetadata } from './schemas.ts';
 
@@ -25,11 +24,8 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
 };
 
 /** Reads an answer. Each event has the form of an answer and holds only what is new. The stream has no final event. */
-export class GeminiReader implements AnswerReader {
-  readonly #provider: string;
-  readonly #secret: string | null;
+export class GeminiReader extends ReaderBase implements AnswerReader {
   readonly ended = false;
-  #begun = false;
   #calls = 0;
   #blocks = 0;
   /** The media type of content that no delta can represent. */
@@ -38,19 +34,13 @@ export class GeminiReader implements AnswerReader {
   #isThinking = false;
   #finish: { reason: FinishReason; told: string } | null = null;
 
-  /** `secret` is redacted from errors. */
-  constructor({ provider, secret }: { provider: string; secret: string | null }) {
-    this.#provider = provider;
-    this.#secret = secret;
-  }
-
   get finished(): boolean {
     return this.#finish !== null;
   }
 
   event({ name, data }: StreamEvent): ModelDelta[] {
     const body = jsonOf(data);
-    if (name === 'error') throw this.#fail(body ?? data);
+    if (name === 'error') throw this.fail(body ?? data);
     return this.whole(body);
   }
 
@@ -58,12 +48,9 @@ export class GeminiReader implements AnswerReader {
   whole(body: unknown): ModelDelta[] {
     if (Array.isArray(body)) return body.flatMap((each) => this.whole(each));
     const parsed = chunkSchema.safeParse(body);
-    if (!parsed.success) {
-      const text = `${this.#provider} sent what is no part of Gemini's answer`;
-      throw new CoppiceError('provider-failed', text, { retryable: true });
-    }
+    if (!parsed.success) throw this.notOfThisWire("no part of Gemini's answer");
     const { error } = parsed.data;
-    if (error !== undefined && error !== null) throw this.#fail({ error });
+    if (error !== undefined && error !== null) throw this.fail({ error });
     return this.#map(parsed.data);
   }
 
@@ -75,22 +62,9 @@ export class GeminiReader implements AnswerReader {
     return [{ type: 'response-end', finishReason, providerFinishReason: told, ...lost }];
   }
 
-  /** An error inside the stream; retryable unless it says otherwise. */
-  #fail(body: unknown): CoppiceError {
-    return providerError({ provider: this.#provider, secret: this.#secret, body });
-  }
-
   #map(chunk: Chunk): ModelDelta[] {
     const { modelVersion, responseId, usageMetadata } = chunk;
-    const deltas: ModelDelta[] = [];
-    if (!this.#begun && (modelVersion || responseId)) {
-      this.#begun = true;
-      deltas.push({
-        type: 'response-start',
-        ...(modelVersion ? { responseModel: modelVersion } : {}),
-        ...(responseId ? { responseId } : {}),
-      });
-    }
+    const deltas = this.start(modelVersion, responseId);
     for (const candidate of chunk.candidates ?? []) {
       // Only one candidate is requested.
       if ((candidate.index ?? 0) !== 0) continue;
@@ -115,15 +89,9 @@ export class GeminiReader implements AnswerReader {
     if (inlineData) this.#lost = inlineData.mimeType ?? 'a file';
     if (functionCall) {
       const { id, name, args } = functionCall;
+      const written = JSON.stringify(args ?? {});
       return [
-        {
-          type: 'tool-call-delta',
-          call: this.#calls++,
-          ...(id ? { id } : {}),
-          ...(name ? { name } : {}),
-          arguments: JSON.stringify(args ?? {}),
-          ...signature,
-        },
+        { type: 'tool-call-delta', call: this.#calls++, ...calledAs(id, name), arguments: written, ...signature },
       ];
     }
     // A text's signature may come in a part of its own, without text.

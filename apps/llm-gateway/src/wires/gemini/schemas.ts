@@ -1,8 +1,6 @@
 /** The parts of Gemini's answer that are read. Tolerant: unknown or malformed fields are ignored. */
 import { z } from 'zod';
-
-const text = z.string().nullish().catch(null);
-const count = z.number().int().nonnegative().nullish().catch(null);
+import { count, text } from '../tolerant.ts';
 
 /** `thought`: the text is thinking. */
 const partSchema = z.looseObject({

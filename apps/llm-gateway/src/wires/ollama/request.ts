@@ -2,7 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import { argumentsObject } from '../acceptable-history.ts';
 import type { ModelRequest, ProviderImage, ProviderMessage, ProviderPart } from '../../provider/port.ts';
-import { answerText, textsApart } from '../texts.ts';
+import { answerText, resultText, textsApart } from '../texts.ts';
 
 type WireMessage = {
   role: 'system' | 'user' | 'assistant' | 'tool';
@@ -96,11 +96,12 @@ function assistantMessage(content: readonly ProviderPart[]): WireMessage {
 }
 
 /** The result names both the tool and the call: older servers read only the tool's name. */
-function toolMessage({ callId, name, content, isError }: Extract<ProviderPart, { type: 'tool-result' }>): WireMessage {
-  // The format has no error flag.
-  const mark = isError && !/^error/i.test(content) ? 'Error: ' : '';
-  return { role: 'tool', content: `${mark}${content}`, tool_name: name, tool_call_id: callId };
-}
+const toolMessage = (part: Extract<ProviderPart, { type: 'tool-result' }>): WireMessage => ({
+  role: 'tool',
+  content: resultText(part),
+  tool_name: part.name,
+  tool_call_id: part.callId,
+});
 
 function imagesOf(part: ProviderPart): readonly ProviderImage[] {
   if (part.type === 'image') return [part.image];

@@ -1,30 +1,20 @@
-import { CoppiceError } from '@coppice/contracts';
 import type { FinishReason, ModelDelta } from '../../provider/port.ts';
-import { providerError } from '../../transport/errors.ts';
 import type { StreamEvent } from '../../transport/event-reader.ts';
 import { jsonOf } from '../../transport/json.ts';
 import type { AnswerReader } from '../../transport/wire.ts';
-import { hasError, knownUsage, nonEmpty } from '../values.ts';
+import { ReaderBase } from '../reader-base.ts';
+import { calledAs, hasError, knownUsage, nonEmpty } from '../values.ts';
 import { lineSchema } from './schemas.ts';
 import type { Line, WireToolCall } from './schemas.ts';
 
 const finishReasons: Readonly<Record<string, FinishReason>> = { stop: 'stop', length: 'length' };
 
 /** Reads an answer. Each line is a piece of the message; the last line has `done` and the counts. Any line may be an error. */
-export class LinesReader implements AnswerReader {
-  readonly #provider: string;
-  readonly #secret: string | null;
-  #begun = false;
+export class LinesReader extends ReaderBase implements AnswerReader {
   #calls = 0;
   #thoughts = 0;
   #thinks = false;
   #doneReason: string | null = null;
-
-  /** `secret` is redacted from errors. */
-  constructor({ provider, secret }: { provider: string; secret: string | null }) {
-    this.#provider = provider;
-    this.#secret = secret;
-  }
 
   get finished(): boolean {
     return this.#doneReason !== null;
@@ -39,12 +29,9 @@ export class LinesReader implements AnswerReader {
   }
 
   whole(body: unknown): ModelDelta[] {
-    if (hasError(body)) throw providerError({ provider: this.#provider, secret: this.#secret, body });
+    if (hasError(body)) throw this.fail(body);
     const parsed = lineSchema.safeParse(body);
-    if (!parsed.success) {
-      const text = `${this.#provider} sent what is no line of a chat's answer`;
-      throw new CoppiceError('provider-failed', text, { retryable: true });
-    }
+    if (!parsed.success) throw this.notOfThisWire("no line of a chat's answer");
     return this.#map(parsed.data);
   }
 
@@ -55,11 +42,7 @@ export class LinesReader implements AnswerReader {
   }
 
   #map(line: Line): ModelDelta[] {
-    const deltas: ModelDelta[] = [];
-    if (!this.#begun) {
-      this.#begun = true;
-      deltas.push({ type: 'response-start', ...(nonEmpty(line.model) ? { responseModel: line.model } : {}) });
-    }
+    const deltas = this.start(line.model, null);
     const { thinking, content, tool_calls: calls } = line.message ?? {};
     if (nonEmpty(thinking)) deltas.push({ type: 'thinking-delta', block: this.#think(), text: thinking });
     if (nonEmpty(content)) {
@@ -83,14 +66,8 @@ export class LinesReader implements AnswerReader {
 
   #call({ id, function: called }: WireToolCall): ModelDelta {
     this.#thinks = false;
-    const name = called?.name;
-    return {
-      type: 'tool-call-delta',
-      call: this.#calls++,
-      ...(nonEmpty(id) ? { id } : {}),
-      ...(nonEmpty(name) ? { name } : {}),
-      arguments: argumentsOf(called?.arguments),
-    };
+    const written = argumentsOf(called?.arguments);
+    return { type: 'tool-call-delta', call: this.#calls++, ...calledAs(id, called?.name), arguments: written };
   }
 }
 

@@ -1,8 +1,6 @@
 /** The parts of Ollama's answer that are read. Tolerant: unknown or malformed fields are ignored. */
 import { z } from 'zod';
-
-const text = z.string().nullish().catch(null);
-const count = z.number().int().nonnegative().nullish().catch(null);
+import { count, text } from '../tolerant.ts';
 
 /** A call comes in one piece. Only newer servers send an id. */
 const toolCallSchema = z.object({

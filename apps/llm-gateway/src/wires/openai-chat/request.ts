@@ -1,4 +1,3 @@
-import type { ModelSettings } from '@coppice/contracts';
 import { openAiEffort } from '../../provider/effort.ts';
 import { acceptableCallId, acceptableName, argumentsText } from '../acceptable-history.ts';
 import type { CallIds } from '../acceptable-history.ts';
@@ -10,7 +9,8 @@ import type {
   ProviderMessage,
   ProviderPart,
 } from '../../provider/port.ts';
-import { answerText, textsApart } from '../texts.ts';
+import { formatFields, toolSettings } from '../openai-settings.ts';
+import { answerText, imageUrl, resultText, textsApart } from '../texts.ts';
 import { fitted } from './adapt-request.ts';
 
 type WirePart = { type: 'text'; text: string } | { type: 'image_url'; image_url: { url: string } };
@@ -45,7 +45,7 @@ export function requestBody(request: ModelRequest, stream: boolean, dialect: Dia
     messages: request.messages.flatMap((message) => toWire(message, dialect)),
     ...(stream ? streaming(dialect) : {}),
     // Some servers reject an empty list.
-    ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
+    ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings, namedFunction) }),
     ...settingsOf(request, dialect),
   };
 }
@@ -75,26 +75,14 @@ function settingsOf({ model, settings }: ModelRequest, { limitField, seedField }
     ...(topP === undefined ? {} : { top_p: topP }),
     ...(seed === undefined ? {} : { [seedField]: seed }),
     ...(stopSequences === undefined ? {} : { stop: stopSequences }),
-    ...(responseFormat === undefined ? {} : { response_format: formatOf(responseFormat) }),
+    ...(responseFormat === undefined
+      ? {}
+      : { response_format: formatFields(responseFormat, (schema) => ({ json_schema: schema })) }),
     ...(effort === null ? {} : { reasoning_effort: effort }),
   });
 }
 
-function toolSettings({ toolChoice, parallelToolCalls }: ModelSettings): object {
-  const choice =
-    typeof toolChoice === 'object' ? { type: 'function', function: { name: toolChoice.tool } } : toolChoice;
-  return {
-    ...(choice === undefined ? {} : { tool_choice: choice }),
-    ...(parallelToolCalls === undefined ? {} : { parallel_tool_calls: parallelToolCalls }),
-  };
-}
-
-function formatOf(format: NonNullable<ModelSettings['responseFormat']>): object {
-  if (format.type === 'text') return { type: 'text' };
-  if (format.type === 'json') return { type: 'json_object' };
-  const { type: _type, ...schema } = format;
-  return { type: 'json_schema', json_schema: schema };
-}
+const namedFunction = (name: string): object => ({ type: 'function', function: { name } });
 
 function toWire({ role, content }: ProviderMessage, dialect: Dialect): WireMessage[] {
   if (role === 'assistant') return [assistantMessage(content, dialect)];
@@ -113,10 +101,7 @@ function saidParts(part: ProviderPart): WirePart[] {
   return part.type === 'tool-result' ? (part.images ?? []).map(imagePart) : [];
 }
 
-function imagePart(image: ProviderImage): WirePart {
-  const url = 'url' in image ? image.url : `data:${image.mediaType};base64,${image.base64}`;
-  return { type: 'image_url', image_url: { url } };
-}
+const imagePart = (image: ProviderImage): WirePart => ({ type: 'image_url', image_url: { url: imageUrl(image) } });
 
 function assistantMessage(content: readonly ProviderPart[], { givesThoughtsBack, callIds }: Dialect): WireMessage {
   const text = answerText(content);
@@ -138,12 +123,8 @@ function assistantMessage(content: readonly ProviderPart[], { givesThoughtsBack,
   };
 }
 
-function toolMessage(part: Extract<ProviderPart, { type: 'tool-result' }>, { callIds }: Dialect): WireMessage {
-  // The format has no error flag.
-  const mark = part.isError && !/^error/i.test(part.content) ? 'Error: ' : '';
-  return {
-    role: 'tool',
-    tool_call_id: acceptableCallId(part.callId, callIds),
-    content: `${mark}${part.content}`,
-  };
-}
+const toolMessage = (part: Extract<ProviderPart, { type: 'tool-result' }>, { callIds }: Dialect): WireMessage => ({
+  role: 'tool',
+  tool_call_id: acceptableCallId(part.callId, callIds),
+  content: resultText(part),
+});

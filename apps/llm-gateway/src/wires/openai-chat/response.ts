@@ -1,9 +1,9 @@
-import { CoppiceError } from '@coppice/contracts';
 import type { FinishReason, ModelDelta, UsageSoFar } from '../../provider/port.ts';
-import { providerError } from '../../transport/errors.ts';
 import type { StreamEvent } from '../../transport/event-reader.ts';
 import { jsonOf } from '../../transport/json.ts';
 import type { AnswerReader } from '../../transport/wire.ts';
+import { ReaderBase } from '../reader-base.ts';
+import type { ReaderAbout } from '../reader-base.ts';
 import { knownUsage, nonEmpty } from '../values.ts';
 import { ToolCallMerger } from './tool-calls.ts';
 import { chunkSchema } from './schemas.ts';
@@ -18,20 +18,15 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
 };
 
 /** Reads an answer. Usage comes after the finish reason, and so may pieces of tool calls. */
-export class ChatAnswerReader implements AnswerReader {
-  readonly #provider: string;
-  readonly #secret: string | null;
+export class ChatAnswerReader extends ReaderBase implements AnswerReader {
   readonly #calls: ToolCallMerger;
-  #begun = false;
   #refused = false;
   #finishReason: string | null = null;
   #ended = false;
 
-  /** `secret` is redacted from errors. */
-  constructor({ provider, secret }: { provider: string; secret: string | null }) {
-    this.#provider = provider;
-    this.#secret = secret;
-    this.#calls = new ToolCallMerger(provider);
+  constructor(about: ReaderAbout) {
+    super({ ...about, wire: 'openai-chat' });
+    this.#calls = new ToolCallMerger(about.provider);
   }
 
   get finished(): boolean {
@@ -47,20 +42,17 @@ export class ChatAnswerReader implements AnswerReader {
       this.#ended = true;
       return [];
     }
-    if (name === 'error') throw this.#fail(jsonOf(data) ?? data);
+    if (name === 'error') throw this.fail(jsonOf(data) ?? data);
     return this.whole(jsonOf(data));
   }
 
   /** A whole answer has the form of an event, with `message` in place of `delta`. */
   whole(body: unknown): ModelDelta[] {
     const parsed = chunkSchema.safeParse(body);
-    if (!parsed.success) {
-      const text = `${this.#provider} sent what is no event of a chat completion`;
-      throw new CoppiceError('provider-failed', text, { retryable: true });
-    }
+    if (!parsed.success) throw this.notOfThisWire('no event of a chat completion');
     const chunk = parsed.data;
     const error = chunk.error ?? chunk.choices?.find((choice) => isError(choice.error))?.error;
-    if (isError(error)) throw this.#fail({ error });
+    if (isError(error)) throw this.fail({ error });
     return this.#map(chunk);
   }
 
@@ -70,22 +62,8 @@ export class ChatAnswerReader implements AnswerReader {
     return [...this.#calls.finish(), { type: 'response-end', finishReason, providerFinishReason: this.#finishReason }];
   }
 
-  /** An error inside the stream; retryable unless it says otherwise. */
-  #fail(body: unknown): CoppiceError {
-    return providerError({ provider: this.#provider, secret: this.#secret, body, wire: 'openai-chat' });
-  }
-
   #map(chunk: Chunk): ModelDelta[] {
-    const deltas: ModelDelta[] = [];
-    const { id, model } = chunk;
-    if (!this.#begun && (nonEmpty(model) || nonEmpty(id))) {
-      this.#begun = true;
-      deltas.push({
-        type: 'response-start',
-        ...(nonEmpty(model) ? { responseModel: model } : {}),
-        ...(nonEmpty(id) ? { responseId: id } : {}),
-      });
-    }
+    const deltas = this.start(chunk.model, chunk.id);
     for (const choice of chunk.choices ?? []) {
       // Only one choice is requested.
       if ((choice.index ?? 0) !== 0) continue;
@@ -93,7 +71,7 @@ export class ChatAnswerReader implements AnswerReader {
       if (message) deltas.push(...this.#mapMessage(message));
       const reason = choice.finish_reason;
       if (typeof reason !== 'string' || reason === '') continue;
-      if (reason === 'error') throw this.#fail({ error: 'the answer ended with an error' });
+      if (reason === 'error') throw this.fail({ error: 'the answer ended with an error' });
       this.#finishReason = reason;
     }
     const usage = usageOf(chunk);

@@ -1,8 +1,6 @@
 /** The parts of a Chat Completions answer that are read. Tolerant: servers omit and add fields; unknown ones are ignored. */
 import { z } from 'zod';
-
-const text = z.string().nullish().catch(null);
-const count = z.number().int().nonnegative().nullish().catch(null);
+import { count, text } from '../tolerant.ts';
 
 /** `arguments` is a string in the documentation; some servers send an object. */
 const toolCallSchema = z.object({
@@ -51,5 +49,3 @@ export const chunkSchema = z.object({
 });
 export type Chunk = z.output<typeof chunkSchema>;
 export type ChunkMessage = z.output<typeof messageSchema>;
-
-export const modelListSchema = z.object({ data: z.array(z.object({ id: z.string() })) });

@@ -5,7 +5,7 @@ import { besideAnswers } from './adapt-request.ts';
 import { passedOn, requestBody } from './request.ts';
 import type { Dialect } from './request.ts';
 import { ChatAnswerReader } from './response.ts';
-import { modelListSchema } from './schemas.ts';
+import { listedIds } from '../tolerant.ts';
 
 const shortIds = { pattern: /^.{0,40}$/s, characters: 40 };
 
@@ -30,7 +30,7 @@ const speaking = (dialect: Dialect): ServedWire => ({
   reader: (about) => new ChatAnswerReader(about),
   models: {
     path: 'models',
-    names: (body) => modelListSchema.safeParse(body).data?.data.map(({ id }) => id) ?? null,
+    names: listedIds,
   },
 });
 

@@ -1,6 +1,6 @@
 import { acceptableCallId, acceptableName, argumentsText } from '../acceptable-history.ts';
 import type { ProviderImage, ProviderMessage, ProviderPart } from '../../provider/port.ts';
-import { textsApart } from '../texts.ts';
+import { imageUrl, resultText, textsApart } from '../texts.ts';
 import { reasoningItem } from './reasoning.ts';
 import type { ReasoningItem } from './reasoning.ts';
 
@@ -62,9 +62,7 @@ function answerItems(content: readonly ProviderPart[]): InputItem[] {
 }
 
 function resultItem(part: Extract<ProviderPart, { type: 'tool-result' }>): InputItem {
-  // The format has no error flag.
-  const mark = part.isError && !/^error/i.test(part.content) ? 'Error: ' : '';
-  const text = `${mark}${part.content}`;
+  const text = resultText(part);
   const images = (part.images ?? []).map(imagePart);
   return {
     type: 'function_call_output',
@@ -73,7 +71,8 @@ function resultItem(part: Extract<ProviderPart, { type: 'tool-result' }>): Input
   };
 }
 
-function imagePart(image: ProviderImage): InputPart {
-  const url = 'url' in image ? image.url : `data:${image.mediaType};base64,${image.base64}`;
-  return { type: 'input_image', image_url: url, detail: 'auto' };
-}
+const imagePart = (image: ProviderImage): InputPart => ({
+  type: 'input_image',
+  image_url: imageUrl(image),
+  detail: 'auto',
+});

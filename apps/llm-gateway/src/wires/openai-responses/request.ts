@@ -1,7 +1,7 @@
-import type { ModelSettings } from '@coppice/contracts';
 import { isThoughtless, openAiEffort } from '../../provider/effort.ts';
 import { bodyFor, withoutRefused } from '../../provider/openai-models.ts';
 import type { ModelRequest, OriginalRequest } from '../../provider/port.ts';
+import { formatFields, toolSettings } from '../openai-settings.ts';
 import { inputOf } from './input.ts';
 
 /** Maps a request to the body of `POST /responses`. The format has no field for `topK`, `seed` and `stopSequences`, and only levels for a thinking budget. */
@@ -17,7 +17,7 @@ export function requestBody(request: ModelRequest, stream: boolean): object {
     // The gateway keeps the conversation, so the server stores nothing and returns its reasoning encrypted.
     store: false,
     ...(isThoughtless(request.model) ? {} : { include: ['reasoning.encrypted_content'] }),
-    ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
+    ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings, (name) => ({ type: 'function', name })) }),
     ...settingsOf(request),
   };
 }
@@ -37,22 +37,7 @@ function settingsOf({ model, settings }: ModelRequest): object {
     ...(maxOutputTokens === undefined ? {} : { max_output_tokens: maxOutputTokens }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { top_p: topP }),
-    ...(responseFormat === undefined ? {} : { text: { format: formatOf(responseFormat) } }),
+    ...(responseFormat === undefined ? {} : { text: { format: formatFields(responseFormat, (schema) => schema) } }),
     ...(effort === null ? {} : { reasoning: { effort } }),
   });
-}
-
-function toolSettings({ toolChoice, parallelToolCalls }: ModelSettings): object {
-  const choice = typeof toolChoice === 'object' ? { type: 'function', name: toolChoice.tool } : toolChoice;
-  return {
-    ...(choice === undefined ? {} : { tool_choice: choice }),
-    ...(parallelToolCalls === undefined ? {} : { parallel_tool_calls: parallelToolCalls }),
-  };
-}
-
-function formatOf(format: NonNullable<ModelSettings['responseFormat']>): object {
-  if (format.type === 'text') return { type: 'text' };
-  if (format.type === 'json') return { type: 'json_object' };
-  const { type: _type, ...schema } = format;
-  return { type: 'json_schema', ...schema };
 }

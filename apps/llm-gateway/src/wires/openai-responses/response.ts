@@ -1,10 +1,10 @@
-import { CoppiceError } from '@coppice/contracts';
 import { AnswerBounds } from '../../answer-bounds.ts';
-import { providerError } from '../../transport/errors.ts';
 import type { StreamEvent } from '../../transport/event-reader.ts';
 import { jsonOf } from '../../transport/json.ts';
 import type { AnswerReader } from '../../transport/wire.ts';
 import type { FinishReason, ModelDelta, UsageSoFar } from '../../provider/port.ts';
+import { ReaderBase } from '../reader-base.ts';
+import type { ReaderAbout } from '../reader-base.ts';
 import { knownUsage } from '../values.ts';
 import { OutputItems } from './output-items.ts';
 import { eventSchema, responseSchema } from './schemas.ts';
@@ -13,19 +13,14 @@ import type { ResponseObject, ResponsesEvent } from './schemas.ts';
 const cutReasons: Readonly<Record<string, FinishReason>> = { max_output_tokens: 'length', content_filter: 'refusal' };
 
 /** Reads an answer. All events, errors included, follow `response.created`; the last one is completed, incomplete, failed or error. */
-export class ResponsesReader implements AnswerReader {
-  readonly #provider: string;
-  readonly #secret: string | null;
+export class ResponsesReader extends ReaderBase implements AnswerReader {
   readonly #items: OutputItems;
-  #begun = false;
   /** From the last event: the answer's status, and why it is incomplete. */
   #end: { status: string; reason: string | null } | null = null;
 
-  /** `secret` is redacted from errors. */
-  constructor({ provider, secret }: { provider: string; secret: string | null }) {
-    this.#provider = provider;
-    this.#secret = secret;
-    this.#items = new OutputItems(new AnswerBounds(`${provider}'s answer`));
+  constructor(about: ReaderAbout) {
+    super({ ...about, wire: 'openai-responses' });
+    this.#items = new OutputItems(new AnswerBounds(`${about.provider}'s answer`));
   }
 
   get finished(): boolean {
@@ -42,19 +37,19 @@ export class ResponsesReader implements AnswerReader {
     const body = jsonOf(data);
     const parsed = eventSchema.safeParse(body);
     const type = parsed.data?.type ?? name;
-    if (type === 'error' || isComplaint(body)) throw this.#fail(body ?? data);
-    if (!parsed.success) throw this.#unknown();
+    if (type === 'error' || isComplaint(body)) throw this.fail(body ?? data);
+    if (!parsed.success) throw this.notOfThisWire('no event of a response');
     return this.#map(parsed.data);
   }
 
   whole(body: unknown): ModelDelta[] {
     const parsed = responseSchema.safeParse(body);
     const failed = parsed.data?.status === 'failed' || parsed.data?.status === 'cancelled';
-    if (!failed && isComplaint(body)) throw this.#fail(body);
-    if (!parsed.success || (parsed.data.output ?? null) === null) throw this.#unknown();
+    if (!failed && isComplaint(body)) throw this.fail(body);
+    if (!parsed.success || (parsed.data.output ?? null) === null) throw this.notOfThisWire('no event of a response');
     const response = parsed.data;
     const { status } = response;
-    const deltas = this.#start(response);
+    const deltas = this.start(response.model, response.id);
     // A status such as `in_progress` isn't final: the answer counts as cut.
     return status === 'completed' || status === 'incomplete' || failed
       ? [...deltas, ...this.#last(status ?? '', response)]
@@ -79,7 +74,7 @@ export class ResponsesReader implements AnswerReader {
     switch (type) {
       case 'response.created':
       case 'response.in_progress':
-        return response ? this.#start(response) : [];
+        return response ? this.start(response.model, response.id) : [];
       case 'response.completed':
       case 'response.incomplete':
       case 'response.failed':
@@ -90,24 +85,15 @@ export class ResponsesReader implements AnswerReader {
     }
   }
 
-  #start({ id, model }: ResponseObject): ModelDelta[] {
-    if (this.#begun || (!id && !model)) return [];
-    this.#begun = true;
-    return [
-      {
-        type: 'response-start',
-        ...(model ? { responseModel: model } : {}),
-        ...(id ? { responseId: id } : {}),
-      },
-    ];
-  }
-
   #last(status: string, response: ResponseObject | null): ModelDelta[] {
     if (status !== 'completed' && status !== 'incomplete') {
-      throw this.#fail({ error: response?.error ?? `the answer was ${status}` });
+      throw this.fail({ error: response?.error ?? `the answer was ${status}` });
     }
     this.#end = { status, reason: response?.incomplete_details?.reason ?? null };
-    const deltas = response === null ? [] : [...this.#start(response), ...this.#items.whole(response.output ?? [])];
+    const deltas =
+      response === null
+        ? []
+        : [...this.start(response.model, response.id), ...this.#items.whole(response.output ?? [])];
     const usage = usageOf(response);
     return usage === null ? deltas : [...deltas, { type: 'usage', usage }];
   }
@@ -116,16 +102,6 @@ export class ResponsesReader implements AnswerReader {
     if (status === 'incomplete') return cutReasons[reason ?? ''] ?? 'other';
     if (this.#items.refused) return 'refusal';
     return this.#items.calls > 0 ? 'tool-calls' : 'stop';
-  }
-
-  /** An error inside the answer; retryable unless it says otherwise. */
-  #fail(body: unknown): CoppiceError {
-    return providerError({ provider: this.#provider, secret: this.#secret, body, wire: 'openai-responses' });
-  }
-
-  #unknown(): CoppiceError {
-    const text = `${this.#provider} sent what is no event of a response`;
-    return new CoppiceError('provider-failed', text, { retryable: true });
   }
 }
 

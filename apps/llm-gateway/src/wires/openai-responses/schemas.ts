@@ -1,8 +1,7 @@
 /** The parts of a Responses answer that are read. Tolerant: unknown or malformed fields are ignored. */
 import { z } from 'zod';
+import { count, text } from '../tolerant.ts';
 
-const text = z.string().nullish().catch(null);
-const count = z.number().int().nonnegative().nullish().catch(null);
 const parts = z
   .array(z.looseObject({ type: text, text, refusal: text }))
   .nullish()
@@ -56,5 +55,3 @@ export const eventSchema = z.object({
   response: responseSchema.nullish().catch(null),
 });
 export type ResponsesEvent = z.output<typeof eventSchema>;
-
-export const modelListSchema = z.object({ data: z.array(z.object({ id: z.string() })) });

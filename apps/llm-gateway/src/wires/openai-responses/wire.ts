@@ -1,7 +1,7 @@
 import type { ServedWire } from '../../transport/wire.ts';
 import { passedOn, requestBody } from './request.ts';
 import { ResponsesReader } from './response.ts';
-import { modelListSchema } from './schemas.ts';
+import { listedIds } from '../tolerant.ts';
 
 /** OpenAI's Responses API. */
 export const openAiResponses: ServedWire = {
@@ -15,6 +15,6 @@ export const openAiResponses: ServedWire = {
   reader: (about) => new ResponsesReader(about),
   models: {
     path: 'models',
-    names: (body) => modelListSchema.safeParse(body).data?.data.map(({ id }) => id) ?? null,
+    names: listedIds,
   },
 };

@@ -8,8 +8,5 @@ export const chatEndpoint: Endpoint = {
   provider: 'openai',
   headers: ['openai-beta'],
   parse: parseChatRequest,
-  error: (error) => {
-    const { status, headers, body } = openAiError(error, 'openai-chat');
-    return { status, headers, body };
-  },
+  error: (error) => openAiError(error, 'openai-chat'),
 };

@@ -1,12 +1,13 @@
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderMessage, ProviderPart } from '../../../provider/port.ts';
+import { responseFormatOf, toolChoiceOf } from '../../openai-settings.ts';
 import { textsApart } from '../../texts.ts';
 import { largestOf } from '../../../ingress/http/answer-limits.ts';
 import type { Asked, Question } from '../../../ingress/http/endpoint.ts';
 import { fieldsOf } from '../../../ingress/http/fields.ts';
 import { imageOf } from '../../../ingress/http/images.ts';
 import { readRequest } from '../../../ingress/http/read-request.ts';
-import { effortOf, said, schemaName } from '../../../ingress/http/settings.ts';
+import { effortOf, said } from '../../../ingress/http/settings.ts';
 import { Untranslatable } from '../../../ingress/http/untranslatable.ts';
 import { chatRequestSchema } from './schemas.ts';
 import type { ChatRequest, Content, Message, ToolCall } from './schemas.ts';
@@ -126,41 +127,12 @@ function settingsOf(request: ChatRequest, untranslatable: Untranslatable): Model
     topP: request.top_p,
     seed: request.seed,
     stopSequences: typeof stop === 'string' ? [stop] : stop,
-    toolChoice: choiceOf(request.tool_choice, untranslatable),
+    toolChoice: toolChoiceOf(request.tool_choice, (choice) => fieldsOf(choice['function'])['name'], untranslatable),
     parallelToolCalls: request.parallel_tool_calls,
-    responseFormat: formatOf(request.response_format, untranslatable),
+    responseFormat: responseFormatOf(request.response_format, (format) => format.json_schema, {
+      field: 'response_format',
+      untranslatable,
+    }),
     thinking,
   });
-}
-
-function choiceOf(
-  choice: ChatRequest['tool_choice'],
-  untranslatable: Untranslatable,
-): ModelSettings['toolChoice'] | undefined {
-  if (choice === undefined || choice === null) return undefined;
-  if (choice === 'auto' || choice === 'none' || choice === 'required') return choice;
-  const name = typeof choice === 'string' ? undefined : fieldsOf(choice['function'])['name'];
-  if (typeof name === 'string') return { tool: name };
-  untranslatable.add('tool_choice', 'auto, none, required, or a function', choice);
-  return undefined;
-}
-
-function formatOf(
-  format: ChatRequest['response_format'],
-  untranslatable: Untranslatable,
-): ModelSettings['responseFormat'] | undefined {
-  if (format === undefined || format === null) return undefined;
-  if (format.type === 'text') return { type: 'text' };
-  if (format.type === 'json_object') return { type: 'json' };
-  if (format.type === 'json_schema' && format.json_schema !== undefined) {
-    const { name, schema, description, strict } = format.json_schema;
-    return {
-      type: 'json-schema',
-      name: schemaName(name),
-      schema: schema ?? {},
-      ...said({ description, strict }),
-    };
-  }
-  untranslatable.add('response_format', 'text, json_object or json_schema', format);
-  return undefined;
 }

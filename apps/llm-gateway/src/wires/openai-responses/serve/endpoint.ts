@@ -10,8 +10,5 @@ export const responsesEndpoint: Endpoint = {
   headers: ['openai-beta'],
   parse: parseResponsesRequest,
   references: { named: keysNamed, put: withOwnItems },
-  error: (error) => {
-    const { status, headers, body } = openAiError(error, 'openai-responses');
-    return { status, headers, body };
-  },
+  error: (error) => openAiError(error, 'openai-responses'),
 };

@@ -1,9 +1,10 @@
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderMessage } from '../../../provider/port.ts';
+import { responseFormatOf, toolChoiceOf } from '../../openai-settings.ts';
 import { largestOf } from '../../../ingress/http/answer-limits.ts';
 import type { Asked, Question } from '../../../ingress/http/endpoint.ts';
 import { readRequest } from '../../../ingress/http/read-request.ts';
-import { effortOf, said, schemaName } from '../../../ingress/http/settings.ts';
+import { effortOf, said } from '../../../ingress/http/settings.ts';
 import { Untranslatable } from '../../../ingress/http/untranslatable.ts';
 import { customDescription, customNames, customParameters } from './custom-tools.ts';
 import { ItemMapper } from './items.ts';
@@ -84,42 +85,15 @@ function settingsOf(request: ResponsesRequest, untranslatable: Untranslatable): 
     maxOutputTokens: largestOf(request, request.max_output_tokens),
     temperature: request.temperature,
     topP: request.top_p,
-    toolChoice: choiceOf(request.tool_choice, untranslatable),
+    toolChoice: toolChoiceOf(request.tool_choice, functionIn, untranslatable),
     parallelToolCalls: request.parallel_tool_calls,
-    responseFormat: formatOf(request, untranslatable),
+    responseFormat: responseFormatOf(request.text?.format, (format) => format, {
+      field: 'text.format',
+      untranslatable,
+    }),
     thinking,
   });
 }
 
-function choiceOf(
-  choice: ResponsesRequest['tool_choice'],
-  untranslatable: Untranslatable,
-): ModelSettings['toolChoice'] | undefined {
-  if (choice === undefined || choice === null) return undefined;
-  if (choice === 'auto' || choice === 'none' || choice === 'required') return choice;
-  if (typeof choice === 'object' && typeof choice.name === 'string' && /^(function|custom)$/.test(choice.type))
-    return { tool: choice.name };
-  untranslatable.add('tool_choice', 'auto, none, required, or a function', choice);
-  return undefined;
-}
-
-function formatOf(
-  { text }: ResponsesRequest,
-  untranslatable: Untranslatable,
-): ModelSettings['responseFormat'] | undefined {
-  const format = text?.format;
-  if (format === undefined || format === null) return undefined;
-  if (format.type === 'text') return { type: 'text' };
-  if (format.type === 'json_object') return { type: 'json' };
-  if (format.type === 'json_schema') {
-    const { name, schema, description, strict } = format;
-    return {
-      type: 'json-schema',
-      name: schemaName(name ?? 'answer'),
-      schema: schema ?? {},
-      ...said({ description, strict }),
-    };
-  }
-  untranslatable.add('text.format', 'text, json_object or json_schema', format);
-  return undefined;
-}
+const functionIn = ({ type, name }: { type: string; name?: unknown }): unknown =>
+  /^(function|custom)$/.test(type) ? name : undefined;

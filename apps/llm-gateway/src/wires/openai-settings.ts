@@ -1,0 +1,64 @@
+/** Settings that OpenAI's two wire formats write alike, apart from what lies around a function's name and a schema's fields. */
+import type { ModelSettings } from '@coppice/contracts';
+import { said, schemaName } from '../ingress/http/settings.ts';
+import type { Untranslatable } from '../ingress/http/untranslatable.ts';
+
+type Format = NonNullable<ModelSettings['responseFormat']>;
+type Schema = Omit<Extract<Format, { type: 'json-schema' }>, 'type'>;
+
+/** `named`: the choice of one function. */
+export function toolSettings(
+  { toolChoice, parallelToolCalls }: ModelSettings,
+  named: (name: string) => object,
+): { tool_choice?: object | string; parallel_tool_calls?: boolean } {
+  const choice = typeof toolChoice === 'object' ? named(toolChoice.tool) : toolChoice;
+  return said({ tool_choice: choice, parallel_tool_calls: parallelToolCalls });
+}
+
+/** `ofSchema`: the fields of a schema. */
+export function formatFields(format: Format, ofSchema: (schema: Schema) => object): object {
+  if (format.type === 'text') return { type: 'text' };
+  if (format.type === 'json') return { type: 'json_object' };
+  const { type: _type, ...schema } = format;
+  return { type: 'json_schema', ...ofSchema(schema) };
+}
+
+/** `named`: the name of the function in a choice of one; undefined if it is none. */
+export function toolChoiceOf<Choice extends object>(
+  choice: string | Choice | null | undefined,
+  named: (choice: Choice) => unknown,
+  untranslatable: Untranslatable,
+): ModelSettings['toolChoice'] | undefined {
+  if (choice === undefined || choice === null) return undefined;
+  if (choice === 'auto' || choice === 'none' || choice === 'required') return choice;
+  const name = typeof choice === 'string' ? undefined : named(choice);
+  if (typeof name === 'string') return { tool: name };
+  untranslatable.add('tool_choice', 'auto, none, required, or a function', choice);
+  return undefined;
+}
+
+type AskedSchema = {
+  name?: string | null | undefined;
+  schema?: Record<string, unknown> | null | undefined;
+  description?: string | null | undefined;
+  strict?: boolean | null | undefined;
+};
+
+/** `schemaOf`: the fields of a schema; undefined if there are none. */
+export function responseFormatOf<Asked extends { type: string }>(
+  format: Asked | null | undefined,
+  schemaOf: (format: Asked) => AskedSchema | undefined,
+  complain: { field: string; untranslatable: Untranslatable },
+): Format | undefined {
+  if (format === undefined || format === null) return undefined;
+  if (format.type === 'text') return { type: 'text' };
+  if (format.type === 'json_object') return { type: 'json' };
+  const asked = format.type === 'json_schema' ? schemaOf(format) : undefined;
+  if (asked !== undefined) {
+    const { name, schema, description, strict } = asked;
+    const described = said({ description, strict });
+    return { type: 'json-schema', name: schemaName(name ?? 'answer'), schema: schema ?? {}, ...described };
+  }
+  complain.untranslatable.add(complain.field, 'text, json_object or json_schema', format);
+  return undefined;
+}
