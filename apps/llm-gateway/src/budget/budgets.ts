@@ -33,7 +33,7 @@ import {
   unknown,
 } from './local-account.ts';
 import type { Known } from './local-account.ts';
-import { unlessAborted } from './abortable.ts';
+import { unlessAborted } from '../awaiting.ts';
 import { shortageAlone, usedUp } from './shortage.ts';
 import type { Shortage } from './shortage.ts';
 

@@ -14,6 +14,7 @@
 import type { KeyValue } from '@coppice/bus';
 import { Admission } from '@coppice/service';
 import { createLogger } from '@coppice/telemetry';
+import { inTime } from '../awaiting.ts';
 import type { ModelDelta } from '../provider/port.ts';
 import { decodeEntry, decodedBytesOf, encodeEntry } from './entry.ts';
 import { cacheLimits } from './limits.ts';
@@ -79,18 +80,13 @@ export class AnswerCache {
 
   /** Null if the bucket fails or is slow. Time to decode the values doesn't count. */
   async #inTime(asked: Promise<Entry[]>): Promise<Entry[] | null> {
-    const { promise: tooLate, reject } = Promise.withResolvers<never>();
-    const late = () => reject(new Error(`no answer within ${cacheLimits.lookUpMsMax} ms`));
-    const timer = setTimeout(late, cacheLimits.lookUpMsMax);
     try {
-      const entries = await Promise.race([asked, tooLate]);
+      const entries = await inTime(asked, cacheLimits.lookUpMsMax);
       this.#failing = false;
       return entries;
     } catch (error) {
       this.#failed(error);
       return null;
-    } finally {
-      clearTimeout(timer);
     }
   }
 

@@ -20,7 +20,7 @@ import type { Amount } from '../budget/amount.ts';
 import type { Budget, Reservation } from '../budget/budgets.ts';
 import { longestWithin, mostOf, outputTokensDefault, outputTokensMin, usedOf } from '../budget/reservation-size.ts';
 import type { Prices } from '../budget/prices.ts';
-import { unlessAborted } from '../budget/abortable.ts';
+import { unlessAborted } from '../awaiting.ts';
 import type { ModelDelta, ModelDeltas, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
 import { sumOfUsage, toldOf } from '../usage.ts';
 import { Attempt } from './attempt.ts';
@@ -227,7 +227,7 @@ class RunningExchange {
     const { beforeAttempt } = this.#call;
     if (beforeAttempt === undefined) return;
     try {
-      await unlessAborted(beforeAttempt(), this.#abort.signal, () => {});
+      await unlessAborted(beforeAttempt(), this.#abort.signal);
     } catch (error) {
       release();
       permit.ended(leftEarly());

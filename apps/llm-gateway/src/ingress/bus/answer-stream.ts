@@ -6,10 +6,10 @@
  * 2. A piece that is too large for one message is split into several, never inside a character.
  * 3. After each `unflushedBytesMax` sent, the provider's stream is not read further until the NATS server has received everything.
  */
-import { once } from 'node:events';
 import type { Answer } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import type { ChatMessage } from '@coppice/contracts';
+import { unlessAborted } from '../../awaiting.ts';
 import type { OutputDelta } from '../../provider/port.ts';
 import type { BusEndpointLimits } from './limits.ts';
 
@@ -72,17 +72,11 @@ export class Teller {
   async #flushed(): Promise<void> {
     this.#signal.throwIfAborted();
     this.#unflushedBytes = 0;
-    const done = new AbortController();
-    const aborted = once(this.#signal, 'abort', { signal: done.signal }).then(() => this.#signal.throwIfAborted());
-    // Its rejection is ignored if `flushed` settles first.
-    aborted.catch(() => {});
     try {
-      await Promise.race([this.#answer.flushed(), aborted]);
+      await unlessAborted(this.#answer.flushed(), this.#signal);
     } catch (cause) {
       this.#signal.throwIfAborted();
       throw new CoppiceError('unavailable', "the gateway's connection to the NATS server was lost", { cause });
-    } finally {
-      done.abort();
     }
   }
 }

@@ -14,6 +14,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { CoppiceError } from '@coppice/contracts';
+import { inTime } from '../../awaiting.ts';
 import type { BusEndpointLimits } from './limits.ts';
 
 export type Chat = {
@@ -92,10 +93,7 @@ export class Chats {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#timer);
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#limits.drainMs);
-    await Promise.race([this.#allClosed(), late]);
-    clearTimeout(timer);
+    await inTime(this.#allClosed(), this.#limits.drainMs).catch(() => {});
     for (const { abort } of this.#open.values()) abort.abort(stopping());
   }
 

@@ -21,45 +21,43 @@ export type Question = {
   forget(): void;
 };
 
-type Settings = { artifacts: Artifacts; routes: Routes; limits: BusEndpointLimits; scripts: boolean };
+/** `room`: bytes of the prompts of all chats. */
+export type Reading = {
+  artifacts: Artifacts;
+  routes: Routes;
+  limits: BusEndpointLimits;
+  scripts: boolean;
+  room: Admission;
+};
 
-export class Questions {
-  readonly #settings: Settings;
-  /** Room for the prompts of all chats. */
-  readonly #room: Admission;
+export const promptRoom = ({ promptBytesMax, promptsOfHeapMax }: BusEndpointLimits): Admission =>
+  new Admission({ total: bytesOfHeap(promptsOfHeapMax, promptBytesMax) });
 
-  constructor(settings: Settings) {
-    this.#settings = settings;
-    const { promptBytesMax, promptsOfHeapMax } = settings.limits;
-    this.#room = new Admission({ total: bytesOfHeap(promptsOfHeapMax, promptBytesMax) });
-  }
+/** @throws CoppiceError `invalid-request`, `permission-denied`, `model-not-found`, `not-found`. */
+export function questionOf(request: ChatRequest, tenant: string, reading: Reading): Question {
+  const { messages, tools, settings } = request;
+  const { artifacts, limits, room } = reading;
+  const timeLimitMs = timeLimitOf(request);
+  const model = resolve(request.model, reading);
+  requireOwnArtifacts(messages, tenant);
+  const budget = new PromptBytes(limits.promptBytesMax, room);
+  return {
+    model,
+    timeLimitMs,
+    read: async (signal) => {
+      budget.take(Buffer.byteLength(JSON.stringify(tools)));
+      const owner = { tenant, taskId: '' };
+      return { messages: await artifacts.read(messages, { owner, budget, signal }), tools, settings };
+    },
+    forget: () => room.giveBack(budget.taken),
+  };
+}
 
-  /** @throws CoppiceError `invalid-request`, `permission-denied`, `model-not-found`, `not-found`. */
-  take(request: ChatRequest, tenant: string): Question {
-    const { messages, tools, settings } = request;
-    const timeLimitMs = timeLimitOf(request);
-    const model = this.#resolve(request.model);
-    requireOwnArtifacts(messages, tenant);
-    const budget = new PromptBytes(this.#settings.limits.promptBytesMax, this.#room);
-    return {
-      model,
-      timeLimitMs,
-      read: async (signal) => {
-        budget.take(Buffer.byteLength(JSON.stringify(tools)));
-        const owner = { tenant, taskId: '' };
-        return { messages: await this.#settings.artifacts.read(messages, { owner, budget, signal }), tools, settings };
-      },
-      forget: () => this.#room.giveBack(budget.taken),
-    };
-  }
-
-  #resolve(model: string): ResolvedModel {
-    const { routes, scripts } = this.#settings;
-    // Scripts are files of the gateway's machine, for its owner only.
-    if (model.startsWith('scripted/') && (!scripts || model.startsWith('scripted//')))
-      throw refusal('permission-denied', 'model', 'a model that is not a script of this machine', model);
-    return routes.resolve(model);
-  }
+function resolve(model: string, { routes, scripts }: Reading): ResolvedModel {
+  // Scripts are files of the gateway's machine, for its owner only.
+  if (model.startsWith('scripted/') && (!scripts || model.startsWith('scripted//')))
+    throw refusal('permission-denied', 'model', 'a model that is not a script of this machine', model);
+  return routes.resolve(model);
 }
 
 /** Budget of one prompt, which also takes its bytes from the room of all prompts. */

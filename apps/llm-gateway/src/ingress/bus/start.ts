@@ -18,8 +18,8 @@ import { Chats } from './chats.ts';
 import type { Chat } from './chats.ts';
 import { busEndpointLimits } from './limits.ts';
 import type { BusEndpointLimits } from './limits.ts';
-import { Questions } from './read-request.ts';
-import type { Question } from './read-request.ts';
+import { promptRoom, questionOf } from './read-request.ts';
+import type { Question, Reading } from './read-request.ts';
 
 export type BusEndpointSettings = {
   limits?: Partial<BusEndpointLimits>;
@@ -70,7 +70,7 @@ class BusEndpoint {
   readonly #with: EndpointCollaborators;
   readonly #chats: Chats;
   readonly #limits: BusEndpointLimits;
-  readonly #questions: Questions;
+  readonly #reading: Reading;
 
   constructor(
     collaborators: EndpointCollaborators,
@@ -81,7 +81,7 @@ class BusEndpoint {
     this.#chats = chats;
     this.#limits = limits;
     const { artifacts, exchange } = collaborators;
-    this.#questions = new Questions({ artifacts, routes: exchange.routes, limits, scripts });
+    this.#reading = { artifacts, routes: exchange.routes, limits, scripts, room: promptRoom(limits) };
   }
 
   /** Returns the whole answer for `stream: false`; otherwise returns undefined after sending it. @throws CoppiceError. */
@@ -100,7 +100,7 @@ class BusEndpoint {
     { answer, chat }: { answer: Answer; chat: Chat },
   ): Promise<ChatAnswer | undefined> {
     const { model, stream } = request;
-    const question = this.#questions.take(request, tenant);
+    const question = questionOf(request, tenant, this.#reading);
     // Not the chat's id, which only its client should know.
     const effectId = `chat_${randomUUID().replaceAll('-', '')}`;
     const about = { model, effectId };

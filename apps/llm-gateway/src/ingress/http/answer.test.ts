@@ -49,7 +49,9 @@ const result = { provider: 'acme', model: 'one', costUsd: null, attempts: [], ca
 async function sent(ms: number): Promise<[number, string][]> {
   const { written, outlet } = rememberingOutlet();
   const exchange = { deltas: after(ms, textAnswer('hi')), result };
-  const done = new AnswerSender(question, question.writer(about), {
+  const done = new AnswerSender({
+    question,
+    writer: question.writer(about),
     outlet,
     exchange,
     keep: async () => {},

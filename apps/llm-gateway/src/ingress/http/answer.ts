@@ -23,6 +23,8 @@ import type { Outlet } from './response-stream.ts';
  * another may get the request next.
  */
 type Sending = {
+  question: Question;
+  writer: AnswerWriter;
   outlet: Outlet;
   keep: (kept: readonly Kept[]) => Promise<void>;
   keepsPassed: boolean;
@@ -30,38 +32,28 @@ type Sending = {
 };
 
 export class AnswerSender {
-  readonly #question: Question;
+  readonly #with: Sending;
   readonly #encoder: FrameEncoder;
-  readonly #writer: AnswerWriter;
-  readonly #outlet: Outlet;
-  readonly #keep: Sending['keep'];
-  readonly #keepsPassed: boolean;
-  readonly #exchange: Sending['exchange'];
   readonly #startedAtMs = performance.now();
   /** Items of events that were not sent yet. */
   readonly #unkept: Kept[] = [];
   /** True if a provider of the same wire format answers. */
   #passing = false;
 
-  constructor(question: Question, writer: AnswerWriter, { outlet, exchange, keep, keepsPassed }: Sending) {
-    this.#question = question;
-    this.#exchange = exchange;
-    this.#encoder = new FrameEncoder(question.framing);
-    this.#writer = writer;
-    this.#outlet = outlet;
-    this.#keep = keep;
-    this.#keepsPassed = keepsPassed;
+  constructor(sending: Sending) {
+    this.#with = sending;
+    this.#encoder = new FrameEncoder(sending.question.framing);
   }
 
   /** @throws CoppiceError of the exchange's deltas; the caller then ends a stream that has begun with `endEarly`. */
   async send(): Promise<void> {
-    const { deltas, result } = this.#exchange;
-    if (!this.#question.stream) return this.#sendWhole(deltas, result);
+    const { deltas, result } = this.#with.exchange;
+    if (!this.#with.question.stream) return this.#sendWhole(deltas, result);
     const timer = setInterval(() => this.#keepAlive(), facadeLimits.silenceMsMax);
     try {
       for await (const together of deltas) {
         const told = together.map((delta) => this.#told(delta)).join('');
-        if (this.#unkept.length > 0) await this.#keep(this.#unkept.splice(0));
+        if (this.#unkept.length > 0) await this.#with.keep(this.#unkept.splice(0));
         const full = this.#write(told);
         if (full !== null) await full;
       }
@@ -69,16 +61,16 @@ export class AnswerSender {
       clearInterval(timer);
     }
     this.#begin(streamHeaders(result));
-    const last = this.#passing ? (this.#writer.passedOn?.() ?? []) : this.#writer.end();
-    if (!this.#passing) await this.#keep(this.#writer.kept?.() ?? []);
-    this.#outlet.end(`${this.#encoder.encode(last)}${this.#encoder.close()}`);
+    const last = this.#passing ? (this.#with.writer.passedOn?.() ?? []) : this.#with.writer.end();
+    if (!this.#passing) await this.#with.keep(this.#with.writer.kept?.() ?? []);
+    this.#with.outlet.end(`${this.#encoder.encode(last)}${this.#encoder.close()}`);
   }
 
   /** Reports an error in the middle of a stream. */
   endEarly(error: CoppiceError): Promise<void> {
-    const told = this.#encoder.encode(this.#writer.fail(error));
-    const isHeard = told !== '' && this.#question.framing !== 'json-array';
-    return isHeard ? this.#outlet.endEarly(told) : this.#outlet.breakOff(told);
+    const told = this.#encoder.encode(this.#with.writer.fail(error));
+    const isHeard = told !== '' && this.#with.question.framing !== 'json-array';
+    return isHeard ? this.#with.outlet.endEarly(told) : this.#with.outlet.breakOff(told);
   }
 
   async #sendWhole(deltas: ModelDeltas, result: CallResult): Promise<void> {
@@ -86,56 +78,58 @@ export class AnswerSender {
     for await (const together of deltas) {
       for (const delta of together) {
         if (delta.type !== 'raw') {
-          if (passed === null) this.#writer.delta(delta);
+          if (passed === null) this.#with.writer.delta(delta);
         } else if (delta.whole) passed = delta.data;
       }
     }
-    const body = passed ?? JSON.stringify(this.#writer.whole());
-    const kept = passed === null ? this.#writer.kept?.() : this.#keptOf(passed, true);
-    if (kept !== undefined && kept.length > 0) await this.#keep(kept);
+    const body = passed ?? JSON.stringify(this.#with.writer.whole());
+    const kept = passed === null ? this.#with.writer.kept?.() : this.#keptOf(passed, true);
+    if (kept !== undefined && kept.length > 0) await this.#with.keep(kept);
     const headers = wholeAnswerHeaders(result);
     headers['content-type'] = 'application/json; charset=utf-8';
-    await this.#outlet.canBeWritten();
-    this.#outlet.whole(200, headers, body);
+    await this.#with.outlet.canBeWritten();
+    this.#with.outlet.whole(200, headers, body);
   }
 
   /** Encodes a delta for the client; empty if the client doesn't get it. */
   #told(delta: ModelDelta): string {
-    if (delta.type !== 'raw') return this.#passing ? '' : this.#encoder.encode(this.#writer.delta(delta));
+    if (delta.type !== 'raw') return this.#passing ? '' : this.#encoder.encode(this.#with.writer.delta(delta));
     // A whole answer to a request for a stream is translated into a stream.
     if (delta.whole) return '';
     this.#passing = true;
     this.#unkept.push(...this.#keptOf(delta.data, false));
     const received = { name: delta.name, data: delta.data };
-    const frame = this.#writer.passOn === undefined ? received : this.#writer.passOn(received);
+    const frame = this.#with.writer.passOn === undefined ? received : this.#with.writer.passOn(received);
     return frame === null ? '' : this.#encoder.encode([frame]);
   }
 
   #keptOf(data: string, whole: boolean): readonly Kept[] {
-    return this.#keepsPassed ? (this.#writer.keptPassed?.(data, whole) ?? []) : [];
+    return this.#with.keepsPassed ? (this.#with.writer.keptPassed?.(data, whole) ?? []) : [];
   }
 
   #write(text: string): Promise<void> | null {
     if (text === '') return null;
     // The headers are built for the first write only.
-    if (!this.#outlet.begun) this.#begin(streamHeaders(this.#exchange.result));
-    return this.#outlet.write(text);
+    if (!this.#with.outlet.begun) this.#begin(streamHeaders(this.#with.exchange.result));
+    return this.#with.outlet.write(text);
   }
 
   #begin(about: Record<string, string>): void {
-    if (this.#outlet.begun) return;
-    this.#outlet.begin(200, { 'content-type': contentTypes[this.#question.framing], ...about });
+    if (this.#with.outlet.begun) return;
+    this.#with.outlet.begin(200, { 'content-type': contentTypes[this.#with.question.framing], ...about });
   }
 
   #keepAlive(): void {
     const waitedMs = performance.now() - this.#startedAtMs;
     if (
-      this.#outlet.begun ? this.#outlet.silentMs < facadeLimits.silenceMsMax : waitedMs < facadeLimits.statusHeldMsMax
+      this.#with.outlet.begun
+        ? this.#with.outlet.silentMs < facadeLimits.silenceMsMax
+        : waitedMs < facadeLimits.statusHeldMsMax
     )
       return;
     // Without a model header: another provider than the one being asked now may answer.
     this.#begin({});
     // The write of the next delta waits for a slow client.
-    void this.#outlet.write(this.#writer.keepAlive())?.catch(() => {});
+    void this.#with.outlet.write(this.#with.writer.keepAlive())?.catch(() => {});
   }
 }

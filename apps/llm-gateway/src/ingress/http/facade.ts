@@ -170,8 +170,9 @@ export class Facade {
       endsAtMs: Date.now() + facadeLimits.answerMsMax,
     };
     const exchange = this.#with.ask(call, grant);
-    const writer = question.writer({ id, model: question.model, nowMs: Date.now() });
-    const sender = new AnswerSender(question, writer, {
+    const sender = new AnswerSender({
+      question,
+      writer: question.writer({ id, model: question.model, nowMs: Date.now() }),
       outlet,
       exchange,
       keep: (kept) => this.#with.items.keep(tenant, kept),

@@ -10,6 +10,7 @@
 import type { KeyValue } from '@coppice/bus';
 import { Admission } from '@coppice/service';
 import type { Logger } from '@coppice/telemetry';
+import { inTime } from '../../awaiting.ts';
 import { jsonOf } from '../../transport/json.ts';
 import { refusal } from './error-response.ts';
 import { facadeLimits } from './limits.ts';
@@ -82,10 +83,8 @@ export class KeptItems {
 
   /** Returns undefined if the bucket fails or is slow. */
   async #inTime<Result>(asked: Promise<Result>): Promise<Result | undefined> {
-    const { promise: tooLate, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => reject(new Error(`no answer within ${limits.waitMsMax} ms`)), limits.waitMsMax);
     try {
-      const result = await Promise.race([asked, tooLate]);
+      const result = await inTime(asked, limits.waitMsMax);
       this.#failing = false;
       return result;
     } catch (error) {
@@ -93,8 +92,6 @@ export class KeptItems {
       if (!this.#failing) this.#log.error({ err: error }, 'items of answers can be neither kept nor read');
       this.#failing = true;
       return undefined;
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

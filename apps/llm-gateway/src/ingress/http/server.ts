@@ -10,6 +10,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CoppiceError } from '@coppice/contracts';
+import { inTime } from '../../awaiting.ts';
 import { Phase } from '../../phases.ts';
 import { Facade } from './facade.ts';
 import type { FacadeCollaborators } from './facade.ts';
@@ -144,11 +145,10 @@ class Requests {
     await this.#endWithin(facadeLimits.breakOffMs);
   }
 
-  async #endWithin(ms: number): Promise<boolean> {
-    const { promise: late, resolve } = Promise.withResolvers<false>();
-    const timer = setTimeout(resolve, ms, false);
-    const ended = await Promise.race([Promise.all(this.#running.keys()).then(() => true as const), late]);
-    clearTimeout(timer);
-    return ended;
+  #endWithin(ms: number): Promise<boolean> {
+    return inTime(Promise.all(this.#running.keys()), ms).then(
+      () => true,
+      () => false,
+    );
   }
 }

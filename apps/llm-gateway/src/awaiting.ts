@@ -2,7 +2,7 @@
 export function unlessAborted<Result>(
   work: Promise<Result>,
   signal: AbortSignal | undefined,
-  late: (result: Result) => void,
+  late: (result: Result) => void = () => {},
 ): Promise<Result> {
   if (signal === undefined) return work;
   return new Promise((resolve, reject) => {
@@ -17,4 +17,11 @@ export function unlessAborted<Result>(
       .then((result) => (left ? late(result) : resolve(result)), reject)
       .finally(() => signal.removeEventListener('abort', onAbort));
   });
+}
+
+/** Rejects if the work takes longer. The work itself goes on. */
+export function inTime<Result>(work: Promise<Result>, msMax: number): Promise<Result> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`no answer within ${msMax} ms`)), msMax);
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
