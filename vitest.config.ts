@@ -11,7 +11,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'isolated',
-          include: [...isolated, ...['contract', 'deploy', 'setup', 'test'].map((folder) => `${folder}/**/*.test.ts`)],
+          include: [...isolated, ...['deploy', 'setup', 'test'].map((folder) => `${folder}/**/*.test.ts`)],
         },
       },
       {

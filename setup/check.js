@@ -19,7 +19,7 @@ const checks = [
     args: ['--type-aware', '--deny-warnings', ...(fix ? ['--fix'] : []), '.'],
   },
   { name: 'types', script: 'typescript/bin/tsc', args: ['-p', 'tsconfig.json'] },
-  { name: 'contract', script: '../contract/main.ts', args: ['check'] },
+  { name: 'contract', script: '../libs/contracts/published/main.ts', args: ['check'] },
   { name: 'dead code', script: 'knip/bin/knip.js', args: ['--no-progress'] },
   {
     name: 'architecture',

@@ -45,6 +45,8 @@ test('the project graph and the sources keep the rules', { timeout: 60_000 }, as
   expect(dependencies).toContainEqual({ from: '@coppice/bus', to: '@coppice/contracts' });
   const shippedTesting = packages.filter(({ dependencies: names }) => names.includes('@coppice/testing'));
   expect(shippedTesting.map(({ name }) => `${name} ships @coppice/testing`)).toEqual([]);
+  // Whatever else `contracts` names is for its generator.
+  expect(packages.find(({ name }) => name === '@coppice/contracts')?.dependencies).toEqual(['zod']);
   expect(checkGraph(dependencies)).toEqual([]);
   expect(checkImports(packages, readSources(['libs', 'apps']))).toEqual([]);
 });

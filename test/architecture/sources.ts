@@ -38,10 +38,11 @@ export function importsOf(text: string): string[] {
   return [...new Set(patterns.flatMap((pattern) => [...code.matchAll(pattern)].map((match) => String(match[1]))))];
 }
 
-/** Returns true for tests, code shared by tests, and programs that only tests start. */
+/** Returns true for tests, code shared by tests, programs that only tests start, and the generator of the published contract: none of it is shipped. */
 export function isTestFile(path: string): boolean {
   return (
     /\.test\.ts$|\/test-programs\/|\/(test-support|testing)\/|\/conformance[^/]*\.ts$|^test\//.test(path) ||
-    path.startsWith('libs/testing/')
+    path.startsWith('libs/testing/') ||
+    path.startsWith('libs/contracts/published/')
   );
 }

@@ -31,7 +31,7 @@ import {
 import { nkeyCredentialsSchema } from '@coppice/service';
 import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
-import { publishedMessages } from '../../contract/messages.ts';
+import { publishedMessages } from '../../libs/contracts/published/messages.ts';
 import { blocks, example, projectFolder, table, text } from '../support/protocol-document.ts';
 
 const methods = [...Object.values(api), ...Object.values(chatApi)];

@@ -4,7 +4,7 @@ import type { FieldIssue } from '@coppice/contracts';
 import { eventually, temporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { methods } from '../../contract/messages.ts';
+import { methods } from '../../libs/contracts/published/messages.ts';
 import { malformed } from '../support/malformed.ts';
 import type { Malformed } from '../support/malformed.ts';
 import { Stack } from '../support/stack.ts';

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
-import { check, release, write } from './published.ts';
+import { check, release, write } from './files.ts';
 
 test('a contract is written, released once, and checked', async () => {
   await using folder = await temporaryFolder('contract');
@@ -14,7 +14,9 @@ test('a contract is written, released once, and checked', async () => {
     writeFileSync(file(name), text.replace(from, to));
   };
 
-  expect(check(folder.path, '0.1.0')).toContain("contract/asyncapi.yaml isn't current: npm run contract");
+  expect(check(folder.path, '0.1.0')).toContain(
+    "libs/contracts/published/asyncapi.yaml isn't current: npm run contract",
+  );
   write(folder.path, '0.1.0');
   expect(check(folder.path, '0.1.0')).toEqual(['nothing is released: npm run contract -- release']);
   expect(release(folder.path, '0.1.0')).toEqual([]);
@@ -28,7 +30,7 @@ test('a contract is written, released once, and checked', async () => {
   rmSync(file('schemas/log.json'));
   expect(check(folder.path, '0.1.0')).toEqual(
     ['asyncapi.yaml', 'schemas/log.json', 'schemas/run.pause.input.json'].map(
-      (name) => `contract/${name} isn't current: npm run contract`,
+      (name) => `libs/contracts/published/${name} isn't current: npm run contract`,
     ),
   );
   write(folder.path, '0.1.0');

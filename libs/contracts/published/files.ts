@@ -34,13 +34,13 @@ export function write(folder: string, version: string): void {
   for (const [name, content] of Object.entries(filesOf(version))) writeFileSync(path.join(folder, name), content);
 }
 
-/** @returns one sentence for each file that differs from libs/contracts */
+/** @returns one sentence for each file that differs from the schemas in src/ */
 function outdated(folder: string, version: string): string[] {
   const files = filesOf(version);
   const present = namesIn(path.join(folder, 'schemas')).map((name) => `schemas/${name}`);
   const stale = Object.keys(files).filter((name) => read(folder, name) !== files[name]);
   return [...stale, ...present.filter((name) => !(name in files))].map(
-    (name) => `contract/${name} isn't current: npm run contract`,
+    (name) => `libs/contracts/published/${name} isn't current: npm run contract`,
   );
 }
 

@@ -1,14 +1,14 @@
 /**
- * Makes the published contract from libs/contracts, and compares it with the last release.
+ * Makes the published contract from the schemas in src/, and compares it with the last release.
  *   npm run contract              writes asyncapi.yaml and schemas/
  *   npm run contract -- check     fails if they aren't current, or if a change breaks clients of the last release
- *   npm run contract -- release   copies asyncapi.yaml to released/, under the version in libs/contracts/package.json
+ *   npm run contract -- release   copies asyncapi.yaml to released/, under the version in package.json
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { check, release, write } from './published.ts';
+import { check, release, write } from './files.ts';
 
-const manifest = readFileSync(path.join(import.meta.dirname, '../libs/contracts/package.json'), 'utf8');
+const manifest = readFileSync(path.join(import.meta.dirname, '../package.json'), 'utf8');
 const { version } = JSON.parse(manifest) as { version: string };
 
 function run(action: string): string[] {

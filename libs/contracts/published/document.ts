@@ -38,7 +38,6 @@ import {
   wireErrorSchema,
 } from '@coppice/contracts';
 import type { JsonSchema } from '@coppice/contracts';
-import { traceParentHeader, traceStateHeader } from '@coppice/telemetry';
 import type { z } from 'zod';
 import {
   eventMessages,
@@ -110,8 +109,8 @@ const messageTraits = {
     headers: {
       type: 'object',
       properties: {
-        [traceParentHeader]: text('W3C trace context: the run is part of this trace. Lower-case.'),
-        [traceStateHeader]: text('W3C trace context, kept with it.'),
+        traceparent: text('W3C trace context: the run is part of this trace. Lower-case.'),
+        tracestate: text('W3C trace context, kept with it.'),
       },
     },
   },
