@@ -3,7 +3,8 @@ import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { NotNow, handle } from '@coppice/bus';
 import { CoppiceError, sandboxOperations } from '@coppice/contracts';
-import { FullDiskWaits, replaceFile, untilDiskHasRoom } from '@coppice/service';
+import { FullDiskWaits, untilDiskHasRoom } from '@coppice/disk';
+import { replaceFile } from '@coppice/files';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { SandboxStore } from './engine/store.ts';

@@ -1,6 +1,6 @@
 import type { CommandHandler } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
-import { comesFromFullDisk, type FullDiskWaits } from '@coppice/service';
+import { comesFromFullDisk, type FullDiskWaits } from '@coppice/disk';
 
 /**
  * Wraps a handler so that, on a full disk, its command is postponed for minutes and then fails with `disk-full`. Applies to idempotent operations only:

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { serveCommands } from '@coppice/bus';
 import { anyPool, landingPool } from '@coppice/contracts';
-import { FullDiskWaits, observeDisk, untilDiskHasRoom, type RunningWork, type ServiceContext } from '@coppice/service';
+import { FullDiskWaits, observeDisk, untilDiskHasRoom } from '@coppice/disk';
+import { type RunningWork, type ServiceContext } from '@coppice/service';
 import { observeGauge, type Logger } from '@coppice/telemetry';
 import { chooseEngine, type EngineChoice } from './choose-engine.ts';
 import { withContainerAttributes } from './container-attributes.ts';

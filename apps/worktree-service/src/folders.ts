@@ -13,7 +13,8 @@ import {
 } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Turns, removeTree } from '@coppice/service';
+import { removeTree } from '@coppice/files';
+import { Turns } from '@coppice/service';
 
 /** User that sandboxes run as and that owns the worktrees. Null if the stack doesn't run as root: then it is the stack's own user. */
 export type Owner = { uid: number; gid: number } | null;

@@ -12,7 +12,7 @@ import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
-import { tryFileLock, type FileLock } from '@coppice/service';
+import { tryFileLock, type FileLock } from '@coppice/files';
 
 const pollMsMin = 2;
 const pollMsMax = 50;

@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { serveCommands, type CommandServer, type Service } from '@coppice/bus';
 import { anyPool } from '@coppice/contracts';
-import { FullDiskWaits, observeDisk, untilDiskHasRoom, type RunningWork, type ServiceContext } from '@coppice/service';
+import { FullDiskWaits, observeDisk, untilDiskHasRoom } from '@coppice/disk';
+import { type RunningWork, type ServiceContext } from '@coppice/service';
 import { addToCounter, observeGauge } from '@coppice/telemetry';
 import type { Context } from './context.ts';
 import { withFullDisk } from './disk/full-disk.ts';

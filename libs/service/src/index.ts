@@ -13,18 +13,12 @@ export {
   readConfiguration,
 } from './configuration.ts';
 export type { CommonConfiguration } from './configuration.ts';
-export { observeDisk } from './disk.ts';
 export { askDurability } from './durability.ts';
 export type { Durability } from './durability.ts';
 export { ConfigurationError, exitCodeFor } from './errors.ts';
 export { exitCodes } from './exit-codes.ts';
-export { tryFileLock } from './file-lock.ts';
-export type { FileLock } from './file-lock.ts';
-export { replaceFile } from './replace-file.ts';
-export { FullDiskWaits, comesFromFullDisk, isDiskFull, untilDiskHasRoom } from './full-disk.ts';
 export { startHealthServer } from './health.ts';
 export type { HealthProbes, HealthServer } from './health.ts';
-export { removeTree } from './remove-tree.ts';
 export { retry } from './retry.ts';
 export { runService } from './run-service.ts';
 export type { ServiceDefinition } from './run-service.ts';

@@ -1,6 +1,6 @@
 import type { FieldIssue } from '@coppice/contracts';
-import { parseYaml } from '@coppice/service/yaml';
-import type { YamlPlace } from '@coppice/service/yaml';
+import { parseYaml } from '@coppice/yaml';
+import type { YamlPlace } from '@coppice/yaml';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { plainLine } from '../output/text.ts';

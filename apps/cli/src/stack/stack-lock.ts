@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tryFileLock } from '@coppice/service';
-import type { FileLock } from '@coppice/service';
+import { tryFileLock } from '@coppice/files';
+import type { FileLock } from '@coppice/files';
 import type { Home } from './home.ts';
 
 /**

@@ -4,7 +4,7 @@ import { chmod, chown, mkdir, stat, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { removeTree } from '@coppice/service';
+import { removeTree } from '@coppice/files';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { DiskMeter, usedBytes } from './disk-watch.ts';

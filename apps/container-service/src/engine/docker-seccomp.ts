@@ -4,7 +4,7 @@
  * functions but bypass the rules for arguments.
  */
 import { join } from 'node:path';
-import { replaceFile } from '@coppice/service';
+import { replaceFile } from '@coppice/files';
 import type { PathTranslation } from './docker-paths.ts';
 import { absentCalls, argumentRules, refusedCalls, type ArgumentRule } from './system-calls.ts';
 

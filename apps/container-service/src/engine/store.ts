@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import type { SandboxRecord } from './launcher.ts';
 import { codeOf } from './reason.ts';
-import { removeTree } from '@coppice/service';
+import { removeTree } from '@coppice/files';
 import { checkSandboxId, homeTarget } from './specification.ts';
 
 const recordVersion = 1;

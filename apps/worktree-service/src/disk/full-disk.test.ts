@@ -3,7 +3,7 @@ import { existsSync, readdirSync, rmSync, statfsSync, statSync, truncateSync, wr
 import { join } from 'node:path';
 import { NotNow, type CommandHandler } from '@coppice/bus';
 import type { ErrorCode } from '@coppice/contracts';
-import { FullDiskWaits } from '@coppice/service';
+import { FullDiskWaits } from '@coppice/disk';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test, type TestContext } from 'vitest';
 import type { Context } from '../context.ts';

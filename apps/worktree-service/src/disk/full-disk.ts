@@ -1,7 +1,7 @@
 import type { CommandHandler } from '@coppice/bus';
 import { CoppiceError, worktreeOperations as operations } from '@coppice/contracts';
-import type { FullDiskWaits } from '@coppice/service';
-import { comesFromFullDisk } from '@coppice/service';
+import type { FullDiskWaits } from '@coppice/disk';
+import { comesFromFullDisk } from '@coppice/disk';
 import type { Context } from '../context.ts';
 import type { Retention } from './retention.ts';
 import { diskFull, requireRoom } from './room.ts';

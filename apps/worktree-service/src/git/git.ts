@@ -19,7 +19,8 @@ import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { LRUCache } from 'lru-cache';
 import { CoppiceError } from '@coppice/contracts';
-import { isAtLeast, parseVersion, replaceFile } from '@coppice/service';
+import { replaceFile } from '@coppice/files';
+import { isAtLeast, parseVersion } from '@coppice/service';
 import { abortReason, gitFailure, notStarted } from './failures.ts';
 import { canFlock, shareFlock } from './flock.ts';
 

@@ -8,7 +8,8 @@
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
-import { isDiskFull, retry } from '@coppice/service';
+import { isDiskFull } from '@coppice/disk';
+import { retry } from '@coppice/service';
 import { lockNamed } from '../git/failures.ts';
 import { operand } from '../git/git.ts';
 import { updateUserRefs } from '../git/refs.ts';

@@ -16,7 +16,7 @@ import { openContext } from '../open.ts';
 import { date, fixture, message, runId, shell, taskId, write, type Fixture } from '../test-support/fixture.ts';
 import { landOf, mergeOf, readyTask } from '../test-support/task.ts';
 import { asUser, digDeep } from '../test-support/plants.ts';
-import { removeTree } from '@coppice/service';
+import { removeTree } from '@coppice/files';
 import { temporaryFolder } from '@coppice/testing';
 import { pushBranch } from '../merge/push-branch.ts';
 import { checkpoint, commit } from '../import/import.ts';

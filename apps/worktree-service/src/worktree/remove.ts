@@ -13,7 +13,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CoppiceError, type ErrorCode } from '@coppice/contracts';
 import { openRepository, storeOf, type Context } from '../context.ts';
-import { isDiskFull } from '@coppice/service';
+import { isDiskFull } from '@coppice/disk';
 import { createLogger } from '@coppice/telemetry';
 import { checkpointRef, importTree } from '../import/import.ts';
 import { formatMessage } from '../import/message.ts';

@@ -2,7 +2,7 @@ import { createContext, runInContext } from 'node:vm';
 import { CoppiceError, finishReasonSchema } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
 import { fieldIssues } from '@coppice/bus';
-import { parseYaml } from '@coppice/service/yaml';
+import { parseYaml } from '@coppice/yaml';
 import { z } from 'zod';
 
 /**

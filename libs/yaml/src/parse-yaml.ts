@@ -1,4 +1,4 @@
-/** Parses YAML into a value with the place of each field. The only importer of yaml. A separate entry of the package, since most processes don't need it and loading it takes time. */
+/** Parses YAML into a value with the place of each field. The only importer of yaml. A package of its own, since most processes don't need it and loading it takes time. */
 import { invalidUtf8At } from '@coppice/contracts';
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document } from 'yaml';

@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { NotNow } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import { LRUCache } from 'lru-cache';
-import { retry } from './retry.ts';
+import { retry } from '@coppice/service';
 
 const diskFullText = /No space left on device|Out of diskspace|Disk quota exceeded|ENOSPC|EDQUOT/;
 

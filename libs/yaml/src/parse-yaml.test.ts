@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseYaml } from './yaml.ts';
+import { parseYaml } from './parse-yaml.ts';
 
 const text = `# a comment
 tasks:

@@ -1,0 +1,2 @@
+export { observeDisk } from './observe-disk.ts';
+export { FullDiskWaits, comesFromFullDisk, isDiskFull, untilDiskHasRoom } from './full-disk.ts';
