@@ -1,11 +1,7 @@
-import type { WireError } from '@coppice/contracts';
-import { initialTransition, transition } from 'xstate';
 import { taskMachine } from '../machines/task/task-machine.ts';
-import type { TaskContext, TaskInput } from '../machines/task/task-context.ts';
+import type { TaskInput } from '../machines/task/task-context.ts';
+import { DrivenMachine } from './drive-machine.ts';
 import { taskInput } from './task-input.ts';
-
-type Action = { type: string; params?: unknown };
-type Sent = { kind: string; id: string; event: { type: string } & Record<string, unknown> };
 
 const node = 'node1';
 const mounts = [{ source: '/somewhere', target: '/workspace', readOnly: false }];
@@ -38,6 +34,15 @@ export const goodResults: Readonly<Record<string, unknown>> = {
   },
   write: { bytes: 4 },
   readInstructions: { results: [] },
+  loopTurn: {
+    turnId: 'turn-1',
+    text: { text: '' },
+    toolCalls: [{ id: 'finish-1', name: 'finish', arguments: { text: '{"summary":"Done."}' } }],
+    finishReason: 'tool-calls',
+    usage: { inputTokens: 10, outputTokens: 5, costUsd: 0.5 },
+    responseModel: 'm',
+    latencyMs: 1,
+  },
   closeSandbox: {},
   commit: {
     status: 'committed',
@@ -60,48 +65,14 @@ export const goodResults: Readonly<Record<string, unknown>> = {
 export const mergedInStore = merge;
 export const commandPassed = passed;
 
-/** A task machine without an engine: a test gives it events and looks at what it asks for. */
-export class DrivenTask {
-  #snapshot;
-  /** Inputs of the effects that are asked for, by the machine's name for the invocation; the last one of each. */
-  readonly inputs: Record<string, Record<string, unknown>> = {};
-  /** Events to other actors, in order. */
-  readonly sent: Sent[] = [];
-  /** The invocation that waits for a result, the last that was started. */
-  invocation = '';
-  nowMs = 1_000_000;
-
+/** A task machine without an engine. */
+export class DrivenTask extends DrivenMachine<typeof taskMachine> {
   constructor(specification: Partial<TaskInput['specification']> = {}) {
-    const birth = { kind: 'task', id: 'default.t1', now: this.nowMs, input: taskInput(specification) };
-    const [snapshot, actions] = initialTransition(taskMachine, birth);
-    this.#snapshot = snapshot;
-    this.#note(actions);
+    super(taskMachine, { kind: 'task', id: 'default.t1', now: 1_000_000, input: taskInput(specification) });
   }
 
-  get state(): string {
-    const { value } = this.#snapshot;
-    return JSON.stringify(value).replaceAll(/["{}]/g, '').replaceAll(':', '.');
-  }
-
-  get context(): TaskContext {
-    return this.#snapshot.context;
-  }
-
-  send(event: { type: string } & Record<string, unknown>): this {
-    const [snapshot, actions] = transition(taskMachine, this.#snapshot, { ...event, now: this.nowMs } as never);
-    this.#snapshot = snapshot;
-    this.#note(actions);
-    return this;
-  }
-
-  done(invocation: string, output: unknown = goodResults[invocation]): this {
-    return this.send({ type: `xstate.done.actor.${invocation}`, output, actorId: invocation });
-  }
-
-  failed(invocation: string, error: Partial<WireError> = {}): this {
-    const wire = { code: 'unavailable', message: 'no', retryable: true, ...error };
-    const effectId = `effect-${invocation}`;
-    return this.send({ type: `xstate.error.actor.${invocation}`, error: wire, actorId: invocation, effectId });
+  override done(invocation: string, output: unknown = goodResults[invocation]): this {
+    return super.done(invocation, output);
   }
 
   /** Gives each effect its good result until the machine waits for this invocation, or rests in this state. */
@@ -112,16 +83,6 @@ export class DrivenTask {
       this.done(this.invocation);
     }
     throw new Error(`the task did not reach ${target}; it is ${this.state}`);
-  }
-
-  #note(actions: readonly Action[]): void {
-    for (const { type, params } of actions) {
-      if (type === 'tell') this.sent.push(params as Sent);
-      if (type !== 'xstate.spawnChild') continue;
-      const { id, input } = params as { id: string; input: Record<string, unknown> };
-      this.inputs[id] = input;
-      this.invocation = id;
-    }
   }
 }
 
