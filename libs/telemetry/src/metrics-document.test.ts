@@ -13,9 +13,9 @@ Each service answers Prometheus under \`/metrics\` on its health port, \`COPPICE
 
 - **Counters and histograms count at most once.** A task's step is counted by the process that stored it, right after; a repeated message finds it stored and counts
   nothing. A process that is killed between the two loses that count. As with every Prometheus counter, a new process begins at 0.
-- **Deliveries and attempts are counted each time**: a message that is delivered twice is handled twice in \`messaging.process.duration\`, and a model that is asked again
+- **Deliveries and attempts are counted each time**: a message that is delivered twice is handled twice in \`messaging.process.duration\`, and a model call that is repeated
   is paid again.
-- **What is in JetStream is told as it is there** (queues, dead letters): nothing is lost or doubled, and each orchestrator tells the same, so take the \`max\`.
+- **Queues and dead letters are read from JetStream**, so nothing is lost or counted twice. Each orchestrator reports the same value: take the \`max\`.
 - **No label can be chosen freely by who submits runs**: no ids, no tenant, and of models only 100, those of the file of the gateway and the first that have answered. What a tenant's tasks have used is in
   its own events (\`task-ended\`); calls at the gateway's endpoints are in the gateway's log, a line each.
 `;
