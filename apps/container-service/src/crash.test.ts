@@ -9,7 +9,7 @@ import { ownerOf, specificationIn, startOrchestrator } from './test-support/orch
 
 const program = path.join(import.meta.dirname, 'main.ts');
 const taskId = 'taaaaaaaaaaaaaaaa';
-/** The dead process's membership (15 s) and the command's ack wait (30 s) must run out before another process takes over. */
+/** Another process takes over after the dead process's membership and the command's ack wait have run out: 15 s each, counted from different moments. */
 const takeOverMsMax = 75_000;
 
 const writtenBytes = 48 * 1024 * 1024;

@@ -79,7 +79,7 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
   ];
 }
 
-/** @throws CoppiceError `unknown` if the command can't be ended: its effects are unknown, so the outcome must not be an ordinary failure */
+/** Ends what a lost process started. While that fails, the bus tries again later: the command may still run, so no outcome can be reported. */
 async function endLost(sandboxId: string, ending: Promise<void>): Promise<null> {
   try {
     await ending;

@@ -8,22 +8,29 @@ import type { OutputChunk } from './engine/port.ts';
 const messageIntervalMs = 50;
 
 /**
- * Returns an `onOutput` callback that publishes a command's output on the log subject of its task. With a slow server the callback is slow;
- * output is then dropped, and the next message reports the number of bytes. A publish error goes to `onError` and does not fail the command.
+ * Returns an `onOutput` callback that publishes a command's output on the log subject of its task. With a slow server the callback is slow,
+ * and the engine drops output. Output whose publish fails is lost too; the error goes to `onError` and does not fail the command. The next message reports how many bytes are missing before it.
  */
 export function liveLog(bus: Bus, owner: Owner, sandboxId: string, onError: (error: unknown) => void) {
   const subject = subjects.log(owner.tenant, owner.taskId);
   const decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
   let nextAt = 0;
+  let lostBytes = 0;
   return async ({ stream, bytes, droppedBytes }: OutputChunk): Promise<void> => {
     const now = performance.now();
     if (now < nextAt) await sleep(nextAt - now);
     nextAt = performance.now() + messageIntervalMs;
-    const dropped =
-      droppedBytes === 0 ? '' : `\n… ${droppedBytes} bytes left out: coppice show names the whole log …\n`;
-    const text = dropped + decoders[stream].write(bytes);
+    const missingBytes = droppedBytes + lostBytes;
+    const notice = missingBytes === 0 ? '' : `\n… ${missingBytes} bytes left out: coppice show names the whole log …\n`;
+    const text = notice + decoders[stream].write(bytes);
     if (text === '') return;
     const chunk: LogChunk = { sandboxId, stream, text, time: new Date().toISOString() };
-    await bus.publish(subject, chunk).catch(onError);
+    try {
+      await bus.publish(subject, chunk);
+      lostBytes = 0;
+    } catch (error) {
+      lostBytes = missingBytes + bytes.length;
+      onError(error);
+    }
   };
 }

@@ -37,7 +37,7 @@ export type Delivery = {
   publishedAt: Date;
   /** Resolves when the server has confirmed the acknowledgement. Not a fence: a late one from a lost owner succeeds too. */
   acknowledge(): Promise<void>;
-  /** Returns the message to the queue. With a delay it still counts as pending: see facts on nak. */
+  /** Returns the message to the queue. With a delay it still counts as pending, so it holds one of the consumer's places until it is delivered again. */
   retry(delayMs?: number): void;
   /** Restarts the ack wait. */
   working(): void;

@@ -1,4 +1,4 @@
-/** Limits of one import. If one is exceeded, the import fails and the message names the limit. */
+/** Limits of one import. Except where a limit says otherwise, the import fails if one is exceeded, and the message says how much is allowed. */
 export type ImportLimits = {
   fileBytesMax: number;
   totalBytesMax: number;

@@ -60,10 +60,15 @@ export function nameProblem(bytes: string): string | undefined {
   if (/[\0-\x1f\x7f]/.test(name)) return 'its name holds a control character';
   if (isGitName(name))
     return "its name stands for .git, or does on another file system: a nested repository can't be imported";
-  const plain = plainest(name);
-  if (plain === '.gitmodules' || /^gi7eba~[0-9]+$/.test(plain) || /^gitmod~[0-9]+$/.test(plain))
-    return "submodules can't be changed";
-  return undefined;
+  return namesSubmodules(bytes) ? submodulesProblem : undefined;
+}
+
+export const submodulesProblem = "submodules can't be changed";
+
+/** Returns true for .gitmodules in any spelling that a file system takes for it, such as its short name on NTFS. */
+export function namesSubmodules(bytes: string): boolean {
+  const plain = plainest(textOf(bytes) ?? bytes);
+  return plain === '.gitmodules' || /^gi7eba~[0-9]+$/.test(plain) || /^gitmod~[0-9]+$/.test(plain);
 }
 
 /** Reason why a symbolic link can't be imported; undefined if it can. It must stay inside the tree, however the links on its way resolve. */

@@ -2,8 +2,8 @@
  * Compares what an agent left in its worktree with what it was given. The working tree is untrusted data.
  *
  * Invariants:
- * 1. No link is followed. The only files opened are .gitignore files, which are read with a limit, and files that still have the size they had
- *    at checkout.
+ * 1. No link is followed. The only files opened here are .gitignore files, which are read with a limit, and files that still have the size they had
+ *    at checkout. The changed files are opened later, by fast-import.
  * 2. Everything to be imported passes the path rules. The first path that doesn't rejects the whole import, and the error names it.
  * 3. The event loop can run every few milliseconds, whatever the ignore files contain. Matching has a budget of steps.
  * 4. A file with its fingerprint from checkout has its content from checkout: no process in a sandbox can set a ctime. If the fingerprint
@@ -21,7 +21,7 @@ import { Turns } from '@coppice/service';
 import { isIgnored, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
 import type { ImportLimits } from './limits.ts';
 import { isUnchanged, mayBeUnchanged, type Found, type Given } from './given.ts';
-import { nameProblem, shortened, symlinkProblem } from './path-rules.ts';
+import { nameProblem, namesSubmodules, shortened, submodulesProblem, symlinkProblem } from './path-rules.ts';
 
 export type FileChange = { kind: 'file'; path: string; mode: '100644' | '100755'; stat: BigIntStats };
 export type LinkChange = { kind: 'link'; path: string; target: string };
@@ -108,11 +108,7 @@ class Planner {
       .filter(([path, entry]) => entry.mode !== '160000' && !this.#seen.has(path))
       .map(([path]) => path);
     for (const path of deletions) {
-      const problem = path
-        .split('/')
-        .map(nameProblem)
-        .find((found) => found?.startsWith('submodules'));
-      if (problem !== undefined) throw refused(path, problem);
+      if (path.split('/').some(namesSubmodules)) throw refused(path, submodulesProblem);
     }
     this.#limit(this.#changes.length + deletions.length, this.#limits.changedPathsMax, 'changed paths');
     return { changes: this.#changes, deletions, ignored: this.#ignored, drafts: this.#drafts };
