@@ -82,12 +82,12 @@ function taskEvent(event: TaskEmitted, self: Emission): { subject: string; data:
   const subject = subjects.event(tenant, runId, taskId, event.type);
   if (event.type === 'task-turn') {
     const turn = { turn: context.loop?.turns ?? 0, ...describeTurn(event.output), usage: context.usage };
-    return { subject, data: cloudEvent(event.type, self, { ...identity, ...turn, ...told(self.steps) }) };
+    return { subject, data: cloudEvent(event.type, self, { ...identity, ...turn, ...stepsField(self.steps) }) };
   }
   const { state, reason, failure, branch, commit, landedCommit, finishCommand, rescue, logTail, usage } = context;
   const data =
     event.type === 'task-state'
-      ? { ...identity, from: event.from, to: state, reason, ...waitsFor(event), ...told(self.steps) }
+      ? { ...identity, from: event.from, to: state, reason, ...waitsFor(event), ...stepsField(self.steps) }
       : { ...identity, state, reason, failure, branch, commit, landedCommit, finishCommand, rescue, logTail, usage };
   return { subject, data: cloudEvent(event.type, self, data) };
 }
@@ -131,7 +131,7 @@ function waitsFor({ from, context }: Extract<TaskEmitted, { type: 'task-state' }
   return from !== null || dependsOn.length === 0 ? {} : { dependsOn };
 }
 
-const told = (steps: readonly Step[]): { steps?: TaskStep[] } =>
+const stepsField = (steps: readonly Step[]): { steps?: TaskStep[] } =>
   steps.length === 0
     ? {}
     : {
@@ -159,7 +159,7 @@ export const runActor: ActorDefinition = defineActor({
   version: 1,
   machine: runMachine,
   sources: { createTasks: command(runOperations.createTasks), cancelTasks: command(runOperations.cancelTasks) },
-  actions: { tell: send() },
+  actions: { notify: send() },
   emitted: runEvent,
   spans: ({ context }) => runSpans(context),
   events: {
@@ -168,7 +168,7 @@ export const runActor: ActorDefinition = defineActor({
     cancel: { otherwise: 'refuse', refusal: () => "the run has ended and can't be cancelled" },
   },
   summary: ({ context }) => runSummary(context),
-  stateTold: (context: RunContext) => runStateOf(context),
+  reportedState: (context: RunContext) => runStateOf(context),
 });
 
 export const taskActor: ActorDefinition = defineActor({
@@ -203,7 +203,7 @@ export const taskActor: ActorDefinition = defineActor({
     pushBranch: onNode(worktreeOperations.pushBranch),
     removeWorktree: onNode(worktreeOperations.remove),
   },
-  actions: { tell: send() },
+  actions: { notify: send() },
   emitted: taskEvent,
   spans: ({ context }) => taskSpans(context),
   events: {
@@ -216,7 +216,7 @@ export const taskActor: ActorDefinition = defineActor({
     discard: refuse('discarded'),
   },
   summary: ({ context }) => taskSummary(context),
-  stateTold: ({ state }: TaskContext) => state,
+  reportedState: ({ state }: TaskContext) => state,
   // Version 1 made a new merge each time it held the landing slot; the states are the same.
   migrations: { 1: (snapshot) => snapshot },
 });

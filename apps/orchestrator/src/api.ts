@@ -35,7 +35,7 @@ export const endpoints = (bus: Bus, artifacts = new Artifacts(bus)): Endpoint[] 
   }),
   apiEndpoint(api.runCancel, async ({ runId, reason }, { tenant }) => {
     await requireRun(bus, tenant, runId);
-    await tell(bus, 'run', `${tenant}.${runId}`, { type: 'cancel', ...(reason === undefined ? {} : { reason }) });
+    await notify(bus, 'run', `${tenant}.${runId}`, { type: 'cancel', ...(reason === undefined ? {} : { reason }) });
     return { runId };
   }),
   apiEndpoint(api.taskGet, async ({ taskId }, { tenant }) => look(bus, tenant, await requireTask(bus, tenant, taskId))),
@@ -137,7 +137,7 @@ async function mergeTask(bus: Bus, tenant: string, taskId: string): Promise<Task
   throw new CoppiceError('conflict', text, { details: { state: task.state } });
 }
 
-const tell = (bus: Bus, kind: string, id: string, event: { type: string } & Record<string, unknown>) =>
+const notify = (bus: Bus, kind: string, id: string, event: { type: string } & Record<string, unknown>) =>
   sendEvent(bus, { kind, id, event, messageId: randomUUID(), awaitAnswerMs });
 
 async function printTask(
@@ -147,6 +147,6 @@ async function printTask(
   event: { type: string } & Record<string, unknown>,
 ): Promise<TaskView> {
   await requireTask(bus, tenant, taskId);
-  await tell(bus, 'task', `${tenant}.${taskId}`, event);
+  await notify(bus, 'task', `${tenant}.${taskId}`, event);
   return taskView(await requireTask(bus, tenant, taskId));
 }

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endpoints } from './api.ts';
 import { Artifacts, artifactLimits } from './artifacts.ts';
 
-/** Asked as a publisher would, over the bus. */
+/** Requests as a publisher sends them, over the bus. */
 let server: NatsServer;
 let bus: Bus;
 const owner = { tenant: 'acme', taskId: 'taaaaaaaaaaaaaaaa' };
@@ -30,7 +30,7 @@ afterAll(async () => {
 const ask = (tenant: string, input: { name: string; offset?: number; length?: number }) =>
   bus.call(api.artifactGet, { tenant }, input);
 
-test('the whole comes part by part, each as large as asked for', async () => {
+test('the whole comes part by part, each as large as requested', async () => {
   for (const length of [undefined, 100_000, artifactPartBytesMax]) {
     const parts: Buffer[] = [];
     for (let offset: number | null = 0; offset !== null;) {
@@ -82,10 +82,10 @@ test.each([
 
 test("another tenant's is answered as one that isn't there", async () => {
   const absent = name.replace('cafe', 'beef');
-  const refusal = (tenant: string, asked: string) =>
-    ask(tenant, { name: asked }).then(
+  const refusal = (tenant: string, requested: string) =>
+    ask(tenant, { name: requested }).then(
       () => 'answered',
-      (error: { code: string; message: string }) => `${error.code}: ${error.message.replace(asked, 'NAME')}`,
+      (error: { code: string; message: string }) => `${error.code}: ${error.message.replace(requested, 'NAME')}`,
     );
   const expected = 'not-found: there is no artifact NAME';
   expect(await refusal('acme', absent)).toBe(expected);
@@ -108,7 +108,7 @@ test('an empty one has a digest, too', async () => {
   });
 });
 
-test('every name that is made tells its tenant, as those that lie in stores already', () => {
+test('every name that is made contains its tenant, as those that lie in stores already', () => {
   const { tenant, taskId } = owner;
   const names = [
     artifactNames.run(tenant, 'raaaaaaaaaaaaaaaa', 'a'.repeat(64)),
@@ -138,12 +138,13 @@ test('a bundle is read from where bundles lie, and nothing else is', async () =>
   await expect(ask('acme', { name: log })).rejects.toMatchObject({ code: 'not-found' });
 });
 
-test('many at once are answered, and too many told to come again; what is asked for again was not forgotten', async () => {
+test('many at once are answered, and too many are rejected as retryable; what is requested again was not forgotten', async () => {
   const artifacts = new Artifacts(bus);
   const names = Array.from({ length: 20 }, (_, index) => artifactNames.text(owner, `many-${index}`));
   const store = await bus.objects(buckets.artifacts);
   for (const each of names) await store.put(each, Buffer.from(each));
-  const whole = (asked: string) => artifacts.part('acme', { name: asked, offset: 0, length: artifactPartBytesMax });
+  const whole = (requested: string) =>
+    artifacts.part('acme', { name: requested, offset: 0, length: artifactPartBytesMax });
   const answers = await Promise.all([...names, ...names].map(whole));
   expect(answers.map(({ data }) => Buffer.from(data, 'base64').toString())).toEqual([...names, ...names]);
   const more = artifactLimits.readsAtOnce + artifactLimits.waitingMax + 5;

@@ -17,13 +17,13 @@ export async function taskViews(bus: Bus, tenant: string, actors: readonly Actor
     if (state !== 'landed-pending' || commit === null || finishCommand === null) return [];
     return [{ taskId: owner.taskId, landing: { repository, branch, commit, finishCommand } }];
   });
-  const asked = pending.slice(0, landingsMax);
+  const checked = pending.slice(0, landingsMax);
   const answers = await ask(
     bus,
     tenant,
-    asked.map(({ landing }) => landing),
+    checked.map(({ landing }) => landing),
   );
-  const finished = new Set(asked.filter((_, index) => answers[index] === true).map(({ taskId }) => taskId));
+  const finished = new Set(checked.filter((_, index) => answers[index] === true).map(({ taskId }) => taskId));
   return actors.map((actor) => {
     const view = taskView(actor);
     return finished.has(view.taskId) ? { ...view, state: 'merged', reason: null, finishCommand: null } : view;

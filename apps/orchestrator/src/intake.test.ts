@@ -86,10 +86,10 @@ async function publishRaw(subject: string, payload: string): Promise<void> {
 
 test('requests of one tenant whose repositories never answer keep no other tenant waiting', async () => {
   // In the place of a worktree service whose git waits for a server that doesn't answer.
-  const asked: string[] = [];
+  const inspected: string[] = [];
   const silence = Promise.withResolvers<void>();
   const inspect = serviceEndpoint('worktree-service', worktreeCalls.inspect, async ({ tenant }) => {
-    asked.push(tenant);
+    inspected.push(tenant);
     await silence.promise;
     throw new CoppiceError('repository-not-found', 'there is none');
   });
@@ -101,17 +101,17 @@ test('requests of one tenant whose repositories never answer keep no other tenan
   });
   for (let number = 0; number < 60; number++) await bus.publish(subjects.intake('acme'), request(`silent-${number}`));
   await bus.publish(subjects.intake('other'), request('mine'));
-  await eventually(async () => expect(asked).toContain('other'));
-  expect(asked.filter((tenant) => tenant === 'acme')).toHaveLength(4);
+  await eventually(async () => expect(inspected).toContain('other'));
+  expect(inspected.filter((tenant) => tenant === 'acme')).toHaveLength(4);
   silence.resolve();
   await service.stop();
 });
 
 test('requests of one tenant whose repositories are slow keep no other tenant waiting for all of them', async () => {
   // Each answer frees a place, so that those of the tenant that wait for one are never refused for want of any.
-  const asked: string[] = [];
+  const inspected: string[] = [];
   const inspect = serviceEndpoint('worktree-service', worktreeCalls.inspect, async ({ tenant }) => {
-    asked.push(tenant);
+    inspected.push(tenant);
     await setTimeout(700);
     throw new CoppiceError('repository-not-found', 'there is none');
   });
@@ -123,8 +123,8 @@ test('requests of one tenant whose repositories are slow keep no other tenant wa
   });
   for (let number = 0; number < 60; number++) await bus.publish(subjects.intake('acme'), request(`slow-${number}`));
   await bus.publish(subjects.intake('other'), request('mine'));
-  await eventually(async () => expect(asked).toContain('other'), { timeoutMs: 30_000 });
-  expect(asked.indexOf('other')).toBeLessThan(30);
+  await eventually(async () => expect(inspected).toContain('other'), { timeoutMs: 30_000 });
+  expect(inspected.indexOf('other')).toBeLessThan(30);
   await service.stop();
 }, 60_000);
 
@@ -146,14 +146,14 @@ test.each([
   [JSON.stringify({ requestId: 'x'.repeat(201) }), 'requestId: expected'],
   ['run it', 'JSON'],
   ['null', 'run.submit'],
-])('who sends %s is told by the number that it got, since it names no run', async (payload, words) => {
+])('the sender of %s gets a refusal by its sequence number, since it names no run', async (payload, words) => {
   await bus.publish(subjects.intake('acme'), {});
   const { sequence } = await bus.publish(subjects.intake('acme'), Buffer.from(payload));
   const wanted = subjects.event('acme', noRun, String(sequence), 'intake-refused');
   const [event] = await eventually(async () => {
-    const told = await Array.fromAsync(bus.read(streams.events, wanted));
-    expect(told).toHaveLength(1);
-    return told.map((message) => coppiceEventSchema.parse(message.json()));
+    const refusals = await Array.fromAsync(bus.read(streams.events, wanted));
+    expect(refusals).toHaveLength(1);
+    return refusals.map((message) => coppiceEventSchema.parse(message.json()));
   });
   const failure = { code: 'invalid-request', message: expect.stringContaining(words) as string };
   expect(event).toMatchObject({ id: `intake_${sequence}`, data: { intakeSequence: sequence, failure } });
@@ -166,7 +166,7 @@ test('a requestId of 200 characters names a run, whatever they are', async () =>
   await eventually(async () => expect(await Array.fromAsync(bus.read(streams.events, wanted))).toHaveLength(1));
 });
 
-test('the number of a request that the intake never had is told to nobody', async () => {
+test('the number of a request that the intake never had is published to nobody', async () => {
   await bus.publish(subjects.intakeAgain('acme'), { foo: 1 });
   await eventually(async () => expect(await letters('acme')).toHaveLength(1));
   // It is acknowledged after everything is published.

@@ -97,7 +97,7 @@ async function receive(
 /** Rejects a request. Its sender has the whole of it, so the dead letter keeps only the beginning, which is enough to identify it. */
 async function refuse(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
   await deadLetter(bus, delivery, source, error, { tenant: tenantOf(delivery.subject), keptBytesMax });
-  await tellRefusal(bus, delivery, error);
+  await publishRefusal(bus, delivery, error);
 }
 
 /** Schedules a retry. Returns null, or the error if the message with its extra headers would be too large. */
@@ -139,7 +139,7 @@ const headersToKeep = ({ headers }: Delivery): Record<string, string> =>
  * requestId is identified by its sequence number in the intake stream, which its publisher knows; such a request is rejected at its first delivery, which has
  * that number.
  */
-async function tellRefusal(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
+async function publishRefusal(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
   const tenant = tenantOf(delivery.subject);
   if (!tenantSchema.safeParse(tenant).success) return;
   const failure = toWireError(error);
@@ -149,14 +149,14 @@ async function tellRefusal(bus: Bus, delivery: Delivery, error: unknown): Promis
     if (!isFromPublisher(delivery)) return;
     const { sequence: intakeSequence } = delivery;
     const subject = subjects.event(tenant, noRun, String(intakeSequence), 'intake-refused');
-    return tell(bus, delivery, subject, { type: 'intake-refused', data: { intakeSequence, failure } });
+    return publishEvent(bus, delivery, subject, { type: 'intake-refused', data: { intakeSequence, failure } });
   }
   const runId = runIdOf(tenant, requestId);
   const subject = subjects.event(tenant, runId, runItself, 'run-refused');
-  return tell(bus, delivery, subject, { type: 'run-refused', data: { runId, requestId, failure } });
+  return publishEvent(bus, delivery, subject, { type: 'run-refused', data: { runId, requestId, failure } });
 }
 
-async function tell(
+async function publishEvent(
   bus: Bus,
   delivery: Delivery,
   subject: string,

@@ -79,12 +79,12 @@ export function observeOrchestrator(bus: Bus): ObservedOrchestrator {
 
 /** Caches the result of `ask` and shares it between concurrent callers. A failure isn't cached. */
 function rememberedFor<Value>(ageMsMax: number, ask: () => Promise<Value>): () => Promise<Value> {
-  let asked: { value: Promise<Value>; atMs: number } | null = null;
+  let latest: { value: Promise<Value>; atMs: number } | null = null;
   return () => {
-    if (asked !== null && performance.now() - asked.atMs < ageMsMax) return asked.value;
+    if (latest !== null && performance.now() - latest.atMs < ageMsMax) return latest.value;
     const value = ask();
-    asked = { value, atMs: performance.now() };
-    value.catch(() => (asked = null));
+    latest = { value, atMs: performance.now() };
+    value.catch(() => (latest = null));
     return value;
   };
 }

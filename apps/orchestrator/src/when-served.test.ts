@@ -22,7 +22,7 @@ test('a service that comes back in time answers', async () => {
   await bus.close();
 });
 
-test('one that stays away is told so, and another failure at once', async () => {
+test('the error of one that stays away is thrown, and another failure at once', async () => {
   const gone = vi.fn<() => Promise<never>>(() => Promise.reject(away));
   await expect(whenServed(gone, 0)).rejects.toBe(away);
   const refused = new CoppiceError('repository-not-found', 'no');

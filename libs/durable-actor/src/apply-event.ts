@@ -187,8 +187,8 @@ export function endedError(definition: ActorDefinition, value: ActorValue, event
 
 function conflict(definition: ActorDefinition, text: string, state: string, summary: unknown): WireError {
   // A tombstone of an earlier version may have no summary.
-  const told = summary === undefined ? state : (definition.stateTold?.(summary) ?? state);
-  return toWireError(new CoppiceError('conflict', text, { details: { state: told } }));
+  const reported = summary === undefined ? state : (definition.reportedState?.(summary) ?? state);
+  return toWireError(new CoppiceError('conflict', text, { details: { state: reported } }));
 }
 
 export type Disposition = { type: 'handle' } | { type: 'defer' } | { type: 'refuse'; error: WireError };

@@ -105,7 +105,7 @@ test(
 
     // What is left to do is done by one that lives.
     await harness.host({ limits });
-    // Where the machine was busy with other things that may be anything, asked and approved like the rest.
+    // Where the machine was busy with other things that may be anything, requested and approved like the rest.
     await eventually(
       async () => {
         await press();
@@ -119,14 +119,14 @@ test(
     await service.stop();
     await member.leave();
 
-    const told = ['waiting', 'preparing', 'asking', 'approving', 'finished'].map((state, index) => ({
+    const expected = ['waiting', 'preparing', 'asking', 'approving', 'finished'].map((state, index) => ({
       state,
       sequence: index + 1,
     }));
     for (const id of jobs) {
       const events = (await harness.events(id)).map(({ state, sequence }) => ({ state, sequence }));
-      // A host that was slow may publish after its successor: the order in the stream is not promised, the sequence tells it.
-      expect(events.toSorted((left, right) => left.sequence - right.sequence)).toEqual(told);
+      // A host that was slow may publish after its successor: the order in the stream is not promised, the sequence shows it.
+      expect(events.toSorted((left, right) => left.sequence - right.sequence)).toEqual(expected);
     }
     const desk = await harness.deskContext();
     expect(desk.open).toEqual([]);

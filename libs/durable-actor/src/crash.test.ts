@@ -12,7 +12,7 @@ import { decodeStored, encodeParked, encodeValue } from './value.ts';
 
 /**
  * Kills a host between every two steps of handling a message, looks at everything that is stored then, and lets another host go on. Each test has its
- * own actor; the names of its subjects tell what is whose.
+ * own actor; the names of its subjects show what belongs to which test.
  */
 let harness: Harness;
 let count = 0;
@@ -112,16 +112,16 @@ describe('a crash while an event is handled', () => {
     stash: 0,
   };
   const stored = { ...before, state: 'preparing' };
-  const told = { ...stored, events: ['waiting', 'preparing'] };
-  const all = { ...told, timers: 2, commands: 1 };
+  const published = { ...stored, events: ['waiting', 'preparing'] };
+  const all = { ...published, timers: 2, commands: 1 };
   const table: [CrashPoint, number, object][] = [
     ['message-received', 1, before],
     ['value-read', 1, before],
     ['transition-computed', 1, before],
     ['state-stored', 1, stored],
-    ['outbox-item-published', 1, told],
-    ['outbox-item-published', 2, { ...told, timers: 1 }],
-    ['outbox-item-published', 3, { ...told, timers: 2 }],
+    ['outbox-item-published', 1, published],
+    ['outbox-item-published', 2, { ...published, timers: 1 }],
+    ['outbox-item-published', 3, { ...published, timers: 2 }],
     ['outbox-item-published', 4, all],
     ['outbox-published', 1, all],
     ['senders-answered', 1, all],
@@ -151,12 +151,12 @@ describe('a crash while the outbox of a dead host is published', () => {
     inbox: 2,
     stash: 0,
   };
-  const told = { ...none, events: ['waiting', 'preparing'] };
+  const published = { ...none, events: ['waiting', 'preparing'] };
   const table: [CrashPoint, number, object][] = [
-    ['old-outbox-item-published', 1, told],
-    ['old-outbox-item-published', 2, { ...told, timers: 1 }],
-    ['old-outbox-item-published', 4, { ...told, timers: 2, commands: 1 }],
-    ['old-outbox-published', 1, { ...told, timers: 2, commands: 1 }],
+    ['old-outbox-item-published', 1, published],
+    ['old-outbox-item-published', 2, { ...published, timers: 1 }],
+    ['old-outbox-item-published', 4, { ...published, timers: 2, commands: 1 }],
+    ['old-outbox-published', 1, { ...published, timers: 2, commands: 1 }],
   ];
   test.each(table)('at %s (%i)', async (point, occurrence, expected) => {
     const id = await parkedAt('waiting');
@@ -194,11 +194,11 @@ test('a crash after a refused request was reported: it is reported once', async 
   await harness.reaches('desk', deskId, 'open');
   await harness.quiet('desk', deskId);
   await harness.stopHosts();
-  await harness.post('desk', deskId, eventMessage('serve', 'asked'), {
+  await harness.post('desk', deskId, eventMessage('serve', 'request-1'), {
     'coppice-effect-id': effectId,
     'coppice-reply-to': `job/${id}`,
   });
-  await crashAt('refusal-told');
+  await crashAt('refusal-published');
   expect(await left(deskId, 'desk')).toMatchObject({ state: 'open', inbox: 1 });
   expect(await left(id)).toMatchObject({ state: 'preparing', inbox: 1 });
 
@@ -286,9 +286,9 @@ describe('a crash while a parked actor is brought back', () => {
 describe('a crash while a message is given up on', () => {
   const table: [CrashPoint, number][] = [
     ['dead-letter-stored', 0],
-    ['failure-told', 1],
+    ['failure-published', 1],
   ];
-  test.each(table)('at %s', async (point, told) => {
+  test.each(table)('at %s', async (point, notifications) => {
     const id = await parkedAt('preparing');
     const deskId = `d${id}`;
     const effectId = await harness.effectOf('job', id, 'prepare');
@@ -299,7 +299,7 @@ describe('a crash while a message is given up on', () => {
     await crashAt(point);
     expect(await harness.deadLetters(subjects.actor('desk', deskId))).toHaveLength(1);
     expect(await left(deskId, 'desk')).toMatchObject({ inbox: 1 });
-    expect(await left(id)).toMatchObject({ state: 'preparing', inbox: told });
+    expect(await left(id)).toMatchObject({ state: 'preparing', inbox: notifications });
 
     await harness.host({ limits });
     await harness.reaches('job', id, 'failed');

@@ -8,10 +8,10 @@ import { desk, job, jobMachine } from './test-support/machines.ts';
 const base = setup({
   types: { events: {} as { type: 'go' } },
   actors: { work: effect<number, unknown>() },
-  actions: { tell: ordered<unknown>() },
+  actions: { notify: ordered<unknown>() },
 });
 const sources = { work: command(worktreeOperations.prepare) };
-const actions = { tell: send() };
+const actions = { notify: send() };
 const define = (machine: unknown, more: Partial<Parameters<typeof defineActor>[0]> = {}) =>
   defineActor({
     kind: 'thing',
@@ -72,8 +72,8 @@ describe('defineActor refuses', () => {
     ],
     [
       'an action that is not mapped',
-      () => define(base.createMachine({ ...idle, entry: 'tell' as never }), { actions: {} }),
-      /tell/,
+      () => define(base.createMachine({ ...idle, entry: 'notify' as never }), { actions: {} }),
+      /notify/,
     ],
     [
       'spawnChild',
@@ -140,7 +140,9 @@ describe('defineActor refuses', () => {
 describe('a definition', () => {
   test('takes what is mapped', () => {
     expect(() =>
-      define(base.createMachine({ ...idle, entry: [raise({ type: 'go' }), assign({}), { type: 'tell', params: {} }] })),
+      define(
+        base.createMachine({ ...idle, entry: [raise({ type: 'go' }), assign({}), { type: 'notify', params: {} }] }),
+      ),
     ).not.toThrow();
   });
 

@@ -32,7 +32,7 @@ export function defineActor<Machine extends AnyStateMachine>(options: ActorOptio
     emitted: (options.emitted as ActorDefinition['emitted'] | undefined) ?? null,
     spans: (options.spans as ActorDefinition['spans'] | undefined) ?? null,
     summary: (options.summary as ActorDefinition['summary'] | undefined) ?? null,
-    stateTold: (options.stateTold as ActorDefinition['stateTold'] | undefined) ?? null,
+    reportedState: (options.reportedState as ActorDefinition['reportedState'] | undefined) ?? null,
     migrations: options.migrations ?? {},
   };
 }

@@ -96,7 +96,7 @@ export type ActorOptions<Machine extends AnyStateMachine> = {
   /** Extra data that a finished actor's tombstone keeps beside its state and output. */
   summary?: (snapshot: SnapshotFrom<Machine>) => unknown;
   /** Maps a summary to the state name that a rejected sender sees. Default: the machine's own state. */
-  stateTold?: (summary: never) => string;
+  reportedState?: (summary: never) => string;
   /** Migrations by the version that they start from; each returns a snapshot that the next version can restore. */
   migrations?: Record<number, (snapshot: PersistedMachine) => PersistedMachine>;
 };
@@ -116,6 +116,6 @@ export type ActorDefinition = {
   emitted: ((event: EventObject, self: Emission) => { subject: string; data: unknown }) | null;
   spans: ((snapshot: AnyMachineSnapshot) => SpanDescription) | null;
   summary: ((snapshot: AnyMachineSnapshot) => unknown) | null;
-  stateTold: ((summary: unknown) => string) | null;
+  reportedState: ((summary: unknown) => string) | null;
   migrations: Record<number, (snapshot: PersistedMachine) => PersistedMachine>;
 };

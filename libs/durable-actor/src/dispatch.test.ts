@@ -65,18 +65,18 @@ describe('an outbox is not published again', () => {
   });
 
   test('up to the item whose result has come', async () => {
-    await forgotten('proven');
-    await inDoubt('proven');
-    const effectId = await harness.effectOf('job', 'proven', 'prepare');
+    await forgotten('confirmed');
+    await inDoubt('confirmed');
+    const effectId = await harness.effectOf('job', 'confirmed', 'prepare');
     await host();
-    await harness.result('job', 'proven', effectId, { status: 'done', output: prepared });
-    await harness.reaches('job', 'proven', 'asking');
+    await harness.result('job', 'confirmed', effectId, { status: 'done', output: prepared });
+    await harness.reaches('job', 'confirmed', 'asking');
     expect(repeats()).toBe(0);
   });
 });
 
 describe('an outbox is published again', () => {
-  test('from the first item after the one that is proven', async () => {
+  test('from the first item after the one that is known to be published', async () => {
     await forgotten('partly');
     await inDoubt('partly');
     const effectId = await harness.effectOf('job', 'partly', 'reminder');

@@ -49,8 +49,8 @@ export class Dispatcher {
   async settle(value: ActorValue, revision: number, resultOf: string | null): Promise<void> {
     if (value.outbox.length === 0) return;
     if (this.#published.get(actorKey(value.kind, value.id)) === revision) return;
-    const proven = resultOf === null ? -1 : value.outbox.findIndex((item) => orders(item, resultOf));
-    const doubtful = value.outbox.slice(proven + 1);
+    const lastPublished = resultOf === null ? -1 : value.outbox.findIndex((item) => orders(item, resultOf));
+    const doubtful = value.outbox.slice(lastPublished + 1);
     if (doubtful.length === 0) return;
     if (!(await this.#parts.bus.isStored(streams.actors, value.cause))) return;
     await this.#publishItems(value, doubtful, 'old-outbox-item-published');

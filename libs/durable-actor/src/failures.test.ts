@@ -32,7 +32,7 @@ async function preparing(id: string, input: unknown = {}): Promise<string> {
   await harness.quiet('job', id);
   return harness.effectOf('job', id, 'prepare');
 }
-const asked = async (id: string) => {
+const asking = async (id: string) => {
   const effectId = await preparing(id);
   await harness.result('job', id, effectId, { status: 'done', output: prepared });
 };
@@ -49,7 +49,7 @@ describe('a message that can not be handled', () => {
     expect(await harness.send('job', 'fine', { type: 'stop' })).toMatchObject({ state: 'stopped' });
   });
 
-  test('because its machine fails is dead-lettered after the limit, its sender told, its actor unharmed', async () => {
+  test('because its machine fails is dead-lettered after the limit, its sender notified, its actor unharmed', async () => {
     await host();
     await harness.create('job', 'guarded');
     await harness.reaches('job', 'guarded', 'waiting');
@@ -80,16 +80,16 @@ describe('a message that can not be handled', () => {
 });
 
 describe('an actor that waits for another', () => {
-  test('is told when the other has ended', async () => {
+  test('is notified when the other has ended', async () => {
     await host();
     await harness.create('desk', 'main');
     await harness.reaches('desk', 'main', 'open');
     await harness.send('desk', 'main', { type: 'close' });
-    await asked('spurned');
+    await asking('spurned');
     expect(await harness.reaches('job', 'spurned', 'failed')).toMatchObject({ summary: { error: 'conflict' } });
   });
 
-  test('is told when its request had to be given up on', async () => {
+  test('is notified when its request had to be given up on', async () => {
     const broken: ActorDefinition = {
       ...desk,
       kind: 'desk',
@@ -220,7 +220,7 @@ describe('a state that would grow too large', () => {
     expect(await harness.send('job', 'padded', { type: 'stop' })).toMatchObject({ state: 'stopped' });
   });
 
-  test('by a result: the machine is told that its effect failed', async () => {
+  test('by a result: the machine is notified that its effect failed', async () => {
     await host();
     const effectId = await preparing('large');
     const output = { ...prepared, branch: tooMuch };

@@ -14,7 +14,7 @@ import type { RequestOrigin } from './value.ts';
  */
 
 /** What the caller has to do for the actor itself: nothing, or park it, because it also fails on the notification of the failure. */
-export type GivenUp = 'told' | 'park';
+export type GivenUp = 'notified' | 'park';
 
 export async function giveUp(
   parts: HostParts,
@@ -31,7 +31,7 @@ export async function giveUp(
   const origin = requestOf(delivery.headers);
   if (origin !== null) await reportFailure(parts, origin, outcome);
   const message = messageOf(delivery);
-  let left: GivenUp = 'told';
+  let left: GivenUp = 'notified';
   if (message?.type === 'event' && message.answerTo !== undefined) bus.publishCore(message.answerTo, outcome);
   if (message?.type === 'timer' || message?.type === 'wake') left = 'park';
   if (message?.type === 'result') {
@@ -41,7 +41,7 @@ export async function giveUp(
       await reportFailure(parts, { effectId, replyTo: { kind, id } }, outcome, { [headerNames.givenUp]: '1' });
     }
   }
-  await reach('failure-told');
+  await reach('failure-published');
   return left;
 }
 

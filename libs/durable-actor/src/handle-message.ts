@@ -170,7 +170,7 @@ export class MessageHandler {
     const { refused, answers, reason } = decision;
     if (refused !== null) {
       await reportFailure(this.#parts, refused.request, { status: 'failed', error: refused.error });
-      await this.#parts.reach('refusal-told');
+      await this.#parts.reach('refusal-published');
     }
     this.#parts.log.debug({ kind: definition.kind, id, type: incoming.message.type, reason }, 'message dropped');
     await this.#answerAndAcknowledge(delivery, answers);

@@ -38,8 +38,9 @@ function placeOf(
 ): { parent: Context; links: ReturnType<typeof linkFrom> } {
   const { traceparent } = headers;
   const sender = linkFrom(traceparent);
-  const isTold = type === 'event' || type === 'create';
-  const isSenders = isTold && sender.length > 0 && (deliveryCount === 1 || !isSameTrace(traceparent, own?.traceparent));
+  const isEventOrCreate = type === 'event' || type === 'create';
+  const isSenders =
+    isEventOrCreate && sender.length > 0 && (deliveryCount === 1 || !isSameTrace(traceparent, own?.traceparent));
   if (own === null || isSenders) return { parent: extractTrace(headers), links: [] };
   return { parent: extractTrace(own), links: sender };
 }

@@ -88,7 +88,7 @@ describe('an actor', () => {
     expect(await harness.reaches('job', 'made', 'preparing')).toMatchObject({ status: 'active' });
   });
 
-  test('tells the one it waits for that it waits no longer', async () => {
+  test('notifies the one it waits for that it waits no longer', async () => {
     const effectId = await preparing('fickle');
     await harness.result('job', 'fickle', effectId, { status: 'done', output: prepared });
     await harness.reaches('job', 'fickle', 'asking');
@@ -110,24 +110,28 @@ describe('an actor', () => {
 });
 
 describe('a sender', () => {
-  test('is told of a refusal, of a deferral, and of a repeat as of the first', async () => {
-    await harness.create('job', 'told');
-    await harness.reaches('job', 'told', 'waiting');
-    await expect(harness.send('job', 'told', { type: 'approve' })).rejects.toMatchObject({
+  test('gets a refusal, a deferral, and for a repeat the answer of the first', async () => {
+    await harness.create('job', 'answering');
+    await harness.reaches('job', 'answering', 'waiting');
+    await expect(harness.send('job', 'answering', { type: 'approve' })).rejects.toMatchObject({
       code: 'conflict',
       message: "can't approve a job that is waiting",
     });
-    await expect(harness.send('job', 'told', { type: 'nonsense' })).rejects.toMatchObject({ code: 'invalid-request' });
-    expect(await harness.send('job', 'told', { type: 'poke', number: 1 })).toMatchObject({
+    await expect(harness.send('job', 'answering', { type: 'nonsense' })).rejects.toMatchObject({
+      code: 'invalid-request',
+    });
+    expect(await harness.send('job', 'answering', { type: 'poke', number: 1 })).toMatchObject({
       deferred: true,
       state: 'waiting',
     });
-    expect(await harness.send('job', 'told', { type: 'start' }, 'once')).toMatchObject({
+    expect(await harness.send('job', 'answering', { type: 'start' }, 'once')).toMatchObject({
       deferred: false,
       state: 'preparing',
     });
-    expect(await harness.send('job', 'told', { type: 'start' }, 'once')).toMatchObject({ state: 'preparing' });
-    await expect(harness.send('job', 'told', { type: 'start' }, 'twice')).rejects.toMatchObject({ code: 'conflict' });
+    expect(await harness.send('job', 'answering', { type: 'start' }, 'once')).toMatchObject({ state: 'preparing' });
+    await expect(harness.send('job', 'answering', { type: 'start' }, 'twice')).rejects.toMatchObject({
+      code: 'conflict',
+    });
   });
 
   test('that names no actor is refused at once', async () => {

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Census, CrashPoint, StoredChange } from './index.ts';
 import { Harness } from './test-support/harness.ts';
 
-/** What a host tells of its actors to whoever measures. */
+/** What a host reports of its actors to whoever measures. */
 let harness: Harness;
 beforeAll(async () => {
   harness = await Harness.start();
@@ -13,22 +13,22 @@ afterAll(() => harness.stop());
 const limits = { sweepIntervalMs: 600_000, outageDelayMsMin: 10, outageDelayMsMax: 10 };
 
 test.for(['state-stored', 'outbox-published', 'senders-answered'] as const)(
-  'a transition that is stored is told once, though its handling fails at %s and is repeated',
+  'a transition that is stored is reported once, though its handling fails at %s and is repeated',
   async (point) => {
-    const told: StoredChange[] = [];
+    const changes: StoredChange[] = [];
     const passed: CrashPoint[] = [];
     const reach = (at: CrashPoint) => {
       passed.push(at);
       if (at === point && passed.filter((each) => each === point).length === 1) throw new Error('here');
     };
-    await harness.host({ limits, hooks: { reach }, onStored: (change) => void told.push(change) });
-    await harness.create('job', `told-${point}`);
-    await harness.quiet('job', `told-${point}`);
+    await harness.host({ limits, hooks: { reach }, onStored: (change) => void changes.push(change) });
+    await harness.create('job', `observed-${point}`);
+    await harness.quiet('job', `observed-${point}`);
     expect(passed.filter((each) => each === 'message-received').length).toBeGreaterThan(1);
-    expect(told).toMatchObject([{ kind: 'job', before: null, events: [{ state: 'waiting' }] }]);
-    await harness.send('job', `told-${point}`, { type: 'start' });
-    expect(told).toHaveLength(2);
-    expect(told[1]).toMatchObject({ before: { id: `told-${point}` }, events: [{ state: 'preparing' }] });
+    expect(changes).toMatchObject([{ kind: 'job', before: null, events: [{ state: 'waiting' }] }]);
+    await harness.send('job', `observed-${point}`, { type: 'start' });
+    expect(changes).toHaveLength(2);
+    expect(changes[1]).toMatchObject({ before: { id: `observed-${point}` }, events: [{ state: 'preparing' }] });
   },
 );
 

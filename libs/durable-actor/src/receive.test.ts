@@ -67,14 +67,14 @@ describe('what a transition orders', () => {
   });
 
   test('a cancellation that overtakes its request annuls it; one that comes after it is given to the machine', () => {
-    const asked = () =>
+    const request = () =>
       event('job_x_i_3', { type: 'ask', name: 'n', effectId: 'job_x_i_3', replyTo: { kind: 'job', id: 'x' } });
     const called = { ...event('job_x_i_4', { type: 'forget', name: 'n' }), cancels: 'job_x_i_3' };
     const open = next(null, create('c'), born, desk);
     const overtaken = next(open, called, born, desk);
     expect(overtaken.snapshot?.context).toMatchObject({ forgotten: ['n'] });
-    expect(give(overtaken, asked(), born, desk)).toMatchObject({ type: 'drop', reason: 'a repeat' });
-    const inOrder = next(next(open, asked(), born, desk), called, born, desk);
+    expect(give(overtaken, request(), born, desk)).toMatchObject({ type: 'drop', reason: 'a repeat' });
+    const inOrder = next(next(open, request(), born, desk), called, born, desk);
     expect(inOrder.snapshot?.context).toMatchObject({ forgotten: ['n'], open: [{ name: 'n' }] });
 
     // In a state that would refuse the cancellation it counts all the same; a deferred request is taken out.
@@ -171,7 +171,7 @@ describe('results and timers', () => {
     });
   });
 
-  test('an output that does not fit the operation is a failure that the machine is told', () => {
+  test('an output that does not fit the operation is a failure that the machine gets', () => {
     const preparing = upTo('preparing');
     const value = next(preparing, result(effectOf(preparing, 'prepare'), { status: 'done', output: { node: 7 } }));
     expect(value).toMatchObject({ status: 'done', state: 'failed', summary: { error: 'internal' } });
@@ -237,7 +237,7 @@ describe('events from outside', () => {
     expect(approving.snapshot?.context).toMatchObject({ pokes: Array.from({ length: 64 }, (_, index) => index) });
   });
 
-  test('that are still deferred when the actor ends are refused: the actor that waits is told durably', () => {
+  test('that are still deferred when the actor ends are refused: the actor that waits is notified durably', () => {
     const request = { effectId: 'other_x_i_1', replyTo: { kind: 'other', id: 'x' } };
     const asking = next(upTo('asking'), { ...event('p', { type: 'poke', number: 1 }, 'inbox'), request });
     const decision = give(asking, event('m2', { type: 'stop' }));

@@ -6,7 +6,7 @@ import { born, create, effectOf, event, next, result, upTo } from './test-suppor
 import { prepared } from './test-support/harness.ts';
 import type { ActorValue } from './value.ts';
 
-/** What the events in an outbox tell, one list an event. */
+/** The steps that the events in an outbox report, one list an event. */
 const stepsIn = ({ outbox }: ActorValue): (Step[] | undefined)[] =>
   outbox.flatMap((item) => (item.type === 'event' ? [(item.data as { steps?: Step[] }).steps] : []));
 
@@ -30,8 +30,8 @@ test('the event after a result reports what was ordered, when, how long it lay i
     born + 900,
   );
   // A request to another actor is named by that actor's kind; how long it waited in the inbox is unknown.
-  const asked = { what: 'desk', orderedAtMs: born + 400, endedAtMs: born + 900, queuedMs: null, workedMs: null };
-  expect(stepsIn(answered)).toEqual([[{ ...asked, error: null }]]);
+  const request = { what: 'desk', orderedAtMs: born + 400, endedAtMs: born + 900, queuedMs: null, workedMs: null };
+  expect(stepsIn(answered)).toEqual([[{ ...request, error: null }]]);
 });
 
 test('a failure is reported with its code, and what is no longer wanted as cancelled', () => {
@@ -49,7 +49,7 @@ test('what an earlier version ordered without a time is not reported', () => {
   expect(stepsIn(next(before, done(before), born + 50))).toEqual([undefined]);
 });
 
-test('an actor that tells nothing for long keeps a bounded number', () => {
+test('an actor that reports nothing for long keeps a bounded number', () => {
   const draft = upTo('preparing');
   const effect = draft.inFlight[effectOf(draft, 'prepare')];
   if (effect === undefined) throw new Error('nothing in flight');

@@ -69,7 +69,7 @@ test('the life of an actor is a span, its states are spans below it, and what be
   await harness.reaches('job', 'lives', 'waiting');
   await harness.send('job', 'lives', { type: 'start' });
   const effectId = await harness.effectOf('job', 'lives', 'prepare');
-  // No sender: then only its stored context tells where it belongs.
+  // No sender: then only its stored context shows where it belongs.
   await harness.result('job', 'lives', effectId, { status: 'done', output: prepared });
   await harness.reaches('job', 'lives', 'asking');
   // Somebody else's trace: what it orders by that is its own.
@@ -111,8 +111,8 @@ test('the life of an actor is a span, its states are spans below it, and what be
     'process result coppice.actor.job.*',
   ]);
   expect(childrenOf(asking)).toEqual(['publish coppice.actor.desk.*']);
-  const [asked] = collector.spans.filter(({ parentSpanId }) => parentSpanId === asking?.spanId);
-  const answered = collector.spans.find(({ spanId }) => spanId === asked?.links[0]?.spanId);
+  const [request] = collector.spans.filter(({ parentSpanId }) => parentSpanId === asking?.spanId);
+  const answered = collector.spans.find(({ spanId }) => spanId === request?.links[0]?.spanId);
   expect(answered).toMatchObject({ name: 'process result coppice.actor.job.*', parentSpanId: preparing?.spanId });
   // The last order, to forget the question, was made in the other trace, and is part of this one.
   const forgets = collector.spans.find(

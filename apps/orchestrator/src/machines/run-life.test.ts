@@ -40,7 +40,7 @@ class Run extends DrivenMachine<typeof runMachine> {
   }
 
   /** Tasks that were sent an event of this type, in order. */
-  told(type: string): string[] {
+  recipients(type: string): string[] {
     return this.sent.filter(({ event }) => event.type === type).map(({ id }) => id.replace('default.', ''));
   }
 
@@ -57,23 +57,23 @@ const retryCancellation = 'xstate.after.retry.run.cancelling.retrying';
 describe('the dependency graph', () => {
   test('a chain runs one after the other, whatever the concurrency', () => {
     const chain = run(8, '', 'a', 'b');
-    expect(chain.told('start')).toEqual(['a']);
+    expect(chain.recipients('start')).toEqual(['a']);
     chain.ended('a');
-    expect(chain.told('start')).toEqual(['a', 'b']);
+    expect(chain.recipients('start')).toEqual(['a', 'b']);
     chain.ended('b').ended('c');
     expect([chain.state, chain.output]).toEqual(['ended', { state: 'succeeded' }]);
   });
 
   test('a task with two dependencies starts after the second one', () => {
     const diamond = run(8, '', 'a', 'a', 'bc').ended('a').ended('c');
-    expect(diamond.told('start')).toEqual(['a', 'b', 'c']);
-    expect(diamond.ended('b').told('start')).toEqual(['a', 'b', 'c', 'd']);
+    expect(diamond.recipients('start')).toEqual(['a', 'b', 'c']);
+    expect(diamond.ended('b').recipients('start')).toEqual(['a', 'b', 'c', 'd']);
   });
 
   test.each(['merged', 'no-changes', 'landed-pending'])(
     'a dependency that ends as %s lets its dependants start',
     (end) => {
-      expect(run(8, '', 'a').ended('a', end).told('start')).toEqual(['a', 'b']);
+      expect(run(8, '', 'a').ended('a', end).recipients('start')).toEqual(['a', 'b']);
     },
   );
 
@@ -81,34 +81,34 @@ describe('the dependency graph', () => {
     'a dependency that ends as %s skips its dependants, with the reason',
     (end) => {
       const skipping = run(8, '', 'a').ended('a', end);
-      expect(skipping.told('start')).toEqual(['a']);
+      expect(skipping.recipients('start')).toEqual(['a']);
       expect(skipping.sent.at(-1)?.event).toEqual({ type: 'skip', reason: `depends on a, which ended as ${end}` });
     },
   );
 
   test('a failure skips everything behind it, and nothing beside it', () => {
     const tree = run(1, '', 'a', 'b', '').ended('a', 'failed');
-    expect([tree.told('skip'), tree.told('start')]).toEqual([['b'], ['a', 'd']]);
+    expect([tree.recipients('skip'), tree.recipients('start')]).toEqual([['b'], ['a', 'd']]);
     tree.ended('b', 'failed', 'depends on a, which ended as failed');
-    expect(tree.told('skip')).toEqual(['b', 'c']);
+    expect(tree.recipients('skip')).toEqual(['b', 'c']);
     tree.ended('c', 'failed').ended('d');
     expect([tree.output, tree.states()]).toEqual([{ state: 'failed' }, 'a failed, b failed, c failed, d merged']);
   });
 
   test('a task whose one dependency failed is skipped before the other one has ended', () => {
-    expect(run(8, '', '', 'ab').ended('b', 'failed').told('skip')).toEqual(['c']);
+    expect(run(8, '', '', 'ab').ended('b', 'failed').recipients('skip')).toEqual(['c']);
   });
 
   test('a task is skipped once, however many of its dependencies fail', () => {
-    expect(run(8, '', '', 'ab').ended('b', 'failed').ended('a', 'failed').told('skip')).toEqual(['c']);
+    expect(run(8, '', '', 'ab').ended('b', 'failed').ended('a', 'failed').recipients('skip')).toEqual(['c']);
   });
 
   test('more dependants than one step may skip are skipped as the first ones end', () => {
     const wide = new Run(1, '', ...Array.from({ length: 120 }, () => 'a')).created().ended('a', 'failed');
     const tasks = wide.context.tasks.slice(1).map(({ taskId }) => taskId);
-    expect(wide.told('skip')).toEqual(tasks.slice(0, 50));
+    expect(wide.recipients('skip')).toEqual(tasks.slice(0, 50));
     for (const task of tasks.slice(0, 50)) wide.ended(task, 'failed');
-    expect(wide.told('skip')).toEqual(tasks.slice(0, 120));
+    expect(wide.recipients('skip')).toEqual(tasks.slice(0, 120));
     for (const task of tasks.slice(50)) wide.ended(task, 'failed');
     expect(wide.output).toEqual({ state: 'failed' });
   });
@@ -117,20 +117,20 @@ describe('the dependency graph', () => {
 describe('the places of a run', () => {
   test('as many tasks start as there are places, and the next one when a place is free', () => {
     const pair = run(2, '', '', '', '');
-    expect(pair.told('start')).toEqual(['a', 'b']);
-    expect(pair.ended('b', 'failed').told('start')).toEqual(['a', 'b', 'c']);
-    expect(pair.ended('a').told('start')).toEqual(['a', 'b', 'c', 'd']);
+    expect(pair.recipients('start')).toEqual(['a', 'b']);
+    expect(pair.ended('b', 'failed').recipients('start')).toEqual(['a', 'b', 'c']);
+    expect(pair.ended('a').recipients('start')).toEqual(['a', 'b', 'c', 'd']);
   });
 
   test('a task that waits for you gives its place to another one', () => {
     const single = run(1, '', '', '').idle('a');
-    expect(single.told('start')).toEqual(['a', 'b']);
+    expect(single.recipients('start')).toEqual(['a', 'b']);
     single.ended('a');
-    expect(single.told('start')).toEqual(['a', 'b']);
+    expect(single.recipients('start')).toEqual(['a', 'b']);
   });
 
   test('a task that was skipped holds no place', () => {
-    expect(run(1, '', 'a', '').ended('a', 'failed').told('start')).toEqual(['a', 'c']);
+    expect(run(1, '', 'a', '').ended('a', 'failed').recipients('start')).toEqual(['a', 'c']);
   });
 
   test('a run waits for a task that waits for you', () => {
@@ -143,7 +143,7 @@ describe('the places of a run', () => {
 describe('notices of tasks', () => {
   test('that come twice count once', () => {
     const twice = run(1, '', '', '').ended('a').ended('a');
-    expect(twice.told('start')).toEqual(['a', 'b']);
+    expect(twice.recipients('start')).toEqual(['a', 'b']);
     expect(twice.context.used).toEqual({ usage, tasks: 1 });
   });
 
@@ -159,7 +159,7 @@ describe('notices of tasks', () => {
   test('that come before the tasks are all created are kept', () => {
     const early = new Run(1, '', '').ended('a', 'cancelled', 'enough');
     expect(early.state).toBe('creating.ordering');
-    expect(early.created().told('start')).toEqual(['b']);
+    expect(early.created().recipients('start')).toEqual(['b']);
   });
 });
 
@@ -178,7 +178,7 @@ describe('creating the tasks', () => {
   test('is retried after a pause of 5 s', () => {
     const creating = new Run(1, '').failed('createTasks');
     expect(creating.timers).toEqual({ [retryCreation]: 5_000 });
-    expect(creating.timeOut(retryCreation).created().told('start')).toEqual(['a']);
+    expect(creating.timeOut(retryCreation).created().recipients('start')).toEqual(['a']);
   });
 
   test('that fails eleven times fails the run and all its tasks', () => {
@@ -202,7 +202,7 @@ describe('a run that is cancelled', () => {
     const cancelled = run(1, '', '').send({ type: 'cancel', reason: 'enough' });
     expect(cancelled.inputs['cancelTasks']).toMatchObject({ runId: 'r1', reason: 'enough' });
     cancelled.done('cancelTasks', { tasks: 2 }).ended('a', 'cancelled');
-    expect([cancelled.state, cancelled.told('start')]).toEqual(['draining', ['a']]);
+    expect([cancelled.state, cancelled.recipients('start')]).toEqual(['draining', ['a']]);
     cancelled.ended('b', 'cancelled');
     expect(cancelled.output).toEqual({ state: 'cancelled' });
     expect(cancelled.emitted.at(-1)).toMatchObject({ type: 'run-ended', state: 'cancelled' });
@@ -212,7 +212,7 @@ describe('a run that is cancelled', () => {
     const early = new Run(1, '').send({ type: 'cancel' });
     expect(early.started).toEqual(['createTasks']);
     early.created();
-    expect([early.state, early.told('start')]).toEqual(['cancelling.ordering', []]);
+    expect([early.state, early.recipients('start')]).toEqual(['cancelling.ordering', []]);
     expect(early.inputs['cancelTasks']).toMatchObject({ reason: 'the run was cancelled' });
   });
 

@@ -41,7 +41,7 @@ describe('what a run starts', () => {
     expect(plan(run(4, ['merged'], ['no-changes'], ['landed-pending'], ['waiting', 0, 1, 2])).start).toEqual([3]);
   });
 
-  test('nothing whose dependency did not land: it is told which', () => {
+  test('nothing whose dependency did not land: the reason names it', () => {
     const { start, skip } = plan(run(4, ['failed'], ['waiting', 0], ['waiting', 1]));
     expect(start).toEqual([]);
     expect(skip).toEqual([{ index: 1, reason: 'depends on n0, which ended as failed' }]);
@@ -68,10 +68,10 @@ describe('how a run ends', () => {
   });
 });
 
-test('a run counts what each of its tasks used, once; where one of an earlier version told nothing, it is not known', () => {
+test('a run counts what each of its tasks used, once; where one of an earlier version reported nothing, it is not known', () => {
   const usage = { inputTokens: 10, outputTokens: 2, costUsd: 0.5 };
-  const ended = (taskId: string, told?: object) =>
-    ({ type: 'task-ended', taskId, state: 'merged', reason: null, now: 1, ...told }) as const;
+  const ended = (taskId: string, reported?: object) =>
+    ({ type: 'task-ended', taskId, state: 'merged', reason: null, now: 1, ...reported }) as const;
   const used = { usage: { inputTokens: 0, outputTokens: 0, costUsd: 0 }, tasks: 0 };
   const begun = { ...run(2, ['active'], ['active'], ['active']), used };
   let snapshot = runMachine.resolveState({ value: 'running', context: begun });

@@ -108,8 +108,8 @@ export function plan(context: RunContext): { start: number[]; skip: { index: num
   return { start, skip };
 }
 
-const told = (params: { kind: string; id: string; event: { type: string; [field: string]: unknown } }) =>
-  ({ type: 'tell', params }) as never;
+const notifyAction = (params: { kind: string; id: string; event: { type: string; [field: string]: unknown } }) =>
+  ({ type: 'notify', params }) as never;
 
 const base = setup({
   types: {
@@ -120,7 +120,7 @@ const base = setup({
     emitted: {} as RunEmitted,
   },
   actors: { createTasks: effect(runOperations.createTasks), cancelTasks: effect(runOperations.cancelTasks) },
-  actions: { tell: ordered<SendParams>() },
+  actions: { notify: ordered<SendParams>() },
   guards: {
     allEnded: ({ context }) => allEnded(context.tasks),
     cancelled: ({ context }) => context.cancelReason !== null,
@@ -133,15 +133,15 @@ const base = setup({
     schedule: enqueueActions(({ context, enqueue }) => {
       const { start, skip } = plan(context);
       const tasks = [...context.tasks];
-      const tell = (index: number, event: { type: string; [field: string]: unknown }) =>
-        enqueue(told({ kind: 'task', id: `${context.tenant}.${context.tasks[index]?.taskId}`, event }));
+      const notifyTask = (index: number, event: { type: string; [field: string]: unknown }) =>
+        enqueue(notifyAction({ kind: 'task', id: `${context.tenant}.${context.tasks[index]?.taskId}`, event }));
       for (const index of start) {
         tasks[index] = { ...(tasks[index] as RunTask), state: 'active' };
-        tell(index, { type: 'start' });
+        notifyTask(index, { type: 'start' });
       }
       for (const { index, reason } of skip) {
         tasks[index] = { ...(tasks[index] as RunTask), state: 'skipped' };
-        tell(index, { type: 'skip', reason });
+        notifyTask(index, { type: 'skip', reason });
       }
       enqueue.assign({ tasks });
     }),

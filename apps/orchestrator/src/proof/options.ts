@@ -35,11 +35,11 @@ export function optionOf({ options = {} }: Program, word: ShellWord): Option | n
   return { kind: kindOf(`-${text.at(-1)}`), value: null };
 }
 
-/** Tells whether the word behind an unknown option may be its value. */
+/** Reports whether the word behind an unknown option may be its value. */
 export const mayHaveValue = ({ value }: ShellWord): boolean => value === null || /^--(?!no-)[^=]+$/.test(value);
 
 /**
- * Tells whether the operand behind an unknown option may be its value, so that the program or script is in `rest`. It isn't if the operand is a known program
+ * Reports whether the operand behind an unknown option may be its value, so that the program or script is in `rest`. It isn't if the operand is a known program
  * and the next word isn't, or if it is a script with an extension: `nyc --unknown npm test`, `tsx --unknown check.ts test/a.ts`.
  */
 export function mayBeValue({ runs }: Program, operand: ShellWord, rest: readonly ShellWord[]): boolean {

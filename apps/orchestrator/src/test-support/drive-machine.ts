@@ -6,11 +6,11 @@ import type { AnyMachineSnapshot, AnyStateMachine, ContextFrom } from 'xstate';
 type Action = { type: string; params?: unknown };
 export type Sent = { kind: string; id: string; event: { type: string } & Record<string, unknown> };
 
-/** A machine without an engine: a test gives it events and looks at what it asks for. */
+/** A machine without an engine: a test gives it events and looks at what it requests. */
 export class DrivenMachine<Machine extends AnyStateMachine> {
   readonly #machine: Machine;
   #snapshot: AnyMachineSnapshot;
-  /** Inputs of the effects that are asked for, by the machine's name for the invocation; the last one of each. */
+  /** Inputs of the requested effects, by the machine's name for the invocation; the last one of each. */
   readonly inputs: Record<string, Record<string, unknown>> = {};
   /** Names of the invocations, in the order in which they were started. */
   readonly started: string[] = [];
@@ -79,7 +79,7 @@ export class DrivenMachine<Machine extends AnyStateMachine> {
 
   #note(actions: readonly Action[]): void {
     for (const { type, params = {} } of actions) {
-      if (type === 'tell') this.sent.push(params as Sent);
+      if (type === 'notify') this.sent.push(params as Sent);
       if (type === 'answer') this.answers.push(params as AnswerParams);
       if (type === 'xstate.emit') this.emitted.push((params as Emit).event);
       if (type === 'xstate.raise') this.#noteTimer(params as Raise);

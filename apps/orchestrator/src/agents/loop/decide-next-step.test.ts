@@ -68,7 +68,7 @@ const results = (state: LoopState) =>
 const look = (id?: string) => call('read', { path: 'a.ts' }, id);
 const finish = (id?: string) => call('finish', { summary: 'Fixed it.' }, id);
 
-test('the model is told its task, its proof and the repository’s instructions', () => {
+test('the model gets its task, its verify command and the repository’s instructions', () => {
   const state = begin(newLoop(), [{ path: 'AGENTS.md', content: { artifact: 'text/1' } }], assignment);
   expect(state.next).toEqual({ do: 'ask', for: 'work' });
   expect(state.messages.map(({ role }) => role)).toEqual(['system', 'user']);
@@ -190,7 +190,7 @@ describe('calls', () => {
     ]);
   });
 
-  test('whose executor was lost are done again where that is safe, and the others told as unknown', () => {
+  test('whose executor was lost are done again where that is safe, and the others are reported as unknown', () => {
     const called = turn(
       begun(),
       calls(
@@ -321,31 +321,31 @@ describe('limits', () => {
 describe('going in circles', () => {
   const circle = (...commands: string[]) => {
     let state = begun();
-    const told: number[] = [];
+    const warnedAt: number[] = [];
     for (let at = 0; state.next.do === 'ask' && at < 30; at++) {
       state = turn(state, calls(call('run', { command: commands[at % commands.length] })));
       if (state.next.do === 'call') state = done(state, true);
-      if (textOf(state.messages).includes('in a row')) told.push(at + 1);
+      if (textOf(state.messages).includes('in a row')) warnedAt.push(at + 1);
     }
-    return { next: state.next, turns: state.turns, told };
+    return { next: state.next, turns: state.turns, warnedAt };
   };
 
-  test('the same call is told at the third time, and ends the task at the fifth', () => {
+  test('the same call is warned of at the third time, and ends the task at the fifth', () => {
     expect(circle('npm test')).toEqual({
       next: { do: 'stop', reason: 'the agent made the same call 5 times in a row: run npm test' },
       turns: 5,
-      told: [3],
+      warnedAt: [3],
     });
   });
 
   test('so are two or three in turn', () => {
-    expect(circle('a', 'b')).toMatchObject({ turns: 10, told: [6] });
-    expect(circle('a', 'b', 'c')).toMatchObject({ turns: 15, told: [9] });
+    expect(circle('a', 'b')).toMatchObject({ turns: 10, warnedAt: [6] });
+    expect(circle('a', 'b', 'c')).toMatchObject({ turns: 15, warnedAt: [9] });
   });
 
   test('work that moves on is none', () => {
     const commands = Array.from({ length: 30 }, (_, at) => `step ${Math.floor(at / 2)}${at % 2 === 0 ? '' : at}`);
-    expect(circle(...commands)).toMatchObject({ turns: 30, told: [] });
+    expect(circle(...commands)).toMatchObject({ turns: 30, warnedAt: [] });
   });
 });
 
@@ -370,12 +370,12 @@ describe('compaction', () => {
   });
 
   test('a summary that can’t be had is made up from what is known', () => {
-    const asked = done(turn(begun(), { ...calls(look('a')), ...full }));
+    const nearLimit = done(turn(begun(), { ...calls(look('a')), ...full }));
     const long = '\u0001'.repeat(agentLimits.summaryBytesMax);
     for (const state of [
-      withoutSummary(asked, assignment),
-      turn(asked, answer()),
-      turn(asked, answer({ text: { text: long } })),
+      withoutSummary(nearLimit, assignment),
+      turn(nearLimit, answer()),
+      turn(nearLimit, answer({ text: { text: long } })),
     ]) {
       expect(state).toMatchObject({ next: { do: 'ask', for: 'work' }, turnId: null });
       expect(textOf(state.messages)).toMatch(/There is no summary.*read a\.ts → ok/s);

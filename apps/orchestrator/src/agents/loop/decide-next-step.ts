@@ -107,7 +107,7 @@ function call(state: LoopState, calls: readonly ToolCall[], assignment: Assignme
   const called: LoopState = {
     ...state,
     callHashes,
-    repetitionTold: repeats < agentLimits.repeatsToldAt ? false : state.repetitionTold,
+    repetitionTold: repeats < agentLimits.repeatsWarnedAt ? false : state.repetitionTold,
     todo: todo ?? state.todo,
     next: { do: 'call', calls: sandboxCalls, answered, finish },
   };
@@ -265,13 +265,13 @@ function merge(done: readonly ToolResultPart[], answered: readonly Answered[]): 
 function withResults(state: LoopState, parts: ToolResultPart[], assignment: Assignment): LoopState {
   const messages: ModelMessage[] = [{ role: 'tool', content: parts }];
   const repeats = repeatsOf(state.callHashes);
-  const told = repeats >= agentLimits.repeatsToldAt && !state.repetitionTold;
-  if (told) messages.push(repetitionNotice(state.steps.at(-1) ?? parts.map(({ name }) => name).join(', '), repeats));
+  const warns = repeats >= agentLimits.repeatsWarnedAt && !state.repetitionTold;
+  if (warns) messages.push(repetitionNotice(state.steps.at(-1) ?? parts.map(({ name }) => name).join(', '), repeats));
   const left = assignment.turnsMax - state.turns;
-  if (left === agentLimits.lastTurnsTold && state.turns > 0) messages.push(turnsLeftNotice(left));
+  if (left === agentLimits.turnsLeftWarnedAt && state.turns > 0) messages.push(turnsLeftNotice(left));
   const full =
     state.contextIsFull || tokensOf(parts, assignment) > (1 - agentLimits.contextShareMax) * assignment.contextTokens;
-  return ask({ ...state, messages, repetitionTold: state.repetitionTold || told, contextIsFull: full }, assignment);
+  return ask({ ...state, messages, repetitionTold: state.repetitionTold || warns, contextIsFull: full }, assignment);
 }
 
 const tokensOf = (parts: readonly ToolResultPart[], assignment: Assignment): number =>

@@ -11,9 +11,9 @@ const output: TurnOutput = {
   responseModel: 'one',
   latencyMs: 5,
 };
-const told = { turnId: 'task_t1_1_1', text: 'I look.', calls: [{ name: 'read', about: 'a.txt' }] };
+const described = { turnId: 'task_t1_1_1', text: 'I look.', calls: [{ name: 'read', about: 'a.txt' }] };
 
-test('a turn is told shortened, and whether its answer is an earlier one', () => {
-  expect(describeTurn({ ...output, attempts: 1 })).toEqual(told);
-  expect(describeTurn({ ...output, cached: true })).toEqual({ ...told, cached: true });
+test('a turn is described in short, with whether its answer is an earlier one', () => {
+  expect(describeTurn({ ...output, attempts: 1 })).toEqual(described);
+  expect(describeTurn({ ...output, cached: true })).toEqual({ ...described, cached: true });
 });

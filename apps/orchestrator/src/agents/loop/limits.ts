@@ -9,7 +9,7 @@ export const agentLimits = {
   /** Consecutive answers without a call, before the next one counts as the end (or, if it is empty or cut off, as a failure). */
   nudgesMax: 2,
   /** Consecutive repeats of the same turn, after which the model is warned, and after which the task ends. */
-  repeatsToldAt: 3,
+  repeatsWarnedAt: 3,
   repeatsMax: 5,
   /** Length of a group of turns that repeats: A B A B … */
   repeatPeriodMax: 3,
@@ -38,13 +38,13 @@ export const agentLimits = {
   eventTextCharactersMax: 200,
   eventAboutCharactersMax: 120,
   /** Turns left when the model is warned, once. */
-  lastTurnsTold: 3,
+  turnsLeftWarnedAt: 3,
 } as const;
 
 /** Rough estimate, for text that no provider has counted yet. */
 export const charactersPerToken = 4;
 
-/** Files of a repository that tell an agent how to work in it. */
+/** Files of a repository that instruct an agent how to work in it. */
 export const instructionFiles = ['AGENTS.md', 'CLAUDE.md'] as const;
 
 /** Characters of one call's result; fewer for a model with a small context. */

@@ -23,10 +23,10 @@ const heading = { task: '# The task\n\n', instructions: "\n\n# The repository's 
 const proof = '\n\nThe task counts as done when this command succeeds: ';
 
 /** The part of an assignment that the model sees. */
-type Told = Pick<Assignment, 'description' | 'prompt' | 'verify'>;
+type Shown = Pick<Assignment, 'description' | 'prompt' | 'verify'>;
 
 /** The first messages of a conversation, either the task's first one or one that continues from a summary. */
-export function opening({ description, prompt, verify }: Told, state: LoopState): ModelMessage[] {
+export function opening({ description, prompt, verify }: Shown, state: LoopState): ModelMessage[] {
   const content: ContentPart[] = [text(`${heading.task}${description}\n\n`), referenced(prompt)];
   if (verify !== false) content.push(text(`${proof}${verify}`));
   for (const { path, content: instructions } of state.instructions) {
@@ -40,12 +40,12 @@ export function opening({ description, prompt, verify }: Told, state: LoopState)
 }
 
 /** Parses a task's first opening back into its parts; null if the messages aren't an opening. */
-export function readOpening(messages: readonly ModelMessage[]): (Told & { instructions: Instructions[] }) | null {
+export function readOpening(messages: readonly ModelMessage[]): (Shown & { instructions: Instructions[] }) | null {
   const [task, prompt, ...rest] = messages.find(({ role }) => role === 'user')?.content ?? [];
   if (task?.type !== 'text' || !task.text.startsWith(heading.task) || prompt === undefined) return null;
   const [first] = rest;
-  const proven = first?.type === 'text' && first.text.startsWith(proof);
-  const pairs = proven ? rest.slice(1) : rest;
+  const hasVerify = first?.type === 'text' && first.text.startsWith(proof);
+  const pairs = hasVerify ? rest.slice(1) : rest;
   const instructions: Instructions[] = [];
   for (let at = 0; at + 1 < pairs.length; at += 2) {
     const title = textOf(pairs[at]);
@@ -55,7 +55,7 @@ export function readOpening(messages: readonly ModelMessage[]): (Told & { instru
   return {
     description: task.text.slice(heading.task.length).trimEnd(),
     prompt: referenceOf(prompt),
-    verify: proven ? first.text.slice(proof.length) : false,
+    verify: hasVerify ? first.text.slice(proof.length) : false,
     instructions,
   };
 }
@@ -80,7 +80,7 @@ const todoText = (items: TodoItem[]): string =>
 
 export const summaryRequest = user(
   'The conversation is near the limit of what you can hold. Sum it up now, in words and without calling a tool, for yourself to go on from: ' +
-    'what is asked, what you found out (paths, names, causes), what you changed and where, what was tried in vain, what is open, and the next step. ' +
+    'what the task requires, what you found out (paths, names, causes), what you changed and where, what was tried without success, what is open, and the next step. ' +
     'At most 1,000 words. The task and the repository’s instructions need not be repeated.',
 );
 

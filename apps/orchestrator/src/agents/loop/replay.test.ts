@@ -99,7 +99,7 @@ describe('replay', () => {
     expect(replay(agent, failed.recorded)).toMatchObject({ turns: 3, difference: null });
   });
 
-  test('the first difference is told', () => {
+  test('the first difference is reported', () => {
     const { recorded } = record(work);
     const [, second] = recorded;
     if (second === undefined) throw new Error('no second turn');

@@ -41,7 +41,7 @@ export const limitsOf = ({ turns, tokens, contextTokens }: LoopAgent) => ({
 
 /** @param recorded turns, in the order in which they were stored */
 export function replay(agent: LoopAgent, recorded: readonly RecordedTurn[]): Replay {
-  const told = readOpening(recorded[0]?.messages ?? []);
+  const opening = readOpening(recorded[0]?.messages ?? []);
   const report = (state: LoopState, turns: number, difference: Difference | null): Replay => ({
     turns,
     difference,
@@ -49,7 +49,7 @@ export function replay(agent: LoopAgent, recorded: readonly RecordedTurn[]): Rep
     todo: state.todo,
     tokens: state.tokens,
   });
-  if (told === null) {
+  if (opening === null) {
     return report(newLoop(), 0, {
       turn: 1,
       what: 'opening',
@@ -57,8 +57,8 @@ export function replay(agent: LoopAgent, recorded: readonly RecordedTurn[]): Rep
       recorded: recorded[0]?.messages ?? null,
     });
   }
-  const assignment: Assignment = { ...told, ...limitsOf(agent) };
-  let state = begin(newLoop(), told.instructions, assignment);
+  const assignment: Assignment = { ...opening, ...limitsOf(agent) };
+  let state = begin(newLoop(), opening.instructions, assignment);
   for (const [index, turn] of recorded.entries()) {
     state = catchUp(state, turn, assignment);
     const difference = differenceOf(state, turn, index + 1);
@@ -74,11 +74,11 @@ function catchUp(before: LoopState, turn: RecordedTurn, assignment: Assignment):
   if (state.next.do === 'call') {
     const { calls } = state.next;
     const wanted = new Set(calls.map(({ id }) => id));
-    const told = turn.messages
+    const received = turn.messages
       .filter(({ role }) => role === 'tool')
       .flatMap(({ content }) => content)
       .filter((part): part is ToolResultPart => part.type === 'tool-result' && wanted.has(part.callId));
-    const results = turn.continues === null ? calls.map((call) => forgotten(call, turn)) : told.map(resultOf);
+    const results = turn.continues === null ? calls.map((call) => forgotten(call, turn)) : received.map(resultOf);
     state = afterTools(state, results, assignment);
   }
   const beganAnew = turn.continues === null && state.turnId !== null;

@@ -16,7 +16,7 @@ const after = (snapshot: Snapshot, event: object): Snapshot =>
 const timeOut = (snapshot: Snapshot) =>
   after(snapshot, { type: 'xstate.after.agentTimeLimit.task.working' }).context.reason;
 
-test('a time-out tells why the model was asked again, and nothing where it was not', () => {
+test('the reason of a time-out names the failure after which the model was called again, if there was one', () => {
   const limited = {
     type: 'xstate.error.actor.turn',
     error: { code: 'provider-limited', message: 'acme answered 429: too many requests', retryable: true },
@@ -30,7 +30,7 @@ test('a time-out tells why the model was asked again, and nothing where it was n
   expect(timeOut(answered)).toBe('the agent took longer than 20 s');
 });
 
-test('what failed turns have cost is the task’s, whether it goes on or fails; one that nobody was asked for changes nothing', () => {
+test('what failed turns have cost is the task’s, whether it goes on or fails; one that reached no provider changes nothing', () => {
   const failed = (rest: object, usage: object | null) => ({
     type: 'xstate.error.actor.turn',
     error: { code: 'provider-failed', message: 'no', ...rest, ...(usage === null ? {} : { details: { usage } }) },

@@ -56,7 +56,7 @@ export const taskMachine = taskSetup.createMachine({
           enqueue.emit({ type: 'task-state', context: { ...context, ...entered }, from: context.state });
           enqueue.emit({ type: 'task-ended', context: { ...context, ...entered } });
         }),
-        { type: 'tellRun', params: { event: 'task-ended' } },
+        { type: 'notifyRun', params: { event: 'task-ended' } },
       ],
     },
   },

@@ -30,8 +30,8 @@ export const timeOf = (event: unknown): number => (event as Timed).now;
 export const shortened = (reason: string): string => shorten(reason, taskLimits.reasonCharactersMax);
 
 /** Cast: XState can't infer the names of actions inside an action that enqueues them. */
-const told = (params: { kind: string; id: string; event: { type: string; [field: string]: unknown } }) =>
-  ({ type: 'tell', params }) as never;
+const notifyAction = (params: { kind: string; id: string; event: { type: string; [field: string]: unknown } }) =>
+  ({ type: 'notify', params }) as never;
 
 export const taskSetup = setup({
   types: {
@@ -60,7 +60,7 @@ export const taskSetup = setup({
     removeWorktree: effect(worktreeOperations.remove),
   },
   actions: {
-    tell: ordered<SendParams>(),
+    notify: ordered<SendParams>(),
   },
   guards: {
     ending: ({ context }) => context.end !== null,
@@ -79,10 +79,10 @@ export const taskSetup = setup({
       enqueue.emit({ type: 'task-state', context: { ...context, ...entered }, from: context.state });
     }),
     /** Notifies the run, which counts active tasks: a task that waits for the user isn't active. */
-    tellRun: enqueueActions(({ context, enqueue }, params: { event: 'task-idle' | 'task-ended' }) => {
+    notifyRun: enqueueActions(({ context, enqueue }, params: { event: 'task-idle' | 'task-ended' }) => {
       const { owner, end, reason, usage } = context;
       const event = { type: params.event, taskId: owner.taskId, state: end, reason, usage };
-      enqueue(told({ kind: 'run', id: `${owner.tenant}.${owner.runId}`, event }));
+      enqueue(notifyAction({ kind: 'run', id: `${owner.tenant}.${owner.runId}`, event }));
     }),
     countRetry: assign(({ context, event }) => {
       const { error } = failureOf(event);

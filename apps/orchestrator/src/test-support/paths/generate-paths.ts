@@ -15,7 +15,7 @@ export type PathCase = {
   outcomes: Readonly<Record<string, readonly unknown[]>>;
   /** Events from outside. */
   outside: readonly EventObject[];
-  /** The part of a context that tells two situations apart in which the state has the same name. */
+  /** The part of a context that distinguishes two situations in which the state has the same name. */
   situation: (context: never) => unknown;
   /** False for an event that isn't worth a path of its own. */
   isWorthwhile?: (snapshot: AnyMachineSnapshot, event: EventObject) => boolean;

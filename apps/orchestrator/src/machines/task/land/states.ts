@@ -27,7 +27,7 @@ export const landing = taskSetup.createStateConfig({
     if (turn === null) return;
     const id = commands.landingId({ tenant: owner.tenant, repositoryId, branch: baseBranch });
     const release = { type: 'release', turn };
-    enqueue({ type: 'tell', params: { kind: 'landing', id, event: release } });
+    enqueue({ type: 'notify', params: { kind: 'landing', id, event: release } });
     enqueue.assign({ turn: null });
   }),
   on: cancelAfterStep,

@@ -27,7 +27,7 @@ export const awaitingApproval = taskSetup.createStateConfig({
       reason: ({ context }) =>
         `changes protected paths: ${named(context.protectedPaths.filter((path) => !context.approvedPaths.includes(path)))}`,
     }),
-    { type: 'tellRun', params: { event: 'task-idle' } },
+    { type: 'notifyRun', params: { event: 'task-idle' } },
   ],
   exit: assign({ reason: ({ context }) => (context.end === null ? null : context.reason) }),
   on: {
@@ -60,7 +60,7 @@ export const ready = taskSetup.createStateConfig({
       reason: ({ context }) =>
         `${context.specification.verify === false ? 'not verified' : 'verified'}; \`coppice merge\` lands it`,
     }),
-    { type: 'tellRun', params: { event: 'task-idle' } },
+    { type: 'notifyRun', params: { event: 'task-idle' } },
   ],
   exit: assign({ reason: ({ context }) => (context.end === null ? null : context.reason) }),
   on: { merge: { target: 'landing' }, ...discardNow, ...cancelNow },
