@@ -27,9 +27,11 @@ const collect = async <Item>(items: AsyncIterable<Item>): Promise<Item[]> => {
 
 /** Returns how many consumers a stream has, from the server's monitoring endpoint. */
 async function consumersOf(stream: string): Promise<number | undefined> {
-  type Told = { account_details: { stream_detail: { name: string; state: { consumer_count: number } }[] }[] };
-  const told = (await (await fetch(`${server.monitoringUrl}/jsz?streams=true`)).json()) as Told;
-  const all = told.account_details.flatMap((account) => account.stream_detail);
+  type JetStreamReport = {
+    account_details: { stream_detail: { name: string; state: { consumer_count: number } }[] }[];
+  };
+  const report = (await (await fetch(`${server.monitoringUrl}/jsz?streams=true`)).json()) as JetStreamReport;
+  const all = report.account_details.flatMap((account) => account.stream_detail);
   return all.find(({ name }) => name === stream)?.state.consumer_count;
 }
 

@@ -93,7 +93,7 @@ describe('a command', () => {
     });
   });
 
-  test('with a wrong input, an unknown operation, or a failure: the actor is told which', async () => {
+  test('with a wrong input, an unknown operation, or a failure: the actor gets the reason', async () => {
     await serveWith(
       handle(sandboxOperations.remove, async () => {
         throw new CoppiceError('sandbox-failed', 'the engine said no');
@@ -109,7 +109,7 @@ describe('a command', () => {
     });
   });
 
-  test('that is older than 7 days is dead-lettered, and its actor told', async () => {
+  test('that is older than 7 days is dead-lettered, and its actor notified', async () => {
     await serveWith(handle(sandboxOperations.remove, async () => ({})));
     const effectId = await order('remove', { owner, sandboxId: 's' }, { issuedAt: '2020-01-01T00:00:00Z' });
     expect(await result(effectId)).toMatchObject({ outcome: { status: 'failed', error: { code: 'expired' } } });

@@ -17,9 +17,9 @@ export type LostOwnersOptions = {
   now: () => number;
 };
 
-type Suspect = { sinceMs: number; lookedAtMs: number; askedAtMs: number };
+type Suspect = { sinceMs: number; lookedAtMs: number; queriedAtMs: number };
 
-/** Multiple of `lostAfterMs` after which a suspect that nobody asks about is forgotten. */
+/** Multiple of `lostAfterMs` after which a suspect that nobody queries is forgotten. */
 const forgottenAfter = 10;
 
 export class LostOwners {
@@ -34,15 +34,15 @@ export class LostOwners {
     const { now } = this.#with;
     const isLost = await this.#look(id);
     const suspect = this.#suspects.get(id);
-    if (suspect !== undefined) suspect.askedAtMs = now();
+    if (suspect !== undefined) suspect.queriedAtMs = now();
     return isLost;
   }
 
-  /** Looks at the suspects that somebody asked about. Has to be called more often than every `lostAfterMs`. Never throws. */
+  /** Looks at the suspects that somebody queried. Has to be called more often than every `lostAfterMs`. Never throws. */
   async lookAgain(): Promise<void> {
     const { now, lostAfterMs } = this.#with;
-    for (const [id, { askedAtMs }] of this.#suspects) {
-      if (now() - askedAtMs > forgottenAfter * lostAfterMs) this.#suspects.delete(id);
+    for (const [id, { queriedAtMs }] of this.#suspects) {
+      if (now() - queriedAtMs > forgottenAfter * lostAfterMs) this.#suspects.delete(id);
       else await this.#look(id).catch(() => this.#suspects.delete(id));
     }
   }
@@ -59,7 +59,7 @@ export class LostOwners {
     }
     const known = this.#suspects.get(id);
     const goesOn = known !== undefined && known.sinceMs >= soundSince && lookedAtMs - known.lookedAtMs <= lostAfterMs;
-    const suspect = goesOn ? known : { sinceMs: answeredAtMs, lookedAtMs, askedAtMs: answeredAtMs };
+    const suspect = goesOn ? known : { sinceMs: answeredAtMs, lookedAtMs, queriedAtMs: answeredAtMs };
     suspect.lookedAtMs = Math.max(suspect.lookedAtMs, lookedAtMs);
     this.#suspects.set(id, suspect);
     return lookedAtMs - suspect.sinceMs >= lostAfterMs;

@@ -149,7 +149,7 @@ test('a server without room for the size of the artifacts has them by age alone'
   }
 });
 
-test('a service starts without the bundles, which an upgrade brings last, and says so when it is asked for one', async () => {
+test('a service starts without the bundles, which an upgrade brings last, and reports it when one is requested', async () => {
   await manager.streams.delete(bundleStream);
   await bus.awaitResources({ waitMs: 0 });
   await expect(bus.objects(buckets.bundles)).rejects.toMatchObject({

@@ -62,7 +62,7 @@ function follow(subject: string, options: ReadOptions = {}) {
   };
 }
 
-test('more than is asked for at once comes whole and in order', async () => {
+test('more than is requested at once comes whole and in order', async () => {
   const subject = newSubject();
   const numbers = Array.from({ length: 450 }, (_, index) => index);
   for (const number of numbers) await publish(subject, number);

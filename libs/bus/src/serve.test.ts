@@ -41,7 +41,7 @@ const streamed = (handler: (answer: Answer) => Promise<ChatAnswer | undefined>) 
   streamedApiEndpoint(chatApi.chat, (_input, { answer }) => handler(answer));
 
 describe('an answer of several messages', () => {
-  test('comes in their order, as long as whoever asked reads', async () => {
+  test('comes in their order, as long as the caller reads', async () => {
     await serve(
       streamed(async (answer) => {
         answer.send({ sequence: 0, type: 'started', chatId });
@@ -74,7 +74,7 @@ describe('an answer of several messages', () => {
     expect(heard).toHaveLength(1);
   });
 
-  test('is refused a message that is too large, and told so', async () => {
+  test('is refused a message that is too large, and the caller gets the error', async () => {
     await serve(
       streamed(async (answer) => {
         answer.send({ sequence: 0, type: 'text-delta', text: 'x'.repeat(2_000_000) });
@@ -85,17 +85,17 @@ describe('an answer of several messages', () => {
   });
 
   test('is not made for who awaits none', async () => {
-    let asked = 0;
+    let handled = 0;
     await serve(
       streamed(async (answer) => {
-        asked++;
+        handled++;
         answer.send({ sequence: 0, type: 'started', chatId });
         return undefined;
       }),
     );
     bus.publishCore(subjects.api('acme', chatApi.chat.name), question);
     for await (const { type } of ask()) if (type === 'started') break;
-    expect(asked).toBe(1);
+    expect(handled).toBe(1);
   });
 
   test('nobody serves it, or nothing comes', async () => {
@@ -171,7 +171,7 @@ describe('what every process hears', () => {
     await expect(cancel()).rejects.toMatchObject({ code: 'unavailable' });
   });
 
-  test('is told of by the services protocol as what has no queue group', async () => {
+  test('is listed by the services protocol without a queue group', async () => {
     await serve(
       sharedApiEndpoint(chatApi.cancel, (input) => input),
       streamed(async () => undefined),

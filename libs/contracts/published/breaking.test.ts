@@ -231,7 +231,7 @@ const passes: [what: string, plant: (document: Document) => void][] = [
     'a new error code',
     (d) => (d['x-error-codes']['quota-exceeded'] = { retryable: true, meaning: 'enough for today' }),
   ],
-  ['another description', (d) => Object.assign(schema(d, 'TaskView'), { description: 'A task, told better.' })],
+  ['another description', (d) => Object.assign(schema(d, 'TaskView'), { description: 'A task, described better.' })],
   [
     'a request: a new optional field',
     (d) => (schema(d, 'TaskRequest').properties['priority'] = { type: 'integer' } as Schema),

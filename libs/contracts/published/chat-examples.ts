@@ -9,11 +9,11 @@ const one = (payload: unknown): Example[] => [{ name: 'example', payload }];
 const chatId = 'c5f0d1f3a8b7c6e9d0a1b2c3d4e5f6071';
 const signature = { wire: 'anthropic', value: 'EqoBCkgIARAB' };
 const said = (...content: object[]) => ({ role: 'assistant', content });
-const asked = (text: string) => ({ role: 'user', content: [{ type: 'text', text }] });
+const userMessage = (text: string) => ({ role: 'user', content: [{ type: 'text', text }] });
 
 const question = {
   model: 'fast',
-  messages: [asked('What is new in version 42? One sentence.')],
+  messages: [userMessage('What is new in version 42? One sentence.')],
 };
 
 const tool = {
@@ -25,7 +25,7 @@ const tool = {
 const questionWithTool = {
   model: 'anthropic/claude-sonnet-4-5',
   messages: [
-    asked('What is new in version 42?'),
+    userMessage('What is new in version 42?'),
     said(
       { type: 'thinking', text: { text: 'The log tells.' }, signature },
       { type: 'tool-call', id: 'call_1', name: 'git_log', arguments: { text: '{"since":"v41"}' } },

@@ -142,7 +142,7 @@ test('no more than its places are taken, nobody is left out, and in the end it i
   );
 });
 
-test('who waits beyond the limit is told, and who leaves makes room', async () => {
+test('a caller beyond the limit of waiting ones is rejected, and one that leaves makes room', async () => {
   const queue = queueOf(1, 1);
   const owner = { group: 'a', line: '1' };
   const release = await queue.enter({ ...owner, signal: never });

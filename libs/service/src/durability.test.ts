@@ -18,8 +18,11 @@ test('sync always is seen', async () => {
   expect(await askDurability(nats.monitoringUrl, 3)).toMatchObject({ syncIntervalMs: 'always', replicas: 3 });
 });
 
-test.each([undefined, 'http://127.0.0.1:1'])('what can not be asked is not known (%s)', async (monitoringUrl) => {
-  const { syncIntervalMs, promise } = await askDurability(monitoringUrl, 1);
-  expect(syncIntervalMs).toBeNull();
-  expect(promise).toContain('is not known');
-});
+test.each([undefined, 'http://127.0.0.1:1'])(
+  'without an answer of the server, the interval is not known (%s)',
+  async (monitoringUrl) => {
+    const { syncIntervalMs, promise } = await askDurability(monitoringUrl, 1);
+    expect(syncIntervalMs).toBeNull();
+    expect(promise).toContain('is not known');
+  },
+);

@@ -109,11 +109,11 @@ function haveResources(
 
 function lossOf(bus: Bus, undo: Undo): Promise<Error> {
   const { promise, resolve } = Promise.withResolvers<Error>();
-  const tell = async (): Promise<void> => {
+  const watch = async (): Promise<void> => {
     const error = await bus.closed;
     if (!undo.isRunning) resolve(error ?? new Error('the connection to NATS was closed'));
   };
-  void tell();
+  void watch();
   return promise;
 }
 

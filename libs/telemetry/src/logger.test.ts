@@ -47,7 +47,7 @@ test('secrets are not written, whatever field or text they stand in', () => {
   expect(lines[0]?.['url']).toBe('nats://me:[redacted]@localhost:4222');
 });
 
-test('a stack is told of a defect, not of a failure that was foreseen', () => {
+test('a stack trace is logged for a defect, not for a failure that was foreseen', () => {
   const { lines, logger } = capture();
   logger.warn({
     err: Object.assign(new Error('busy'), { code: 'unavailable', retryable: true, details: { after: 1 } }),

@@ -44,8 +44,8 @@ async function otlpReader({ exportMsMax, environment }: { exportMsMax: number; e
     import('@opentelemetry/sdk-metrics'),
     import('@opentelemetry/exporter-metrics-otlp-http'),
   ]);
-  const asked = Number(environment['OTEL_METRIC_EXPORT_INTERVAL']);
-  const exportIntervalMillis = asked > 0 ? asked : exportIntervalMs;
+  const configured = Number(environment['OTEL_METRIC_EXPORT_INTERVAL']);
+  const exportIntervalMillis = configured > 0 ? configured : exportIntervalMs;
   return new PeriodicExportingMetricReader({
     exporter: new OTLPMetricExporter({ timeoutMillis: exportMsMax }),
     exportIntervalMillis,

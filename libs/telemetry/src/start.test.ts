@@ -49,7 +49,7 @@ test('on, the trace goes from sender to receiver and into the log', async () => 
     status: 2,
     attributes: { 'error.type': 'conflict' },
   });
-  // A span's id tells its process, even where the span itself never comes.
+  // A span's id contains its process, even where the span itself never comes.
   expect(send?.spanId.slice(0, 6)).toBe(spanIdPrefix('hop', 'one'));
   expect(send).toMatchObject({ instance: 'one' });
   expect(summary['stored']).toBe(`00-${send?.traceId}-${send?.spanId}-01`);
@@ -58,7 +58,7 @@ test('on, the trace goes from sender to receiver and into the log', async () => 
 });
 
 test.for(['refuses', 'answers-500', 'hangs'] as const)(
-  'a collector that %s stops and delays nothing, and is told of once',
+  'a collector that %s stops and delays nothing, and is logged once',
   async (fault) => {
     await using collector = await startBrokenCollector(fault);
     const { summary, logs, stdout } = await hop({
@@ -69,12 +69,12 @@ test.for(['refuses', 'answers-500', 'hangs'] as const)(
     expect(stdout).toContain('caught refused');
     // It has ended by itself while its requests are unanswered.
     expect(logs.filter((line) => line['level'] === 'warn').length).toBeLessThanOrEqual(1);
-    const asked = fault === 'refuses' ? [] : ['/v1/metrics', '/v1/traces'];
-    expect([...new Set(collector.requests)].toSorted()).toEqual(asked);
+    const expected = fault === 'refuses' ? [] : ['/v1/metrics', '/v1/traces'];
+    expect([...new Set(collector.requests)].toSorted()).toEqual(expected);
   },
 );
 
-test('metrics go by OTLP where they are asked for, with their resource', async () => {
+test('metrics go by OTLP where they are requested, with their resource', async () => {
   await using collector = await startTraceCollector();
   await hop({ ...collector.environment, COPPICE_TRACES: 'off', OTEL_METRICS_EXPORTER: 'otlp' });
   expect(collector.spans).toEqual([]);

@@ -45,9 +45,9 @@ export function startTelemetry(
   settings: TelemetrySettings,
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Telemetry> {
-  const asked = whatIsAskedFor(settings, environment);
-  if (!asked.traces && !asked.prometheus && !asked.otlpMetrics) return Promise.resolve(off);
-  running ??= start(settings, asked, environment).catch((error: unknown) => {
+  const signals = requestedSignals(settings, environment);
+  if (!signals.traces && !signals.prometheus && !signals.otlpMetrics) return Promise.resolve(off);
+  running ??= start(settings, signals, environment).catch((error: unknown) => {
     createLogger('telemetry').warn({ err: error }, 'telemetry could not be started; going on without it');
     running = null;
     return off;
@@ -55,13 +55,13 @@ export function startTelemetry(
   return running;
 }
 
-type Asked = { traces: boolean; prometheus: boolean; otlpMetrics: boolean };
+type Signals = { traces: boolean; prometheus: boolean; otlpMetrics: boolean };
 
 const isNo = (text: string | undefined): boolean => ['off', '0', 'false', 'no'].includes(text?.toLowerCase() ?? '');
 const lists = (text: string | undefined, word: string): boolean =>
   (text?.split(',') ?? []).some((each) => each.trim().toLowerCase() === word);
 
-function whatIsAskedFor({ prometheus = false }: TelemetrySettings, environment: NodeJS.ProcessEnv): Asked {
+function requestedSignals({ prometheus = false }: TelemetrySettings, environment: NodeJS.ProcessEnv): Signals {
   const value = (name: string): string | undefined => environment[name] || undefined;
   if (value('OTEL_SDK_DISABLED')?.toLowerCase() === 'true') {
     return { traces: false, prometheus: false, otlpMetrics: false };
@@ -79,13 +79,18 @@ function whatIsAskedFor({ prometheus = false }: TelemetrySettings, environment: 
   };
 }
 
-async function start(settings: TelemetrySettings, asked: Asked, environment: NodeJS.ProcessEnv): Promise<Telemetry> {
+async function start(
+  settings: TelemetrySettings,
+  signals: Signals,
+  environment: NodeJS.ProcessEnv,
+): Promise<Telemetry> {
   complainSeldom();
   const resource = await resourceOf(settings);
-  const stopTraces = asked.traces ? await startTraces(settings, resource) : null;
-  const metrics = asked.prometheus || asked.otlpMetrics ? await startMetricsOf(resource, asked, environment) : null;
+  const stopTraces = signals.traces ? await startTraces(settings, resource) : null;
+  const metrics =
+    signals.prometheus || signals.otlpMetrics ? await startMetricsOf(resource, signals, environment) : null;
   return {
-    enabled: asked.traces,
+    enabled: signals.traces,
     metricsHandler: metrics?.handler ?? null,
     shutdown: async () => {
       running = null;
@@ -134,11 +139,11 @@ async function startTraces(
   return () => sdk.shutdown();
 }
 
-async function startMetricsOf(resource: Resource, asked: Asked, environment: NodeJS.ProcessEnv) {
+async function startMetricsOf(resource: Resource, signals: Signals, environment: NodeJS.ProcessEnv) {
   const { startMetrics } = await import('./start-metrics.ts');
   return startMetrics(
     resource,
-    { prometheus: asked.prometheus, otlp: asked.otlpMetrics },
+    { prometheus: signals.prometheus, otlp: signals.otlpMetrics },
     { exportMsMax, environment },
   );
 }

@@ -25,7 +25,7 @@ test('it gives up with the last reason', async () => {
   );
 });
 
-test('a manual clock moves only when told, and never back', () => {
+test('a manual clock moves only when it is advanced, and never back', () => {
   const clock = manualClock('2026-11-24T00:00:00Z');
   clock.now().setFullYear(1999);
   clock.advance(1_500);

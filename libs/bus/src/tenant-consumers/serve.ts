@@ -17,8 +17,8 @@ import type { JetStreamManager, Msg, NatsConnection } from '../nats.ts';
 import type { Service } from '../serve.ts';
 import { Refused, tooMany, unavailable } from './refusals.ts';
 import { configOf } from './requests.ts';
-import { askedBy, tenantConsumerSubjects } from './subjects.ts';
-import type { ConsumerAsked } from './subjects.ts';
+import { consumerRequestIn, tenantConsumerSubjects } from './subjects.ts';
+import type { ConsumerRequest } from './subjects.ts';
 
 const log = createLogger('bus');
 
@@ -64,10 +64,10 @@ class TenantConsumers {
   }
 
   async #answer(message: Msg): Promise<void> {
-    const asked = askedBy(message.subject);
-    if (asked === null) return;
+    const request = consumerRequestIn(message.subject);
+    if (request === null) return;
     try {
-      message.respond(await this.#make(asked, message.data));
+      message.respond(await this.#make(request, message.data));
     } catch (error) {
       if (!(error instanceof Refused))
         log.warn({ err: error, subject: message.subject }, 'a consumer is not to be had');
@@ -76,21 +76,21 @@ class TenantConsumers {
     }
   }
 
-  async #make(asked: ConsumerAsked, data: Uint8Array): Promise<Uint8Array> {
-    const { tenant, stream, name, filter } = asked;
-    const config = configOf(data, asked);
+  async #make(request: ConsumerRequest, data: Uint8Array): Promise<Uint8Array> {
+    const { tenant, stream, name, filter } = request;
+    const config = configOf(data, request);
     const room = this.#rooms.get(tenant) ?? new Room();
     this.#rooms.set(tenant, room);
     return room.within(async () => {
-      await this.#requireRoom(asked, room);
+      await this.#requireRoom(request, room);
       const subject = `$JS.API.CONSUMER.CREATE.${stream}.${name}.${filter}`;
       // `create`: an existing consumer with this name and other settings isn't changed.
-      const request = JSON.stringify({ stream_name: stream, config, action: 'create' });
-      const { data: answer } = await this.#connection.request(subject, request, {
+      const body = JSON.stringify({ stream_name: stream, config, action: 'create' });
+      const { data: answer } = await this.#connection.request(subject, body, {
         timeout: busLimits.publishTimeoutMs,
       });
       const isMade = (JSON.parse(new TextDecoder().decode(answer)) as { error?: unknown }).error === undefined;
-      if (isMade) room.consumers.add(keyOf(asked));
+      if (isMade) room.consumers.add(keyOf(request));
       return answer;
     });
   }
@@ -104,7 +104,7 @@ class TenantConsumers {
     }
   }
 
-  async #requireRoom({ tenant, stream }: ConsumerAsked, room: Room): Promise<void> {
+  async #requireRoom({ tenant, stream }: ConsumerRequest, room: Room): Promise<void> {
     const { tenantConsumersMax, streamConsumersMax } = busLimits;
     if (room.consumers.size >= tenantConsumersMax) await this.#forgetGone(room);
     if (room.consumers.size >= tenantConsumersMax)
@@ -153,4 +153,4 @@ class Room {
 
 const answerType = 'io.nats.jetstream.api.v1.consumer_create_response';
 const notFound = 10_014;
-const keyOf = ({ stream, name }: ConsumerAsked): string => `${stream} ${name}`;
+const keyOf = ({ stream, name }: ConsumerRequest): string => `${stream} ${name}`;

@@ -19,10 +19,10 @@ export const tenantConsumerSubject = (tenant: string, { stream, filter }: { stre
 /** The subject that the process which makes the consumers subscribes to. */
 export const tenantConsumerSubjects = `${prefix}.>`;
 
-export type ConsumerAsked = { tenant: string; stream: string; name: string; filter: string };
+export type ConsumerRequest = { tenant: string; stream: string; name: string; filter: string };
 
-/** Parses the consumer that a subject asks for. Null when no account maps such a request here. */
-export function askedBy(subject: string): ConsumerAsked | null {
+/** Parses the consumer that a subject requests. Null when no account maps such a request here. */
+export function consumerRequestIn(subject: string): ConsumerRequest | null {
   const [, , tenant = '', stream = '', name = '', ...tokens] = subject.split('.');
   const own = tenantStreams(tenant).find((each) => each.stream === stream);
   const filter = tokens.join('.');

@@ -177,8 +177,8 @@ const served = (methods: Readonly<Record<string, { name: string }>>): string[] =
 const calls = (name: string, methods: Readonly<Record<string, { name: string }>>): string[] =>
   Object.values(methods).map((method) => subjects.call(name, method.name));
 
-const { diff, bundle, ...askedOfAny } = worktreeCalls;
-const worktreesOfAny = calls('worktree-service', askedOfAny);
+const { diff, bundle, ...anyNodeCalls } = worktreeCalls;
+const worktreesOfAny = calls('worktree-service', anyNodeCalls);
 /** What only the task's host can answer. */
 const worktreesOf = (node: string): string[] =>
   [diff, bundle].map(({ name }) => subjects.callOnNode('worktree-service', name, node));
@@ -243,7 +243,7 @@ export type TenantShare = {
    * Requests: the subject that a client uses, the subject by which the tenant's account imports it, and the subject in the services' account.
    * `many`: answered by several messages.
    */
-  services: { asked: string; as: string; subject: string; many: boolean }[];
+  services: { clientSubject: string; as: string; subject: string; many: boolean }[];
   /** Subjects to which its clients may subscribe. */
   streams: string[];
 };
@@ -261,10 +261,10 @@ const answeredOnce: readonly string[] = [
  */
 export function shareOf(tenant: string): TenantShare {
   const own = tenantFamilies(tenant);
-  const plain = (subject: string, many = false) => ({ asked: subject, as: subject, subject, many });
-  const asked = (operation: string, many = false) => {
+  const plain = (subject: string, many = false) => ({ clientSubject: subject, as: subject, subject, many });
+  const jetStream = (operation: string, many = false) => {
     const subject = apiSubject(operation);
-    return { asked: subject, as: subject.replace(apiSubject(''), importedApi), subject, many };
+    return { clientSubject: subject, as: subject.replace(apiSubject(''), importedApi), subject, many };
   };
   const readable = tenantStreams(tenant);
   return {
@@ -275,12 +275,12 @@ export function shareOf(tenant: string): TenantShare {
       ...readable.flatMap(({ stream, filter }) => [
         // Answered by tenant-consumers/serve.ts, not by the server.
         {
-          ...asked(`CONSUMER.CREATE.${stream}.*.${filter}`),
+          ...jetStream(`CONSUMER.CREATE.${stream}.*.${filter}`),
           subject: tenantConsumerSubject(tenant, { stream, filter }),
         },
-        asked(`CONSUMER.INFO.${stream}.*`),
-        asked(`CONSUMER.DELETE.${stream}.*`),
-        asked(`CONSUMER.MSG.NEXT.${stream}.*`, true),
+        jetStream(`CONSUMER.INFO.${stream}.*`),
+        jetStream(`CONSUMER.DELETE.${stream}.*`),
+        jetStream(`CONSUMER.MSG.NEXT.${stream}.*`, true),
       ]),
     ],
     streams: readable.map(({ filter }) => filter),

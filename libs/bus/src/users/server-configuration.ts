@@ -86,13 +86,13 @@ function account(tenant: string, key: string): string[] {
     subscribe: ['_INBOX.>', `_INBOX_${tenant}.>`, ...streams],
     answers: false,
   };
-  const mapped = services.filter(({ asked, as }) => as !== asked);
+  const mapped = services.filter(({ clientSubject, as }) => as !== clientSubject);
   const from = (subject: string) => `{ account: ${servicesAccount}, subject: ${text(subject)} }`;
   return [
     `  ${text(tenantAccount(tenant))} {`,
     `    users: [${user(key, permissions)}]`,
     '    mappings: {',
-    ...mapped.map(({ asked, as }) => `      ${text(asked)}: ${text(numbered(as))}`),
+    ...mapped.map(({ clientSubject, as }) => `      ${text(clientSubject)}: ${text(numbered(as))}`),
     '    }',
     '    imports: [',
     ...services.map(
