@@ -72,7 +72,7 @@ test('outside of a repository --prompt says so', async () => {
 });
 
 test(
-  '--prompt runs an agent in the current repository and branch, and lands what is proven',
+  '--prompt runs an agent in the current repository and branch, and lands what is verified',
   { timeout: 120_000 },
   async () => {
     await cli.repository.git('checkout', '--quiet', '-b', 'side');
@@ -90,7 +90,7 @@ test(
 );
 
 test(
-  'logs tells what the agent said and did, in order, and as nothing that a terminal would obey',
+  'logs shows what the agent said and did, in order, and as nothing that a terminal would obey',
   { timeout: 60_000 },
   async () => {
     const { exitCode, out } = await cli.run(['logs', idOf('fix')]);
@@ -122,7 +122,7 @@ test(
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as { kind: string; time: string });
-    expect(new Set(items.map(({ kind }) => kind))).toEqual(new Set(['state', 'told', 'turn', 'result', 'output']));
+    expect(new Set(items.map(({ kind }) => kind))).toEqual(new Set(['state', 'message', 'turn', 'result', 'output']));
     expect(items.map(({ time }) => time)).toEqual(items.map(({ time }) => time).toSorted());
   },
 );
@@ -199,10 +199,10 @@ test('logs -f shows what comes until the task is over; watch shows all runs', { 
   await following.waitForLine('| three');
   expect(following.lines.some(({ text }) => text.includes('merged'))).toBe(false);
   expect(await following.exited).toEqual({ code: 0, signal: null });
-  const told = following.lines.map(({ text }) => text);
-  expect(told.filter((line) => / turn 1 /.test(line))).toHaveLength(1);
-  expect(told.filter((line) => line.includes('| three'))).toHaveLength(1);
-  expect(told.at(-1)).toMatch(/^✔ fix-sum-again +merged/);
+  const lines = following.lines.map(({ text }) => text);
+  expect(lines.filter((line) => / turn 1 /.test(line))).toHaveLength(1);
+  expect(lines.filter((line) => line.includes('| three'))).toHaveLength(1);
+  expect(lines.at(-1)).toMatch(/^✔ fix-sum-again +merged/);
   await watching.waitForLine('coppice.run-ended');
   await watchingLines.waitForLine(`${idOf('again')} `);
   expect(await watching.kill('SIGINT')).toEqual({ code: 130, signal: null });
@@ -237,8 +237,8 @@ test('doctor says what is found, what is missing, and the fix', { timeout: 90_00
   expect(broken.out).toMatch(/^✔ stack +none runs/m);
 
   const wrong = { OPENAI_BASE_URL: 'nowhere', COPPICE_HOME: path.join(cli.folder, 'nowhere') };
-  const told = await cli.run(['doctor'], wrong);
-  expect([told.exitCode, told.out]).toEqual([
+  const misconfigured = await cli.run(['doctor'], wrong);
+  expect([misconfigured.exitCode, misconfigured.out]).toEqual([
     3,
     expect.stringMatching(/^✘ model providers +OPENAI_BASE_URL: expected/m),
   ]);

@@ -90,7 +90,7 @@ const user = (name = tenant) => ({
 });
 const coppice = (...words: string[]) => cli.run(words, user());
 /** Runs a command and returns its output. Fails with its error output on another exit code. */
-async function told(exitCode: number, ...words: string[]): Promise<string> {
+async function outputOf(exitCode: number, ...words: string[]): Promise<string> {
   const outcome = await coppice(...words);
   expect({ words, exitCode: outcome.exitCode, complaint: outcome.exitCode === exitCode ? '' : outcome.err }).toEqual({
     words,
@@ -100,42 +100,44 @@ async function told(exitCode: number, ...words: string[]): Promise<string> {
   return outcome.out;
 }
 const of = (name: string) => `${runId}/${name}`;
-const task = async (name: string) => taskViewSchema.parse(JSON.parse(await told(0, 'show', of(name), '--json')));
+const task = async (name: string) => taskViewSchema.parse(JSON.parse(await outputOf(0, 'show', of(name), '--json')));
 
 describe("each command as a tenant's user, whose file says which tenant it is", () => {
   test('run, cancel, watch until a person is awaited', { timeout: 180_000 }, async () => {
-    expect(await told(0, 'run', 'plan.yaml', '--request-id', 'one', '--detach')).toContain(`run ${runId} is submitted`);
-    await told(0, 'cancel', of('slow'), '--reason', 'too slow');
-    const out = await told(4, 'watch', runId);
+    expect(await outputOf(0, 'run', 'plan.yaml', '--request-id', 'one', '--detach')).toContain(
+      `run ${runId} is submitted`,
+    );
+    await outputOf(0, 'cancel', of('slow'), '--reason', 'too slow');
+    const out = await outputOf(4, 'watch', runId);
     expect(out).toMatch(/spoilt +failed/);
     expect(out).toMatch(/fix +merged/);
     expect(out).toMatch(/slow +cancelled/);
   });
 
   test('ls, show, trace', { timeout: 60_000 }, async () => {
-    expect(await told(0, 'ls')).toContain(runId);
-    expect(await told(0, 'show', runId)).toMatch(/approved +awaiting approval/);
-    expect(await told(0, 'show', of('fix'))).toMatch(/state +merged/);
-    expect(await told(0, 'trace', runId)).toMatch(/fix/);
+    expect(await outputOf(0, 'ls')).toContain(runId);
+    expect(await outputOf(0, 'show', runId)).toMatch(/approved +awaiting approval/);
+    expect(await outputOf(0, 'show', of('fix'))).toMatch(/state +merged/);
+    expect(await outputOf(0, 'trace', runId)).toMatch(/fix/);
   });
 
   test('logs, with what lies in the object store, and replay', { timeout: 60_000 }, async () => {
-    const out = await told(0, 'logs', of('fix'));
+    const out = await outputOf(0, 'logs', of('fix'));
     expect(out).toContain('I look.');
     expect(out).toMatch(/\| 1\n.*\| 2\n/s);
-    const items = (await told(0, 'logs', of('fix'), '--json')).trim().split('\n');
+    const items = (await outputOf(0, 'logs', of('fix'), '--json')).trim().split('\n');
     const opening = items
       .map((line) => JSON.parse(line) as { kind: string; text: string })
-      .find(({ kind }) => kind === 'told');
+      .find(({ kind }) => kind === 'message');
     expect(opening?.text).toContain(' Please.'.repeat(1_000));
-    expect(await told(0, 'logs', of('fix'), '-f')).toMatch(/fix +merged/);
-    expect(await told(0, 'replay', of('fix'))).toMatch(/^same: 3 turns/);
+    expect(await outputOf(0, 'logs', of('fix'), '-f')).toMatch(/fix +merged/);
+    expect(await outputOf(0, 'replay', of('fix'))).toMatch(/^same: 3 turns/);
   });
 
   test('artifact: the whole log of what failed, by the name that show prints', { timeout: 60_000 }, async () => {
-    const shown = await told(0, 'show', of('spoilt'));
+    const shown = await outputOf(0, 'show', of('spoilt'));
     const [, name = ''] = /coppice artifact (log\/\S+)/.exec(shown) ?? [];
-    expect(await told(0, 'artifact', name)).toBe(`bad\n${printed()}`);
+    expect(await outputOf(0, 'artifact', name)).toBe(`bad\n${printed()}`);
     const others = await cli.run(['artifact', name], user('other'));
     expect([others.exitCode, others.out]).toEqual([2, '']);
     expect(others.err).toContain('there is no artifact');
@@ -144,14 +146,14 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
 
   test('the error for a wrong state names the state as a view does', { timeout: 60_000 }, async () => {
     const views = await stack.bus.call(api.taskList, { tenant }, { runId, limit: 100 });
-    const asked = [
+    const rejected = [
       ['fix', api.taskMerge, 'merged'],
       ['spoilt', api.taskApprove, 'failed'],
       ['approved', api.taskMerge, 'awaiting-approval'],
       ['merged', api.taskReject, 'ready'],
       ['slow', api.taskDiff, 'cancelled'],
     ] as const;
-    for (const [name, method, state] of asked) {
+    for (const [name, method, state] of rejected) {
       const { taskId = '' } = views.tasks.find((each) => each.name === name) ?? {};
       const failure: unknown = await stack.bus
         .call<{ taskId: string }, unknown>(method, { tenant }, { taskId })
@@ -161,13 +163,13 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
   });
 
   test('diff, approve, reject, merge, discard', { timeout: 120_000 }, async () => {
-    expect(await told(0, 'diff', of('approved'))).toContain('+good');
-    await told(0, 'approve', of('approved'));
-    await told(0, 'reject', of('rejected'), '--reason', 'no');
-    await told(0, 'merge', of('merged'));
-    await told(0, 'discard', of('discarded'));
+    expect(await outputOf(0, 'diff', of('approved'))).toContain('+good');
+    await outputOf(0, 'approve', of('approved'));
+    await outputOf(0, 'reject', of('rejected'), '--reason', 'no');
+    await outputOf(0, 'merge', of('merged'));
+    await outputOf(0, 'discard', of('discarded'));
     // The run has ended, with tasks that did not land.
-    expect(await told(1, 'watch', runId)).toMatch(/merged +merged/);
+    expect(await outputOf(1, 'watch', runId)).toMatch(/merged +merged/);
     const again = stack.bus.call(api.runCancel, { tenant }, { runId });
     await expect(again).rejects.toMatchObject({ code: 'conflict', details: { state: 'failed' } });
     expect(await task('approved')).toMatchObject({ state: 'merged' });
@@ -182,8 +184,8 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     expect(watching.lines.map(({ text }) => text).join('\n')).not.toMatch(/ermission|coppice: /);
   });
 
-  test('doctor says what a tenant is not told', { timeout: 60_000 }, async () => {
-    expect(await told(0, 'doctor')).toContain("a tenant's user can't list them");
+  test('doctor says what a tenant may not see', { timeout: 60_000 }, async () => {
+    expect(await outputOf(0, 'doctor')).toContain("a tenant's user can't list them");
   });
 
   test('pull: what has landed, and what was kept, as branches of its repository', { timeout: 60_000 }, async () => {
@@ -228,7 +230,7 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
 });
 
 describe('a request in the intake that names no run', () => {
-  test('is refused, and its sender is told by the number that it got', { timeout: 60_000 }, async () => {
+  test('is refused, and its sender gets the refusal by the number that it got', { timeout: 60_000 }, async () => {
     const bus = await Bus.connect({
       servers: stack.nats.url,
       ...stack.users.credentials(`tenant-${tenant}`),

@@ -8,7 +8,7 @@ import { taskView } from './test-support/views.ts';
 
 let server: NatsServer;
 let bus: Bus;
-const runId = runIdOf('default', 'asked');
+const runId = runIdOf('default', 'request-1');
 const taskId = taskIdOf(runId, 'task');
 
 beforeAll(async () => {
@@ -22,11 +22,11 @@ afterAll(async () => {
 });
 
 /** An orchestrator that executes every request but loses its first answer. */
-async function forgetful(): Promise<{ asked: string[] }> {
-  const asked: string[] = [];
+async function serveWithLostAnswer(): Promise<{ received: string[] }> {
+  const received: string[] = [];
   const once = async <Answer>(name: string, answer: Answer): Promise<Answer> => {
-    asked.push(name);
-    if (asked.length > 1) return answer;
+    received.push(name);
+    if (received.length > 1) return answer;
     throw new CoppiceError('deadline-exceeded', 'the answer is lost');
   };
   const view = { ...taskView({ name: 'task', state: 'ready' }), runId, taskId };
@@ -36,44 +36,44 @@ async function forgetful(): Promise<{ asked: string[] }> {
     description: 'for tests',
     endpoints: [
       apiEndpoint(api.runSubmit, ({ requestId }) =>
-        once(requestId, { runId, created: asked.length === 0, tasks: [{ name: 'task', taskId }] }),
+        once(requestId, { runId, created: received.length === 0, tasks: [{ name: 'task', taskId }] }),
       ),
       apiEndpoint(api.taskGet, () => once('get', view)),
       apiEndpoint(api.taskMerge, () => once('merge', view)),
     ],
   });
   onTestFinished(() => service.stop());
-  return { asked };
+  return { received };
 }
 
 const client = () => ({ bus, tenant: 'default' });
 const request = {
-  requestId: 'asked',
+  requestId: 'request-1',
   repository: '/repository',
   baseBranch: 'main',
   tasks: [{ name: 'task', description: 'a task', prompt: 'do it' }],
 };
 
 test('a run whose answer was lost is submitted again by the same request id', async () => {
-  const { asked } = await forgetful();
+  const { received } = await serveWithLostAnswer();
   expect(await ask(client(), api.runSubmit, request)).toMatchObject({ runId, created: false });
-  expect(asked).toEqual(['asked', 'asked']);
+  expect(received).toEqual(['request-1', 'request-1']);
 });
 
-test('a question whose answer was lost is asked again', async () => {
-  const { asked } = await forgetful();
+test('a query whose answer was lost is sent again', async () => {
+  const { received } = await serveWithLostAnswer();
   expect(await ask(client(), api.taskGet, { taskId })).toMatchObject({ taskId });
-  expect(asked).toEqual(['get', 'get']);
+  expect(received).toEqual(['get', 'get']);
 });
 
 test('what may have been done is not done again, and the want of an answer is reported as such', async () => {
-  const { asked } = await forgetful();
+  const { received } = await serveWithLostAnswer();
   await expect(ask(client(), api.taskMerge, { taskId })).rejects.toMatchObject({
     exitCode: 3,
     message:
       'no answer in 0 s; the stack is busy or stopping. It may have taken effect; coppice show reports the state',
   });
-  expect(asked).toEqual(['merge']);
+  expect(received).toEqual(['merge']);
 });
 
 test('what was received before the connection broke is not sent again, unless it changes nothing', async () => {
@@ -81,11 +81,11 @@ test('what was received before the connection broke is not sent again, unless it
   const user = await Bus.connect({ servers: `127.0.0.1:${proxy.port}`, name: 'user' });
   onTestFinished(() => user.close());
   const view = { ...taskView({ name: 'task', state: 'landing' }), runId, taskId };
-  const asked: string[] = [];
+  const received: string[] = [];
   // The first call of each method is executed, but its answer is lost.
   const once = async (name: string): Promise<typeof view> => {
-    asked.push(name);
-    if (asked.filter((each) => each === name).length > 1) return view;
+    received.push(name);
+    if (received.filter((each) => each === name).length > 1) return view;
     const isLost = new Promise<void>((resolve) => user.onLoss(resolve));
     proxy.cut();
     await isLost;
@@ -105,16 +105,16 @@ test('what was received before the connection broke is not sent again, unless it
     message: expect.stringContaining('It may have taken effect'),
   });
   expect(await ask(remote, api.taskGet, { taskId })).toMatchObject({ taskId });
-  expect(asked).toEqual(['approve', 'get', 'get']);
+  expect(received).toEqual(['approve', 'get', 'get']);
 });
 
 test('what nobody has received is sent again, also what changes something', async () => {
   const merging = ask(client(), api.taskMerge, { taskId });
   const isLate = merging.then(() => 'too early');
-  const { asked } = await forgetful();
-  asked.push('before');
+  const { received } = await serveWithLostAnswer();
+  received.push('before');
   expect(await isLate).toBe('too early');
-  expect(asked).toEqual(['before', 'merge']);
+  expect(received).toEqual(['before', 'merge']);
 });
 
 test('the end of the stack ends the waiting at once', async () => {
@@ -133,16 +133,16 @@ test('without a NATS server, the NATS server is what a call waits for', async ()
   const lonely = await Bus.connect({ ...other.connection, name: 'test' });
   onTestFinished(() => lonely.close());
   await other.stop();
-  const told: string[] = [];
+  const waitedFor: string[] = [];
   const left = new AbortController();
   const asking = ask(
-    { bus: lonely, tenant: 'default', onWaiting: (waiting) => told.push(waiting?.what ?? '') },
+    { bus: lonely, tenant: 'default', onWaiting: (waiting) => waitedFor.push(waiting?.what ?? '') },
     api.taskGet,
     { taskId },
     { signal: left.signal },
   );
   asking.catch(() => {});
-  await eventually(() => told.includes('NATS server'), { timeoutMs: 30_000 });
+  await eventually(() => waitedFor.includes('NATS server'), { timeoutMs: 30_000 });
   left.abort();
   await expect(asking).rejects.toMatchObject({ code: 'cancelled' });
 });

@@ -52,10 +52,10 @@ const entry: TranscriptEntry = {
 
 test('a turn is what was sent since the last one, and the answer; texts by reference are read, bounded or reported as gone', async () => {
   const items = await itemsOfTurn(entry, texts);
-  const asked = '2026-01-01T00:00:08.500Z';
+  const requestedAt = '2026-01-01T00:00:08.500Z';
   expect(items.map(({ kind, time }) => [kind, time])).toEqual([
-    ['result', asked],
-    ['told', asked],
+    ['result', requestedAt],
+    ['message', requestedAt],
     ['turn', '2026-01-01T00:00:10.000Z'],
   ]);
   const [result, , turn] = items as [LogItem & { kind: 'result' }, LogItem, LogItem & { kind: 'turn' }];

@@ -8,7 +8,7 @@ import type { Texts } from './transcript.ts';
 export type LogItem = { time: string } & (
   | { kind: 'state'; state: string; reason: string | null }
   /** A message of the agent's program to the model other than results: the task at the beginning, later a reminder. */
-  | { kind: 'told'; text: string; shortened: boolean; opening: boolean }
+  | { kind: 'message'; text: string; shortened: boolean; opening: boolean }
   | { kind: 'result'; callId: string; tool: string; isError: boolean; text: string; shortened: boolean }
   /** `model` is the requested model or alias. `answeredBy` is the model that answered, as `provider/model`; null if not recorded. */
   | {
@@ -46,13 +46,13 @@ export async function itemsOfTurn(entry: TranscriptEntry, texts: Texts, full = f
   }
   const { turnId, usage } = output;
   const said = bounded(await texts.read(output.text), full);
-  const asked = new Date(Date.parse(entry.time) - output.latencyMs).toISOString();
+  const requestedAt = new Date(Date.parse(entry.time) - output.latencyMs).toISOString();
   const messages = (await texts.messagesOf(entry)) ?? [];
-  const told: LogItem[] = [];
+  const added: LogItem[] = [];
   const opening = continues === null;
-  for (const message of messages) told.push(...(await itemsOfMessage(message, texts, { asked, opening, full })));
+  for (const message of messages) added.push(...(await itemsOfMessage(message, texts, { requestedAt, opening, full })));
   return [
-    ...told,
+    ...added,
     { kind: 'turn', time: entry.time, turnId, model, answeredBy: answeredBy(output), ...said, calls, usage },
   ];
 }
@@ -60,7 +60,7 @@ export async function itemsOfTurn(entry: TranscriptEntry, texts: Texts, full = f
 async function itemsOfMessage(
   message: ModelMessage,
   texts: Texts,
-  { asked: time, opening, full }: { asked: string; opening: boolean; full: boolean },
+  { requestedAt: time, opening, full }: { requestedAt: string; opening: boolean; full: boolean },
 ): Promise<LogItem[]> {
   // The system message never changes.
   if (message.role === 'system') return [];
@@ -80,7 +80,7 @@ async function itemsOfMessage(
     } else if (part.type === 'text') words.push(part.text);
     else if (part.type === 'text-artifact') words.push((await texts.read({ artifact: part.artifact })) ?? gone);
   }
-  if (words.length > 0) items.push({ kind: 'told', time, ...bounded(words.join(''), full), opening });
+  if (words.length > 0) items.push({ kind: 'message', time, ...bounded(words.join(''), full), opening });
   return items;
 }
 

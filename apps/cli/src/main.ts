@@ -3,8 +3,8 @@ import { getEventListeners } from 'node:events';
 import { constants } from 'node:os';
 
 // The libraries' log lines are for services; the command prints its own messages. The level has to be set before they are loaded.
-const askedLevel = process.env['COPPICE_LOG_LEVEL'];
-process.env['COPPICE_LOG_LEVEL'] = askedLevel ?? (process.argv.includes('--foreground') ? 'info' : 'fatal');
+const configuredLevel = process.env['COPPICE_LOG_LEVEL'];
+process.env['COPPICE_LOG_LEVEL'] = configuredLevel ?? (process.argv.includes('--foreground') ? 'info' : 'fatal');
 
 const [{ runProgram }, { processTerminal }, { startTelemetry }] = await Promise.all([
   import('./program.ts'),
@@ -20,7 +20,7 @@ process.on('SIGINT', () => {
   interrupted.abort(new Error('interrupted'));
 });
 const terminal = processTerminal();
-const environment = { ...process.env, COPPICE_LOG_LEVEL: askedLevel };
+const environment = { ...process.env, COPPICE_LOG_LEVEL: configuredLevel };
 const session = { terminal, environment, interrupted: interrupted.signal };
 // Traces start here, at the user's command. If tracing is off, nothing is loaded.
 const telemetry = await startTelemetry({ serviceName: 'coppice', instanceId: `${process.pid}` });

@@ -31,7 +31,7 @@ test('doctor says how a stack elsewhere that does not answer is named, and lists
   const environment = { NATS_URL: 'nats://127.0.0.1:1', OPENAI_API_KEY: 'k' };
   const session = { terminal, environment, interrupted: new AbortController().signal };
   expect(await runProgram(['doctor'], session)).toBe(3);
-  const told = terminal.output.join('');
-  expect(told).toMatch(/fix: see what NATS_URL and NATS_CREDENTIALS_FILE .* say/);
-  expect(told).not.toContain('model');
+  const output = terminal.output.join('');
+  expect(output).toMatch(/fix: see what NATS_URL and NATS_CREDENTIALS_FILE .* say/);
+  expect(output).not.toContain('model');
 });

@@ -75,6 +75,6 @@ test('what is used, and what calls in flight have reserved, is not left; what a 
   });
 });
 
-test('who has no limit is told so', async () => {
+test('a tenant without a limit gets a line that says so', async () => {
   expect(await run('other')).toEqual({ code: 0, lines: [expect.stringMatching(/^nothing is limited here/)] });
 });

@@ -42,10 +42,10 @@ export type BusUsersOptions = {
 export function busUsersCommand({ terminal }: Session, options: BusUsersOptions): ExitCode {
   const folder = path.resolve(options.folder);
   const nodes = nodesFor(path.join(folder, accountsFile), options);
-  const asked = (options.publisher ?? []).map((tenant) => requireName('--publisher', tenant, tenantSchema));
+  const requested = (options.publisher ?? []).map((tenant) => requireName('--publisher', tenant, tenantSchema));
   mkdirSync(folder, { recursive: true, mode: folderMode });
   const there = readdirSync(folder).flatMap((file) => tenantFile.exec(file)?.[1] ?? []);
-  const tenants = [...new Set([...there, ...asked])].toSorted();
+  const tenants = [...new Set([...there, ...requested])].toSorted();
   const made: string[] = [];
   const keyOf = (name: string, rest: Omit<NkeyCredentials, 'nkeySeed'>): string => {
     const { publicKey, isNew } = userIn(folder, name, rest);
@@ -71,18 +71,18 @@ export function busUsersCommand({ terminal }: Session, options: BusUsersOptions)
 /** Returns the nodes in accounts.conf and those of `--node`, without those of `--remove-node`. */
 function nodesFor(file: string, { node, removeNode = [] }: BusUsersOptions): string[] {
   const known = nodesIn(readTextFile(file) ?? '');
-  const asked = (node ?? []).map((name) => requireName('--node', name, tokenSchema));
-  const named = new Set([...known, ...asked]);
+  const requested = (node ?? []).map((name) => requireName('--node', name, tokenSchema));
+  const named = new Set([...known, ...requested]);
   const nodes = named.size === 0 ? [nodeDefault] : [...named];
-  for (const name of removeNode) requireRemovable(name, { known, asked });
+  for (const name of removeNode) requireRemovable(name, { known, requested });
   const kept = nodes.filter((name) => !removeNode.includes(name));
   if (kept.length > 0) return kept.toSorted();
   throw new CliError(exitCodes.badInput, '--remove-node: expected that a node is left, received the names of all');
 }
 
-function requireRemovable(name: string, { known, asked }: { known: string[]; asked: string[] }): void {
+function requireRemovable(name: string, { known, requested }: { known: string[]; requested: string[] }): void {
   const received = JSON.stringify(name);
-  if (asked.includes(name))
+  if (requested.includes(name))
     throw new CliError(
       exitCodes.badInput,
       `--remove-node: expected another node than --node names, received ${received}`,

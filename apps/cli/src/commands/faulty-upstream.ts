@@ -18,8 +18,8 @@ export async function faultyUpstreamCommand(session: Session, options: FaultyUps
   }
   const onRequest = (request: FaultyRequest) => {
     const { wire, model, stream, scenario, ended } = request;
-    const asked = `${wire} ${model}${stream ? '' : ' (no stream)'}: ${scenario.fault}`;
-    void ended.then((how) => terminal.out(plainLine(`${asked}, ${howEnded[how]}`)));
+    const description = `${wire} ${model}${stream ? '' : ' (no stream)'}: ${scenario.fault}`;
+    void ended.then((how) => terminal.out(plainLine(`${description}, ${howEnded[how]}`)));
   };
   const { list: _list, ...settings } = options;
   const upstream = await startFaultyUpstream({ ...settings, onRequest }).catch((error: unknown) => {

@@ -45,7 +45,7 @@ test('a token is printed alone, and is good where it says', async () => {
   expect(await response.json()).toMatchObject({ data: [{ id: 'acme/one' }] });
 });
 
-test('a model that the gateway does not know is told, and the token made all the same', async () => {
+test('a model that the gateway does not know is reported, and the token is made all the same', async () => {
   const { code, output, complaints } = await run('token', '--model', 'fastt');
   expect([code, output]).toEqual([0, expect.stringMatching(/^ey/) as unknown]);
   expect(complaints).toContain('warning: model "fastt": expected provider/model');

@@ -105,13 +105,13 @@ test('in a pipe there are lines of all runs of the tenant, from now on', async (
   });
   interrupted.abort();
   expect(await exitCode).toBe(130);
-  const told = new Set(
+  const runIds = new Set(
     text()
       .trimEnd()
       .split('\n')
       .map((line) => line.split(' ')[0]),
   );
-  expect(told).toEqual(new Set([runIdOf('default', 'now')]));
+  expect(runIds).toEqual(new Set([runIdOf('default', 'now')]));
 });
 
 test('as JSON there are events alone, also those that this version does not know', async () => {

@@ -33,13 +33,13 @@ const heading = (text: string) => say(`\n${paint.bold(text)}`);
 
 /** Runs the demo and returns the exit code: 0 only if every check passed. */
 export async function runDemo(programArguments: readonly string[]): Promise<number> {
-  const asked = readArguments(programArguments);
-  const model = asked === null ? usage : await chooseModel(asked, process.env);
-  if (asked === null || typeof model === 'string') {
+  const options = readArguments(programArguments);
+  const model = options === null ? usage : await chooseModel(options, process.env);
+  if (options === null || typeof model === 'string') {
     process.stderr.write(`${model as string}\n`);
     return exitCodes.badInput;
   }
-  const { engine } = asked;
+  const { engine } = options;
   let interrupted = false;
   // The stack has to be stopped in any case, so a closed terminal must not end this process.
   process.stdout.on('error', () => {});
@@ -87,9 +87,9 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
   return asPromised ? exitCodes.done : exitCodes.taskFailed;
 }
 
-type Asked = { engine: string; provider?: string | undefined; model?: string | undefined };
+type DemoOptions = { engine: string; provider?: string | undefined; model?: string | undefined };
 
-function readArguments(programArguments: readonly string[]): Asked | null {
+function readArguments(programArguments: readonly string[]): DemoOptions | null {
   try {
     const { values } = parseArgs({
       args: [...programArguments],

@@ -31,11 +31,11 @@ const isSet = (environment: NodeJS.ProcessEnv, name: string): boolean => (enviro
 
 /** @returns the model, or a text that says why it is not available */
 export async function chooseModel(
-  asked: { provider?: string | undefined; model?: string | undefined },
+  options: { provider?: string | undefined; model?: string | undefined },
   environment: NodeJS.ProcessEnv,
 ): Promise<DemoModel | string> {
-  const provider = asked.provider ?? environment['COPPICE_DEMO_PROVIDER'] ?? '';
-  const model = asked.model ?? environment['COPPICE_DEMO_MODEL'] ?? '';
+  const provider = options.provider ?? environment['COPPICE_DEMO_PROVIDER'] ?? '';
+  const model = options.model ?? environment['COPPICE_DEMO_MODEL'] ?? '';
   if (provider === '' || provider === 'scripted')
     return model === '' ? scriptedModel : '--model needs --provider: openai, or a model server on this machine';
   const named = `--provider ${provider}`;
@@ -65,8 +65,8 @@ export async function chooseModel(
   return server === undefined ? notFound(provider, servers) : ofServer(server, model, listed);
 }
 
-function ofServer({ name, host, baseUrl, models }: LocalServer, asked: string, listed: string): DemoModel | string {
-  const model = asked === '' ? models[0] : asked;
+function ofServer({ name, host, baseUrl, models }: LocalServer, requested: string, listed: string): DemoModel | string {
+  const model = requested === '' ? models[0] : requested;
   if (model === undefined) return `--provider ${name}: the server at ${host} has no model; load one`;
   const providers = [listed, `${name}=${baseUrl}`].filter((entry) => entry !== '').join(',');
   return {

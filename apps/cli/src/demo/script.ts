@@ -10,7 +10,7 @@ export const script = `rules:
         toolCalls:
           - { name: run, arguments: { command: node --test test/truncate.test.js } }
           - { name: read, arguments: { path: src/truncate.js } }
-      - text: The dots come on top of the length that was asked for. They must be part of it.
+      - text: The dots come on top of the given length. They must be part of it.
         latencyMs: 900
         toolCalls:
           - name: edit

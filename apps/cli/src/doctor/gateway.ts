@@ -25,17 +25,19 @@ export const fileToRead = (file: KnownModels['file']): Check[] => [ok(fileCheck,
 
 /** The HTTP endpoints that a stack started here would open. */
 export function endpointsToOpen(environment: NodeJS.ProcessEnv): Check[] {
-  const asked = addressesIn(environment);
-  return [ok(endpointsCheck, asked.length === 0 ? endpointsOff : `at ${asked.join(', ')} when a stack runs`)];
+  const configured = addressesIn(environment);
+  return [ok(endpointsCheck, configured.length === 0 ? endpointsOff : `at ${configured.join(', ')} when a stack runs`)];
 }
 
 /** Compares the HTTP endpoints of the running stack with those in the environment. */
 export function checkEndpoints({ httpAddresses }: GatewaySettings, environment: NodeJS.ProcessEnv): Check[] {
   if (httpAddresses === undefined) return [];
   if (httpAddresses.length > 0) return [ok(endpointsCheck, `at ${httpAddresses.join(', ')}`)];
-  const asked = addressesIn(environment);
-  if (asked.length === 0 || remoteFrom(environment) !== null) return [ok(endpointsCheck, endpointsOff)];
-  return [warning(endpointsCheck, `to be at ${asked.join(', ')}, but those of the stack that runs are off`, restart)];
+  const configured = addressesIn(environment);
+  if (configured.length === 0 || remoteFrom(environment) !== null) return [ok(endpointsCheck, endpointsOff)];
+  return [
+    warning(endpointsCheck, `to be at ${configured.join(', ')}, but those of the stack that runs are off`, restart),
+  ];
 }
 
 function addressesIn({

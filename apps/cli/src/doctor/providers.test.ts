@@ -19,10 +19,10 @@ test('of a vendor that is not set up, doctor says which key is missing, and comp
   }
 });
 
-test('a key is told of, and never told', async () => {
-  const anthropic = (await found({ ANTHROPIC_API_KEY: 'key-that-must-not-be-told' }))('anthropic');
+test('a key is reported as set, but its value is never printed', async () => {
+  const anthropic = (await found({ ANTHROPIC_API_KEY: 'key-that-must-stay-secret' }))('anthropic');
   expect(anthropic).toMatchObject({ level: 'ok', found: expect.stringContaining('api.anthropic.com, with a key') });
-  expect(JSON.stringify(anthropic)).not.toContain('must-not-be-told');
+  expect(JSON.stringify(anthropic)).not.toContain('must-stay-secret');
 });
 
 test('Ollama is a provider only where its address is set', async () => {
@@ -49,8 +49,8 @@ test.each([
   [{ scriptFolders: ['/srv/scripts', '/more'] }, 'plays the scripts in /srv/scripts, /more on'],
   [{ scriptFolders: [], problem: 'no folder of scripts is configured (COPPICE_SCRIPTS)' }, 'not set up (no folder of'],
   [{}, "plays any script of the stack's machine"],
-])('the check of the scripted model names the scripts that it plays: %j', (told, expected) => {
+])('the check of the scripted model names the scripts that it plays: %j', (reported, expected) => {
   const scripted = { name: 'scripted', host: null, keyPresent: false, reachable: null, models: [], problem: null };
-  const check = ofProvider({ ...scripted, ...told });
+  const check = ofProvider({ ...scripted, ...reported });
   expect([check.level, check.found]).toEqual(['ok', expect.stringContaining(expected)]);
 });

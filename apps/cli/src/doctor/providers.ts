@@ -26,8 +26,8 @@ export async function checkProviders(client: ApiClient | null, environment: Node
     checks.unshift(...(await checkFile(known.settings, environment)), ...checkEndpoints(known.settings, environment));
   // A reachable provider without a list of models may still answer model calls.
   const unreachable = fromStack?.filter(({ problem, reachable }) => problem !== null && reachable !== true) ?? [];
-  const cannotBeAsked = new Set(unreachable.map(({ name }) => name));
-  checks.push(...(known?.aliases ?? []).map((alias) => ofAlias(alias, cannotBeAsked)));
+  const unavailable = new Set(unreachable.map(({ name }) => name));
+  checks.push(...(known?.aliases ?? []).map((alias) => ofAlias(alias, unavailable)));
   if (known !== null && known.problem !== null)
     checks.push(warning('models', known.problem, 'coppice down, coppice up'));
   checks.push(...local.flatMap((server) => ofLocalServer(server, fromStack, environment)));
@@ -56,11 +56,11 @@ type OfGateway = {
   isHidden?: boolean;
 };
 
-/** @param cannotBeAsked names of providers */
-function ofAlias({ name, candidates, strategy }: Alias, cannotBeAsked: ReadonlySet<string>): Check {
+/** @param unavailable names of providers */
+function ofAlias({ name, candidates, strategy }: Alias, unavailable: ReadonlySet<string>): Check {
   const check = `model alias ${name}`;
   const listed = `${candidates.join(', ')}${strategy === 'price' ? ', the cheapest first' : ''}`;
-  const left = candidates.filter((candidate) => !cannotBeAsked.has(candidate.split('/')[0] ?? ''));
+  const left = candidates.filter((candidate) => !unavailable.has(candidate.split('/')[0] ?? ''));
   if (left.length === candidates.length) return ok(check, listed);
   if (left.length > 0) return ok(check, `${listed}; available now: ${left.join(', ')}`);
   return warning(check, `${listed}: none of them is available`, `set up one of these providers; ${restart}`);
@@ -124,8 +124,8 @@ async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks
       else checks.push(warning(check, missing, "set it, or take the provider out of the gateway's file"));
     }
     const keyless = providerServers.filter(({ key, keyRequired }) => key === null && keyRequired !== null);
-    const cannotBeAsked = new Set(keyless.map(({ name }) => name));
-    checks.push(...aliases.map((alias) => ofAlias(alias, cannotBeAsked)));
+    const unavailable = new Set(keyless.map(({ name }) => name));
+    checks.push(...aliases.map((alias) => ofAlias(alias, unavailable)));
     return { checks, usable: providerServers.some(({ key, keyRequired }) => key !== null || keyRequired === null) };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;

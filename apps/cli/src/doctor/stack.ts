@@ -39,13 +39,13 @@ export async function findStack(
 
 async function ask(
   connection: Parameters<typeof connectTo>[0],
-  asked: string | undefined,
+  tenant: string | undefined,
   what: string,
   fix: string,
 ): Promise<FoundStack> {
   try {
     const bus = await connectTo(connection, 'the stack', { waitMsMax: 0 });
-    const client = { bus, tenant: tenantFor(asked, connection) };
+    const client = { bus, tenant: tenantFor(tenant, connection) };
     try {
       await bus.call(api.runList, client, { limit: 1 }, { deadlineMs: answerMsMax });
       return { check: ok(name, `${what}, and answers`), client };

@@ -22,7 +22,13 @@ const turn = (text: string, calls: [string, string][] = []): LogItem & { kind: '
   calls: calls.map(([name, given]) => ({ id: name, name, arguments: given, shortened: false })),
   usage: { inputTokens: 0, outputTokens: 0, costUsd: null },
 });
-const told = (text: string, opening = false): LogItem => ({ kind: 'told', time, text, shortened: false, opening });
+const message = (text: string, opening = false): LogItem => ({
+  kind: 'message',
+  time,
+  text,
+  shortened: false,
+  opening,
+});
 const result = (tool: string, text: string, isError = false): LogItem => ({
   kind: 'result',
   time,
@@ -121,14 +127,14 @@ test('what is left out is known, and shown where all is wanted', () => {
 });
 
 test('the task is not repeated; a reminder, and a conversation that begins anew, are reported', () => {
-  expect(show(told('# The task', true), turn('a'), told('hurry\nup'), told('# The task', true))).toEqual([
+  expect(show(message('# The task', true), turn('a'), message('hurry\nup'), message('# The task', true))).toEqual([
     '10:20:30 turn 1 a',
-    '10:20:30 told: hurry up',
+    '10:20:30 message: hurry up',
     '10:20:30 the conversation begins anew',
   ]);
 });
 
-test('who answered in place of an alias is told once, and when it is another', () => {
+test('the model that answered for an alias is shown once, and again when it changes', () => {
   const by = (answeredBy: string | null) => ({ ...turn('Well.'), model: 'fast', answeredBy });
   const file = {
     ...turn('Well.'),

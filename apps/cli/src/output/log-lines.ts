@@ -63,10 +63,10 @@ export class LogLines {
     switch (item.kind) {
       case 'state':
         return [cyan(plainLine(`${time} ${stateText(item.state)}${item.reason === null ? '' : `: ${item.reason}`}`))];
-      case 'told':
+      case 'message':
         this.#leftOut ||= item.shortened && !item.opening;
         if (item.opening) return this.#turns === 0 ? [] : [yellow(`${time} the conversation begins anew`)];
-        return [yellow(`${time} told: ${plainLine(item.text)}`)];
+        return [yellow(`${time} message: ${plainLine(item.text)}`)];
       case 'result': {
         const lines = plainText(item.text).trimEnd().split('\n');
         const shown = this.#full ? (lines[0] ?? '') : resultText(item.tool, lines);

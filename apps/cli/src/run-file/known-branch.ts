@@ -1,7 +1,7 @@
 import { CoppiceError, nearestFirst } from '@coppice/contracts';
 import { tryGit } from '../git.ts';
 
-const branchesToldMax = 5;
+const branchesShownMax = 5;
 
 /**
  * Checks that a local repository has the branch, so that no stack is started for a misspelt one. If git fails, and for a URL, the check is left to the stack.
@@ -14,7 +14,7 @@ export async function requireBranch(repository: string, branch: string): Promise
   if (exitCode !== 0) return;
   const branches = out.split('\n').filter((name) => name !== '');
   if (branches.includes(branch)) return;
-  const nearest = nearestFirst(branch, branches).slice(0, branchesToldMax).join(', ');
+  const nearest = nearestFirst(branch, branches).slice(0, branchesShownMax).join(', ');
   const expected = nearest === '' ? 'a branch, of which the repository has none' : `one of ${nearest}`;
   throw new CoppiceError('branch-not-found', `baseBranch: no branch ${JSON.stringify(branch)} in the repository`, {
     details: { issues: [{ field: 'baseBranch', expected, received: branch }] },

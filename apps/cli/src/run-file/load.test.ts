@@ -179,9 +179,9 @@ test('of a stack elsewhere, a repository that is not found is said to be looked 
     received: JSON.stringify(folder),
   };
   const refusal = new CoppiceError('repository-not-found', 'x', { details: { issues: [issue] } });
-  const told = async (elsewhere: boolean) => ((await load(file, elsewhere)).explain(refusal) as Error).message;
-  expect(await told(true)).toMatch(
+  const messageFor = async (elsewhere: boolean) => ((await load(file, elsewhere)).explain(refusal) as Error).message;
+  expect(await messageFor(true)).toMatch(
     /on the machine of the stack that NATS_URL names .*COPPICE_REPOSITORIES.*, received "/,
   );
-  expect(await told(false)).not.toContain('NATS_URL');
+  expect(await messageFor(false)).not.toContain('NATS_URL');
 });

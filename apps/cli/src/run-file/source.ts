@@ -6,7 +6,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { plainLine } from '../output/text.ts';
 
 /** Only the first problems are reported, since later ones follow from them. */
-const problemsToldMax = 3;
+const problemsShownMax = 3;
 
 /** A parsed run file. `complain` makes an error with file, line and column of each field. */
 export type Source = {
@@ -20,7 +20,7 @@ export function readSource(text: string | Uint8Array, file: string): Source {
   const yaml = parseYaml(text);
   if ('problems' in yaml) {
     const lines = yaml.problems
-      .slice(0, problemsToldMax)
+      .slice(0, problemsShownMax)
       .map((problem) => `${placeIn(file, problem.place)}: not YAML: ${plainLine(problem.message)}`);
     throw new CliError(exitCodes.badInput, lines.join('\n'));
   }

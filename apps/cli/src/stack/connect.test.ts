@@ -9,12 +9,12 @@ beforeAll(async () => {
 });
 afterAll(() => nats.stop());
 
-test('whom the server refuses for want of a key is told how to name one', async () => {
+test('if the server refuses a user without a key, the error says how to name one', async () => {
   const refused = connectTo({ servers: nats.url }, 'the stack');
   await expect(refused).rejects.toThrow(/^the stack: .* refuses this user.*NATS_CREDENTIALS_FILE/);
 });
 
-test('whom it refuses with a key is not told that there is none', async () => {
+test('if it refuses a user with a key, the error does not say that a key is missing', async () => {
   const refused = connectTo({ servers: nats.url, user: 'somebody', password: 'else' }, 'the stack');
   await expect(refused).rejects.toThrow(/refuses this user(?!.*NATS_CREDENTIALS_FILE)/);
 });

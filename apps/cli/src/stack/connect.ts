@@ -27,9 +27,9 @@ export function remoteFrom(environment: NodeJS.ProcessEnv): BusConnection | null
   }
 }
 
-/** Returns the tenant of a command. @param asked value of `--tenant` */
-export const tenantFor = (asked: string | undefined, connection: BusConnection): string =>
-  asked ?? connection.tenant ?? 'default';
+/** Returns the tenant of a command. @param tenant value of `--tenant` */
+export const tenantFor = (tenant: string | undefined, connection: BusConnection): string =>
+  tenant ?? connection.tenant ?? 'default';
 
 /** A restarting server is back within seconds; a server that doesn't exist should be reported soon. */
 const remoteWaitMsMax = 10_000;
@@ -47,17 +47,17 @@ export type ConnectOptions = {
 export async function connectTo(connection: BusConnection, what: string, options: ConnectOptions = {}): Promise<Bus> {
   const { waitMsMax = remoteWaitMsMax, onWaiting, whyOver = () => null } = options;
   const started = performance.now();
-  let isTold = false;
+  let isReported = false;
   const mayPass = (error: Error) => {
     if (!(error instanceof CoppiceError) || error.code !== 'unavailable' || whyOver() !== null) return false;
     onWaiting?.({ what: 'NATS server', ms: performance.now() - started });
-    isTold = true;
+    isReported = true;
     return true;
   };
   try {
     const connect = () => Bus.connect({ ...connection, name: 'coppice-cli' });
     const bus = await retry(connect, { mayPass, forMs: waitMsMax, pauseMs });
-    if (isTold) onWaiting?.(null);
+    if (isReported) onWaiting?.(null);
     return bus;
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;

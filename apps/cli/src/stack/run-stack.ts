@@ -57,7 +57,7 @@ export async function runStack(options: StackOptions): Promise<void> {
   } catch (error) {
     await stack.stop();
     if (signal.aborted) return;
-    stack.tell({ phase: 'failed', failure: error instanceof Error ? error.message : String(error) });
+    stack.update({ phase: 'failed', failure: error instanceof Error ? error.message : String(error) });
     throw error;
   } finally {
     lock.release();
@@ -77,7 +77,7 @@ class Stack {
     this.#status = { process: ownIdentity(), phase: 'starting', lines: [], engine: null, failure: null };
   }
 
-  tell(change: Partial<StackStatus>): void {
+  update(change: Partial<StackStatus>): void {
     this.#status = { ...this.#status, ...change };
     writeStatus(this.#options.home, this.#status);
   }
@@ -85,12 +85,12 @@ class Stack {
   #say(line: string, change: Partial<StackStatus> = {}): void {
     this.#log.info(line);
     this.#options.onLine?.(line);
-    this.tell({ ...change, lines: [...this.#status.lines, line] });
+    this.update({ ...change, lines: [...this.#status.lines, line] });
   }
 
   async start(): Promise<void> {
     const { home, natsProgram, services, signal } = this.#options;
-    this.tell({});
+    this.update({});
     const left = await endLeftServer(home.natsFolder);
     if (left !== null) this.#say(`ended the nats-server (process ${left}) that a killed stack had left`);
     signal.throwIfAborted();
@@ -155,7 +155,7 @@ class Stack {
     const failures = [this.#server?.failed, ...this.#started.map((service) => service.lost)];
     const failure = await Promise.race([aborted, ...failures]);
     if (failure instanceof Error) throw failure;
-    this.tell({ phase: 'stopping' });
+    this.update({ phase: 'stopping' });
     await this.stop();
     removeStatus(this.#options.home);
     this.#log.info('stopped');

@@ -44,11 +44,11 @@ export async function ensureStack(options: EnsureOptions): Promise<{ status: Sta
   const { home } = options;
   makeHome(home);
   const end = performance.now() + readyMsMax;
-  const teller = new LineTeller(options.onLine);
+  const reporter = new LineReporter(options.onLine);
   let child: ChildProcess | null = null;
   for (let starts = 0; performance.now() < end; await sleep(pollMs)) {
     const status = runningStack(home);
-    if (status?.phase !== 'ready') teller.still(status);
+    if (status?.phase !== 'ready') reporter.still(status);
     if (status === null) {
       if (child !== null && !hasEnded(child)) continue;
       if (child !== null && child.exitCode !== stackRunsExitCode) throw failureOf(home, child);
@@ -57,7 +57,7 @@ export async function ensureStack(options: EnsureOptions): Promise<{ status: Sta
       continue;
     }
     const ours = child !== null && child.pid === status.process.pid;
-    if (starts > 0 || status.phase !== 'ready') teller.tell(status);
+    if (starts > 0 || status.phase !== 'ready') reporter.report(status);
     if (status.phase === 'ready') {
       child?.unref();
       return { status, started: ours };
@@ -71,7 +71,7 @@ const hasEnded = (child: ChildProcess) =>
   child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
 
 /** Reports each line of a stack's status once, also when another stack takes over. */
-class LineTeller {
+class LineReporter {
   readonly #onLine: (line: string) => void;
   readonly #startedAt = performance.now();
   #pid = 0;
@@ -82,9 +82,9 @@ class LineTeller {
     this.#onLine = onLine;
   }
 
-  tell(status: StackStatus): void {
+  report(status: StackStatus): void {
     if (status.process.pid !== this.#pid) [this.#pid, this.#count] = [status.process.pid, 0];
-    for (const line of status.lines.slice(this.#count)) this.#tell(line);
+    for (const line of status.lines.slice(this.#count)) this.#print(line);
     this.#count = status.lines.length;
   }
 
@@ -93,10 +93,10 @@ class LineTeller {
     const now = performance.now();
     if (now - this.#reportedAt < stillMs) return;
     const what = status === null ? "waiting for the stack's process" : `the stack is still ${status.phase}`;
-    this.#tell(`${what} (${Math.round((now - this.#startedAt) / 1_000)} s)…`);
+    this.#print(`${what} (${Math.round((now - this.#startedAt) / 1_000)} s)…`);
   }
 
-  #tell(line: string): void {
+  #print(line: string): void {
     this.#reportedAt = performance.now();
     this.#onLine(line);
   }

@@ -187,7 +187,7 @@ test('of what is no longer stored there is no tree', () => {
   expect(taskTree('t-three', { events, turns })).toBeNull();
 });
 
-test('of a turn by an alias it is told who answered', () => {
+test('a turn by an alias shows which model answered', () => {
   const answered = { ...turn(1_500, 900, { attempts: 2, provider: 'local', responseModel: 'qwen3' }), model: 'fast' };
   const tree = taskTree('t-one', { events, turns: new Map([['t-one', [answered]]]) });
   if (tree === null) throw new Error('no tree');
