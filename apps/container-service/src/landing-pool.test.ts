@@ -44,8 +44,8 @@ test('a command that a landing waits for begins while others wait for a place', 
         done: () => orchestrator.resultOf(`task_${name}_1_1`),
       };
     };
-    const untilToldTo = 'touch begun; until [ -e go ]; do sleep 0.1; done';
-    const first = await order('first', untilToldTo, node);
+    const untilReleased = 'touch begun; until [ -e go ]; do sleep 0.1; done';
+    const first = await order('first', untilReleased, node);
     await eventually(() => access(join(first.workspace, 'begun')).then(() => true), { timeoutMs: 60_000 });
     const others = await Promise.all(['b', 'c', 'd'].map((name) => order(name, 'true', node)));
     const landing = await order('landing', 'true', landingPool(node));

@@ -49,10 +49,10 @@ test('only sandboxes of tasks that have ended, or are unknown for long, are remo
   const orchestrator = await bus.serve({
     name: 'orchestrator',
     version: '0.0.0',
-    description: 'answers as told',
+    description: 'for tests',
     endpoints: [
-      serviceEndpoint('orchestrator', orchestratorCalls.taskStatus, async ({ taskId: asked }) =>
-        status(answers[asked] ?? null),
+      serviceEndpoint('orchestrator', orchestratorCalls.taskStatus, async ({ taskId: id }) =>
+        status(answers[id] ?? null),
       ),
     ],
   });
@@ -82,7 +82,7 @@ describe('a sandbox older than any command is kept for now', () => {
     bus.serve({
       name: 'orchestrator',
       version: '0.0.0',
-      description: 'answers as told',
+      description: 'for tests',
       endpoints: [serviceEndpoint('orchestrator', orchestratorCalls.taskStatus, async () => answer())],
     });
   beforeAll(async () => {

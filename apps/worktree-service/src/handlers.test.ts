@@ -35,7 +35,7 @@ test('who asks for many repositories that never answer has a few processes, and 
   const { perGroup, waitingPerGroupMax } = inspectsAtOnce;
   const refusedMin = 30;
   const refused: CoppiceError[] = [];
-  const asked = Array.from({ length: perGroup + waitingPerGroupMax + refusedMin }, (_, number) =>
+  const requests = Array.from({ length: perGroup + waitingPerGroupMax + refusedMin }, (_, number) =>
     ask('acme', `http://127.0.0.1:${port}/${number}.git`).catch((error: CoppiceError) => refused.push(error)),
   );
   await eventually(async () => expect(sockets.size).toBe(perGroup));
@@ -44,7 +44,7 @@ test('who asks for many repositories that never answer has a few processes, and 
   expect(await ask('other', f.address)).toMatchObject({ baseCommit: await f.repository.head(f.repository.branch) });
   expect(sockets.size).toBe(perGroup);
   end();
-  await Promise.all(asked);
+  await Promise.all(requests);
 }, 60_000);
 
 test('who prepares from servers that never answer leaves places to others', async () => {
@@ -69,7 +69,7 @@ test('who prepares from servers that never answer leaves places to others', asyn
       },
     );
   const putOff: unknown[] = [];
-  const asked = Array.from({ length: 8 }, (_, number) =>
+  const requests = Array.from({ length: 8 }, (_, number) =>
     prepare('acme', `a${number}`, `http://127.0.0.1:${port}/${number}.git`).catch((error: unknown) => {
       if (error instanceof NotNow) putOff.push(error);
     }),
@@ -77,7 +77,7 @@ test('who prepares from servers that never answer leaves places to others', asyn
   await eventually(async () => expect([putOff.length, sockets.size]).toEqual([2, 6]));
   expect(await prepare('other', 'b', f.address)).toMatchObject({ baseCommit: expect.any(String) });
   end();
-  await Promise.all(asked);
+  await Promise.all(requests);
 }, 60_000);
 
 test.each([

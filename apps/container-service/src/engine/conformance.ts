@@ -65,7 +65,7 @@ function describeExec(current: () => EngineFixture): void {
       expect(result.stdout.text).toBe(words.map((word) => `[${word}]`).join(''));
     });
 
-    test('tells task and workspace, adds the environment given, and shows nothing of ours', async () => {
+    test('sets variables for task and workspace, adds the given environment, and hides the service’s own', async () => {
       process.env['COPPICE_TEST_SECRET'] = 'of the service';
       const sandbox = await current().sandbox({ env: { OF_SANDBOX: 'one two' } });
       const result = await sandbox.exec(
@@ -80,7 +80,7 @@ function describeExec(current: () => EngineFixture): void {
       expect(result.stdout.text).not.toContain('of the service');
     });
 
-    test('starts in the workspace, or in the folder that is asked for', async () => {
+    test('starts in the workspace, or in the requested folder', async () => {
       const sandbox = await current().sandbox();
       await sandbox.exec('mkdir -p deep/er; echo here > deep/er/file');
       expect((await sandbox.exec('cat file', { cwd: 'deep/er' })).stdout.text).toBe('here\n');
@@ -114,7 +114,7 @@ function describeExec(current: () => EngineFixture): void {
       expect(result.stderr.text).toContain('no-such-program');
     });
 
-    test('tells the signal that ended a command', async () => {
+    test('reports the signal that ended a command', async () => {
       const sandbox = await current().sandbox();
       const result = await sandbox.exec('sh -c "kill -SEGV \\$\\$"; exit $?');
       expect(result).toMatchObject({ exitCode: 139, signal: 'SIGSEGV' });
@@ -256,7 +256,7 @@ function describeOutput(current: () => EngineFixture): void {
       ]);
     });
 
-    test('a slow consumer loses output and is told how much; the command is not held up', async () => {
+    test('a slow consumer loses output, the amount is reported, and the command is not held up', async () => {
       const sandbox = await current().sandbox();
       let received = 0;
       let dropped = 0;

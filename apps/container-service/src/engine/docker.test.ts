@@ -48,7 +48,7 @@ test('a translation of paths that leads to another folder is refused, though eve
     code: 'engine-unavailable',
     message: expect.stringContaining('it mounts another folder than this process means by') as string,
   });
-  // The command itself had nothing to complain about: only the comparison tells.
+  // The command itself had nothing to complain about: only the comparison shows it.
   expect(await readFile(join(elsewhere, 'answer'), 'utf8')).toBe('written\n');
 });
 

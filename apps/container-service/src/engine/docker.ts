@@ -262,7 +262,7 @@ class ContainerCommand implements RunningCommand {
   readonly ended: Promise<CommandEnd>;
   readonly #container: Docker.Container;
   readonly #stream: NodeJS.ReadWriteStream;
-  #isAsked = false;
+  #isRequested = false;
   #firstProcess: number | undefined;
 
   constructor(container: Docker.Container, stream: NodeJS.ReadWriteStream, drained: Promise<void>) {
@@ -297,17 +297,17 @@ class ContainerCommand implements RunningCommand {
 
   /** Requests the pid from the daemon on the first call, so that a short command costs no request. A later call returns it. */
   firstProcess(): number | undefined {
-    if (!this.#isAsked) void this.#ask();
+    if (!this.#isRequested) void this.#request();
     return isOfContainer(this.#firstProcess, this.#container.id) ? this.#firstProcess : undefined;
   }
 
-  async #ask(): Promise<void> {
-    this.#isAsked = true;
+  async #request(): Promise<void> {
+    this.#isRequested = true;
     try {
       this.#firstProcess = (await this.#container.inspect()).State.Pid;
     } catch {
       // The next call retries.
-      this.#isAsked = false;
+      this.#isRequested = false;
     }
   }
 

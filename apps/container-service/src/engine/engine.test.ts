@@ -33,7 +33,7 @@ function makeResist(folder: string): Disposable {
   };
 }
 
-async function engineThatTells() {
+async function engineWithTroubles() {
   const troubles: string[] = [];
   const stateFolder = path.join(fixture.data, 'engine');
   const engine = await createEngine({
@@ -48,7 +48,7 @@ async function engineThatTells() {
 }
 
 test('a removal that fails does not take the place of what a command came to, and a later sweep does it', async () => {
-  const { engine, troubles } = await engineThatTells();
+  const { engine, troubles } = await engineWithTroubles();
   const spec = await fixture.specification();
   {
     using resisting = new DisposableStack();
@@ -77,11 +77,11 @@ test('an engine starts over remains that it can not delete', async () => {
   mkdirSync(path.join(sandboxes, 'removed.later'));
   {
     using _ = makeResist(remains);
-    const { engine, troubles } = await engineThatTells();
+    const { engine, troubles } = await engineWithTroubles();
     expect(troubles).toEqual(expect.arrayContaining([expect.stringContaining('removed.before')]));
     expect(readdirSync(sandboxes)).toContain('removed.before');
     expect(await engine.list({})).toEqual([]);
   }
-  await engineThatTells();
+  await engineWithTroubles();
   expect(readdirSync(sandboxes)).toEqual([]);
 });

@@ -26,10 +26,10 @@ async function rootfsProgram(): Promise<RootfsProgram> {
 /** Hash of what a root file system built now would contain. Cached, since computing it runs git and Node. */
 let key: Promise<string> | undefined;
 export function localRootfsKey(): Promise<string> {
-  const asked = (key ??= rootfsProgram().then((program) => program.rootfsKey()));
+  const computed = (key ??= rootfsProgram().then((program) => program.rootfsKey()));
   // A failure isn't cached: the missing program may exist the next time.
-  asked.catch(() => (key = undefined));
-  return asked;
+  computed.catch(() => (key = undefined));
+  return computed;
 }
 
 const building = new Map<string, Promise<string>>();

@@ -41,7 +41,7 @@ test('a consumer that never answers holds up neither memory nor the end', async 
   expect(calls).toBe(1);
 });
 
-test('what was dropped at the end, and what a slow consumer did not get in time, is told', async () => {
+test('what was dropped at the end, and what a slow consumer did not get in time, is reported', async () => {
   const heard: { bytes: number; droppedBytes: number }[] = [];
   let go = () => {};
   const live = new LiveOutput(async ({ bytes, droppedBytes }) => {

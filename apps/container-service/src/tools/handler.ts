@@ -89,13 +89,13 @@ class Turn {
     const done: Done[] = [];
     let refused: ToolCall | undefined;
     for (const batch of batches(this.#input.calls)) {
-      const asked = await Promise.all(batch.map(async (call) => ({ call, readable: await this.#read(call) })));
-      const last = asked.findIndex(({ readable }) => 'tooLarge' in readable);
-      const wanted = refused !== undefined ? [] : last === -1 ? asked : asked.slice(0, last + 1);
+      const prepared = await Promise.all(batch.map(async (call) => ({ call, readable: await this.#read(call) })));
+      const last = prepared.findIndex(({ readable }) => 'tooLarge' in readable);
+      const wanted = refused !== undefined ? [] : last === -1 ? prepared : prepared.slice(0, last + 1);
       const answers = await Promise.all(wanted.map(({ call, readable }) => this.#do(call, readable)));
       done.push(...answers.map((answer) => answer.done));
       refused ??= wanted[answers.findIndex((answer) => answer.refused)]?.call;
-      for (const { call } of asked.slice(wanted.length)) done.push(notDone(call, refused?.name ?? call.name));
+      for (const { call } of prepared.slice(wanted.length)) done.push(notDone(call, refused?.name ?? call.name));
     }
     return done;
   }

@@ -1,7 +1,7 @@
 /** Outcome of an exact replacement. A text that does not occur exactly once is refused with a reason that helps the model. */
 export type Replaced = { status: 'replaced'; bytes: Uint8Array; line: number } | { status: 'refused'; reason: string };
 
-const placesToldMax = 10;
+const placesShownMax = 10;
 const linesShownMax = 20;
 const lineCharactersMax = 300;
 /** Lines of a file that are searched for a similar line. */
@@ -23,8 +23,8 @@ export function replaceText(file: Uint8Array, oldText: string, newText: string):
   const [first] = places;
   if (first === undefined) return refused(notThere(Buffer.from(file).toString('utf8'), oldText));
   if (places.length > 1) {
-    const lines = places.slice(0, placesToldMax).map((place) => lineOf(content, place));
-    const more = places.length > placesToldMax ? ' …' : '';
+    const lines = places.slice(0, placesShownMax).map((place) => lineOf(content, place));
+    const more = places.length > placesShownMax ? ' …' : '';
     return refused(
       `oldText is there ${places.length} times, at lines ${lines.join(', ')}${more}; give more of what is around the one you mean`,
     );

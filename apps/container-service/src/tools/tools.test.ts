@@ -285,7 +285,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     await sandbox.exec('printf end | dd of=large bs=1 seek=1048573 conv=notrunc');
     for (const [each, message] of tooLarge) {
       const results = await call([['list', {}], each, ['list', {}], ['run', { command: 'touch after' }]]);
-      const texts = results.map(({ content: told }) => ('text' in told ? told.text : ''));
+      const texts = results.map(({ content: returned }) => ('text' in returned ? returned.text : ''));
       expect(texts[0]).toBe('large');
       expect(texts[1]).toMatch(message);
       expect(texts[2]).toBe(`not done: ${each[0]}, called before it in this turn, was refused`);

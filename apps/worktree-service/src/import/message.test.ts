@@ -58,7 +58,7 @@ test('a long description is cut in the header and whole below it', () => {
   expect(second).toBe(long);
 });
 
-test('dates are told to git in UTC', () => {
+test('dates are passed to git in UTC', () => {
   expect(gitDate('1970-01-02T01:00:00+01:00')).toBe('86400 +0000');
   expect(() => gitDate('yesterday')).toThrow(/date: expected RFC 3339/);
 });

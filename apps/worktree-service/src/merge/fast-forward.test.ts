@@ -106,7 +106,7 @@ test('a landing that is aborted while the checkout changes comes to its end', as
   expect(['before.txt', 'in-between.slow', 'later.txt'].map((path) => read(f, path))).toEqual(['1', '2', '3']);
 });
 
-test('the reflogs tell of the landing, and ORIG_HEAD names what was before', async () => {
+test('the reflogs show the landing, and ORIG_HEAD names what was before', async () => {
   await using f = await fixture();
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
   await landOf(f, ready);

@@ -3,7 +3,7 @@
  *
  * Invariants:
  * 1. Nothing in the checkout is changed, removed or staged here. A file that is empty, truncated, missing, or equal to the landing's may also be
- *    the user's own change: only they can tell.
+ *    the user's own change: only they know.
  * 2. Nothing here blocks a landing. A record whose commits or checkout are gone, or that no longer explains anything, is removed. If something
  *    can't be determined, git decides, and it doesn't overwrite the user's changes either.
  */

@@ -55,7 +55,7 @@ test('a folder whose git directory lies behind a link that is turned is another 
   expect((await look(f)).repositoryId).not.toBe(repositoryId);
 });
 
-test('a linked worktree that is told of another repository belongs to that', async () => {
+test('a linked worktree that is pointed at another repository belongs to that one', async () => {
   await using f = await fixture();
   const path = f.repository.path;
   await f.repository.git('worktree', 'add', '-q', 'linked', '-b', 'other');

@@ -26,7 +26,7 @@ const ids = (effectId: string) => ({ taskId: 'task1', runId: 'run1', effectId })
 const date = '2026-02-03T04:05:06Z';
 const message: CommitMessage = { type: 'feat', scope: null, description: 'live', body: null, coAuthor: null, date };
 
-const tell = (answers: unknown) => process.stdout.write(`answers ${JSON.stringify(answers)}\n`);
+const print = (answers: unknown) => process.stdout.write(`answers ${JSON.stringify(answers)}\n`);
 const removeTask = async () => {
   const removal = await remove(context, { ...ids('life_4'), repository, keepBranch: false, date });
   await context.trash.settle();
@@ -34,7 +34,7 @@ const removeTask = async () => {
 };
 
 if (isRemoved(context, 'life_0')) {
-  tell({ removal: await removeTask() });
+  print({ removal: await removeTask() });
   process.exit();
 }
 const { mounts } = await prepare(context, {
@@ -70,4 +70,4 @@ const landing =
         expectedTip: merged.tip,
         commit: merged.commit,
       });
-tell({ commit: committed.commit, landing, removal: await removeTask() });
+print({ commit: committed.commit, landing, removal: await removeTask() });
