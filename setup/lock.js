@@ -26,7 +26,7 @@ const guardAgeMsMax = 10_000;
  */
 export async function withLock(file, work, timeoutMs = waitMsMax) {
   const deadline = Date.now() + timeoutMs;
-  let told = false;
+  let isReported = false;
   while (!createExclusively(file)) {
     removeIfHolderIsGone(file);
     if (Date.now() > deadline) {
@@ -35,9 +35,9 @@ export async function withLock(file, work, timeoutMs = waitMsMax) {
         byHand: `end that process, or delete ${file} if it is no set-up`,
       });
     }
-    if (!told)
+    if (!isReported)
       say(`another set-up of this checkout is at work (process ${readHolder(file) ?? 'unknown'}); waiting for it`);
-    told = true;
+    isReported = true;
     await sleep(pollMs);
   }
   const release = () => rmSync(file, { force: true });

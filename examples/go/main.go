@@ -71,7 +71,7 @@ func run(nc *nats.Conn, prompt any, cancelAt string) {
 	for seen := map[string]bool{}; ; {
 		var event Event
 		must(0, json.Unmarshal(must(messages.Next()).Data(), &event))
-		if seen[event.ID] { // Told twice by a sender that died.
+		if seen[event.ID] { // Published twice by a sender that died.
 			continue
 		}
 		seen[event.ID] = true

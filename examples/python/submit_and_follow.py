@@ -196,7 +196,7 @@ def follow_to_the_end(connect, tenant, request, intake):
             run_id = run_id or submit(nats, tenant, request, intake)
             for last, event in follow(nats, tenant, run_id, last):
                 attempts = 0
-                if event["id"] in seen:  # A sender that died may tell it twice.
+                if event["id"] in seen:  # A sender that died may publish it twice.
                     continue
                 seen.add(event["id"])
                 print(describe(event), flush=True)

@@ -40,7 +40,7 @@ impl Coppice {
         let (mut last, mut seen) = (0, HashSet::new());
         loop {
             // An ordered consumer misses no event from the run's first on, but it ends where a restarted server lost it: read on after
-            // the last one. With a name of its own the subject that creates it tells what it filters: permissions look there.
+            // the last one. With a name of its own the subject that creates it contains its filter: permissions look there.
             let config = OrderedConfig {
                 name: Some(format!("follow-{}", self.unique())),
                 filter_subject: format!("coppice.event.{}.{run_id}.>", self.tenant),
@@ -51,7 +51,7 @@ impl Coppice {
             while let Some(Ok(message)) = messages.next().await {
                 last = message.info()?.stream_sequence;
                 let event: Value = serde_json::from_slice(&message.payload)?;
-                // Told twice by a sender that died.
+                // Published twice by a sender that died.
                 if !seen.insert(event["id"].to_string()) { continue }
                 let data = &event["data"];
                 let kind = event["type"].as_str().unwrap_or_default().trim_start_matches("coppice.");
