@@ -21,8 +21,8 @@ test('each variable of docker-compose.yml is in the guide, with its default, and
   );
   const section = read('docs/operations.md').split('\n### Settings\n')[1]?.split('\n### ')[0] ?? '';
   const rows = section.split('\n').filter((line) => line.startsWith('| `'));
-  const told = rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name]) => name));
-  expect(new Set(told)).toEqual(new Set(used.keys()));
+  const documented = rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name]) => name));
+  expect(new Set(documented)).toEqual(new Set(used.keys()));
   const rowOf = (name: string) => rows.find((row) => row.includes(`\`${name}\``)) ?? '';
   const wrong = [...used].filter(([name, text]) => rowOf(name).split('|')[2]?.includes(text) !== true);
   expect(wrong).toEqual([]);
@@ -48,7 +48,7 @@ test('the health check of a service needs no Node, and takes 200 alone for an an
 });
 
 test.skipIf(absent !== null)(
-  'a file .env with what the guide tells scales the services and adds Prometheus',
+  'a file .env with what the guide says scales the services and adds Prometheus',
   async () => {
     const guide = read('docs/operations.md');
     const [scaling = ''] = /lasts until the next `up`.*/.exec(guide) ?? [];

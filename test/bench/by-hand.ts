@@ -238,7 +238,7 @@ export class ByHand {
     await runFile('cp', ['-a', source, copy]);
     if (await isReached(copy)) return copy;
     throw new Error(
-      `user ${sandboxUid}, as whom the work by hand is sandboxed, reaches neither ${source} nor ${copy}; set TMPDIR to a folder that every user can enter`,
+      `user ${sandboxUid}, which runs the sandboxed work by hand, reaches neither ${source} nor ${copy}; set TMPDIR to a folder that every user can enter`,
     );
   }
 

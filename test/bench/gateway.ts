@@ -83,16 +83,21 @@ type Measure = (
   target: Target,
   load: Pick<Load, 'kind' | 'atOnce' | 'count'>,
 ) => Promise<{ result: LoadResult; cpuMs: number }>;
-type Tell = (target: string, load: LoadName, figures: GatewayFigures) => void;
+type Report = (target: string, load: LoadName, figures: GatewayFigures) => void;
 
-async function measureRound({ direct, others }: Targets, measure: Measure, round: number, tell: Tell): Promise<void> {
+async function measureRound(
+  { direct, others }: Targets,
+  measure: Measure,
+  round: number,
+  report: Report,
+): Promise<void> {
   for (const name of loadNames) {
     const base = (await measure(direct, loads[name])).result;
     // Rotates the order, so that each target is first, second … equally often.
     for (const index of others.keys()) {
       const target = others[(index + round) % others.length] as Target;
       const { result, cpuMs } = await measure(target, loads[name]);
-      tell(target.name, name, {
+      report(target.name, name, {
         addedP50: quantile(result.totalMs, 0.5) - quantile(base.totalMs, 0.5),
         addedP99: quantile(result.totalMs, 0.99) - quantile(base.totalMs, 0.99),
         addedFirstChunkP50: quantile(result.firstChunkMs, 0.5) - quantile(base.firstChunkMs, 0.5),
@@ -165,7 +170,7 @@ async function measureMemory(
 export function gatewayReport({ figures, leaving, memory, rounds }: GatewayBenchResult): string[] {
   const lines = Object.entries(figures).flatMap(([name, byLoad]) => [
     `${name}:`,
-    ...loadNames.map((load) => `  ${load}: ${told(byLoad[load], loads[load].kind)}`),
+    ...loadNames.map((load) => `  ${load}: ${figuresText(byLoad[load], loads[load].kind)}`),
   ]);
   const coppice = figures['coppice'];
   const bare = figures['bare proxy'];
@@ -190,7 +195,7 @@ export function gatewayReport({ figures, leaving, memory, rounds }: GatewayBench
       );
   }
   lines.push(
-    `a client leaves: the upstream is closed ${ms(leaving.coppice.p50)} later, at most ${ms(leaving.coppice.max)} (asked directly ${ms(leaving.direct.p50)}, ${ms(leaving.direct.max)}; aim: before its next chunk, ${pacedChunkMs} ms later)`,
+    `a client leaves: the upstream is closed ${ms(leaving.coppice.p50)} later, at most ${ms(leaving.coppice.max)} (without a gateway ${ms(leaving.direct.p50)}, ${ms(leaving.direct.max)}; aim: before its next chunk, ${pacedChunkMs} ms later)`,
   );
   if (memory.streams > 0)
     lines.push(
@@ -199,7 +204,7 @@ export function gatewayReport({ figures, leaving, memory, rounds }: GatewayBench
   return [...lines, `medians of ${rounds} rounds`];
 }
 
-function told(figures: GatewayFigures, kind: Kind): string {
+function figuresText(figures: GatewayFigures, kind: Kind): string {
   const { addedP50, addedP99, addedFirstChunkP50, perSecond, cpuMicrosecondsPerRequest: cpu } = figures;
   const first = kind === 'whole' ? '' : `, first chunk ${ms(addedFirstChunkP50)}`;
   const chunk = kind === 'whole' ? '' : `, ${(cpu / chunksPerStream).toFixed(1)} µs a chunk`;

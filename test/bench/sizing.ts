@@ -130,7 +130,7 @@ async function run(stack: Stack, repository: string, name: string, count: number
     if (performance.now() > deadline) throw new Error(`the tasks were not done within ${runMsMax} ms`);
     await sleep(sampleEveryMs);
   }
-  for (const { taskId } of (await stack.tasks(runId)).values()) await stack.tell('taskDiscard', { taskId });
+  for (const { taskId } of (await stack.tasks(runId)).values()) await stack.command('taskDiscard', { taskId });
   await stack.ended(runId, runMsMax);
 }
 

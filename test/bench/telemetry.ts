@@ -68,8 +68,8 @@ export async function benchTelemetry(settings: TelemetryBenchSettings): Promise<
       if (round >= 0) bench.rounds.push(figures);
     }
     if (round < 0) continue;
-    const told = benches.map(({ variant, rounds }) => `${variant} ${Math.round(rounds.at(-1)?.taskMs ?? 0)} ms`);
-    print(`round ${round + 1} of ${settings.rounds}: ${told.join(', ')}`);
+    const times = benches.map(({ variant, rounds }) => `${variant} ${Math.round(rounds.at(-1)?.taskMs ?? 0)} ms`);
+    print(`round ${round + 1} of ${settings.rounds}: ${times.join(', ')}`);
   }
   return { ...settings, ...resultOf(benches), spansPerTask: await spansPerTask(benches, collector) };
 }

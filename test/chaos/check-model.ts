@@ -3,10 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { streams, transcriptEntrySchema } from '@coppice/contracts';
 import type { ChaosSystem } from './system.ts';
 
-type Asked = { event: 'asked' | 'answered'; taskId: string; effectId: string; position: number; time: string };
+/** A line of the scripted model's count file. Its `event` is `answered` for an answer, and another word for a request. */
+type CountLine = { event: string; taskId: string; effectId: string; position: number; time: string };
 
 export type ModelFigures = {
-  asked: number;
+  /** Number of requests to the model. */
+  sent: number;
   /** Number of turns in transcripts. */
   stored: number;
   /** One sentence for each call that started after its turn was stored. */
@@ -22,7 +24,7 @@ export async function checkModel(system: ChaosSystem): Promise<ModelFigures> {
   const lines = (await readFile(system.countFile, 'utf8'))
     .split('\n')
     .filter(Boolean)
-    .map((line) => JSON.parse(line) as Asked);
+    .map((line) => JSON.parse(line) as CountLine);
   const positionOf = new Map(lines.map(({ effectId, position }) => [effectId, position]));
   const storedAt = new Map<string, number>();
   const storedEffects = new Set<string>();
@@ -39,19 +41,20 @@ export async function checkModel(system: ChaosSystem): Promise<ModelFigures> {
     // A process that lost its connection may store its answer after the call was repeated: the first stored answer counts.
     if (!storedAt.has(turn)) storedAt.set(turn, message.publishedAt.getTime());
   }
-  const asks = new Map<string, Asked[]>();
-  for (const line of lines.filter(({ event }) => event === 'asked')) {
+  const requests = lines.filter(({ event }) => event !== 'answered');
+  const requestsByTurn = new Map<string, CountLine[]>();
+  for (const line of requests) {
     const turn = `${line.taskId} turn ${line.position}`;
-    asks.set(turn, [...(asks.get(turn) ?? []), line]);
+    requestsByTurn.set(turn, [...(requestsByTurn.get(turn) ?? []), line]);
   }
   let unknown = 0;
-  for (const [turn, ofTurn] of asks) {
+  for (const [turn, ofTurn] of requestsByTurn) {
     const late = ofTurn.filter(({ time }) => Date.parse(time) > (storedAt.get(turn) ?? Infinity) + toleranceMs);
     for (const { time, effectId } of late)
       paidTwice.push(
-        `${turn}: asked again at ${time} by ${effectId}, stored at ${new Date(storedAt.get(turn) ?? 0).toISOString()}`,
+        `${turn}: sent again at ${time} by ${effectId}, stored at ${new Date(storedAt.get(turn) ?? 0).toISOString()}`,
       );
     unknown += ofTurn.length - 1 - late.length;
   }
-  return { asked: lines.filter(({ event }) => event === 'asked').length, stored, paidTwice, unknown };
+  return { sent: requests.length, stored, paidTwice, unknown };
 }

@@ -63,7 +63,7 @@ function print(
     `tasks: ${tasks.planned} planned, ${ended.join(', ')}; ${seconds} s`,
     `tasks lost: ${tasks.lost.length}; landed twice: ${tasks.landedTwice.length}; with other content: ${tasks.wrongContent.length}`,
     `event faults: ${events.length}; services that ended by themselves: ${unexpectedExits.length}`,
-    `model calls: ${model.asked} begun, ${model.stored} stored; finished ones paid twice: ${model.paidTwice.length}; begun again with unknown outcome: ${model.unknown}`,
+    `model calls: ${model.sent} begun, ${model.stored} stored; finished ones paid twice: ${model.paidTwice.length}; begun again with unknown outcome: ${model.unknown}`,
     `left: ${Object.entries(leftovers)
       .map(([kind, left]) => `${left.length} ${kind}`)
       .join(', ')}`,

@@ -27,7 +27,7 @@ export function resultTables(results: readonly { file: string; result: ChaosResu
       ended.join(', '),
       `${faults.filter(({ kind, struck }) => struck && kind !== 'none').length}`,
       `${faultsFound(result).length}`,
-      `${model.asked}`,
+      `${model.sent}`,
       `${model.unknown}`,
     ];
   });

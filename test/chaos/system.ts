@@ -179,7 +179,7 @@ export class ChaosSystem {
     const dataFolder = path.join(folder, 'data');
     await mkdir(dataFolder);
     const disk = await mountSmallDisk(dataFolder, diskMebibytes);
-    const countFile = path.join(folder, 'asked.jsonl');
+    const countFile = path.join(folder, 'model-calls.jsonl');
     await writeFile(countFile, '');
     await writeFile(path.join(folder, 'plan.yaml'), options.script);
     const mark = path.basename(folder);

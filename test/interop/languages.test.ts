@@ -121,7 +121,7 @@ describe('against the whole', () => {
   }
 
   /** Formats an event as the examples print it. */
-  function told({ type, data }: CoppiceEvent): string {
+  function formatted({ type, data }: CoppiceEvent): string {
     const { name, to, state, landedCommit, reason } = data as Record<string, string | null | undefined>;
     const words = [type.replace('coppice.', ''), name, to ?? state, landedCommit, reason];
     return words.filter((word) => word !== undefined && word !== null && word !== '').join(' ');
@@ -144,17 +144,17 @@ describe('against the whole', () => {
         'refused invalid-request',
         '  tasks[0].prompt: expected string, received 7',
         `submitted ${first}`,
-        ...merged.map(told),
+        ...merged.map(formatted),
         `submitted ${second}`,
-        ...cancelled.map(told),
+        ...cancelled.map(formatted),
       ]);
-      expect(merged.map(told).slice(-2)).toEqual([
+      expect(merged.map(formatted).slice(-2)).toEqual([
         `task-ended notes merged ${await repository.head()}`,
         'run-ended succeeded',
       ]);
       expect(await repository.show(file)).toBe('good\n');
-      expect(cancelled.map(told).at(-1)).toBe('run-ended cancelled');
-      expect(cancelled.map(told)).toContain('task-state notes working');
+      expect(cancelled.map(formatted).at(-1)).toBe('run-ended cancelled');
+      expect(cancelled.map(formatted)).toContain('task-state notes working');
     },
   );
 

@@ -99,8 +99,8 @@ describe('examples', () => {
 
 test("the command of docs/gateway.md makes a token for the gateway's endpoints", () => {
   const gateway = readFileSync(path.join(projectFolder, 'docs/gateway.md'), 'utf8');
-  const [, told = ''] = /^```json mint-token input\n(.*?)^```$/ms.exec(gateway) ?? [];
-  const input: unknown = JSON.parse(told);
+  const [, documented = ''] = /^```json mint-token input\n(.*?)^```$/ms.exec(gateway) ?? [];
+  const input: unknown = JSON.parse(documented);
   const { shape } = gatewayCalls.mintToken.input;
   expect(gatewayCalls.mintToken.input.parse(input)).toEqual(input);
   expect(input).toMatchObject(Object.fromEntries(Object.keys(shape).map((name) => [name, expect.anything()])));
@@ -177,8 +177,8 @@ describe('tables', () => {
   });
 
   test('the limits', () => {
-    const told = Object.fromEntries(table('limit').map(([limit, value]) => [limit, value]));
-    expect(told).toMatchObject({
+    const documented = Object.fromEntries(table('limit').map(([limit, value]) => [limit, value]));
+    expect(documented).toMatchObject({
       'tasks of a run': String(runLimits.tasksMax),
       'names in `dependsOn`': String(runLimits.dependenciesMax),
       prompt: `${runLimits.promptBytesMax} bytes`,
@@ -193,15 +193,15 @@ describe('tables', () => {
   });
 
   test('how long things are kept', () => {
-    const told = table('stream or object store');
+    const documented = table('stream or object store');
     const objects = { [buckets.bundles]: bundlesKept, [buckets.artifacts]: artifactsKept };
     const expected = Object.entries({ ...retention, ...objects });
-    expect(told).toEqual(expected.map(([stream, kept]) => [stream, `${kept.days}`, `${kept.mebibytesMax} MiB`]));
+    expect(documented).toEqual(expected.map(([stream, kept]) => [stream, `${kept.days}`, `${kept.mebibytesMax} MiB`]));
   });
 
   test('the subjects', () => {
-    const told = table('subject').map(([subject]) => subject);
-    expect(told).toEqual([
+    const documented = table('subject').map(([subject]) => subject);
+    expect(documented).toEqual([
       subjects.api('<tenant>', '<noun>.<verb>'),
       subjects.intake('<tenant>'),
       subjects.event('<tenant>', '<run id>', '<task id>', '<type>'),
@@ -215,8 +215,8 @@ describe('tables', () => {
   });
 
   test('every type of a message of a chat, and how long each side waits for the other', () => {
-    const told = table('`type`').map(([type]) => type);
-    expect(told).toEqual(chatMessageSchema.options.map(({ shape }) => shape.type.value));
+    const documented = table('`type`').map(([type]) => type);
+    expect(documented).toEqual(chatMessageSchema.options.map(({ shape }) => shape.type.value));
     for (const [limitMs, sentence] of [
       [chatLimits.wholeTimeLimitMsMax, 'within %s'],
       [chatLimits.silenceMsMax, 'Something comes every %s at least'],
@@ -228,14 +228,14 @@ describe('tables', () => {
   });
 
   test('every part of a message to a model, with its fields', () => {
-    const told = table('part').map(([part, fields]) => [part, fields?.replaceAll('`', '')]);
+    const documented = table('part').map(([part, fields]) => [part, fields?.replaceAll('`', '')]);
     const expected = contentPartSchema.options.map(({ shape: { type, ...fields } }) => [
       type.value,
       Object.entries(fields)
         .map(([name, schema]) => (schema.safeParse(undefined).success ? `${name}?` : name))
         .join(', '),
     ]);
-    expect(told).toEqual(expected);
+    expect(documented).toEqual(expected);
   });
 
   test('every setting of a chat, and values that it takes', () => {

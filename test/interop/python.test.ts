@@ -92,7 +92,7 @@ const request = (requestId: string, rest: object = {}) => ({
 
 const states = ['waiting', 'preparing', 'working', 'committing', 'verifying', 'landing', 'cleaning', 'merged'];
 /** Returns the printed lines without the times and the commit's id. */
-const told = (lines: string[]) => lines.map((line) => line.split(' ').slice(1, 3).join(' '));
+const withoutDetails = (lines: string[]) => lines.map((line) => line.split(' ').slice(1, 3).join(' '));
 const wholeLife = (name: string) => [
   'run-submitted',
   ...states.map(() => `task-state ${name}:`),
@@ -106,7 +106,7 @@ async function expectWholeLife(requestId: string, outcome: Outcome): Promise<voi
   expect(outcome.out.map((line) => line.split(' ').slice(0, 2))).toEqual(
     stored.map((event) => [event.time, event.type.replace('coppice.', '')]),
   );
-  expect(told(outcome.out).map((line) => line.replace(/^(run-\w+) .*/, '$1'))).toEqual(wholeLife(requestId));
+  expect(withoutDetails(outcome.out).map((line) => line.replace(/^(run-\w+) .*/, '$1'))).toEqual(wholeLife(requestId));
   for (const [index, state] of states.entries()) expect(outcome.out[index + 1]).toMatch(new RegExp(` -> ${state}$`));
   expect(await repository?.show(`${requestId}.txt`)).toBe('good\n');
 }
@@ -123,7 +123,9 @@ test("a tenant's user, by its key", { timeout: 120_000 }, async (context) => {
   if (withoutOpenssl !== null) context.skip(withoutOpenssl);
   const outcome = await run(request('python-key'), [], undefined, stack?.users.file(`tenant-${tenant}`));
   expect(outcome).toMatchObject({ exitCode: 0, err: [] });
-  expect(told(outcome.out).map((line) => line.replace(/^(run-\w+) .*/, '$1'))).toEqual(wholeLife('python-key'));
+  expect(withoutDetails(outcome.out).map((line) => line.replace(/^(run-\w+) .*/, '$1'))).toEqual(
+    wholeLife('python-key'),
+  );
   const runId = runIdOf(tenant, 'python-key');
   await expect(stack?.bus.call(api.runGet, { tenant }, { runId })).resolves.toMatchObject({ state: 'succeeded' });
 });
@@ -177,7 +179,7 @@ test.each([[[]], [['--intake']]])('a bad request is reported by field (%j)', { t
   ]);
 });
 
-test('who may not connect is told at once', { timeout: 60_000 }, async () => {
+test('a user that may not connect gets the error at once', { timeout: 60_000 }, async () => {
   const file = path.join(folder?.path ?? '', 'wrong.json');
   await writeFile(file, JSON.stringify({ user: stack?.nats.user, password: 'not the password' }));
   const outcome = await run(request('python-nobody'), [], undefined, file);

@@ -81,8 +81,8 @@ test.each(wires)('an answer by %s is what the server says, whole and streamed', 
   const whole = await operator.call(chatApi.chat, { tenant }, { ...input, stream: false });
   expect(whole.message.content).toEqual([{ type: 'text', text: expected }]);
   const heard: ChatMessage[] = [];
-  const asked = { method: chatApi.chat, target: { tenant }, input, message: chatMessageSchema };
-  for await (const message of operator.callStreamed({ ...asked, silenceMsMax: chatLimits.lostAfterMs })) {
+  const request = { method: chatApi.chat, target: { tenant }, input, message: chatMessageSchema };
+  for await (const message of operator.callStreamed({ ...request, silenceMsMax: chatLimits.lostAfterMs })) {
     heard.push(message);
     if (message.type === 'result') break;
   }
@@ -114,7 +114,7 @@ test('an answer by a schema is as the schema says', { timeout: 120_000 }, async 
 
 test.each(wires)('a model that has seen calls of a tool calls it, by %s', { timeout: 120_000 }, async (wire) => {
   const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
-  const tools = [{ name: 'weather', description: 'Tells the weather of a city.', parameters }];
+  const tools = [{ name: 'weather', description: 'Returns the weather of a city.', parameters }];
   const before = { Rome: 'sunny', Oslo: 'rain' };
   const conversation = Object.entries(before).flatMap(([city, weather]) => {
     const call = { id: `call-${city}`, name: 'weather', arguments: { text: JSON.stringify({ city }) } };
@@ -129,8 +129,10 @@ test.each(wires)('a model that has seen calls of a tool calls it, by %s', { time
   const { message, finishReason } = await operator.call(chatApi.chat, { tenant }, { ...input, stream: false });
   const calls = message.content.flatMap((part) => (part.type === 'tool-call' ? [part] : []));
   expect([finishReason, calls.map(({ name }) => name)]).toEqual(['tool-calls', ['weather']]);
-  const told = calls[0]?.arguments;
-  expect(JSON.parse(told !== undefined && 'text' in told ? told.text : '')).toEqual({ city: 'Paris' });
+  const weatherArguments = calls[0]?.arguments;
+  expect(JSON.parse(weatherArguments !== undefined && 'text' in weatherArguments ? weatherArguments.text : '')).toEqual(
+    { city: 'Paris' },
+  );
 });
 
 const weatherIn = (city: string) => ({

@@ -1,6 +1,6 @@
 /** `npm run base-images`: makes the images that docker-compose.yml takes from a registry, out of this machine's own programs. */
 import { makeStandInImages, standInRegistry } from './stand-in-images.ts';
 
-const { told } = await makeStandInImages();
-for (const line of told) process.stdout.write(`${line}\n`);
+const { descriptions } = await makeStandInImages();
+for (const line of descriptions) process.stdout.write(`${line}\n`);
 process.stdout.write(`set COPPICE_REGISTRY=${standInRegistry} and COPPICE_DEPENDENCIES=given\n`);

@@ -59,7 +59,7 @@ export class ComposeStack {
   /** Creates a stack without starting it. @param uid user id that the services run as */
   static async create(uid: number): Promise<ComposeStack> {
     const images = await makeStandInImages();
-    for (const line of images.told) process.stdout.write(`stands in for an official image: ${line}\n`);
+    for (const line of images.descriptions) process.stdout.write(`stands in for an official image: ${line}\n`);
     const stack = new ComposeStack(await temporaryFolder('compose'), uid, images);
     await mkdir(stack.folder);
     return stack;

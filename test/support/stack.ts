@@ -116,7 +116,7 @@ export class Stack implements AsyncDisposable {
     const bus = await Bus.connect({ ...servers[0].connection, servers: url, name: 'system-test' });
     await bus.ensureResources({ replicas });
     const script = path.join(folder.path, 'plan.yaml');
-    const countFile = path.join(folder.path, 'asked.jsonl');
+    const countFile = path.join(folder.path, 'model-calls.jsonl');
     await writeFile(script, settings.script);
     await writeFile(countFile, '');
     const environment = {
@@ -241,7 +241,7 @@ export class Stack implements AsyncDisposable {
   }
 
   /** Sends a user's command to a task. @throws CoppiceError when it is rejected */
-  tell(
+  command(
     method: 'taskCancel' | 'taskApprove' | 'taskReject' | 'taskMerge' | 'taskDiscard',
     input: { taskId: string; reason?: string; keepBranch?: boolean },
   ): Promise<TaskView> {
@@ -301,12 +301,13 @@ export class Stack implements AsyncDisposable {
   }
 
   /** Returns the model's log: one entry per request and one per answer, from any process. */
-  async asked(): Promise<{ event: 'asked' | 'answered'; taskId: string; effectId: string }[]> {
+  async modelCalls(): Promise<{ event: 'sent' | 'answered'; taskId: string; effectId: string }[]> {
     const text = await readFile(this.#countFile, 'utf8');
     return text
       .split('\n')
       .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as { event: 'asked' | 'answered'; taskId: string; effectId: string });
+      .map((line) => JSON.parse(line) as { event: string; taskId: string; effectId: string })
+      .map((line) => ({ ...line, event: line.event === 'answered' ? 'answered' : 'sent' }));
   }
 
   /** Returns the events that concern the run itself, not one of its tasks. */

@@ -25,7 +25,7 @@ const run = promisify(execFile);
 
 export type StandIns = {
   /** Lines for people: which image stands in for which. */
-  told: string[];
+  descriptions: string[];
   /** True when Jaeger is real, not a stand-in. */
   hasJaeger: boolean;
   /** True when there is an image of Prometheus. */
@@ -42,7 +42,7 @@ export async function makeStandInImages(): Promise<StandIns> {
   const hasJaeger = await makeJaeger(path.join(folder.path, 'jaeger'));
   const prometheus = await makePrometheus(path.join(folder.path, 'prometheus'));
   return {
-    told: [
+    descriptions: [
       "node: this machine's Node, git and programs",
       'nats: the nats-server that set-up found',
       `jaeger: ${hasJaeger ? 'its own program' : 'a receiver of traces of our own, test/stand-ins/jaeger.js; "npm run jaeger" builds the real one'}`,

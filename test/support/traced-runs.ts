@@ -45,7 +45,7 @@ export const orderOfTurn = 'publish coppice.cmd.llm-gateway.*.turn';
 const ownSpans = 3;
 const runMsMax = 120_000;
 
-/** The results of the four runs. `told` and `traceJson` are the output of `coppice trace` for `first`; `missingMeanwhile` are the parents not yet exported while the model answered `broken`. */
+/** The results of the four runs. `traceLines` and `traceJson` are the output of `coppice trace` for `first`; `missingMeanwhile` are the parents not yet exported while the model answered `broken`. */
 export async function traceRuns() {
   const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
   await using collector = await startTraceCollector();
@@ -98,7 +98,7 @@ async function submitAll(stack: Stack, repository: TemporaryRepository, collecto
   ]);
   const second: Run = { runId: runIdOf('default', 'second'), traceId: foreign.traceId, spans: [] };
   await succeeded(stack, first.runId);
-  const told = await traceCommand(stack, first.runId);
+  const traceLines = await traceCommand(stack, first.runId);
   const traceJson: unknown = JSON.parse((await traceCommand(stack, first.runId, '--json')).join(''));
   await eventually(async () => stack.run(second.runId));
   await succeeded(stack, second.runId);
@@ -115,7 +115,7 @@ async function submitAll(stack: Stack, repository: TemporaryRepository, collecto
 
   const broken = await submit('broken', 'slowly');
   const taskId = taskIdOf(broken.runId, 'broken');
-  await eventually(async () => (await stack.asked()).some((line) => line.taskId === taskId));
+  await eventually(async () => (await stack.modelCalls()).some((line) => line.taskId === taskId));
   // Spans that are missing later were then in progress when the process was killed.
   const missingMeanwhile = await eventually(() => {
     const spans = collector.spans.filter(({ traceId }) => traceId === broken.traceId);
@@ -130,7 +130,7 @@ async function submitAll(stack: Stack, repository: TemporaryRepository, collecto
   );
   killed.push(await killAndRestart(stack, 'orchestrator'));
   await succeeded(stack, broken.runId);
-  return { first, second, loops, broken, missingMeanwhile, killed, told, traceJson };
+  return { first, second, loops, broken, missingMeanwhile, killed, traceLines, traceJson };
 }
 
 async function traceCommand(stack: Stack, ...commandArguments: string[]): Promise<string[]> {

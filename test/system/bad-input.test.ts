@@ -328,7 +328,7 @@ describe('what does not exist', () => {
   test.each([
     ['run.get', () => stack.run('raaaaaaaaaaaaaaaa')],
     ['task.get', () => stack.task('taaaaaaaaaaaaaaaa')],
-    ['task.merge', () => stack.tell('taskMerge', { taskId: 'taaaaaaaaaaaaaaaa' })],
+    ['task.merge', () => stack.command('taskMerge', { taskId: 'taaaaaaaaaaaaaaaa' })],
     ['run.cancel', () => stack.cancelRun('raaaaaaaaaaaaaaaa')],
   ])('%s says so', async (_method, call) => {
     const error: unknown = await call().catch((thrown: unknown) => thrown);

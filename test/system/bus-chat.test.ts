@@ -79,7 +79,7 @@ test.each([
   ['operator', 'acme'],
 ] as const)('%s hears all of an answer, as it comes and whole', async (user, tenant) => {
   const bus = await as(user);
-  const asked = requests.length;
+  const requestsBefore = requests.length;
   const heard = await Array.fromAsync(untilEnd(ask(bus, tenant, 'drill/paced@20')));
   expect(heard.map(({ sequence }) => sequence)).toEqual([...heard.keys()]);
   expect(heard.length).toBeGreaterThan(5);
@@ -87,7 +87,7 @@ test.each([
   const whole = await bus.call(chatApi.chat, { tenant }, { model: 'drill/healthy', messages, stream: false });
   expect(whole.message.content).toEqual([{ type: 'text', text: answerText }]);
   // Each request was delivered only once.
-  expect(requests.length - asked).toBe(2);
+  expect(requests.length - requestsBefore).toBe(2);
 });
 
 async function* untilEnd(stream: AsyncIterable<ChatMessage>): AsyncGenerator<ChatMessage> {
@@ -121,7 +121,7 @@ test('a reply subject that names something of the services names nothing there',
   const actors = everything.keyValue(buckets.actors);
   await actors.put(actorKey, new TextEncoder().encode('{"version":1}'));
   await using client = await RawClient.connect(nats.url, 'acme', 'for-acme');
-  const asked = requests.length;
+  const requestsBefore = requests.length;
   const subject = subjects.api('acme', chatApi.chat.name);
   client.publish(subject, `$KV.${buckets.actors}.${actorKey}`, JSON.stringify({ model: 'drill/healthy', messages }));
   expect(await client.settle()).not.toContain('-ERR');
@@ -130,7 +130,7 @@ test('a reply subject that names something of the services names nothing there',
   const acme = await as('tenant-acme');
   const heard = await Array.fromAsync(untilEnd(ask(acme, 'acme', 'drill/paced@20')));
   expect(textOf(heard)).toBe(answerText);
-  expect(requests.length - asked).toBe(3);
+  expect(requests.length - requestsBefore).toBe(3);
   expect(new TextDecoder().decode((await actors.get(actorKey))?.value)).toBe('{"version":1}');
 });
 

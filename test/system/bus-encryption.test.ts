@@ -134,7 +134,7 @@ describe.skipIf(whyWithoutOpenssl !== null)(
       await expect(connect(nats.url, undefined)).rejects.toMatchObject({ code: 'unavailable' });
     });
 
-    test('asks for a certificate of the client, where it is told to', async () => {
+    test('requires a certificate of the client, where it is configured to', async () => {
       await using nats = await server(true);
       const tls = { caFile: file('authority.crt'), certFile: file('client.crt'), keyFile: file('client.key') };
       const bus = await connect(nats.url, tls);

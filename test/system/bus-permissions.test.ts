@@ -44,12 +44,12 @@ function as(user: UserName | 'everything'): Bus {
 test('a client that is slow to begin may still log in, where the server alone would end its connection', async () => {
   const { hostname, port } = new URL(nats.url);
   const socket = connect(Number(port), hostname);
-  let told = '';
-  socket.setEncoding('utf8').on('data', (text: string) => (told += text));
+  let received = '';
+  socket.setEncoding('utf8').on('data', (text: string) => (received += text));
   // Longer than the server's default limit of two seconds.
   await sleep(3_000);
-  expect(told).toMatch(/^INFO /);
-  expect(told).not.toContain('-ERR');
+  expect(received).toMatch(/^INFO /);
+  expect(received).not.toContain('-ERR');
   expect(socket.destroyed).toBe(false);
   socket.destroy();
 });
@@ -59,8 +59,8 @@ const deadlineMs = 10_000;
 /** The server sends a refusal before it answers the flush that follows. The answer to the request itself isn't awaited. */
 async function mayPublish(user: UserName, subject: string, payload: object = {}): Promise<boolean> {
   let refused = false;
-  const asked = as(user).request(subject, payload, { deadlineMs });
-  asked.catch((error: unknown) => {
+  const sent = as(user).request(subject, payload, { deadlineMs });
+  sent.catch((error: unknown) => {
     refused = error instanceof CoppiceError && error.code === 'permission-denied';
   });
   await as(user).flush();

@@ -41,8 +41,8 @@ test('Ctrl-C while the stack starts says that nothing was submitted', async () =
 
 test('what is not protected is said at once, and a change into a pipe has no character that a terminal obeys', async () => {
   const notProtected = '"node -e 0": files that its inline code loads are not known: name them under protect';
-  const asked = await cli.run(['run', 'escapes.yaml', '--engine', sandboxes(), '--request-id', 'escapes']);
-  expect(asked).toMatchObject({ exitCode: 0, err: expect.stringContaining(`not protected: ${notProtected}\n`) });
+  const outcome = await cli.run(['run', 'escapes.yaml', '--engine', sandboxes(), '--request-id', 'escapes']);
+  expect(outcome).toMatchObject({ exitCode: 0, err: expect.stringContaining(`not protected: ${notProtected}\n`) });
   const name = `${runIdOf('default', 'escapes')}/clears`;
   expect((await cli.run(['show', name])).out).toContain(`not protected  ${notProtected}\n`);
   const shown = await cli.run(['diff', name]);

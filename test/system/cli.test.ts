@@ -119,7 +119,7 @@ test('help of a command is its own, and --version prints the version', async () 
 });
 
 test(
-  'run starts the stack, shows plain lines into a pipe, and tells why a task was kept out',
+  'run starts the stack, shows plain lines into a pipe, and shows why a task was kept out',
   { timeout: 120_000 },
   async () => {
     const outcome = await run('mixed', [
@@ -208,9 +208,9 @@ test('Ctrl-C detaches, the run goes on; then a person merges it', { timeout: 90_
 
 test('a protected path waits for approval; rejected, it stays out', { timeout: 90_000 }, async () => {
   const tasks = [{ name: 'wanted' }, { name: 'unwanted' }];
-  const asked = await run('protected', tasks, [], '  protect: ["*.txt"]');
-  expect(asked.exitCode).toBe(4);
-  expect(asked.out).toContain(`coppice approve ${idOf('protected')}/wanted`);
+  const submitted = await run('protected', tasks, [], '  protect: ["*.txt"]');
+  expect(submitted.exitCode).toBe(4);
+  expect(submitted.out).toContain(`coppice approve ${idOf('protected')}/wanted`);
   expect((await cli.run(['approve', `${idOf('protected')}/wanted`])).exitCode).toBe(0);
   const rejected = await cli.run(['reject', `${idOf('protected')}/unwanted`, '--reason', 'not that one']);
   expect(rejected.exitCode).toBe(0);
@@ -222,7 +222,7 @@ test('a protected path waits for approval; rejected, it stays out', { timeout: 9
 });
 
 test(
-  'a branch that is kept of a discarded task is told of, and got by the command that is told',
+  'a branch that is kept of a discarded task is reported, and pulled by the command that is printed',
   { timeout: 90_000 },
   async () => {
     expect((await run('discarded', [{ name: 'kept', rest: 'merge: manual' }])).exitCode).toBe(4);
@@ -324,7 +324,7 @@ const ends = {
 };
 
 test.each(Object.entries(ends))(
-  'whoever watches is told of the end of the stack by %s, and not kept',
+  'watch reports the end of the stack by %s, and ends',
   { timeout: 120_000 },
   async (_name, end) => {
     await using other = await CommandLine.create({ 'check.sh': check });
@@ -378,7 +378,7 @@ test('in the foreground it logs, and stops in order at Ctrl-C', { timeout: 60_00
   expect((await cli.run(['down'])).out).toContain('nothing runs');
 });
 
-test('where a stack isolates nothing, run refuses unless that is asked for', { timeout: 90_000 }, async () => {
+test('where a stack isolates nothing, run refuses unless that is requested', { timeout: 90_000 }, async () => {
   await using other = await CommandLine.create({ 'check.sh': check });
   await other.write('script.yaml', script);
   const file = await other.write('plan.yaml', runFile(other.repository.path, [{ name: 'a' }]));

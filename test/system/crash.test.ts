@@ -77,7 +77,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     expect(commits).toBe('feat: Write one');
     expect((await repository.git('log', '--merges', '--format=%H')).split('\n')).toHaveLength(run.tasks.length);
     expect(await repository.git('status', '--porcelain')).toBe('');
-    const lines = (await stack.asked()).filter((line) => line.taskId === taskId);
+    const lines = (await stack.modelCalls()).filter((line) => line.taskId === taskId);
     const firstAnswer = lines.findIndex((line) => line.event === 'answered');
     expect(lines.slice(firstAnswer + 1)).toEqual([]);
     // Each event was published once, in order.
@@ -127,11 +127,11 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     await stack.reached(runId, taskId, 'awaiting-approval');
     expect(await killOrchestrator(taskId)).toBe('awaiting-approval');
     await stack.startService('orchestrator');
-    await stack.tell('taskApprove', { taskId });
+    await stack.command('taskApprove', { taskId });
     await stack.reached(runId, taskId, 'ready');
     expect(await killOrchestrator(taskId)).toBe('ready');
     await stack.startService('orchestrator');
-    await stack.tell('taskMerge', { taskId });
+    await stack.command('taskMerge', { taskId });
     await expectLandedOnce(repository, runId, taskId);
   }, 180_000);
 
@@ -140,15 +140,15 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     expect(allStates.filter((state) => !isTaskEnd(state)).toSorted()).toEqual(states.toSorted());
   });
 
-  test('the gateway, while the model is asked: asked again, and counted apart', async () => {
+  test('the gateway, during a model call: called again, and counted apart', async () => {
     await using repository = await temporaryRepository({ files });
     const { runId, taskId } = await submitOne(repository, { prompt: 'slowly' });
-    await eventually(async () => (await stack.asked()).some((line) => line.taskId === taskId));
+    await eventually(async () => (await stack.modelCalls()).some((line) => line.taskId === taskId));
     await stack.killAndRestart('llm-gateway');
     await expectLandedOnce(repository, runId, taskId);
-    expect((await stack.asked()).filter((line) => line.taskId === taskId).map((line) => line.event)).toEqual([
-      'asked',
-      'asked',
+    expect((await stack.modelCalls()).filter((line) => line.taskId === taskId).map((line) => line.event)).toEqual([
+      'sent',
+      'sent',
       'answered',
     ]);
     expect(await stack.task(taskId)).toMatchObject({ modelTurns: 1, modelTurnsUnknown: 1 });

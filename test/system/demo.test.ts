@@ -75,7 +75,7 @@ test.each([
 });
 
 test(
-  'on a real model no outcome is promised, but that what is not proven stays out',
+  'on a real model no outcome is promised, but that what is not verified stays out',
   { timeout: 180_000 },
   async () => {
     const key = `sk-${'demo'.repeat(8)}`;

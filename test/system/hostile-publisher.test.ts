@@ -152,10 +152,10 @@ describe('a consumer that would deliver by itself', () => {
     ['a lasting name', { durable_name: 'stays' }, 'config.durable_name: expected'],
     ['acknowledgements', { ack_policy: 'explicit' }, 'config.ack_policy: expected'],
     ['a field of a later server', { deliver_to_all: true }, 'deliver_to_all'],
-    ['another name', { name: 'other' }, 'config.name: expected told, as in the subject, received other'],
+    ['another name', { name: 'other' }, 'config.name: expected own, as in the subject, received other'],
   ])('nor is one with %s made', async (_what, config, why) => {
     await using client = await hostile();
-    expect(await ask(client, createConsumer('told', ownEvents), consumer('told', config))).toContain(why);
+    expect(await ask(client, createConsumer('own', ownEvents), consumer('own', config))).toContain(why);
   });
 
   test('a name that is taken keeps its filter', async () => {
@@ -168,10 +168,10 @@ describe('a consumer that would deliver by itself', () => {
     expect(await ask(other, createConsumer('taken', filter_subject), body)).toContain('"err_code":10148');
   });
 
-  test('it lives in memory, and ends some minutes after its last use, whatever was asked', async () => {
+  test('it lives in memory, and ends some minutes after its last use, whatever was requested', async () => {
     await using client = await hostile();
-    const asked = { mem_storage: false, num_replicas: 3, inactive_threshold: 3_600_000_000_000 };
-    const said = await ask(client, createConsumer('short', ownEvents), consumer('short', asked));
+    const settings = { mem_storage: false, num_replicas: 3, inactive_threshold: 3_600_000_000_000 };
+    const said = await ask(client, createConsumer('short', ownEvents), consumer('short', settings));
     expect(said).toContain('"inactive_threshold":300000000000');
     expect(said).toContain('"mem_storage":true');
     expect(said).toContain('"num_replicas":1');

@@ -159,26 +159,26 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       await using repository = await temporaryRepository({ files });
       const { runId, tasks } = await submit(repository, [
         task('one', { merge: 'manual', method: 'squash' }),
-        task('unproven', { merge: 'manual', verify: false }),
+        task('unverified', { merge: 'manual', verify: false }),
       ]);
-      const [taskId, unproven] = tasks.map((each) => each.taskId) as [string, string];
+      const [taskId, unverified] = tasks.map((each) => each.taskId) as [string, string];
       await stack.reached(runId, taskId, 'ready');
-      await stack.reached(runId, unproven, 'ready');
+      await stack.reached(runId, unverified, 'ready');
       expect([...(await stack.tasks(runId)).values()].map(({ reason }) => reason)).toEqual([
         'verified; `coppice merge` lands it',
         'not verified; `coppice merge` lands it',
       ]);
-      await stack.tell('taskDiscard', { taskId: unproven });
-      await expect(stack.tell('taskApprove', { taskId })).rejects.toMatchObject({
+      await stack.command('taskDiscard', { taskId: unverified });
+      await expect(stack.command('taskApprove', { taskId })).rejects.toMatchObject({
         code: 'conflict',
         message: "a task that is ready can't be approved",
       });
       expect(await repository.show('one.txt')).toBeNull();
-      await stack.tell('taskMerge', { taskId });
+      await stack.command('taskMerge', { taskId });
       await stack.ended(runId);
       expect(await repository.show('one.txt')).toBe('good\n');
       expect((await repository.git('log', '--format=%s')).split('\n')).toHaveLength(2);
-      await expect(stack.tell('taskMerge', { taskId })).rejects.toMatchObject({ code: 'conflict' });
+      await expect(stack.command('taskMerge', { taskId })).rejects.toMatchObject({ code: 'conflict' });
     });
 
     test('a change to CI configuration waits for approval, and a refused one is not landed', async () => {
@@ -189,8 +189,8 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       await stack.reached(runId, approved, 'awaiting-approval');
       await stack.reached(runId, rejected, 'awaiting-approval');
       expect((await stack.task(approved)).protectedPaths).toEqual(['.github/workflows/ci.yml']);
-      await stack.tell('taskReject', { taskId: rejected, reason: 'not like this' });
-      await stack.tell('taskApprove', { taskId: approved });
+      await stack.command('taskReject', { taskId: rejected, reason: 'not like this' });
+      await stack.command('taskApprove', { taskId: approved });
       await stack.ended(runId);
       const views = await stack.tasks(runId);
       expect(views.get('approved')?.state).toBe('merged');
@@ -217,7 +217,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       ]);
       const [cancelled] = tasks.map(({ taskId }) => taskId) as [string, string];
       await stack.reached(runId, cancelled, 'working');
-      await stack.tell('taskCancel', { taskId: cancelled, reason: 'changed my mind' });
+      await stack.command('taskCancel', { taskId: cancelled, reason: 'changed my mind' });
       await stack.ended(runId, 30_000);
       const views = await stack.tasks(runId);
       expect(views.get('cancelled')).toMatchObject({ state: 'cancelled', reason: 'changed my mind' });
@@ -244,7 +244,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(await repository.show('one.txt')).toBeNull();
     });
 
-    test('a checkout with work of its own is left as it is; the landing is kept, and the one command told', async () => {
+    test('a checkout with work of its own is left as it is; the landing is kept, and the one command reported', async () => {
       await using repository = await temporaryRepository({ files });
       await writeFile(path.join(repository.path, 'README.md'), '# mine, not committed\n');
       const { runId } = await submit(repository, [task('one'), task('two', { dependsOn: ['one'] })]);
@@ -258,7 +258,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(await repository.show('one.txt', 'refs/coppice/landed/main')).toBe('good\n');
 
       const taskId = views.get('one')?.taskId ?? '';
-      await expect(stack.tell('taskMerge', { taskId })).rejects.toMatchObject({
+      await expect(stack.command('taskMerge', { taskId })).rejects.toMatchObject({
         code: 'conflict',
         message: expect.stringContaining(`To finish: ${views.get('one')?.finishCommand}`),
       });
@@ -267,7 +267,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       const now = await stack.tasks(runId);
       expect(now.get('one')).toMatchObject({ state: 'merged', reason: null, finishCommand: null });
       expect(now.get('two')).toMatchObject({ state: 'landed-pending' });
-      expect(await stack.tell('taskMerge', { taskId })).toMatchObject({ state: 'merged' });
+      expect(await stack.command('taskMerge', { taskId })).toMatchObject({ state: 'merged' });
       expect((await stack.run(runId)).tasks.map(({ state }) => state)).toEqual(['merged', 'landed-pending']);
       const { runs } = await stack.bus.call(api.runList, { tenant: 'default' }, { limit: 500 });
       expect(runs.find((run) => run.runId === runId)?.taskCounts).toEqual({ merged: 1, 'landed-pending': 1 });

@@ -156,7 +156,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         return turns;
       };
       /** Returns the tool results that the model got, in order, as `name: text`. */
-      const told = async (turns: RecordedTurn[]): Promise<string[]> => {
+      const toolResults = async (turns: RecordedTurn[]): Promise<string[]> => {
         const parts = turns.flatMap(({ messages }) => messages).flatMap(({ content }) => content);
         const results = parts.filter(
           (part): part is Extract<ContentPart, { type: 'tool-result' }> => part.type === 'tool-result',
@@ -187,7 +187,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
           ...turns.slice(0, -1).map(({ turnId }) => turnId),
         ]);
         expect(JSON.stringify(turns[0]?.messages)).toMatch(/from AGENTS\.md.*Always be kind to numbers/);
-        const results = await told(turns);
+        const results = await toolResults(turns);
         expect(results.map((each) => each.split(':')[0])).toEqual([
           'list',
           'read',
@@ -214,13 +214,13 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         ]);
       }, 180_000);
 
-      test('a model that does everything wrong is told so, each time', async () => {
+      test('a model that does everything wrong gets the reason, each time', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'be-a-bad-model');
         const task = await ended(runId, taskId);
         expect(task).toMatchObject({ state: 'merged', modelTurns: 7, summary: 'Good enough.' });
         const turns = await transcript(taskId);
-        const results = await told(turns);
+        const results = await toolResults(turns);
         expect(results[0]).toMatch(/^run: the arguments of run is not JSON/);
         expect(results[1]).toMatch(/^erase: there is no tool "erase"/);
         expect(results[2]).toMatch(/^read: the arguments of read: path: expected string, received nothing/);
@@ -271,7 +271,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
           state: 'failed',
           reason: 'the agent took 2 turns, the most it may, without finishing',
         });
-        expect(await told(await transcript(taskId))).toEqual(['write: two.txt made: 5 bytes']);
+        expect(await toolResults(await transcript(taskId))).toEqual(['write: two.txt made: 5 bytes']);
         const [store = '', ref = ''] = task.rescue?.split(' ') ?? [];
         expect((await runFile('git', ['--git-dir', store, 'show', `${ref}:two.txt`])).stdout).toBe('half\n');
       }, 180_000);
@@ -299,7 +299,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         // The first turn's file is saved while the second turn runs.
         const saved = await eventually(() => showSaved(taskId, 'two.txt'), { timeoutMs: 20_000 });
         expect(saved).toMatch(/^begun\n/);
-        await stack.tell('taskCancel', { taskId });
+        await stack.command('taskCancel', { taskId });
         const task = await ended(runId, taskId);
         expect(task).toMatchObject({ state: 'cancelled' });
         const [store = '', ref = ''] = task.rescue?.split(' ') ?? [];
@@ -332,12 +332,12 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
           { timeoutMs: 60_000 },
         );
 
-      test('the gateway dies while the model thinks: asked again, counted apart, nothing done twice', async () => {
+      test('the gateway dies while the model thinks: called again, counted apart, nothing done twice', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'think-slowly');
         await eventually(
           async () =>
-            (await stack.asked()).filter((line) => line.taskId === taskId && line.event === 'asked').length === 2,
+            (await stack.modelCalls()).filter((line) => line.taskId === taskId && line.event === 'sent').length === 2,
           { timeoutMs: 60_000 },
         );
         await stack.killAndRestart('llm-gateway');
@@ -347,7 +347,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         expectReplays(task, await transcript(taskId));
       }, 240_000);
 
-      test('the container service dies during a call: the model is told that its outcome is not known', async () => {
+      test('the container service dies during a call: the model gets the result that its outcome is not known', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'work-endlessly');
         await turnReported(runId, 1);
@@ -356,7 +356,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         const task = await ended(runId, taskId);
         expect(task).toMatchObject({ state: 'merged', modelTurns: 3 });
         const turns = await transcript(taskId);
-        const [first, second] = await told(turns);
+        const [first, second] = await toolResults(turns);
         expect(first).toMatch(/^run: it is not known whether this was done/);
         // The lost service's command was ended before the agent continued.
         expect(second).toMatch(/still/);
@@ -371,7 +371,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         await stack.killAndRestart('orchestrator');
         const task = await ended(runId, taskId);
         expect(task).toMatchObject({ state: 'merged', modelTurns: 3, modelTurnsUnknown: 0 });
-        expect((await stack.asked()).filter((line) => line.taskId === taskId)).toHaveLength(6);
+        expect((await stack.modelCalls()).filter((line) => line.taskId === taskId)).toHaveLength(6);
         expect(await repository.show('two.txt')).toBe('once\n');
         expectReplays(task, await transcript(taskId));
       }, 240_000);

@@ -74,7 +74,7 @@ beforeAll(async () => {
 
   const killed = await submit('killed', ['slow']);
   const taskId = killed.tasks[0]?.taskId ?? '';
-  await eventually(async () => (await stack.asked()).some((line) => line.taskId === taskId));
+  await eventually(async () => (await stack.modelCalls()).some((line) => line.taskId === taskId));
   await stack.killAndRestart('llm-gateway');
   await stack.reached(killed.runId, taskId, 'verifying');
   beforeKill = await scrape(stack);
@@ -174,7 +174,7 @@ test('the queues are there by name, with nothing left in them, and no dead lette
   }
 });
 
-test('sandboxes and the disk are told by who has them', () => {
+test('sandboxes and the disk are reported by the service that has them', () => {
   const sandboxes = samplesOf('coppice.sandboxes', last['container-service']);
   expect(sandboxes.map(({ labels }) => labels)).toEqual(
     ['running', 'idle'].map((state) => ({ container_runtime_name: engine, node: 'node-1', state })),
@@ -213,6 +213,6 @@ test('no label holds the id of anything, nor a tenant', () => {
   expect(values.filter((value) => [...ids].some((id) => value.includes(id)))).toEqual([]);
 });
 
-test('the collector was asked to take traces and metrics all the while, and never answered', () => {
+test('the collector got traces and metrics all the while, and never answered', () => {
   expect(new Set(deadTraces)).toEqual(new Set(['/v1/traces', '/v1/metrics']));
 });

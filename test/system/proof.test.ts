@@ -88,7 +88,7 @@ mkdirSync(Buffer.from([0xff, 0x66]));
     await stack.reached(runId, taskId, 'awaiting-approval');
     expect(await stack.task(taskId)).toMatchObject({ protectedPaths: ['.github/workflows/ci.yml'] });
     expect(await repository.show('.github/workflows/ci.yml')).toBe('run: make test\n');
-    await stack.tell('taskApprove', { taskId });
+    await stack.command('taskApprove', { taskId });
     await stack.ended(runId);
     expect(await repository.show('.github/workflows/ci.yml')).toBe('run: make all\n');
   }, 60_000);

@@ -115,7 +115,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       const [{ taskId } = { taskId: '' }] = attacks.flatMap(({ name }) =>
         name === 'dependency' ? (tasks.get(name) ?? []) : [],
       );
-      await stack.tell('taskApprove', { taskId });
+      await stack.command('taskApprove', { taskId });
       await stack.reached(runId, taskId, 'merged');
       await stack.cancelRun(runId);
       await stack.ended(runId);

@@ -39,7 +39,7 @@ const brokenProject = {
   'test.js': "import { sum } from './sum.js';\nif (sum(1, 2) !== 3) process.exit(1);\n",
 };
 
-test('one task without a file goes as it is told', { timeout: 180_000 }, async () => {
+test('one task without a file goes as the README says', { timeout: 180_000 }, async () => {
   const [keyCommand, ...rest] = readmeBlocks('sh', 'One task, without a file');
   expect(keyCommand).toContain('export OPENAI_API_KEY=YOUR-KEY #');
   await using model = await startModelServer(
@@ -70,7 +70,7 @@ test('one task without a file goes as it is told', { timeout: 180_000 }, async (
   expect(model.requests).toEqual(['Bearer YOUR-KEY', 'Bearer YOUR-KEY']);
 });
 
-test('a run of your own goes as it is told', { timeout: 180_000 }, async () => {
+test('a run of your own goes as the README says', { timeout: 180_000 }, async () => {
   const heading = 'A run of your own';
   const files = readmeBlocks('yaml', heading);
   expect(files.map((text) => text.split('\n')[0])).toEqual(['# plan.yaml', '# script.yaml']);
@@ -144,10 +144,10 @@ test('every command of the command line is named, and no other', async () => {
     .map(([, name]) => name ?? '')
     .filter((name) => name !== 'help');
   const table = read('docs/command-line.md');
-  const told = [...table.matchAll(/^\| (.*?) \|/gm)].flatMap(([, cell]) =>
+  const documented = [...table.matchAll(/^\| (.*?) \|/gm)].flatMap(([, cell]) =>
     [...(cell ?? '').matchAll(/`(\w+)/g)].map(([, name]) => name),
   );
-  expect(new Set(told)).toEqual(new Set(commands));
+  expect(new Set(documented)).toEqual(new Set(commands));
   for (const code of ['0', '1', '2', '3', '4', '130']) expect(table).toContain(`${code} `);
 });
 

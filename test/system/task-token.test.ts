@@ -63,7 +63,7 @@ test('a token of a task is bound by the limits of its run file, and none is made
     ]);
   });
 
-  await stack.tell('taskCancel', { taskId });
+  await stack.command('taskCancel', { taskId });
   await stack.ended(runId);
   await expect(mint()).rejects.toMatchObject({
     code: 'conflict',

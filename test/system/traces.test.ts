@@ -215,7 +215,7 @@ test('what a span says of its run is what its trace is of', () => {
   }
 });
 
-test('no service begins a trace: whatever it does, somebody asked for', () => {
+test('no service begins a trace: everything it does was requested from outside', () => {
   const roots = all.filter((span) => span.parentSpanId === undefined && !outside.includes(span.service));
   expect(roots.map(({ service, name }) => `${service}: ${name}`)).toEqual([]);
 });
@@ -227,7 +227,7 @@ test('the wait in the queue is on every span of a message', () => {
   expect(waits.filter((wait) => typeof wait !== 'number' || wait < 0 || wait > waitMsMax)).toEqual([]);
 });
 
-test('the call of the model is told in the words of the GenAI conventions', () => {
+test('the span of a model call follows the GenAI conventions', () => {
   const chat = first.spans.find((span) => span.service === 'llm-gateway' && span.name.startsWith('chat '));
   expect(chat?.attributes).toMatchObject({
     'gen_ai.operation.name': 'chat',
@@ -295,7 +295,7 @@ test('spans of worktrees and sandboxes use the words of the conventions for vers
 });
 
 test('coppice trace shows the same run from its stored events, and where Jaeger has it', () => {
-  const { told, traceJson } = runs;
+  const { traceLines, traceJson } = runs;
   expect(traceJson).toMatchObject({
     kind: 'run',
     name: first.runId,
@@ -321,7 +321,9 @@ test('coppice trace shows the same run from its stored events, and where Jaeger 
   expect(states.find(({ name }) => name === 'landing')?.children).toContainEqual(
     expect.objectContaining({ kind: 'wait', name: 'waits for its turn to land' }),
   );
-  expect(told[0]).toMatch(new RegExp(`^${first.runId} .* succeeded`));
-  expect(told.find((line) => line.includes('turn 1'))).toMatch(/^ +│ {2}[├└]─ turn 1 .* queued \d+ ms, \d+ tokens in/);
-  expect(told.at(-1)).toBe(`${jaegerUrl}/trace/${first.traceId}`);
+  expect(traceLines[0]).toMatch(new RegExp(`^${first.runId} .* succeeded`));
+  expect(traceLines.find((line) => line.includes('turn 1'))).toMatch(
+    /^ +│ {2}[├└]─ turn 1 .* queued \d+ ms, \d+ tokens in/,
+  );
+  expect(traceLines.at(-1)).toBe(`${jaegerUrl}/trace/${first.traceId}`);
 });

@@ -1,12 +1,12 @@
 /** The floor: a proxy that forwards requests without reading them. It uses undici's `request`, or, with `handler`, a custom handler like the gateway's. */
 import { createServer } from 'node:http';
-import { listenAndTell } from './ready.ts';
+import { listenAndReport } from './ready.ts';
 import { undici } from './undici.ts';
 
 const [, , upstream = '', way = 'request'] = process.argv;
 const dispatcher = new undici.Agent({ headersTimeout: 0, bodyTimeout: 0 });
 
-listenAndTell(
+listenAndReport(
   createServer({ noDelay: true }, (request, response) => {
     const pieces: Buffer[] = [];
     request.on('data', (piece: Buffer) => pieces.push(piece));
@@ -28,8 +28,8 @@ listenAndTell(
         { origin: upstream, path, method: 'POST', headers, body },
         {
           onRequestStart: () => {},
-          onResponseStart: (_controller, status, told) =>
-            void response.writeHead(status, { 'content-type': told['content-type'] ?? '' }),
+          onResponseStart: (_controller, status, answerHeaders) =>
+            void response.writeHead(status, { 'content-type': answerHeaders['content-type'] ?? '' }),
           onResponseData: (_controller, piece) => void response.write(piece),
           onResponseEnd: () => void response.end(),
           onResponseError: () => void response.destroy(),

@@ -27,8 +27,8 @@ async function leave(target: Target, upstream: ChildProcess): Promise<number | n
   const content = 'Say something of a hundred words.';
   const body = JSON.stringify({ model: target.modelFor('paced'), messages: [{ role: 'user', content }], stream: true });
   const dispatcher = new undici.Agent({});
-  const asked = { method: 'POST' as const, headers: { 'content-type': 'application/json', ...target.headers }, body };
-  const answer = await undici.request(target.url, { ...asked, dispatcher });
+  const options = { method: 'POST' as const, headers: { 'content-type': 'application/json', ...target.headers }, body };
+  const answer = await undici.request(target.url, { ...options, dispatcher });
   if (answer.statusCode !== 200) throw new Error(`HTTP ${answer.statusCode}: ${await answer.body.text()}`);
   // A timeout means that the answer was over before the client left; the caller then tries again with another client.
   const closed = once(upstream, 'message', { signal: AbortSignal.timeout(closedMsMax) }).catch(() => null);
@@ -37,7 +37,7 @@ async function leave(target: Target, upstream: ChildProcess): Promise<number | n
   const leftAtNs = process.hrtime.bigint();
   // Also closes the connection.
   await pieces.return?.();
-  const told = (await closed) as [Left] | null;
+  const notice = (await closed) as [Left] | null;
   await dispatcher.close();
-  return told === null ? null : Number(BigInt(told[0].closedAtNs) - leftAtNs) / nanosecondsPerMs;
+  return notice === null ? null : Number(BigInt(notice[0].closedAtNs) - leftAtNs) / nanosecondsPerMs;
 }

@@ -31,10 +31,10 @@ async function run(load: Load): Promise<LoadResult> {
   let left = count;
   const worker = async () => {
     while (left-- > 0) {
-      const askedAt = performance.now();
+      const sentAt = performance.now();
       const first = await asking.ask();
-      totalMs.push(performance.now() - askedAt);
-      firstChunkMs.push(first - askedAt);
+      totalMs.push(performance.now() - sentAt);
+      firstChunkMs.push(first - sentAt);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));

@@ -1,4 +1,4 @@
-/** The message by which a program of the benchmark tells its parent that it is ready. */
+/** The message by which a program of the benchmark reports to its parent that it is ready. */
 import type { AddressInfo, Server } from 'node:net';
 
 export type Ready = { url: string; token?: string };
@@ -9,7 +9,7 @@ export function printReady(ready: Ready): void {
   process.send?.(ready);
 }
 
-export function listenAndTell(server: Server): void {
+export function listenAndReport(server: Server): void {
   server.listen(0, '127.0.0.1', () => {
     printReady({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
   });

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
 import { chunksPerStream, pacedChunkMs, pacedFirstChunkMs } from './load-plan.ts';
 import type { Left } from './leaving.ts';
-import { listenAndTell } from './ready.ts';
+import { listenAndReport } from './ready.ts';
 
 const usage = { prompt_tokens: 20, completion_tokens: 100, total_tokens: 120 };
 const about = { id: 'chatcmpl-bench', created: 1_760_000_000, model: 'bench-1' };
@@ -19,7 +19,7 @@ const event = (delta: object, finishReason: string | null = null, rest: object =
 const chunk = event({ content: 'word ' });
 const ending = `${event({}, 'stop')}${event({}, null, { choices: [], usage })}data: [DONE]\n\n`;
 
-listenAndTell(
+listenAndReport(
   createServer({ noDelay: true }, (request, response) => {
     response.on('close', () => {
       if (!response.writableEnded) process.send?.({ closedAtNs: String(process.hrtime.bigint()) } satisfies Left);
@@ -34,17 +34,17 @@ listenAndTell(
         return;
       }
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      if (body.includes('paced')) setTimeout(tell, pacedFirstChunkMs, response, chunksPerStream, pacedChunkMs);
-      else tell(response, chunksPerStream, 0);
+      if (body.includes('paced')) setTimeout(writeChunks, pacedFirstChunkMs, response, chunksPerStream, pacedChunkMs);
+      else writeChunks(response, chunksPerStream, 0);
     });
   }),
 );
 
 /** Writes each chunk separately; without a pause all in a row. */
-function tell(response: ServerResponse, left: number, pauseMs: number): void {
+function writeChunks(response: ServerResponse, left: number, pauseMs: number): void {
   for (let rest = left; rest > 0; rest--) {
     response.write(chunk);
-    if (pauseMs > 0) return void setTimeout(tell, pauseMs, response, rest - 1, pauseMs);
+    if (pauseMs > 0) return void setTimeout(writeChunks, pauseMs, response, rest - 1, pauseMs);
   }
   response.end(ending);
 }
