@@ -61,20 +61,20 @@ async function act(wave: Wave, task: PlannedTask, { system, signal }: Session): 
     if (after !== 'submission') await traceShows(tracesOfTask[after](taskId), system, traceWaitMsMax);
     await sleep(task.cancel.ms, undefined, { signal }).catch(() => undefined);
     await persist(signal, async () => {
-      await system.bus.call(api.taskCancel, { tenant }, { taskId, reason: 'a user cancels it' }).catch(unlessDecided);
+      await system.bus.call(api.taskCancel, { tenant }, { taskId, reason: 'a user cancels it' }).catch(ignoreConflict);
     });
   }
   if (task.kind !== 'manual') return;
   await persist(signal, async () => {
     const { state, endedAt } = await system.bus.call(api.taskGet, { tenant }, { taskId });
     if (endedAt !== null || state === 'landing' || state === 'cleaning') return;
-    if (state === 'ready') await system.bus.call(api.taskMerge, { tenant }, { taskId }).catch(unlessDecided);
+    if (state === 'ready') await system.bus.call(api.taskMerge, { tenant }, { taskId }).catch(ignoreConflict);
     throw new Error(`${task.name} is ${state}`);
   });
 }
 
 /** Ignores the rejection of a command that comes too late for the task's state; that isn't a fault of the system. */
-function unlessDecided(error: unknown): void {
+function ignoreConflict(error: unknown): void {
   if (!(error instanceof CoppiceError) || error.code !== 'conflict') throw error;
 }
 

@@ -16,7 +16,7 @@ const writtenBytes = 48 * 1024 * 1024;
 
 const engines = ['docker', 'bubblewrap'] as const;
 
-async function whyUntestable(dataFolder: string, choice: (typeof engines)[number]): Promise<string | undefined> {
+async function untestableReason(dataFolder: string, choice: (typeof engines)[number]): Promise<string | undefined> {
   const settings = { choice, dataFolder, stateFolder: path.join(dataFolder, 'probe'), stackId: 'crash' };
   const found = {
     imagesFolder: testImagesFolder,
@@ -37,7 +37,7 @@ test.concurrent.for(engines)(
   { timeout: 150_000 },
   async (engineName, context) => {
     await using folder = await temporaryFolder('container-crash');
-    const reason = await whyUntestable(folder.path, engineName);
+    const reason = await untestableReason(folder.path, engineName);
     if (reason !== undefined && !isRequired(engineName)) context.skip(reason);
     const nats = await startNatsServer({ auth: true });
     const orchestrator = await startOrchestrator(nats);

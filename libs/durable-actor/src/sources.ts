@@ -73,22 +73,22 @@ export function request<Input>(
   };
 }
 
-const asTheyAre = (params: unknown): never => params as never;
+const unchanged = (params: unknown): never => params as never;
 
 /** Sends an event to another actor's inbox. */
 export const send = (params?: (params: never) => SendParams): OrderingAction => ({
   type: 'send',
-  params: (params as ((params: unknown) => SendParams) | undefined) ?? asTheyAre,
+  params: (params as ((params: unknown) => SendParams) | undefined) ?? unchanged,
 });
 
 /** Creates another actor. */
 export const create = (params?: (params: never) => CreateParams): OrderingAction => ({
   type: 'create',
-  params: (params as ((params: unknown) => CreateParams) | undefined) ?? asTheyAre,
+  params: (params as ((params: unknown) => CreateParams) | undefined) ?? unchanged,
 });
 
 /** Sends the result of an effect to the actor that waits for it. */
 export const answer = (params?: (params: never) => AnswerParams): OrderingAction => ({
   type: 'answer',
-  params: (params as ((params: unknown) => AnswerParams) | undefined) ?? asTheyAre,
+  params: (params as ((params: unknown) => AnswerParams) | undefined) ?? unchanged,
 });

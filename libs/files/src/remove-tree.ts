@@ -25,27 +25,27 @@ async function removeFolderByFolder(root: Buffer): Promise<void> {
   for (let count = 0; count < entriesMax; count++) {
     let folder = folders.pop();
     if (folder === undefined) break;
-    await unlessGone(chmod(folder, 0o700));
+    await ignoreMissing(chmod(folder, 0o700));
     if (folder.length - root.length > pathBytesMax) {
       const higher = within(root, Buffer.from(`moved.${randomUUID()}`));
-      await unlessGone(rename(folder, higher));
+      await ignoreMissing(rename(folder, higher));
       folder = higher;
     }
     opened.push(folder);
-    for (const entry of (await unlessGone(readdir(folder, { withFileTypes: true, encoding: 'buffer' }))) ?? []) {
+    for (const entry of (await ignoreMissing(readdir(folder, { withFileTypes: true, encoding: 'buffer' }))) ?? []) {
       const path = within(folder, entry.name);
       if (entry.isDirectory()) folders.push(path);
-      else await unlessGone(unlink(path));
+      else await ignoreMissing(unlink(path));
     }
   }
   // In reverse order: a folder was opened before the folders inside it. Folders that were moved up are in the root.
-  for (const folder of opened.toReversed()) await unlessGone(rmdir(folder));
+  for (const folder of opened.toReversed()) await ignoreMissing(rmdir(folder));
 }
 
 const separator = Buffer.from('/');
 const within = (folder: Buffer, name: Buffer): Buffer => Buffer.concat([folder, separator, name]);
 
-async function unlessGone<Value>(work: Promise<Value>): Promise<Value | undefined> {
+async function ignoreMissing<Value>(work: Promise<Value>): Promise<Value | undefined> {
   try {
     return await work;
   } catch (error) {

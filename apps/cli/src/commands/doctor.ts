@@ -1,5 +1,5 @@
 import type { Check } from '../doctor/check.ts';
-import { checkKept } from '../doctor/kept.ts';
+import { checkDiskUsage } from '../doctor/disk-usage.ts';
 import { checkDisk, checkGit, checkNatsServer, checkNode } from '../doctor/machine.ts';
 import { checkProviders } from '../doctor/providers.ts';
 import { checkSandboxes } from '../doctor/sandbox.ts';
@@ -38,7 +38,7 @@ async function* examine({ environment, tenant, terminal }: Session): AsyncIterab
   if (!isRemote) {
     yield await checkNatsServer(environment);
     yield checkDisk(home);
-    yield await checkKept(home);
+    yield await checkDiskUsage(home);
     if (running === null) terminal.err(terminal.colours.dim('trying which sandbox engine works here …'));
     yield await checkSandboxes(running, imagesFolder(environment, home));
   }

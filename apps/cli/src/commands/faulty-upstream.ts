@@ -19,7 +19,7 @@ export async function faultyUpstreamCommand(session: Session, options: FaultyUps
   const onRequest = (request: FaultyRequest) => {
     const { wire, model, stream, scenario, ended } = request;
     const description = `${wire} ${model}${stream ? '' : ' (no stream)'}: ${scenario.fault}`;
-    void ended.then((how) => terminal.out(plainLine(`${description}, ${howEnded[how]}`)));
+    void ended.then((how) => terminal.out(plainLine(`${description}, ${endTexts[how]}`)));
   };
   const { list: _list, ...settings } = options;
   const upstream = await startFaultyUpstream({ ...settings, onRequest }).catch((error: unknown) => {
@@ -31,7 +31,7 @@ export async function faultyUpstreamCommand(session: Session, options: FaultyUps
   return exitCodes.done;
 }
 
-const howEnded = { whole: 'sent to its end', cut: 'cut', left: 'the client left' } as const;
+const endTexts = { whole: 'sent to its end', cut: 'cut', left: 'the client left' } as const;
 
 function startFailure(error: unknown, { host, port, fault }: FaultyUpstreamOptions): unknown {
   if (error instanceof CoppiceError)

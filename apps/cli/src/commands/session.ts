@@ -69,11 +69,11 @@ async function withConnection<Result>(
   work: (client: StackClient) => Promise<Result>,
 ): Promise<Result> {
   const onWaiting = waitingLines((line) => session.terminal.err(line));
-  const whyOver = () => (home === null ? null : endOf(home));
+  const endReason = () => (home === null ? null : endOf(home));
   const bus = await connectTo(connection, name, {
     ...(home === null ? {} : { waitMsMax: waitMsMax ?? waitMsDefault }),
     onWaiting,
-    whyOver,
+    endReason,
   });
   const watch = watchStack(bus, home);
   try {

@@ -54,8 +54,8 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
       if (signal === 'SIGTERM') coppice.interrupt();
     });
   }
-  let asPromised = false;
-  let whatNext = () => {};
+  let allPassed = false;
+  let printNext = () => {};
   try {
     heading('1. A repository whose tests are ahead of its code');
     const project = makeProject(folder, model);
@@ -77,14 +77,14 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
     say(paint.dim(`coppice run ${project.runFile}`));
     const code = await coppice.show('run', project.runFile, '--request-id', requestId, '--engine', chosen);
     if (interrupted || code === exitCodes.detached) return exitCodes.detached;
-    asPromised = printResults(project, coppice, code, model);
-    if (asPromised) whatNext = () => printNextSteps(project, folder);
+    allPassed = printResults(project, coppice, code, model);
+    if (allPassed) printNext = () => printNextSteps(project, folder);
   } finally {
     say();
     await coppice.show('down');
   }
-  whatNext();
-  return asPromised ? exitCodes.done : exitCodes.taskFailed;
+  printNext();
+  return allPassed ? exitCodes.done : exitCodes.taskFailed;
 }
 
 type DemoOptions = { engine: string; provider?: string | undefined; model?: string | undefined };

@@ -31,7 +31,7 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   if (known !== null && known.problem !== null)
     checks.push(warning('models', known.problem, 'coppice down, coppice up'));
   checks.push(...local.flatMap((server) => ofLocalServer(server, fromStack, environment)));
-  if (fromStack !== null) checks.push(...keysThatAreNews(fromStack, environment));
+  if (fromStack !== null) checks.push(...unreadKeys(fromStack, environment));
   const found = here?.usable ?? fromStack?.some(({ name, problem }) => name !== 'scripted' && problem === null);
   if (found !== true && local.length === 0) {
     checks.push(warning('models', 'no model but the scripted one can be used', howToGetModels(vendors)));
@@ -134,7 +134,7 @@ async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks
   }
 }
 
-function keysThatAreNews(providers: readonly ModelProvider[], environment: NodeJS.ProcessEnv): Check[] {
+function unreadKeys(providers: readonly ModelProvider[], environment: NodeJS.ProcessEnv): Check[] {
   return [...keyVariables]
     .filter(([vendor, variable]) => {
       const known = providers.find(({ name }) => name === vendor);

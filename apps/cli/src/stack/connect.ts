@@ -40,16 +40,16 @@ export type ConnectOptions = {
   waitMsMax?: number | undefined;
   onWaiting?: OnWaiting | undefined;
   /** Returns why the stack will not come back; null if it still may. */
-  whyOver?: () => string | null;
+  endReason?: () => string | null;
 };
 
 /** Connects to a stack, with retries. @throws CliError (stack unavailable) that says what to do */
 export async function connectTo(connection: BusConnection, what: string, options: ConnectOptions = {}): Promise<Bus> {
-  const { waitMsMax = remoteWaitMsMax, onWaiting, whyOver = () => null } = options;
+  const { waitMsMax = remoteWaitMsMax, onWaiting, endReason = () => null } = options;
   const started = performance.now();
   let isReported = false;
   const mayPass = (error: Error) => {
-    if (!(error instanceof CoppiceError) || error.code !== 'unavailable' || whyOver() !== null) return false;
+    if (!(error instanceof CoppiceError) || error.code !== 'unavailable' || endReason() !== null) return false;
     onWaiting?.({ what: 'NATS server', ms: performance.now() - started });
     isReported = true;
     return true;
@@ -61,7 +61,7 @@ export async function connectTo(connection: BusConnection, what: string, options
     return bus;
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
-    throw notConnected(error, connection, whyOver() ?? what);
+    throw notConnected(error, connection, endReason() ?? what);
   }
 }
 

@@ -3,7 +3,7 @@ import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
-import { EngineFixture, isRequired, testLaunchers, whyUntestable } from './conformance-fixture.ts';
+import { EngineFixture, isRequired, testLaunchers, untestableReason } from './conformance-fixture.ts';
 import { describeConformance } from './conformance.ts';
 import { bubblewrapLauncher } from './bubblewrap.ts';
 import { markOf, markStandsFirst } from './marked-processes.ts';
@@ -38,7 +38,7 @@ await describeConformance({
 });
 
 test('the mark of a namespace’s first process stands within what is looked at', async (context) => {
-  const reason = await whyUntestable(makeLauncher);
+  const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('bubblewrap')) context.skip(reason);
   const fixture = await EngineFixture.start(makeLauncher);
   try {
@@ -54,7 +54,7 @@ test('the mark of a namespace’s first process stands within what is looked at'
 });
 
 test('a folder of any name is mounted', async (context) => {
-  const reason = await whyUntestable(makeLauncher);
+  const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('bubblewrap')) context.skip(reason);
   const fixture = await EngineFixture.start(makeLauncher);
   try {
@@ -94,7 +94,7 @@ exec '${real}' "$@"
 `;
 
 test('a filter that refuses nothing is not reported as ours', async (context) => {
-  const reason = await whyUntestable(makeLauncher);
+  const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('bubblewrap')) context.skip(reason);
   await using folder = await temporaryFolder('seccomp');
   await chmod(folder.path, 0o755);
@@ -116,7 +116,7 @@ test('a filter that refuses nothing is not reported as ours', async (context) =>
 });
 
 test('abstract sockets of the host are out of reach without a network, and said to be reached with all of it', async (context) => {
-  const reason = await whyUntestable(makeLauncher);
+  const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('bubblewrap')) context.skip(reason);
   const fixture = await EngineFixture.start(makeLauncher);
   try {

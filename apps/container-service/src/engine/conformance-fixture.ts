@@ -119,7 +119,7 @@ export function useEngineFixture(engine: string, makeLauncher: LauncherFactory):
   let reason: string | undefined;
   let fixture: EngineFixture | undefined;
   beforeAll(async () => {
-    reason = await whyUntestable(makeLauncher);
+    reason = await untestableReason(makeLauncher);
     if (reason === undefined) fixture = await EngineFixture.start(makeLauncher);
   });
   afterAll(() => fixture?.stop());
@@ -135,7 +135,7 @@ export function useEngineFixture(engine: string, makeLauncher: LauncherFactory):
 }
 
 /** Returns the reason why this engine can't be tested here; undefined if it can. */
-export async function whyUntestable(makeLauncher: LauncherFactory): Promise<string | undefined> {
+export async function untestableReason(makeLauncher: LauncherFactory): Promise<string | undefined> {
   const fixture = await EngineFixture.start(makeLauncher).catch((error: Error) => error);
   if (fixture instanceof Error) return fixture.message;
   try {

@@ -5,7 +5,7 @@ import {
   EngineFixture,
   hostHasProcess,
   isRequired,
-  whyUntestable,
+  untestableReason,
   type LauncherFactory,
 } from './conformance-fixture.ts';
 import { describeIsolation } from './conformance-isolation.ts';
@@ -23,7 +23,7 @@ export interface ConformanceOptions {
 const linux = process.platform === 'linux';
 
 export async function describeConformance(options: ConformanceOptions): Promise<void> {
-  const reason = await whyUntestable(options.makeLauncher);
+  const reason = await untestableReason(options.makeLauncher);
   describe(`engine ${options.engine}`, () => {
     let fixture: EngineFixture;
     const current = () => fixture;

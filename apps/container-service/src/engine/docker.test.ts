@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import Docker from 'dockerode';
 import { expect, test } from 'vitest';
-import { EngineFixture, isRequired, testLaunchers, whyUntestable } from './conformance-fixture.ts';
+import { EngineFixture, isRequired, testLaunchers, untestableReason } from './conformance-fixture.ts';
 import { describeConformance } from './conformance.ts';
 import { dockerLauncher } from './docker.ts';
 import { defaultImage, localRootfsKey } from './local-image.ts';
@@ -37,7 +37,7 @@ async function probedElsewhere(elsewhere: string) {
 }
 
 test('a translation of paths that leads to another folder is refused, though everything there can be read and written', async (context) => {
-  const reason = await whyUntestable(makeLauncher);
+  const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('docker')) context.skip(reason);
   await using folder = await temporaryFolder('elsewhere');
   const elsewhere = join(folder.path, 'workspace');
@@ -53,7 +53,7 @@ test('a translation of paths that leads to another folder is refused, though eve
 });
 
 test('a translation of paths that leads nowhere is refused, and no folder is made there', async (context) => {
-  const reason = await whyUntestable(makeLauncher);
+  const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('docker')) context.skip(reason);
   await using folder = await temporaryFolder('elsewhere');
   const missing = join(folder.path, 'missing');
@@ -62,7 +62,7 @@ test('a translation of paths that leads nowhere is refused, and no folder is mad
 });
 
 test('what an image declares as volumes is scratch of limited size, and no folder of the host', async (context) => {
-  const reason = await whyUntestable(makeLauncher);
+  const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('docker')) context.skip(reason);
   const docker = new Docker(socketPath === undefined ? {} : { socketPath });
   const repo = `coppice-test-volumes-${process.pid}`;

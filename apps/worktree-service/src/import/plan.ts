@@ -20,8 +20,8 @@ import { FolderHandle } from './folder-handle.ts';
 import { Turns } from '@coppice/service';
 import { isIgnored, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
 import type { ImportLimits } from './limits.ts';
-import { isUnchanged, mayBeUnchanged, type Found, type Given } from './given.ts';
 import { nameProblem, namesSubmodules, shortened, submodulesProblem, symlinkProblem } from './path-rules.ts';
+import { isUnchanged, mayBeUnchanged, type Found, type Given } from './unchanged-files.ts';
 
 export type FileChange = { kind: 'file'; path: string; mode: '100644' | '100755'; stat: BigIntStats };
 export type LinkChange = { kind: 'link'; path: string; target: string };

@@ -28,7 +28,7 @@ export async function interruptionOf(context: Context, branch: Branch): Promise<
   const begun = readBegun(context, branch.repositoryId, branch.branch);
   let reason: string | null = null;
   try {
-    if (begun !== undefined) reason = await whatIsLeft(context, begun, branch);
+    if (begun !== undefined) reason = await describeRemains(context, begun, branch);
   } catch (error) {
     if (branch.signal?.aborted === true) throw error;
     // The record stays, so that the next landing can try again.
@@ -39,7 +39,7 @@ export async function interruptionOf(context: Context, branch: Branch): Promise<
   return null;
 }
 
-async function whatIsLeft(context: Context, begun: Begun, { origin, signal }: Branch): Promise<string | null> {
+async function describeRemains(context: Context, begun: Begun, { origin, signal }: Branch): Promise<string | null> {
   const { path, branch, from, to } = begun;
   const ref = `refs/heads/${branch}`;
   if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return null;

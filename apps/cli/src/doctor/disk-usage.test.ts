@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ofReport } from './kept.ts';
+import { ofReport } from './disk-usage.ts';
 
 const gibibyte = 1024 ** 3;
 const report = {

@@ -9,7 +9,7 @@ const namedMax = 5;
 const gibibyte = 1024 ** 3;
 const sizeText = (bytes: number): string => `${(bytes / gibibyte).toFixed(1)} GiB`;
 
-export async function checkKept(home: Home): Promise<Check> {
+export async function checkDiskUsage(home: Home): Promise<Check> {
   const { readDiskReport } = await import('@coppice/worktree-service');
   return ofReport(readDiskReport(home.dataFolder));
 }
