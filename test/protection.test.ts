@@ -194,7 +194,7 @@ const wanted: [command: string, changed: string][] = [
   ['true', 'node.js'],
 ];
 
-describe('what defines the proof', () => {
+describe('files that the verify command depends on', () => {
   test.each(attacks)('%s: a change of %s waits for a person', async (verify, changed) => {
     expect(await among(changed, protectedOf(verify))).toEqual([changed]);
   });

@@ -20,7 +20,7 @@ function python(all: string[]): Promise<{ exitCode: number | null; out: string; 
 }
 
 /** The fields of CONNECT that the example makes from a key. */
-const proof = `
+const proofProgram = `
 import json, sys
 sys.path.insert(0, sys.argv[1])
 sys.dont_write_bytecode = True
@@ -34,7 +34,7 @@ test('what a key signs, and how', { timeout: 60_000 }, async (context) => {
   if (reason !== null) context.skip(reason);
   const [credentials] = example('credentials');
   const [[nonce = '', nkey, sig] = []] = table('`nonce`');
-  const { err, out } = await python(['-I', '-c', proof, examplesInPython, JSON.stringify(credentials), nonce]);
+  const { err, out } = await python(['-I', '-c', proofProgram, examplesInPython, JSON.stringify(credentials), nonce]);
   expect([err, JSON.parse(out)]).toEqual(['', { nkey, sig }]);
 });
 

@@ -164,9 +164,9 @@ test('the server goes and comes back meanwhile: no event is lost', { timeout: 12
 });
 
 test('a task that does not land', { timeout: 120_000 }, async () => {
-  const outcome = await run(request('python-bad-proof', { verify: 'exit 3' }));
+  const outcome = await run(request('python-bad-verify', { verify: 'exit 3' }));
   expect(outcome.exitCode).toBe(1);
-  expect(outcome.out.at(-2)).toMatch(/task-ended python-bad-proof: failed verify ended with exit code 3$/);
+  expect(outcome.out.at(-2)).toMatch(/task-ended python-bad-verify: failed verify ended with exit code 3$/);
 });
 
 test.each([[[]], [['--intake']]])('a bad request is reported by field (%j)', { timeout: 60_000 }, async (options) => {

@@ -53,7 +53,7 @@ afterAll(async () => {
 test.each([
   [[], "missing required argument 'file', or --prompt TEXT"],
   [['--prompt', 'x'], '--model: say which'],
-  [['--prompt', 'x', '--model', 'scripted/a'], '--verify: say which command proves the task, or --no-verify'],
+  [['--prompt', 'x', '--model', 'scripted/a'], '--verify: name the command that verifies the task, or use --no-verify'],
   [['--prompt', 'x', '--model', 'Foo', '--no-verify'], '--model: expected provider/model, or an alias, received "Foo"'],
   [['--prompt', 'x', '--model', 'a/b', '--no-verify', '--name', 'A B'], '--name: expected lower-case letters'],
   [['--prompt', '', '--model', 'a/b', '--no-verify'], '--prompt: expected'],

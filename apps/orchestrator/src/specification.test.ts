@@ -58,7 +58,7 @@ describe('defaults', () => {
     });
   });
 
-  test('what decides the proof is protected: CI configuration, and what the verify command names', () => {
+  test('what decides the verification is protected: CI configuration, and what the verify command names', () => {
     const [specification] = specify(request([task('a')]));
     expect(specification?.protect).toContain('.github/**');
     expect(specification?.protect).toContain('package.json');
@@ -72,7 +72,7 @@ describe('defaults', () => {
     expect(protectOf('!**', 'docs/**')).toEqual(['docs/**']);
   });
 
-  test('a setup decides the proof, too, where it runs again on the changed tree', () => {
+  test('the files of a setup are protected too, where it runs again on the changed tree', () => {
     const protectOf = (inputs: string[]) =>
       specify(request([task('a', { setup: { run: 'sh install.sh', inputs } })]))[0]?.protect;
     expect(protectOf(['lock.txt'])).toContain('install.sh');

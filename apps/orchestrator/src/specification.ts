@@ -7,8 +7,8 @@ import type {
   TaskRequest,
   TaskSpecification,
 } from '@coppice/contracts';
-import { Definitions } from './proof/definitions.ts';
-import { protectionOf } from './proof/protection.ts';
+import { Definitions } from './protection/definitions.ts';
+import { protectionOf } from './protection/protection.ts';
 
 /** Coppice's defaults, for fields that neither the task nor the run sets. */
 const defaults = {
@@ -60,7 +60,7 @@ function specifyTask(
   const verify = task.verify ?? common.verify;
   if (model === undefined) missing('model', 'provider/model');
   if (agent === undefined) missing('agent', 'an agent such as {kind: prompt, file: NOTES.md}');
-  if (verify === undefined) missing('verify', 'a command that proves the task, or false');
+  if (verify === undefined) missing('verify', 'a command whose exit code 0 means that the task is done, or false');
   const setup = task.setup ?? common.setup;
   const network = (step: 'setup' | 'agent' | 'verify') =>
     task.network?.[step] ?? common.network?.[step] ?? defaults.network;

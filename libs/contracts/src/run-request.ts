@@ -85,7 +85,7 @@ const commonShape = {
     .strictObject({
       setup: networkSchema.optional().describe('While the setup runs.'),
       agent: networkSchema.optional().describe('While the agent works.'),
-      verify: networkSchema.optional().describe('While the proof runs.'),
+      verify: networkSchema.optional().describe('While the verify command runs.'),
     })
     .optional()
     .describe('What the sandbox reaches; `none` where nothing is said.'),

@@ -42,17 +42,17 @@ export async function loadPrompt(prompt: PromptOptions, folder: string, options:
       `--base: no branch is checked out in ${repository}: name the one to work on`,
     );
   }
-  requireModelAndProof(prompt);
+  requireModelAndVerify(prompt);
   const value = { repository, baseBranch, tasks: [taskOf(prompt)] };
   const parsed = readFields(runFileSchema, value);
   if (!parsed.success) throw source.complain(parsed.issues);
   return completeRun(parsed.data, folder, source, options);
 }
 
-function requireModelAndProof({ model, verify }: PromptOptions): void {
+function requireModelAndVerify({ model, verify }: PromptOptions): void {
   const missing = [
     ...(model === undefined ? ['--model: say which, as provider/model (coppice doctor lists what is there)'] : []),
-    ...(verify === undefined ? ['--verify: say which command proves the task, or --no-verify'] : []),
+    ...(verify === undefined ? ['--verify: name the command that verifies the task, or use --no-verify'] : []),
   ];
   if (missing.length > 0) throw new CliError(exitCodes.badInput, missing.join('\n'));
 }

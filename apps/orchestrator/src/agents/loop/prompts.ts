@@ -20,7 +20,7 @@ const referenced = (reference: TextReference): ContentPart =>
 const user = (value: string): ModelMessage => ({ role: 'user', content: [text(value)] });
 
 const heading = { task: '# The task\n\n', instructions: "\n\n# The repository's own instructions, from " };
-const proof = '\n\nThe task counts as done when this command succeeds: ';
+const verifyHeading = '\n\nThe task counts as done when this command succeeds: ';
 
 /** The part of an assignment that the model sees. */
 type Shown = Pick<Assignment, 'description' | 'prompt' | 'verify'>;
@@ -28,7 +28,7 @@ type Shown = Pick<Assignment, 'description' | 'prompt' | 'verify'>;
 /** The first messages of a conversation, either the task's first one or one that continues from a summary. */
 export function opening({ description, prompt, verify }: Shown, state: LoopState): ModelMessage[] {
   const content: ContentPart[] = [text(`${heading.task}${description}\n\n`), referenced(prompt)];
-  if (verify !== false) content.push(text(`${proof}${verify}`));
+  if (verify !== false) content.push(text(`${verifyHeading}${verify}`));
   for (const { path, content: instructions } of state.instructions) {
     content.push(text(`${heading.instructions}${path}\n\n`), referenced(instructions));
   }
@@ -44,7 +44,7 @@ export function readOpening(messages: readonly ModelMessage[]): (Shown & { instr
   const [task, prompt, ...rest] = messages.find(({ role }) => role === 'user')?.content ?? [];
   if (task?.type !== 'text' || !task.text.startsWith(heading.task) || prompt === undefined) return null;
   const [first] = rest;
-  const hasVerify = first?.type === 'text' && first.text.startsWith(proof);
+  const hasVerify = first?.type === 'text' && first.text.startsWith(verifyHeading);
   const pairs = hasVerify ? rest.slice(1) : rest;
   const instructions: Instructions[] = [];
   for (let at = 0; at + 1 < pairs.length; at += 2) {
@@ -55,7 +55,7 @@ export function readOpening(messages: readonly ModelMessage[]): (Shown & { instr
   return {
     description: task.text.slice(heading.task.length).trimEnd(),
     prompt: referenceOf(prompt),
-    verify: hasVerify ? first.text.slice(proof.length) : false,
+    verify: hasVerify ? first.text.slice(verifyHeading.length) : false,
     instructions,
   };
 }

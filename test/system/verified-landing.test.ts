@@ -15,7 +15,7 @@ default: { turns: [{ text: "run: make all\\n" }] }
 
 const absent = await whyWithout('bubblewrap');
 
-describe.skipIf(absent !== null)(`proof${absent === null ? '' : ` (skipped: ${absent})`}`, () => {
+describe.skipIf(absent !== null)(`verified landing${absent === null ? '' : ` (skipped: ${absent})`}`, () => {
   let stack: Stack;
   beforeAll(async () => {
     stack = await Stack.start({ engine: 'bubblewrap', script });
