@@ -73,7 +73,7 @@ test('an answer that no try can store is a failure of its own, with what it has 
     status: 'failed',
     error: { code: 'limit-exceeded', retryable: false, details: { usage: { inputTokens: 7, outputTokens: 3 } } },
   });
-  expect(acme.asked).toHaveLength(1);
+  expect(acme.requests).toHaveLength(1);
   await gateway.stop();
   await orchestrator.close();
   await nats.stop();

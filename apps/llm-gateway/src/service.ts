@@ -101,7 +101,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     prices: pricesFrom({ own: options.prices ?? [], baseUrlOf: (name) => providerServerOf(name)?.baseUrl ?? null }),
     namedModels: (options.prices ?? []).map(({ model }) => model).filter((model) => !model.includes('*')),
     concurrencyOf: (name) => providerServerOf(name)?.concurrency ?? null,
-    tell: (news) => sharing.tell(news),
+    notify: (news) => sharing.publish(news),
   });
   const endings = [sharing.hear((news) => exchange.health.learn(news)), observeExchanges(exchange)];
   const turn = turnHandler({

@@ -12,7 +12,7 @@ export const estimatedTokens = (bytes: number): number => Math.ceil(bytes / byte
  * The usage of an answer that began, with missing counts estimated: a cut stream has no usage, and some servers never report it, but
  * budgets and the compaction of conversations need it.
  */
-export function withEstimates(usage: UsageSoFar, request: Asked, outputBytes: number) {
+export function withEstimates(usage: UsageSoFar, request: MeasuredRequest, outputBytes: number) {
   const inputTokens = usage.inputTokens ?? estimatedTokens(bytesOfRequest(request));
   return { ...usage, inputTokens, outputTokens: usage.outputTokens ?? estimatedTokens(outputBytes) };
 }
@@ -31,10 +31,10 @@ const isPlausible = ([name, count]: [string, number]): boolean =>
     ? count >= 0 && count <= plausible.costUsdMax
     : Number.isInteger(count) && count >= 0 && count <= plausible.tokensMax;
 
-type Asked = Pick<ModelRequest, 'messages' | 'tools' | 'bytes'>;
+type MeasuredRequest = Pick<ModelRequest, 'messages' | 'tools' | 'bytes'>;
 
 /** Bytes of the texts, inline images and tools. For a client's request at a gateway endpoint, at least the size of its body. */
-export function bytesOfRequest({ messages, tools, bytes = 0 }: Asked): number {
+export function bytesOfRequest({ messages, tools, bytes = 0 }: MeasuredRequest): number {
   const translated = bytesOfMessages(messages) + bytesOfJson(tools.length === 0 ? undefined : tools);
   return Math.max(translated, bytes);
 }
@@ -71,13 +71,13 @@ const tokenCounts = [
   'reasoningTokens',
 ] as const;
 
-const toldCounts = [...tokenCounts, 'costUsd'] as const;
+const reportedCounts = [...tokenCounts, 'costUsd'] as const;
 
 /** The counts that are reported: without those that are only used for prices. */
-export function toldOf(usage: UsageSoFar): UsageSoFar {
-  const told: UsageSoFar = {};
-  for (const name of toldCounts) if (usage[name] !== undefined) told[name] = usage[name];
-  return told;
+export function reportedUsage(usage: UsageSoFar): UsageSoFar {
+  const reported: UsageSoFar = {};
+  for (const name of reportedCounts) if (usage[name] !== undefined) reported[name] = usage[name];
+  return reported;
 }
 
 /** Adds two usages. The cost is known only if it is known for both (unless one is zero): otherwise a part would be reported as the total. */
@@ -93,7 +93,7 @@ export function sumOfUsage(first: UsageSoFar, second: UsageSoFar): UsageSoFar {
   return total;
 }
 
-const isNothing = (usage: UsageSoFar): boolean => toldCounts.every((name) => (usage[name] ?? 0) === 0);
+const isNothing = (usage: UsageSoFar): boolean => reportedCounts.every((name) => (usage[name] ?? 0) === 0);
 
 export const toUsage = ({ inputTokens, outputTokens, costUsd, ...parts }: UsageSoFar): ModelUsage => ({
   inputTokens: inputTokens ?? 0,

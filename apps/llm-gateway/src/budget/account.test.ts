@@ -23,13 +23,13 @@ const turnover = (rest: Partial<Turnover>): Turnover => ({
 test('what is wanted is leased, with some for the calls to come; what was used is spent', () => {
   const first = settle(emptyAccount, turnover({ wanted: tokens(100), ahead: true }));
   expect(first).toMatchObject({ granted: true, lease: tokens(131) });
-  const told = settle(first.account, turnover({ used: tokens(60), number: 2 }));
-  expect(told.account).toEqual({
+  const settled = settle(first.account, turnover({ used: tokens(60), number: 2 }));
+  expect(settled.account).toEqual({
     spent: tokens(60),
     leases: { a: { amount: nothing, reserved: nothing, endsAtMs: leaseMs, turnover: 2 } },
     ended: {},
   });
-  expect(settle(told.account, turnover({ number: 3 })).account.leases).toEqual({});
+  expect(settle(settled.account, turnover({ number: 3 })).account.leases).toEqual({});
 });
 
 test('what is not free is refused, with what is', () => {
@@ -55,9 +55,9 @@ test('a holder that returns after its lease ran out is charged what it used, not
   // One of its calls has ended, another is still in flight.
   const back = settle(judged, turnover({ used: tokens(150), reserved: tokens(300), number: 2, nowMs }));
   expect(back).toMatchObject({ account: { spent: tokens(150) }, free: { tokens: 450 }, lease: tokens(300) });
-  const told = settle(back.account, turnover({ used: tokens(200), number: 3, nowMs }));
-  expect(told.account.spent).toEqual(tokens(350));
-  expect(told.account.ended).toEqual({});
+  const settled = settle(back.account, turnover({ used: tokens(200), number: 3, nowMs }));
+  expect(settled.account.spent).toEqual(tokens(350));
+  expect(settled.account.ended).toEqual({});
 });
 
 test('holders that ended are remembered for a day, and no more than so many', () => {
@@ -96,7 +96,7 @@ test('a part of a billionth of a dollar is charged whole, and a whole one once',
 test('whatever holders do, spent and leases stay below the limit', () => {
   const step = fc.record({
     holder: fc.constantFrom('a', 'b', 'c'),
-    act: fc.constantFrom('reserve', 'settle', 'tell', 'die', 'wait'),
+    act: fc.constantFrom('reserve', 'settle', 'write', 'die', 'wait'),
     amount: fc.integer({ min: 1, max: 400 }),
   });
   fc.assert(
@@ -110,7 +110,7 @@ test('whatever holders do, spent and leases stay below the limit', () => {
         if (act === 'die') holders.delete(holder);
         if (act === 'wait') nowMs += leaseMs / 2 + 1;
         if (act === 'settle') state.used += Math.min(state.reserved.shift() ?? 0, amount);
-        if (act !== 'reserve' && act !== 'tell') continue;
+        if (act !== 'reserve' && act !== 'write') continue;
         const outcome = settle(
           account,
           turnover({
@@ -139,18 +139,18 @@ test('whatever holders do, spent and leases stay below the limit', () => {
 test('however often leases run out, what was used is charged once', () => {
   const step = fc.record({
     holder: fc.constantFrom('a', 'b', 'c'),
-    act: fc.constantFrom('reserve', 'settle', 'tell', 'wait'),
+    act: fc.constantFrom('reserve', 'settle', 'write', 'wait'),
     amount: fc.integer({ min: 1, max: 200 }),
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       let [account, nowMs, used, number]: [Account, number, number, number] = [emptyAccount, 0, 0, 0];
       const holders = new Map<string, { reserved: number[]; used: number }>();
-      const tell = (holder: string, wanted: Amount | null) => {
+      const write = (holder: string, wanted: Amount | null) => {
         const state = holders.get(holder) ?? { reserved: [], used: 0 };
         holders.set(holder, state);
-        const told = { used: tokens(state.used), reserved: sumOf(state.reserved.map(tokens)) };
-        const outcome = settle(account, turnover({ holder, number: ++number, ...told, wanted, nowMs }));
+        const usage = { used: tokens(state.used), reserved: sumOf(state.reserved.map(tokens)) };
+        const outcome = settle(account, turnover({ holder, number: ++number, ...usage, wanted, nowMs }));
         account = outcome.account;
         state.used = 0;
         if (wanted !== null && outcome.granted) state.reserved.push(wanted.tokens);
@@ -164,11 +164,11 @@ test('however often leases run out, what was used is charged once', () => {
       for (const { holder, act, amount } of steps) {
         if (act === 'wait') nowMs += leaseMs / 2 + 1;
         else if (act === 'settle') end(holder, amount);
-        else tell(holder, act === 'reserve' ? tokens(amount) : null);
+        else write(holder, act === 'reserve' ? tokens(amount) : null);
       }
       for (const [holder, { reserved }] of holders) {
         while (reserved.length > 0) end(holder, 1);
-        tell(holder, null);
+        write(holder, null);
       }
       expect(account.spent).toEqual(tokens(used));
     }),

@@ -89,23 +89,23 @@ test('what only calls in flight have reserved is not used up: it is waited for, 
   expect(await stored('task.flight')).toMatchObject({ spent: tokens(10) });
 });
 
-test('who is patient makes do with less only when nothing can come back', async () => {
+test('a patient call accepts less only when no call in flight can return anything', async () => {
   const budgets = new Budgets(bus, 'g1');
   const budget = budgetOf('task.patient', { tokens: 100 });
   const first = await budgets.reserve([budget], tokens(80));
-  const asked = (patient: boolean) => {
+  const reserveLess = (patient: boolean) => {
     const less = { least: tokens(10), within: (free: Amount) => free, patient };
     return budgets.reserve([budget], tokens(150), less);
   };
-  await expect(asked(true)).rejects.toMatchObject({ code: 'provider-limited' });
-  (await asked(false)).settle(tokens(20));
+  await expect(reserveLess(true)).rejects.toMatchObject({ code: 'provider-limited' });
+  (await reserveLess(false)).settle(tokens(20));
   first.settle(nothing);
-  (await asked(true)).settle(tokens(80));
-  await expect(asked(true)).rejects.toThrow('it has 0 of 100 tokens left, and the next turn may need 10');
+  (await reserveLess(true)).settle(tokens(80));
+  await expect(reserveLess(true)).rejects.toThrow('it has 0 of 100 tokens left, and the next turn may need 10');
   await budgets.stop();
 });
 
-test('the money that is short is told where tokens are not', async () => {
+test('the error names the missing dollars if the tokens suffice', async () => {
   const budgets = new Budgets(bus, 'g1');
   const budget = budgetOf('task.dollars', { tokens: 1_000, costUsd: 1 });
   await budgets.reserve([budget], { tokens: 10, nanoUsd: 800_000_000 });
@@ -128,7 +128,7 @@ test('however much a call is said to have used, the budget can be read again', a
   await expect(budgets.reserve([budget], cheap)).rejects.toMatchObject({ code: 'limit-exceeded' });
 });
 
-test('a call that is over and used nothing is told as over', async () => {
+test('a call that ended without usage is written as ended', async () => {
   const budgets = new Budgets(bus, 'g1');
   const budget = budgetOf('task.over', { tokens: 100 });
   const reserved = async () => (await budgets.look([budget]))[0]?.reserved;
@@ -173,20 +173,20 @@ test('a budget of one call is counted in memory, each call for itself', async ()
   expect(await stored('call.one')).toBeNull();
 });
 
-test('who makes do with less is told what is free, and gets it in all of its budgets', async () => {
+test('a call that accepts less gets the free amount of each budget, and the same amount in all of them', async () => {
   const budgets = new Budgets(bus, 'g1');
   const [wide, narrow] = [budgetOf('task.less', { tokens: 80 }), budgetOf('tenant.less', { tokens: 50 })];
-  const told: [number, unknown][] = [];
+  const shortages: [number, unknown][] = [];
   const less = {
     least: tokens(10),
     within: (free: Amount, why: CoppiceError) => {
-      told.push([free.tokens, why.details?.['budget']]);
+      shortages.push([free.tokens, why.details?.['budget']]);
       return tokens(free.tokens - 1);
     },
     patient: true,
   };
   const reservation = await budgets.reserve([wide, narrow], tokens(100), less);
-  expect(told).toEqual([
+  expect(shortages).toEqual([
     [80, 'task.less'],
     [50, 'tenant.less'],
   ]);
@@ -197,7 +197,7 @@ test('who makes do with less is told what is free, and gets it in all of its bud
   expect(await stored('tenant.less')).toMatchObject({ spent: tokens(45) });
 });
 
-test('what one process holds and does not need goes to another that asks', async () => {
+test('what one process leases and does not need goes to another that requests it', async () => {
   const [one, other] = [new Budgets(bus, 'g1'), new Budgets(bus, 'g2')];
   const budget = budgetOf('task.shared', { tokens: 1_000 });
   await bus.flush();
@@ -218,16 +218,16 @@ test('money is counted to a billionth of a dollar', async () => {
   await budgets.stop();
 });
 
-test('what was settled is told without another call', async () => {
+test('settled usage is written without another call', async () => {
   const budgets = new Budgets(bus, 'g1');
-  (await budgets.reserve([budgetOf('task.told', { tokens: 100 })], tokens(100))).settle(tokens(30));
-  await eventually(async () => ((await stored('task.told')) as { spent: { tokens: number } }).spent.tokens === 30);
+  (await budgets.reserve([budgetOf('task.settled', { tokens: 100 })], tokens(100))).settle(tokens(30));
+  await eventually(async () => ((await stored('task.settled')) as { spent: { tokens: number } }).spent.tokens === 30);
   await budgets.stop();
 });
 
 const budgetsThrough = (between: Partial<KeyValue>, messages?: object) => budgetsOn(bus, between, messages);
 
-test('a change whose confirmation got lost is not told twice', async () => {
+test('a change whose confirmation was lost is not written twice', async () => {
   const real = bus.keyValue(buckets.budgets);
   let updates = 0;
   const budgets = budgetsThrough({
@@ -246,7 +246,7 @@ test('a change whose confirmation got lost is not told twice', async () => {
   expect(await stored('task.doubt')).toMatchObject({ spent: tokens(50) });
 });
 
-test('nor one that is written after it was looked for', async () => {
+test('nor is a change that is written after the account was read', async () => {
   const real = bus.keyValue(buckets.budgets);
   let late: (() => Promise<unknown>) | null = null;
   let updates = 0;
@@ -271,7 +271,7 @@ test('nor one that is written after it was looked for', async () => {
   expect(await stored('task.late')).toMatchObject({ spent: tokens(50) });
 });
 
-test('what was perhaps given back is not granted from here any more', async () => {
+test('a lease that may have been returned is not used any more', async () => {
   const real = bus.keyValue(buckets.budgets);
   let losesConfirmations = false;
   const update: KeyValue['update'] = async (...change) => {
@@ -295,7 +295,7 @@ test('what was perhaps given back is not granted from here any more', async () =
   expect(await stored('task.returned')).toMatchObject({ spent: tokens(100_000) });
 });
 
-test('what a call was refused that could not ask is given back, though the asking was written', async () => {
+test('the reservation of a rejected call is released although its write succeeded', async () => {
   const real = bus.keyValue(buckets.budgets);
   const budgets = budgetsThrough({
     create: async (...create) => {
@@ -303,7 +303,7 @@ test('what a call was refused that could not ask is given back, though the askin
       throw new Error('no answer');
     },
   });
-  const budget = budgetOf('task.unasked', { tokens: 100 });
+  const budget = budgetOf('task.unconfirmed', { tokens: 100 });
   await expect(budgets.reserve([budget], tokens(90))).rejects.toMatchObject({ code: 'unavailable' });
   expect(await budgets.look([budget])).toMatchObject([{ reserved: tokens(90) }]);
   await budgets.stop();
@@ -313,10 +313,10 @@ test('what a call was refused that could not ask is given back, though the askin
 test('a bucket that takes longer than an idle account is kept loses no call', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
   const real = bus.keyValue(buckets.budgets);
-  const [asked, slow] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const [writing, slow] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const budgets = budgetsThrough({
     create: async (...create) => {
-      asked.resolve();
+      writing.resolve();
       await slow.promise;
       return real.create(...create);
     },
@@ -324,7 +324,7 @@ test('a bucket that takes longer than an idle account is kept loses no call', as
   try {
     const budget = budgetOf('task.slow', { tokens: 10_000 });
     const reserving = budgets.reserve([budget], tokens(4_000));
-    await asked.promise;
+    await writing.promise;
     vi.advanceTimersByTime(8_000);
     slow.resolve();
     (await reserving).settle(tokens(4_000));
@@ -336,7 +336,7 @@ test('a bucket that takes longer than an idle account is kept loses no call', as
   expect(await stored('task.slow')).toMatchObject({ spent: tokens(4_000) });
 });
 
-test('a call whose reservation cannot be told from none is charged, however long it takes', async () => {
+test('a call with a reservation of nothing is charged, however long it takes', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
   const budgets = budgetsThrough({});
   try {

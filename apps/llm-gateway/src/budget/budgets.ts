@@ -10,7 +10,7 @@
  * 3. The changes of one account in one process run one after another; between processes the compare-and-set decides. Outside of these changes no call waits for another.
  *    If the bucket rejects a change, all calls that wait for the account fail, except those that the lease is large enough for; later calls try again.
  * 4. Nothing is written for an account without usage or reservations, nor for a budget of one call, which exists in one process only: a rejected call leaves no data.
- * 5. Settled usage is written within `tellMs`, and when the process stops. If the process is killed, that much usage is lost, see account.ts 3.
+ * 5. Settled usage is written within `writeIntervalMs`, and when the process stops. If the process is killed, that much usage is lost, see account.ts 3.
  * 6. An account is removed from memory only when no call of it is open and everything is written: no call settles on a removed account.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,7 +25,7 @@ import type { Amount, AmountLimit } from './amount.ts';
 import {
   failWaiting,
   failureBefore,
-  hasAtHand,
+  leaseCovers,
   isDue,
   release,
   resolveDoubts,
@@ -68,13 +68,13 @@ const budgetLimits = {
   /** Lifetime of a lease that isn't renewed. */
   leaseMs: 30_000,
   /** Longest time from settling to writing. */
-  tellMs: 1_000,
+  writeIntervalMs: 1_000,
   /** An account without calls for this long keeps no lease. */
   idleMs: 5_000,
   writesMax: 200,
   /** Writes of unknown outcome that are kept per account, while its writes fail. */
   doubtsMax: 100,
-  /** Longest wait for amounts that other gateways hold. The call keeps its place at the provider meanwhile, so a longer wait, for calls in flight, is left to a retry. */
+  /** Longest wait for amounts that other gateways hold. The call keeps its place at the provider during the wait, so a longer wait, for calls in flight, is left to a retry. */
   elsewhereMsMax: 1_000,
   /** The first pause; each further one is twice as long. */
   elsewherePauseMs: 50,
@@ -98,7 +98,7 @@ export class Budgets {
     this.#bus = bus;
     this.#holder = holder;
     this.#wanted = bus.subscribeCore(subjects.gatewayBudgetWanted, (data) => this.#giveBack(data));
-    this.#timer = setInterval(() => this.#tellAll(), budgetLimits.tellMs);
+    this.#timer = setInterval(() => this.#writeAll(), budgetLimits.writeIntervalMs);
     this.#timer.unref();
   }
 
@@ -157,7 +157,7 @@ export class Budgets {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#wanted.unsubscribe();
-    await Promise.all([...this.#known.values()].map((known) => this.#inTurn(known, () => this.#tell(known, false))));
+    await Promise.all([...this.#known.values()].map((known) => this.#inTurn(known, () => this.#write(known, false))));
   }
 
   #account(budget: Budget): Known {
@@ -183,7 +183,7 @@ export class Budgets {
     try {
       for (const budget of budgets) {
         const known = this.#account(budget);
-        if (!this.#takeAtHand(known, wanted)) shortage = await this.#take(known, wanted, signal);
+        if (!this.#takeFromLease(known, wanted)) shortage = await this.#take(known, wanted, signal);
         if (shortage !== null) break;
         taken.push(known);
       }
@@ -197,9 +197,9 @@ export class Budgets {
   }
 
   /** Takes the amount from the local lease, if it is large enough. The common case; no I/O. */
-  #takeAtHand(known: Known, wanted: Amount): boolean {
+  #takeFromLease(known: Known, wanted: Amount): boolean {
     const nowMs = elapsedMs();
-    if (known.turns > 0 || known.budget.ofOneCall === true || !hasAtHand(known, wanted, nowMs)) return false;
+    if (known.turns > 0 || known.budget.ofOneCall === true || !leaseCovers(known, wanted, nowMs)) return false;
     take(known, wanted, nowMs);
     return true;
   }
@@ -208,7 +208,7 @@ export class Budgets {
     if (known.budget.ofOneCall === true) return takeAlone(known, wanted);
     signal?.throwIfAborted();
     const taking = this.#inTurn(known, async (turn) => {
-      // The call may have been aborted while it waited; don't ask the bucket for it then.
+      // The call may have been aborted while it waited; don't send a request to the bucket then.
       signal?.throwIfAborted();
       const shortage = await this.#shortage(known, wanted, turn);
       if (shortage === null) take(known, wanted, elapsedMs());
@@ -221,13 +221,13 @@ export class Budgets {
   }
 
   async #shortage(known: Known, wanted: Amount, turn: number): Promise<Shortage | null> {
-    if (hasAtHand(known, wanted, elapsedMs())) return null;
+    if (leaseCovers(known, wanted, elapsedMs())) return null;
     const failure = failureBefore(known, turn);
     if (failure !== null) throw failure;
-    return this.#ask(known, wanted);
+    return this.#requestLease(known, wanted);
   }
 
-  async #ask(known: Known, wanted: Amount): Promise<Shortage | null> {
+  async #requestLease(known: Known, wanted: Amount): Promise<Shortage | null> {
     const { budget } = known;
     const { granted, free, account } = await this.#turnOver(known, wanted, true);
     const { spent } = account;
@@ -240,28 +240,28 @@ export class Budgets {
     if (known === undefined || holder === this.#holder) return;
     void this.#inTurn(known, async (turn) => {
       // If an earlier change just failed, a later one writes it.
-      if (failureBefore(known, turn) === null) await this.#tell(known, false);
+      if (failureBefore(known, turn) === null) await this.#write(known, false);
     });
   }
 
-  #tellAll(): void {
+  #writeAll(): void {
     for (const known of this.#known.values()) {
       // The change in progress writes usage, too; the rest is written next time.
       if (known.turns > 0) continue;
       const idle = elapsedMs() - known.lastCallAtMs > budgetLimits.idleMs;
       const old = isDue(known, elapsedMs()) && !isNothing(known.lease);
-      const isTold =
-        isNothing(known.used) && isNothing(minus(known.reserved, known.toldReserved)) && known.doubts.size === 0;
-      if (isTold && !old && !(idle && !isNothing(known.lease))) {
+      const isWritten =
+        isNothing(known.used) && isNothing(minus(known.reserved, known.reportedReserved)) && known.doubts.size === 0;
+      if (isWritten && !old && !(idle && !isNothing(known.lease))) {
         if (idle && known.calls === 0) this.#known.delete(known.budget.key);
         continue;
       }
-      void this.#inTurn(known, () => this.#tell(known, !idle));
+      void this.#inTurn(known, () => this.#write(known, !idle));
     }
   }
 
   /** Writes the usage. Never throws: what can't be written is written later. */
-  async #tell(known: Known, ahead: boolean): Promise<void> {
+  async #write(known: Known, ahead: boolean): Promise<void> {
     if (isNothing(known.used) && isNothing(known.lease) && known.doubts.size === 0) return;
     try {
       await this.#turnOver(known, null, ahead);
@@ -303,7 +303,7 @@ export class Budgets {
       // A write of unknown outcome could still arrive; only a further write rules that out.
       const isCertain = doubts.size === 0;
       if (isCertain && entry === null && isEmpty(outcome.account)) return outcome;
-      // Calls that wait ask repeatedly; without a change nothing needs to be written.
+      // Calls that wait try repeatedly; without a change nothing needs to be written.
       const isRenewed = isDue(known, elapsedMs()) && !isNothing(outcome.lease);
       if (isCertain && isNothing(used) && !isRenewed && isSame(account, outcome.account, this.#holder)) {
         known.lease = outcome.lease;
@@ -319,24 +319,24 @@ export class Budgets {
         doubts.set(number, used);
         const [oldest = number] = doubts.keys();
         if (doubts.size > budgetLimits.doubtsMax) doubts.delete(oldest);
-        throw cannotAsk(budget, error);
+        throw unreachable(budget, error);
       }
       // Calls may have settled during the write; their usage is written next time.
       known.used = minus(known.used, used);
       doubts.clear();
-      known.toldReserved = outcome.account.leases[this.#holder]?.reserved ?? nothing;
+      known.reportedReserved = outcome.account.leases[this.#holder]?.reserved ?? nothing;
       known.lease = outcome.lease;
       known.leasedAtMs = elapsedMs();
       return outcome;
     }
-    throw new CoppiceError('unavailable', `the budget of ${budget.name} is asked for by too many at once`);
+    throw new CoppiceError('unavailable', `the budget of ${budget.name} has too many requests waiting`);
   }
 
   async #read(budget: Budget): Promise<KeyValueEntry | null> {
     try {
       return await this.#bus.keyValue(buckets.budgets).get(budget.key);
     } catch (error) {
-      throw cannotAsk(budget, error);
+      throw unreachable(budget, error);
     }
   }
 
@@ -367,8 +367,8 @@ function takeAlone(known: Known, wanted: Amount): Shortage | null {
   return null;
 }
 
-const cannotAsk = ({ name }: Budget, cause: unknown): CoppiceError =>
-  new CoppiceError('unavailable', `the budget of ${name} can't be asked`, { cause });
+const unreachable = ({ name }: Budget, cause: unknown): CoppiceError =>
+  new CoppiceError('unavailable', `the budget of ${name} can't be reached`, { cause });
 
 function reservationOf(taken: readonly Known[], reserved: Amount): Reservation {
   let settled = false;

@@ -30,7 +30,7 @@ test('a call that could exceed its budget is not made', async () => {
   const acme = saying('acme', [text('a'), end]);
   const { error } = await call(acme, 't1', { tokens: 99 });
   expect(error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'task t1', limit: { tokens: 99 } } });
-  expect(acme.asked).toHaveLength(0);
+  expect(acme.requests).toHaveLength(0);
 });
 
 test('what was used is settled, by tokens and by price', async () => {
@@ -56,7 +56,7 @@ test('what the provider caches for an hour is reserved and charged at its price'
   const known = pricesFrom({ own: [price], baseUrlOf: () => null });
   const counts = { inputTokens: 30, outputTokens: 8, cacheWriteInputTokens: 30 };
   const written: ModelDelta = { type: 'usage', usage: { ...counts, cacheWriteHourInputTokens: 20 } };
-  const asking = (id: string, ttl: string, costUsd: number) => {
+  const callWith = (id: string, ttl: string, costUsd: number) => {
     const mark = { cache_control: { type: 'ephemeral', ttl } };
     const body = { system: [{ type: 'text', text: 'Say "ttl":"1h".', ...mark }] };
     const request = { messages: [], tools: [], settings: { maxOutputTokens: 8 }, bytes: 90 };
@@ -65,17 +65,17 @@ test('what the provider caches for an hour is reserved and charged at its price'
     return call(acme, id, { costUsd }, { request: { ...request, original } }, known);
   };
   // Thirty tokens of input and eight of output.
-  expect(await asking('hour', '1h', 0.068)).toEqual({
+  expect(await callWith('hour', '1h', 0.068)).toEqual({
     error: null,
     spent: { tokens: 38, nanoUsd: 40_000_000 + 12_500_000 + 8_000_000 },
   });
-  expect(await asking('hour-short', '1h', 0.067)).toMatchObject({ error: { code: 'limit-exceeded' } });
-  expect(await asking('minutes', '5m', 0.067)).toMatchObject({ error: null });
+  expect(await callWith('hour-short', '1h', 0.067)).toMatchObject({ error: { code: 'limit-exceeded' } });
+  expect(await callWith('minutes', '5m', 0.067)).toMatchObject({ error: null });
 });
 
-test('an own price counts more than what the provider says that it cost', async () => {
-  const told: ModelDelta = { type: 'usage', usage: { inputTokens: 12, outputTokens: 8, costUsd: 0.5 } };
-  const answering = () => saying('acme', [text('a'), told, end]);
+test('a configured price takes precedence over the cost that the provider reports', async () => {
+  const reported: ModelDelta = { type: 'usage', usage: { inputTokens: 12, outputTokens: 8, costUsd: 0.5 } };
+  const answering = () => saying('acme', [text('a'), reported, end]);
   expect(await call(answering(), 't12', { costUsd: 1 })).toMatchObject({ spent: { nanoUsd: 20_000_000 } });
   expect(await call(answering(), 't13', { costUsd: 1 }, {}, noPrices)).toMatchObject({
     spent: { nanoUsd: 500_000_000 },
@@ -97,12 +97,12 @@ test('a count that cannot be counts as none', async () => {
   // The estimate for thirty bytes of input.
   expect(spent).toEqual({ tokens: 16, nanoUsd: 16_000_000 });
   const dear: ModelDelta = { type: 'usage', usage: { inputTokens: 12, outputTokens: 8, costUsd: 1e7 } };
-  const told = await call(saying('acme', [text('a'), dear, end]), 'absurd-cost', { tokens: 1_000 }, {}, noPrices);
-  expect(told).toEqual({ error: null, spent: { tokens: 20, nanoUsd: 0 } });
+  const outcome = await call(saying('acme', [text('a'), dear, end]), 'absurd-cost', { tokens: 1_000 }, {}, noPrices);
+  expect(outcome).toEqual({ error: null, spent: { tokens: 20, nanoUsd: 0 } });
 });
 
 test("a call's own limit binds all its attempts together, and nothing of it is stored", async () => {
-  const asking = async (id: string, limit: number) => {
+  const callWith = async (id: string, limit: number) => {
     const account = { owner: { tenant: 'acme', runId: '', taskId: '' }, call: { id, limits: { tokens: limit } } };
     const budgets = budgetsOf(account, [], new Date());
     const { error } = await call(saying('acme', [used(12, 0), passing], [text('a'), end]), id, {}, { budgets });
@@ -110,8 +110,8 @@ test("a call's own limit binds all its attempts together, and nothing of it is s
     return { error, stored: await bus.keyValue(buckets.budgets).get(key) };
   };
   // Each attempt may need 100 tokens, and the first used 12.
-  expect(await asking('enough', 112)).toEqual({ error: null, stored: null });
-  const { error, stored } = await asking('less', 111);
+  expect(await callWith('enough', 112)).toEqual({ error: null, stored: null });
+  const { error, stored } = await callWith('less', 111);
   expect(error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'this call', spent: { tokens: 12 } } });
   expect(stored).toBeNull();
 });
@@ -121,23 +121,23 @@ describe('a request that names no maximum of output', () => {
   const original = { wire: 'openai-chat' as const, body: {}, headers: {} };
   const request = { messages: [message], tools: [], settings: {}, original };
   const answering = () => saying('acme', [text('a'), used(10, 8), end]);
-  const asked = { settings: {}, original };
+  const unchanged = { settings: {}, original };
 
   test.each([
     ['tokens', { tokens: 1_000 }, 990],
     ['dollars', { costUsd: 0.5 }, 490],
     ['tokens and dollars', { tokens: 1_000, costUsd: 0.5 }, 490],
     ['the least that is of use', { tokens: 266 }, 256],
-  ])('makes do with the %s that are left, and its model is told', async (name, limits, maxOutputTokens) => {
+  ])('is limited to the %s that are left, and its model gets that limit', async (name, limits, maxOutputTokens) => {
     const acme = answering();
     const { error, spent } = await call(acme, `small-${name.replaceAll(' ', '-')}`, limits, { request });
     expect([error, spent]).toMatchObject([null, { tokens: 18 }]);
-    expect(acme.asked).toMatchObject([
+    expect(acme.requests).toMatchObject([
       { request: { settings: { maxOutputTokens }, original: { ...original, maxOutputTokens } } },
     ]);
   });
 
-  test('makes do with what is left in each of its budgets', async () => {
+  test('is limited to what is left in each of its budgets', async () => {
     const acme = answering();
     const owner = { tenant: 'acme', runId: 'r-small', taskId: 'small-both' };
     const limits = { task: { tokens: 2_000 }, run: { tokens: 1_000 } };
@@ -148,21 +148,21 @@ describe('a request that names no maximum of output', () => {
       { request, budgets: budgetsOf({ owner, limits }, [], new Date()) },
     );
     expect(error).toBeNull();
-    expect(acme.asked).toMatchObject([{ request: { settings: { maxOutputTokens: 990 } } }]);
+    expect(acme.requests).toMatchObject([{ request: { settings: { maxOutputTokens: 990 } } }]);
   });
 
   test('is refused where the answer would be too short to be of use', async () => {
     const acme = answering();
     const { error } = await call(acme, 'small-none', { tokens: 265 }, { request });
     expect(error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'task small-none' } });
-    expect(acme.asked).toEqual([]);
+    expect(acme.requests).toEqual([]);
   });
 
   test('is passed on as it is where enough is left', async () => {
     const acme = answering();
     await call(acme, 'small-enough', { tokens: 10_000 }, { request });
-    expect(acme.asked).toMatchObject([{ request: asked }]);
-    expect(acme.asked[0]?.request.settings).toEqual({});
+    expect(acme.requests).toMatchObject([{ request: unchanged }]);
+    expect(acme.requests[0]?.request.settings).toEqual({});
   });
 
   test('never uses more than the budget has, however many are made at once by however many gateways', async () => {
@@ -191,17 +191,17 @@ describe('a request that names no maximum of output', () => {
   }, 30_000);
 });
 
-test('a model without a known price is not asked under a limit in dollars', async () => {
+test('a model without a known price gets no request under a limit in dollars', async () => {
   const acme: Provider = Object.assign(saying('acme', [text('a'), used(12, 8), end]), { wire: 'openai-chat' as const });
   const elsewhere = pricesFrom({ own: [], baseUrlOf: () => 'http://127.0.0.1:8801' });
   const { error } = await call(acme, 't6', { costUsd: 5 }, { model: 'acme/one' }, elsewhere);
   expect(error).toMatchObject({
     code: 'permission-denied',
     message:
-      "task t6 has a limit in US dollars, and what acme/one costs is not known, since it is asked at 127.0.0.1:8801, not at a vendor of the price list: give it a price in the gateway's file",
+      "task t6 has a limit in US dollars, and what acme/one costs is not known, since its requests go to 127.0.0.1:8801, not at a vendor of the price list: give it a price in the gateway's file",
     details: { budget: 'task t6', limit: { costUsd: 5 }, priceUnknown: true },
   });
-  expect(acme).toMatchObject({ asked: [] });
+  expect(acme).toMatchObject({ requests: [] });
   expect(await call(acme, 't7', { tokens: 500 }, {}, noPrices)).toMatchObject({ error: null, spent: { tokens: 20 } });
 });
 
@@ -225,23 +225,23 @@ describe('under a limit in dollars, of an alias', () => {
       known,
     );
     expect(outcome).toEqual({ error: null, spent: { tokens: 20, nanoUsd: 20_000_000 } });
-    expect([dear.asked.length, acme.asked.length]).toEqual([0, 1]);
+    expect([dear.requests.length, acme.requests.length]).toEqual([0, 1]);
   });
 
-  test('each is told with its reason where nobody is left', async () => {
+  test('the error names each candidate with its reason if none is left', async () => {
     const [dear, acme] = [answering('dear'), answering('acme')];
     const { error } = await call([dear, acme], 'next-nobody', { costUsd: 0.01 }, { model: 'fast' }, pricesWith(dearer));
     expect(error).toMatchObject({
       code: 'limit-exceeded',
       message: expect.stringMatching(
-        /^fast: nobody may be asked\. dear\/one: .*the next turn may need 10; acme\/one: .*the next turn may need 0\.1$/,
+        /^fast: no model is available\. dear\/one: .*the next turn may need 10; acme\/one: .*the next turn may need 0\.1$/,
       ),
       details: { budget: 'task next-nobody', candidates: [{ model: 'dear/one' }, { model: 'acme/one' }] },
     });
-    expect([dear.asked, acme.asked]).toEqual([[], []]);
+    expect([dear.requests, acme.requests]).toEqual([[], []]);
   });
 
-  test('what the others failed with is told where they were asked', async () => {
+  test('the error names what the others failed with if they had requests', async () => {
     const acme = Object.assign(saying('acme', [new CoppiceError('provider-failed', 'spend limit reached')]), overHttp);
     const { error } = await call(
       [answering('dear'), acme],
@@ -253,7 +253,7 @@ describe('under a limit in dollars, of an alias', () => {
     expect(error).toMatchObject({
       code: 'provider-failed',
       message: expect.stringMatching(
-        /^fast: nobody answered\. .*what dear\/one costs is not known.*spend limit reached$/,
+        /^fast: no model answered\. .*what dear\/one costs is not known.*spend limit reached$/,
       ),
     });
   });

@@ -6,7 +6,7 @@ import { startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { prepareExchanges } from '../routing/collaborators.ts';
-import { hear } from '../test-support/ask-exchange.ts';
+import { hear } from '../test-support/call-exchange.ts';
 import { budgetsThrough } from '../test-support/budgets-through.ts';
 import { end, saying, text } from '../test-support/says.ts';
 import { nothing } from './amount.ts';
@@ -31,10 +31,10 @@ const stopped = new CoppiceError('cancelled', 'the client left');
 /** Budgets with a bucket that can be made to hang and then continue or fail, and the requests to it since then. */
 function hangable() {
   const real = bus.keyValue(buckets.budgets);
-  const asked: string[] = [];
+  const operations: string[] = [];
   let hung: { what: string; isReached: () => void; answer: Promise<void> } | null = null;
   const through = async (what: string) => {
-    asked.push(what);
+    operations.push(what);
     if (hung?.what !== what) return;
     hung.isReached();
     await hung.answer;
@@ -57,14 +57,14 @@ function hangable() {
   };
   return {
     budgets: budgetsThrough(bus, between, { subscribeCore, publishCore }),
-    asked,
+    operations,
     publishCore,
     /** A message from another gateway that wants what this one doesn't need, so that the account is written. */
     want: ({ key }: Budget) => onWanted(new TextEncoder().encode(JSON.stringify({ key, holder: 'g2' }))),
     hang: (what: 'get' | 'update') => {
       const [reached, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       hung = { what, isReached: reached.resolve, answer: answer.promise };
-      asked.length = 0;
+      operations.length = 0;
       const over = (answered: () => void) => {
         hung = null;
         answered();
@@ -91,22 +91,22 @@ function expectOneError(errors: unknown[], count: number): void {
 
 const nine = <Each>(each: () => Each): Each[] => Array.from({ length: 9 }, each);
 
-test('calls that wait while another asks in vain fail with it; those that come later ask again', async () => {
-  const { budgets, asked, hang } = hangable();
-  const budget = budgetOf('task.asked', { tokens: 900 });
+test('calls that wait for a failing read fail with its error; later calls read again', async () => {
+  const { budgets, operations, hang } = hangable();
+  const budget = budgetOf('task.read', { tokens: 900 });
   const { isReached, fail } = hang('get');
   const all = nine(() => budgets.reserve([budget], tokens(100)));
   await isReached;
   fail();
   expectOneError(await outcomes(all), 9);
-  expect(asked).toEqual(['get']);
+  expect(operations).toEqual(['get']);
   (await budgets.reserve([budget], tokens(900))).settle(tokens(900));
   await budgets.stop();
   expect(await budgets.look([budget])).toMatchObject([{ used: tokens(900), reserved: nothing }]);
 });
 
-test('so do those that wait while the account is written in vain, however often others want that', async () => {
-  const { budgets, asked, hang, want } = hangable();
+test('calls that wait for a failing write fail with its error, however often other gateways request it', async () => {
+  const { budgets, operations, hang, want } = hangable();
   const budget = budgetOf('task.written', { tokens: 32_000 });
   (await budgets.reserve([budget], tokens(100))).settle(tokens(50));
   const { isReached, fail } = hang('update');
@@ -117,14 +117,14 @@ test('so do those that wait while the account is written in vain, however often 
   await isReached;
   fail();
   expectOneError(await outcomes(all), 9);
-  expect(asked).toEqual(['get', 'update']);
+  expect(operations).toEqual(['get', 'update']);
   (await budgets.reserve([budget], tokens(31_950))).settle(tokens(31_950));
   await budgets.stop();
   expect(await budgets.look([budget])).toMatchObject([{ used: tokens(32_000), reserved: nothing }]);
 });
 
-test('of those that wait, the ones that a lease has enough for that is not in doubt go on', async () => {
-  const { budgets, asked, hang, want } = hangable();
+test('of the waiting calls, those that a certain lease is large enough for go on', async () => {
+  const { budgets, operations, hang, want } = hangable();
   const budget = budgetOf('task.lease', { tokens: 32_000 });
   (await budgets.reserve([budget], tokens(100))).settle(tokens(50));
   const { isReached, fail } = hang('get');
@@ -135,38 +135,38 @@ test('of those that wait, the ones that a lease has enough for that is not in do
   const [first, second, third, fourth] = await outcomes(all);
   expectOneError([first, third], 2);
   expect([second, fourth]).toEqual(['taken', 'taken']);
-  expect(asked).toEqual(['get']);
+  expect(operations).toEqual(['get']);
   await budgets.stop();
 });
 
-test('who leaves waits no longer, and nothing stays reserved of what is granted then', async () => {
-  const { budgets, asked, hang } = hangable();
+test('an aborted call stops waiting, and what is granted afterwards does not stay reserved', async () => {
+  const { budgets, operations, hang } = hangable();
   const [task, tenant] = [budgetOf('task.left', { tokens: 1_000 }), budgetOf('tenant.left', { tokens: 1_000 })];
   // The first budget is kept in memory, and is large enough.
   const ofCall: Budget = { ...budgetOf('call.left', { tokens: 100 }), ofOneCall: true };
-  const [asking, waiting] = [new AbortController(), new AbortController()];
+  const [leasing, waiting] = [new AbortController(), new AbortController()];
   const { isReached, goOn } = hang('get');
-  const first = budgets.reserve([ofCall, task, tenant], tokens(100), null, asking.signal);
+  const first = budgets.reserve([ofCall, task, tenant], tokens(100), null, leasing.signal);
   const second = budgets.reserve([task], tokens(900), null, waiting.signal);
   await isReached;
-  asking.abort(stopped);
+  leasing.abort(stopped);
   waiting.abort(stopped);
   await expect(first).rejects.toBe(stopped);
   await expect(second).rejects.toBe(stopped);
   (await budgets.reserve([ofCall], tokens(100))).settle(nothing);
-  await expect(budgets.reserve([tenant, task], tokens(100), null, asking.signal)).rejects.toBe(stopped);
+  await expect(budgets.reserve([tenant, task], tokens(100), null, leasing.signal)).rejects.toBe(stopped);
   const third = budgets.reserve([task], tokens(100));
   goOn();
   (await third).settle(nothing);
   // The lease granted for the first was enough for the third; nothing was requested for the second.
-  expect(asked).toEqual(['get']);
+  expect(operations).toEqual(['get']);
   (await budgets.reserve([task, tenant], tokens(1_000))).settle(nothing);
   await budgets.stop();
   const stand = [{ budget: task }, { budget: tenant }].map((each) => ({ ...each, used: nothing, reserved: nothing }));
   expect(await budgets.look([task, tenant])).toEqual(stand);
 });
 
-test('who leaves between two tries is not tried for again', async () => {
+test('a call that is aborted between two tries is not tried again', async () => {
   const { budgets, publishCore } = hangable();
   const budget = budgetOf('task.pause', { tokens: 100 });
   const inFlight = await budgets.reserve([budget], tokens(80));
@@ -182,9 +182,9 @@ test('who leaves between two tries is not tried for again', async () => {
   expect(await budgets.look([budget])).toMatchObject([{ used: nothing, reserved: nothing }]);
 });
 
-test('who has enough at hand hears no signal', async () => {
+test('a call that the lease is large enough for adds no listener to its signal', async () => {
   const { budgets } = hangable();
-  const budget = budgetOf('task.hand', { tokens: 32_000 });
+  const budget = budgetOf('task.local', { tokens: 32_000 });
   await budgets.reserve([budget], tokens(100));
   const { signal } = new AbortController();
   const listen = vi.spyOn(signal, 'addEventListener');

@@ -14,7 +14,7 @@ export type Known = {
   leasedAtMs: number;
   reserved: Amount;
   /** The part of `reserved` that was last written. */
-  toldReserved: Amount;
+  reportedReserved: Amount;
   /** Settled usage that isn't written yet. */
   used: Amount;
   /** Calls that aren't settled. */
@@ -37,7 +37,7 @@ export const unknown = (budget: Budget): Known => ({
   lease: nothing,
   leasedAtMs: Number.NEGATIVE_INFINITY,
   reserved: nothing,
-  toldReserved: nothing,
+  reportedReserved: nothing,
   used: nothing,
   calls: 0,
   lastCallAtMs: 0,
@@ -52,14 +52,14 @@ export const unknown = (budget: Budget): Known => ({
 export const isDue = ({ leasedAtMs }: Known, nowMs: number): boolean => nowMs - leasedAtMs > renewMs;
 
 /** Reports whether the lease has this much left. */
-export function hasAtHand(known: Known, wanted: Amount, nowMs: number): boolean {
+export function leaseCovers(known: Known, wanted: Amount, nowMs: number): boolean {
   // A write of unknown outcome may have returned the lease.
   if (isDue(known, nowMs) || known.doubts.size > 0) return false;
   const { budget, lease, reserved, used } = known;
-  const atHand = minus(minus(lease, reserved), used);
+  const available = minus(minus(lease, reserved), used);
   return (
-    (budget.limit.tokens === undefined || wanted.tokens <= atHand.tokens) &&
-    (budget.limit.costUsd === undefined || wanted.nanoUsd <= atHand.nanoUsd)
+    (budget.limit.tokens === undefined || wanted.tokens <= available.tokens) &&
+    (budget.limit.costUsd === undefined || wanted.nanoUsd <= available.nanoUsd)
   );
 }
 
@@ -89,8 +89,8 @@ export const failureBefore = ({ failure }: Known, turn: number): CoppiceError | 
 
 /** Resolves writes of unknown outcome. If the account shows that one was written, its usage isn't written again. */
 export function resolveDoubts(known: Known, written: number | undefined): void {
-  const told = written === undefined ? undefined : known.doubts.get(written);
-  if (told === undefined) return;
-  known.used = minus(known.used, told);
+  const confirmed = written === undefined ? undefined : known.doubts.get(written);
+  if (confirmed === undefined) return;
+  known.used = minus(known.used, confirmed);
   known.doubts.clear();
 }

@@ -21,17 +21,17 @@ test('the list knows a vendor by its address, whatever the provider is called', 
 
 test.each([
   ['a model that runs elsewhere', 'local', 'gpt-5-mini'],
-  ['a provider that is not asked over HTTP', 'scripted', 'gpt-5-mini'],
+  ['a provider that is not reached over HTTP', 'scripted', 'gpt-5-mini'],
   ['a model that the list does not know', 'openai', 'no-such-model'],
 ])('of %s the price is not known', (_, provider, model) => {
   expect(pricesWith().costOf(provider, model, { inputTokens: 5 })).toBeNull();
 });
 
 test.each([
-  ['local', 'gpt-5-mini', 'since it is asked at 127.0.0.1:11434, not at a vendor of the price list'],
+  ['local', 'gpt-5-mini', 'since its requests go to 127.0.0.1:11434, not at a vendor of the price list'],
   ['openai', 'no-such-model', "since its vendor's price list doesn't name it"],
   ['scripted', 'gpt-5-mini', ''],
-])('why the price of %s/%s is not known is told', (provider, model, why) => {
+])('the reason for the unknown price of %s/%s is reported', (provider, model, why) => {
   expect(pricesWith().whyUnknown(provider, model)).toBe(why);
 });
 

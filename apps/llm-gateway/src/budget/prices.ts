@@ -62,7 +62,7 @@ export function pricesFrom({ own, baseUrlOf }: PricesSettings): Prices {
       const baseUrl = baseUrlOf(provider);
       if (baseUrl === null) return '';
       if (vendorAt(baseUrl) !== undefined) return "since its vendor's price list doesn't name it";
-      return `since it is asked at ${new URL(baseUrl).host}, not at a vendor of the price list`;
+      return `since its requests go to ${new URL(baseUrl).host}, not at a vendor of the price list`;
     },
   };
 }

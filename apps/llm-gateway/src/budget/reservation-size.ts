@@ -11,17 +11,17 @@ export const outputTokensDefault = 8_192;
 /** The smallest output limit set by the gateway. Below it, an answer is cut before it holds anything useful, such as a whole tool call, and must be paid for. */
 export const outputTokensMin = 256;
 
-type Asked = { provider: string; model: string; request: Omit<ModelRequest, 'model'> };
+type SizedRequest = { provider: string; model: string; request: Omit<ModelRequest, 'model'> };
 
 /** The maximum by number of output tokens. */
 type Most = (outputTokens: number) => Amount;
 
 /** The most that one request to a provider can use, as an estimate before the call. If its price isn't known, the cost is 0: `requirePrice` in the exchange rejects such calls under a dollar limit. */
-export function mostOf({ provider, model, request }: Asked, prices: Prices): Most {
+export function mostOf({ provider, model, request }: SizedRequest, prices: Prices): Most {
   const inputTokens = Math.ceil(bytesOfRequest(request) / bytesPerTokenMin);
   const written = {
     cacheWriteInputTokens: inputTokens,
-    ...(asksForAnHour(request) ? { cacheWriteHourInputTokens: inputTokens } : {}),
+    ...(usesHourCache(request) ? { cacheWriteHourInputTokens: inputTokens } : {}),
   };
   return (outputTokens) => {
     // Cache writes are the most expensive input, and images the most expensive output.
@@ -31,7 +31,7 @@ export function mostOf({ provider, model, request }: Asked, prices: Prices): Mos
   };
 }
 
-const asksForAnHour = ({ original }: Asked['request']): boolean =>
+const usesHourCache = ({ original }: SizedRequest['request']): boolean =>
   original?.wire === 'anthropic' && marksAnHour(original.body);
 
 /** Reports whether a Messages body marks anything for an hour's caching. Marks can be on the body, on tools, and on blocks, including the blocks in results and documents. */

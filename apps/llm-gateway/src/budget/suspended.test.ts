@@ -40,7 +40,7 @@ function passAMinute(): void {
   vi.spyOn(Date, 'now').mockImplementation(() => now() + 60_000);
 }
 
-test('it is charged what its calls used, though their reservations were charged meanwhile', async () => {
+test('it is charged what its calls used, though their reservations were charged before', async () => {
   const [suspended, other] = [new Budgets(bus, 'g1'), new Budgets(bus, 'g2')];
   const budget = budgetOf('task.suspended', 1_000);
   const over = await suspended.reserve([budget], tokens(400));

@@ -30,18 +30,18 @@ const call = (...about: Parameters<typeof chargedCall> extends [Bus, ...infer Re
 
 describe('where a call in flight has reserved the rest of a budget', () => {
   async function inFlight(taskId: string) {
-    const { promise: isAsked, resolve: asked } = Promise.withResolvers<void>();
+    const { promise: isRequested, resolve: requested } = Promise.withResolvers<void>();
     const { promise: mayEnd, resolve: letEnd } = Promise.withResolvers<void>();
     const slow: Provider = {
       ...saying('acme'),
       async *stream() {
-        asked();
+        requested();
         await mayEnd;
         yield [text('a'), used(12, 8), end];
       },
     };
     const first = call(slow, taskId, { tokens: 150 });
-    await isAsked;
+    await isRequested;
     return { first, letEnd };
   }
 
@@ -55,7 +55,7 @@ describe('where a call in flight has reserved the rest of a budget', () => {
     expect(await second).toEqual({ error: null, spent: { tokens: 40, nanoUsd: 40_000_000 } });
   });
 
-  test('its place at the provider is meanwhile for others', async () => {
+  test('its place at the provider is free for others during the wait', async () => {
     const { first, letEnd } = await inFlight('place');
     const budgets = new Budgets(bus, 'g-place-waiting');
     const exchanges = prepareExchanges({
@@ -65,7 +65,7 @@ describe('where a call in flight has reserved the rest of a budget', () => {
       budgets,
     });
     const done: string[] = [];
-    const ask = async (taskId: string, limits: { tokens?: number }) => {
+    const callFor = async (taskId: string, limits: { tokens?: number }) => {
       const owner = { tenant: 'acme', runId: 'r1', taskId };
       const { deltas } = startExchange(exchanges, {
         model: exchanges.routes.resolve('acme/one'),
@@ -77,8 +77,8 @@ describe('where a call in flight has reserved the rest of a budget', () => {
       for await (const some of deltas) void some;
       done.push(taskId);
     };
-    const waiting = ask('place', { tokens: 150 });
-    await ask('other', {});
+    const waiting = callFor('place', { tokens: 150 });
+    await callFor('other', {});
     letEnd();
     await Promise.all([first, waiting]);
     expect(done).toEqual(['other', 'place']);
@@ -97,7 +97,7 @@ describe('where a call in flight has reserved the rest of a budget', () => {
     expect(await left).toMatchObject({ error: { code: 'cancelled', message: 'stopped' } });
     letEnd();
     await first;
-    expect(acme.asked).toEqual([]);
+    expect(acme.requests).toEqual([]);
   });
 
   test('a call of an endpoint waits as long as its patience lasts, and then says when to try again', async () => {
@@ -110,7 +110,7 @@ describe('where a call in flight has reserved the rest of a budget', () => {
       message: expect.stringContaining('it has 50 of 150 tokens left, 100 more are reserved by calls in flight'),
       details: { budget: 'task endpoint', retryAfterMs: expect.any(Number) },
     });
-    expect(acme.asked).toEqual([]);
+    expect(acme.requests).toEqual([]);
     letEnd();
     await first;
   });

@@ -33,22 +33,22 @@ test('answers that nobody has read yet have a bound together; beyond it nothing 
   expect(await cache.find(['acme.a'])).toMatchObject({ index: 0, deltas: { length: 3 } });
 });
 
-test('who finds no room waits for it, in turn', async () => {
+test('a lookup without room waits for it, in order', async () => {
   const cache = new AnswerCache(bucketWith(await largest()), settings);
   const held = await Promise.all(Array.from({ length: heldMax }, () => cache.find(['acme.a'])));
-  const told: string[] = [];
-  const ask = async (name: string) => {
+  const outcomes: string[] = [];
+  const lookUp = async (name: string) => {
     const found = await cache.find(['acme.a']);
-    told.push(`${name} ${found === null ? 'missed' : 'found'}`);
+    outcomes.push(`${name} ${found === null ? 'missed' : 'found'}`);
   };
-  const asked = [ask('first'), ask('second')];
+  const lookUps = [lookUp('first'), lookUp('second')];
   // By then both wait for room.
   await new Promise(setImmediate);
   held[0]?.forget();
-  await asked[0];
+  await lookUps[0];
   held[1]?.forget();
-  await asked[1];
-  expect(told).toEqual(['first found', 'second found']);
+  await lookUps[1];
+  expect(outcomes).toEqual(['first found', 'second found']);
 });
 
 test('only the bucket is waited for with a limit, not what it takes to read its answer', async () => {
@@ -63,8 +63,8 @@ test('only the bucket is waited for with a limit, not what it takes to read its 
   expect(await cache.find(['acme.a'])).toMatchObject({ index: 0 });
 });
 
-test('who has read an answer, or leaves before its end, makes room for others', async () => {
-  const acme = saying('acme', [text('asked'), end]);
+test('a caller that has read an answer, or leaves before its end, makes room for others', async () => {
+  const acme = saying('acme', [text('requested'), end]);
   const exchanges = prepareExchanges({
     providers: [acme],
     cache: new AnswerCache(bucketWith(await largest()), settings),
@@ -79,7 +79,7 @@ test('who has read an answer, or leaves before its end, makes room for others', 
     for await (const delta of deltas) if (count % 2 === 0 && delta !== null) break;
     expect(result.cached).toBe(true);
   }
-  expect(acme.asked).toEqual([]);
+  expect(acme.requests).toEqual([]);
 });
 
 test('a value that is none gives its room back', async () => {
@@ -94,7 +94,7 @@ test('a value that is none gives its room back', async () => {
   expect(await cache.find(['acme.a'])).not.toBeNull();
 });
 
-test('only so many look at once: who comes then is not waited for, and the bucket is not asked', async () => {
+test('the number of lookups at once is limited: one beyond it finds nothing at once, and sends no request to the bucket', async () => {
   const waiting: ((entry: null) => void)[] = [];
   const bucket = { get: () => new Promise<null>((resolve) => waiting.push(resolve)), put: async () => 1 };
   const cache = new AnswerCache(bucket, settings);

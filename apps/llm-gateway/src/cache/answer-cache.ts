@@ -52,13 +52,13 @@ export class AnswerCache {
   /** The answer under the first of these keys that has one; null if none has. Never throws. */
   async find(keys: readonly string[]): Promise<Found | null> {
     if (!this.#lookUps.tryTake()) return null;
-    const asked = this.#ask(keys);
-    const entries = await this.#inTime(asked);
+    const lookUp = this.#lookUp(keys);
+    const entries = await this.#inTime(lookUp);
     try {
       return entries === null ? null : await this.#firstOf(entries);
     } finally {
       // A late lookup counts as running until it ends. Its failure was already logged by `#inTime`.
-      void asked.catch(() => {}).finally(() => this.#lookUps.giveBack());
+      void lookUp.catch(() => {}).finally(() => this.#lookUps.giveBack());
     }
   }
 
@@ -74,14 +74,14 @@ export class AnswerCache {
     await Promise.all(this.#writing);
   }
 
-  #ask(keys: readonly string[]): Promise<Entry[]> {
+  #lookUp(keys: readonly string[]): Promise<Entry[]> {
     return Promise.all(keys.map(async (key) => this.#bucket.get(key)));
   }
 
   /** Null if the bucket fails or is slow. Time to decode the values doesn't count. */
-  async #inTime(asked: Promise<Entry[]>): Promise<Entry[] | null> {
+  async #inTime(lookUp: Promise<Entry[]>): Promise<Entry[] | null> {
     try {
-      const entries = await inTime(asked, cacheLimits.lookUpMsMax);
+      const entries = await inTime(lookUp, cacheLimits.lookUpMsMax);
       this.#failing = false;
       return entries;
     } catch (error) {

@@ -11,7 +11,7 @@ import { startExchange } from '../routing/exchange.ts';
 import type { Call, ExchangeResult } from '../routing/exchange.ts';
 import { Budgets } from '../budget/budgets.ts';
 import type { FinishReason, ModelDelta, Provider } from '../provider/port.ts';
-import { read } from '../test-support/ask-exchange.ts';
+import { read } from '../test-support/call-exchange.ts';
 import { end, saying, text } from '../test-support/says.ts';
 import { AnswerCache } from './answer-cache.ts';
 import type { CacheSettings } from './answer-cache.ts';
@@ -54,7 +54,7 @@ const request: Request = {
   settings: { maxOutputTokens: 90, temperature: 0.5 },
 };
 
-type Asked = Partial<Omit<Call, 'model'>> & { tenant?: string; model?: string };
+type CallOptions = Partial<Omit<Call, 'model'>> & { tenant?: string; model?: string };
 type Heard = { come: ModelDelta[]; error: unknown; result: Readonly<ExchangeResult> };
 
 /** A gateway with a cache. Everything that it does for a call is finished when the call is. */
@@ -62,7 +62,7 @@ function gatewayWith(
   provider: Provider | readonly Provider[],
   { cache: settings = generous, ...rest }: { cache?: CacheSettings } & Partial<Omit<ExchangeSettings, 'cache'>> = {},
 ) {
-  const ask = async ({ tenant = 'acme', model = 'acme/one', ...call }: Asked = {}): Promise<Heard> => {
+  const call = async ({ tenant = 'acme', model = 'acme/one', ...options }: CallOptions = {}): Promise<Heard> => {
     const cache = new AnswerCache(bucket(), settings);
     const retry = { pauseMsMin: 1, pauseMsMax: 2 };
     const collaborators = prepareExchanges({ providers: [provider].flat(), retry, ...rest, cache });
@@ -75,13 +75,13 @@ function gatewayWith(
         signal: new AbortController().signal,
       },
       endsAtMs: Date.now() + 20_000,
-      ...call,
+      ...options,
     });
     const heard = await read({ deltas });
     await cache.stop();
     return { ...heard, result };
   };
-  return { ask };
+  return { call };
 }
 
 let tenants = 0;
@@ -90,16 +90,16 @@ const newTenant = (): string => `tenant-${++tenants}`;
 /** A provider that gives a different text each time. */
 const counting = () => saying('acme', [text('first'), end], [text('second'), end], [text('third'), end]);
 
-test('the same request again is answered with the same answer, and nobody is asked, nothing charged', async () => {
+test('the same request again gets the same answer, without a request to a provider and without a charge', async () => {
   const tenant = newTenant();
   const acme = saying('acme', [...rich]);
   const budgets = new Budgets(bus, 'cache-test');
   const limited = { key: `task.${tenant}.t1`, name: 'task t1', limit: { tokens: 200 }, forgottenAfterMs: null };
-  const { ask } = gatewayWith(acme, { budgets });
-  const first = await ask({ tenant, budgets: [limited] });
+  const { call } = gatewayWith(acme, { budgets });
+  const first = await call({ tenant, budgets: [limited] });
   expect(first).toMatchObject({ come: rich, error: null, result: { cached: false } });
   // A second call of the same size would not fit the budget.
-  const second = await ask({ tenant, budgets: [limited] });
+  const second = await call({ tenant, budgets: [limited] });
   expect(second).toMatchObject({ come: rich, error: null });
   expect(second.result).toMatchObject({
     provider: 'acme',
@@ -109,38 +109,38 @@ test('the same request again is answered with the same answer, and nobody is ask
     costUsd: 0,
     cached: true,
   });
-  expect(acme.asked).toHaveLength(1);
+  expect(acme.requests).toHaveLength(1);
   await budgets.stop();
   const entry = await bus.keyValue(buckets.budgets).get(limited.key);
   expect(JSON.parse(new TextDecoder().decode(entry?.value))).toMatchObject({ spent: { tokens: 120 } });
 });
 
-test('what a provider said that it cost is not told again', async () => {
+test('the cost that a provider reported is not reported again', async () => {
   const tenant = newTenant();
   const dear: ModelDelta = { type: 'usage', usage: { inputTokens: 5, outputTokens: 1, costUsd: 0.25 } };
-  const { ask } = gatewayWith(saying('acme', [text('a'), dear, end]));
-  expect((await ask({ tenant })).result.costUsd).toBe(0.25);
-  const again = await ask({ tenant });
+  const { call } = gatewayWith(saying('acme', [text('a'), dear, end]));
+  expect((await call({ tenant })).result.costUsd).toBe(0.25);
+  const again = await call({ tenant });
   expect(again.result).toMatchObject({ cached: true, costUsd: 0 });
   expect(again.come).toContainEqual({ type: 'usage', usage: { inputTokens: 5, outputTokens: 1 } });
 });
 
 test('the order of fields makes no difference', async () => {
   const tenant = newTenant();
-  const { ask } = gatewayWith(counting());
-  await ask({ tenant });
+  const { call } = gatewayWith(counting());
+  await call({ tenant });
   const turned: Request = {
     settings: { temperature: 0.5, cache: true, maxOutputTokens: 90 },
     tools: [{ parameters: { properties: { b: {}, a: {} }, type: 'object' }, description: 'Lists.', name: 'list' }],
     messages: [{ content: [{ text: 'hello', type: 'text' }], role: 'user' }],
   };
-  expect(await ask({ tenant, request: turned })).toMatchObject({
+  expect(await call({ tenant, request: turned })).toMatchObject({
     come: [text('first'), end],
     result: { cached: true },
   });
 });
 
-describe('asked anew is what differs in', () => {
+describe('a new request is sent if it differs in', () => {
   const message = (role: 'user' | 'system', said: string) => ({
     ...request,
     messages: [{ role, content: [{ type: 'text' as const, text: said }] }],
@@ -148,7 +148,7 @@ describe('asked anew is what differs in', () => {
   const tool = (changed: object) => ({ ...request, tools: [{ ...request.tools[0], ...changed }] }) as Request;
   const setting = (settings: object) => ({ ...request, settings: { ...request.settings, ...settings } }) as Request;
   const original = { wire: 'openai-chat' as const, body: { messages: [], n: 1 }, headers: { a: 'b' } };
-  test.each<[string, Asked]>([
+  test.each<[string, CallOptions]>([
     ['a text', { request: message('user', 'hello!') }],
     ['a role', { request: message('system', 'hello') }],
     ['one message more', { request: { ...request, messages: [...request.messages, ...request.messages] } }],
@@ -171,32 +171,32 @@ describe('asked anew is what differs in', () => {
     const providers = [counting(), counting()].map((provider, index) =>
       Object.assign(provider, { name: ['acme', 'other'][index], wire: 'openai-chat' as const }),
     );
-    const { ask } = gatewayWith(providers);
-    await ask({ tenant });
-    expect((await ask({ tenant, ...changed })).result.cached).toBe(false);
+    const { call } = gatewayWith(providers);
+    await call({ tenant });
+    expect((await call({ tenant, ...changed })).result.cached).toBe(false);
     // The stored answer is still there.
-    expect((await ask({ tenant })).come).toEqual([text('first'), end]);
-    expect(providers.flatMap(({ asked }) => asked)).toHaveLength(2);
+    expect((await call({ tenant })).come).toEqual([text('first'), end]);
+    expect(providers.flatMap(({ requests }) => requests)).toHaveLength(2);
   });
 
   test("a field of the client's own words, a header, or whether it streams, where a provider of its wire is sent them", async () => {
     const tenant = newTenant();
     const acme = Object.assign(counting(), { wire: 'openai-chat' as const });
-    const { ask } = gatewayWith(acme);
-    const asked = (body: object, rest: Partial<Request> = {}, headers: Record<string, string> = {}) =>
-      ask({
+    const { call } = gatewayWith(acme);
+    const callWith = (body: object, rest: Partial<Request> = {}, headers: Record<string, string> = {}) =>
+      call({
         tenant,
         request: { ...request, original: { wire: 'openai-chat', body: { ...body }, headers }, ...rest },
       });
-    await asked({ model: 'x', unknown: { a: 1, b: [1, 2] } });
-    expect((await asked({ unknown: { b: [1, 2], a: 1 }, model: 'y', stream: true })).result.cached).toBe(true);
+    await callWith({ model: 'x', unknown: { a: 1, b: [1, 2] } });
+    expect((await callWith({ unknown: { b: [1, 2], a: 1 }, model: 'y', stream: true })).result.cached).toBe(true);
     for (const different of [
-      asked({ unknown: { a: 1, b: [2, 1] } }),
-      asked({ unknown: { a: 1, b: [1, 2] } }, {}, { 'openai-beta': 'x' }),
-      asked({ unknown: { a: 1, b: [1, 2] } }, { stream: false }),
+      callWith({ unknown: { a: 1, b: [2, 1] } }),
+      callWith({ unknown: { a: 1, b: [1, 2] } }, {}, { 'openai-beta': 'x' }),
+      callWith({ unknown: { a: 1, b: [1, 2] } }, { stream: false }),
     ])
       expect((await different).result.cached).toBe(false);
-    expect(acme.asked).toHaveLength(4);
+    expect(acme.requests).toHaveLength(4);
   });
 });
 
@@ -214,10 +214,10 @@ describe('not kept is', () => {
   ])('%s', async (_, steps) => {
     const tenant = newTenant();
     const acme = saying('acme', steps, [text('anew'), end]);
-    const { ask } = gatewayWith(acme);
-    await ask({ tenant });
+    const { call } = gatewayWith(acme);
+    await call({ tenant });
     expect(await bucket().get(keyOf(tenant, { provider: acme, model: 'one' }, request))).toBeNull();
-    expect(await ask({ tenant })).toMatchObject({ come: [text('anew'), end], result: { cached: false } });
+    expect(await call({ tenant })).toMatchObject({ come: [text('anew'), end], result: { cached: false } });
   });
 
   test('one that is larger, as it is kept, than the configuration allows', async () => {
@@ -226,20 +226,20 @@ describe('not kept is', () => {
     const long = Array.from({ length: 2_000 }, (_, index) => (index * 7_919) % 10_007).join(' ');
     const acme = saying('acme', [text(long), end]);
     const small = gatewayWith(acme, { cache: { ...generous, entryBytesMax: 1_024 } });
-    await small.ask({ tenant });
-    expect((await small.ask({ tenant })).result.cached).toBe(false);
-    await gatewayWith(acme).ask({ tenant });
-    expect((await gatewayWith(acme).ask({ tenant })).result.cached).toBe(true);
+    await small.call({ tenant });
+    expect((await small.call({ tenant })).result.cached).toBe(false);
+    await gatewayWith(acme).call({ tenant });
+    expect((await gatewayWith(acme).call({ tenant })).result.cached).toBe(true);
   });
 
-  test('that of a call which wants no cache; nor is it told what is there', async () => {
+  test('that of a call without cache, which does not get what is stored either', async () => {
     const tenant = newTenant();
-    const { ask } = gatewayWith(counting());
+    const { call } = gatewayWith(counting());
     const apart = { ...request, settings: { ...request.settings, cache: false } };
-    expect((await ask({ tenant, request: apart })).come).toEqual([text('first'), end]);
-    expect((await ask({ tenant })).come).toEqual([text('second'), end]);
-    expect((await ask({ tenant, request: apart })).come).toEqual([text('third'), end]);
-    expect((await ask({ tenant })).come).toEqual([text('second'), end]);
+    expect((await call({ tenant, request: apart })).come).toEqual([text('first'), end]);
+    expect((await call({ tenant })).come).toEqual([text('second'), end]);
+    expect((await call({ tenant, request: apart })).come).toEqual([text('third'), end]);
+    expect((await call({ tenant })).come).toEqual([text('second'), end]);
   });
 
   test('that of a caller who leaves before its end', async () => {
@@ -259,20 +259,20 @@ describe('not kept is', () => {
       break;
     }
     await cache.stop();
-    await expect.poll(() => acme.asked).toMatchObject([{ left: true }]);
-    expect((await gatewayWith(acme).ask({ tenant })).result.cached).toBe(false);
+    await expect.poll(() => acme.requests).toMatchObject([{ left: true }]);
+    expect((await gatewayWith(acme).call({ tenant })).result.cached).toBe(false);
   });
 });
 
 test('an answer is forgotten when its time is over', async () => {
   const tenant = newTenant();
   const acme = counting();
-  const { ask } = gatewayWith(acme, { cache: { ...generous, ttlMs: 1_000 } });
-  await ask({ tenant });
+  const { call } = gatewayWith(acme, { cache: { ...generous, ttlMs: 1_000 } });
+  await call({ tenant });
   const key = keyOf(tenant, { provider: acme, model: 'one' }, request);
   expect(await bucket().get(key)).not.toBeNull();
   await expect.poll(async () => bucket().get(key), { timeout: 20_000 }).toBeNull();
-  expect(await ask({ tenant })).toMatchObject({ come: [text('second'), end], result: { cached: false } });
+  expect(await call({ tenant })).toMatchObject({ come: [text('second'), end], result: { cached: false } });
 }, 30_000);
 
 describe('what is no whole answer counts for nothing, and is replaced:', () => {
@@ -295,34 +295,34 @@ describe('what is no whole answer counts for nothing, and is replaced:', () => {
     const acme = counting();
     const key = keyOf(tenant, { provider: acme, model: 'one' }, request);
     await bucket().put(key, value);
-    const { ask } = gatewayWith(acme);
-    expect(await ask({ tenant })).toMatchObject({ come: [text('first'), end], result: { cached: false } });
-    expect(await ask({ tenant })).toMatchObject({ come: [text('first'), end], result: { cached: true } });
+    const { call } = gatewayWith(acme);
+    expect(await call({ tenant })).toMatchObject({ come: [text('first'), end], result: { cached: false } });
+    expect(await call({ tenant })).toMatchObject({ come: [text('first'), end], result: { cached: true } });
   });
 });
 
-test('of an alias the answer of whichever candidate gave it is found; who failed is not asked for it', async () => {
+test('for an alias the answer of any of its candidates is found; a candidate that failed gets no request', async () => {
   const tenant = newTenant();
   const first = saying('first', [new CoppiceError('provider-failed', 'spend limit reached')]);
   const second = counting();
   second.name = 'second';
   const aliases = [{ name: 'fast', candidates: ['first/one', 'second/two'], strategy: 'order' as const }];
-  const { ask } = gatewayWith([first, second], { aliases });
-  await ask({ tenant, model: 'fast' });
-  expect(await ask({ tenant, model: 'fast' })).toMatchObject({
+  const { call } = gatewayWith([first, second], { aliases });
+  await call({ tenant, model: 'fast' });
+  expect(await call({ tenant, model: 'fast' })).toMatchObject({
     come: [text('first'), end],
     result: { provider: 'second', model: 'two', cached: true },
   });
-  expect((await ask({ tenant, model: 'second/two' })).result.cached).toBe(true);
-  expect([first.asked.length, second.asked.length]).toEqual([1, 1]);
+  expect((await call({ tenant, model: 'second/two' })).result.cached).toBe(true);
+  expect([first.requests.length, second.requests.length]).toEqual([1, 1]);
 });
 
-test('two that ask the same at once both ask', async () => {
+test('two equal calls at once both send a request', async () => {
   const tenant = newTenant();
   const acme = counting();
-  const { ask } = gatewayWith(acme);
-  await Promise.all([ask({ tenant }), ask({ tenant })]);
-  expect(acme.asked).toHaveLength(2);
+  const { call } = gatewayWith(acme);
+  await Promise.all([call({ tenant }), call({ tenant })]);
+  expect(acme.requests).toHaveLength(2);
 });
 
 describe('a bucket that', () => {
@@ -347,10 +347,10 @@ describe('a bucket that', () => {
       expect(result.cached).toBe(false);
     }
     await cache.stop();
-    expect(acme.asked).toHaveLength(2);
+    expect(acme.requests).toHaveLength(2);
   });
 });
 
-test('who names a model that is not there is told so', async () => {
-  await expect(gatewayWith(counting()).ask({ model: 'other/one' })).rejects.toMatchObject({ code: 'model-not-found' });
+test('a model that does not exist is rejected', async () => {
+  await expect(gatewayWith(counting()).call({ model: 'other/one' })).rejects.toMatchObject({ code: 'model-not-found' });
 });

@@ -7,7 +7,7 @@ import { ConfigurationError } from '@coppice/service';
 import { parseYaml } from '@coppice/yaml';
 import type { YamlText } from '@coppice/yaml';
 import { redact } from '@coppice/telemetry';
-import { keyIn, keyInFile, tellableAddress } from '../provider/environment.ts';
+import { keyIn, keyInFile, safeAddress } from '../provider/environment.ts';
 import type { ProviderServer } from '../transport/provider-server.ts';
 import { wireOf } from '../wires/registry.ts';
 import type { LlmGatewayOptions } from '../service.ts';
@@ -73,8 +73,8 @@ function providerServersOf({ providers }: GatewayFile, { file, known, environmen
     if (name === 'scripted')
       throw place([{ field, expected: 'another name: the scripted model has no server', received: '"scripted"' }]);
     const address = baseUrl === undefined ? before?.baseUrl : new URL(baseUrl).href;
-    const asked = wire ?? before?.wire.name;
-    if (address === undefined || asked === undefined) {
+    const wireName = wire ?? before?.wire.name;
+    if (address === undefined || wireName === undefined) {
       const missing = address === undefined ? 'baseUrl' : 'wire';
       throw place([
         { field: `${field}.${missing}`, expected: 'one, since no vendor has this name', received: 'nothing' },
@@ -87,7 +87,7 @@ function providerServersOf({ providers }: GatewayFile, { file, known, environmen
       const needed = key?.variable ?? key?.file ?? (baseUrl === undefined ? (before?.keyRequired ?? null) : null);
       return {
         name,
-        wire: wireOf(asked, address),
+        wire: wireOf(wireName, address),
         baseUrl: address,
         key: found,
         keyRequired: needed,
@@ -152,7 +152,7 @@ const variableName = /^"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+"$/;
 
 function withoutKey({ field, expected, received }: FieldIssue): FieldIssue {
   if (!mayHoldKey.test(field) || received === 'nothing') return { field, expected, received: redact(received) };
-  const address = field.endsWith('.baseUrl') ? tellableAddress(received.slice(1, -1)) : null;
+  const address = field.endsWith('.baseUrl') ? safeAddress(received.slice(1, -1)) : null;
   const isVariable = field.endsWith('.key.variable') && variableName.test(received);
   return { field, expected, received: isVariable ? received : (address ?? '[redacted]') };
 }

@@ -134,11 +134,11 @@ function checkedUrl(text: string, variable: string): string {
   const expected = 'an address such as http://127.0.0.1:11434/v1, without user or password';
   const isHttp = url !== null && /^https?:$/.test(url.protocol);
   if (isHttp && url.username === '' && url.password === '') return url.href;
-  throw wrong(variable, expected, tellableAddress(text) ?? 'something else');
+  throw wrong(variable, expected, safeAddress(text) ?? 'something else');
 }
 
 /** The part of an invalid address that can't hold a password or a key: scheme and host, or host and port. Null if the text doesn't start with one. */
-export function tellableAddress(text: string): string | null {
+export function safeAddress(text: string): string | null {
   const start = /^(?:[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+(?::\d{1,5})?|[a-z0-9.-]+:\d{1,5})(?=$|[/?#])/i.exec(text)?.[0];
   if (start === undefined) return null;
   return JSON.stringify(start === text ? start : `${start}…`);

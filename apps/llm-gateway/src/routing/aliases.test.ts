@@ -49,7 +49,7 @@ afterAll(async () => {
   await nats.stop();
 });
 
-test('another provider answers, and the turn tells which, after how many attempts, and what it cost', async () => {
+test('another provider answers, and the turn reports which, after how many attempts, and what it cost', async () => {
   first.play(playError(503, { error: { message: 'overloaded' } }));
   second.play(playStream(textStream('hello')));
   const [taskId, effectId] = [`t${'a'.repeat(16)}`, `task_t${'a'.repeat(16)}_1_1`];
@@ -68,7 +68,7 @@ test('another provider answers, and the turn tells which, after how many attempt
   expect(await orchestrator.transcript(taskId)).toMatchObject([{ model: 'fast', output: { provider: 'second' } }]);
 });
 
-test('aliases are told, and checked as models are', async () => {
+test('aliases are listed, and checked as models are', async () => {
   const to = { service: 'llm-gateway' };
   first.play(playError(200, { data: [] }));
   second.play(playError(200, { data: [] }));

@@ -23,7 +23,7 @@ const usage = {
 };
 const answered = { error: null, usage, responseModel: 'small-2026', finishReason: 'stop', latencyMs: 300 } as const;
 
-test('spans of one turn tell which provider was asked, which attempt it was, why another was made, tokens and cost', async () => {
+test('spans of one turn report the provider, the number of the attempt, the reason for another, tokens and cost', async () => {
   await using collector = await startTraceCollector();
   for (const [name, value] of Object.entries(collector.environment)) vi.stubEnv(name, value);
   const telemetry = await startTelemetry({ serviceName: 'gateway', instanceId: 'one' });

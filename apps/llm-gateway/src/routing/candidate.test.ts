@@ -3,7 +3,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import { httpProvider } from '../transport/provider.ts';
 import type { Provider } from '../provider/port.ts';
-import { hear } from '../test-support/ask-exchange.ts';
+import { hear } from '../test-support/call-exchange.ts';
 import { providerServerAt } from '../test-support/attempt.ts';
 import { saying } from '../test-support/says.ts';
 import { prepareExchanges } from './collaborators.ts';
@@ -33,40 +33,40 @@ const keyless = httpProvider({
 function prepare(providers: readonly Provider[], candidates: readonly string[] = []) {
   const aliases = candidates.length === 0 ? [] : [{ name: 'fast', candidates, strategy: 'order' as const }];
   const exchanges = prepareExchanges({ providers, aliases, retry: { pauseMsMin: 1, pauseMsMax: 2 } });
-  const ask = async (model: string, tenant = 'default') => {
+  const call = async (model: string, tenant = 'default') => {
     const signal = new AbortController().signal;
     const context = { owner: { tenant, runId: 'r1', taskId: 't1' }, effectId: 'task_t1_1_1', signal };
     const { error, result } = await hear(exchanges, { model, patienceMs: 1_000, context });
     return { error: error as CoppiceError, result };
   };
-  return { exchanges, ask };
+  return { exchanges, call };
 }
 
-test('of one that failed again and again each is told why; in its words whoever asked it', async () => {
+test('the error of a model on cool-down states the reason, and the provider’s message only to the tenant that caused it', async () => {
   const acme = failing('acme', overloaded);
-  const { ask } = prepare([acme]);
+  const { call } = prepare([acme]);
   const details = { failing: true, retryAfterMs: expect.any(Number) as unknown };
-  const inVain = { retryable: true, details: { failing: true, status: 503 } };
-  for (let calls = 0; calls < 3; calls++) expect((await ask('acme/one')).error).toMatchObject(inVain);
-  const { error, result } = await ask('acme/one');
+  const failed = { retryable: true, details: { failing: true, status: 503 } };
+  for (let calls = 0; calls < 3; calls++) expect((await call('acme/one')).error).toMatchObject(failed);
+  const { error, result } = await call('acme/one');
   expect(error).toMatchObject({ retryable: true, details });
   expect(error.message).toMatch(
-    /^acme\/one is not asked for another \d+ s: it failed again and again, last with: over/,
+    /^acme\/one is on cool-down for another \d+ s: it failed again and again, last with: over/,
   );
   expect(error.message.length).toBeLessThan(2 * exchangeLimits.lastFailureCharactersMax);
   expect(result.attempts).toEqual([]);
-  expect(acme.asked).toHaveLength(4 + 4 + 1);
-  // What one tenant asks may be the reason; what two ask isn't.
-  for (let calls = 0; calls < 2; calls++) expect((await ask('acme/one', 'another')).error).toMatchObject(inVain);
-  expect((await ask('acme/one', 'a-third')).error.message).toMatch(/again and again, last with: HTTP 503$/);
-  expect(acme.asked).toHaveLength(9 + 4 + 1);
+  expect(acme.requests).toHaveLength(4 + 4 + 1);
+  // One tenant's requests may be the reason; those of two aren't.
+  for (let calls = 0; calls < 2; calls++) expect((await call('acme/one', 'another')).error).toMatchObject(failed);
+  expect((await call('acme/one', 'a-third')).error.message).toMatch(/again and again, last with: HTTP 503$/);
+  expect(acme.requests).toHaveLength(9 + 4 + 1);
 });
 
-test('a limit that says nothing of a wait is one for the next caller, too, with the time until it is asked again', async () => {
+test('a limit without a stated wait applies to the next caller, too, with the time until the next request', async () => {
   const error = new CoppiceError('provider-limited', 'slow down', { retryable: true, details: { status: 429 } });
-  const { ask } = prepare([failing('acme', error)]);
-  for (let calls = 0; calls < 3; calls++) await ask('acme/one');
-  expect((await ask('acme/one')).error).toMatchObject({
+  const { call } = prepare([failing('acme', error)]);
+  for (let calls = 0; calls < 3; calls++) await call('acme/one');
+  expect((await call('acme/one')).error).toMatchObject({
     code: 'provider-limited',
     retryable: true,
     message: expect.stringMatching(/last with: slow down$/) as unknown,
@@ -74,30 +74,30 @@ test('a limit that says nothing of a wait is one for the next caller, too, with 
   });
 });
 
-test('what another gateway told of is told without a reason', async () => {
-  const { exchanges, ask } = prepare([failing('acme', overloaded)]);
+test('a failure that another gateway shared is reported without a reason', async () => {
+  const { exchanges, call } = prepare([failing('acme', overloaded)]);
   exchanges.health.learn({ provider: 'acme', model: 'one', state: 'open', forMs: 60_000 });
-  expect((await ask('acme/one')).error.message).toMatch(/it failed again and again$/);
+  expect((await call('acme/one')).error.message).toMatch(/it failed again and again$/);
 });
 
 test('an alias has failed again and again where all of its models have', async () => {
-  const { ask } = prepare([failing('acme', overloaded), failing('other', overloaded)], ['acme/one', 'other/two']);
-  expect((await ask('fast')).error).toMatchObject({ retryable: true, details: { failing: true } });
+  const { call } = prepare([failing('acme', overloaded), failing('other', overloaded)], ['acme/one', 'other/two']);
+  expect((await call('fast')).error).toMatchObject({ retryable: true, details: { failing: true } });
   const mixed = prepare([failing('acme', overloaded), failing('slow', limited)], ['acme/one', 'slow/two']);
-  const { error } = await mixed.ask('fast');
+  const { error } = await mixed.call('fast');
   expect(error).toMatchObject({ retryable: true, details: { retryAfterMs: expect.any(Number) as unknown } });
   expect(error.details).not.toHaveProperty('failing');
 });
 
-test('one without a key was not asked, and is not named as who was', async () => {
-  const { ask } = prepare([keyless, failing('other', overloaded)], ['other/two', 'keyless/one']);
-  const { error, result } = await ask('keyless/one');
+test('a provider without a key gets no request, and the result does not name it', async () => {
+  const { call } = prepare([keyless, failing('other', overloaded)], ['other/two', 'keyless/one']);
+  const { error, result } = await call('keyless/one');
   expect(error).toMatchObject({
     code: 'provider-failed',
     message: 'keyless needs a key: set A_KEY and restart the gateway (coppice down, coppice up)',
   });
   expect(result).toMatchObject({ provider: null, model: null, attempts: [] });
-  const failed = await ask('fast');
+  const failed = await call('fast');
   expect(failed.result).toMatchObject({ provider: 'other', model: 'two' });
   expect(new Set(failed.result.attempts.map(({ provider }) => provider))).toEqual(new Set(['other']));
 });

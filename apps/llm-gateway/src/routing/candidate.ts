@@ -120,7 +120,7 @@ export class Candidate {
     const admission = this.#look();
     const failing = !admission.admitted && admission.why === 'failing';
     const why = failing ? `it failed again and again${this.#lastWith(admission.last)}` : 'its limits are used up';
-    const text = `${this.name} is not asked for another ${Math.ceil(waitMs / 1_000)} s: ${why}`;
+    const text = `${this.name} is on cool-down for another ${Math.ceil(waitMs / 1_000)} s: ${why}`;
     // A 429 without a wait time is a limit too.
     const isLimited = !failing || admission.last?.status === 429;
     return new CoppiceError(isLimited ? 'provider-limited' : 'provider-failed', text, { retryable: true });
@@ -163,19 +163,19 @@ export function complaintOf(model: string, candidates: readonly Candidate[], now
     const message = complaints[index]?.message ?? '';
     return message.startsWith(name) ? message : `${name}: ${message}`;
   });
-  const told = candidates.map(({ name }, index) => ({ model: name, error: complaints[index]?.code }));
+  const reports = candidates.map(({ name }, index) => ({ model: name, error: complaints[index]?.code }));
   if (only !== undefined && failed.length === 0) {
     const { code, retryable, details } = complaints.find((complaint) => complaint.retryable) ?? only;
-    const text = `${model}: nobody may be asked. ${texts.join('; ')}`;
-    return new CoppiceError(code, text, { cause: only, retryable, details: { ...details, candidates: told } });
+    const text = `${model}: no model is available. ${texts.join('; ')}`;
+    return new CoppiceError(code, text, { cause: only, retryable, details: { ...details, candidates: reports } });
   }
-  return new CoppiceError(main?.code ?? 'provider-failed', `${model}: nobody answered. ${texts.join('; ')}`, {
+  return new CoppiceError(main?.code ?? 'provider-failed', `${model}: no model answered. ${texts.join('; ')}`, {
     cause: main,
     retryable: mayAnswer.length > 0,
     details: {
       ...(mayAnswer.length > 0 && mayAnswer.every(isFailing) ? { failing: true } : {}),
       ...(waits.length === 0 ? {} : { retryAfterMs: Math.min(...waits) }),
-      candidates: told,
+      candidates: reports,
     },
   });
 }

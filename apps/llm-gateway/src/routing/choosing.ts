@@ -92,7 +92,7 @@ export class Choosing {
     return null;
   }
 
-  /** Waits a little longer than asked, so that not all calls come back at the same moment. */
+  /** Waits a little longer than `waitMs`, so that not all calls come back at the same moment. */
   async #wait(waitMs: number): Promise<void> {
     const { signal, random } = this.#settings;
     const jitterMs = Math.min(waitMs * exchangeLimits.jitterPart, exchangeLimits.jitterMsMax) * random();

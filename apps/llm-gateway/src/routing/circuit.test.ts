@@ -62,7 +62,7 @@ test('a call that was counted before it opened for all counts anew once it tries
   expect(circuit.failed(true, 1_100, again)).toBe('for the tenant');
 });
 
-test('an open one tells why it failed the last time, until it is answered; what another opened doesn’t know', () => {
+test('an open breaker reports its last failure until an answer; one that another instance opened has none', () => {
   const circuit = new Circuit(settings);
   const why = (message: string) => ({ tenant: 'default', message, status: 503 });
   for (const message of ['one', 'two', 'three']) circuit.failed(false, 0, call(), why(message));
@@ -82,7 +82,7 @@ test('a probe that is left lets the next one try', () => {
   expect(circuit.admit(1_000, one)).toEqual(probe);
 });
 
-test('a cool-down holds back all for as long as the longest that was asked for', () => {
+test('a cool-down holds back all for as long as the longest stated wait', () => {
   const circuit = new Circuit(settings);
   circuit.coolDown(500, 0);
   circuit.coolDown(100, 0);
@@ -91,7 +91,7 @@ test('a cool-down holds back all for as long as the longest that was asked for',
   expect(circuit.admit(500, one)).toEqual(admitted);
 });
 
-test('what others tell opens and closes it; a probe of its own goes on', () => {
+test('messages of other instances open and close it; a probe of its own goes on', () => {
   const circuit = new Circuit(settings);
   circuit.open(700, 0, null);
   expect(circuit.admit(0, one)).toMatchObject({ admitted: false, forMs: 700 });
@@ -103,7 +103,7 @@ test('what others tell opens and closes it; a probe of its own goes on', () => {
   expect(circuit.admit(700, one)).toEqual(admitted);
 });
 
-test('a call counts once, however often it asks', () => {
+test('a call counts once, however many attempts it makes', () => {
   const circuit = new Circuit(settings);
   const again = call();
   for (let attempts = 0; attempts < 9; attempts++) expect(circuit.failed(false, 0, again)).toBeNull();
@@ -162,7 +162,7 @@ test('a tenant’s own probe keeps nobody else waiting', () => {
   expect(circuit.admit(1_000, other)).toEqual(admitted);
 });
 
-test('what others tell of one tenant’s calls opens it for that one, and for all where another’s failed here', () => {
+test('a message about one tenant’s calls opens it for that tenant, and for all if another’s failed here', () => {
   const circuit = new Circuit(settings);
   circuit.open(700, 0, one);
   expect([circuit.look(0, one), circuit.look(0, other)]).toMatchObject([{ forMs: 700 }, admitted]);

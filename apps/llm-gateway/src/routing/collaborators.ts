@@ -42,18 +42,18 @@ export type ExchangeSettings = {
   /** Monotonic clock of breakers and cool-downs, in milliseconds. */
   now?: () => number;
   /** Publishes health changes to the other instances. */
-  tell?: (news: GatewayHealthNews) => void;
+  notify?: (news: GatewayHealthNews) => void;
 };
 
 export function prepareExchanges(settings: ExchangeSettings): ExchangeCollaborators {
-  const { providers, aliases = [], prices = noPrices, concurrencyOf = () => null, tell = () => {} } = settings;
+  const { providers, aliases = [], prices = noPrices, concurrencyOf = () => null, notify = () => {} } = settings;
   const { now = () => performance.now() } = settings;
   const { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax } = gatewayLimits;
   const { failuresMax, openMs } = exchangeLimits;
   reserveModelLabels([...aliases.flatMap(({ candidates }) => candidates), ...(settings.namedModels ?? [])]);
   return {
     routes: new Routes({ providers, aliases, prices }),
-    health: new Health({ failuresMax, openMs, ...settings.breaker, now, tell }),
+    health: new Health({ failuresMax, openMs, ...settings.breaker, now, notify }),
     queues: new Queues({
       // A provider that isn't reached over a network has no concurrency limit.
       concurrencyOf: (name) =>

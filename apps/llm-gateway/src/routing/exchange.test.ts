@@ -1,8 +1,8 @@
 import { CoppiceError } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import type { ModelDelta, Provider } from '../provider/port.ts';
-import { ask as askExchange, read } from '../test-support/ask-exchange.ts';
-import type { Asked } from '../test-support/ask-exchange.ts';
+import { startCall, read } from '../test-support/call-exchange.ts';
+import type { CallOptions } from '../test-support/call-exchange.ts';
 import { end, saying, text } from '../test-support/says.ts';
 import { prepareExchanges } from './collaborators.ts';
 import type { Exchange } from './exchange.ts';
@@ -17,12 +17,12 @@ const used = (inputTokens: number, outputTokens: number): ModelDelta => ({
   usage: { inputTokens, outputTokens },
 });
 
-const ask = (provider: Provider, call: Partial<Asked> = {}): Exchange =>
-  askExchange(prepareExchanges({ providers: [provider], retry }), { model: 'acme/one', ...call });
+const callTo = (provider: Provider, options: Partial<CallOptions> = {}): Exchange =>
+  startCall(prepareExchanges({ providers: [provider], retry }), { model: 'acme/one', ...options });
 
-test('the deltas of an answer are handed on; the result tells who gave it', async () => {
+test('the deltas of an answer are passed on; the result names its provider', async () => {
   const acme = saying('acme', [{ type: 'response-start', responseModel: 'one-1' }, text('a'), used(7, 1), end]);
-  const exchange = ask(acme);
+  const exchange = callTo(acme);
   expect(await read(exchange)).toEqual({
     come: [{ type: 'response-start', responseModel: 'one-1' }, text('a'), used(7, 1), end],
     error: null,
@@ -37,13 +37,16 @@ test('the deltas of an answer are handed on; the result tells who gave it', asyn
   expect(exchange.result.attempts).toEqual([
     { provider: 'acme', model: 'one', usage: { inputTokens: 7, outputTokens: 1 }, latencyMs: expect.any(Number) },
   ]);
-  expect(acme.asked[0]?.request).toMatchObject({ model: 'one', tools: [] });
+  expect(acme.requests[0]?.request).toMatchObject({ model: 'one', tools: [] });
 });
 
-test('counts that only have prices of their own are told to nobody', async () => {
+test('counts that exist only for their prices are not reported', async () => {
   const usage = { inputTokens: 7, outputTokens: 1, cacheWriteInputTokens: 3 };
-  const told: ModelDelta = { type: 'usage', usage: { ...usage, cacheWriteHourInputTokens: 2, audioInputTokens: 1 } };
-  const exchange = ask(saying('acme', [text('a'), told, end]));
+  const reported: ModelDelta = {
+    type: 'usage',
+    usage: { ...usage, cacheWriteHourInputTokens: 2, audioInputTokens: 1 },
+  };
+  const exchange = callTo(saying('acme', [text('a'), reported, end]));
   await read(exchange);
   expect(exchange.result.usage).toEqual(usage);
   expect(exchange.result.attempts).toMatchObject([{ usage }]);
@@ -56,7 +59,7 @@ test('of an attempt that failed before its output nothing is handed on, and what
     [passing],
     [text('a'), used(7, 1), end],
   );
-  const exchange = ask(acme);
+  const exchange = callTo(acme);
   expect((await read(exchange)).come).toEqual([text('a'), used(7, 1), end]);
   expect(exchange.result.usage).toEqual({ inputTokens: 12, outputTokens: 1 });
   expect(exchange.result.attempts.map(({ error }) => error?.message)).toEqual(['overloaded', 'overloaded', undefined]);
@@ -64,10 +67,10 @@ test('of an attempt that failed before its output nothing is handed on, and what
 
 const ended = (fields: object): ModelDelta => ({ type: 'response-end', finishReason: 'stop', ...fields });
 
-test('an answer that went wrong without an error is none: it is asked for again', async () => {
+test('an answer without content that ended abnormally is requested again', async () => {
   const odd = ended({ finishReason: 'other', providerFinishReason: 'MALFORMED_FUNCTION_CALL' });
   const acme = saying('acme', [used(7, 1), odd], [text('a'), end]);
-  const exchange = ask(acme);
+  const exchange = callTo(acme);
   expect((await read(exchange)).come).toEqual([text('a'), end]);
   expect(exchange.result.attempts[0]?.error).toMatchObject({
     message: 'acme ended its answer with nothing in it (MALFORMED_FUNCTION_CALL)',
@@ -75,25 +78,25 @@ test('an answer that went wrong without an error is none: it is asked for again'
   const never = saying('acme', [odd], [odd], [odd]);
   const learning = Object.assign(never, { wire: 'gemini' as const });
   const exchanges = prepareExchanges({ providers: [learning], retry, breaker: { failuresMax: 1 } });
-  expect((await read(askExchange(exchanges, { model: 'acme/one' }))).error).toMatchObject({ retryable: true });
+  expect((await read(startCall(exchanges, { model: 'acme/one' }))).error).toMatchObject({ retryable: true });
   // Each time is paid; and of a provider that answers no breaker opens.
-  expect(never.asked).toHaveLength(2);
+  expect(never.requests).toHaveLength(2);
   expect(exchanges.health.unavailable()).toEqual([]);
   // With a text it counts as what the model said; a caller that gets the provider's own events judges for itself.
-  expect((await read(ask(saying('acme', [text('a'), odd])))).error).toBeNull();
+  expect((await read(callTo(saying('acme', [text('a'), odd])))).error).toBeNull();
   const raw: ModelDelta = { type: 'raw', whole: true, name: null, data: '{}' };
-  expect((await read(ask(saying('acme', [raw, odd])))).error).toBeNull();
+  expect((await read(callTo(saying('acme', [raw, odd])))).error).toBeNull();
 });
 
-test('a picture that nobody here can be told is no empty answer; another would cost as much', async () => {
+test('a picture that cannot be passed on is no empty answer; another would cost as much', async () => {
   const acme = saying('acme', [text('Here it is:'), ended({ lost: 'image/png' })]);
-  const { error } = await read(ask(acme));
+  const { error } = await read(callTo(acme));
   const message = 'acme answered with image/png, for which there are no words here';
   expect(error).toMatchObject({ code: 'provider-failed', retryable: false, message });
-  expect(acme.asked).toHaveLength(1);
+  expect(acme.requests).toHaveLength(1);
 });
 
-test('before each attempt the caller confirms it; one that may not go on asks nobody, and keeps nothing', async () => {
+test('before each attempt the caller confirms it; one that may not go on sends no request, and holds nothing', async () => {
   const acme = saying('acme', [passing], [text('a'), end], [text('b'), end]);
   const exchanges = prepareExchanges({ providers: [acme], retry });
   const gone = new Error('another process has taken it over');
@@ -101,9 +104,9 @@ test('before each attempt the caller confirms it; one that may not go on asks no
   const once = async () => {
     if (++confirmed > 1) throw gone;
   };
-  const left = askExchange(exchanges, { model: 'acme/one', beforeAttempt: once });
+  const left = startCall(exchanges, { model: 'acme/one', beforeAttempt: once });
   expect(await read(left)).toEqual({ come: [], error: gone });
-  expect(acme.asked).toHaveLength(1);
+  expect(acme.requests).toHaveLength(1);
   expect(left.result.attempts).toHaveLength(1);
   // While it waits to be confirmed, the signal ends it.
   const waiting = new AbortController();
@@ -112,25 +115,25 @@ test('before each attempt the caller confirms it; one that may not go on asks no
     setImmediate(() => waiting.abort(reason));
     return new Promise<void>(() => {});
   };
-  const asked = askExchange(exchanges, { model: 'acme/one', signal: waiting.signal, beforeAttempt });
-  expect(await read(asked)).toEqual({ come: [], error: reason });
-  expect(acme.asked).toHaveLength(1);
-  expect((await read(askExchange(exchanges, { model: 'acme/one' }))).come).toEqual([text('a'), end]);
+  const unconfirmed = startCall(exchanges, { model: 'acme/one', signal: waiting.signal, beforeAttempt });
+  expect(await read(unconfirmed)).toEqual({ come: [], error: reason });
+  expect(acme.requests).toHaveLength(1);
+  expect((await read(startCall(exchanges, { model: 'acme/one' }))).come).toEqual([text('a'), end]);
 });
 
-test('after output nobody is asked again: the caller sees the cut, and what came is paid for', async () => {
+test('after output no further request is sent: the caller sees the cut, and what came is charged', async () => {
   const acme = saying('acme', [text('half of it'), passing], [text('whole'), end]);
-  const exchange = ask(acme);
+  const exchange = callTo(acme);
   expect(await read(exchange)).toEqual({ come: [text('half of it')], error: passing });
   expect(exchange.result.usage).toEqual({ inputTokens: 10, outputTokens: 3 });
-  expect(acme.asked).toHaveLength(1);
+  expect(acme.requests).toHaveLength(1);
 });
 
 test.each([
   ['in the middle', [text('half')], 1],
   ['before it began', [], 4],
 ])('a stream that just ends %s is an error', async (where, steps, attempts) => {
-  const exchange = ask(saying('acme', steps));
+  const exchange = callTo(saying('acme', steps));
   expect((await read(exchange)).error).toMatchObject({
     code: 'provider-failed',
     message: `acme ended its answer ${where}`,
@@ -142,13 +145,13 @@ test.each([
 test('what will not pass, or not within the time, is not tried again', async () => {
   for (const error of [lasting, limited(60_001), limited(30_000)]) {
     const acme = saying('acme', [error], [end]);
-    expect(await read(ask(acme))).toEqual({ come: [], error });
-    expect(acme.asked).toHaveLength(1);
+    expect(await read(callTo(acme))).toEqual({ come: [], error });
+    expect(acme.requests).toHaveLength(1);
   }
 });
 
 test('a defect of a provider is an error that will not pass', async () => {
-  expect((await read(ask(saying('acme', [new TypeError('oops')])))).error).toMatchObject({
+  expect((await read(callTo(saying('acme', [new TypeError('oops')])))).error).toMatchObject({
     code: 'provider-failed',
     message: 'acme failed: oops',
     retryable: false,
@@ -161,8 +164,8 @@ test('what is held back before the output is bounded', async () => {
   const large = raw('x'.repeat(exchangeLimits.peekBytesMax));
   for (const opening of [many, [large]]) {
     const acme = saying('acme', [...opening, passing], [end]);
-    expect(await read(ask(acme))).toEqual({ come: opening, error: passing });
-    expect(acme.asked).toHaveLength(1);
+    expect(await read(callTo(acme))).toEqual({ come: opening, error: passing });
+    expect(acme.requests).toHaveLength(1);
   }
 });
 
@@ -171,12 +174,12 @@ test.each([
   ['responseId', 16_385],
 ])('a %s that is none, of %i characters, is not repeated with each piece', async (name, characters) => {
   const start = { type: 'response-start', [name]: 'x'.repeat(characters) } as ModelDelta;
-  const exchange = ask(saying('acme', [start, text('a'), end]));
+  const exchange = callTo(saying('acme', [start, text('a'), end]));
   expect(await read(exchange)).toMatchObject({ come: [], error: { code: 'limit-exceeded' } });
 });
 
 test('the time limit ends a call whose provider heeds no signal', async () => {
-  const exchange = ask(saying('acme', ['hang']), { endsAtMs: Date.now() + 20 });
+  const exchange = callTo(saying('acme', ['hang']), { endsAtMs: Date.now() + 20 });
   expect((await read(exchange)).error).toMatchObject({
     code: 'deadline-exceeded',
     message: expect.stringMatching(/^acme\/one did not answer within \d+ ms$/),
@@ -187,7 +190,7 @@ test('the time limit ends a call whose provider heeds no signal', async () => {
 test.each(['before', 'after'])('the caller’s signal ends a call %s its output', async (when) => {
   const abort = new AbortController();
   const steps = when === 'before' ? [used(3, 0)] : [text('half')];
-  const exchange = ask(saying('acme', [...steps, 'hang']), { signal: abort.signal });
+  const exchange = callTo(saying('acme', [...steps, 'hang']), { signal: abort.signal });
   setTimeout(() => abort.abort(new CoppiceError('cancelled', 'no longer wanted')), 10);
   expect((await read(exchange)).error).toMatchObject({ code: 'cancelled', message: 'no longer wanted' });
   expect(exchange.result.usage).toEqual(
@@ -198,21 +201,21 @@ test.each(['before', 'after'])('the caller’s signal ends a call %s its output'
 test('the signal ends the pause before another attempt', async () => {
   const abort = new AbortController();
   const acme = saying('acme', [limited(15_000)], [end]);
-  const reading = read(ask(acme, { signal: abort.signal }));
-  await expect.poll(() => acme.asked.length).toBe(1);
+  const reading = read(callTo(acme, { signal: abort.signal }));
+  await expect.poll(() => acme.requests.length).toBe(1);
   abort.abort(new CoppiceError('cancelled', 'no longer wanted'));
   expect((await reading).error).toMatchObject({ code: 'cancelled' });
-  expect(acme.asked).toHaveLength(1);
+  expect(acme.requests).toHaveLength(1);
 });
 
 test('a caller that leaves ends the upstream call, and what came is paid for', async () => {
   const acme = saying('acme', [text('half'), text('rest'), end]);
-  const exchange = ask(acme);
+  const exchange = callTo(acme);
   for await (const deltas of exchange.deltas) {
     expect(deltas).toEqual([text('half')]);
     break;
   }
-  await expect.poll(() => acme.asked).toMatchObject([{ left: true }]);
+  await expect.poll(() => acme.requests).toMatchObject([{ left: true }]);
   expect(exchange.result).toMatchObject({
     usage: { inputTokens: 10, outputTokens: 1 },
     attempts: [{ error: { code: 'cancelled' } }],
@@ -220,18 +223,18 @@ test('a caller that leaves ends the upstream call, and what came is paid for', a
 });
 
 test('the result is complete when the end is handed on', async () => {
-  const exchange = ask(saying('acme', [text('a'), used(7, 1), end]));
+  const exchange = callTo(saying('acme', [text('a'), used(7, 1), end]));
   for await (const deltas of exchange.deltas) {
     expect(exchange.result.attempts).toHaveLength(deltas.at(-1)?.type === 'response-end' ? 1 : 0);
   }
 });
 
-test('nobody is asked before the deltas are read, and no provider that is not there', () => {
+test('no request is sent before the deltas are read, and none to a provider that does not exist', () => {
   const acme = saying('acme', [end]);
-  const exchange = ask(acme);
-  expect(() => ask(acme, { model: 'other/one' })).toThrow(
+  const exchange = callTo(acme);
+  expect(() => callTo(acme, { model: 'other/one' })).toThrow(
     expect.objectContaining({ code: 'model-not-found', message: expect.stringContaining('"other/one"') }),
   );
   expect(exchange.result).toMatchObject({ provider: null, model: null, attempts: [] });
-  expect(acme.asked).toEqual([]);
+  expect(acme.requests).toEqual([]);
 });

@@ -22,7 +22,7 @@ import { longestWithin, mostOf, outputTokensDefault, outputTokensMin, usedOf } f
 import type { Prices } from '../budget/prices.ts';
 import { unlessAborted } from '../awaiting.ts';
 import type { ModelDelta, ModelDeltas, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
-import { sumOfUsage, toldOf } from '../usage.ts';
+import { sumOfUsage, reportedUsage } from '../usage.ts';
 import { Attempt } from './attempt.ts';
 import type { AttemptOutcome } from './attempt.ts';
 import { startAttemptSpan } from './attempt-span.ts';
@@ -262,17 +262,17 @@ class RunningExchange {
     const { request, context } = this.#call;
     const { provider, model } = candidate.route;
     const { owner, effectId } = context;
-    this.#askedLast({ provider: provider.name, model });
+    this.#setLastRequested({ provider: provider.name, model });
     result.queuedMs += Math.round(queuedMs);
     const attempt = result.attempts.length + 1;
     const about = { provider: provider.name, model, owner, effectId, attempt, before, queuedMs };
     const span = startAttemptSpan(about);
-    const asking = {
+    const requestContext = {
       ...context,
       signal: this.#abort.signal,
       onUsedUp: (forMs: number) => candidate.coolDown(forMs),
     };
-    return new Attempt(provider, { ...capped(request, result.cap), model }, asking, (counted) => {
+    return new Attempt(provider, { ...capped(request, result.cap), model }, requestContext, (counted) => {
       release();
       permit.ended(counted.error);
       const outcome = { ...counted, usage: this.#priced(provider.name, model, counted.usage) };
@@ -282,14 +282,14 @@ class RunningExchange {
     });
   }
 
-  #askedLast(who: Pick<AttemptReport, 'provider' | 'model'> | null): void {
+  #setLastRequested(who: Pick<AttemptReport, 'provider' | 'model'> | null): void {
     this.result.provider = who?.provider ?? null;
     this.result.model = who?.model ?? null;
   }
 
   #priced(provider: string, model: string, usage: UsageSoFar): UsageSoFar {
     const costUsd = this.#with.prices.costOf(provider, model, usage);
-    return { ...toldOf(usage), ...(costUsd === null ? {} : { costUsd }) };
+    return { ...reportedUsage(usage), ...(costUsd === null ? {} : { costUsd }) };
   }
 
   #report({ provider, model, owner, effectId, attempt }: AttemptAbout, outcome: AttemptOutcome): void {
@@ -298,7 +298,7 @@ class RunningExchange {
     // Without a key no request was sent.
     if (error?.details?.['keyRequired'] === undefined)
       result.attempts.push({ provider, model, usage, latencyMs, ...(error === null ? {} : { error }) });
-    else this.#askedLast(result.attempts.at(-1) ?? null);
+    else this.#setLastRequested(result.attempts.at(-1) ?? null);
     result.usage = sumOfUsage(result.usage, usage);
     result.costUsd = result.usage.costUsd ?? null;
     result.latencyMs = this.#elapsedMs();

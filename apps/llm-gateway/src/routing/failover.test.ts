@@ -1,10 +1,10 @@
-/** Over real connections: which providers are asked for an alias, and which aren't. */
+/** Over real connections: which providers get the requests for an alias, and which don't. */
 import { CoppiceError } from '@coppice/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { noPrices } from '../budget/prices.ts';
 import { httpProvider } from '../transport/provider.ts';
 import { openAiChat } from '../wires/openai-chat/wire.ts';
-import { hear } from '../test-support/ask-exchange.ts';
+import { hear } from '../test-support/call-exchange.ts';
 import { playError, playStream, sse, startModelServer, textStream } from '../test-support/model-server.ts';
 import type { ModelServer } from '../test-support/model-server.ts';
 import { prepareExchanges } from './collaborators.ts';
@@ -36,13 +36,13 @@ function exchanges(settings: Partial<ExchangeSettings> = {}) {
     retry: { pauseMsMin: 1, pauseMsMax: 4, ...settings.retry },
   });
 }
-const asked = () => [first.requests.length, second.requests.length];
+const requestCounts = () => [first.requests.length, second.requests.length];
 const overloaded = playError(503, { error: { message: 'overloaded' } });
 const answers = (text: string) => playStream(textStream(text));
 const codes = (heard: { result: { attempts: readonly { error?: CoppiceError }[] } }) =>
   heard.result.attempts.map(({ error }) => error?.code ?? null);
 
-describe('before the first output the next candidate is asked', () => {
+describe('before the first output the request goes to the next candidate', () => {
   test.each<[string, Parameters<ModelServer['play']>[0], string]>([
     ['overloaded', overloaded, 'provider-failed'],
     [
@@ -72,7 +72,7 @@ describe('before the first output the next candidate is asked', () => {
     const heard = await hear(exchanges(), { model: 'fast' });
     expect(heard).toMatchObject({ text: 'hello', error: null, result: { provider: 'second', model: 'two' } });
     expect(codes(heard)).toEqual([code, null]);
-    expect(asked()).toEqual([1, 1]);
+    expect(requestCounts()).toEqual([1, 1]);
     expect(second.requests[0]?.body).toMatchObject({ model: 'two' });
   });
 });
@@ -84,15 +84,15 @@ test('an attempt that was taken counts with its estimate, one that was refused w
   expect(result.attempts.map(({ usage }) => usage)).toEqual([{ inputTokens: 10, outputTokens: 0 }, {}]);
 });
 
-test('what is wrong with the request itself, nobody else is asked', async () => {
+test('an invalid request is sent to no other candidate', async () => {
   first.play(playError(400, { error: { message: 'bad schema', type: 'invalid_request_error' } }));
   second.play(answers('hello'));
   const heard = await hear(exchanges(), { model: 'fast' });
   expect(heard).toMatchObject({ text: '', error: { code: 'invalid-request' } });
-  expect(asked()).toEqual([1, 0]);
+  expect(requestCounts()).toEqual([1, 0]);
 });
 
-test('after the first output nobody else is asked, and the cut is told', async () => {
+test('after the first output the request goes to no other candidate, and the cut is reported', async () => {
   first.play((response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.write(sse(textStream('half').slice(0, 2)), () => response.destroy());
@@ -101,14 +101,14 @@ test('after the first output nobody else is asked, and the cut is told', async (
   const heard = await hear(exchanges(), { model: 'fast' });
   expect(heard).toMatchObject({ text: 'half', error: { code: 'provider-failed' } });
   expect(heard.result.usage).toEqual({ inputTokens: 10, outputTokens: 1 });
-  expect(asked()).toEqual([1, 0]);
+  expect(requestCounts()).toEqual([1, 0]);
 });
 
 test('when all have failed each is tried again, and in the end all are named', async () => {
   first.play(overloaded, overloaded, answers('at last'));
   second.play(playError(401, { error: { message: 'who are you?' } }));
   expect(await hear(exchanges(), { model: 'fast' })).toMatchObject({ text: 'at last', error: null });
-  expect(asked()).toEqual([3, 1]);
+  expect(requestCounts()).toEqual([3, 1]);
 
   first.play(playError(401, { error: { message: 'who are you?' } }));
   const { error } = await hear(exchanges(), { model: 'fast' });
@@ -116,25 +116,25 @@ test('when all have failed each is tried again, and in the end all are named', a
     code: 'provider-failed',
     retryable: false,
     message:
-      'fast: nobody answered. first/one: first: who are you? (HTTP 401); second/two: second: who are you? (HTTP 401)',
+      'fast: no model answered. first/one: first: who are you? (HTTP 401); second/two: second: who are you? (HTTP 401)',
     details: { candidates: [{ model: 'first/one' }, { model: 'second/two' }] },
   });
 });
 
-test('a conversation that is too long for one is told as such, whatever the others have', async () => {
+test('a conversation that is too long for one candidate is reported as such, whatever the others failed with', async () => {
   first.play(playError(400, { error: { message: 'no', code: 'context_length_exceeded' } }));
   second.play(playError(401, { error: { message: 'who are you?' } }));
   expect((await hear(exchanges(), { model: 'fast' })).error).toMatchObject({ code: 'context-exceeded' });
 });
 
-test('one that failed three times in a row is not asked for a minute; then one call tries, and is answered', async () => {
+test('a model that failed three times in a row gets no request for a minute; then one call probes it, and is answered', async () => {
   let passedMs = 0;
   const shared = exchanges({ now: () => performance.now() + passedMs });
   first.play(overloaded);
   second.play(answers('hello'));
-  const ask = () => hear(shared, { model: 'fast' });
-  for (let calls = 0; calls < 5; calls++) expect((await ask()).text).toBe('hello');
-  expect(asked()).toEqual([3, 5]);
+  const call = () => hear(shared, { model: 'fast' });
+  for (let calls = 0; calls < 5; calls++) expect((await call()).text).toBe('hello');
+  expect(requestCounts()).toEqual([3, 5]);
   expect(shared.health.unavailable()).toEqual([{ provider: 'first', model: 'one', why: 'failing' }]);
 
   passedMs = 60_000;
@@ -143,25 +143,25 @@ test('one that failed three times in a row is not asked for a minute; then one c
     await tries.promise;
     answers('there again')(response);
   });
-  const probing = ask();
-  await expect.poll(asked).toEqual([4, 5]);
-  expect((await ask()).text).toBe('hello');
+  const probing = call();
+  await expect.poll(requestCounts).toEqual([4, 5]);
+  expect((await call()).text).toBe('hello');
   tries.resolve();
   expect((await probing).text).toBe('there again');
-  expect((await ask()).text).toBe('there again');
+  expect((await call()).text).toBe('there again');
   expect(shared.health.unavailable()).toEqual([]);
 });
 
-test('whoever asks to wait is not asked meanwhile', async () => {
+test('a provider that states a wait gets no request during it', async () => {
   const shared = exchanges();
   first.play(playError(429, { error: { message: 'slow down' } }, { 'retry-after': '30' }));
   second.play(answers('hello'));
   for (let calls = 0; calls < 3; calls++) expect((await hear(shared, { model: 'fast' })).text).toBe('hello');
-  expect(asked()).toEqual([1, 3]);
+  expect(requestCounts()).toEqual([1, 3]);
   expect(shared.health.unavailable()).toEqual([{ provider: 'first', model: 'one', why: 'cooling' }]);
 });
 
-test('whoever says with an answer that it was the last is not asked meanwhile', async () => {
+test('a provider whose answer states that its limit is used up gets no request until then', async () => {
   const shared = exchanges();
   first.play((response) => {
     response.setHeader('x-ratelimit-remaining-requests', '0');
@@ -173,32 +173,32 @@ test('whoever says with an answer that it was the last is not asked meanwhile', 
   expect((await hear(shared, { model: 'fast' })).text).toBe('hello');
 });
 
-test('when nobody may be asked, the first who may be is waited for, within the patience', async () => {
+test('when no model is available, the call waits for the first that will be, within its patience', async () => {
   const limited = (retryAfterMs: number) =>
     playError(429, { error: { message: 'slow down' } }, { 'retry-after-ms': `${retryAfterMs}` });
   const shared = exchanges();
   first.play(limited(60_000));
   second.play(limited(30), answers('hello'));
   expect((await hear(shared, { model: 'fast' })).text).toBe('hello');
-  expect(asked()).toEqual([1, 2]);
+  expect(requestCounts()).toEqual([1, 2]);
 
   second.play(limited(40_000));
   expect((await hear(shared, { model: 'fast', patienceMs: 1_000 })).error).toMatchObject({
     code: 'provider-limited',
     retryable: true,
-    message: expect.stringContaining('nobody answered. first/one is not asked for another'),
+    message: expect.stringContaining('no model answered. first/one is on cool-down for another'),
     details: { retryAfterMs: expect.any(Number) },
   });
-  expect(asked()).toEqual([1, 3]);
+  expect(requestCounts()).toEqual([1, 3]);
   const { error } = await hear(shared, { model: 'first/one', patienceMs: 1_000 });
   expect(error).toMatchObject({
     code: 'provider-limited',
-    message: expect.stringMatching(/^first\/one is not asked for another \d+ s: its limits are used up$/),
+    message: expect.stringMatching(/^first\/one is on cool-down for another \d+ s: its limits are used up$/),
   });
   expect((error as CoppiceError).details?.['retryAfterMs']).toBeGreaterThan(1_000);
 });
 
-test('no more calls are at a provider than it takes; the others wait, and who leaves is let go', async () => {
+test('no more calls are at a provider than it takes; the others wait, and an aborted one is released', async () => {
   let inside = 0;
   let most = 0;
   first.play(async (response) => {
@@ -228,7 +228,7 @@ test('a call that is left gives its place free, and its upstream connection is c
   const shared = exchanges({ concurrencyOf: () => 1 });
   const leaving = new AbortController();
   const left = hear(shared, { model: 'first/one', signal: leaving.signal });
-  await expect.poll(asked).toEqual([1, 0]);
+  await expect.poll(requestCounts).toEqual([1, 0]);
   leaving.abort(new CoppiceError('cancelled', 'no longer wanted'));
   await left;
   await first.requests[0]?.abandoned;
@@ -281,7 +281,7 @@ describe('a request that a provider fails at', () => {
       (JSON.stringify(body).includes('poison') ? overloaded : answers('hello'))(response),
     );
 
-  test('switches the model off for nobody by itself, though it is asked again', async () => {
+  test('switches the model off for nobody by itself, though it is retried', async () => {
     const shared = exchanges();
     fails();
     expect((await hear(shared, { ...of('one'), ...poison })).result.attempts).toHaveLength(4);
@@ -292,7 +292,7 @@ describe('a request that a provider fails at', () => {
     const shared = exchanges();
     fails();
     for (let calls = 0; calls < 5; calls++) await hear(shared, { ...of('one'), ...poison });
-    expect(asked()).toEqual([4 + 4 + 1, 0]);
+    expect(requestCounts()).toEqual([4 + 4 + 1, 0]);
     expect((await hear(shared, of('one'))).error).toMatchObject({ code: 'provider-failed' });
     expect((await hear(shared, of('other'))).text).toBe('hello');
   });

@@ -1,7 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import { startTelemetry } from '@coppice/telemetry';
 import { expect, test } from 'vitest';
-import { hear } from '../test-support/ask-exchange.ts';
+import { hear } from '../test-support/call-exchange.ts';
 import { end, saying, text } from '../test-support/says.ts';
 import { scrape } from '../test-support/scrape.ts';
 import { prepareExchanges } from './collaborators.ts';
@@ -10,7 +10,7 @@ import { observeExchanges } from './gauges.ts';
 const overloaded = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
 const overHttp = { wire: 'openai-chat' as const };
 
-test('metrics tell which models are not asked, who is at a provider, and how long it was waited for', async () => {
+test('metrics report which models get no requests, which calls are at a provider, and how long they waited for it', async () => {
   const telemetry = await startTelemetry({ serviceName: 'gateway', instanceId: 'one', prometheus: true });
   const acme = { ...saying('acme', [text('hi'), end], [overloaded]), ...overHttp };
   const other = { ...saying('other', [text('hi'), end]), ...overHttp };

@@ -17,8 +17,8 @@ export class HealthSharing {
     this.#from = from;
   }
 
-  tell(news: GatewayHealthNews): void {
-    log.info(news, 'whether a model is asked has changed');
+  publish(news: GatewayHealthNews): void {
+    log.info(news, 'the availability of a model has changed');
     // A model name that is too long for the message belongs to no provider.
     const message = gatewayHealthMessageSchema.safeParse({ ...news, from: this.#from });
     if (!message.success) return;
@@ -26,7 +26,7 @@ export class HealthSharing {
       this.#bus.publishCore(subjects.gatewayHealth, message.data);
     } catch (error) {
       // A call must not fail because the other gateways weren't notified.
-      log.warn({ err: error }, 'the other gateways were not told');
+      log.warn({ err: error }, 'the other gateways were not notified');
     }
   }
 

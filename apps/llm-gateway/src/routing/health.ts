@@ -1,7 +1,7 @@
 /**
  * Availability of each provider's models, from this instance's own calls and from messages of the others.
  *
- * Collaborators: one circuit per model; `tell`, which notifies the other instances (health-sharing.ts).
+ * Collaborators: one circuit per model; `notify`, which notifies the other instances (health-sharing.ts).
  *
  * Invariants:
  * 1. It is advisory. If it is wrong or missing, a call waits for a bounded time or makes a useless request; no answer depends on it.
@@ -33,7 +33,7 @@ type Admitted = { place: Place; circuit: Circuit; probe: boolean; caller: Caller
 export type HealthSettings = CircuitSettings & {
   /** Monotonic clock, in milliseconds. */
   now: () => number;
-  tell: (news: GatewayHealthNews) => void;
+  notify: (news: GatewayHealthNews) => void;
 };
 
 export class Health {
@@ -59,7 +59,7 @@ export class Health {
     if (!admission.admitted) return admission;
     const { probe } = admission;
     // The other instances leave the probe to this one for a while.
-    if (probe) this.#tell(place, 'open', exchangeLimits.probeHoldMs, circuit.isOpenForAll() ? {} : { tenant });
+    if (probe) this.#notify(place, 'open', exchangeLimits.probeHoldMs, circuit.isOpenForAll() ? {} : { tenant });
     return { permit: this.#permit({ place, circuit, probe, caller }) };
   }
 
@@ -87,14 +87,14 @@ export class Health {
     const boundedMs = Math.min(Math.round(forMs), exchangeLimits.coolDownMsMax);
     if (boundedMs <= 0) return;
     this.#circuitOf(place).coolDown(boundedMs, this.#settings.now());
-    if (boundedMs >= exchangeLimits.toldCoolDownMsMin) this.#tell(place, 'cooling', boundedMs);
+    if (boundedMs >= exchangeLimits.sharedCoolDownMsMin) this.#notify(place, 'cooling', boundedMs);
   }
 
   #permit({ place, circuit, probe, caller }: Admitted): Permit {
     const { tenant } = caller;
     return {
       began: () => {
-        if (circuit.began(probe, tenant)) this.#tell(place, 'closed', 0);
+        if (circuit.began(probe, tenant)) this.#notify(place, 'closed', 0);
       },
       ended: (error) => {
         const waitMs = error === null ? null : statedWaitMs(error);
@@ -105,19 +105,19 @@ export class Health {
           const why = error === null ? null : failureOf(error, tenant);
           const opening = circuit.failed(probe, this.#settings.now(), caller, why);
           const whose = opening === 'for the tenant' ? { tenant } : {};
-          if (opening !== null) this.#tell(place, 'open', this.#settings.openMs, whose);
-        } else if (circuit.answered()) this.#tell(place, 'closed', 0);
+          if (opening !== null) this.#notify(place, 'open', this.#settings.openMs, whose);
+        } else if (circuit.answered()) this.#notify(place, 'closed', 0);
       },
     };
   }
 
-  #tell(
+  #notify(
     { provider, model }: Place,
     state: GatewayHealthNews['state'],
     forMs: number,
     whose: Pick<GatewayHealthNews, 'tenant'> = {},
   ): void {
-    this.#settings.tell({ provider, model, state, forMs, ...whose });
+    this.#settings.notify({ provider, model, state, forMs, ...whose });
   }
 
   #circuitOf(place: Place): Circuit {
@@ -134,8 +134,8 @@ const keyOf = ({ provider, model }: Place): string => `${provider}/${model}`;
 
 function failureOf({ message, details }: CoppiceError, tenant: string): LastFailure {
   const status = details?.['status'];
-  const told = message.slice(0, exchangeLimits.lastFailureCharactersMax).toWellFormed();
-  return { tenant, message: told, status: typeof status === 'number' ? status : null };
+  const text = message.slice(0, exchangeLimits.lastFailureCharactersMax).toWellFormed();
+  return { tenant, message: text, status: typeof status === 'number' ? status : null };
 }
 
 /** Wait time that the error states; null if none. */

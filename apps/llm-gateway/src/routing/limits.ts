@@ -19,7 +19,7 @@ export const exchangeLimits = {
   /** Longest cool-down; a provider that states a longer wait is tried again after this. */
   coolDownMsMax: 60 * 60_000,
   /** Shorter cool-downs aren't shared: they would be over before the other instances could use them. */
-  toldCoolDownMsMin: 500,
+  sharedCoolDownMsMin: 500,
   /** Models whose state is kept in memory; the least recently used is dropped first. */
   circuitsMax: 1_000,
   /** Characters kept of a model's last failure. */

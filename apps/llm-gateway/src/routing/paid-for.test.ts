@@ -7,7 +7,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { httpProvider } from '../transport/provider.ts';
 import { openAiChat } from '../wires/openai-chat/wire.ts';
-import { hear } from '../test-support/ask-exchange.ts';
+import { hear } from '../test-support/call-exchange.ts';
 import { playError, startModelServer } from '../test-support/model-server.ts';
 import type { ModelServer } from '../test-support/model-server.ts';
 import { prepareExchanges } from './collaborators.ts';
@@ -35,11 +35,11 @@ function request(stream: boolean, settings: object, bytes = 40) {
 }
 
 /** What one attempt of it used. */
-async function usageOf(asked: ReturnType<typeof request>, call: object = {}, baseUrl = server.baseUrl) {
+async function usageOf(sent: ReturnType<typeof request>, call: object = {}, baseUrl = server.baseUrl) {
   const provider = httpProvider({ name: 'acme', wire: openAiChat, baseUrl, key: null, keyRequired: null });
   opened.push(provider);
   const exchanges = prepareExchanges({ providers: [provider], retry: { attemptsMax: 1 } });
-  const { error, result } = await hear(exchanges, { model: 'acme/one', request: asked, ...call });
+  const { error, result } = await hear(exchanges, { model: 'acme/one', request: sent, ...call });
   return { code: (error as CoppiceError | null)?.code, usage: result.usage };
 }
 
@@ -88,15 +88,15 @@ test.each([true, false])('a connection that breaks is charged the request; strea
 });
 
 describe.each([true, false])('nothing is charged, stream %s', (stream) => {
-  const asked = request(stream, { maxOutputTokens: 90 });
+  const sent = request(stream, { maxOutputTokens: 90 });
 
   test.each([
-    ['refuses it', playError(503, { error: { message: 'overloaded' } })],
-    ['limits it', playError(429, { error: { message: 'slow down' } })],
-    ['is a page', playError(200, '<html>')],
-  ])('where what is asked %s', async (_name, answer) => {
+    ['refuses the request', playError(503, { error: { message: 'overloaded' } })],
+    ['limits the request', playError(429, { error: { message: 'slow down' } })],
+    ['answers with a page', playError(200, '<html>')],
+  ])('where the provider %s', async (_name, answer) => {
     server.play(answer);
-    expect((await usageOf(asked)).usage).toEqual({});
+    expect((await usageOf(sent)).usage).toEqual({});
     expect(server.requests).toHaveLength(1);
   });
 
@@ -106,7 +106,7 @@ describe.each([true, false])('nothing is charged, stream %s', (stream) => {
     const { port } = nobody.address() as AddressInfo;
     nobody.close();
     await once(nobody, 'close');
-    expect(await usageOf(asked, {}, `http://127.0.0.1:${port}/v1`)).toEqual({ code: 'provider-failed', usage: {} });
+    expect(await usageOf(sent, {}, `http://127.0.0.1:${port}/v1`)).toEqual({ code: 'provider-failed', usage: {} });
   });
 
   test.each(['left', 'broken off'])('where it is %s before the provider has all of it', async (how) => {

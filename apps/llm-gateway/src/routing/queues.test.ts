@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Queues } from './queues.ts';
 
-test('who waits beyond the limit is told', async () => {
+test('a call that would wait beyond the limit is rejected', async () => {
   const queue = new Queues({ concurrencyOf: () => 1, waitingMax: 1 }).of('acme');
   const release = await queue.enter();
   const second = queue.enter();

@@ -13,7 +13,7 @@ test('pauses double up to a limit, with jitter', () => {
   expect(pauseBeforeRetry(failing, 4, settings)).toBeNull();
 });
 
-test('what the provider asks for is a minimum, unless it asks for too much', () => {
+test('the wait that a provider states is a minimum, unless it is too long', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 0, max: 60_000 }),

@@ -21,8 +21,8 @@ export function pauseBeforeRetry(error: CoppiceError, attempt: number, settings:
   const attemptsMax = hasAnswered(error) ? Math.min(attemptsOfAnsweredMax, settings.attemptsMax) : settings.attemptsMax;
   if (!error.retryable || attempt >= attemptsMax) return null;
   const backOffMs = Math.min(settings.pauseMsMin * 2 ** (attempt - 1), settings.pauseMsMax);
-  const asked = error.details?.['retryAfterMs'];
-  const retryAfterMs = typeof asked === 'number' && asked >= 0 ? asked : null;
+  const stated = error.details?.['retryAfterMs'];
+  const retryAfterMs = typeof stated === 'number' && stated >= 0 ? stated : null;
   if (retryAfterMs === null) return Math.round(backOffMs * (0.5 + settings.random() / 2));
   if (retryAfterMs > settings.retryAfterMsMax) return null;
   return Math.round(retryAfterMs + (backOffMs * settings.random()) / 2);

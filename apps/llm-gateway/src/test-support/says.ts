@@ -16,17 +16,17 @@ export async function* says(...steps: Step[]): AsyncGenerator<ModelDelta[], void
 export const text = (value: string): ModelDelta => ({ type: 'text-delta', text: value });
 export const end: ModelDelta = { type: 'response-end', finishReason: 'stop' };
 
-/** A provider that plays `answers` one by one and then repeats the last. It records its requests in `asked`. */
+/** A provider that plays `answers` one by one and then repeats the last. It records its requests. */
 export function saying(name: string, ...answers: Step[][]) {
-  const asked: { request: ModelRequest; context: RequestContext; left: boolean }[] = [];
+  const requests: { request: ModelRequest; context: RequestContext; left: boolean }[] = [];
   const provider: Provider = {
     name,
     wire: null,
     async *stream(request, context) {
       const entry = { request, context, left: true };
-      asked.push(entry);
+      requests.push(entry);
       try {
-        yield* says(...(answers[Math.min(asked.length, answers.length) - 1] ?? []));
+        yield* says(...(answers[Math.min(requests.length, answers.length) - 1] ?? []));
         entry.left = false;
       } catch (error) {
         entry.left = false;
@@ -36,5 +36,5 @@ export function saying(name: string, ...answers: Step[][]) {
     check: async () => {},
     describe: async () => ({ host: null, keyPresent: false, reachable: null, models: [], problem: null }),
   };
-  return Object.assign(provider, { asked });
+  return Object.assign(provider, { requests });
 }

@@ -145,7 +145,7 @@ test('a model without a known price, under a limit in dollars, is no limit that 
   const response = await ask(await mint({ runId, taskId: taskId('d') }), { max_tokens: 5 });
   expect([response.status, response.headers.get('retry-after')]).toEqual([403, null]);
   const { host } = new URL(upstream.baseUrl);
-  expect(await response.text()).toContain(`since it is asked at ${host}, not at a vendor of the price list`);
+  expect(await response.text()).toContain(`since its requests go to ${host}, not at a vendor of the price list`);
   expect(upstream.requests).toHaveLength(before);
 });
 

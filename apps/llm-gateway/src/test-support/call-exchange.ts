@@ -3,10 +3,10 @@ import { startExchange } from '../routing/exchange.ts';
 import type { Call, Exchange, ExchangeResult } from '../routing/exchange.ts';
 import type { ModelDelta } from '../provider/port.ts';
 
-export type Asked = Partial<Omit<Call, 'model'>> & { model: string; signal?: AbortSignal };
+export type CallOptions = Partial<Omit<Call, 'model'>> & { model: string; signal?: AbortSignal };
 
 /** Starts an exchange with a prompt of 40 bytes. */
-export function ask(collaborators: ExchangeCollaborators, { signal, model, ...call }: Asked): Exchange {
+export function startCall(collaborators: ExchangeCollaborators, { signal, model, ...call }: CallOptions): Exchange {
   return startExchange(collaborators, {
     model: collaborators.routes.resolve(model),
     request: {
@@ -38,9 +38,9 @@ export async function read({ deltas }: Pick<Exchange, 'deltas'>): Promise<{ come
 /** The answer's text, its error and its result. */
 export async function hear(
   collaborators: ExchangeCollaborators,
-  asked: Asked,
+  options: CallOptions,
 ): Promise<{ text: string; error: unknown; result: Readonly<ExchangeResult> }> {
-  const exchange = ask(collaborators, asked);
+  const exchange = startCall(collaborators, options);
   const { come, error } = await read(exchange);
   const text = come.map((delta) => (delta.type === 'text-delta' ? delta.text : '')).join('');
   return { text, error, result: exchange.result };
