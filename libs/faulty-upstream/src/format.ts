@@ -12,7 +12,7 @@ export type Fields = Readonly<Record<string, unknown>>;
 export type RequestLine = { method: string; path: string; query: URLSearchParams; headers: IncomingHttpHeaders };
 
 /** A request for an answer. */
-export type Asked = {
+export type AnswerRequest = {
   model: string;
   stream: boolean;
   body: Fields;
@@ -49,10 +49,10 @@ export type Format = {
   kind(line: RequestLine): 'answer' | 'token-count' | 'models' | null;
   /** Reads the model and whether a stream is requested. */
   read(line: RequestLine, body: Fields): { model: unknown; stream: boolean };
-  stream(asked: Asked): Stream;
-  whole(asked: Asked): object;
+  stream(request: AnswerRequest): Stream;
+  whole(request: AnswerRequest): object;
   /** A body with status 200 that reports an overload. */
-  overloaded(asked: Asked): object;
+  overloaded(request: AnswerRequest): object;
   error(status: number, message: string): object;
   /** The error for an account without credit. */
   spent: ErrorAnswer;

@@ -1,6 +1,6 @@
 /** An answer in a wire format, encoded and split into parts that can be sent or withheld one by one. */
 import { answerPieces } from './answer.ts';
-import type { Asked, Format, Framing, StreamEvent } from './format.ts';
+import type { AnswerRequest, Format, Framing, StreamEvent } from './format.ts';
 
 export type AnswerScript = {
   contentType: string;
@@ -18,8 +18,8 @@ export type AnswerScript = {
   huge(characters: number): readonly string[];
 };
 
-export const scriptOf = (format: Format, asked: Asked): AnswerScript =>
-  asked.stream ? streamScript(format, asked) : wholeScript(format, asked);
+export const scriptOf = (format: Format, request: AnswerRequest): AnswerScript =>
+  request.stream ? streamScript(format, request) : wholeScript(format, request);
 
 const contentTypes: Readonly<Record<Framing, string>> = {
   'server-sent-events': 'text/event-stream; charset=utf-8',
@@ -29,8 +29,8 @@ const contentTypes: Readonly<Record<Framing, string>> = {
 
 const invalidJson = '{"choices": [{"delta';
 
-function streamScript(format: Format, asked: Asked): AnswerScript {
-  const { framing, opening, piece, ending, overloaded } = format.stream(asked);
+function streamScript(format: Format, request: AnswerRequest): AnswerScript {
+  const { framing, opening, piece, ending, overloaded } = format.stream(request);
   const encode = (events: readonly StreamEvent[]) => events.map((event) => encoded(framing, event)).join('');
   // In an array, something always follows the output.
   const [begin, separator, close] = framing === 'json-array' ? ['[', ',\r\n', ']'] : ['', '', ''];
@@ -63,8 +63,8 @@ function encoded(framing: Framing, { name, data }: StreamEvent): string {
 const paddingOf = (characters: number): object => ({ padding: 'x'.repeat(characters) });
 
 /** The first half counts as output, although no client can parse it. */
-function wholeScript(format: Format, asked: Asked): AnswerScript {
-  const body = format.whole(asked);
+function wholeScript(format: Format, request: AnswerRequest): AnswerScript {
+  const body = format.whole(request);
   const text = JSON.stringify(body);
   const middle = Math.floor(text.length / 2);
   return {
@@ -72,7 +72,7 @@ function wholeScript(format: Format, asked: Asked): AnswerScript {
     opening: '',
     pieces: [text.slice(0, middle)],
     ending: text.slice(middle),
-    overloaded: JSON.stringify(format.overloaded(asked)),
+    overloaded: JSON.stringify(format.overloaded(request)),
     malformed: invalidJson,
     huge: (characters) => [JSON.stringify({ ...body, ...paddingOf(characters) })],
   };

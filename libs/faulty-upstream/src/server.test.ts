@@ -96,8 +96,8 @@ const clients: Readonly<Record<FormatName, Client>> = {
     finish: 'stop',
     whole: async (model) => chatAnswer(await openAi().chat.completions.create({ model, messages: [user] })),
     streamed: async (model) => {
-      const asked = { model, messages: [user], stream_options: { include_usage: true } };
-      return chatAnswer(await openAi().chat.completions.stream(asked).finalChatCompletion());
+      const request = { model, messages: [user], stream_options: { include_usage: true } };
+      return chatAnswer(await openAi().chat.completions.stream(request).finalChatCompletion());
     },
     models: async () => (await openAi().models.list()).data.map(({ id }) => id),
   },
@@ -219,8 +219,8 @@ test('an unknown path and a body that is no JSON are rejected', async () => {
 
 test('a client that leaves is distinguished from a connection that was cut', async () => {
   await expect(clients['openai-chat'].streamed('cut-before-output')).rejects.toThrow(/terminated|closed|socket/i);
-  const asked = { model: 'stall-before-output', messages: [user], stream: true as const };
-  const stalled = await openAi().chat.completions.create(asked);
+  const request = { model: 'stall-before-output', messages: [user], stream: true as const };
+  const stalled = await openAi().chat.completions.create(request);
   stalled.controller.abort();
   await all(stalled);
   expect(await Promise.all(requests.map(({ ended }) => ended))).toEqual(['cut', 'left']);
@@ -235,7 +235,7 @@ test('a TLS handshake fails at the second address', async () => {
 test('one fault for all models, every third time', async () => {
   await using drill = await startFaultyUpstream({ fault: 'http-503', every: 3 });
   const statuses: number[] = [];
-  for (let asked = 0; asked < 6; asked++) {
+  for (let calls = 0; calls < 6; calls++) {
     const body = JSON.stringify({ model: 'gpt-5', messages: [user] });
     statuses.push((await fetch(`${drill.url}/v1/chat/completions`, { method: 'POST', body })).status);
   }

@@ -137,10 +137,10 @@ class Requests {
     const { promise: ended, resolve } = Promise.withResolvers<'whole' | 'cut' | 'left'>();
     const notWhole = () => (wasCut ? 'cut' : 'left');
     response.once('close', () => resolve(response.writableFinished ? 'whole' : notWhole()));
-    const told = { wire: format.name, model, stream, scenario, ended };
-    onRequest?.(told);
+    const report = { wire: format.name, model, stream, scenario, ended };
+    onRequest?.(report);
     const cut = async () => {
-      if (response.headersSent) await beforeCut?.(told);
+      if (response.headersSent) await beforeCut?.(report);
       wasCut = true;
       response.destroy();
     };

@@ -1,6 +1,6 @@
 /** Anthropic's Messages. */
 import { answerText, answerUsage } from '../answer.ts';
-import type { Asked, Format, Stream, StreamEvent } from '../format.ts';
+import type { AnswerRequest, Format, Stream, StreamEvent } from '../format.ts';
 
 const types: Readonly<Record<number, string>> = {
   400: 'invalid_request_error',
@@ -25,7 +25,7 @@ const usageOf = (outputTokens: number): object => ({
   output_tokens: outputTokens,
 });
 
-const messageOf = ({ id, model }: Asked): object => ({
+const messageOf = ({ id, model }: AnswerRequest): object => ({
   id: `msg_${id}`,
   type: 'message',
   role: 'assistant',
@@ -38,10 +38,10 @@ const messageOf = ({ id, model }: Asked): object => ({
 
 const event = (type: string, fields: object = {}): StreamEvent => ({ name: type, data: { type, ...fields } });
 
-const stream = (asked: Asked): Stream => ({
+const stream = (request: AnswerRequest): Stream => ({
   framing: 'server-sent-events',
   opening: [
-    event('message_start', { message: messageOf(asked) }),
+    event('message_start', { message: messageOf(request) }),
     event('content_block_start', { index: 0, content_block: { type: 'text', text: '' } }),
     event('ping'),
   ],
@@ -67,8 +67,8 @@ export const anthropic: Format = {
   },
   read: (_line, { model, stream: wantsStream }) => ({ model, stream: wantsStream === true }),
   stream,
-  whole: (asked) => ({
-    ...messageOf(asked),
+  whole: (request) => ({
+    ...messageOf(request),
     content: [{ type: 'text', text: answerText }],
     stop_reason: 'end_turn',
     usage: usageOf(answerUsage.outputTokens),

@@ -1,6 +1,6 @@
 /** Google's Gemini API. */
 import { answerText, answerUsage } from '../answer.ts';
-import type { Asked, Format, RequestLine, Stream } from '../format.ts';
+import type { AnswerRequest, Format, RequestLine, Stream } from '../format.ts';
 
 const modelPath = /^\/v1(?:beta|alpha)?\/models\/(.+):(generateContent|streamGenerateContent|countTokens)$/;
 
@@ -20,7 +20,12 @@ const errorOf = (code: number, message: string, details?: readonly object[]): ob
 const overloaded = errorOf(503, 'The model is overloaded. Please try again later.');
 
 /** `candidatesTokenCount`: tokens so far. */
-const chunk = ({ id, model }: Asked, text: string, candidatesTokenCount: number, ending: object = {}): object => ({
+const chunk = (
+  { id, model }: AnswerRequest,
+  text: string,
+  candidatesTokenCount: number,
+  ending: object = {},
+): object => ({
   candidates: [{ content: { parts: [{ text }], role: 'model' }, ...ending, index: 0 }],
   usageMetadata: {
     promptTokenCount: answerUsage.inputTokens,
@@ -35,11 +40,11 @@ const chunk = ({ id, model }: Asked, text: string, candidatesTokenCount: number,
 const complete = { finishReason: 'STOP' };
 
 /** Each event has the form of a whole answer; no event comes before the first output. */
-const stream = (asked: Asked): Stream => ({
-  framing: asked.query.get('alt') === 'sse' ? 'server-sent-events' : 'json-array',
+const stream = (request: AnswerRequest): Stream => ({
+  framing: request.query.get('alt') === 'sse' ? 'server-sent-events' : 'json-array',
   opening: [],
-  piece: (text, index) => ({ data: chunk(asked, text, index + 1) }),
-  ending: [{ data: chunk(asked, '', answerUsage.outputTokens, complete) }],
+  piece: (text, index) => ({ data: chunk(request, text, index + 1) }),
+  ending: [{ data: chunk(request, '', answerUsage.outputTokens, complete) }],
   overloaded: [{ data: overloaded }],
 });
 
@@ -58,7 +63,7 @@ export const gemini: Format = {
     return { model: decodeURIComponent(model), stream: verb === 'streamGenerateContent' };
   },
   stream,
-  whole: (asked) => chunk(asked, answerText, answerUsage.outputTokens, complete),
+  whole: (request) => chunk(request, answerText, answerUsage.outputTokens, complete),
   overloaded: () => overloaded,
   error: errorOf,
   spent: {

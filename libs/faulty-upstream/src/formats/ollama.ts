@@ -1,12 +1,12 @@
 /** Ollama's chat. */
 import { answerText, answerUsage } from '../answer.ts';
-import type { Asked, Format, Stream } from '../format.ts';
+import type { AnswerRequest, Format, Stream } from '../format.ts';
 
 const errorOf = (message: string): object => ({ error: message });
 
 const overloaded = errorOf('server busy, please try again.  maximum pending requests exceeded');
 
-const line = ({ model, now }: Asked, content: string, done: boolean): object => ({
+const line = ({ model, now }: AnswerRequest, content: string, done: boolean): object => ({
   model,
   created_at: now.toISOString(),
   message: { role: 'assistant', content },
@@ -14,8 +14,8 @@ const line = ({ model, now }: Asked, content: string, done: boolean): object => 
 });
 
 /** The last line of a stream, which is also the form of a whole answer. Durations in nanoseconds. */
-const lastLine = (asked: Asked, content: string): object => ({
-  ...line(asked, content, true),
+const lastLine = (request: AnswerRequest, content: string): object => ({
+  ...line(request, content, true),
   done_reason: 'stop',
   total_duration: 4_883_583_458,
   load_duration: 1_334_875,
@@ -25,11 +25,11 @@ const lastLine = (asked: Asked, content: string): object => ({
   eval_duration: 4_535_599_000,
 });
 
-const stream = (asked: Asked): Stream => ({
+const stream = (request: AnswerRequest): Stream => ({
   framing: 'json-lines',
   opening: [],
-  piece: (text) => ({ data: line(asked, text, false) }),
-  ending: [{ data: lastLine(asked, '') }],
+  piece: (text) => ({ data: line(request, text, false) }),
+  ending: [{ data: lastLine(request, '') }],
   overloaded: [{ data: overloaded }],
 });
 
@@ -41,7 +41,7 @@ export const ollama: Format = {
   },
   read: (_line, { model, stream: wantsStream }) => ({ model, stream: wantsStream !== false }),
   stream,
-  whole: (asked) => lastLine(asked, answerText),
+  whole: (request) => lastLine(request, answerText),
   overloaded: () => overloaded,
   error: (_status, message) => errorOf(message),
   spent: { status: 402, body: errorOf('this account has insufficient credits') },

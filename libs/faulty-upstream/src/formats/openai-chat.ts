@@ -1,6 +1,6 @@
 /** OpenAI's Chat Completions. */
 import { answerText, answerUsage } from '../answer.ts';
-import type { Asked, Fields, Format, Stream, StreamEvent } from '../format.ts';
+import type { AnswerRequest, Fields, Format, Stream, StreamEvent } from '../format.ts';
 import { openAiError, openAiModels, openAiOverloadText, openAiRefusedKey, openAiSpent, readOpenAi } from './openai.ts';
 
 const usage = {
@@ -16,7 +16,7 @@ const usage = {
   },
 };
 
-const head = ({ id, model, now }: Asked, object: string): object => ({
+const head = ({ id, model, now }: AnswerRequest, object: string): object => ({
   id: `chatcmpl-${id}`,
   object,
   created: Math.floor(now.getTime() / 1_000),
@@ -26,16 +26,16 @@ const head = ({ id, model, now }: Asked, object: string): object => ({
 });
 
 /** The usage comes only if it was requested: in a chunk of its own, and as null in the others. */
-function stream(asked: Asked): Stream {
-  const wantsUsage = (asked.body['stream_options'] as Fields | null | undefined)?.['include_usage'] === true;
+function stream(request: AnswerRequest): Stream {
+  const wantsUsage = (request.body['stream_options'] as Fields | null | undefined)?.['include_usage'] === true;
   const chunk = (delta: object, finishReason: string | null = null): StreamEvent => ({
     data: {
-      ...head(asked, 'chat.completion.chunk'),
+      ...head(request, 'chat.completion.chunk'),
       choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }],
       ...(wantsUsage ? { usage: null } : {}),
     },
   });
-  const counted = { data: { ...head(asked, 'chat.completion.chunk'), choices: [], usage } };
+  const counted = { data: { ...head(request, 'chat.completion.chunk'), choices: [], usage } };
   return {
     framing: 'server-sent-events',
     opening: [chunk({ role: 'assistant', content: '', refusal: null })],
@@ -53,8 +53,8 @@ export const openAiChat: Format = {
   },
   read: readOpenAi,
   stream,
-  whole: (asked) => ({
-    ...head(asked, 'chat.completion'),
+  whole: (request) => ({
+    ...head(request, 'chat.completion'),
     choices: [
       {
         index: 0,

@@ -1,6 +1,6 @@
 /** OpenAI's Responses. */
 import { answerPieces, answerText, answerUsage } from '../answer.ts';
-import type { Asked, Format, Stream, StreamEvent } from '../format.ts';
+import type { AnswerRequest, Format, Stream, StreamEvent } from '../format.ts';
 import { openAiError, openAiModels, openAiOverloadText, openAiRefusedKey, openAiSpent, readOpenAi } from './openai.ts';
 
 const usage = {
@@ -21,12 +21,12 @@ const itemOf = (id: string, status: 'in_progress' | 'completed'): object => ({
   role: 'assistant',
 });
 
-function responseOf(asked: Asked, status: 'in_progress' | 'completed' | 'failed'): object {
+function responseOf(request: AnswerRequest, status: 'in_progress' | 'completed' | 'failed'): object {
   const isComplete = status === 'completed';
   return {
-    id: `resp_${asked.id}`,
+    id: `resp_${request.id}`,
     object: 'response',
-    created_at: Math.floor(asked.now.getTime() / 1_000),
+    created_at: Math.floor(request.now.getTime() / 1_000),
     status,
     background: false,
     error: status === 'failed' ? { code: 'server_error', message: openAiOverloadText } : null,
@@ -34,8 +34,8 @@ function responseOf(asked: Asked, status: 'in_progress' | 'completed' | 'failed'
     instructions: null,
     max_output_tokens: null,
     metadata: {},
-    model: asked.model,
-    output: isComplete ? [itemOf(asked.id, status)] : [],
+    model: request.model,
+    output: isComplete ? [itemOf(request.id, status)] : [],
     parallel_tool_calls: true,
     previous_response_id: null,
     reasoning: { effort: null, summary: null },
@@ -60,13 +60,13 @@ const event = (type: string, sequenceNumber: number, fields: object): StreamEven
 const events = (first: number, all: readonly (readonly [type: string, fields: object])[]): StreamEvent[] =>
   all.map(([type, fields], index) => event(type, first + index, fields));
 
-function stream(asked: Asked): Stream {
+function stream(request: AnswerRequest): Stream {
   const item = { output_index: 0 };
-  const part = { item_id: `msg_${asked.id}`, output_index: 0, content_index: 0 };
+  const part = { item_id: `msg_${request.id}`, output_index: 0, content_index: 0 };
   const opening = events(0, [
-    ['response.created', { response: responseOf(asked, 'in_progress') }],
-    ['response.in_progress', { response: responseOf(asked, 'in_progress') }],
-    ['response.output_item.added', { ...item, item: itemOf(asked.id, 'in_progress') }],
+    ['response.created', { response: responseOf(request, 'in_progress') }],
+    ['response.in_progress', { response: responseOf(request, 'in_progress') }],
+    ['response.output_item.added', { ...item, item: itemOf(request.id, 'in_progress') }],
     ['response.content_part.added', { ...part, part: textPart('') }],
   ]);
   const afterPieces = opening.length + answerPieces.length;
@@ -78,12 +78,12 @@ function stream(asked: Asked): Stream {
     ending: events(afterPieces, [
       ['response.output_text.done', { ...part, text: answerText, logprobs: [] }],
       ['response.content_part.done', { ...part, part: textPart(answerText) }],
-      ['response.output_item.done', { ...item, item: itemOf(asked.id, 'completed') }],
-      ['response.completed', { response: responseOf(asked, 'completed') }],
+      ['response.output_item.done', { ...item, item: itemOf(request.id, 'completed') }],
+      ['response.completed', { response: responseOf(request, 'completed') }],
     ]),
     overloaded: events(afterPieces, [
       ['error', { code: 'server_error', message: openAiOverloadText, param: null }],
-      ['response.failed', { response: responseOf(asked, 'failed') }],
+      ['response.failed', { response: responseOf(request, 'failed') }],
     ]),
   };
 }
@@ -93,8 +93,8 @@ export const openAiResponses: Format = {
   kind: ({ method, path }) => (method === 'POST' && path === '/v1/responses' ? 'answer' : null),
   read: readOpenAi,
   stream,
-  whole: (asked) => responseOf(asked, 'completed'),
-  overloaded: (asked) => responseOf(asked, 'failed'),
+  whole: (request) => responseOf(request, 'completed'),
+  overloaded: (request) => responseOf(request, 'failed'),
   error: openAiError,
   spent: openAiSpent,
   refusedKey: openAiRefusedKey,
