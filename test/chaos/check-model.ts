@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { streams, transcriptEntrySchema } from '@coppice/contracts';
 import type { ChaosSystem } from './system.ts';
 
-/** A line of the scripted model's count file. Its `event` is `answered` for an answer, and another word for a request. */
-type CountLine = { event: string; taskId: string; effectId: string; position: number; time: string };
+/** A line of the scripted model's count file. */
+type CountLine = { event: 'requested' | 'answered'; taskId: string; effectId: string; position: number; time: string };
 
 export type ModelFigures = {
   /** Number of requests to the model. */
@@ -41,7 +41,7 @@ export async function checkModel(system: ChaosSystem): Promise<ModelFigures> {
     // A process that lost its connection may store its answer after the call was repeated: the first stored answer counts.
     if (!storedAt.has(turn)) storedAt.set(turn, message.publishedAt.getTime());
   }
-  const requests = lines.filter(({ event }) => event !== 'answered');
+  const requests = lines.filter(({ event }) => event === 'requested');
   const requestsByTurn = new Map<string, CountLine[]>();
   for (const line of requests) {
     const turn = `${line.taskId} turn ${line.position}`;

@@ -301,13 +301,12 @@ export class Stack implements AsyncDisposable {
   }
 
   /** Returns the model's log: one entry per request and one per answer, from any process. */
-  async modelCalls(): Promise<{ event: 'sent' | 'answered'; taskId: string; effectId: string }[]> {
+  async modelCalls(): Promise<{ event: 'requested' | 'answered'; taskId: string; effectId: string }[]> {
     const text = await readFile(this.#countFile, 'utf8');
     return text
       .split('\n')
       .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as { event: string; taskId: string; effectId: string })
-      .map((line) => ({ ...line, event: line.event === 'answered' ? 'answered' : 'sent' }));
+      .map((line) => JSON.parse(line) as { event: 'requested' | 'answered'; taskId: string; effectId: string });
   }
 
   /** Returns the events that concern the run itself, not one of its tasks. */

@@ -43,6 +43,6 @@ test.skipIf(absent !== null)(
     );
     // One per task: however often a turn is requested again, one answer counts.
     expect(turns).toHaveLength(12);
-    expect((await stack.modelCalls()).filter(({ event }) => event === 'sent').length).toBeGreaterThanOrEqual(12);
+    expect((await stack.modelCalls()).filter(({ event }) => event === 'requested').length).toBeGreaterThanOrEqual(12);
   },
 );

@@ -147,8 +147,8 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     await stack.killAndRestart('llm-gateway');
     await expectLandedOnce(repository, runId, taskId);
     expect((await stack.modelCalls()).filter((line) => line.taskId === taskId).map((line) => line.event)).toEqual([
-      'sent',
-      'sent',
+      'requested',
+      'requested',
       'answered',
     ]);
     expect(await stack.task(taskId)).toMatchObject({ modelTurns: 1, modelTurnsUnknown: 1 });

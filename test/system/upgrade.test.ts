@@ -76,7 +76,7 @@ describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : 
       expect((await repository.git('log', '--merges', '--format=%H')).split('\n')).toHaveLength(tasks.length);
 
       const calls = (await stack.modelCalls()).filter(({ taskId }) => tasks.some((task) => task.taskId === taskId));
-      expect(calls.filter(({ event }) => event === 'sent')).toHaveLength(2 * tasks.length);
+      expect(calls.filter(({ event }) => event === 'requested')).toHaveLength(2 * tasks.length);
       const events = await stack.events(runId);
       for (const { taskId } of tasks) {
         const ofTask = events.filter(({ source }) => source.endsWith(taskId));

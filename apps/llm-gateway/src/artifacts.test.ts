@@ -63,7 +63,7 @@ test('what there is no room for is not read', async () => {
   expect(budget.taken).toBe(0);
 });
 
-test('many at once are all read, each by as many askings as it takes', async () => {
+test('many at once are all read, each by as many requests as it takes', async () => {
   const size = 3 * busLimits.objectChunksAtOnce * 128 * 1024;
   const names = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((each) => stored(each, each.repeat(size))));
   const artifacts = new Artifacts(bus);

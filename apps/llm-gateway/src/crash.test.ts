@@ -31,8 +31,8 @@ async function setUp() {
   return {
     orchestrator,
     startGateway: (more: Record<string, string> = {}) => startProcess(program, [], { ...environment, ...more }),
-    asked: async () =>
-      (await readCount(countFile)).filter((line) => line.event === 'asked').map((line) => line.effectId),
+    requestedEffects: async () =>
+      (await readCount(countFile)).filter((line) => line.event === 'requested').map((line) => line.effectId),
     [Symbol.asyncDispose]: async () => {
       await orchestrator.close();
       await nats.stop();
@@ -43,7 +43,7 @@ async function setUp() {
 
 /** The expected state after a death at each point. A new point in the code without an entry here doesn't type-check. */
 const expectations = {
-  'before-asking': { paidFor: [], result: { status: 'failed', error: { code: 'unknown', retryable: false } } },
+  'before-request': { paidFor: [], result: { status: 'failed', error: { code: 'unknown', retryable: false } } },
   answered: { paidFor: [first.effectId], result: { status: 'failed', error: { code: 'unknown', retryable: false } } },
   'in-transcript': { paidFor: [first.effectId], result: { status: 'done', output: { text: { text: 'done' } } } },
 } as const satisfies Record<(typeof turnPoints)[number], unknown>;
@@ -54,27 +54,27 @@ describe('a gateway that is ended by SIGKILL', () => {
     async (point) => {
       const { paidFor, result } = expectations[point];
       await using stack = await setUp();
-      const { orchestrator, asked } = stack;
+      const { orchestrator, requestedEffects } = stack;
       await using doomed = stack.startGateway({ TESTED_HALT_AT: point });
       await doomed.waitForLine('"msg":"started"');
       await orchestrator.order(first);
       await doomed.waitForLine(`point ${point}`);
       expect(await doomed.kill('SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' });
       expect(orchestrator.results(first.effectId)).toEqual([]);
-      expect(await asked()).toEqual(paidFor);
+      expect(await requestedEffects()).toEqual(paidFor);
 
       await using successor = stack.startGateway();
       await successor.waitForLine('"msg":"started"');
       expect(await orchestrator.resultOf(first.effectId, { timeoutMs: takeOverMsMax })).toMatchObject(result);
       // Whatever the outcome, this call isn't made again under its own id.
-      expect(await asked()).toEqual(paidFor);
+      expect(await requestedEffects()).toEqual(paidFor);
       const finished = result.status === 'done' ? [first.effectId] : [];
       const inTranscript = async () => (await orchestrator.transcript(taskId)).map((entry) => entry.effectId);
       expect(await inTranscript()).toEqual(finished);
 
       await orchestrator.order(again);
       expect(await orchestrator.resultOf(again.effectId)).toMatchObject({ status: 'done' });
-      expect(await asked()).toEqual([...paidFor, again.effectId]);
+      expect(await requestedEffects()).toEqual([...paidFor, again.effectId]);
       expect(await inTranscript()).toEqual([...finished, again.effectId]);
       successor.signal('SIGTERM');
       expect(await successor.exited).toEqual({ code: 0, signal: null });

@@ -18,7 +18,7 @@ import type { EndpointFormat } from './ingress/http/endpoint-formats.ts';
 import type { WireName } from './wires/registry.ts';
 import { wireNames } from './wires/registry.ts';
 import { expectationOf, isOdd, matrixFaults } from './test-support/fault-expectations.ts';
-import { answerProblems, askedProblems, chatProblems, turnProblems } from './test-support/fault-problems.ts';
+import { answerProblems, requestProblems, chatProblems, turnProblems } from './test-support/fault-problems.ts';
 import { askChat, askWhole } from './test-support/chat-client.ts';
 import { askEndpoint } from './test-support/endpoint-client.ts';
 import { FaultyProviders } from './test-support/faulty-providers.ts';
@@ -124,7 +124,7 @@ async function takeTurn(model: string, timeLimitMs = hangsAfterMs) {
 }
 
 /** The answer as a model call's outcome. */
-async function askForWhole(model: string): Promise<Outcome> {
+async function callWhole(model: string): Promise<Outcome> {
   try {
     const { message, ...rest } = await askWhole(orchestrator.bus, { model });
     const text = message.content.map((part) => (part.type === 'text' ? part.text : '')).join('');
@@ -207,16 +207,16 @@ async function problemsOf(each: Case): Promise<string[]> {
   const stream = streams(way);
   const expected = expectationOf(wire, fault, { stream, rescued: way.rescued });
   const endpoint = endpointOf(each);
-  const asking = async () => {
+  const problemsOfAnswer = async () => {
     if (way.endpoint === 'turn') return turnProblems(await takeTurn(model), expected, wire);
     if (way.endpoint === 'bus') return chatProblems(await askChat(orchestrator.bus, { model }), expected, wire);
-    if (way.endpoint === 'bus, whole') return turnProblems(await askForWhole(model), expected, wire);
+    if (way.endpoint === 'bus, whole') return turnProblems(await callWhole(model), expected, wire);
     return answerProblems(await askEndpoint({ ...facade, wire: endpoint, model, stream }), expected, {
       endpoint,
       stream,
     });
   };
-  const problems = await asking();
-  const asked = requests.filter((request) => request.model.startsWith(`${id}/`));
-  return [...problems, ...(await askedProblems(asked, expected, fault))].map((problem) => `${id}: ${problem}`);
+  const problems = await problemsOfAnswer();
+  const ofCase = requests.filter((request) => request.model.startsWith(`${id}/`));
+  return [...problems, ...(await requestProblems(ofCase, expected, fault))].map((problem) => `${id}: ${problem}`);
 }

@@ -49,7 +49,7 @@ describe.each(wires.map((wire) => [wire.name, wire] as const))('%s', (_name, wir
     ]);
   });
 
-  test('before the first output nothing is told that could be taken for some', async () => {
+  test('before the first output nothing is sent that could be taken for output', async () => {
     for (const model of ['cut-before-output', 'end-before-output', 'overloaded-before-output'])
       expect(await ask(wire, model)).toMatchObject({ status: 'failed', outputBegan: false });
   });
@@ -61,7 +61,7 @@ describe.each(wires.map((wire) => [wire.name, wire] as const))('%s', (_name, wir
     });
   });
 
-  test('it tells of its models as the vendor does', async () => {
+  test('it lists its models as the vendor does', async () => {
     const provider = httpProvider(at(wire), generous);
     const described = await provider.describe(AbortSignal.timeout(20_000));
     await provider.close?.();

@@ -10,7 +10,7 @@ export const gatewayLimits = {
   /** The pause before the second attempt; it doubles each time. */
   pauseMsMin: 500,
   pauseMsMax: 30_000,
-  /** If a provider asks for a longer wait than this, the call fails: the actor decides. */
+  /** If a provider states a longer wait than this, the call fails: the actor decides. */
   retryAfterMsMax: 5 * 60_000,
 
   /** Texts of one request, including the conversation that it continues. */

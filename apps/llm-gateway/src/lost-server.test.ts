@@ -13,7 +13,7 @@ const awayMs = 2_000;
 const taskId = 'taaaaaaaaaaaaaaaa';
 const effectId = `task_${taskId}_1_1`;
 
-test('an answer is stored once the server is back, by reference too, and the model is asked once', async () => {
+test('an answer is stored once the server is back, by reference too, and the model gets one request', async () => {
   await using folder = await temporaryFolder('lost-server');
   const countFile = path.join(folder.path, 'count');
   await writeFile(path.join(folder.path, 'large.txt'), 'x'.repeat(inlineTextBytesMax + 1));
@@ -48,13 +48,13 @@ test('an answer is stored once the server is back, by reference too, and the mod
     output: { text: { artifact: expect.any(String) } },
   });
   expect(await orchestrator.transcript(taskId)).toMatchObject([{ effectId }]);
-  expect((await readCount(countFile)).filter(({ event }) => event === 'asked')).toHaveLength(1);
+  expect((await readCount(countFile)).filter(({ event }) => event === 'requested')).toHaveLength(1);
   await gateway.stop();
   await orchestrator.close();
   await nats.stop();
 });
 
-test('an answer that no try can store is a failure of its own, with what it has cost, and is asked for once', async () => {
+test('an answer that no try can store is a failure of its own, with what it has cost, and the model gets one request', async () => {
   await using folder = await temporaryFolder('large-signature');
   const signature = { wire: 'anthropic' as const, value: 's'.repeat(400_000) };
   const thought = { type: 'thinking-delta' as const, block: 0, text: 'hm', signature };

@@ -41,8 +41,8 @@ async function setUp() {
       await gateway.waitForLine('"msg":"started"');
       return gateway;
     },
-    asked: async () =>
-      (await readCount(countFile)).filter((line) => line.event === 'asked').map((line) => line.effectId),
+    requestedEffects: async () =>
+      (await readCount(countFile)).filter((line) => line.event === 'requested').map((line) => line.effectId),
     [Symbol.asyncDispose]: async () => {
       await orchestrator.close();
       await nats.stop();
@@ -53,12 +53,12 @@ async function setUp() {
 
 test('a server that is away for longer than a process may be silent proves nothing', async () => {
   await using stack = await setUp();
-  const { nats, orchestrator, asked } = stack;
+  const { nats, orchestrator, requestedEffects } = stack;
   await using one = await stack.startGateway();
   await using other = await stack.startGateway();
   expect(other.pid).not.toBe(one.pid);
   for (const turn of turns) await orchestrator.order(turn);
-  await eventually(async () => (await asked()).length === turns.length, deadline);
+  await eventually(async () => (await requestedEffects()).length === turns.length, deadline);
   await nats.kill();
   await sleep(1.2 * lostAfterMs);
   // One gateway returns later than the other, and the memberships of both have expired.
@@ -68,12 +68,12 @@ test('a server that is away for longer than a process may be silent proves nothi
   one.signal('SIGCONT');
   for (const { effectId } of turns)
     expect(await orchestrator.resultOf(effectId, deadline)).toMatchObject({ status: 'done' });
-  expect((await asked()).toSorted()).toEqual(turns.map(({ effectId }) => effectId).toSorted());
+  expect((await requestedEffects()).toSorted()).toEqual(turns.map(({ effectId }) => effectId).toSorted());
 }, 120_000);
 
 test('a turn that is ordered again takes the answer that the lost one has stored after all', async () => {
   await using stack = await setUp();
-  const { orchestrator, asked } = stack;
+  const { orchestrator, requestedEffects } = stack;
   await using gateway = await stack.startGateway();
   const taskId = 'tbbbbbbbbbbbbbbbb';
   const first = { effectId: `task_${taskId}_1_1`, taskId, model: 'scripted/plan.yaml', prompt: 'be quick' };
@@ -90,7 +90,7 @@ test('a turn that is ordered again takes the answer that the lost one has stored
   expect(await orchestrator.resultOf(unrelated.effectId, deadline)).toMatchObject({
     output: { turnId: unrelated.effectId },
   });
-  expect(await asked()).toEqual([first.effectId, unrelated.effectId]);
+  expect(await requestedEffects()).toEqual([first.effectId, unrelated.effectId]);
   gateway.signal('SIGTERM');
   expect(await gateway.exited).toEqual({ code: 0, signal: null });
 });

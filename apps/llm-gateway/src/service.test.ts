@@ -74,8 +74,8 @@ async function ask(ordered: Turn): Promise<Outcome> {
   await orchestrator.order(ordered);
   return orchestrator.resultOf(ordered.effectId);
 }
-const asks = async ({ taskId }: Turn) =>
-  (await readCount(countFile)).filter((line) => line.taskId === taskId && line.event === 'asked').length;
+const requestCount = async ({ taskId }: Turn) =>
+  (await readCount(countFile)).filter((line) => line.taskId === taskId && line.event === 'requested').length;
 
 function outputOf(outcome: Outcome): TurnOutput {
   expect(outcome).toMatchObject({ status: 'done' });
@@ -115,7 +115,7 @@ test('a turn is answered with text, usage and finish reason, and stands in the t
   ]);
 });
 
-test('a repeated command is answered again, and the model is not asked again', async () => {
+test('a repeated command is answered again, and the model gets no further request', async () => {
   const ordered = turn('write it');
   const first = await ask(ordered);
   await orchestrator.order(ordered);
@@ -128,7 +128,7 @@ test('a repeated command is answered again, and the model is not asked again', a
   expect(new Set(orchestrator.results(ordered.effectId).map((each) => JSON.stringify(each)))).toEqual(
     new Set([JSON.stringify(first)]),
   );
-  expect(await asks(ordered)).toBe(1);
+  expect(await requestCount(ordered)).toBe(1);
   expect(await orchestrator.transcript(ordered.taskId)).toHaveLength(1);
 });
 
@@ -151,10 +151,10 @@ test('a large prompt stands in the transcript by reference', async () => {
 test('errors that pass are waited out, and paid for', async () => {
   const passing = turn('passing');
   expect(outputOf(await ask(passing)).text).toEqual({ text: 'at last' });
-  expect(await asks(passing)).toBe(3);
+  expect(await requestCount(passing)).toBe(3);
   const limited = turn('limited');
   expect(outputOf(await ask(limited)).text).toEqual({ text: 'at last' });
-  expect(await asks(limited)).toBe(2);
+  expect(await requestCount(limited)).toBe(2);
 });
 
 test.each([
@@ -170,10 +170,10 @@ test.each([
       details: { usage: { inputTokens: 9, outputTokens: 4, costUsd: 0.25 } },
     },
   ],
-])('%s is told after %i attempts, and leaves no transcript', async (prompt, attempts, error) => {
+])('%s is reported after %i attempts, and leaves no transcript', async (prompt, attempts, error) => {
   const ordered = turn(prompt);
   expect(await ask(ordered)).toMatchObject({ status: 'failed', error });
-  expect(await asks(ordered)).toBe(attempts);
+  expect(await requestCount(ordered)).toBe(attempts);
   expect(await orchestrator.transcript(ordered.taskId)).toEqual([]);
 });
 
@@ -190,7 +190,7 @@ test.each([
 ])('model %s is refused', async (name, error) => {
   const ordered = turn('write it', { model: name });
   expect(await ask(ordered)).toMatchObject({ status: 'failed', error: { retryable: false, ...error } });
-  expect(await asks(ordered)).toBe(0);
+  expect(await requestCount(ordered)).toBe(0);
 });
 
 test('the time limit ends a turn', async () => {
@@ -206,7 +206,7 @@ test('the time limit ends a turn', async () => {
 test('a cancelled turn ends, and leaves no transcript', async () => {
   const ordered = turn('slow');
   await orchestrator.order(ordered);
-  await eventually(async () => (await asks(ordered)) === 1);
+  await eventually(async () => (await requestCount(ordered)) === 1);
   orchestrator.bus.publishCore(cancelSubject(ordered.effectId), {});
   expect(await orchestrator.resultOf(ordered.effectId)).toMatchObject({
     status: 'failed',
@@ -215,7 +215,7 @@ test('a cancelled turn ends, and leaves no transcript', async () => {
   expect(await orchestrator.transcript(ordered.taskId)).toEqual([]);
 });
 
-test('a text that the prompt holds by reference reaches the model; one that is not there is told', async () => {
+test('a text that the prompt holds by reference reaches the model; one that does not exist is an error', async () => {
   const objects = await orchestrator.bus.objects(buckets.artifacts);
   await objects.put('prompt/one', new TextEncoder().encode('spent'));
   const order = async (artifact: string) => {

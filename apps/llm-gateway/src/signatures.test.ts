@@ -102,10 +102,10 @@ test.each([
   },
 ])('$model', async ({ taskId, model, answer, givenBack, other }) => {
   server.play(playStream(answer));
-  const turn = async (number: number, messages: ModelMessage[], asked = model): Promise<TurnOutput> => {
+  const turn = async (number: number, messages: ModelMessage[], requestedModel = model): Promise<TurnOutput> => {
     const effectId = `task_${taskId}_1_${number}`;
     const continues = number === 1 ? {} : { continues: `task_${taskId}_1_${number - 1}` };
-    await orchestrator.order({ effectId, taskId, model: asked, prompt: '', messages, tools, ...continues });
+    await orchestrator.order({ effectId, taskId, model: requestedModel, prompt: '', messages, tools, ...continues });
     const outcome = await orchestrator.resultOf(effectId);
     expect(outcome).toMatchObject({ status: 'done' });
     return (outcome as { output: TurnOutput }).output;

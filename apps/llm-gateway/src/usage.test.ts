@@ -47,7 +47,7 @@ test('a sum has a cost where all that used something has one', () => {
   expect(sumOfUsage(one, { inputTokens: 0 })).toEqual(one);
 });
 
-test('a failure tells what it has cost, and stays what it is', () => {
+test('a failure reports its cost, and stays what it is', () => {
   const error = new CoppiceError('provider-limited', 'wait', { details: { retryAfterMs: 5 }, retryable: true });
   expect(withUsage(error, { attempts: [1, 2], usage: { inputTokens: 3 } })).toMatchObject({
     code: 'provider-limited',

@@ -4,8 +4,8 @@ import type { Logger } from '@coppice/telemetry';
 import type { ExchangeResult } from '../routing/exchange.ts';
 import { toUsage } from '../usage.ts';
 
-/** `asked`: the model as named by the client. */
-type CallAbout = { endpoint: 'http' | 'bus'; owner: Owner; effectId: string; asked: string };
+/** `requestedModel`: the model as named by the client. */
+type CallAbout = { endpoint: 'http' | 'bus'; owner: Owner; effectId: string; requestedModel: string };
 
 /** Clients choose the model's name. */
 const nameCharactersMax = 255;
@@ -16,7 +16,7 @@ const nameCharactersMax = 255;
  */
 export async function loggedCall<Outcome>(
   log: Pick<Logger, 'info'>,
-  { asked, ...about }: CallAbout,
+  { requestedModel, ...about }: CallAbout,
   result: Readonly<ExchangeResult>,
   work: () => Promise<Outcome>,
 ): Promise<Outcome> {
@@ -28,9 +28,9 @@ export async function loggedCall<Outcome>(
     throw thrown;
   } finally {
     const { usage, attempts, cached, latencyMs, queuedMs } = result;
-    const told = {
+    const line = {
       ...about,
-      asked: asked.slice(0, nameCharactersMax),
+      requestedModel: requestedModel.slice(0, nameCharactersMax),
       model: modelOf(result),
       usage: toUsage(usage),
       attempts: attempts.length,
@@ -39,7 +39,7 @@ export async function loggedCall<Outcome>(
       queuedMs,
       ...(error === null ? {} : { error }),
     };
-    log.info(told, error === null ? 'a call was answered' : 'a call was not answered');
+    log.info(line, error === null ? 'a call was answered' : 'a call was not answered');
   }
 }
 

@@ -17,11 +17,11 @@ export function effortOf(thinking: Thinking): Effort {
 }
 
 /** OpenAI's models that don't think. They reject a request that sets an effort. */
-export const isThoughtless = (model: string): boolean => /^(ft:)?(gpt-3\.5|gpt-4|chatgpt-4o|gpt-5-chat)/.test(model);
+export const neverThinks = (model: string): boolean => /^(ft:)?(gpt-3\.5|gpt-4|chatgpt-4o|gpt-5-chat)/.test(model);
 
 /** The level for OpenAI's wire formats; null for a model that takes none. */
 export function openAiEffort(model: string, thinking: Thinking | undefined): Effort | null {
-  if (thinking === undefined || isThoughtless(model)) return null;
+  if (thinking === undefined || neverThinks(model)) return null;
   const effort = effortOf(thinking);
   return effort === 'none' ? leastEffort(model) : effort;
 }

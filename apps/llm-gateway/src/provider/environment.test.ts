@@ -78,7 +78,7 @@ test.each([
   ['[::]:8000', 'http://[::1]:8000/'],
   ['http://my-host', 'http://my-host/'],
   ['https://my-host/below', 'https://my-host/below'],
-])('Ollama is there where OLLAMA_HOST is set: %s is asked at %s', (host, baseUrl) => {
+])('Ollama is there where OLLAMA_HOST is set: %s is reached at %s', (host, baseUrl) => {
   expect(providerServers({ OLLAMA_HOST: host })?.slice(4)).toEqual([
     { name: 'ollama', wire: ollama, baseUrl, key: null, keyRequired: null },
   ]);
@@ -149,10 +149,10 @@ test.each([
   ['localhost:8799/v1', '"localhost:8799…"'],
   ['ftp://acme.example', '"ftp://acme.example"'],
   ['me:12345@acme.example', 'something else'],
-])('of %j, which is no address, is told what holds no secret: %s', (address, told) => {
+])('of %j, which is no address, only the part without a secret is reported: %s', (address, shown) => {
   const expected = 'an address such as http://127.0.0.1:11434/v1, without user or password';
   expect(() => providerServers({ OPENAI_BASE_URL: address })).toThrow(
-    `OPENAI_BASE_URL: expected ${expected}, received ${told}`,
+    `OPENAI_BASE_URL: expected ${expected}, received ${shown}`,
   );
 });
 

@@ -25,12 +25,12 @@ describe.each(wires)('$name: a request of another wire', (wire) => {
     'gpt-5.6-sol',
     'gpt-5.2-chat-latest',
     'o4-mini',
-  ])('%s, which thinks, is told nothing of what it refuses', (model) => {
+  ])('%s, which thinks, gets nothing that it refuses', (model) => {
     expect(fieldsTo(model)).toEqual([]);
   });
 
   test.each(['gpt-4.1', 'ft:gpt-4o', 'gpt-5-chat-latest', 'gpt-oss-120b', 'qwen3', 'openai-o1-like'])(
-    '%s is told all',
+    '%s gets all',
     (model) => {
       expect(fieldsTo(model)).toEqual(['temperature', 'top_p', ...(wire.name === 'openai-chat' ? ['stop'] : [])]);
     },
@@ -42,12 +42,12 @@ describe.each(wires)('$name: a request of another wire', (wire) => {
     'gpt-5.1-chats',
     'ft:gpt-5.4:acme:my-project:x',
     'ft:gpt-5.4:acme-chat:my-pro:x',
-  ])('%s, which thinks only where it is told to, is told how to choose its words', (model) => {
+  ])('%s, which thinks only on request, gets the sampling settings', (model) => {
     expect(fieldsTo(model)).toEqual(['temperature', 'top_p']);
     expect(fieldsTo(model, { effort: 'low' })).toEqual([]);
   });
 
-  test('one that is not to think is told how to choose its words, if it can do without', () => {
+  test('one that is not to think gets the sampling settings, if it can do without', () => {
     expect(fieldsTo('gpt-5.4')).toEqual(['temperature', 'top_p']);
     expect(fieldsTo('gpt-5.2', { effort: 'none' })).toEqual(['temperature', 'top_p']);
     expect(fieldsTo('gpt-5.5', { effort: 'none' })).toEqual(['temperature', 'top_p']);
@@ -69,19 +69,19 @@ describe.each(wires)('$name: a request of its own wire', (wire) => {
   });
 
   test('for an alias says nothing of thinking to a candidate that does not think', () => {
-    const told = { reasoning: { effort: 'low' }, reasoning_effort: 'low', verbosity: 'low', user: 'u' };
+    const settings = { reasoning: { effort: 'low' }, reasoning_effort: 'low', verbosity: 'low', user: 'u' };
     const include = ['reasoning.encrypted_content', 'file_search_call.results'];
     const passedTo = (model: string) =>
-      wire.passOn({ wire: wire.name, body: { ...told, include, model: 'fast' }, headers: {} }, model, false);
+      wire.passOn({ wire: wire.name, body: { ...settings, include, model: 'fast' }, headers: {} }, model, false);
     expect(passedTo('gpt-4.1')).toEqual({ model: 'gpt-4.1', user: 'u', include: ['file_search_call.results'] });
-    expect(passedTo('gpt-5')).toEqual({ ...told, include, model: 'gpt-5' });
+    expect(passedTo('gpt-5')).toEqual({ ...settings, include, model: 'gpt-5' });
     const text = { verbosity: 'low', format: { type: 'text' } };
     const original = { wire: wire.name, body: { text, model: 'fast' }, headers: {} };
     expect(wire.passOn(original, 'gpt-4.1', false)).toEqual({ model: 'gpt-4.1', text: { format: text.format } });
   });
 
   test.each(['gpt-5-mini', 'openai/gpt-5-mini'])(
-    'for %s goes on as it came: the client is told what it refuses',
+    'for %s is passed on unchanged: the client gets its error',
     (model) => {
       expect(fieldsTo('gpt-5-mini', { model })).toEqual(ofOpenAi.toSorted());
     },

@@ -1,5 +1,5 @@
 /** Fields that OpenAI's models reject with HTTP 400, by model name: one model rejects what another takes. */
-import { isThoughtless } from './effort.ts';
+import { neverThinks } from './effort.ts';
 import { isNamed } from './named-model.ts';
 import type { OriginalRequest } from './port.ts';
 
@@ -12,31 +12,32 @@ const thinks = (model: string): boolean => /^(ft:)?(o\d|gpt-[5-9]|codex-)/.test(
 
 /** Models since 5.1, which allow thinking to be turned off. */
 const canBeCalmed = /^(ft:)?gpt-5\.\d/;
-/** Models that think only if the request asks for it. The text after a fine-tune's base model is chosen by its owner, so it isn't matched. */
-const isCalmUnasked = /^(ft:)?gpt-5\.[1-4](?!\d)(?![^:]*-(codex|pro|chat)(?![a-z]))/;
+/** Models that think only if the request sets an effort. The text after a fine-tune's base model is chosen by its owner, so it isn't matched. */
+const isCalmByDefault = /^(ft:)?gpt-5\.[1-4](?!\d)(?![^:]*-(codex|pro|chat)(?![a-z]))/;
 
 const refusedByThinking = ['stop', 'presence_penalty', 'frequency_penalty', 'logit_bias'];
 const refusedWhileThinking = ['temperature', 'top_p', 'logprobs', 'top_logprobs'];
-const refusedByThoughtless = ['reasoning_effort', 'reasoning', 'verbosity'];
+const refusedWithoutThinking = ['reasoning_effort', 'reasoning', 'verbosity'];
 /** A value of `include`, which lists what the server sends besides the answer. */
-const thoughtToTell = 'reasoning.encrypted_content';
+const encryptedThought = 'reasoning.encrypted_content';
 
 /** A body (or all settings of one) in either of OpenAI's wire formats, without the fields that the model rejects. Bodies for other vendors' models stay unchanged. */
 export function withoutRefused(model: string, settings: Body): Body {
   const taken = without(settings, refusedBy(model, effortIn(settings)));
-  if (!isThoughtless(model)) return taken;
+  if (!neverThinks(model)) return taken;
   const { include, text } = taken;
   return {
     ...taken,
-    ...(Array.isArray(include) ? { include: include.filter((each) => each !== thoughtToTell) } : {}),
+    ...(Array.isArray(include) ? { include: include.filter((each) => each !== encryptedThought) } : {}),
     ...(typeof text === 'object' && text !== null ? { text: without(text as Body, ['verbosity']) } : {}),
   };
 }
 
 function refusedBy(model: string, effort: unknown): string[] {
-  if (isThoughtless(model)) return refusedByThoughtless;
+  if (neverThinks(model)) return refusedWithoutThinking;
   if (!thinks(model)) return [];
-  const takesSampling = effort === undefined ? isCalmUnasked.test(model) : effort === 'none' && canBeCalmed.test(model);
+  const takesSampling =
+    effort === undefined ? isCalmByDefault.test(model) : effort === 'none' && canBeCalmed.test(model);
   return takesSampling ? refusedByThinking : [...refusedByThinking, ...refusedWhileThinking];
 }
 

@@ -10,7 +10,7 @@ export const providerServerAt = (baseUrl: string, wire: Wire = openAiChat): Prov
   name: 'acme',
   wire,
   baseUrl,
-  key: 'key-that-must-not-be-told',
+  key: 'key-that-must-stay-secret',
   keyRequired: null,
 });
 

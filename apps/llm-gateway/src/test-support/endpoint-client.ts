@@ -25,7 +25,7 @@ const endings: Readonly<Record<EndpointFormat, RegExp>> = {
   gemini: /"finishReason":"/,
 };
 
-type Asking = {
+type EndpointCall = {
   url: string;
   token: string;
   /** The wire format of the endpoint. */
@@ -35,7 +35,14 @@ type Asking = {
   signal?: AbortSignal;
 };
 
-export async function askEndpoint({ url, token, wire: name, model, stream, signal }: Asking): Promise<EndpointAnswer> {
+export async function askEndpoint({
+  url,
+  token,
+  wire: name,
+  model,
+  stream,
+  signal,
+}: EndpointCall): Promise<EndpointAnswer> {
   const base = name.startsWith('openai') ? `${url}/v1` : url;
   const wire = wireOf(name, base);
   try {
@@ -59,12 +66,12 @@ export async function askEndpoint({ url, token, wire: name, model, stream, signa
 
 async function readAll({ body }: Response): Promise<{ text: string; broke: boolean }> {
   const pieces: Uint8Array[] = [];
-  const told = (broke: boolean) => ({ text: Buffer.concat(pieces).toString(), broke });
+  const received = (broke: boolean) => ({ text: Buffer.concat(pieces).toString(), broke });
   try {
     for await (const piece of body ?? []) pieces.push(piece);
-    return told(false);
+    return received(false);
   } catch {
-    return told(true);
+    return received(true);
   }
 }
 

@@ -39,14 +39,14 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
   if (expected.kind === 'answer') {
     if (outcome.status !== 'done') return [`the turn failed: ${JSON.stringify(outcome)}`];
     const { text, finishReason, provider, attempts, usage } = outcome.output as TurnOutput;
-    const asked = expected.rescued ? 2 : 1;
+    const requestCount = expected.rescued ? 2 : 1;
     return problemsIn([
       ['text', text, { text: answerText }],
       ['finishReason', finishReason, 'stop'],
       ['provider', provider, expected.rescued ? 'healthy' : wire],
-      ['attempts', attempts, asked],
+      ['attempts', attempts, requestCount],
       // An attempt that failed before any output may have reported the input count.
-      ['inputTokens', usage.inputTokens, isWithin(answerUsage.inputTokens, answerUsage.inputTokens * asked)],
+      ['inputTokens', usage.inputTokens, isWithin(answerUsage.inputTokens, answerUsage.inputTokens * requestCount)],
       ['outputTokens', usage.outputTokens, answerUsage.outputTokens],
     ]);
   }
@@ -92,7 +92,7 @@ export function chatProblems(
         messages.filter(({ type }) => type === 'result').length,
         expected.kind === 'error' ? 0 : 1,
       ],
-      ['whether any of it was told', text === '', expected.kind === 'error' && expected.when === 'before'],
+      ['whether any text was sent', text === '', expected.kind === 'error' && expected.when === 'before'],
     ]),
   ];
 }
@@ -103,7 +103,7 @@ export function answerProblems(
   { endpoint, stream }: { endpoint: EndpointFormat; stream: boolean },
 ): string[] {
   const { status, headers, broke, text, whole, error } = answer;
-  const told: Check = ['error', error, (value: unknown) => value !== null];
+  const hasError: Check = ['error', error, (value: unknown) => value !== null];
   if (expected.kind === 'answer')
     return problemsIn([
       ['status', status, 200],
@@ -114,13 +114,13 @@ export function answerProblems(
     ]);
   // Reported as an error, so that no client treats the answer as complete.
   if (expected.when === 'after' && stream)
-    return problemsIn([['status', status, 200], ['broke', broke, false], ['whole', whole, false], told]);
+    return problemsIn([['status', status, 200], ['broke', broke, false], ['whole', whole, false], hasError]);
   const wait = headers.get('retry-after-ms');
   return problemsIn([
     ['status', status, expected.statusAt(endpoint)],
     ['broke', broke, false],
     ['whole', whole, false],
-    told,
+    hasError,
     ['retry-after-ms', wait === null ? undefined : Number(wait), isWait(expected)],
     // Clients retry these statuses automatically, unless this header forbids it.
     ['x-should-retry', headers.get('x-should-retry'), expected.retryable || status < 408 ? null : 'false'],
@@ -128,21 +128,21 @@ export function answerProblems(
 }
 
 /** Checks the requests: the healthy provider gets one only to rescue the call, none is repeated, and an abandoned call is closed. */
-export async function askedProblems(
-  asked: readonly FaultyRequest[],
+export async function requestProblems(
+  requests: readonly FaultyRequest[],
   expected: Expectation,
   fault: string,
 ): Promise<string[]> {
   const rescued = expected.kind === 'answer' && expected.rescued;
-  const healthy = asked.filter(({ model }) => fault !== 'healthy' && model.endsWith('/healthy'));
-  const [first, ...others] = asked.filter((request) => !healthy.includes(request));
+  const healthy = requests.filter(({ model }) => fault !== 'healthy' && model.endsWith('/healthy'));
+  const [first, ...others] = requests.filter((request) => !healthy.includes(request));
   const ended = await first?.ended;
   return problemsIn([
-    ['times the healthy one was asked', healthy.length, rescued ? 1 : 0],
-    ['times it was asked again', others.length, 0],
+    ['requests to the healthy one', healthy.length, rescued ? 1 : 0],
+    ['repeated requests', others.length, 0],
     fault.startsWith('stall-')
       ? // With so short a time limit the client may give up before the request arrives.
         ['end of the call', ended ?? 'left', 'left']
-      : ['whether it was asked', first !== undefined, fault !== 'tls-error'],
+      : ['whether it got a request', first !== undefined, fault !== 'tls-error'],
   ]);
 }

@@ -54,8 +54,8 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
   const at = () => providerServerAt(new URL(server.baseUrl).origin, played.wire);
   const play = (bytes: Uint8Array, next?: (response: ServerResponse) => void) =>
     server.play(playBytes(played.wire.framing, bytes, next));
-  /** Asks a provider that has one limit lowered. Its connection is closed when it gives up. */
-  const askWith = async (limits: Partial<typeof generous>): Promise<Attempt> => {
+  /** Calls a provider that has one limit lowered. Its connection is closed when it gives up. */
+  const callWith = async (limits: Partial<typeof generous>): Promise<Attempt> => {
     const own = httpProvider(at(), { ...generous, ...limits });
     const attempt = await askOnce(own);
     await server.requests[0]?.abandoned;
@@ -102,17 +102,17 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
       });
       server.requests.length = 0;
       play(played.bytes, leavesOpen);
-      expect(await askWith({ afterFinishMsMax: 150 })).toMatchObject({ status: 'complete', ...played.answer });
+      expect(await callWith({ afterFinishMsMax: 150 })).toMatchObject({ status: 'complete', ...played.answer });
     });
 
     test('a stream that falls silent is ended, and its connection closed', async () => {
       play(played.bytes.subarray(0, played.middle), leavesOpen);
       const silent = { message: expect.stringContaining('fell silent'), retryable: true };
-      expect(await askWith({ idleMsMax: 150 })).toMatchObject({ status: 'failed', outputBegan: true, error: silent });
+      expect(await callWith({ idleMsMax: 150 })).toMatchObject({ status: 'failed', outputBegan: true, error: silent });
       server.requests.length = 0;
       play(new Uint8Array(), leavesOpen);
       const late = { message: expect.stringContaining('did not begin'), retryable: true };
-      expect(await askWith({ firstEventMsMax: 150 })).toMatchObject({
+      expect(await callWith({ firstEventMsMax: 150 })).toMatchObject({
         status: 'failed',
         outputBegan: false,
         error: late,
@@ -129,7 +129,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
       await server.requests[0]?.abandoned;
     });
 
-    test('a refused request is told as what it is, and so is an error after HTTP 200', async () => {
+    test('a refused request is reported as such, and so is an error after HTTP 200', async () => {
       const { status, body } = played.overloaded;
       const error = { code: 'provider-failed', retryable: true };
       server.play(playError(status, body));

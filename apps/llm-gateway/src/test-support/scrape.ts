@@ -8,7 +8,7 @@ export async function scrape({ metricsHandler }: Telemetry, beginning: string): 
   const server = createServer((request, response) => metricsHandler?.(request, response)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const answer = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/metrics`);
-  const told = await answer.text();
+  const text = await answer.text();
   server.close();
-  return told.split('\n').filter((line) => line.startsWith(beginning));
+  return text.split('\n').filter((line) => line.startsWith(beginning));
 }

@@ -26,8 +26,8 @@ test('a request that is left while its connection hangs keeps neither its body n
   const body = 'x'.repeat(4_000_000);
   const leave = async (): Promise<WeakRef<object>[]> => {
     const abort = new AbortController();
-    const caller = { told: 0 };
-    const onSent = () => caller.told++;
+    const caller = { sent: 0 };
+    const onSent = () => caller.sent++;
     const sent = client.send(
       { origin, path: '/' },
       { method: 'POST', headers: {}, body, signal: abort.signal, onSent },
@@ -57,7 +57,7 @@ test('a request that is left while its connection hangs keeps neither its body n
   hanging.close();
 });
 
-test('the status is told as it comes, before whoever waits for the answer goes on', async () => {
+test('the status is reported as it comes, before the caller that waits for the answer continues', async () => {
   await using server = await startModelServer();
   server.play(playError(429, {}));
   const client = new HttpClient();

@@ -110,7 +110,7 @@ function* piecesOf(held: Held): Iterable<Buffer> {
     yield held.bytes.subarray(from, from + atOnceBytesMax);
 }
 
-type Told = { onSent: () => void; onStatus: (status: number) => void };
+type RequestHooks = { onSent: () => void; onStatus: (status: number) => void };
 
 /** Forwards the library's callbacks to the answer, until the answer ends. */
 class AnswerHandler implements Dispatcher.DispatchHandler {
@@ -157,7 +157,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   /** Null before the request starts and after it ends: it can't be aborted then. */
   #controller: Dispatcher.DispatchController | null = null;
   readonly #signal: AbortSignal;
-  readonly #told: Told;
+  readonly #hooks: RequestHooks;
   readonly #held: Held;
   readonly #resolve: (answer: HttpAnswer) => void;
   readonly #reject: (reason: unknown) => void;
@@ -175,9 +175,9 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     this.#end({ reason: this.#signal.reason });
   };
 
-  constructor(signal: AbortSignal, told: Told, held: Held) {
+  constructor(signal: AbortSignal, hooks: RequestHooks, held: Held) {
     this.#signal = signal;
-    this.#told = told;
+    this.#hooks = hooks;
     this.#held = held;
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
     this.begun = promise;
@@ -191,11 +191,11 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   }
 
   sent(): void {
-    this.#told.onSent();
+    this.#hooks.onSent();
   }
 
   begin(status: number, headers: ResponseHeaders): void {
-    this.#told.onStatus(status);
+    this.#hooks.onStatus(status);
     readingAnswers.add(() => this.#resolve({ status, headers, body: this, leave: () => this.#leave() }));
   }
 

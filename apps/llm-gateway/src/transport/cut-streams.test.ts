@@ -25,8 +25,8 @@ beforeEach(() => {
 
 const ask = (from = provider, signal = new AbortController().signal): Promise<Attempt> => askOnce(from, signal);
 
-/** Asks a provider that has one limit lowered. Its connection is closed when it gives up. */
-async function askWith(limits: Partial<typeof generous>): Promise<Attempt> {
+/** Calls a provider that has one limit lowered. Its connection is closed when it gives up. */
+async function callWith(limits: Partial<typeof generous>): Promise<Attempt> {
   const own = httpProvider(providerServerAt(server.baseUrl), { ...generous, ...limits });
   const attempt = await ask(own);
   await server.requests[0]?.abandoned;
@@ -83,13 +83,13 @@ test.each([
 
 test('a stream that is left open after its finish reason is not waited for', async () => {
   server.play(after([begin, middle, end, usage], () => {}));
-  expect(await askWith({ afterFinishMsMax: 150 })).toMatchObject({ ...hello, usage: { inputTokens: 11 } });
+  expect(await callWith({ afterFinishMsMax: 150 })).toMatchObject({ ...hello, usage: { inputTokens: 11 } });
 });
 
 test.each([
   ['stalls', () => {}],
   ['drips', (response: ServerResponse) => void setInterval(() => response.write(' '), 20).unref()],
-])('a refusal whose words’ end %s is told without them', async (_, go) => {
+])('a refusal whose text %s is reported without it', async (_, go) => {
   server.play((response) => {
     response.writeHead(429, { 'content-type': 'application/json', 'retry-after': '7' });
     response.write('{"error":');
@@ -97,7 +97,7 @@ test.each([
   });
   const error = { code: 'provider-limited', details: { retryAfterMs: 7_000 } };
   const limits = { firstEventMsMax: 600_000, totalMsMax: 600_000, afterFinishMsMax: 150 };
-  expect(await askWith(limits)).toMatchObject({ status: 'failed', error });
+  expect(await callWith(limits)).toMatchObject({ status: 'failed', error });
 });
 
 test('an event of an error after HTTP 200 is one', async () => {
@@ -139,7 +139,7 @@ test.each([
 ])('a stream %s is ended', async (_, limits, answer, message, outputBegan) => {
   server.play(answer);
   const error = { message: expect.stringContaining(message), retryable: true };
-  expect(await askWith(limits)).toMatchObject({ status: 'failed', outputBegan, error });
+  expect(await callWith(limits)).toMatchObject({ status: 'failed', outputBegan, error });
 });
 
 test('an answer that takes its time, longer than one pause may last, is waited for', async () => {
@@ -193,11 +193,11 @@ test('the upstream connection is closed at once when the turn is aborted', async
     const abort = new AbortController();
     const { promise: playing, resolve } = Promise.withResolvers<void>();
     server.play(after(events, () => resolve()));
-    const asked = ask(httpProvider(providerServerAt(server.baseUrl)), abort.signal);
+    const pending = ask(httpProvider(providerServerAt(server.baseUrl)), abort.signal);
     await playing;
     const abortedAt = performance.now();
     abort.abort(new Error('enough'));
-    expect(await asked).toMatchObject({ status: 'failed', error: { message: expect.stringContaining('enough') } });
+    expect(await pending).toMatchObject({ status: 'failed', error: { message: expect.stringContaining('enough') } });
     await server.requests[0]?.abandoned;
     expect(performance.now() - abortedAt).toBeLessThan(1_000);
   }

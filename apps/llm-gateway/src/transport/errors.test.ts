@@ -82,13 +82,13 @@ test.each([
   expect(providerError({ provider: 'acme', body })).toMatchObject({ code, retryable, details: { status } });
 });
 
-test('limits that the headers tell of beside it make no spend limit pass', () => {
+test('rate limits in the headers beside it make no spend limit temporary', () => {
   const headers = { 'anthropic-ratelimit-requests-reset': new Date(Date.now() + 1_000).toISOString() };
   const spent = anthropic('rate_limit_error', 'You have reached your monthly spend limit');
   expect(complaint(429, spent, headers)).toMatchObject({ code: 'provider-failed', retryable: false });
 });
 
-test('a spend limit is one even where a header asks to wait; a limit that passes may speak of billing', () => {
+test('a spend limit is one even if a header states a wait; a temporary limit may mention billing', () => {
   const headers = { 'retry-after': '20' };
   const spent = openAi('You exceeded your current quota', 'insufficient_quota');
   expect(complaint(429, spent, headers)).toMatchObject({ code: 'provider-failed', retryable: false });
@@ -108,7 +108,7 @@ test('a spend limit is one even where a header asks to wait; a limit that passes
   });
 });
 
-test('what asks to wait says how long, and what asks for no retry gets none', () => {
+test('an error that states a wait reports it, and one that forbids a retry is not retryable', () => {
   expect(complaint(503, 'busy', { 'retry-after-ms': '250' }).details).toMatchObject({ retryAfterMs: 250 });
   expect(complaint(500, 'no', { 'x-should-retry': 'false' }).retryable).toBe(false);
 });
@@ -132,7 +132,7 @@ test.each([
       n_ctx: 2048,
     },
   },
-])('a conversation that is too long is told as such: %j', (body) => {
+])('a conversation that is too long is reported as such: %j', (body) => {
   expect(complaint(400, body)).toMatchObject({ code: 'context-exceeded', retryable: false });
 });
 
@@ -140,21 +140,22 @@ test('the text is short, on one line, and holds no key', () => {
   const key = 'my-own-key-without-a-known-form';
   const body = openAi(`Bad key\n${key} ${'x'.repeat(484)}${key} and sk-abcdefghijklmnopqrstuvwx`, key);
   const error = providerError({ provider: 'acme', status: 401, body, secret: key });
-  const told = JSON.stringify(error.toWire());
-  expect(told).not.toContain(key.slice(0, 8));
-  expect(told).not.toContain('sk-abc');
+  const wire = JSON.stringify(error.toWire());
+  expect(wire).not.toContain(key.slice(0, 8));
+  expect(wire).not.toContain('sk-abc');
   expect(error.message).not.toContain('\n');
   expect(error.message.length).toBeLessThan(600);
   expect(error.message).toContain('Bad key [redacted]');
 });
 
-test('of a text without end the beginning is told, and no part of a key that stands where it is cut', () => {
-  const told = (text: string) => providerError({ provider: 'acme', status: 400, body: openAi(text, null) }).message;
-  expect(told(`It is ${'a'.repeat(300_000)}`)).toMatch(/^acme: It is a{494}… \(HTTP 400\)$/);
+test('only the beginning of an endless text is reported, without a part of a key that is cut there', () => {
+  const messageFor = (text: string) =>
+    providerError({ provider: 'acme', status: 400, body: openAi(text, null) }).message;
+  expect(messageFor(`It is ${'a'.repeat(300_000)}`)).toMatch(/^acme: It is a{494}… \(HTTP 400\)$/);
   // The text before the cut becomes short once it is redacted.
   for (let length = 3_200; length < 6_300; length += 100) {
     const token = `eyJ${'a'.repeat(10_000)}.${'b'.repeat(length)}.c `;
-    expect(told(token.repeat(5))).not.toMatch(/eyJ|aa|bb/);
+    expect(messageFor(token.repeat(5))).not.toMatch(/eyJ|aa|bb/);
   }
 });
 
@@ -198,7 +199,7 @@ test('Google says in the body how long to wait, and a limit that passes is no sp
   }
 });
 
-test("a day's limit is no matter of the seconds that it is told with", () => {
+test('a daily limit does not pass within the seconds that it states', () => {
   const details = [quota('GenerateRequestsPerDayPerProjectPerModel-FreeTier'), retryInfo('34s')];
   const error = complaint(429, google(429, exhausted, 'RESOURCE_EXHAUSTED', details));
   expect(error).toMatchObject({ code: 'provider-limited', retryable: false });

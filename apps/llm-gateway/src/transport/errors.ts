@@ -2,7 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { redact } from '@coppice/telemetry';
 import type { WireName } from '../provider/port.ts';
 import { httpLimits } from './limits.ts';
-import { one, retryAfterMs, statedRetryAfterMs, toldWaitMs } from './retry-after.ts';
+import { one, retryAfterMs, statedRetryAfterMs, statedWaitMs } from './retry-after.ts';
 import type { ResponseHeaders } from './retry-after.ts';
 
 /** An error that a provider reported, either by HTTP status or inside a stream that started normally. */
@@ -21,7 +21,7 @@ export type Complaint = {
 };
 
 /** The parsed error body. Servers send OpenAI's `{error: {message, type, code}}`, Anthropic's with `type: "error"` around it, Ollama's `{error: "text"}`, FastAPI's `{detail}`, or a list of any of these. */
-type Told = { message: string; codes: string[]; status: number | null; param?: string; code?: string };
+type StatedError = { message: string; codes: string[]; status: number | null; param?: string; code?: string };
 
 /** An error's `param` and `code` in the terms of its wire format; stored in the error's details as `providerNames`. */
 export type ProviderNames = { wire: WireName; param: string | null; code: string | null };
@@ -63,19 +63,19 @@ export function providerError({
   nowMs = Date.now(),
 }: Complaint): CoppiceError {
   const complaint = withoutSecret(body, secret ?? null);
-  const told = toldBy(complaint);
-  const effective = status === undefined || (status >= 200 && status < 300) ? told.status : status;
-  const all = [...told.codes, told.message].join(' ');
+  const stated = statedIn(complaint);
+  const effective = status === undefined || (status >= 200 && status < 300) ? stated.status : status;
+  const all = [...stated.codes, stated.message].join(' ');
   const where = status === undefined ? 'in its answer' : `HTTP ${status}`;
-  const message = `${provider}: ${told.message || 'an error without a text'} (${where})`;
+  const message = `${provider}: ${stated.message || 'an error without a text'} (${where})`;
   const isDaily = dailyPattern.test(JSON.stringify(complaint) ?? '');
-  const statedMs = statedRetryAfterMs(headers, nowMs) ?? toldWaitMs(complaint, told.message);
+  const statedMs = statedRetryAfterMs(headers, nowMs) ?? statedWaitMs(complaint, stated.message);
   const waitMs = isDaily ? null : (statedMs ?? retryAfterMs(headers, nowMs));
   const details = {
     ...(effective === null ? {} : { status: effective }),
-    ...(told.codes.length === 0 ? {} : { providerCodes: told.codes }),
+    ...(stated.codes.length === 0 ? {} : { providerCodes: stated.codes }),
     // A body that is plain text comes from an intermediate server, not from the provider.
-    ...(wire === undefined || typeof complaint === 'string' ? {} : { providerNames: namesOf(wire, told) }),
+    ...(wire === undefined || typeof complaint === 'string' ? {} : { providerNames: namesOf(wire, stated) }),
     ...(waitMs === null ? {} : { retryAfterMs: waitMs }),
   };
   const fail = (
@@ -89,7 +89,7 @@ export function providerError({
   }
   // Checked before the rate limits: a reached spend limit also comes as 429, and waiting doesn't help. (Gemini mentions billing in temporary limits, too, but names a wait.)
   const passes = isDaily || statedMs !== null;
-  const spent = told.codes.some((code) => spentCodePattern.test(code)) || (!passes && spentPattern.test(all));
+  const spent = stated.codes.some((code) => spentCodePattern.test(code)) || (!passes && spentPattern.test(all));
   if (effective === 402 || spent) return fail('provider-failed', false);
   if (effective === 401 || effective === 403) return fail('provider-failed', false);
   if (effective === 429) return fail('provider-limited', !isDaily && one(headers, 'x-should-retry') !== 'false');
@@ -117,20 +117,20 @@ function byText(
   return ['provider-failed', inStream];
 }
 
-const namesOf = (wire: WireName, { param, code }: Told): ProviderNames => ({
+const namesOf = (wire: WireName, { param, code }: StatedError): ProviderNames => ({
   wire,
   param: param ?? null,
   code: code ?? null,
 });
 
-function toldBy(body: unknown): Told {
+function statedIn(body: unknown): StatedError {
   if (typeof body === 'string') return { message: shortened(body), codes: [], status: null };
-  if (Array.isArray(body)) return toldBy(body[0]);
+  if (Array.isArray(body)) return statedIn(body[0]);
   if (typeof body !== 'object' || body === null) return { message: '', codes: [], status: null };
   const fields = body as Record<string, unknown>;
   const inner = fields['error'] ?? fields['detail'];
   const { message, type, param, code, status } = fields;
-  if (inner !== undefined && inner !== null && message === undefined) return toldBy(inner);
+  if (inner !== undefined && inner !== null && message === undefined) return statedIn(inner);
   const codes = [type, code, status].filter((each) => typeof each === 'string').map(shortened);
   const number = [code, status].map(Number).find((each) => Number.isInteger(each) && each >= 400 && each < 600);
   const text = typeof message === 'string' ? message : (JSON.stringify(body) ?? '');

@@ -68,7 +68,7 @@ test('any texts in any line ends come back, however split', () => {
   );
 });
 
-test('what is read by half is told: never less, and nothing after a whole event', () => {
+test('a half-read event is reported: never less, and nothing after a whole event', () => {
   const reader = new EventReader(10_000);
   const halfReadAfter = (text: string) => {
     reader.read(bytesOf(text));

@@ -29,7 +29,7 @@ beforeEach(() => {
 
 const ask = (from = provider): Promise<Attempt> => askOnce(from);
 
-test('a turn over the wire: what is asked, and what comes', async () => {
+test('a turn over the wire: the request, and the answer', async () => {
   server.play(playStream(textStream('hello')));
   expect(await ask()).toMatchObject({ ...hello, usage: { inputTokens: 11, outputTokens: 3 } });
   expect(server.requests[0]).toMatchObject({
@@ -43,7 +43,7 @@ test('a turn over the wire: what is asked, and what comes', async () => {
 test('a connection is used again', async () => {
   server.play(playStream(textStream('hello')));
   const own = httpProvider(providerServerAt(server.baseUrl));
-  for (let asked = 0; asked < 3; asked++) {
+  for (let calls = 0; calls < 3; calls++) {
     await ask(own);
     // The client needs a moment to notice that the connection is free.
     await sleep(20);
@@ -52,7 +52,7 @@ test('a connection is used again', async () => {
   await own.close?.();
 });
 
-test('what comes together is told together, but the first output by itself, so that it needn’t wait for the rest', async () => {
+test('what comes together is passed on together, but the first output by itself, so that it needn’t wait for the rest', async () => {
   const all = textStream('hello');
   const chunk = (text: string) => ({ choices: [{ index: 0, delta: { content: text } }] });
   server.play(playStream([...all.slice(0, -3), chunk(' and'), chunk(' more'), ...all.slice(-3)]));
@@ -168,7 +168,7 @@ describe('what is refused', () => {
     [playError(404, { error: 'model "acme-1" not found' }), { code: 'model-not-found' }],
     [playError(500, '<html>'), { code: 'provider-failed', retryable: true }],
     [playError(400, { error: { message: 'x'.repeat(100_000) } }), { code: 'invalid-request' }],
-  ])('is told as what it is', async (answer, error) => {
+  ])('is reported as what it is', async (answer, error) => {
     server.play(answer);
     expect(await ask()).toMatchObject({ status: 'failed', outputBegan: false, error });
   });
@@ -198,7 +198,7 @@ describe('what is refused', () => {
   });
 });
 
-test('a server that is not there, or hangs up, is told by its address', async () => {
+test('an error for a server that is not there, or hangs up, names its address', async () => {
   const nobody = createServer().listen(0, '127.0.0.1');
   await once(nobody, 'listening');
   const { port } = nobody.address() as AddressInfo;
@@ -223,10 +223,10 @@ describe('who looks whether it can be used', () => {
     data: Array.from({ length: 9 }, (_, index) => ({ id: `m${index}`, object: 'model' })),
   };
 
-  test('is told some models and the host, and neither key nor path', async () => {
+  test('reports some models and the host, and neither key nor path', async () => {
     server.play(playError(200, models));
-    const told = await provider.describe(AbortSignal.timeout(1_000));
-    expect(told).toEqual({
+    const description = await provider.describe(AbortSignal.timeout(1_000));
+    expect(description).toEqual({
       host: new URL(server.baseUrl).host,
       keyPresent: true,
       reachable: true,
@@ -240,10 +240,10 @@ describe('who looks whether it can be used', () => {
     [playError(401, { error: { message: `bad key ${key}` } }), true, 'bad key [redacted]'],
     [playError(200, '<html>'), true, 'is its base URL right?'],
     [() => {}, false, 'did not answer in time'],
-  ])('is told what is wrong', async (answer, reachable, problem) => {
+  ])('reports the problem', async (answer, reachable, problem) => {
     server.play(answer);
-    const told = await provider.describe(AbortSignal.timeout(200));
-    expect(told).toMatchObject({ reachable, models: [], problem: expect.stringContaining(problem) });
+    const description = await provider.describe(AbortSignal.timeout(200));
+    expect(description).toMatchObject({ reachable, models: [], problem: expect.stringContaining(problem) });
   });
 
   test('causes no request where a key is missing', async () => {

@@ -37,7 +37,7 @@ export function httpProvider(
   };
 }
 
-type Asking = {
+type StreamParts = {
   http: HttpClient;
   providerServer: ProviderServer;
   room: Admission;
@@ -45,7 +45,7 @@ type Asking = {
 };
 
 async function* stream(
-  { http, providerServer, room, limits }: Asking,
+  { http, providerServer, room, limits }: StreamParts,
   request: ModelRequest,
   context: RequestContext,
 ): ModelDeltas {

@@ -37,7 +37,7 @@ test.each([
   [{ 'anthropic-ratelimit-requests-reset': 'soon' }, null],
   [{ 'anthropic-ratelimit-requests-reset': '20' }, null],
   [{}, null],
-])('%j asks to wait %s ms', (headers, expected) => {
+])('%j states a wait of %s ms', (headers, expected) => {
   expect(retryAfterMs(headers, now)).toBe(expected);
 });
 
@@ -58,7 +58,7 @@ test.each([
 
 describe('limits that an answer says are used up', () => {
   test.each([
-    ['nothing is told', {}, null],
+    ['nothing is stated', {}, null],
     ['something is left', { 'x-ratelimit-remaining-requests': '1', 'x-ratelimit-reset-requests': '6m0s' }, null],
     [
       'the requests are used up',
@@ -78,7 +78,7 @@ describe('limits that an answer says are used up', () => {
     ['it does not say until when', { 'x-ratelimit-remaining-requests': '0' }, null],
     ['its form is another', { 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': 'soon' }, null],
     [
-      'Anthropic tells until when',
+      'Anthropic states until when',
       {
         'anthropic-ratelimit-output-tokens-remaining': '0',
         'anthropic-ratelimit-output-tokens-reset': '2026-06-01T12:00:30Z',

@@ -1,4 +1,4 @@
-/** How long a provider asks to wait, in headers or in the body of an error. */
+/** The wait that a provider states, in headers or in the body of an error. */
 import { z } from 'zod';
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
@@ -11,21 +11,21 @@ export const retryAfterMs = (headers: ResponseHeaders, nowMs: number): number | 
 export const statedRetryAfterMs = (headers: ResponseHeaders, nowMs: number): number | null =>
   milliseconds(one(headers, 'retry-after-ms')) ?? secondsOrDate(one(headers, 'retry-after'), nowMs);
 
-const toldWaitPattern =
+const statedWaitPattern =
   /\b(?:try again|retry) in (?:((?:\d+(?:\.\d+)?(?:ms|[dhms]))+)|(\d+(?:\.\d+)?) ?seconds?)(?![a-z0-9])/i;
 const retryInfoSchema = z.looseObject({ '@type': z.string().endsWith('RetryInfo'), retryDelay: z.string() });
 const detailedSchema = z.object({ error: z.object({ details: z.array(z.unknown()) }) });
 
 /** Milliseconds to wait named in the body of an error: Google's `RetryInfo`, or a text such as OpenAI's in a stream; null if there is none. */
-export function toldWaitMs(body: unknown, message: string): number | null {
+export function statedWaitMs(body: unknown, message: string): number | null {
   const detailed = detailedSchema.safeParse(Array.isArray(body) ? body[0] : body);
   const delays = (detailed.data?.error.details ?? []).flatMap((detail) => {
     const delay = durationOf(retryInfoSchema.safeParse(detail).data?.retryDelay ?? '');
     return delay === null ? [] : [delay];
   });
-  const [, duration, seconds] = toldWaitPattern.exec(message) ?? [];
-  const told = delays[0] ?? durationOf(duration ?? seconds ?? '');
-  return told === null ? null : Math.ceil(told);
+  const [, duration, seconds] = statedWaitPattern.exec(message) ?? [];
+  const stated = delays[0] ?? durationOf(duration ?? seconds ?? '');
+  return stated === null ? null : Math.ceil(stated);
 }
 
 /** Longer than any real duration. Without this bound the pattern below takes quadratic time on long texts. */

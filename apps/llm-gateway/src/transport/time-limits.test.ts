@@ -63,7 +63,7 @@ test('after a rest it is waited for as long as after any event', () => {
   expect(ended).toEqual([{ atMs: 320, why: 'acme did not close its stream within 20 ms' }]);
 });
 
-test('the caller’s own end is told as it is, before and after it began', () => {
+test('the caller’s own abort is reported as it is, before and after the start', () => {
   const [early, late] = [new AbortController(), new AbortController()];
   early.abort(new Error('left'));
   const { patience } = patient(early.signal);

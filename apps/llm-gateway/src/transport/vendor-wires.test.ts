@@ -29,7 +29,7 @@ describe.each([
     base: (url: string) => url,
     path: '/v1/responses',
     pathWhole: '/v1/responses',
-    keyHeader: { authorization: 'Bearer key-that-must-not-be-told' },
+    keyHeader: { authorization: 'Bearer key-that-must-stay-secret' },
     models: { path: '/v1/models', body: { data: [{ id: 'gpt-5' }] }, name: 'acme/gpt-5' },
     whole: {
       status: 'completed',
@@ -47,7 +47,7 @@ describe.each([
     base: (url: string) => new URL(url).origin,
     path: '/v1beta/models/acme-1:streamGenerateContent?alt=sse',
     pathWhole: '/v1beta/models/acme-1:generateContent',
-    keyHeader: { 'x-goog-api-key': 'key-that-must-not-be-told' },
+    keyHeader: { 'x-goog-api-key': 'key-that-must-stay-secret' },
     models: {
       path: '/v1beta/models?pageSize=1000',
       body: { models: [{ name: 'models/gemini-3-pro', supportedGenerationMethods: ['generateContent'] }] },
@@ -73,7 +73,7 @@ describe.each([
     return { wire, bytes, middle, answer: { text: 'Grüße, 你好 👩‍💻!', finishReason: 'stop' }, overloaded };
   });
 
-  test('a turn: what is asked, and what comes', async () => {
+  test('a turn: the request, and the answer', async () => {
     server.play(playBytes(wire.framing, await fixture('text.sse')));
     const provider = providerHere();
     expect(await askOnce(provider)).toMatchObject({
@@ -100,7 +100,7 @@ describe.each([
     await provider.close?.();
   });
 
-  test('a request of the same wire is passed on, and its events told as they came', async () => {
+  test('a request of the same wire is passed on, and its events as they came', async () => {
     const bytes = await fixture('text.sse');
     server.play(playBytes(wire.framing, bytes));
     const provider = providerHere();
@@ -120,8 +120,8 @@ describe.each([
   test('its models are listed', async () => {
     server.play(playError(200, models.body));
     const provider = providerHere();
-    const told = await provider.describe(AbortSignal.timeout(5_000));
-    expect(told).toMatchObject({ reachable: true, models: [models.name], problem: null });
+    const description = await provider.describe(AbortSignal.timeout(5_000));
+    expect(description).toMatchObject({ reachable: true, models: [models.name], problem: null });
     expect(server.requests[0]).toMatchObject({ method: 'GET', path: models.path, headers: keyHeader });
     await provider.close?.();
   });

@@ -37,7 +37,7 @@ export function toolChoiceOf<Choice extends object>(
   return undefined;
 }
 
-type AskedSchema = {
+type SchemaFields = {
   name?: string | null | undefined;
   schema?: Record<string, unknown> | null | undefined;
   description?: string | null | undefined;
@@ -45,17 +45,17 @@ type AskedSchema = {
 };
 
 /** `schemaOf`: the fields of a schema; undefined if there are none. */
-export function responseFormatOf<Asked extends { type: string }>(
-  format: Asked | null | undefined,
-  schemaOf: (format: Asked) => AskedSchema | undefined,
+export function responseFormatOf<RequestedFormat extends { type: string }>(
+  format: RequestedFormat | null | undefined,
+  schemaOf: (format: RequestedFormat) => SchemaFields | undefined,
   complain: { field: string; untranslatable: Untranslatable },
 ): Format | undefined {
   if (format === undefined || format === null) return undefined;
   if (format.type === 'text') return { type: 'text' };
   if (format.type === 'json_object') return { type: 'json' };
-  const asked = format.type === 'json_schema' ? schemaOf(format) : undefined;
-  if (asked !== undefined) {
-    const { name, schema, description, strict } = asked;
+  const fields = format.type === 'json_schema' ? schemaOf(format) : undefined;
+  if (fields !== undefined) {
+    const { name, schema, description, strict } = fields;
     const described = said({ description, strict });
     return { type: 'json-schema', name: schemaName(name ?? 'answer'), schema: schema ?? {}, ...described };
   }

@@ -2,7 +2,7 @@
  * Streams one answer in numbered messages.
  *
  * Invariants:
- * 1. The messages of an answer are numbered from 0 without gaps. A gap tells the client that messages were lost.
+ * 1. The messages of an answer are numbered from 0 without gaps. A gap shows the client that messages were lost.
  * 2. A piece that is too large for one message is split into several, never inside a character.
  * 3. After each `unflushedBytesMax` sent, the provider's stream is not read further until the NATS server has received everything.
  */
@@ -14,7 +14,7 @@ import type { OutputDelta } from '../../provider/port.ts';
 import type { BusEndpointLimits } from './limits.ts';
 
 /** The part of `Answer` that is used. */
-type Heard = Pick<Answer, 'send' | 'flushed' | 'bytesMax'>;
+type BusAnswer = Pick<Answer, 'send' | 'flushed' | 'bytesMax'>;
 
 /** A message without its number. */
 type Unnumbered<Message> = Message extends unknown ? Omit<Message, 'sequence'> : never;
@@ -23,8 +23,8 @@ export type ChatNews = Unnumbered<ChatMessage>;
 /** Most bytes of a UTF-16 code unit in JSON. */
 const bytesPerCharacterMax = 6;
 
-export class Teller {
-  readonly #answer: Heard;
+export class AnswerStream {
+  readonly #answer: BusAnswer;
   readonly #limits: BusEndpointLimits;
   /** Aborts waits for the server. */
   readonly #signal: AbortSignal;
@@ -33,7 +33,7 @@ export class Teller {
   #unflushedBytes = 0;
   #silent = false;
 
-  constructor(answer: Heard, { limits, signal }: { limits: BusEndpointLimits; signal: AbortSignal }) {
+  constructor(answer: BusAnswer, { limits, signal }: { limits: BusEndpointLimits; signal: AbortSignal }) {
     this.#answer = answer;
     this.#limits = limits;
     this.#signal = signal;
@@ -46,23 +46,23 @@ export class Teller {
   }
 
   /** @throws CoppiceError `limit-exceeded` if the message is too large. */
-  tell(news: ChatNews): void {
+  send(news: ChatNews): void {
     this.#unflushedBytes += this.#answer.send(this.numbered(news));
     this.#silent = false;
   }
 
   /** @throws the signal's reason; CoppiceError `unavailable` if the connection was lost, possibly with messages already sent. */
-  async tellDelta(delta: OutputDelta): Promise<void> {
+  async sendDelta(delta: OutputDelta): Promise<void> {
     for (const piece of inPieces(delta, this.#pieceCharactersMax)) {
-      this.tell(piece);
+      this.send(piece);
       if (this.#unflushedBytes >= this.#limits.unflushedBytesMax) await this.#flushed();
     }
   }
 
   /** Sends `waiting` if nothing was sent since the last call. Called at intervals. Never throws. */
-  tellIfSilent(): void {
+  sendIfSilent(): void {
     try {
-      if (this.#silent) this.tell({ type: 'waiting' });
+      if (this.#silent) this.send({ type: 'waiting' });
       this.#silent = true;
     } catch {
       // The connection is closed; the next piece of the answer gets the same error.

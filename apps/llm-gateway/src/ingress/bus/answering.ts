@@ -12,7 +12,7 @@ import { toUsage, withUsage } from '../../usage.ts';
 import type { Chat } from './chats.ts';
 import type { BusEndpointLimits } from './limits.ts';
 import { joined } from './join-deltas.ts';
-import { Teller } from './answer-stream.ts';
+import { AnswerStream } from './answer-stream.ts';
 
 /** `model`: as named by the client. `effectId`: the ids of calls without one are derived from it. */
 export type AnswerAbout = { model: string; effectId: string };
@@ -25,55 +25,55 @@ export async function wholeAnswer(exchange: Exchange, about: AnswerAbout, bytesM
   return { message: messageOf(attempt), ...endOf(attempt, result, about) };
 }
 
-type Telling = { answer: BusAnswer; chat: Chat; limits: BusEndpointLimits };
+type StreamedChat = { answer: BusAnswer; chat: Chat; limits: BusEndpointLimits };
 
 /** Sends the first message, which has the chat's id, and returns functions to send the rest. */
-export function startTelling({ answer, chat, limits }: Telling) {
-  const teller = new Teller(answer, { limits, signal: chat.signal });
-  teller.tell({ type: 'started', chatId: chat.id });
-  answer.sendErrorsAs((error) => teller.numbered({ type: 'error', error }));
-  const silence = setInterval(() => teller.tellIfSilent(), chatLimits.silenceMsMax / 2);
+export function startStream({ answer, chat, limits }: StreamedChat) {
+  const stream = new AnswerStream(answer, { limits, signal: chat.signal });
+  stream.send({ type: 'started', chatId: chat.id });
+  answer.sendErrorsAs((error) => stream.numbered({ type: 'error', error }));
+  const silence = setInterval(() => stream.sendIfSilent(), chatLimits.silenceMsMax / 2);
   return {
     /** @throws CoppiceError with the usage, which becomes the last message. */
-    tell: (exchange: Exchange, about: AnswerAbout) => tellAnswer(exchange, about, teller),
+    send: (exchange: Exchange, about: AnswerAbout) => sendAnswer(exchange, about, stream),
     end: () => clearInterval(silence),
   };
 }
 
-async function tellAnswer({ deltas, result }: Exchange, about: AnswerAbout, teller: Teller): Promise<void> {
+async function sendAnswer({ deltas, result }: Exchange, about: AnswerAbout, stream: AnswerStream): Promise<void> {
   const ids = new Map<number, string>();
-  const attempt = await collect(told(deltas, teller, ids), {
+  const attempt = await collect(sent(deltas, stream, ids), {
     ...about,
     provider: about.model,
     textBytesMax: gatewayLimits.textBytesMax,
   });
   if (attempt.status === 'failed') throw withUsage(attempt.error, result);
-  tellMadeIds(attempt, teller, ids);
-  teller.tell({ type: 'result', ...endOf(attempt, result, about) });
+  sendMadeIds(attempt, stream, ids);
+  stream.send({ type: 'result', ...endOf(attempt, result, about) });
 }
 
 /** Sends the deltas, then yields them. Fills `ids` with the call ids that were sent. */
-async function* told(
+async function* sent(
   deltas: ModelDeltas,
-  teller: Teller,
+  stream: AnswerStream,
   ids: Map<number, string>,
 ): AsyncGenerator<readonly ModelDelta[], void, undefined> {
   for await (const together of deltas) {
     for (const delta of joined(together)) {
       if (delta.type === 'tool-call-delta') ids.set(delta.call, delta.id ?? ids.get(delta.call) ?? '');
       if (delta.type === 'text-delta' || delta.type === 'thinking-delta' || delta.type === 'tool-call-delta')
-        await teller.tellDelta(delta);
+        await stream.sendDelta(delta);
     }
     yield together;
   }
 }
 
 /** Sends the ids that the gateway generated for calls whose id is missing or not unique. */
-function tellMadeIds({ toolCalls }: Answer, teller: Teller, ids: ReadonlyMap<number, string>): void {
+function sendMadeIds({ toolCalls }: Answer, stream: AnswerStream, ids: ReadonlyMap<number, string>): void {
   const calls = [...ids.keys()].toSorted((one, other) => one - other);
   for (const [index, call] of calls.entries()) {
     const id = toolCalls[index]?.id;
-    if (id !== undefined && id !== ids.get(call)) teller.tell({ type: 'tool-call-delta', call, id, arguments: '' });
+    if (id !== undefined && id !== ids.get(call)) stream.send({ type: 'tool-call-delta', call, id, arguments: '' });
   }
 }
 

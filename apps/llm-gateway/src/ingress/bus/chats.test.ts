@@ -85,7 +85,7 @@ test('a stop lets chats end, and none begins', async () => {
   expect(chat.signal.aborted).toBe(false);
 });
 
-test('those that do not end are told so', async () => {
+test('those that do not end get an error', async () => {
   const chats = new Chats({ ...limits, drainMs: 1 });
   const chat = chats.begin('acme', true);
   await chats.stop();

@@ -10,7 +10,7 @@
  *    short.
  * 3. Only the tenant that began a chat can keep or cancel it; for other tenants it doesn't exist.
  * 4. A lost connection ends all chats: between accounts, a restarted server has lost the reply subjects, and notifies neither side.
- * 5. stop() lets chats finish within `drainMs`; the others end with `unavailable`. Meanwhile none ends for a missing `llm.keep`.
+ * 5. stop() lets chats finish within `drainMs`; the others end with `unavailable`. During that time none ends for a missing `llm.keep`.
  */
 import { randomBytes } from 'node:crypto';
 import { CoppiceError } from '@coppice/contracts';

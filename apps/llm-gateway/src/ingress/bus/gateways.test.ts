@@ -29,15 +29,15 @@ afterEach(async () => {
 /** Starts a gateway whose model sends one word, and the rest after `goOn`. */
 async function startGateway(limits: Partial<BusEndpointLimits> = {}, cache?: { ttlMs: number; entryBytesMax: number }) {
   const { promise: going, resolve: goOn } = Promise.withResolvers<void>();
-  const asked = { now: 0, left: 0 };
+  const calls = { now: 0, left: 0 };
   const acme: Provider = {
     ...saying('acme'),
     async *stream(_request, { signal }) {
-      asked.now++;
+      calls.now++;
       yield [text('one')];
       const { promise: aborted, reject } = Promise.withResolvers<never>();
       signal.addEventListener('abort', () => {
-        asked.left++;
+        calls.left++;
         reject(signal.reason);
       });
       await Promise.race([going, aborted]);
@@ -57,7 +57,7 @@ async function startGateway(limits: Partial<BusEndpointLimits> = {}, cache?: { t
       }),
   });
   stops.push(() => gateway.stop());
-  return { goOn, asked, stop: () => gateway.stop() };
+  return { goOn, calls, stop: () => gateway.stop() };
 }
 
 const hi = [{ role: 'user' as const, content: [{ type: 'text' as const, text: 'hi' }] }];
@@ -83,20 +83,20 @@ async function begun(): Promise<{ chatId: string; ended: Promise<HeardChat> }> {
 test('a chat is one gateway’s; whichever has it is reached by its client', async () => {
   const gateways = [await startGateway(), await startGateway()];
   const chats = await Promise.all(Array.from({ length: 12 }, begun));
-  const share = gateways.map(({ asked }) => asked.now);
+  const share = gateways.map(({ calls }) => calls.now);
   expect(share.reduce((sum, each) => sum + each)).toBe(12);
   for (const { chatId, ended } of chats) {
     expect(await bus.call(chatApi.cancel, { tenant: 'default' }, { chatId })).toEqual({ chatId });
     expect((await ended).error).toMatchObject({ code: 'cancelled' });
   }
-  await eventually(() => gateways.every(({ asked }, index) => asked.left === share[index]));
+  await eventually(() => gateways.every(({ calls }, index) => calls.left === share[index]));
 });
 
 test('a chat that nobody keeps ends, and its model is left', async () => {
-  const { asked } = await startGateway({ unkeptMsMax: 50, sweepMs: 10 });
+  const { calls } = await startGateway({ unkeptMsMax: 50, sweepMs: 10 });
   const { ended } = await begun();
   expect((await ended).error).toMatchObject({ code: 'cancelled', message: 'no llm.keep came for 50 ms' });
-  expect(asked.left).toBe(1);
+  expect(calls.left).toBe(1);
 });
 
 test('a gateway that has as many as it may says so at once', async () => {
@@ -126,21 +126,21 @@ test('one that stops takes no more, and lets what it has end', async () => {
   await stopped;
 });
 
-test('what does not end in time is told that it is over', async () => {
-  const { stop, asked } = await startGateway({ drainMs: 1 });
+test('a chat that does not end in time gets an error', async () => {
+  const { stop, calls } = await startGateway({ drainMs: 1 });
   const { ended } = await begun();
   await stop();
   expect((await ended).error).toMatchObject({ code: 'unavailable', retryable: true });
-  expect(asked.left).toBe(1);
+  expect(calls.left).toBe(1);
 });
 
 test('a NATS server that is restarted ends every chat: nobody could say whether it is still heard', async () => {
-  const { goOn, asked } = await startGateway();
+  const { goOn, calls } = await startGateway();
   const { chatId, ended } = await begun();
   // The chat's last message may be sent before the client has reconnected, and is then lost.
   ended.catch(() => null);
   await nats.restart();
-  await eventually(() => asked.left === 1);
+  await eventually(() => calls.left === 1);
   goOn();
   const whole = { model: 'acme/one', messages: hi, stream: false };
   await eventually(() => bus.call(chatApi.chat, { tenant: 'default' }, whole, { deadlineMs: 1_000 }));
@@ -148,15 +148,15 @@ test('a NATS server that is restarted ends every chat: nobody could say whether 
   await expect(kept).rejects.toMatchObject({ code: 'deadline-exceeded' });
 });
 
-test('an answer of the cache is told as one, and nobody is asked for it', async () => {
-  const { goOn, asked } = await startGateway({}, { ttlMs: 600_000, entryBytesMax: 100_000 });
+test('an answer from the cache is marked as such, without a request to a provider', async () => {
+  const { goOn, calls } = await startGateway({}, { ttlMs: 600_000, entryBytesMax: 100_000 });
   goOn();
   expect((await askChat(bus, { model: 'acme/one' })).result).toMatchObject({ cached: false, attempts: 1 });
   await eventually(async () => (await askChat(bus, { model: 'acme/one' })).result?.cached === true);
-  const now = asked.now;
+  const now = calls.now;
   const { text: heard, result, messages } = await askChat(bus, { model: 'acme/one' });
   expect(heard).toBe('one two');
   expect(messages.map(({ type }) => type)).toEqual(['started', 'text-delta', 'result']);
   expect(result).toMatchObject({ cached: true, attempts: 0, provider: 'acme', usage: { costUsd: 0 } });
-  expect(asked.now).toBe(now);
+  expect(calls.now).toBe(now);
 });

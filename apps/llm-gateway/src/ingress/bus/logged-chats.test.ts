@@ -24,7 +24,7 @@ test('a chat is in the log with what it used, whole and as it comes, and nothing
     { exchange, artifacts, tenantLimits: [], clock },
   );
   const messages = [{ role: 'user', content: [{ type: 'text', text: 'the question' }] }];
-  const told = { endpoint: 'bus', asked: 'acme/one', model: 'acme/one', usage, attempts: 1 };
+  const fields = { endpoint: 'bus', requestedModel: 'acme/one', model: 'acme/one', usage, attempts: 1 };
   await askChat(bus, { model: 'acme/one', messages });
   await askWhole(bus, { model: 'acme/one', messages });
   await endpoint.stop();
@@ -32,8 +32,8 @@ test('a chat is in the log with what it used, whole and as it comes, and nothing
   const lines = logged.map((line) => JSON.parse(line) as object);
   const owner = { tenant: 'default', runId: '', taskId: '' };
   expect(lines).toMatchObject([
-    { ...told, owner, level: 'info' },
-    { ...told, owner, level: 'info' },
+    { ...fields, owner, level: 'info' },
+    { ...fields, owner, level: 'info' },
   ]);
   expect(logged.join('')).not.toMatch(/the question|the answer/);
 });

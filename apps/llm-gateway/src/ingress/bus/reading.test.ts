@@ -15,7 +15,7 @@ let nats: NatsServer;
 let bus: Bus;
 let gateway: StartedService;
 /** Consumers of reads in progress. */
-const asking = new Set<string>();
+const requested = new Set<string>();
 const names = Array.from({ length: 6 }, (_, index) =>
   artifactNames.text({ tenant: 'default', taskId: 'taaaaaaaaaaaaaaaa' }, `a${index}`),
 );
@@ -32,7 +32,7 @@ beforeAll(async () => {
   await bus.ensureResources();
   const store = await bus.objects(buckets.artifacts);
   for (const name of names) await store.put(name, Buffer.from('never read'));
-  bus.subscribeCore('held.*', (_request, subject) => asking.add(subject));
+  bus.subscribeCore('held.*', (_request, subject) => requested.add(subject));
   gateway = await startService({
     name: 'llm-gateway',
     version: '1.0.0',
@@ -47,15 +47,15 @@ afterAll(async () => {
   await nats?.stop();
 });
 
-test('all are told their ids before it is read, a few are read at once, and each ends when it is cancelled', async () => {
+test('all get their ids before it is read, a few are read at once, and each ends when it is cancelled', async () => {
   const ids: string[] = [];
   const chats = names.map((name) =>
     askChat(bus, naming(name), { onMessage: (message) => message.type === 'started' && ids.push(message.chatId) }),
   );
-  await eventually(() => ids.length === names.length && asking.size === gatewayLimits.artifactReadsAtOnce);
+  await eventually(() => ids.length === names.length && requested.size === gatewayLimits.artifactReadsAtOnce);
   // A chat without artifacts isn't blocked.
   expect((await askChat(bus, { model: 'acme/hello' })).error).toBeNull();
-  expect(asking.size).toBe(gatewayLimits.artifactReadsAtOnce);
+  expect(requested.size).toBe(gatewayLimits.artifactReadsAtOnce);
   for (const chatId of ids) await bus.call(chatApi.cancel, { tenant: 'default' }, { chatId });
   for (const { messages, error } of await Promise.all(chats)) {
     expect(messages.map(({ type }) => type)).toEqual(['started']);
@@ -63,7 +63,7 @@ test('all are told their ids before it is read, a few are read at once, and each
   }
 });
 
-test('its time ends it, told as it comes or whole', async () => {
+test('its time limit ends it, streamed or whole', async () => {
   const limited = { ...naming(names[0]), timeLimitMs: 1_000 };
   expect((await askChat(bus, limited)).error).toMatchObject({ code: 'deadline-exceeded' });
   await expect(askWhole(bus, limited)).rejects.toMatchObject({ code: 'deadline-exceeded' });

@@ -98,7 +98,7 @@ describe('an answer', () => {
     });
   });
 
-  test('comes in one message where that is asked for, and goes back as it came', async () => {
+  test('comes in one message if that is requested, and can be sent back unchanged', async () => {
     const answer = await askWhole(bus, { model: 'acme/calls' });
     expect(answer).toMatchObject({ finishReason: 'tool-calls', responseModel: 'acme-1', responseId: 'r-1' });
     const [thought, ...calls] = answer.message.content;
@@ -112,11 +112,11 @@ describe('an answer', () => {
     expect(part?.type === 'text' && part.text).toContain('"arguments":"{\\"at\\":1}"');
   });
 
-  test('tells the id that the gateway made of a call that had none', async () => {
+  test('reports the id that the gateway generated for a call without one', async () => {
     const { messages, error } = await askChat(bus, { model: 'acme/calls' });
     expect(error).toBeNull();
-    const told = messages.flatMap((message) => (message.type === 'tool-call-delta' ? [message] : []));
-    expect(told.map(({ call, id }) => [call, id])).toEqual([
+    const toolCalls = messages.flatMap((message) => (message.type === 'tool-call-delta' ? [message] : []));
+    expect(toolCalls.map(({ call, id }) => [call, id])).toEqual([
       [0, undefined],
       [0, undefined],
       [1, 'own'],
@@ -124,7 +124,7 @@ describe('an answer', () => {
     ]);
   });
 
-  test('in large pieces is told in several messages; one message that is too small for it is refused', async () => {
+  test('in large pieces is sent in several messages; one message that is too small for it is refused', async () => {
     const { messages, text: whole } = await askChat(bus, { model: 'acme/large' });
     expect(whole).toBe('🌳'.repeat(600_000));
     expect(messages.length).toBeGreaterThan(4);
@@ -164,7 +164,7 @@ describe('an answer', () => {
     });
   });
 
-  test('is told to have started before what the request names is looked for', async () => {
+  test('gets its first message before the artifacts of the request are read', async () => {
     const missing = artifactNames.text({ tenant: 'default', taskId: 'taaaaaaaaaaaaaaaa' }, 'missing');
     const messages = [{ role: 'user', content: [{ type: 'text-artifact', artifact: missing }] }];
     const heard = await askChat(bus, { model: 'acme/echo', messages });
@@ -234,11 +234,11 @@ describe('a bad request is refused at once', () => {
     });
   });
 
-  test('one that nobody awaits an answer of asks no model', async () => {
-    bus.publishCore(subjects.api('default', chatApi.chat.name), { ...question, model: 'acme/silent-unasked' });
+  test('one without a subject for its answer sends no request to a model', async () => {
+    bus.publishCore(subjects.api('default', chatApi.chat.name), { ...question, model: 'acme/silent-unawaited' });
     await bus.flush();
     await askChat(bus, { model: 'acme/hello' });
-    expect(left).not.toContain('silent-unasked');
+    expect(left).not.toContain('silent-unawaited');
   });
 });
 
@@ -261,7 +261,7 @@ describe('limits', () => {
 });
 
 /** Starts a chat and calls `act` after the model's first word. */
-async function askAnd(model: string, act: (chatId: string) => unknown) {
+async function callAnd(model: string, act: (chatId: string) => unknown) {
   let chatId = '';
   return askChat(
     bus,
@@ -279,7 +279,7 @@ const call = (method: 'keep' | 'cancel', chatId: string, tenant = 'default') =>
 
 describe('a chat in progress', () => {
   test('is cancelled by its client: that is its end, and the model is left', async () => {
-    const { error, text: heard } = await askAnd('silent-cancelled', async (chatId) => {
+    const { error, text: heard } = await callAnd('silent-cancelled', async (chatId) => {
       expect(await call('keep', chatId)).toEqual({ chatId });
       expect(await call('cancel', chatId)).toEqual({ chatId });
     });
@@ -289,7 +289,7 @@ describe('a chat in progress', () => {
   });
 
   test('is nothing to another tenant, and what is over is nothing to its own', async () => {
-    const { error } = await askAnd('silent-other', async (chatId) => {
+    const { error } = await callAnd('silent-other', async (chatId) => {
       for (const method of ['keep', 'cancel'] as const)
         await expect(call(method, chatId, 'other')).rejects.toMatchObject({ code: 'deadline-exceeded' });
       expect(left).not.toContain('silent-other');
@@ -302,7 +302,7 @@ describe('a chat in progress', () => {
     expect(error).toMatchObject({ code: 'cancelled' });
   });
 
-  test('is told a wrong id', async () => {
+  test('rejects an invalid id', async () => {
     const wrong = bus.request(subjects.api('default', chatApi.cancel.name), { chatId: 'c1' }, { deadlineMs: 10_000 });
     expect(new TextDecoder().decode((await wrong).data)).toContain('chatId: expected a chat id');
   });

@@ -13,7 +13,7 @@ import { budgetsOf } from '../../budget/budgets-of-account.ts';
 import type { TenantLimit } from '../../budget/budgets-of-account.ts';
 import type { RequestContext } from '../../provider/port.ts';
 import { loggedCall } from '../call-log.ts';
-import { startTelling, wholeAnswer } from './answering.ts';
+import { startStream, wholeAnswer } from './answering.ts';
 import { Chats } from './chats.ts';
 import type { Chat } from './chats.ts';
 import { busEndpointLimits } from './limits.ts';
@@ -88,13 +88,13 @@ class BusEndpoint {
   async chat(request: ChatRequest, tenant: string, answer: Answer): Promise<ChatAnswer | undefined> {
     const chat = this.#chats.begin(tenant, request.stream);
     try {
-      return await this.#ask(request, tenant, { answer, chat });
+      return await this.#call(request, tenant, { answer, chat });
     } finally {
       chat.close();
     }
   }
 
-  async #ask(
+  async #call(
     request: ChatRequest,
     tenant: string,
     { answer, chat }: { answer: Answer; chat: Chat },
@@ -105,22 +105,22 @@ class BusEndpoint {
     const effectId = `chat_${randomUUID().replaceAll('-', '')}`;
     const about = { model, effectId };
     const owner = { tenant, runId: '', taskId: '' };
-    // Sends the chat's id before reading artifacts, so that the client can keep or cancel the chat meanwhile.
-    const telling = stream ? startTelling({ answer, chat, limits: this.#limits }) : null;
+    // Sends the chat's id before reading artifacts, so that the client can keep or cancel the chat while they are read.
+    const sending = stream ? startStream({ answer, chat, limits: this.#limits }) : null;
     try {
       const exchange = await this.#exchange(request, question, { owner, effectId, signal: chat.signal });
       return await loggedCall(
         this.#with.log,
-        { endpoint: 'bus', asked: model, owner, effectId },
+        { endpoint: 'bus', requestedModel: model, owner, effectId },
         exchange.result,
         async () => {
-          if (telling === null) return wholeAnswer(exchange, about, answer.bytesMax);
-          await telling.tell(exchange, about);
+          if (sending === null) return wholeAnswer(exchange, about, answer.bytesMax);
+          await sending.send(exchange, about);
           return undefined;
         },
       );
     } finally {
-      telling?.end();
+      sending?.end();
       question.forget();
     }
   }

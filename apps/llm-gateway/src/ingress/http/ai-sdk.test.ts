@@ -58,6 +58,6 @@ test.each(endpoints)('gets a stream that is cut from %s as an error and nothing 
 
 test.each(endpoints)('gets a rate limit of %s as an error', async (_, endpoint) => {
   facade.upstream.play(playError(429, { error: { message: 'slow down' } }, { 'retry-after': '7' }));
-  const asking = generateText({ model: endpoint(), prompt: 'hi', maxRetries: 0 });
-  await expect(asking).rejects.toMatchObject({ statusCode: 429 });
+  const generating = generateText({ model: endpoint(), prompt: 'hi', maxRetries: 0 });
+  await expect(generating).rejects.toMatchObject({ statusCode: 429 });
 });

@@ -20,6 +20,6 @@ export function largestOf(
   { max_completion_tokens: newer, max_tokens: older, n_predict: own }: AnswerLimits,
   ofWire?: number | null,
 ): number | undefined {
-  const told = [newer, older, own, ofWire].filter((limit) => limit !== null && limit !== undefined);
-  return told.length === 0 || told.some((limit) => limit <= 0) ? undefined : Math.max(...told);
+  const stated = [newer, older, own, ofWire].filter((limit) => limit !== null && limit !== undefined);
+  return stated.length === 0 || stated.some((limit) => limit <= 0) ? undefined : Math.max(...stated);
 }

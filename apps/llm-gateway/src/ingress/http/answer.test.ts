@@ -4,7 +4,7 @@ import { AnswerSender } from './answer.ts';
 import { messagesEndpoint } from '../../wires/anthropic/serve/endpoint.ts';
 import { facadeLimits } from './limits.ts';
 import type { Outlet } from './response-stream.ts';
-import { about, asked, textAnswer } from './test-support/answers.ts';
+import { about, requestParts, textAnswer } from './test-support/answers.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -36,7 +36,7 @@ function rememberingOutlet() {
 
 const question = messagesEndpoint.parse(
   { model: 'm', max_tokens: 10, stream: true, messages: [{ role: 'user', content: 'hi' }] },
-  asked(),
+  requestParts(),
 );
 
 async function* after(ms: number, deltas: readonly ModelDelta[]): ModelDeltas {
@@ -62,7 +62,7 @@ async function sent(ms: number): Promise<[number, string][]> {
   return written;
 }
 
-test('the status is held back until there is something to tell', async () => {
+test('the status is held back until there is something to send', async () => {
   const waitMs = facadeLimits.statusHeldMsMax - 1;
   expect(new Set((await sent(waitMs)).map(([atMs]) => atMs))).toEqual(new Set([waitMs]));
 });

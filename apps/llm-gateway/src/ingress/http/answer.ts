@@ -52,9 +52,9 @@ export class AnswerSender {
     const timer = setInterval(() => this.#keepAlive(), facadeLimits.silenceMsMax);
     try {
       for await (const together of deltas) {
-        const told = together.map((delta) => this.#told(delta)).join('');
+        const text = together.map((delta) => this.#encode(delta)).join('');
         if (this.#unkept.length > 0) await this.#with.keep(this.#unkept.splice(0));
-        const full = this.#write(told);
+        const full = this.#write(text);
         if (full !== null) await full;
       }
     } finally {
@@ -68,9 +68,9 @@ export class AnswerSender {
 
   /** Reports an error in the middle of a stream. */
   endEarly(error: CoppiceError): Promise<void> {
-    const told = this.#encoder.encode(this.#with.writer.fail(error));
-    const isHeard = told !== '' && this.#with.question.framing !== 'json-array';
-    return isHeard ? this.#with.outlet.endEarly(told) : this.#with.outlet.breakOff(told);
+    const text = this.#encoder.encode(this.#with.writer.fail(error));
+    const isSent = text !== '' && this.#with.question.framing !== 'json-array';
+    return isSent ? this.#with.outlet.endEarly(text) : this.#with.outlet.breakOff(text);
   }
 
   async #sendWhole(deltas: ModelDeltas, result: CallResult): Promise<void> {
@@ -92,7 +92,7 @@ export class AnswerSender {
   }
 
   /** Encodes a delta for the client; empty if the client doesn't get it. */
-  #told(delta: ModelDelta): string {
+  #encode(delta: ModelDelta): string {
     if (delta.type !== 'raw') return this.#passing ? '' : this.#encoder.encode(this.#with.writer.delta(delta));
     // A whole answer to a request for a stream is translated into a stream.
     if (delta.whole) return '';
@@ -127,7 +127,7 @@ export class AnswerSender {
         : waitedMs < facadeLimits.statusHeldMsMax
     )
       return;
-    // Without a model header: another provider than the one being asked now may answer.
+    // Without a model header: another provider than that of the current request may answer.
     this.#begin({});
     // The write of the next delta waits for a slow client.
     void this.#with.outlet.write(this.#with.writer.keepAlive())?.catch(() => {});

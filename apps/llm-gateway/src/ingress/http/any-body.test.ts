@@ -7,7 +7,7 @@ import type { Endpoint } from './endpoint.ts';
 import { geminiEndpoint } from '../../wires/gemini/serve/endpoint.ts';
 import { chatEndpoint } from '../../wires/openai-chat/serve/endpoint.ts';
 import { responsesEndpoint } from '../../wires/openai-responses/serve/endpoint.ts';
-import { asked } from './test-support/answers.ts';
+import { requestParts } from './test-support/answers.ts';
 
 const schema = { type: 'object', properties: { path: { type: 'string' } } };
 const format = { type: 'json_schema', json_schema: { name: 'x', schema }, name: 'x', schema };
@@ -114,7 +114,7 @@ const bodies = [
   },
 ];
 
-const about = asked('/v1beta/models/m:generateContent');
+const about = requestParts('/v1beta/models/m:generateContent');
 
 type Path = (string | number)[];
 const pathsOf = (value: unknown, path: Path = []): Path[] =>

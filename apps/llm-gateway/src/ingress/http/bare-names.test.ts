@@ -20,24 +20,24 @@ afterAll(async () => {
 });
 
 const headers = { authorization: `Bearer ${token}` };
-const asked = async ({ url }: TestFacade, model: string) => {
+const callStatus = async ({ url }: TestFacade, model: string) => {
   const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'hi' }] });
   return (await fetch(`${url}/v1/chat/completions`, { method: 'POST', headers, body })).status;
 };
-const looked = async ({ url }: TestFacade, model: string, more: Record<string, string> = {}) =>
+const lookUpStatus = async ({ url }: TestFacade, model: string, more: Record<string, string> = {}) =>
   (await fetch(`${url}/v1/models/${model}`, { headers: { ...headers, ...more } })).status;
 const claudes = { 'anthropic-version': '2023-06-01' };
 
-test('a name that can be asked can be looked at, too', async () => {
-  expect([await asked(free, 'gpt-x'), await looked(free, 'gpt-x')]).toEqual([200, 200]);
-  expect(await looked(free, 'claude-x', claudes)).toBe(200);
-  expect(await looked(free, 'none/gpt-x')).toBe(404);
+test('a name that can be called can be looked up, too', async () => {
+  expect([await callStatus(free, 'gpt-x'), await lookUpStatus(free, 'gpt-x')]).toEqual([200, 200]);
+  expect(await lookUpStatus(free, 'claude-x', claudes)).toBe(200);
+  expect(await lookUpStatus(free, 'none/gpt-x')).toBe(404);
 });
 
 test('a token for a name is for it at the endpoint whose own it is, written either way', async () => {
-  expect([await asked(narrow, 'gpt-x'), await looked(narrow, 'gpt-x')]).toEqual([200, 200]);
-  expect(await looked(narrow, 'claude-x', claudes)).toBe(200);
-  expect([await asked(narrow, 'gpt-y'), await looked(narrow, 'gpt-y')]).toEqual([403, 404]);
+  expect([await callStatus(narrow, 'gpt-x'), await lookUpStatus(narrow, 'gpt-x')]).toEqual([200, 200]);
+  expect(await lookUpStatus(narrow, 'claude-x', claudes)).toBe(200);
+  expect([await callStatus(narrow, 'gpt-y'), await lookUpStatus(narrow, 'gpt-y')]).toEqual([403, 404]);
   // At this endpoint the name belongs to another vendor.
-  expect([await asked(narrow, 'claude-x'), await looked(narrow, 'claude-x')]).toEqual([403, 404]);
+  expect([await callStatus(narrow, 'claude-x'), await lookUpStatus(narrow, 'claude-x')]).toEqual([403, 404]);
 });

@@ -16,10 +16,11 @@ function stepsOf(deltas: readonly TranslatedDelta[]): BlockStep[] {
   return [...steps, ...sequence.end()];
 }
 
-const told = (step: BlockStep): string => `${step.type} ${step.index}${step.type === 'piece' ? ` ${step.text}` : ''}`;
+const stepText = (step: BlockStep): string =>
+  `${step.type} ${step.index}${step.type === 'piece' ? ` ${step.text}` : ''}`;
 
 test('a block ends before the next begins, and what follows a call is held back', () => {
-  expect(stepsOf(richAnswer).map(told)).toEqual([
+  expect(stepsOf(richAnswer).map(stepText)).toEqual([
     'open 0',
     'piece 0 Let me ',
     'piece 0 see.',
@@ -38,7 +39,7 @@ test('a block ends before the next begins, and what follows a call is held back'
   ]);
 });
 
-test('a call without an id is told at the end, with one of its own', () => {
+test('a call without an id is written at the end, with a generated one', () => {
   const steps = stepsOf([
     { type: 'tool-call-delta', call: 0, name: 'list', arguments: '{}' },
     { type: 'tool-call-delta', call: 1, name: 'list', arguments: '{}' },
@@ -63,7 +64,7 @@ const deltas = fc.array(
   ),
 );
 
-test('whatever comes is told once, in blocks that never overlap', () => {
+test('every piece is written once, in blocks that never overlap', () => {
   fc.assert(
     fc.property(deltas, (answer) => {
       const steps = stepsOf([...answer, { type: 'response-end', finishReason: 'stop' }]);

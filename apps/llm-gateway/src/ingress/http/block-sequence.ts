@@ -16,7 +16,7 @@ export class BlockSequence {
   #index = 0;
   #opened = false;
   /** Number of pieces of the open block already returned. */
-  #told = 0;
+  #returnedPieces = 0;
 
   constructor(answer: AnswerBlocks) {
     this.#answer = answer;
@@ -27,7 +27,7 @@ export class BlockSequence {
     const steps: BlockStep[] = [];
     for (;;) {
       const block = this.#answer.blocks[this.#index];
-      if (block === undefined || !this.#tell(block, steps, false)) return steps;
+      if (block === undefined || !this.#add(block, steps, false)) return steps;
       const last = this.#index === this.#answer.blocks.length - 1;
       if (last || block.type === 'tool-call') return steps;
       this.#close(block, steps);
@@ -40,21 +40,21 @@ export class BlockSequence {
     for (;;) {
       const block = this.#answer.blocks[this.#index];
       if (block === undefined) return steps;
-      this.#tell(block, steps, true);
+      this.#add(block, steps, true);
       this.#close(block, steps);
     }
   }
 
   /** @returns false for a call that can't be opened yet, since its id or name is missing. */
-  #tell(block: AnswerBlock, steps: BlockStep[], complete: boolean): boolean {
+  #add(block: AnswerBlock, steps: BlockStep[], complete: boolean): boolean {
     const index = this.#index;
     if (!this.#opened) {
       if (block.type === 'tool-call' && !complete && (block.id === '' || block.name === '')) return false;
       this.#opened = true;
       steps.push({ type: 'open', index, block });
     }
-    const text = block.pieces.slice(this.#told).join('');
-    this.#told = block.pieces.length;
+    const text = block.pieces.slice(this.#returnedPieces).join('');
+    this.#returnedPieces = block.pieces.length;
     if (text !== '') steps.push({ type: 'piece', index, block, text });
     return true;
   }
@@ -63,6 +63,6 @@ export class BlockSequence {
     steps.push({ type: 'close', index: this.#index, block });
     this.#index++;
     this.#opened = false;
-    this.#told = 0;
+    this.#returnedPieces = 0;
   }
 }

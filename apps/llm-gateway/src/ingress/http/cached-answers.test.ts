@@ -46,31 +46,31 @@ async function start(): Promise<void> {
 }
 
 /** Removes ids and times, which differ between translations of the same answer. */
-const withoutIds = (told: string): string =>
-  told.replaceAll(/(msg_|chatcmpl-)[0-9a-f]{32}/g, 'ID').replaceAll(/"created":\d+/g, '"created":0');
+const withoutIds = (text: string): string =>
+  text.replaceAll(/(msg_|chatcmpl-)[0-9a-f]{32}/g, 'ID').replaceAll(/"created":\d+/g, '"created":0');
 
-type Asking = { path?: string; body: object; headers?: Record<string, string> };
+type CallOptions = { path?: string; body: object; headers?: Record<string, string> };
 
-async function ask({ path = '/v1/chat/completions', body, headers = {} }: Asking) {
+async function call({ path = '/v1/chat/completions', body, headers = {} }: CallOptions) {
   const response = await fetch(`${facade.url}${path}`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, ...headers },
     body: JSON.stringify({ model: 'acme/acme-1', ...body }),
   });
-  const told = await response.text();
+  const text = await response.text();
   await cache.stop();
-  return { status: response.status, mark: response.headers.get('x-coppice-cache'), told };
+  return { status: response.status, mark: response.headers.get('x-coppice-cache'), text };
 }
 
 test.each([
   ['a stream', { stream: true, stream_options: { include_usage: true } }],
   ['a whole answer', { stream: false, unknown_to_the_gateway: 1 }],
-])("%s of a provider of the client's wire is told again to the byte", async (_, rest) => {
+])("%s of a provider of the client's wire is repeated to the byte", async (_, rest) => {
   await start();
   const body = { messages: newQuestion(), ...rest };
-  const first = await ask({ body });
+  const first = await call({ body });
   expect(first).toMatchObject({ status: 200, mark: null });
-  expect(await ask({ body })).toEqual({ ...first, mark: 'hit' });
+  expect(await call({ body })).toEqual({ ...first, mark: 'hit' });
   expect(facade.upstream.requests).toHaveLength(1);
 });
 
@@ -89,27 +89,27 @@ test('a thought comes again with its signature, at the endpoint of its own wire 
     ['/v1/messages', 'signature_delta'],
     ['/v1/chat/completions', '"reasoning_content"'],
   ] as const) {
-    const first = await ask({ path, body });
-    const again = await ask({ path, body });
+    const first = await call({ path, body });
+    const again = await call({ path, body });
     expect([first.mark, again.mark]).toEqual([null, 'hit']);
-    expect(withoutIds(again.told)).toBe(withoutIds(first.told));
-    expect(again.told).toContain(signature);
+    expect(withoutIds(again.text)).toBe(withoutIds(first.text));
+    expect(again.text).toContain(signature);
   }
   expect(upstream.requests).toHaveLength(2);
 });
 
-test('in another wire it is told anew, the same in all that matters', async () => {
+test('in another wire it is written anew, with the same content', async () => {
   await start();
   const body = { messages: newQuestion(), max_tokens: 10 };
-  const first = await ask({ path: '/v1/messages', body });
-  const again = await ask({ path: '/v1/messages', body });
+  const first = await call({ path: '/v1/messages', body });
+  const again = await call({ path: '/v1/messages', body });
   expect([first.mark, again.mark]).toEqual([null, 'hit']);
-  expect(withoutIds(again.told)).toBe(withoutIds(first.told));
-  expect(again.told).toContain('"type":"tool_use"');
+  expect(withoutIds(again.text)).toBe(withoutIds(first.text));
+  expect(again.text).toContain('"type":"tool_use"');
   // The same request as a stream is a hit, too: the cache stores the provider's answer, not the endpoint's.
-  const streamed = await ask({ path: '/v1/messages', body: { ...body, stream: true } });
+  const streamed = await call({ path: '/v1/messages', body: { ...body, stream: true } });
   expect(streamed).toMatchObject({ status: 200, mark: 'hit' });
-  expect(streamed.told).toMatch(/message_stop/);
+  expect(streamed.text).toMatch(/message_stop/);
   expect(facade.upstream.requests).toHaveLength(1);
 });
 
@@ -117,17 +117,17 @@ test('who wants no cache says so, and no other word is understood', async () => 
   await start();
   const body = { messages: newQuestion() };
   const off = { 'x-coppice-cache': 'off' };
-  await ask({ body });
-  expect((await ask({ body, headers: off })).mark).toBeNull();
+  await call({ body });
+  expect((await call({ body, headers: off })).mark).toBeNull();
   expect(facade.upstream.requests).toHaveLength(2);
-  const refused = await ask({ body, headers: { 'x-coppice-cache': 'no' } });
+  const refused = await call({ body, headers: { 'x-coppice-cache': 'no' } });
   expect(refused.status).toBe(400);
-  expect(refused.told).toContain('x-coppice-cache: expected off, received \\"no\\"');
+  expect(refused.text).toContain('x-coppice-cache: expected off, received \\"no\\"');
 });
 
-test('a request that names what only its vendor knows is asked each time', async () => {
+test('a request that references data of its vendor is sent each time', async () => {
   await start();
   const body = { messages: newQuestion(), web_search_options: {} };
-  for (let calls = 0; calls < 2; calls++) expect(await ask({ body })).toMatchObject({ status: 200, mark: null });
+  for (let calls = 0; calls < 2; calls++) expect(await call({ body })).toMatchObject({ status: 200, mark: null });
   expect(facade.upstream.requests).toHaveLength(2);
 });

@@ -17,10 +17,10 @@ export class CallIds {
   }
 
   result(name: string, id: unknown): { id: string; name: string } {
-    const told = typeof id === 'string' && id !== '' ? id : null;
+    const stated = typeof id === 'string' && id !== '' ? id : null;
     const ofName = name === '' ? this.#all : this.#byName.get(name);
-    const call = (told === null ? ofName : this.#byId.get(told))?.first();
-    if (call === undefined) return { id: told ?? this.#make(), name };
+    const call = (stated === null ? ofName : this.#byId.get(stated))?.first();
+    if (call === undefined) return { id: stated ?? this.#make(), name };
     call.answered = true;
     return { id: call.id, name: call.name };
   }

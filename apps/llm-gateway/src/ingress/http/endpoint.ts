@@ -13,7 +13,7 @@ export type Framing = 'server-sent-events' | 'json-array';
 export type Frame = { name: string | null; data: string };
 
 /** Data of a request in addition to its body. */
-export type Asked = {
+export type RequestParts = {
   /** Path of the URL, without the query. */
   path: string;
   query: URLSearchParams;
@@ -60,7 +60,7 @@ export type AnswerWriter = {
   kept?(): readonly Kept[];
   /** Returns the items to store from an event, or a whole answer, of a provider of the same wire format. Called before the client gets it. */
   keptPassed?(data: string, whole: boolean): readonly Kept[];
-  /** Passes on an event of a provider of the same wire format; null if the client didn't ask for it. Without it, all events are passed on. */
+  /** Passes on an event of a provider of the same wire format; null if the client didn't request it. Without it, all events are passed on. */
   passOn?(frame: Frame): Frame | null;
   /** Returns the events missing at the end of those passed on. */
   passedOn?(): Frame[];
@@ -78,7 +78,7 @@ export type Endpoint = {
   /** The vendor's own request headers. */
   headers: readonly string[];
   /** @throws CoppiceError `invalid-request` with `details.issues`. */
-  parse(body: unknown, asked: Asked): Question;
+  parse(body: unknown, parts: RequestParts): Question;
   /**
    * Defined if clients may reference items of earlier answers by id. `named` returns the keys that a body references; `put` replaces the references to the
    * gateway's own items by the items.

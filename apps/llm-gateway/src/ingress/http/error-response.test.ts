@@ -5,19 +5,19 @@ import { providerError } from '../../transport/errors.ts';
 import { openAiError } from './openai-error.ts';
 
 test.each([
-  ["that isn't there is told so to a client of the provider's own wire", 404, "Item 'rs_1' not found", 404],
+  ["that isn't there is reported to a client of the provider's own wire", 404, "Item 'rs_1' not found", 404],
   ['may be forbidden it by the vendor', 403, 'CachedContent not found (or permission denied)', 403],
   ['may be flagged by it', 403, 'Your input was flagged', 403],
   ["learns nothing of the gateway's key", 403, 'Key limit exceeded (daily limit)', 502],
   ['nor of what that may do', 403, 'Missing scopes: api.files.read. Check that your project allows it', 502],
   ['nor of its account', 401, 'who are you', 502],
-])('what a client names of the vendor %s', (_what, status, message, told) => {
+])('what a client names of the vendor %s', (_what, status, message, clientStatus) => {
   const wire = 'openai-responses';
   const error = providerError({ provider: 'openai', status, body: { error: { message } }, wire });
   // An error as a proxy writes it.
   const text = providerError({ provider: 'openai', status, body: message, wire });
   expect(openAiError(text, wire).status).toBe(502);
-  expect(openAiError(error, wire).status).toBe(told);
+  expect(openAiError(error, wire).status).toBe(clientStatus);
   expect(openAiError(error, 'openai-chat').status).toBe(502);
 });
 
@@ -43,7 +43,7 @@ test.each([
     { 'retry-after': '1', 'retry-after-ms': '1000' },
     'rate_limit_exceeded',
   ],
-] as const)('a client is told of a budget %s whether to come again', (_what, code, details, headers, vendorCode) => {
+] as const)('the error for a budget %s states whether to retry', (_what, code, details, headers, vendorCode) => {
   const error = new CoppiceError(code, 'too little', { details: { budget: 'tenant acme', ...details } });
   expect(openAiError(error, 'openai-chat')).toMatchObject({ status: 429, headers, code: vendorCode });
 });

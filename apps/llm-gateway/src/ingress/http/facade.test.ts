@@ -52,17 +52,17 @@ describe('a provider of the same wire', () => {
     '[DONE]',
   ].filter((event) => !(typeof event === 'string' && event.startsWith(':')));
 
-  test('is asked with what the gateway does not know, and its events come as they are', async () => {
+  test('gets the fields that the gateway does not know, and its events are passed on unchanged', async () => {
     facade.upstream.play(playStream(events));
     const response = await chat({ stream: true, stream_options: { include_usage: true }, logit_bias: { 1: 2 } });
     expect(response.headers.get('content-type')).toContain('text/event-stream');
     expect(await response.text()).toBe(sse(events));
-    const asked = facade.upstream.requests.at(-1);
-    expect(asked?.body).toMatchObject({ model: 'acme-1', logit_bias: { 1: 2 } });
-    expect(asked?.headers.authorization).toBe('Bearer key-that-must-not-be-told');
+    const sent = facade.upstream.requests.at(-1);
+    expect(sent?.body).toMatchObject({ model: 'acme-1', logit_bias: { 1: 2 } });
+    expect(sent?.headers.authorization).toBe('Bearer key-that-must-stay-secret');
   });
 
-  test('tells the usage to those who asked for it', async () => {
+  test('sends the usage to clients that request it', async () => {
     facade.upstream.play(playStream(events));
     const text = await (await chat({ stream: true })).text();
     expect(text).toBe(sse(events.filter((event) => !JSON.stringify(event).includes('total_tokens'))));
@@ -77,7 +77,7 @@ describe('a provider of the same wire', () => {
     expect(await (await chat()).json()).toEqual(whole);
   });
 
-  test('that answers a request for a stream as a whole is told as a stream', async () => {
+  test('that answers a request for a stream with a whole answer is sent as a stream', async () => {
     facade.upstream.play((response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
       response.end(JSON.stringify(wholeCompletion({ content: 'hello' })));
@@ -127,7 +127,7 @@ describe('a stream that is cut', () => {
   });
 });
 
-describe('who may ask', () => {
+describe('access', () => {
   test('only whoever has a token, wherever the vendor puts it', async () => {
     facade.upstream.play(playStream(textStream('hello')));
     const before = facade.upstream.requests.length;
@@ -163,14 +163,14 @@ describe('who may ask', () => {
       false,
     ],
     ['a script by a token that names it', ['scripted/plan.yaml'], 'scripted/plan.yaml', 404, false],
-  ])('%s', async (_, models, asked, status, advised) => {
+  ])('%s', async (_, models, requestedModel, status, advised) => {
     const clock = { now: () => new Date() };
     const scripted = scriptedProvider({ scripts: { folders: [], anywhere: true }, count: countInMemory(), clock });
     const named: TokenGrant = { ...grant, ...(models === undefined ? {} : { models }) };
     await using scripts = await startTestFacade({ grant: named, providers: [scripted] });
-    const inPath = encodeURIComponent(asked);
+    const inPath = encodeURIComponent(requestedModel);
     const said = [{ parts: [{ text: 'hi' }] }];
-    expect((await chat({ model: asked }, scripts)).status).toBe(status);
+    expect((await chat({ model: requestedModel }, scripts)).status).toBe(status);
     const gemini = await post(`/v1beta/models/${inPath}:generateContent`, { contents: said }, authorized, scripts);
     expect(gemini.status).toBe(status);
     const { error } = (await gemini.json()) as { error: { message: string } };
@@ -198,17 +198,17 @@ describe('a request that can not be answered', () => {
     ['/v1beta/models/MODEL:generateContent', { contents: [{ parts: [{ text: 'hi' }] }] }],
   ])('is refused at %s by a model with a longer name than any has', async (path, body) => {
     const before = facade.upstream.requests.length;
-    const asking = (named: string) => post(path.replace('MODEL', named), { model: named, ...body });
-    const refused = await asking(`acme/${'a'.repeat(251)}`);
+    const postFor = (named: string) => post(path.replace('MODEL', named), { model: named, ...body });
+    const refused = await postFor(`acme/${'a'.repeat(251)}`);
     expect(refused.status).toBe(400);
     expect(await refused.text()).toMatch(/model: [^"]*at most 255 characters/);
     expect(facade.upstream.requests).toHaveLength(before);
     facade.upstream.play(playError(404, {}));
-    await asking(`acme/${'a'.repeat(250)}`);
+    await postFor(`acme/${'a'.repeat(250)}`);
     expect(facade.upstream.requests).toHaveLength(before + 1);
   });
 
-  test('is refused by what it says that the provider has no words for, before anybody is asked', async () => {
+  test('is refused if it has a field that the provider’s wire can’t express, before a request is sent', async () => {
     const before = facade.upstream.requests.length;
     const content = [{ type: 'document', source: { type: 'url', url: 'https://example.invalid/a.pdf' } }];
     const response = await post('/v1/messages', { model, max_tokens: 10, messages: [{ role: 'user', content }] });
@@ -218,9 +218,9 @@ describe('a request that can not be answered', () => {
     expect(facade.upstream.requests).toHaveLength(before);
   });
 
-  test('is told with what the provider names, to a client of the same wire', async () => {
+  test('names the provider’s code and parameter, to a client of the same wire', async () => {
     const complaint = {
-      message: 'no, key-that-must-not-be-told',
+      message: 'no, key-that-must-stay-secret',
       type: 'invalid_request_error',
       param: 'temperature',
       code: 'unsupported_value',
@@ -232,7 +232,7 @@ describe('a request that can not be answered', () => {
       400,
       { error: { type: 'invalid_request_error', param: 'temperature', code: 'unsupported_value' } },
     ]);
-    expect(text).not.toContain('key-that-must-not-be-told');
+    expect(text).not.toContain('key-that-must-stay-secret');
     const other = await (await post('/v1/responses', { model, input: 'hi' })).json();
     expect(other).toMatchObject({ error: { param: null, code: null } });
     facade.upstream.play(playError(401, { error: { ...complaint, param: 'key', code: 'invalid_api_key' } }));
@@ -248,15 +248,15 @@ describe('a request that can not be answered', () => {
 
   test("shows the provider's limit with its wait, and nothing of its key", async () => {
     facade.upstream.play(
-      playError(429, { error: { message: 'slow, key-that-must-not-be-told' } }, { 'retry-after-ms': '1500' }),
+      playError(429, { error: { message: 'slow, key-that-must-stay-secret' } }, { 'retry-after-ms': '1500' }),
     );
     const response = await chat();
     expect([response.status, response.headers.get('retry-after-ms')]).toEqual([429, '1500']);
-    expect(await response.text()).not.toContain('key-that-must-not-be-told');
+    expect(await response.text()).not.toContain('key-that-must-stay-secret');
   });
 });
 
-test('that somebody is there is told to anybody; a WebSocket is not', async () => {
+test('the root path answers anyone; a WebSocket is refused', async () => {
   expect((await bare({ method: 'HEAD', path: '/' })).statusCode).toBe(200);
   const headers = {
     connection: 'upgrade',
@@ -348,7 +348,7 @@ test('a client that does not read stops the provider, and gets everything when i
   expect(bytes).toBeGreaterThan(piecesTotal * piece.length);
 });
 
-test('a defect is told as one, without its text', async () => {
+test('a defect is reported as one, without its text', async () => {
   const provider = {
     name: 'odd',
     wire: null,
@@ -362,7 +362,7 @@ test('a defect is told as one, without its text', async () => {
   expect((await chat({ model: 'odd/one' }, odd)).status).toBe(500);
 });
 
-test('a misspelt alias, which is taken for a model of the vendor, is told as such; so is a provider that the alias has not', async () => {
+test('the error for a misspelt alias, taken for a model of the vendor, says so; so does that for a provider that the alias lacks', async () => {
   const openai = httpProvider({
     ...providerServerAt('http://127.0.0.1:9'),
     name: 'openai',
@@ -373,12 +373,12 @@ test('a misspelt alias, which is taken for a model of the vendor, is told as suc
     providers: [openai],
     aliases: [{ name: 'fast', candidates: ['acme/acme-1'], strategy: 'order' }],
   });
-  const told = async (named: string) => {
+  const answerTo = async (named: string) => {
     const response = await chat({ model: named }, own);
     const { error } = (await response.json()) as { error: { message: string } };
     return [response.status, error.message];
   };
-  expect(await told('fats')).toEqual([
+  expect(await answerTo('fats')).toEqual([
     502,
     'openai needs a key: set A_KEY and restart the gateway (coppice down, coppice up) ("fats" is no alias here, and was taken as openai/fats)',
   ]);
@@ -388,7 +388,7 @@ test('a misspelt alias, which is taken for a model of the vendor, is told as suc
   expect(await answered.json()).toMatchObject({
     error: { message: 'it has no price ("fats" is no alias here, and was taken as openai/fats)' },
   });
-  expect(await told('fast@nobody')).toEqual([
+  expect(await answerTo('fast@nobody')).toEqual([
     404,
     'model "fast@nobody": expected fast@ with one of the alias\'s providers acme',
   ]);

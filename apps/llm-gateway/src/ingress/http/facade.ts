@@ -1,7 +1,7 @@
 /**
  * Handles one HTTP request: verifies the token, parses the request, calls the model and sends the answer.
  *
- * Collaborators: the tokens; the exchange with the providers (`ask`); the endpoints (`Endpoint`), one per wire format.
+ * Collaborators: the tokens; the exchange with the providers (`call`); the endpoints (`Endpoint`), one per wire format.
  *
  * Invariants:
  * 1. Without a valid token, a client learns only that the gateway is running, and which paths and methods it has; no body is read.
@@ -20,7 +20,7 @@ import { loggedCall } from '../call-log.ts';
 import { AnswerSender } from './answer.ts';
 import { cacheHeader, wholeAnswerHeaders } from './answer-headers.ts';
 import { refusal } from './error-response.ts';
-import type { Asked, Endpoint, Question } from './endpoint.ts';
+import type { RequestParts, Endpoint, Question } from './endpoint.ts';
 import { fieldsOf } from './fields.ts';
 import type { KeptItems } from './kept-items.ts';
 import { facadeLimits } from './limits.ts';
@@ -38,7 +38,7 @@ export type FacadeCollaborators = {
   log: Pick<Logger, 'info' | 'error'>;
   /** Items that clients may reference by id. */
   items: Pick<KeptItems, 'keep' | 'named'>;
-  ask(call: Call, grant: Granted): Exchange;
+  call(call: Call, grant: Granted): Exchange;
   routes: Pick<Routes, 'fullName' | 'knows' | 'resolve'>;
   /** Names of the models and aliases. */
   models(signal: AbortSignal): Promise<readonly string[]>;
@@ -46,7 +46,7 @@ export type FacadeCollaborators = {
 
 type Incoming = {
   route: Route;
-  asked: Omit<Asked, 'bytes'>;
+  parts: Omit<RequestParts, 'bytes'>;
   grant: Granted;
   request: IncomingMessage;
   outlet: Outlet;
@@ -79,7 +79,7 @@ export class Facade {
       const headers = headersFor(route.endpoint, request);
       const incoming = {
         route,
-        asked: { path, query, headers },
+        parts: { path, query, headers },
         grant,
         request,
         outlet,
@@ -89,7 +89,7 @@ export class Facade {
       await inRequestSpan({ name, grant, request }, () => this.#answerOrLog(incoming));
     } catch (error) {
       if (signal.aborted && response.destroyed) return;
-      this.#refuse(endpointOf(path, marks), outlet, this.#told(error, path));
+      this.#refuse(endpointOf(path, marks), outlet, this.#coppiceError(error, path));
     }
   }
 
@@ -98,13 +98,13 @@ export class Facade {
     try {
       await this.#answer(incoming);
     } catch (error) {
-      const { call, grant, outlet, asked } = incoming;
+      const { call, grant, outlet, parts } = incoming;
       const { tenant, runId, taskId } = grant;
       const about = {
         endpoint: 'http',
         owner: { tenant, runId, taskId },
         effectId: `http_${outlet.id}`,
-        path: asked.path,
+        path: parts.path,
       };
       const code = error instanceof CoppiceError ? error.code : 'internal';
       if (!call.begun) this.#with.log.info({ ...about, error: code }, 'a request was refused');
@@ -118,7 +118,7 @@ export class Facade {
     if (route.kind === 'alive') return;
     const { body, bytes } = await readJsonBody(request, this.#room);
     try {
-      if (route.kind === 'ask') await this.#ask(route.endpoint, { body, bytes }, incoming);
+      if (route.kind === 'call') await this.#call(route.endpoint, { body, bytes }, incoming);
       else this.#sendJson(outlet, route.answer(estimatedTokens(bytes)));
     } finally {
       this.#room.giveBack(bytes);
@@ -126,37 +126,39 @@ export class Facade {
   }
 
   /** Replaces references to stored items in the body by the items, if there is room, then calls the model. */
-  async #ask(endpoint: Endpoint, told: JsonBody, incoming: Incoming): Promise<void> {
+  async #call(endpoint: Endpoint, received: JsonBody, incoming: Incoming): Promise<void> {
     const { references } = endpoint;
-    if (references === undefined) return this.#askWhole(endpoint, told, incoming);
-    const { own, passed } = references.named(told.body);
-    const asked = fieldsOf(told.body)['model'];
+    if (references === undefined) return this.#callWhole(endpoint, received, incoming);
+    const { own, passed } = references.named(received.body);
+    const requestedModel = fieldsOf(received.body)['model'];
     const model =
-      passed.length > 0 && typeof asked === 'string' ? this.#resolve(asked, endpoint, incoming.grant) : null;
+      passed.length > 0 && typeof requestedModel === 'string'
+        ? this.#resolve(requestedModel, endpoint, incoming.grant)
+        : null;
     const keys = model !== null && hasOthers(model, endpoint) ? [...own, ...passed] : own;
-    if (keys.length === 0) return this.#askWhole(endpoint, told, incoming, model);
+    if (keys.length === 0) return this.#callWhole(endpoint, received, incoming, model);
     const { tenant } = incoming.grant;
-    const bytesMax = facadeLimits.bodyBytesMax - told.bytes;
+    const bytesMax = facadeLimits.bodyBytesMax - received.bytes;
     const { items, bytes } = await this.#with.items.named(tenant, keys, { bytesMax, room: this.#room });
     try {
-      const whole = { body: references.put(told.body, items), bytes: told.bytes + bytes };
-      await this.#askWhole(endpoint, whole, { ...incoming, asked: { ...incoming.asked, items } }, model);
+      const whole = { body: references.put(received.body, items), bytes: received.bytes + bytes };
+      await this.#callWhole(endpoint, whole, { ...incoming, parts: { ...incoming.parts, items } }, model);
     } finally {
       this.#room.giveBack(bytes);
     }
   }
 
   /** `resolved`: the body's model, if it was resolved before. */
-  async #askWhole(
+  async #callWhole(
     endpoint: Endpoint,
     { body, bytes }: JsonBody,
     incoming: Incoming,
     resolved: ResolvedModel | null = null,
   ): Promise<void> {
-    const { asked, grant, request: httpRequest, outlet, signal } = incoming;
+    const { parts, grant, request: httpRequest, outlet, signal } = incoming;
     const hops = hopsOf(httpRequest.headers);
     requireNear(hops);
-    const question = endpoint.parse(body, { ...asked, bytes });
+    const question = endpoint.parse(body, { ...parts, bytes });
     const model = resolved ?? this.#resolve(question.model, endpoint, grant);
     const request = mayBeCached(question, httpRequest) ? question.request : uncached(question.request);
     const others = hasOthers(model, endpoint);
@@ -169,7 +171,7 @@ export class Facade {
       context: { owner: { tenant, runId, taskId }, effectId: `http_${id}`, signal, hops },
       endsAtMs: Date.now() + facadeLimits.answerMsMax,
     };
-    const exchange = this.#with.ask(call, grant);
+    const exchange = this.#with.call(call, grant);
     const sender = new AnswerSender({
       question,
       writer: question.writer({ id, model: question.model, nowMs: Date.now() }),
@@ -180,7 +182,7 @@ export class Facade {
     });
     const about = {
       endpoint: 'http' as const,
-      asked: question.model,
+      requestedModel: question.model,
       owner: call.context.owner,
       effectId: call.context.effectId,
     };
@@ -192,7 +194,7 @@ export class Facade {
         outlet.addHeaders(wholeAnswerHeaders(exchange.result));
         throw takenFor(error, question.model, model.name);
       }
-      await sender.endEarly(this.#told(error, asked.path));
+      await sender.endEarly(this.#coppiceError(error, parts.path));
     }
   }
 
@@ -237,10 +239,10 @@ export class Facade {
   }
 
   /** Logs an unexpected error. The client learns only that it is a defect. */
-  #told(error: unknown, path: string): CoppiceError {
+  #coppiceError(error: unknown, path: string): CoppiceError {
     if (error instanceof CoppiceError) return error;
     this.#with.log.error({ err: error, path }, 'a request over HTTP failed');
-    return new CoppiceError('internal', 'a defect in the gateway; its log tells more');
+    return new CoppiceError('internal', 'a defect in the gateway; see its log');
   }
 }
 
@@ -253,7 +255,7 @@ function requireTranslatable({ untranslatable }: Question, model: string): void 
   if (untranslatable.length === 0) return;
   const issues: FieldIssue[] = [...untranslatable];
   const [{ field, expected, received }] = issues as [FieldIssue, ...FieldIssue[]];
-  const message = `${field}: expected ${expected}, received ${received}: ${model} may be asked in another format than this one, which has no words for it`;
+  const message = `${field}: expected ${expected}, received ${received}: ${model} may get the request in another wire format, which can't express it`;
   throw new CoppiceError('invalid-request', message, { details: { issues } });
 }
 
@@ -275,12 +277,12 @@ function requireShort(model: string): void {
 }
 
 /** Adds to an error that the name is no alias and was taken as a model of the endpoint's vendor: it may be a misspelt alias. */
-function takenFor(error: unknown, asked: string, model: string): unknown {
-  if (!(error instanceof CoppiceError) || asked === model) return error;
+function takenFor(error: unknown, requestedModel: string, model: string): unknown {
+  if (!(error instanceof CoppiceError) || requestedModel === model) return error;
   const { code, retryable, details } = error;
   const isUnknown = code === 'model-not-found' || details?.['priceUnknown'] === true;
   if (!isUnknown && details?.['keyRequired'] === undefined) return error;
-  const text = `${error.message} (${JSON.stringify(asked)} is no alias here, and was taken as ${model})`;
+  const text = `${error.message} (${JSON.stringify(requestedModel)} is no alias here, and was taken as ${model})`;
   return new CoppiceError(code, text, { cause: error, retryable, ...(details === undefined ? {} : { details }) });
 }
 
@@ -292,12 +294,12 @@ const addressOf = ({ url = '/' }: IncomingMessage): URL =>
   URL.parse(url, 'http://gateway') ?? new URL('http://gateway/');
 
 function headersFor(endpoint: Endpoint, request: IncomingMessage): Record<string, string> {
-  const told: Record<string, string> = {};
+  const headers: Record<string, string> = {};
   for (const name of endpoint.headers) {
     const value = request.headers[name];
-    if (typeof value === 'string') told[name] = value;
+    if (typeof value === 'string') headers[name] = value;
   }
-  return told;
+  return headers;
 }
 
 /**

@@ -8,22 +8,22 @@ const { answerBytesMax, answersMax, readingBytesMax, readsAtOnce } = facadeLimit
 const item = { id: 'msg_coppice_a_0', type: 'message' };
 
 function itemsIn(get: (key: string) => Promise<Uint8Array | null>) {
-  const asked: string[] = [];
+  const keys: string[] = [];
   const written: string[] = [];
-  const told: string[] = [];
+  const logged: string[] = [];
   const bucket = {
     get: async (key: string) => {
-      asked.push(key);
+      keys.push(key);
       const value = await get(key);
       return value === null ? null : { value, revision: 1, created: new Date(0) };
     },
     put: async (key: string) => written.push(key),
   };
   return {
-    asked,
+    keys,
     written,
-    told,
-    items: new KeptItems(bucket, { error: (_: unknown, text = '') => void told.push(text) }),
+    logged,
+    items: new KeptItems(bucket, { error: (_: unknown, text = '') => void logged.push(text) }),
   };
 }
 
@@ -35,9 +35,9 @@ test.each([
   ['at once', () => true],
   ['for one', (key: string) => key.endsWith('.15')],
 ])(
-  'a bucket that fails %s is told of once, and not asked for the rest; who names items is told to come again',
+  'a failure of the bucket %s is logged once and ends the reading; the client’s error says to retry',
   async (_, fails) => {
-    const { asked, told, items } = itemsIn(async (key) => {
+    const { keys, logged, items } = itemsIn(async (key) => {
       if (fails(key)) throw new Error('away');
       return kept();
     });
@@ -47,23 +47,23 @@ test.each([
       await expect(items.named('acme', many(readsAtOnce + 1), { bytesMax, room }), `${time}`).rejects.toMatchObject({
         code: 'unavailable',
         retryable: true,
-        message: expect.stringContaining('ask again'),
+        message: expect.stringContaining('send the request again'),
       });
-    expect(asked).toHaveLength(2 * readsAtOnce);
-    expect(told).toHaveLength(fails('') ? 1 : 2);
+    expect(keys).toHaveLength(2 * readsAtOnce);
+    expect(logged).toHaveLength(fails('') ? 1 : 2);
     expect(room.tryTake(bytesMax)).toBe(true);
   },
 );
 
 test('some are read at once', async () => {
   const { promise, resolve } = Promise.withResolvers<null>();
-  const { asked, items } = itemsIn(() => promise);
+  const { keys, items } = itemsIn(() => promise);
   const bytesMax = 2 * readsAtOnce * answerBytesMax;
   const reading = items.named('acme', many(readsAtOnce + 1), { bytesMax, room: new Admission({ total: bytesMax }) });
-  await vi.waitFor(() => expect(asked).toHaveLength(readsAtOnce));
+  await vi.waitFor(() => expect(keys).toHaveLength(readsAtOnce));
   resolve(null);
   await reading;
-  expect(asked).toHaveLength(readsAtOnce + 1);
+  expect(keys).toHaveLength(readsAtOnce + 1);
 });
 
 test('many requests that name small items wait for each other, and need the room of small ones alone', async () => {
@@ -98,10 +98,10 @@ test('what is read has room, and none is left taken where there is too little', 
 });
 
 test('no more answers are read than may be named, and none that is too large is kept', async () => {
-  const { asked, written, items } = itemsIn(async () => null);
+  const { keys, written, items } = itemsIn(async () => null);
   const room = new Admission({ total: answerBytesMax });
   await items.named('acme', many(answersMax + 1), { bytesMax: answerBytesMax, room });
-  expect(asked).toHaveLength(answersMax);
+  expect(keys).toHaveLength(answersMax);
   await items.keep('acme', [{ key: 'a', items: [{ ...item, text: 'x'.repeat(answerBytesMax) }] }]);
   await items.keep('acme', []);
   await items.keep('acme', [{ key: 'c', items: [item] }]);

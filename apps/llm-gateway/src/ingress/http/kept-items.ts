@@ -5,7 +5,7 @@
  * 1. A tenant never gets another tenant's items: the tenant is a part of every key. Only what the gateway sent to the tenant is stored, nothing that a client wrote.
  * 2. The bucket bounds all items together: it discards the oldest, whatever their tenant. Items also expire. The items that one request references are bounded by the
  *    room for its body, and by `answersMax`.
- * 3. A slow or unavailable bucket fails no answer. Items that could not be stored can't be referenced. Requests that reference items meanwhile get `unavailable`.
+ * 3. A slow or unavailable bucket fails no answer. Items that could not be stored can't be referenced. Requests that reference items during that time get `unavailable`.
  */
 import type { KeyValue } from '@coppice/bus';
 import { Admission } from '@coppice/service';
@@ -82,9 +82,9 @@ export class KeptItems {
   }
 
   /** Returns undefined if the bucket fails or is slow. */
-  async #inTime<Result>(asked: Promise<Result>): Promise<Result | undefined> {
+  async #inTime<Result>(reading: Promise<Result>): Promise<Result | undefined> {
     try {
-      const result = await inTime(asked, limits.waitMsMax);
+      const result = await inTime(reading, limits.waitMsMax);
       this.#failing = false;
       return result;
     } catch (error) {
@@ -97,6 +97,6 @@ export class KeptItems {
 }
 
 const cannotBeRead =
-  "what the request names by its id can't be read just now: ask again, or send the items themselves, with store: false";
+  "what the request names by its id can't be read just now: send the request again, or send the items themselves, with store: false";
 
 const keyOf = (tenant: string, key: string): string => `${tenant}.${key}`;

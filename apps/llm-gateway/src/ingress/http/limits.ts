@@ -61,7 +61,7 @@ export const facadeLimits = {
 export const tokenLimits = {
   charactersMax: 8 * 1024,
   /** Deadline of requests to the orchestrator; the client that wants the token waits a little longer. */
-  ownerAskedMsMax: 4_000,
+  ownerRequestMsMax: 4_000,
   /** Largest difference between the clocks of two machines. */
   clockToleranceMs: 10_000,
   /** TTL of a published key: it outlives every token signed since the key was last published. */

@@ -51,12 +51,12 @@ async function removeStale(socket: string): Promise<void> {
 function isAnswered(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const connection = createConnection(socket);
-    const tell = (answered: boolean) => {
+    const finish = (answered: boolean) => {
       connection.destroy();
       resolve(answered);
     };
-    connection.once('connect', () => tell(true));
-    connection.once('error', () => tell(false));
+    connection.once('connect', () => finish(true));
+    connection.once('error', () => finish(false));
   });
 }
 

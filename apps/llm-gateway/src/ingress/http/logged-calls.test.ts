@@ -25,7 +25,7 @@ const ask = (body: object, signal: AbortSignal | null = null) =>
     body: JSON.stringify({ messages, ...body }),
     signal,
   });
-const told = ({ headers }: Response) =>
+const reported = ({ headers }: Response) =>
   ['x-coppice-model', 'x-coppice-cost-usd', 'x-coppice-attempts'].map((name) => headers.get(name));
 
 /** Returns the log line of the call that `work` makes. */
@@ -39,16 +39,16 @@ async function lineOf(work: () => Promise<unknown>): Promise<Record<string, unkn
   return JSON.parse(line) as Record<string, unknown>;
 }
 
-test('a whole answer tells who gave it, what it cost and how often somebody was asked; so does the log', async () => {
+test('a whole answer reports its model, its cost and its attempts in headers; so does the log', async () => {
   let response: Response | undefined;
   const line = await lineOf(async () => {
     response = await ask({ model: 'own/one' });
     await response.text();
   });
-  expect(response && told(response)).toEqual(['own/one', '0.00048', '1']);
+  expect(response && reported(response)).toEqual(['own/one', '0.00048', '1']);
   const { tenant, runId, taskId } = grant;
   const owner = { tenant, runId, taskId };
-  const about = { endpoint: 'http', level: 'info', asked: 'own/one', model: 'own/one', owner };
+  const about = { endpoint: 'http', level: 'info', requestedModel: 'own/one', model: 'own/one', owner };
   expect(line).toMatchObject({ ...about, usage, attempts: 1, cached: false });
   const requestId = response?.headers.get('x-request-id') ?? '';
   expect(requestId).toMatch(/^req_[0-9a-f]{32}$/);
@@ -56,25 +56,25 @@ test('a whole answer tells who gave it, what it cost and how often somebody was 
   expect(line).not.toHaveProperty('error');
 });
 
-test('a stream tells who gives it, and the log the rest', async () => {
+test('a stream reports its model, and the log the rest', async () => {
   let response: Response | undefined;
   const line = await lineOf(async () => {
     response = await ask({ model: 'own/one', stream: true });
     await response.text();
   });
-  expect(response && told(response)).toEqual(['own/one', null, null]);
+  expect(response && reported(response)).toEqual(['own/one', null, null]);
   expect(line).toMatchObject({ usage, attempts: 1 });
 });
 
-test('a model whose name no header takes is told all the same', async () => {
+test('a model whose name no header takes is reported encoded', async () => {
   const response = await ask({ model: 'own/é ü\n' });
   expect(response.status).toBe(200);
-  expect(told(response)[0]).toBe('own/%C3%A9%20%C3%BC%0A');
+  expect(reported(response)[0]).toBe('own/%C3%A9%20%C3%BC%0A');
 });
 
-test('where nobody could be asked, nobody is told to have been', async () => {
+test('without a possible request no model is reported', async () => {
   const response = await ask({ model: 'keyless/one' });
-  expect([response.status, ...told(response)]).toEqual([502, null, null, '0']);
+  expect([response.status, ...reported(response)]).toEqual([502, null, null, '0']);
 });
 
 test('a call that fails, and one that is left, are in the log with the reason, without its words', async () => {
@@ -83,7 +83,7 @@ test('a call that fails, and one that is left, are in the log with the reason, w
   const failed = await lineOf(async () => {
     refused = await ask({ model: 'acme/acme-1' });
   });
-  expect(refused && told(refused)).toEqual(['acme/acme-1', null, '1']);
+  expect(refused && reported(refused)).toEqual(['acme/acme-1', null, '1']);
   expect(failed).toMatchObject({ model: 'acme/acme-1', attempts: 1, error: 'invalid-request' });
   facade.upstream.play(playBeginning('the answer'));
   const leaving = new AbortController();
@@ -96,8 +96,8 @@ test('a call that fails, and one that is left, are in the log with the reason, w
 
 test.each([
   ['of a model that is not there', { model: 'none/one' }, 404, 'model-not-found'],
-  ['that says what nobody is asked', { model: 'own/one', n: 2 }, 400, 'invalid-request'],
-])('a request %s is in the log as well, by the id that its client is told', async (_, body, status, error) => {
+  ['with a field that no provider takes', { model: 'own/one', n: 2 }, 400, 'invalid-request'],
+])('a request %s is in the log as well, by the id that its client gets', async (_, body, status, error) => {
   let response: Response | undefined;
   const line = await lineOf(async () => {
     response = await ask(body);

@@ -46,7 +46,7 @@ afterAll(async () => {
 });
 
 const model = (name = 'acme/acme-1') => createOpenAI({ apiKey: token, baseURL: `${facade.url}/v1` })(name);
-const lastAsked = ({ requests }: ModelServer) => requests.at(-1)?.body as { messages: unknown[] };
+const lastRequest = ({ requests }: ModelServer) => requests.at(-1)?.body as { messages: unknown[] };
 
 test.each(['a stream', 'a whole answer'])('two turns go on: %s', async (how) => {
   const turn = async (messages: ModelMessage[]): Promise<ModelMessage[]> => {
@@ -58,7 +58,7 @@ test.each(['a stream', 'a whole answer'])('two turns go on: %s', async (how) => 
   const hi: ModelMessage = { role: 'user', content: 'hi' };
   const answered = await turn([hi]);
   await turn([hi, ...answered, { role: 'user', content: 'and?' }]);
-  expect(lastAsked(facade.upstream).messages).toEqual([
+  expect(lastRequest(facade.upstream).messages).toEqual([
     { role: 'user', content: 'hi' },
     { role: 'assistant', content: 'hello' },
     { role: 'user', content: 'and?' },
@@ -77,35 +77,39 @@ test('a tool loop goes on, and its thoughts come back to the model that signed t
   const call = { type: 'tool_use', id: 'c0', name: 'read', input: {} };
   thinker.play((response, { body }) => {
     const goesOn = (body as { messages: unknown[] }).messages.length > 1;
-    const told = goesOn
+    const ending = goesOn
       ? { content: [{ type: 'text', text: 'done' }], stop_reason: 'end_turn' }
       : { content: [thought, call], stop_reason: 'tool_use' };
     response.writeHead(200, { 'content-type': 'application/json' });
-    response.end(JSON.stringify({ ...message, ...told }));
+    response.end(JSON.stringify({ ...message, ...ending }));
   });
   const inputSchema = jsonSchema({ type: 'object' as const, properties: {} });
   const read = tool({ description: 'Reads.', inputSchema, execute: async () => 'a text' });
   // The AI SDK's types aren't compatible with exactOptionalPropertyTypes.
   const tools = { read } as unknown as ToolSet;
-  const asked = { model: model('anthropic/claude-sonnet-4-5'), prompt: 'go', tools, stopWhen: stepCountIs(3) };
-  expect((await generateText(asked)).text).toBe('done');
-  expect(lastAsked(thinker).messages[1]).toEqual({ role: 'assistant', content: [thought, call] });
+  const options = { model: model('anthropic/claude-sonnet-4-5'), prompt: 'go', tools, stopWhen: stepCountIs(3) };
+  expect((await generateText(options)).text).toBe('done');
+  expect(lastRequest(thinker).messages[1]).toEqual({ role: 'assistant', content: [thought, call] });
 });
 
 const named = (id: string) => ({ type: 'item_reference', id });
 
-type Told = { output: [{ id: string }]; error: { message: string } };
+type ResponseBody = { output: [{ id: string }]; error: { message: string } };
 
-async function ask({ url }: TestFacade, input: unknown, more: object = {}): Promise<{ status: number; body: Told }> {
+async function ask(
+  { url }: TestFacade,
+  input: unknown,
+  more: object = {},
+): Promise<{ status: number; body: ResponseBody }> {
   const response = await fetch(`${url}/v1/responses`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}` },
     body: JSON.stringify({ model: 'acme/acme-1', input, ...more }),
   });
-  return { status: response.status, body: (await response.json()) as Told };
+  return { status: response.status, body: (await response.json()) as ResponseBody };
 }
 
-test('who names an item while the bucket is away is told to come again, and answered otherwise', async () => {
+test('a client that references an item while the bucket is unavailable gets a retryable error, and others an answer', async () => {
   const away = () => Promise.reject(new Error('away'));
   const items = new KeptItems({ get: away, put: away }, { error: () => {} });
   await using without = await startTestFacade({ items });
@@ -114,16 +118,16 @@ test('who names an item while the bucket is away is told to come again, and answ
   expect(first.status).toBe(200);
   const { status, body } = await ask(without, [named(first.body.output[0].id)]);
   expect(status).toBe(503);
-  expect(body.error.message).toContain('ask again');
+  expect(body.error.message).toContain('send the request again');
 });
 
 const answerId = async (more: object = {}): Promise<string> => (await ask(facade, 'hi', more)).body.output[0].id;
-test('none but its own tenant can name an item, and none that is not kept; one that is named twice is told once', async () => {
+test('none but its own tenant can name an item, and none that is not kept; one that is named twice is sent once', async () => {
   const id = await answerId();
   const hello = { role: 'assistant', content: 'hello' };
   for (const input of [[named(id)], [named(id), named(id)]]) {
     expect((await ask(facade, input)).status).toBe(200);
-    expect(lastAsked(facade.upstream).messages).toEqual([hello]);
+    expect(lastRequest(facade.upstream).messages).toEqual([hello]);
   }
   const refused = [
     await ask(another, [named(id)]),

@@ -60,7 +60,7 @@ test('a request that comes back to its gateway again and again ends, and says wh
   ]);
 });
 
-test('a provider is told how far a request came', async () => {
+test('a provider gets the number of hops of a request', async () => {
   await using facade = await startTestFacade();
   facade.upstream.play(playError(400, {}));
   await fetch(`${facade.url}/v1/chat/completions`, {
@@ -77,6 +77,6 @@ test.each([
   ['-1', 0],
   ['many', 0],
   ['1e9', 0],
-])('hops of %s are %i', (told, hops) => {
-  expect(hopsOf({ 'x-coppice-hops': told })).toBe(hops);
+])('hops of %s are %i', (header, hops) => {
+  expect(hopsOf({ 'x-coppice-hops': header })).toBe(hops);
 });

@@ -12,7 +12,7 @@ export function requireOthers(providerServers: readonly ProviderServer[], endpoi
     const url = new URL(baseUrl);
     if (!endpoints.some((endpoint) => isAt(url, endpoint))) continue;
     const expected =
-      "another address than this gateway's own endpoint: what tells clients of it (ANTHROPIC_BASE_URL, OPENAI_BASE_URL, …) may not be set where the gateway starts";
+      "another address than this gateway's own endpoint: the variables that point clients to it (ANTHROPIC_BASE_URL, OPENAI_BASE_URL, …) may not be set where the gateway starts";
     throw new ConfigurationError([{ field: `the address of the provider ${name}`, expected, received: url.host }]);
   }
 }

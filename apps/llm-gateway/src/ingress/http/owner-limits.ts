@@ -17,7 +17,7 @@ type Named = Pick<TokenGrant, 'tenant' | 'runId' | 'taskId'>;
  * @throws CoppiceError `not-found`; `invalid-request` if the task is another run's; `conflict` if it has ended or its limits are unknown; `unavailable`.
  */
 export async function limitsOfOwner(bus: Bus, { tenant, runId, taskId }: Named): Promise<OwnerLimits> {
-  const options = { deadlineMs: tokenLimits.ownerAskedMsMax };
+  const options = { deadlineMs: tokenLimits.ownerRequestMsMax };
   if (taskId !== '') {
     const { task } = await bus.call(orchestratorCalls.taskStatus, service, { tenant, taskId }, options);
     if (task === null) throw missing(`task ${taskId}`);

@@ -21,15 +21,15 @@ let bus: Bus;
 let vendor: ModelServer;
 let facade: TestFacade;
 /** Keys written or read. */
-const asked: string[] = [];
+const keys: string[] = [];
 beforeAll(async () => {
   nats = await startNatsServer();
   bus = await Bus.connect({ ...nats.connection, name: 'passed-items' });
   await bus.ensureResources();
   const bucket = bus.keyValue(buckets.llmItems);
   const noticed = {
-    get: (key: string) => (asked.push(key), bucket.get(key)),
-    put: (key: string, value: Uint8Array) => (asked.push(key), bucket.put(key, value)),
+    get: (key: string) => (keys.push(key), bucket.get(key)),
+    put: (key: string, value: Uint8Array) => (keys.push(key), bucket.put(key, value)),
   };
   vendor = await startModelServer();
   const providerServer = {
@@ -122,8 +122,8 @@ test('of a whole answer, too; none that is not to be stored', async () => {
 
 test('whoever names a model of the wire is passed on, and nothing is kept or looked for', async () => {
   answers();
-  asked.length = 0;
+  keys.length = 0;
   for (const stream of [false, true]) expect((await ask(named, { model: 'vendor/gpt-5', stream })).status).toBe(200);
   expect(lastInput(vendor).input).toEqual(named);
-  expect(asked).toEqual([]);
+  expect(keys).toEqual([]);
 });

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { messagesEndpoint } from '../../wires/anthropic/serve/endpoint.ts';
 import { chatEndpoint } from '../../wires/openai-chat/serve/endpoint.ts';
 import { responsesEndpoint } from '../../wires/openai-responses/serve/endpoint.ts';
-import { asked } from './test-support/answers.ts';
+import { requestParts } from './test-support/answers.ts';
 
 const messages = [{ role: 'user', content: 'hi' }];
 const endpoints = [
@@ -12,7 +12,7 @@ const endpoints = [
 ];
 
 test.each(endpoints)('a field that the provider may take for another is refused: $name', ({ endpoint, body }) => {
-  const parse = (more: object) => endpoint.parse({ model: 'm', ...body, ...more }, asked());
+  const parse = (more: object) => endpoint.parse({ model: 'm', ...body, ...more }, requestParts());
   expect(() => parse({ Model: 'dear' })).toThrow('Model: expected no such field (did you mean model?)');
   expect(() => parse({ ſtream: true })).toThrow('did you mean stream?');
   // No server takes these for other fields.

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 export function tokenOf(headers: IncomingHttpHeaders, query: URLSearchParams): string | null {
   const [, bearer] = /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? '') ?? [];
   if (bearer !== undefined) return bearer;
-  const told = [headers['x-api-key'], headers['x-goog-api-key'], query.get('key')];
-  const token = told.find((each) => typeof each === 'string' && each !== '');
+  const keys = [headers['x-api-key'], headers['x-goog-api-key'], query.get('key')];
+  const token = keys.find((each) => typeof each === 'string' && each !== '');
   return typeof token === 'string' ? token : null;
 }

@@ -21,7 +21,7 @@ import type { Endpoint, Question } from './endpoint.ts';
 import { geminiEndpoint } from '../../wires/gemini/serve/endpoint.ts';
 import { chatEndpoint } from '../../wires/openai-chat/serve/endpoint.ts';
 import { responsesEndpoint } from '../../wires/openai-responses/serve/endpoint.ts';
-import { asked, streamOf, wholeOf } from './test-support/answers.ts';
+import { requestParts, streamOf, wholeOf } from './test-support/answers.ts';
 
 const messages = [{ role: 'user', content: 'hi' }];
 const endpoints: { name: string; endpoint: Endpoint; wire: Wire; question: Question; whole: Question }[] = [
@@ -33,8 +33,11 @@ const endpoints: { name: string; endpoint: Endpoint; wire: Wire; question: Quest
   name: wire.name,
   endpoint,
   wire,
-  question: endpoint.parse({ ...body, stream: true }, asked('/v1beta/models/m:streamGenerateContent', 'alt=sse')),
-  whole: endpoint.parse({ ...body, stream: false }, asked('/v1beta/models/m:generateContent')),
+  question: endpoint.parse(
+    { ...body, stream: true },
+    requestParts('/v1beta/models/m:streamGenerateContent', 'alt=sse'),
+  ),
+  whole: endpoint.parse({ ...body, stream: false }, requestParts('/v1beta/models/m:generateContent')),
 }));
 
 const fixturesOf = (name: string): string[] => {

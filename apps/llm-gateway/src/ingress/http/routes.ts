@@ -7,7 +7,7 @@ import type { ModelListing } from './models.ts';
 import { anthropicModels, geminiModels, openAiModels } from './models.ts';
 
 export type Route =
-  | { kind: 'ask'; endpoint: Endpoint }
+  | { kind: 'call'; endpoint: Endpoint }
   | { kind: 'count'; endpoint: Endpoint; answer(tokens: number): object }
   | { kind: 'models'; endpoint: Endpoint; listing: ModelListing; model: string | null }
   | { kind: 'alive' };
@@ -23,11 +23,11 @@ type RouteRule = {
   route(match: RegExpExecArray, marks: Marks): Route;
 };
 
-const asking = (endpoint: Endpoint, name: string): RouteRule => ({
+const callRoute = (endpoint: Endpoint, name: string): RouteRule => ({
   methods: ['POST'],
   path: new RegExp(`^${name}$`),
   name,
-  route: () => ({ kind: 'ask', endpoint }),
+  route: () => ({ kind: 'call', endpoint }),
 });
 
 const decoded = (text: string | undefined): string | null => {
@@ -54,9 +54,9 @@ function modelsEndpointOf({ headers, query }: Marks): { endpoint: Endpoint; list
 const verbOfModel = /^\/v1(?:beta|alpha)?\/models\/.+:[a-zA-Z]+$/;
 
 const rules: readonly RouteRule[] = [
-  asking(chatEndpoint, '/v1/chat/completions'),
-  asking(responsesEndpoint, '/v1/responses'),
-  asking(messagesEndpoint, '/v1/messages'),
+  callRoute(chatEndpoint, '/v1/chat/completions'),
+  callRoute(responsesEndpoint, '/v1/responses'),
+  callRoute(messagesEndpoint, '/v1/messages'),
   {
     methods: ['POST'],
     path: /^\/v1\/messages\/count_tokens$/,
@@ -70,7 +70,7 @@ const rules: readonly RouteRule[] = [
     route: ([, , verb]) =>
       verb === 'countTokens'
         ? { kind: 'count', endpoint: geminiEndpoint, answer: (tokens) => ({ totalTokens: tokens }) }
-        : { kind: 'ask', endpoint: geminiEndpoint },
+        : { kind: 'call', endpoint: geminiEndpoint },
   },
   {
     methods: ['GET'],

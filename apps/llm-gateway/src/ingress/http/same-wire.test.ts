@@ -105,7 +105,12 @@ const document = { type: 'document', source: { type: 'url', url: 'https://a.inva
 const question = { ...user, content: [document] };
 const own = { type: 'thinking', thinking: 'mine', signature: 'sig' };
 const webSearch = { type: 'web_search_20250305', name: 'web_search', cache_control: { type: 'ephemeral', ttl: '1h' } };
-const asksClaude = { max_tokens: 10, tools: [webSearch], output_config: { effort: 'max' }, metadata: { user_id: 'u' } };
+const claudeSettings = {
+  max_tokens: 10,
+  tools: [webSearch],
+  output_config: { effort: 'max' },
+  metadata: { user_id: 'u' },
+};
 const clearsResults = { type: 'clear_tool_uses_20250919' };
 const thinksAndClears = {
   thinking: { type: 'enabled', budget_tokens: 2_000 },
@@ -121,7 +126,7 @@ const loop = [
 ];
 const reasoning = { type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'gAAA' };
 const madeCall = { type: 'function_call', call_id: 'c', name: 'read', arguments: '{}' };
-const asksGpt = { store: true, tools: [{ type: 'web_search' }], text: { verbosity: 'low' }, metadata: { a: 'b' } };
+const gptSettings = { store: true, tools: [{ type: 'web_search' }], text: { verbosity: 'low' }, metadata: { a: 'b' } };
 const geminiCall = { functionCall: { name: 'read', args: {} } };
 const safety = { safetySettings: [{ category: 'X' }] };
 
@@ -131,7 +136,7 @@ test.each([
     path: '/v1/messages',
     body: {
       model: 'anthropic/one',
-      ...asksClaude,
+      ...claudeSettings,
       messages: [
         question,
         {
@@ -151,7 +156,7 @@ test.each([
       ],
     },
     sent: {
-      ...asksClaude,
+      ...claudeSettings,
       messages: [question, { role: 'assistant', content: [own, { type: 'text', text: 'yes' }] }, user, user],
     },
   },
@@ -160,7 +165,7 @@ test.each([
     path: '/v1/messages',
     body: {
       model: 'anthropic/one',
-      ...asksClaude,
+      ...claudeSettings,
       ...thinksAndClears,
       messages: [
         question,
@@ -169,7 +174,7 @@ test.each([
       ],
     },
     sent: {
-      ...asksClaude,
+      ...claudeSettings,
       context_management: { edits: [clearsResults] },
       messages: [question, { role: 'assistant', content: [call] }, result],
     },
@@ -179,7 +184,7 @@ test.each([
     path: '/v1/messages',
     body: {
       model: 'anthropic/one',
-      ...asksClaude,
+      ...claudeSettings,
       ...thinksAndClears,
       messages: [
         question,
@@ -194,7 +199,7 @@ test.each([
       ],
     },
     sent: {
-      ...asksClaude,
+      ...claudeSettings,
       ...thinksAndClears,
       messages: [question, { role: 'assistant', content: [{ type: 'text', text: 'yes' }] }, ...loop],
     },
@@ -204,7 +209,7 @@ test.each([
     path: '/v1/responses',
     body: {
       model: 'openai-responses/one',
-      ...asksGpt,
+      ...gptSettings,
       input: [
         user,
         { type: 'reasoning', id: 'rs_0', summary: [], encrypted_content: foreign },
@@ -214,7 +219,7 @@ test.each([
         { type: 'computer_call_output', call_id: 'd' },
       ],
     },
-    sent: { ...asksGpt, input: [user, reasoning, madeCall, { type: 'computer_call_output', call_id: 'd' }] },
+    sent: { ...gptSettings, input: [user, reasoning, madeCall, { type: 'computer_call_output', call_id: 'd' }] },
   },
   {
     what: 'Gemini',
@@ -261,12 +266,12 @@ test.each([
   const {
     model: _model,
     stream: _stream,
-    ...asked
+    ...received
   } = (upstream.requests.at(-1)?.body ?? {}) as Record<string, unknown>;
-  expect(asked).toEqual(sent);
+  expect(received).toEqual(sent);
 });
 
-test('the second candidate of an alias is not asked for what it refuses', async () => {
+test('the second candidate of an alias does not get what it refuses', async () => {
   upstream.play(playError(429, { error: { message: 'slow down' } }), (response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.end(readFileSync(new URL('../../wires/openai-responses/fixtures/text.sse', import.meta.url)));
@@ -284,7 +289,7 @@ test('the second candidate of an alias is not asked for what it refuses', async 
   ]);
 });
 
-test('a Chat Completions answer whose ids hold signatures, as LiteLLM tells those of Gemini, comes through', async () => {
+test('a Chat Completions answer whose ids hold signatures, as LiteLLM sends those of Gemini, comes through', async () => {
   const id = `call_1__thought__${'Z2Vt'.repeat(1_000)}`;
   const made = { index: 0, id, type: 'function', function: { name: 'read', arguments: '{}' } };
   const chunk = (delta: object, reason: string | null = null) => ({
@@ -293,15 +298,15 @@ test('a Chat Completions answer whose ids hold signatures, as LiteLLM tells thos
     choices: [{ index: 0, delta, finish_reason: reason }],
   });
   const chunks = [chunk({ role: 'assistant', tool_calls: [made] }), chunk({}, 'tool_calls')];
-  const told = chunks.map((each) => JSON.stringify(each));
+  const written = chunks.map((each) => JSON.stringify(each));
   upstream.play((response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.end([...told, '[DONE]'].map((data) => `data: ${data}\n\n`).join(''));
+    response.end([...written, '[DONE]'].map((data) => `data: ${data}\n\n`).join(''));
   });
   const response = await fetch(`${facade.url}/v1/chat/completions`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}` },
     body: JSON.stringify({ model: 'openai-chat/one', stream: true, messages: [user] }),
   });
-  expect(dataOf(await response.text())).toEqual(told);
+  expect(dataOf(await response.text())).toEqual(written);
 });

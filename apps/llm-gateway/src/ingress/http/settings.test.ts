@@ -3,24 +3,24 @@ import { parseMessagesRequest } from '../../wires/anthropic/serve/parse-request.
 import { parseGenerateRequest } from '../../wires/gemini/serve/parse-request.ts';
 import { parseChatRequest } from '../../wires/openai-chat/serve/parse-request.ts';
 import { parseResponsesRequest } from '../../wires/openai-responses/serve/parse-request.ts';
-import { asked } from './test-support/answers.ts';
+import { requestParts } from './test-support/answers.ts';
 
 const messages = [{ role: 'user', content: 'hi' }];
-const ofModel = asked('/v1beta/models/acme%2Fone:generateContent');
+const ofModel = requestParts('/v1beta/models/acme%2Fone:generateContent');
 
 test.each([
   [
     'reasoning_effort',
-    (effort: string) => parseChatRequest({ model: 'a', messages, reasoning_effort: effort }, asked()),
+    (effort: string) => parseChatRequest({ model: 'a', messages, reasoning_effort: effort }, requestParts()),
   ],
   [
     'reasoning.effort',
-    (effort: string) => parseResponsesRequest({ model: 'a', input: 'hi', reasoning: { effort } }, asked()),
+    (effort: string) => parseResponsesRequest({ model: 'a', input: 'hi', reasoning: { effort } }, requestParts()),
   ],
   [
     'output_config.effort',
     (effort: string) =>
-      parseMessagesRequest({ model: 'a', max_tokens: 9, messages, output_config: { effort } }, asked()),
+      parseMessagesRequest({ model: 'a', max_tokens: 9, messages, output_config: { effort } }, requestParts()),
   ],
   [
     'generationConfig.thinkingConfig.thinkingLevel',

@@ -70,7 +70,7 @@ test('a token that one gateway mints is good at another, also when its maker is 
   expect((await ask(second, `${token}x`)).status).toBe(401);
 });
 
-test('a token whose limit is used up is told so, in the words of the vendor, and nobody is asked', async () => {
+test('a call with a token whose limit is used up gets the vendor’s error, without a request to a provider', async () => {
   await startGateway();
   upstream.play(playStream(textStream('hello')));
   const before = upstream.requests.length;
@@ -86,7 +86,7 @@ test('a token whose limit is used up is told so, in the words of the vendor, and
   expect(upstream.requests).toHaveLength(before);
 });
 
-test('models are listed as the providers tell them, all of them', async () => {
+test('models are listed as the providers report them, all of them', async () => {
   const names = Array.from({ length: 40 }, (_, index) => `acme-${index}`);
   await startGateway();
   upstream.play((response) => {

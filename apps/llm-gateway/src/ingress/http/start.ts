@@ -39,7 +39,7 @@ export async function startHttpEndpoints(
       tokens,
       log,
       items: new KeptItems(bus.keyValue(buckets.llmItems), log),
-      ask: (call, { tokenId, limits, ownerLimits }) => {
+      call: (call, { tokenId, limits, ownerLimits }) => {
         const token = { id: tokenId, limits: limits ?? {} };
         const account = { owner: call.context.owner, limits: ownerLimits, token };
         const budgets = budgetsOf(account, tenantLimits, clock.now());
@@ -77,12 +77,12 @@ class ModelList {
   read(): Promise<string[]> {
     if (this.#list === null || performance.now() - this.#readAtMs > facadeLimits.modelsMsMax) {
       this.#readAtMs = performance.now();
-      this.#list = this.#ask();
+      this.#list = this.#readAll();
     }
     return this.#list;
   }
 
-  async #ask(): Promise<string[]> {
+  async #readAll(): Promise<string[]> {
     const signal = AbortSignal.timeout(gatewayLimits.describeMsMax);
     const described = await Promise.all(
       this.#providers.map((provider) => provider.describe(signal, facadeLimits.modelsMax)),

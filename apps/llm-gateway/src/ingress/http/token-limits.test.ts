@@ -124,7 +124,7 @@ test('turns and calls over HTTP of one task, at once at two gateways, never use 
   await eventually(async () => (await spentBy(`task.${tenant}.${id}`)) === served, { timeoutMs: 10_000 });
 }, 60_000);
 
-describe('who asks too much is told whose limit it is:', () => {
+describe('the error for too large a request names the limit:', () => {
   test.each([
     ['of a task, that of its run', { runId, taskId: taskId('b') }],
     ['of a run', { runId }],

@@ -137,7 +137,7 @@ describe('refused is', () => {
     expect(await whyRefused(tokens, await forged((token) => token))).toBeNull();
   });
 
-  test('one that was not told, is no token, or is too long', async () => {
+  test('one that was not issued, is no token, or is too long', async () => {
     expect(await whyRefused(tokens, null)).toContain('there is no token');
     expect(await whyRefused(tokens, 'sk-ant-something')).toBe(notValid);
     expect(await whyRefused(tokens, 'a'.repeat(10_000))).toBe('the token is too long');

@@ -77,7 +77,7 @@ describe('openai', () => {
     expect(final.choices[0]?.finish_reason).toBe('tool_calls');
   });
 
-  test('asks by Responses, whole, streamed and with tools', async () => {
+  test('uses Responses, whole, streamed and with tools', async () => {
     sayHello();
     const whole = await client().responses.create({ model, input: 'hi' });
     expect(whole.output_text).toBe('hello');
@@ -99,7 +99,7 @@ describe('openai', () => {
     expect((await client().models.retrieve('acme/acme-2')).id).toBe('acme/acme-2');
   });
 
-  test('is told errors as OpenAI tells them', async () => {
+  test('gets errors as OpenAI sends them', async () => {
     expect(await errorOf(() => client('wrong').models.list())).toBeInstanceOf(OpenAI.AuthenticationError);
     expect(await errorOf(() => client().chat.completions.create({ model: 'acme/acme-1', messages: [] }))).toMatchObject(
       {
@@ -117,7 +117,7 @@ describe('openai', () => {
     expect((error as InstanceType<typeof OpenAI.APIError>).headers?.get('retry-after')).toBe('7');
   });
 
-  test('is told of a cut, and is given no whole answer', async () => {
+  test('gets an error for a cut answer, and no whole answer', async () => {
     facade.upstream.play(playCut('hel'));
     const read = () => client().chat.completions.stream({ model, messages }).finalChatCompletion();
     expect(await errorOf(read)).toBeInstanceOf(Error);
@@ -177,7 +177,7 @@ describe('anthropic', () => {
     expect((await client().models.list()).data.map(({ id }) => id)).toEqual(['acme/acme-1', 'acme/acme-2']);
   });
 
-  test('is told errors as Anthropic tells them', async () => {
+  test('gets errors as Anthropic sends them', async () => {
     expect(await errorOf(() => client('wrong').messages.create(question))).toBeInstanceOf(
       Anthropic.AuthenticationError,
     );
@@ -191,7 +191,7 @@ describe('anthropic', () => {
     );
   });
 
-  test('is told of a cut, and is given no whole answer', async () => {
+  test('gets an error for a cut answer, and no whole answer', async () => {
     facade.upstream.play(playCut('hel'));
     expect(await errorOf(() => client().messages.stream(question).finalMessage())).toBeInstanceOf(Anthropic.APIError);
   });
@@ -251,12 +251,12 @@ describe('google', () => {
     expect(listed).toHaveLength(2);
   });
 
-  test('is told that there are no embeddings', async () => {
+  test('gets an error for embeddings', async () => {
     const error = await errorOf(() => client().models.embedContent(question));
     expect(error).toMatchObject({ status: 404, message: expect.stringContaining('NOT_FOUND') as unknown });
   });
 
-  test('is told errors as Google tells them', async () => {
+  test('gets errors as Google sends them', async () => {
     const statusOf = async (work: () => Promise<unknown>) => ((await errorOf(work)) as ApiError).status;
     expect(await statusOf(() => client('wrong').models.generateContent(question))).toBe(401);
     limited();
@@ -264,7 +264,7 @@ describe('google', () => {
     expect(await statusOf(() => client().models.generateContentStream(question))).toBe(429);
   });
 
-  test('is told of a cut, and is given no whole answer', async () => {
+  test('gets an error for a cut answer, and no whole answer', async () => {
     facade.upstream.play(playCut('hel'));
     const read = async () => Array.fromAsync(await client().models.generateContentStream(question));
     expect(await errorOf(read)).toBeInstanceOf(Error);
@@ -296,10 +296,10 @@ describe('a provider that failed again and again', () => {
     ['anthropic', anthropic],
   ];
 
-  test.each(clients)('is not asked again by %s, which tells its user at once', async (_, ask) => {
+  test.each(clients)('is not repeated by %s, which reports it to its user at once', async (_, ask) => {
     await using broken = await startTestFacade({ learns: true });
     broken.upstream.play(playError(503, { error: { message: 'overloaded' } }));
-    const told = ({ headers }: { headers: Headers }) =>
+    const retryHeaders = ({ headers }: { headers: Headers }) =>
       ['x-should-retry', 'retry-after', 'retry-after-ms'].map((name) => headers.get(name));
     // With fetch first, since a client that retried would do so for minutes.
     const refused = await fetch(`${broken.url}/v1/chat/completions`, {
@@ -307,21 +307,21 @@ describe('a provider that failed again and again', () => {
       headers: { authorization: `Bearer ${token}` },
       body: JSON.stringify({ model, messages: [{ role: 'user', content: 'hi' }] }),
     });
-    expect([refused.status, ...told(refused)]).toEqual([503, 'false', null, null]);
-    type Told = { status: number; headers: Headers };
+    expect([refused.status, ...retryHeaders(refused)]).toEqual([503, 'false', null, null]);
+    type HttpFailure = { status: number; headers: Headers };
     // The breaker counts failed calls, so it opens at the first failure of the third call.
     for (const requests of [8, 9]) {
-      const error = (await errorOf(() => ask(broken.url))) as Told;
+      const error = (await errorOf(() => ask(broken.url))) as HttpFailure;
       expect([503, 529]).toContain(error.status);
-      expect(told(error)).toEqual(['false', null, null]);
+      expect(retryHeaders(error)).toEqual(['false', null, null]);
       expect(broken.upstream.requests).toHaveLength(requests);
     }
-    const error = (await errorOf(() => ask(broken.url))) as Told;
+    const error = (await errorOf(() => ask(broken.url))) as HttpFailure;
     expect(error).toMatchObject({
       status: 502,
       message: expect.stringContaining('last with: acme: overloaded') as unknown,
     });
-    expect(told(error)).toEqual(['false', null, null]);
+    expect(retryHeaders(error)).toEqual(['false', null, null]);
     expect(broken.upstream.requests).toHaveLength(9);
   });
 });

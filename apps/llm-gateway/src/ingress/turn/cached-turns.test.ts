@@ -66,7 +66,7 @@ test('a turn that says what another said before is answered by the cache: marked
     queuedMs: expect.any(Number) as unknown,
     toolCalls: [expect.objectContaining({ name: 'read', arguments: { text: '{"path":"a.txt"}' } }) as unknown],
   });
-  expect((await readCount(countFile)).filter(({ event }) => event === 'asked')).toHaveLength(1);
+  expect((await readCount(countFile)).filter(({ event }) => event === 'requested')).toHaveLength(1);
   expect(await scrape(telemetry, 'coppice_model_cache_lookups_total')).toEqual([
     expect.stringMatching(/\{result="miss"\} 1$/),
     expect.stringMatching(/\{result="hit"\} 1$/),

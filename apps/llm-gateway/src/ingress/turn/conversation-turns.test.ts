@@ -118,14 +118,14 @@ test('an answer that is cut because the task has no more left is an error, and p
   await startGateway();
   server.play(playStream(textStream('half of it', 'length')));
   const outcome = await newTask('acme/one').ask([user('hi')], { limits: { task: { tokens: 600 }, run: {} } });
-  const told = (server.requests[0]?.body as { max_tokens?: number } | undefined)?.max_tokens;
-  expect(told).toBeGreaterThan(256);
-  expect(told).toBeLessThan(600);
+  const sentMaximum = (server.requests[0]?.body as { max_tokens?: number } | undefined)?.max_tokens;
+  expect(sentMaximum).toBeGreaterThan(256);
+  expect(sentMaximum).toBeLessThan(600);
   expect(outcome).toMatchObject({
     status: 'failed',
     error: {
       code: 'limit-exceeded',
-      message: expect.stringContaining(`acme/one's answer was cut after ${told} tokens: the limit of task t`),
+      message: expect.stringContaining(`acme/one's answer was cut after ${sentMaximum} tokens: the limit of task t`),
       retryable: false,
       details: { limit: { tokens: 600 }, usage: { inputTokens: 11, outputTokens: 3 } },
     },
@@ -220,7 +220,7 @@ test('a conversation goes on in another process just as in the one that began it
     },
   ];
   const wireCall = { id: 'call_1', type: 'function', function: call.function };
-  const messagesAsked = [
+  const allMessages = [
     { role: 'system', content: 'You code.' },
     { role: 'user', content: large },
     { role: 'assistant', content: 'I look.', tool_calls: [wireCall] },
@@ -249,8 +249,8 @@ test('a conversation goes on in another process just as in the one that began it
       text: { text: 'Yes.' },
       usage: { inputTokens: 11, outputTokens: 3 },
     });
-    const asked = server.requests.map(({ body }) => (body as { messages: unknown[] }).messages);
-    expect(asked).toEqual([messagesAsked.slice(0, 2), messagesAsked.slice(0, 4), messagesAsked]);
+    const sentMessages = server.requests.map(({ body }) => (body as { messages: unknown[] }).messages);
+    expect(sentMessages).toEqual([allMessages.slice(0, 2), allMessages.slice(0, 4), allMessages]);
     expect(server.requests[2]?.body).toMatchObject({ tools: [{ type: 'function', function: tools[0] }] });
     await gateway.stop();
   }
@@ -271,7 +271,7 @@ test('a turn whose provider counts nothing is estimated, so that budgets and com
   expect((await task.answer([user('y'.repeat(400))])).usage).toMatchObject({ inputTokens: estimated(840) });
 });
 
-test('a turn that continues one that is not there is told, and nobody is asked', async () => {
+test('a turn that continues one that does not exist fails, without a request to a provider', async () => {
   await startGateway();
   expect(await newTask('acme/m').ask([user('x')], { continues: 'task_none_1_1' })).toMatchObject({
     status: 'failed',
@@ -280,7 +280,7 @@ test('a turn that continues one that is not there is told, and nobody is asked',
   expect(server.requests).toEqual([]);
 });
 
-test('the gateway tells which providers there are', async () => {
+test('the gateway lists its providers', async () => {
   await startGateway();
   server.play(playError(200, { data: [{ id: 'small' }] }));
   const { providers } = await orchestrator.bus.call(gatewayCalls.providers, { service: 'llm-gateway' }, {});
@@ -340,6 +340,6 @@ test('a key is found in no log, span, result or stored message, even where the p
   gateway.signal('SIGTERM');
   expect(await gateway.exited).toEqual({ code: 0, signal: null });
   expect(collector.spans.some(({ name }) => name === 'chat m')).toBe(true);
-  const told = [outcomes, collector.spans, gateway.lines, await orchestrator.transcript(taskId)];
-  expect(JSON.stringify(told)).not.toContain(key);
+  const recorded = [outcomes, collector.spans, gateway.lines, await orchestrator.transcript(taskId)];
+  expect(JSON.stringify(recorded)).not.toContain(key);
 });

@@ -67,7 +67,7 @@ const fresh = (limits: Partial<ConversationLimits> = {}) =>
   new Conversations(transcript, new Artifacts(bus), { ...gatewayLimits, linkReadPauseMs: 1, ...limits });
 
 /** `role: text` of each message. */
-const told = (messages: readonly ProviderMessage[]) =>
+const textOf = (messages: readonly ProviderMessage[]) =>
   messages.map(({ role, content }) => {
     const parts = content.map((part) => {
       if (part.type === 'text' || part.type === 'thinking') return part.text;
@@ -95,7 +95,7 @@ test('the chain is followed back to its beginning, whatever other conversations 
   };
   await store('chain', 'e3', 'e2', [{ role: 'tool', content: [result] }], { text: { text: '' } });
   const conversation = await fresh().upTo(ownerOf('chain'), idOf('chain', 'e3'));
-  expect(told(conversation.messages)).toEqual([
+  expect(textOf(conversation.messages)).toEqual([
     'user: first',
     'assistant: answer to e1',
     'user: second',
@@ -132,7 +132,7 @@ test("another task's turn is not found, even one that is remembered", async () =
 test('an entry that comes a moment later is found', async () => {
   const found = fresh({ linkReadsMax: 50, linkReadPauseMs: 20 }).upTo(ownerOf('late'), idOf('late', 'e1'));
   await store('late', 'e1', null, [user(text('first'))]);
-  expect(told((await found).messages)).toEqual(['user: first', 'assistant: answer to e1']);
+  expect(textOf((await found).messages)).toEqual(['user: first', 'assistant: answer to e1']);
 });
 
 test('a turn that goes in circles or on for ever is refused', async () => {
@@ -167,7 +167,7 @@ test('texts, arguments and results by reference are read, and count', async () =
     toolCalls: [{ id: 'c1', name: 'run', arguments: { artifact: 'large/args' } }],
   });
   const { messages, bytes } = await fresh().upTo(ownerOf('large'), idOf('large', 'e1'));
-  expect(told(messages)).toEqual(['user: a prompt c0=result', 'assistant: said run({"a":1})']);
+  expect(textOf(messages)).toEqual(['user: a prompt c0=result', 'assistant: said run({"a":1})']);
   expect(bytes).toBe('a promptresultsaid{"a":1}'.length);
   await expect(fresh({ promptBytesMax: bytes - 1 }).upTo(ownerOf('large'), idOf('large', 'e1'))).rejects.toMatchObject({
     code: 'limit-exceeded',
@@ -183,9 +183,9 @@ test('what is remembered is not read again, is the same as what is read, and is 
   const first = await conversations.upTo(ownerOf('kept'), idOf('kept', 'e1'));
   expect(await conversations.upTo(ownerOf('kept'), idOf('kept', 'e1'))).toBe(first);
   const sequence = await store('kept', 'e2', 'e1', [user(text('second'))]);
-  const asked: ProviderMessage = { role: 'user', content: [{ type: 'text', text: 'second' }] };
+  const prompt: ProviderMessage = { role: 'user', content: [{ type: 'text', text: 'second' }] };
   const second = {
-    messages: [...first.messages, asked, answerMessage({ text: 'answer to e2', toolCalls: [], thinking: [] })],
+    messages: [...first.messages, prompt, answerMessage({ text: 'answer to e2', toolCalls: [], thinking: [] })],
     bytes: first.bytes + 'secondanswer to e2'.length,
     turns: 2,
   };

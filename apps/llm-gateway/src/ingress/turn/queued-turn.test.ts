@@ -9,7 +9,7 @@ import { startOrchestrator } from '../../test-support/orchestrator.ts';
 const retryAfterMs = 8_000;
 const program = path.join(import.meta.dirname, '../../test-programs/gateway-process.ts');
 
-test('a gateway that is cut off while it waits to ask again does not ask before its claim is confirmed', async () => {
+test('a gateway that is cut off while it waits for a retry sends no request before its claim is confirmed', async () => {
   await using folder = await temporaryFolder('queued-turn');
   // During this wait the gateway is disconnected for longer than its lease.
   await writeFile(
@@ -28,16 +28,16 @@ test('a gateway that is cut off while it waits to ask again does not ask before 
     COPPICE_NODE: 'here',
     COPPICE_LOG_LEVEL: 'info',
   };
-  const asked = async () =>
-    (await readCount(countFile)).filter(({ event }) => event === 'asked').map(({ effectId }) => effectId);
+  const requestedEffects = async () =>
+    (await readCount(countFile)).filter(({ event }) => event === 'requested').map(({ effectId }) => effectId);
   await using one = startProcess(program, [], { ...environment, NATS_URL: `nats://127.0.0.1:${proxy.port}` });
   await one.waitForLine('"msg":"started"');
   const taskId = 'tbbbbbbbbbbbbbbbb';
   const first = { effectId: `task_${taskId}_1_1`, taskId, model: 'scripted/plan.yaml', prompt: 'write it' };
   await orchestrator.order(first);
-  await eventually(async () => (await asked()).length > 0, { timeoutMs: 30_000 });
-  const askedAtMs = performance.now();
-  const before = await asked();
+  await eventually(async () => (await requestedEffects()).length > 0, { timeoutMs: 30_000 });
+  const requestedAtMs = performance.now();
+  const before = await requestedEffects();
   await using other = startProcess(program, [], environment);
   await other.waitForLine('"msg":"started"');
   proxy.cut();
@@ -46,8 +46,8 @@ test('a gateway that is cut off while it waits to ask again does not ask before 
     error: { code: 'unknown' },
   });
   // The task may repeat the call by now, so the first must not be made any more.
-  await sleep(Math.max(0, askedAtMs + retryAfterMs + 3_000 - performance.now()));
-  expect((await asked()).filter((id) => id === first.effectId)).toEqual(before);
+  await sleep(Math.max(0, requestedAtMs + retryAfterMs + 3_000 - performance.now()));
+  expect((await requestedEffects()).filter((id) => id === first.effectId)).toEqual(before);
   proxy.heal();
   await orchestrator.close();
 }, 180_000);

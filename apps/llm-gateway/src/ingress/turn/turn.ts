@@ -51,7 +51,7 @@ type Answered = {
 type AnswerOutput = Pick<TurnOutput, 'text' | 'textSignature' | 'toolCalls' | 'thinking'>;
 
 /** Points at which a test may end the process, in this order. */
-export const turnPoints = ['before-asking', 'answered', 'in-transcript'] as const;
+export const turnPoints = ['before-request', 'answered', 'in-transcript'] as const;
 export type TurnPoint = (typeof turnPoints)[number];
 
 export type TurnCollaborators = {
@@ -101,9 +101,9 @@ class Turns {
     const before = await conversations.upTo(owner, input.continues, signal);
     const budget = new ByteBudget('the prompt', gatewayLimits.promptBytesMax, before.bytes);
     const messages = [...before.messages, ...(await artifacts.read(input.messages, { owner, budget, signal }))];
-    await this.#with.onPoint('before-asking');
+    await this.#with.onPoint('before-request');
     await context.confirmClaim();
-    const { answer, result } = await this.#ask(model, messages, input, context);
+    const { answer, result } = await this.#call(model, messages, input, context);
     await this.#with.onPoint('answered');
 
     try {
@@ -148,7 +148,7 @@ class Turns {
   }
 
   /** @throws CoppiceError with the usage. */
-  async #ask(
+  async #call(
     model: ResolvedModel,
     messages: readonly ProviderMessage[],
     { owner, tools, settings, timeLimitMs, limits }: TurnInput,

@@ -6,8 +6,8 @@ import { z } from 'zod';
  * It is written before the model continues, so that it survives a SIGKILL.
  */
 const countLineSchema = z.object({
-  /** `asked`: a request arrived. `answered`: its whole answer was sent. */
-  event: z.enum(['asked', 'answered']),
+  /** `requested`: a request arrived. `answered`: its whole answer was sent. */
+  event: z.enum(['requested', 'answered']),
   effectId: z.string(),
   runId: z.string(),
   taskId: z.string(),

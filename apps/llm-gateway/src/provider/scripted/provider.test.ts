@@ -57,7 +57,7 @@ const deltas = async (stream: ModelDeltas) => (await Array.fromAsync(stream)).fl
 const textOf = async (stream: ModelDeltas) =>
   (await deltas(stream)).map((delta) => (delta.type === 'text-delta' ? delta.text : '')).join('');
 
-test('a turn is told in the order of the port', async () => {
+test('a turn is sent in the order of the port', async () => {
   expect(await deltas(ask(provider(), 'priced'))).toEqual([
     { type: 'response-start', responseModel: 'plan.yaml' },
     { type: 'text-delta', text: 'x' },
@@ -95,17 +95,17 @@ test('a fault that passes comes as often as it says, for each task of its own, a
   await appendFile(file, '{"event":"as');
   const lines = await readCount(file);
   expect(lines.map((line) => `${line.taskId} ${line.event}`)).toEqual([
-    't1 asked',
-    't1 asked',
-    't1 asked',
+    't1 requested',
+    't1 requested',
+    't1 requested',
     't1 answered',
-    't2 asked',
-    't2 asked',
-    't2 asked',
+    't2 requested',
+    't2 requested',
+    't2 requested',
     't2 answered',
   ]);
   expect(lines[0]).toEqual({
-    event: 'asked',
+    event: 'requested',
     effectId: 'task_t1_1_1',
     runId: 'r1',
     taskId: 't1',
@@ -132,9 +132,9 @@ test('a cut answer ends without an end', async () => {
 
 test.each(['stall', 'slow'])('%s ends when aborted', async (prompt) => {
   const abort = new AbortController();
-  const asked = textOf(ask(provider(), prompt, { signal: abort.signal }));
+  const reading = textOf(ask(provider(), prompt, { signal: abort.signal }));
   setTimeout(() => abort.abort(new Error('enough')), 20);
-  await expect(asked).rejects.toThrow('enough');
+  await expect(reading).rejects.toThrow('enough');
   await expect(textOf(ask(provider(), prompt, { signal: AbortSignal.abort(new Error('enough')) }))).rejects.toThrow(
     'enough',
   );

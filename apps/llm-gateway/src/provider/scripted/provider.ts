@@ -60,7 +60,7 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
         rule: cue.rule,
         position: cue.position,
       };
-      await count.add({ event: 'asked', ...line, time: clock.now().toISOString() });
+      await count.add({ event: 'requested', ...line, time: clock.now().toISOString() });
       const fault = await presentFault(cue.turn, count, line);
       await pause(cue.turn.latencyMs, context.signal);
       if (fault !== null) await act(fault, context.signal);
@@ -96,16 +96,16 @@ async function presentFault(
 ): Promise<Fault | null> {
   if (turn.fault === undefined) return null;
   if (turn.fault.times === undefined) return turn.fault;
-  const asks = (await count.read()).filter(
+  const requests = (await count.read()).filter(
     (earlier) =>
-      earlier.event === 'asked' &&
+      earlier.event === 'requested' &&
       earlier.taskId === line.taskId &&
       earlier.script === line.script &&
       earlier.rule === line.rule &&
       earlier.position === line.position,
   ).length;
   // The current request is already counted.
-  return asks <= turn.fault.times ? turn.fault : null;
+  return requests <= turn.fault.times ? turn.fault : null;
 }
 
 /** @throws the signal's reason when it is aborted. */
@@ -117,7 +117,7 @@ async function act(fault: Fault, signal: AbortSignal): Promise<void> {
   if (fault.kind === 'error') throw new CoppiceError('provider-failed', fault.message, { retryable: fault.retryable });
   if (fault.kind === 'limited') {
     const details = fault.retryAfterMs === undefined ? {} : { details: { retryAfterMs: fault.retryAfterMs } };
-    throw new CoppiceError('provider-limited', 'the scripted model asks to wait', details);
+    throw new CoppiceError('provider-limited', 'the scripted model states a wait', details);
   }
   if (fault.kind === 'stall') {
     if (!signal.aborted) await once(signal, 'abort');

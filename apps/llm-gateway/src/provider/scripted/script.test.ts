@@ -26,9 +26,9 @@ test.each([
   expect(cueFor(script, prompt, answers)).toMatchObject({ rule, position: answers, turn: { text } });
 });
 
-test('what the script has nothing for is told', () => {
+test('a request that the script has nothing for gets an error', () => {
   expect(() => cueFor(script, 'brief changelog', 2)).toThrow(
-    "the script's changelog has 2 turns; number 3 was asked for",
+    "the script's changelog has 2 turns; number 3 was requested",
   );
   const narrow = parseScript('rules: [{ when: { contains: x }, turns: [{ text: y }] }]', 'narrow.yaml');
   expect(() => cueFor(narrow, 'z', 0)).toThrow('no rule of the script holds for this prompt');
@@ -92,7 +92,7 @@ test.each([
   'rules: [{ turns: [{ secret: secret }] }]\n',
   'default: { turns: [{ fault: { kind: secret } }] }\n',
   '%secret\n---\n!secret a\n',
-])('what is no script is not told: %j', (text) => {
+])('the content of a file that is no script is not reported: %j', (text) => {
   let thrown: unknown;
   try {
     parseScript(text, 'a');

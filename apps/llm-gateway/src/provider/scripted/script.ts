@@ -43,7 +43,7 @@ const faultSchema = z.discriminatedUnion('kind', [
     retryable: z.boolean().default(true),
     times,
   }),
-  /** The provider asks to wait. */
+  /** The provider states a wait. */
   z.strictObject({ kind: z.literal('limited'), retryAfterMs: z.int().nonnegative().optional(), times }),
   /** The provider never answers. */
   z.strictObject({ kind: z.literal('stall'), times }),
@@ -134,8 +134,8 @@ export function parseScript(text: string, name: string): Script {
   if (result.success) return result.data;
   const issues = result.error.issues.slice(0, issuesMax).map((issue) => {
     const unknown = issue.code === 'unrecognized_keys' ? (issue.keys[0] ?? '') : null;
-    const told = unknown === null ? issue : { path: issue.path, message: 'only fields of docs/scripted-model.md' };
-    const [{ field, expected }] = fieldIssues([told], undefined) as [FieldIssue];
+    const shown = unknown === null ? issue : { path: issue.path, message: 'only fields of docs/scripted-model.md' };
+    const [{ field, expected }] = fieldIssues([shown], undefined) as [FieldIssue];
     const at = placeOf(unknown === null ? field : `${field}.${unknown}`);
     const received = unknown === null ? kindOf(valueAt(value, issue.path)) : 'an unknown one';
     return { field, expected, received, line: at.line };
@@ -181,7 +181,7 @@ export function cueFor(script: Script, prompt: string, answersSoFar: number): Cu
   if (turn === undefined) {
     throw new CoppiceError(
       'provider-failed',
-      `the script's ${name} has ${turns.length} turns; number ${answersSoFar + 1} was asked for`,
+      `the script's ${name} has ${turns.length} turns; number ${answersSoFar + 1} was requested`,
     );
   }
   return { rule: name, position: answersSoFar, turn };
@@ -212,7 +212,7 @@ function firstMatch(patterns: readonly (string | null)[], text: string): number 
     return runInContext(search, createContext({ patterns, text }), { timeout: matchingMsMax }) as number;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw cause;
-    const told = `the script's regular expressions take more than ${matchingMsMax} ms for this prompt`;
-    throw new CoppiceError('provider-failed', told, { cause });
+    const message = `the script's regular expressions take more than ${matchingMsMax} ms for this prompt`;
+    throw new CoppiceError('provider-failed', message, { cause });
   }
 }

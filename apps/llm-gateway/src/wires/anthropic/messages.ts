@@ -53,8 +53,8 @@ function saidBlock(part: ProviderPart): ContentBlock[] {
   if (part.type === 'image') return [imageBlock(part.image)];
   if (part.type !== 'tool-result') return textBlock(part);
   const { callId, content, images = [], isError } = part;
-  const told = content === '' && isError ? 'It failed, and said nothing.' : content;
-  const inside = [...(told.trim() === '' ? [] : [{ type: 'text' as const, text: told }]), ...images.map(imageBlock)];
+  const text = content === '' && isError ? 'It failed, and said nothing.' : content;
+  const inside = [...(text.trim() === '' ? [] : [{ type: 'text' as const, text }]), ...images.map(imageBlock)];
   return [
     {
       type: 'tool_result',

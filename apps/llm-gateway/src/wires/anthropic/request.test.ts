@@ -22,7 +22,7 @@ const bodyOf = (messages: ProviderMessage[], settings: ModelSettings = {}, model
   requestBody({ model, messages, tools: [], settings }, true) as Body;
 const settingsFor = (model: string, settings: ModelSettings): Body => bodyOf([user(text('a'))], settings, model);
 
-test('a request asks for what the wire demands, and for no more', () => {
+test('a request has the fields that the wire requires, and no more', () => {
   expect(bodyOf([{ role: 'system', content: [text('You code.')] }, user(text('a'))])).toEqual({
     model: 'claude-sonnet-4-5',
     max_tokens: 32_000,
@@ -135,10 +135,10 @@ test('ids and names that the wire refuses are given another form, the same in ca
     assistant(call('functions.read:0', 'functions.read', '{}')),
     { role: 'tool', content: [result('functions.read:0', 'x')] },
   ]);
-  const [, said, told] = messages as { content: { id?: string; name?: string; tool_use_id?: string }[] }[];
+  const [, said, answered] = messages as { content: { id?: string; name?: string; tool_use_id?: string }[] }[];
   expect(said?.content[0]?.id).toMatch(/^[a-zA-Z0-9_-]+$/);
   expect(said?.content[0]?.name).toBe('functions_read');
-  expect(told?.content[0]?.tool_use_id).toBe(said?.content[0]?.id);
+  expect(answered?.content[0]?.tool_use_id).toBe(said?.content[0]?.id);
 });
 
 test('a conversation that goes on is marked for the cache, and a lone question is not', () => {
@@ -273,7 +273,7 @@ describe('the form of the answer', () => {
   };
   const format = { type: 'json-schema' as const, name: 'person', schema };
 
-  test('a schema is told as one, closed and without what the wire refuses', () => {
+  test('a schema is sent as one, closed and without what the wire refuses', () => {
     expect(
       settingsFor('claude-opus-5', { responseFormat: format, thinking: { effort: 'low' } })['output_config'],
     ).toEqual({
@@ -308,15 +308,15 @@ describe('the form of the answer', () => {
     expect(body['output_config']).toEqual({ format: { type: 'json_schema', schema: named } });
   });
 
-  test('a model that takes none is told in words, and so is one that is asked for JSON of any form', () => {
-    for (const [model, responseFormat, told] of [
+  test('a model that takes no schema gets it as text, and so does one for JSON of any form', () => {
+    for (const [model, responseFormat, instruction] of [
       ['claude-3-7-sonnet-latest', format, JSON.stringify(schema)],
       ['deepseek-chat', format, JSON.stringify(schema)],
       ['claude-opus-5', { type: 'json' as const }, 'JSON object'],
     ] as const) {
       const body = settingsFor(model, { responseFormat });
       expect(body).not.toHaveProperty('output_config');
-      expect(body['system']).toEqual([{ type: 'text', text: expect.stringContaining(told) }]);
+      expect(body['system']).toEqual([{ type: 'text', text: expect.stringContaining(instruction) }]);
     }
     expect(settingsFor('claude-opus-5', { responseFormat: { type: 'text' } })).not.toHaveProperty('system');
   });
@@ -340,12 +340,9 @@ test.each([
   ['claude-mythos-preview', 'always', false, 32_000],
   ['claude-next', 'always', false, 32_000],
   ['deepseek-chat', 'budget', true, 8_192],
-])(
-  '%s thinks: %s; takes a temperature: %s; answers at most %i tokens unless told',
-  (model, thinking, sampling, max) => {
-    expect(traitsOf(model)).toMatchObject({ thinking, sampling, maxOutputTokens: max });
-  },
-);
+])('%s thinks: %s; takes a temperature: %s; answers at most %i tokens by default', (model, thinking, sampling, max) => {
+  expect(traitsOf(model)).toMatchObject({ thinking, sampling, maxOutputTokens: max });
+});
 
 test('a request of this very wire keeps all that it has but the model', () => {
   const body = { model: 'alias', max_tokens: 5, messages: [], unheard_of: { a: 1 } };
@@ -356,9 +353,9 @@ test('a request of this very wire keeps all that it has but the model', () => {
 
 test('of an alias the candidates that choose their words themselves are passed on no sampling', () => {
   const sampling = { temperature: 0.2, top_p: 0.9, top_k: 40 };
-  const passedTo = (model: string, asked: string) =>
+  const passedTo = (model: string, requestedModel: string) =>
     passedOn(
-      { wire: 'anthropic', body: { ...sampling, model: asked, stop_sequences: ['X'] }, headers: {} },
+      { wire: 'anthropic', body: { ...sampling, model: requestedModel, stop_sequences: ['X'] }, headers: {} },
       model,
       true,
     );

@@ -36,7 +36,7 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
   };
 }
 
-/** The body for a request that came in this wire format, for another model. The server reports usage without being asked, and the body has its own required limit. */
+/** The body for a request that came in this wire format, for another model. The server reports usage without a setting, and the body has its own required limit. */
 export function passedOn(original: OriginalRequest, model: string, stream: boolean): object {
   const body = withoutLateThinking(original, model);
   const { temperature: _temperature, top_p: _topP, top_k: _topK, ...unsampled } = body;

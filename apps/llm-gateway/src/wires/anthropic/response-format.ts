@@ -42,17 +42,17 @@ function acceptableSchema(schema: JsonSchema, depth = 0): JsonSchema {
   if (depth > deepest) return schema;
   const inner = (value: unknown): unknown => (isSchema(value) ? acceptableSchema(value, depth + 1) : value);
   const kept: Record<string, unknown> = {};
-  const told: string[] = [];
+  const described: string[] = [];
   for (const [keyword, value] of Object.entries(schema)) {
     if (refused.has(keyword) || (keyword === 'minItems' && Number(value) > 1)) {
-      told.push(`${keyword}: ${JSON.stringify(value)}`);
+      described.push(`${keyword}: ${JSON.stringify(value)}`);
     } else if (ofSchemas.has(keyword) && Array.isArray(value)) kept[keyword] = value.map(inner);
     else if (ofNamedSchemas.has(keyword) && isSchema(value)) kept[keyword] = mapped(value, inner);
     else kept[keyword] = keyword === 'items' ? inner(value) : value;
   }
-  if (told.length > 0) {
+  if (described.length > 0) {
     const own = typeof schema['description'] === 'string' ? `${schema['description']} ` : '';
-    kept['description'] = `${own}(${told.join(', ')})`;
+    kept['description'] = `${own}(${described.join(', ')})`;
   }
   const { additionalProperties } = schema;
   const open = additionalProperties === undefined || additionalProperties === true;

@@ -34,7 +34,7 @@ test('parallel tool calls; one whose only piece is empty has an empty object', a
   });
 });
 
-test('thinking with its signatures: told, hidden, and with its text left out', async () => {
+test('thinking with its signatures: readable, hidden, and with its text left out', async () => {
   expect(await fixture('thinking')).toMatchObject({
     text: 'I read it.',
     thinking: [
@@ -84,7 +84,7 @@ test.each([
   ['overloaded-after-preamble', false],
   ['overloaded-late', true],
 ])(
-  '%s: an error in the stream counts as its HTTP status, and whether output came before is told',
+  '%s: an error in the stream counts as its HTTP status, and reports whether output came before',
   async (name, outputBegan) => {
     expect(await fixture(name)).toMatchObject({ status: 'failed', outputBegan, error: overloaded });
   },

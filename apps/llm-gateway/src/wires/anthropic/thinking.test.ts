@@ -24,7 +24,7 @@ describe('a client of this wire', () => {
     ['has thought again', [user, answer(thought, call), result, answer(thought, call), result]],
     ['hid its thought', [user, answer({ type: 'redacted_thinking', data: 'd' }, call), result, answer(call), result]],
     ['has a new question', [user, answer(call), result, answer({ type: 'text', text: 'Done.' }), user]],
-  ])('is told nothing else where Claude %s', (_, messages) => {
+  ])('is unchanged where Claude %s', (_, messages) => {
     for (const rest of [{}, { model: named }, { foreignTaken: true }])
       expect(sent(messages, rest)).toMatchObject({ thinking, messages });
   });
@@ -38,7 +38,7 @@ describe('a client of this wire', () => {
     expect(sent(messages, { model: named, foreignTaken: true })).not.toHaveProperty('thinking');
   });
 
-  test('who names the model and has only its answers is told by it what it refuses', () => {
+  test('a client that names the model and has only its answers gets the vendor’s error', () => {
     expect(sent([user, answer(call), result], { model: named })).toHaveProperty('thinking', thinking);
   });
 

@@ -6,7 +6,7 @@ import type { OriginalRequest } from '../../provider/port.ts';
 import type { ModelTraits } from './models.ts';
 
 type Effort = 'low' | 'medium' | 'high';
-type AskedThinking = NonNullable<ModelSettings['thinking']>;
+type RequestedThinking = NonNullable<ModelSettings['thinking']>;
 
 /** The part of a message that is read here; a client of this wire format may have written it. */
 export type Said = { role: string; content: string | readonly { type: string }[] };
@@ -34,27 +34,28 @@ export function thinkingAndLength(
   if (traits.thinking !== 'budget') {
     return { ...byEffort(thinking, traits), maxOutputTokens: maxOutputTokens ?? lengthDefault };
   }
-  const budgetAsked = budgetOf(thinking);
-  if (budgetAsked < budgetTokensMin || answersUnthought(messages)) {
+  const requestedBudget = budgetOf(thinking);
+  if (requestedBudget < budgetTokensMin || answersUnthought(messages)) {
     return { maxOutputTokens: maxOutputTokens ?? lengthDefault };
   }
-  const length = maxOutputTokens ?? Math.max(lengthDefault, budgetAsked + answerTokens);
+  const length = maxOutputTokens ?? Math.max(lengthDefault, requestedBudget + answerTokens);
   // The requested limit stays as it is, and the budget must be below it.
-  const budget = Math.min(budgetAsked, length - 1);
+  const budget = Math.min(requestedBudget, length - 1);
   if (budget < budgetTokensMin) return { maxOutputTokens: length };
   return { thinking: { type: 'enabled', budget_tokens: budget }, maxOutputTokens: length };
 }
 
-function byEffort(asked: AskedThinking, { thinking }: ModelTraits): WireThinking {
+function byEffort(requested: RequestedThinking, { thinking }: ModelTraits): WireThinking {
   if (thinking === 'never') return {};
-  const effort = effortOf(asked);
+  const effort = effortOf(requested);
   if (effort !== 'none') return { thinking: { type: 'adaptive' }, effort: effort === 'minimal' ? 'low' : effort };
   return thinking === 'always' ? { effort: 'low' } : { thinking: { type: 'disabled' } };
 }
 
-function budgetOf(asked: AskedThinking): number {
-  if ('budgetTokens' in asked) return asked.budgetTokens === 0 ? 0 : Math.max(asked.budgetTokens, budgetTokensMin);
-  return asked.effort === 'none' ? 0 : effortBudgets[asked.effort];
+function budgetOf(requested: RequestedThinking): number {
+  if ('budgetTokens' in requested)
+    return requested.budgetTokens === 0 ? 0 : Math.max(requested.budgetTokens, budgetTokensMin);
+  return requested.effort === 'none' ? 0 : effortBudgets[requested.effort];
 }
 
 /**
@@ -80,8 +81,8 @@ export function withoutLateThinking(original: OriginalRequest, model: string): O
  */
 function answersUnthought(messages: readonly Said[]): boolean {
   if (!holdsResult(messages.at(-1))) return false;
-  const asked = messages.findLastIndex((message) => message.role === 'user' && !holdsResult(message));
-  const first = messages.slice(asked + 1).find(({ role }) => role === 'assistant');
+  const lastPrompt = messages.findLastIndex((message) => message.role === 'user' && !holdsResult(message));
+  const first = messages.slice(lastPrompt + 1).find(({ role }) => role === 'assistant');
   return blocksOf(first)[0]?.type.endsWith('thinking') === false;
 }
 

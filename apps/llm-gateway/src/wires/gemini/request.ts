@@ -24,7 +24,7 @@ export function requestBody(request: ModelRequest): object {
   };
 }
 
-/** The body for a request that came in this wire format. The model is in the path; the server reports usage without being asked. */
+/** The body for a request that came in this wire format. The model is in the path; the server reports usage without a setting. */
 export function passedOn({ body, maxOutputTokens }: OriginalRequest, model: string): object {
   const { contents } = body;
   const said =

@@ -15,7 +15,7 @@ const chunk = (parts: object[], rest: object = {}, finishReason?: string) => ({
 });
 const signature = (value: string) => ({ wire: 'gemini', value });
 
-test('a text; of the usage, which each event tells, the last counts', async () => {
+test('a text; of the usage, which each event reports, the last counts', async () => {
   expect(await play('text.sse')).toEqual({
     status: 'complete',
     text: 'Grüße, 你好 👩‍💻!',
@@ -29,7 +29,7 @@ test('a text; of the usage, which each event tells, the last counts', async () =
   });
 });
 
-test('thoughts, parallel calls of which the first is signed, one without arguments, ids only where they are told', async () => {
+test('thoughts, parallel calls of which the first is signed, one without arguments, ids only where they are sent', async () => {
   const answer = await play('thinking-and-tool-calls.sse');
   expect(answer).toMatchObject({
     status: 'complete',
@@ -91,7 +91,7 @@ test('a prompt that is blocked is a refusal, and so is an answer that is broken 
   });
 });
 
-test('a picture is told as lost, beside the text that came with it', async () => {
+test('a picture is reported as lost, beside the text that came with it', async () => {
   const picture = { inlineData: { mimeType: 'image/png', data: 'iVBORw0KGgo=' } };
   const reader = gemini.reader({ provider: 'acme', secret: null });
   const deltas = [...reader.whole(chunk([{ text: 'Here: ' }, picture], {}, 'STOP')), ...reader.end()];
@@ -99,7 +99,7 @@ test('a picture is told as lost, beside the text that came with it', async () =>
   expect(deltas.at(-1)).toMatchObject({ type: 'response-end', finishReason: 'stop', lost: 'image/png' });
 });
 
-test("a call that Google can't read is told as neither a call nor a stop", async () => {
+test("a call that Google can't read is reported as neither a call nor a stop", async () => {
   expect(await play('malformed-call.sse')).toMatchObject({
     status: 'complete',
     finishReason: 'other',
@@ -116,9 +116,9 @@ test.each([
   ['BLOCKLIST', 'refusal'],
   ['UNEXPECTED_TOOL_CALL', 'other'],
   ['A_NEW_ONE', 'other'],
-])('finish reason %s is %s', async (told, finishReason) => {
-  const answer = await answerOf(chunk([{ text: 'a' }], {}, told));
-  expect(answer).toMatchObject({ status: 'complete', finishReason, providerFinishReason: told });
+])('finish reason %s is %s', async (vendorReason, finishReason) => {
+  const answer = await answerOf(chunk([{ text: 'a' }], {}, vendorReason));
+  expect(answer).toMatchObject({ status: 'complete', finishReason, providerFinishReason: vendorReason });
 });
 
 test('no finish reason at the end is an error, whatever came before', async () => {
@@ -167,7 +167,7 @@ test('usage: sound that was heard, and pictures that were made, are counted apar
   expect(usage).toMatchObject({ audioInputTokens: 70, cachedAudioInputTokens: 40, imageOutputTokens: 1_290 });
 });
 
-test('candidates, parts and fields that were not asked for are left out', async () => {
+test('candidates, parts and fields that were not requested are left out', async () => {
   expect(
     await answerOf(
       { candidates: [{ index: 1, content: { parts: [{ text: 'b' }] }, finishReason: 'STOP' }] },

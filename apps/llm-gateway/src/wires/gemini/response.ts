@@ -32,7 +32,7 @@ export class GeminiReader extends ReaderBase implements AnswerReader {
   #lost: string | null = null;
   /** True if the latest part was thinking: adjacent thinking parts form one block, until one is signed. */
   #isThinking = false;
-  #finish: { reason: FinishReason; told: string } | null = null;
+  #finish: { reason: FinishReason; vendorReason: string } | null = null;
 
   get finished(): boolean {
     return this.#finish !== null;
@@ -56,10 +56,10 @@ export class GeminiReader extends ReaderBase implements AnswerReader {
 
   end(): ModelDelta[] {
     if (this.#finish === null) return [];
-    const { reason, told } = this.#finish;
+    const { reason, vendorReason } = this.#finish;
     const finishReason = reason === 'stop' && this.#calls > 0 ? 'tool-calls' : reason;
     const lost = this.#lost === null ? {} : { lost: this.#lost };
-    return [{ type: 'response-end', finishReason, providerFinishReason: told, ...lost }];
+    return [{ type: 'response-end', finishReason, providerFinishReason: vendorReason, ...lost }];
   }
 
   #map(chunk: Chunk): ModelDelta[] {
@@ -69,12 +69,12 @@ export class GeminiReader extends ReaderBase implements AnswerReader {
       // Only one candidate is requested.
       if ((candidate.index ?? 0) !== 0) continue;
       deltas.push(...(candidate.content?.parts ?? []).flatMap((part) => this.#mapPart(part)));
-      const told = candidate.finishReason;
-      if (told) this.#finish = { reason: finishReasons[told] ?? 'other', told };
+      const vendorReason = candidate.finishReason;
+      if (vendorReason) this.#finish = { reason: finishReasons[vendorReason] ?? 'other', vendorReason };
     }
     // A blocked prompt gets no candidate.
     const blocked = chunk.promptFeedback?.blockReason;
-    if (blocked) this.#finish = { reason: 'refusal', told: blocked };
+    if (blocked) this.#finish = { reason: 'refusal', vendorReason: blocked };
     const usage = usageMetadata ? usageOf(usageMetadata) : null;
     if (usage !== null) deltas.push({ type: 'usage', usage });
     return deltas;

@@ -109,11 +109,11 @@ test.each<[ModelSettings, object]>([
   [{ thinking: { budgetTokens: 9 } }, { think: true }],
   [{ toolChoice: { tool: 'run' } }, { tools: [{ function: run }] }],
   [{ toolChoice: 'auto' }, { tools: [{ function: list }, { function: run }] }],
-])('settings %j are told as %j', (settings, expected) => {
+])('settings %j are sent as %j', (settings, expected) => {
   expect(bodyOf([], settings)).toMatchObject(expected);
 });
 
-test('who may call no tool is offered none, and what is not asked for is not said', () => {
+test('a model that may call no tool gets none, and what is not set is not sent', () => {
   expect(bodyOf([], { toolChoice: 'none' })).not.toHaveProperty('tools');
   for (const field of ['options', 'format', 'think']) {
     expect(bodyOf([], { responseFormat: { type: 'text' } })).not.toHaveProperty(field);

@@ -60,7 +60,7 @@ test('unknown fields, reasons, and lines after the last are passed over', async 
 test.each([
   ['error', true],
   ['error-first', false],
-])('%s: a line that tells of an error is one', async (name, outputBegan) => {
+])('%s: a line with an error is one', async (name, outputBegan) => {
   const error = { code: 'provider-failed', retryable: true };
   expect(await fixture(name)).toMatchObject({ status: 'failed', outputBegan, error });
 });

@@ -28,12 +28,12 @@ test.each([
   ['https://api.deepseek.com/v1', 'm', ['reasoning_content', 'reasoning_details']],
 ])("at %s %s gets of another server's answer what it takes", (baseUrl, model, beside) => {
   const { messages } = sentTo(baseUrl, plain, model);
-  const [first, said, told] = messages;
+  const [first, said, sentResult] = messages;
   expect(first).toEqual(user);
   expect(Object.keys(said).toSorted()).toEqual(['content', ...beside, 'role', 'tool_calls']);
   const [{ id, extra_content: extra }] = said['tool_calls'] as [{ id: string; extra_content?: object }];
   expect(extra).toEqual(beside.length === 0 ? undefined : google);
-  expect(told['tool_call_id']).toBe(id);
+  expect(sentResult['tool_call_id']).toBe(id);
 });
 
 test('Groq takes no reasoning_content, but its own reasoning', () => {
@@ -58,26 +58,29 @@ test.each([
   // This host serves models of all vendors, and some of them reject `max_completion_tokens`.
   ['https://x.services.ai.azure.com/openai/v1', { max_tokens: 5 }, { max_tokens: 5 }],
   ['http://127.0.0.1/v1', { max_completion_tokens: 5, random_seed: 1 }, { max_completion_tokens: 5, random_seed: 1 }],
-])('%s is told the limit and the seed in its words, unless the client named its model', (baseUrl, said, told) => {
-  expect(sentTo(baseUrl, { model: 'fast', ...said })).toEqual({ model: 'm', ...told });
+])('%s gets the limit and the seed in its own fields, unless the client named its model', (baseUrl, said, expected) => {
+  expect(sentTo(baseUrl, { model: 'fast', ...said })).toEqual({ model: 'm', ...expected });
   expect(sentTo(baseUrl, { model: 'acme/m', ...said })).toEqual({ model: 'm', ...said });
 });
 
-test.each(['gpt-5-mini', 'o3', 'openai/gpt-5-mini'])("%s is OpenAI's at any host, and told the limit so", (model) => {
-  const settings = { maxOutputTokens: 5 };
-  const foundry = 'https://x.services.ai.azure.com/openai/v1';
-  for (const baseUrl of ['http://127.0.0.1/v1', 'https://models.github.ai/inference', foundry]) {
-    for (const said of [{ max_tokens: 5 }, { max_completion_tokens: 5 }, { max_tokens: 6, max_completion_tokens: 5 }])
-      expect(sentTo(baseUrl, { model: 'fast', ...said }, model)).toEqual({ model, max_completion_tokens: 5 });
-    const wire = openAiChatAt(baseUrl);
-    const capped = { wire: 'openai-chat' as const, body: { model: 'fast' }, headers: {}, ...settings };
-    expect(wire.passOn(capped, model, false)).toEqual({ model, max_completion_tokens: 5 });
-    const translated = wire.body({ model, messages: [], tools: [], settings }, false);
-    expect(translated).toEqual({ model, messages: [], max_completion_tokens: 5 });
-  }
-});
+test.each(['gpt-5-mini', 'o3', 'openai/gpt-5-mini'])(
+  "%s is OpenAI's at any host, and gets the limit in its field",
+  (model) => {
+    const settings = { maxOutputTokens: 5 };
+    const foundry = 'https://x.services.ai.azure.com/openai/v1';
+    for (const baseUrl of ['http://127.0.0.1/v1', 'https://models.github.ai/inference', foundry]) {
+      for (const said of [{ max_tokens: 5 }, { max_completion_tokens: 5 }, { max_tokens: 6, max_completion_tokens: 5 }])
+        expect(sentTo(baseUrl, { model: 'fast', ...said }, model)).toEqual({ model, max_completion_tokens: 5 });
+      const wire = openAiChatAt(baseUrl);
+      const capped = { wire: 'openai-chat' as const, body: { model: 'fast' }, headers: {}, ...settings };
+      expect(wire.passOn(capped, model, false)).toEqual({ model, max_completion_tokens: 5 });
+      const translated = wire.body({ model, messages: [], tools: [], settings }, false);
+      expect(translated).toEqual({ model, messages: [], max_completion_tokens: 5 });
+    }
+  },
+);
 
-test('OpenRouter is given back what it told of the thoughts of a model of OpenAI', () => {
+test('OpenRouter gets back the reasoning that it sent of a model of OpenAI', () => {
   const [, said] = sentTo('https://openrouter.ai/api/v1', plain, 'openai/gpt-5').messages;
   const { tool_calls: _calls, ...beside } = answer;
   expect(said).toMatchObject({ ...beside, tool_calls: [{ extra_content: google }] });
@@ -106,9 +109,9 @@ describe.each([
       sentTo(baseUrl, { ...body, model: `acme/${model}` }, model),
       openAiChatAt(baseUrl).body(request, false) as Sent,
     ];
-    return sent.flatMap(({ messages: [said, told] }) => [
+    return sent.flatMap(({ messages: [said, sentResult] }) => [
       (said as { tool_calls: [{ id: string }] }).tool_calls[0].id,
-      told['tool_call_id'],
+      sentResult['tool_call_id'],
     ]);
   };
 

@@ -23,11 +23,11 @@ export function fitted(body: Fields, original: OriginalRequest, model: string, d
 function renamed(body: Fields, { limitField, seedField }: Dialect): Fields {
   const { max_tokens: older, max_completion_tokens: newer, seed, random_seed: mistrals, ...rest } = body;
   const limit = (limitField === 'max_tokens' ? (older ?? newer) : (newer ?? older)) ?? null;
-  const told = seed ?? mistrals ?? null;
+  const seedValue = seed ?? mistrals ?? null;
   return {
     ...rest,
     ...(limit === null ? {} : { [limitField]: limit }),
-    ...(told === null ? {} : { [seedField]: told }),
+    ...(seedValue === null ? {} : { [seedField]: seedValue }),
   };
 }
 

@@ -15,7 +15,7 @@ const result = (callId: string, content: string, isError = false) => ({
   isError,
 });
 
-test('a request streams, asks for usage, and names tools only where there are some', () => {
+test('a request streams, requests usage, and names tools only where there are some', () => {
   expect(bodyOf([{ role: 'user', content: [text('a')] }])).toEqual({
     model: 'gpt-x',
     stream: true,
@@ -195,7 +195,7 @@ test.each(['https://api.deepseek.com', 'https://api.moonshot.ai/v1'])(
   },
 );
 
-test('Mistral is not asked for the usage, which it tells anyway, and takes no ids of calls but such as its own', () => {
+test('Mistral gets no request for usage, which it reports anyway, and takes no ids of calls but such as its own', () => {
   const messages: ProviderMessage[] = [
     { role: 'assistant', content: [call('call_of_another', 'run', '{}'), call('aBcDeFgH1', 'run', '{}')] },
     { role: 'tool', content: [result('call_of_another', 'one'), result('aBcDeFgH1', 'two')] },
@@ -260,12 +260,12 @@ test.each([
   expect(Object.keys(body).filter((name) => name.startsWith('max_'))).toEqual([field]);
 });
 
-test('an answer as a whole is asked for without a stream', () => {
+test('a whole answer is requested without a stream', () => {
   const body = openAiChat.body({ model: 'm', messages: [], tools: [], settings: {} }, false);
   expect(body).toEqual({ model: 'm', messages: [] });
 });
 
-test('a request of the same wire goes on as it came, but for its model, and tells its usage', () => {
+test('a request of the same wire goes on as it came, but for its model, and reports its usage', () => {
   const body = { model: 'coppice/x', messages: [], logit_bias: { 1: 2 }, stream: true, stream_options: { a: 1 } };
   const original = { wire: 'openai-chat', body, headers: { 'x-own': 'y' } } as const;
   const streamed = { ...body, model: 'm', stream_options: { a: 1, include_usage: true } };

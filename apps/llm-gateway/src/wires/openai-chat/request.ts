@@ -29,7 +29,7 @@ export type Dialect = {
   /** True if tool calls are sent with the thinking before them, even if it is empty. DeepSeek and Moonshot reject calls without it, OpenAI calls with it. */
   givesThoughtsBack: boolean;
   /** True if usage must be requested. Mistral always sends it, and rejects the option. */
-  asksForUsage: boolean;
+  requestsUsage: boolean;
   seedField: 'seed' | 'random_seed';
   /** Fields that other servers add to an answer, and that this one rejects when a client sends them back. */
   refusedInAnswers: readonly string[];
@@ -50,9 +50,9 @@ export function requestBody(request: ModelRequest, stream: boolean, dialect: Dia
   };
 }
 
-const streaming = ({ asksForUsage }: Dialect, options: object = {}): object => ({
+const streaming = ({ requestsUsage }: Dialect, options: object = {}): object => ({
   stream: true,
-  ...(asksForUsage ? { stream_options: { ...options, include_usage: true } } : {}),
+  ...(requestsUsage ? { stream_options: { ...options, include_usage: true } } : {}),
 });
 
 /** The body for a request that came in this wire format: another model, the server's names for fields that differ, and usage requested. */

@@ -67,7 +67,7 @@ test('text, the finish reason, and the usage in a chunk without choices', async 
   });
 });
 
-test('usage that is told with every chunk: the last counts, whatever it costs', async () => {
+test('usage that is reported with every chunk: the last counts, whatever it costs', async () => {
   const usage = (tokens: number) => ({ prompt_tokens: 10, completion_tokens: tokens, cost: tokens / 1_000 });
   expect(
     await answerOf(
@@ -180,20 +180,20 @@ test('reasoning is no text; content in parts is', async () => {
   ).toMatchObject({ text: 'a', thinking: [{ text: 'hmmhmm', redacted: false, callsBefore: 0 }] });
 });
 
-test('what is told under both names of reasoning is one thought', async () => {
+test('what is sent under both names of reasoning is one thought', async () => {
   expect(
     await answerOf(chunk({ reasoning_content: 'hm', reasoning: 'hm' }), says('a'), finished('stop')),
   ).toMatchObject({ thinking: [{ text: 'hm' }] });
 });
 
-test('a refusal is told as text, and as what it is', async () => {
+test('a refusal is passed on as text, and marked as a refusal', async () => {
   expect(await answerOf(chunk({ refusal: 'I will ' }), chunk({ refusal: 'not.' }), finished('stop'))).toMatchObject({
     text: 'I will not.',
     finishReason: 'refusal',
   });
 });
 
-test('choices and fields that were not asked for are left out', async () => {
+test('choices and fields that were not requested are left out', async () => {
   expect(
     await answerOf(
       { choices: [], prompt_filter_results: [{ prompt_index: 0 }] },

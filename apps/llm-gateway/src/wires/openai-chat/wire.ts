@@ -38,7 +38,7 @@ const usual: Dialect = {
   isKnown: false,
   limitField: 'max_tokens',
   givesThoughtsBack: false,
-  asksForUsage: true,
+  requestsUsage: true,
   seedField: 'seed',
   refusedInAnswers: [],
   callIds: anyId,
@@ -72,7 +72,7 @@ const known: readonly { host: RegExp; wire: ServedWire }[] = [
     host: /(^|\.)mistral\.ai$/,
     wire: speaking({
       ...ofKnown,
-      asksForUsage: false,
+      requestsUsage: false,
       seedField: 'random_seed',
       refusedInAnswers: besideAnswers,
       callIds: { pattern: /^[a-zA-Z0-9]{9}$/, characters: 9 },

@@ -3,8 +3,14 @@ import type { ModelDelta } from '../../provider/port.ts';
 import { signatureOf } from './reasoning.ts';
 import type { Item, ItemPart, ResponsesEvent } from './schemas.ts';
 
-/** `told`: the parts of the item that were received in pieces. */
-type Open = { call: number | null; block: number | null; idTold: boolean; nameTold: boolean; told: Set<string> };
+/** `received`: the parts of the item that were received in pieces. */
+type Open = {
+  call: number | null;
+  block: number | null;
+  idReceived: boolean;
+  nameReceived: boolean;
+  received: Set<string>;
+};
 
 /**
  * The items of an answer: messages, reasoning, calls. Each comes in pieces and then as a whole; the whole is used only if no pieces came. An event belongs to the
@@ -67,8 +73,8 @@ export class OutputItems {
 
   /** Gives calls without arguments an empty object, which their model meant. */
   finish(): ModelDelta[] {
-    return [...this.#open.values()].flatMap(({ call, told }): ModelDelta[] =>
-      call === null || told.has('arguments') ? [] : [{ type: 'tool-call-delta', call, arguments: '{}' }],
+    return [...this.#open.values()].flatMap(({ call, received }): ModelDelta[] =>
+      call === null || received.has('arguments') ? [] : [{ type: 'tool-call-delta', call, arguments: '{}' }],
     );
   }
 
@@ -85,14 +91,14 @@ export class OutputItems {
   #wholePart(key: string, index: number, { type, text, refusal }: ItemPart): ModelDelta[] {
     const isRefusal = type === 'refusal';
     if (!isRefusal && type !== 'output_text') return [];
-    const told = this.#at(key).told.has(`content ${index}`);
-    return told ? [] : this.#say(key, index, (isRefusal ? refusal : text) ?? '', { isRefusal });
+    const isReceived = this.#at(key).received.has(`content ${index}`);
+    return isReceived ? [] : this.#say(key, index, (isRefusal ? refusal : text) ?? '', { isRefusal });
   }
 
   #wholeThought(key: string, { id, summary, content, encrypted_content: encrypted }: Item): ModelDelta[] {
-    const { told } = this.#at(key);
-    const untold = told.size > 0 ? [] : [...textsOf(summary, 'summary'), ...textsOf(content, 'content')];
-    const deltas = untold.flatMap(([part, text]) => this.#think(key, part, text));
+    const { received } = this.#at(key);
+    const missing = received.size > 0 ? [] : [...textsOf(summary, 'summary'), ...textsOf(content, 'content')];
+    const deltas = missing.flatMap(([part, text]) => this.#think(key, part, text));
     if (!id || !encrypted) return deltas;
     const signature = signatureOf(id, encrypted);
     return [...deltas, { type: 'thinking-delta', block: this.#blockOf(key), text: '', signature }];
@@ -101,7 +107,7 @@ export class OutputItems {
   #say(key: string, index: number, text: string, { isRefusal }: { isRefusal: boolean }): ModelDelta[] {
     if (isRefusal) this.#refused = true;
     if (text === '') return [];
-    this.#tell(this.#at(key), `content ${index}`);
+    this.#markReceived(this.#at(key), `content ${index}`);
     return [{ type: 'text-delta', text }];
   }
 
@@ -109,18 +115,18 @@ export class OutputItems {
   #think(key: string, part: string, text: string): ModelDelta[] {
     if (text === '') return [];
     const open = this.#at(key);
-    const beginsParagraph = open.told.size > 0 && !open.told.has(part);
-    this.#tell(open, part);
+    const beginsParagraph = open.received.size > 0 && !open.received.has(part);
+    this.#markReceived(open, part);
     return [{ type: 'thinking-delta', block: this.#blockOf(key), text: beginsParagraph ? `\n\n${text}` : text }];
   }
 
   #describeCall(key: string, { call_id: id, name }: Item): ModelDelta[] {
     const call = this.#callOf(key);
     const open = this.#at(key);
-    const named = { ...(id && !open.idTold ? { id } : {}), ...(name && !open.nameTold ? { name } : {}) };
+    const named = { ...(id && !open.idReceived ? { id } : {}), ...(name && !open.nameReceived ? { name } : {}) };
     if (Object.keys(named).length === 0) return [];
-    open.idTold ||= 'id' in named;
-    open.nameTold ||= 'name' in named;
+    open.idReceived ||= 'id' in named;
+    open.nameReceived ||= 'name' in named;
     return [{ type: 'tool-call-delta', call, ...named, arguments: '' }];
   }
 
@@ -128,25 +134,25 @@ export class OutputItems {
     if (text === '') return [];
     const call = this.#callOf(key);
     // White space alone doesn't count as arguments yet.
-    if (text.trim() !== '') this.#tell(this.#at(key), 'arguments');
+    if (text.trim() !== '') this.#markReceived(this.#at(key), 'arguments');
     return [{ type: 'tool-call-delta', call, arguments: text }];
   }
 
   #wholeArguments(key: string, text: string): ModelDelta[] {
-    return this.#at(key).told.has('arguments') ? [] : this.#argue(key, text);
+    return this.#at(key).received.has('arguments') ? [] : this.#argue(key, text);
   }
 
-  #tell({ told }: Open, part: string): void {
-    if (told.has(part)) return;
+  #markReceived({ received }: Open, part: string): void {
+    if (received.has(part)) return;
     this.#bounds.openPart();
-    told.add(part);
+    received.add(part);
   }
 
   #at(key: string): Open {
     const known = this.#open.get(key);
     if (known !== undefined) return known;
     this.#bounds.openPart();
-    const open = { call: null, block: null, idTold: false, nameTold: false, told: new Set<string>() };
+    const open = { call: null, block: null, idReceived: false, nameReceived: false, received: new Set<string>() };
     this.#open.set(this.#bounds.checkedId(key), open);
     return open;
   }

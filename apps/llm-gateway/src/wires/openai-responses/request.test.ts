@@ -19,7 +19,7 @@ const bodyOf = (messages: ProviderMessage[], rest: Partial<ModelRequest> = {}) =
   requestBody({ model: 'gpt-5', messages, tools: [], settings: {}, ...rest }, true) as Record<string, unknown>;
 const withSettings = (settings: ModelSettings) => bodyOf([], { settings, tools });
 
-test('a request keeps nothing at the server, and asks for what the model thinks', () => {
+test('a request keeps nothing at the server, and requests the model’s reasoning', () => {
   expect(bodyOf([{ role: 'user', content: [text('a'), text('b')] }])).toEqual({
     model: 'gpt-5',
     stream: true,

@@ -1,4 +1,4 @@
-import { isThoughtless, openAiEffort } from '../../provider/effort.ts';
+import { neverThinks, openAiEffort } from '../../provider/effort.ts';
 import { bodyFor, withoutRefused } from '../../provider/openai-models.ts';
 import type { ModelRequest, OriginalRequest } from '../../provider/port.ts';
 import { formatFields, toolSettings } from '../openai-settings.ts';
@@ -16,13 +16,13 @@ export function requestBody(request: ModelRequest, stream: boolean): object {
     stream,
     // The gateway keeps the conversation, so the server stores nothing and returns its reasoning encrypted.
     store: false,
-    ...(isThoughtless(request.model) ? {} : { include: ['reasoning.encrypted_content'] }),
+    ...(neverThinks(request.model) ? {} : { include: ['reasoning.encrypted_content'] }),
     ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings, (name) => ({ type: 'function', name })) }),
     ...settingsOf(request),
   };
 }
 
-/** The body for a request that came in this wire format: another model. The server reports usage without being asked. */
+/** The body for a request that came in this wire format: another model. The server reports usage without a setting. */
 export const passedOn = (original: OriginalRequest, model: string, stream: boolean): object => ({
   ...bodyFor(model, original),
   model,

@@ -60,7 +60,7 @@ test('a thought with what it is known by, parallel calls whose pieces mix, and o
   });
 });
 
-test('a thought of which no text is told keeps its place between calls; what is not known is left out', async () => {
+test('a thought without text keeps its place between calls; what is not known is left out', async () => {
   expect(await play('thought-between-calls.sse')).toMatchObject({
     status: 'complete',
     finishReason: 'tool-calls',
@@ -72,7 +72,7 @@ test('a thought of which no text is told keeps its place between calls; what is 
   });
 });
 
-test('a refusal is told as text, and as what it is', async () => {
+test('a refusal is passed on as text, and marked as a refusal', async () => {
   expect(await play('refusal.sse')).toMatchObject({ text: 'I can’t help with that.', finishReason: 'refusal' });
 });
 
@@ -159,7 +159,7 @@ test('what comes as a whole counts where no pieces came, and only there', async 
   expect(await replayWhole(openAiResponses, whole)).toMatchObject({ ...expected, responseModel: 'gpt-x' });
 });
 
-test('what came item by item is not told again with the last event, even where it lists others or counts otherwise', async () => {
+test('what came item by item is not repeated by the last event, even where it lists others or counts otherwise', async () => {
   const item = { type: 'message', id: 'msg_1', content: [{ type: 'output_text', text: 'a' }] };
   const last = { type: 'response.completed', response: { status: 'completed', output: [item] } };
   for (const at of [{ item_id: 'msg_1' }, { output_index: 1, item_id: 'msg_1' }]) {
@@ -178,7 +178,7 @@ test.each([
   expect(await replayWhole(openAiResponses, body)).toMatchObject({ status: 'failed', error });
 });
 
-test('items are told apart by their index, and without one by their id', async () => {
+test('items are distinguished by their index, and without one by their id', async () => {
   const added = (id: string, at: object) => ({
     type: 'response.output_item.added',
     item: { type: 'function_call', id, call_id: `call_${id}`, name: 'read', arguments: '' },

@@ -47,4 +47,9 @@ export function wholeOf(question: Question, deltas: readonly TranslatedDelta[]):
   return writer.whole();
 }
 
-export const asked = (path = '', query = '') => ({ path, query: new URLSearchParams(query), headers: {}, bytes: 0 });
+export const requestParts = (path = '', query = '') => ({
+  path,
+  query: new URLSearchParams(query),
+  headers: {},
+  bytes: 0,
+});

@@ -15,7 +15,7 @@ export async function serveTasksAndRuns(
   return bus.serve({
     name: 'orchestrator',
     version: '0.0.0',
-    description: 'answers as told',
+    description: 'answers from fixed tasks and runs',
     endpoints: [
       serviceEndpoint('orchestrator', orchestratorCalls.taskStatus, async ({ taskId }) => {
         const task = tasks[taskId];

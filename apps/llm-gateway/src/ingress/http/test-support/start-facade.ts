@@ -61,13 +61,13 @@ export async function startTestFacade(
     {
       log: createLogger('test', { level: 'info', destination: { write: (line) => void logged.push(line) } }),
       tokens: {
-        verify: async (told) => {
-          if (told !== token) throw refusal('permission-denied', 401, 'the token is not valid');
+        verify: async (received) => {
+          if (received !== token) throw refusal('permission-denied', 401, 'the token is not valid');
           return { ...(settings.grant ?? grant), ownerLimits: { task: {}, run: {} }, tokenId: 'token-1' };
         },
       },
       items: settings.items ?? { keep: async () => {}, named: async () => ({ items: [], bytes: 0 }) },
-      ask: (call) => startExchange(exchanges(), { ...call, patienceMs: facadeLimits.patienceMs }),
+      call: (call) => startExchange(exchanges(), { ...call, patienceMs: facadeLimits.patienceMs }),
       routes: shared.routes,
       models: async () => ['acme/acme-1', 'acme/acme-2'],
     },

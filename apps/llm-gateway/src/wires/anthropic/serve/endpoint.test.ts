@@ -1,11 +1,11 @@
 import { CoppiceError } from '@coppice/contracts';
 import { describe, expect, test } from 'vitest';
 import { pack } from '../../../ingress/http/foreign-signature.ts';
-import { asked, eventsOf, richAnswer, textAnswer, wholeOf } from '../../../ingress/http/test-support/answers.ts';
+import { requestParts, eventsOf, richAnswer, textAnswer, wholeOf } from '../../../ingress/http/test-support/answers.ts';
 import { messagesEndpoint } from './endpoint.ts';
 
 const hello = { model: 'acme/one', max_tokens: 100, messages: [{ role: 'user', content: 'hello' }] };
-const parse = (body: object) => messagesEndpoint.parse(body, asked());
+const parse = (body: object) => messagesEndpoint.parse(body, requestParts());
 
 describe('a request', () => {
   test('is read with its conversation, tools and settings', () => {
@@ -139,13 +139,13 @@ describe('a request', () => {
     });
   });
 
-  test('a tool without a name stands for those of a server, which only Anthropic asks', () => {
+  test('a tool without a name stands for those of a server, which only Anthropic calls', () => {
     const { request, untranslatable } = parse({ ...hello, tools: [{ type: 'mcp_toolset', mcp_server_name: 'x' }] });
     expect(request.tools).toEqual([]);
     expect(untranslatable).toEqual([]);
   });
 
-  test('what only this wire knows is told by its field', () => {
+  test('what only this wire knows is reported by its field', () => {
     const { untranslatable } = parse({
       ...hello,
       messages: [{ role: 'user', content: [{ type: 'document', source: {} }] }],
@@ -155,7 +155,7 @@ describe('a request', () => {
   });
 });
 
-test('a stream tells block after block, with signatures, usage and the reason', () => {
+test('a stream writes block after block, with signatures, usage and the reason', () => {
   const events = eventsOf(parse({ ...hello, stream: true }), richAnswer);
   const carried = pack({ signature: { wire: 'gemini', value: 'c2ln' } });
   expect(events).toEqual([
@@ -223,7 +223,7 @@ test('the signature of a call goes in a hidden block before it', () => {
   ]);
 });
 
-test('arguments that are no object are told inside one', () => {
+test('arguments that are no object are written inside one', () => {
   const answer = [
     { type: 'tool-call-delta', call: 0, id: 'c0', name: 'read', arguments: '{"path":' },
     { type: 'response-end', finishReason: 'length' },
@@ -244,19 +244,19 @@ test('a whole answer has text, reason and usage', () => {
 });
 
 test('errors have the form and the status of Anthropic', () => {
-  const told = (error: CoppiceError) => {
+  const statusAndType = (error: CoppiceError) => {
     const { status, body } = messagesEndpoint.error(error);
     return [status, (body as { error: { type: string } }).error.type];
   };
-  expect(told(new CoppiceError('permission-denied', 'x', { details: { httpStatus: 401 } }))).toEqual([
+  expect(statusAndType(new CoppiceError('permission-denied', 'x', { details: { httpStatus: 401 } }))).toEqual([
     401,
     'authentication_error',
   ]);
-  expect(told(new CoppiceError('unavailable', 'x'))).toEqual([529, 'overloaded_error']);
-  expect(told(new CoppiceError('provider-failed', 'x', { details: { status: 529 } }))).toEqual([
+  expect(statusAndType(new CoppiceError('unavailable', 'x'))).toEqual([529, 'overloaded_error']);
+  expect(statusAndType(new CoppiceError('provider-failed', 'x', { details: { status: 529 } }))).toEqual([
     529,
     'overloaded_error',
   ]);
-  expect(told(new CoppiceError('provider-limited', 'x'))).toEqual([429, 'rate_limit_error']);
-  expect(told(new CoppiceError('internal', 'x'))).toEqual([500, 'api_error']);
+  expect(statusAndType(new CoppiceError('provider-limited', 'x'))).toEqual([429, 'rate_limit_error']);
+  expect(statusAndType(new CoppiceError('internal', 'x'))).toEqual([500, 'api_error']);
 });

@@ -1,6 +1,6 @@
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderMessage } from '../../../provider/port.ts';
-import type { Asked, Question } from '../../../ingress/http/endpoint.ts';
+import type { RequestParts, Question } from '../../../ingress/http/endpoint.ts';
 import { readRequest } from '../../../ingress/http/read-request.ts';
 import { effortOf, said } from '../../../ingress/http/settings.ts';
 import { Untranslatable } from '../../../ingress/http/untranslatable.ts';
@@ -14,7 +14,7 @@ import { MessagesAnswerWriter } from './write-answer.ts';
 const ownFields = ['mcp_servers', 'container'];
 
 /** Parses the body of `POST /v1/messages`. @throws CoppiceError `invalid-request`. */
-export function parseMessagesRequest(body: unknown, { headers, bytes }: Asked): Question {
+export function parseMessagesRequest(body: unknown, { headers, bytes }: RequestParts): Question {
   const request = readRequest(messagesRequestSchema, body);
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);
@@ -53,7 +53,7 @@ const toolsOf = ({ tools }: MessagesRequest): ToolDefinition[] =>
 function settingsOf(request: MessagesRequest, untranslatable: Untranslatable): ModelSettings {
   const { tool_choice: choice, top_k: topK, stop_sequences: stops } = request;
   return said({
-    // Zero asks for no output, only to fill the prompt cache.
+    // Zero requests no output, only to fill the prompt cache.
     maxOutputTokens: Math.max(1, request.max_tokens),
     temperature: request.temperature,
     topP: request.top_p,

@@ -34,14 +34,14 @@ export class MessagesAnswerWriter implements AnswerWriter {
 
   delta(delta: TranslatedDelta): Frame[] {
     this.#answer.add(delta);
-    return delta.type.endsWith('-delta') ? this.#tell(this.#sequence.next()) : [];
+    return delta.type.endsWith('-delta') ? this.#framesOf(this.#sequence.next()) : [];
   }
 
   end(): Frame[] {
     const { finishReason, usage } = this.#answer;
     const ending = { stop_reason: stopReasons[finishReason], stop_sequence: null };
     return [
-      ...this.#tell(this.#sequence.end()),
+      ...this.#framesOf(this.#sequence.end()),
       ...this.#start(),
       event('message_delta', { delta: ending, usage: usageOf(usage) }),
       event('message_stop', {}),
@@ -82,7 +82,7 @@ export class MessagesAnswerWriter implements AnswerWriter {
     return [event('message_start', { message: this.#message(this.#answer.usage) })];
   }
 
-  #tell(steps: readonly BlockStep[]): Frame[] {
+  #framesOf(steps: readonly BlockStep[]): Frame[] {
     if (steps.length === 0) return [];
     return [...this.#start(), ...steps.flatMap((step) => this.#step(step))];
   }

@@ -31,14 +31,14 @@ export function camelCased(value: unknown, field = ''): unknown {
   return Object.fromEntries(entries);
 }
 
-const toldCharactersMax = 200;
+const quotedCharactersMax = 200;
 
 function saidTwice(field: string, names: readonly string[]): CoppiceError {
-  const [told, received] = [field, names.join(' and ')].map((text) => text.slice(0, toldCharactersMax)) as [
+  const [quoted, received] = [field, names.join(' and ')].map((text) => text.slice(0, quotedCharactersMax)) as [
     string,
     string,
   ];
-  const issue: FieldIssue = { field: told, expected: 'one spelling', received };
-  const message = `the request: ${told}: expected ${issue.expected}, received ${received}`;
+  const issue: FieldIssue = { field: quoted, expected: 'one spelling', received };
+  const message = `the request: ${quoted}: expected ${issue.expected}, received ${received}`;
   return new CoppiceError('invalid-request', message, { details: { issues: [issue] } });
 }

@@ -1,7 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import { describe, expect, test } from 'vitest';
 import {
-  asked,
+  requestParts,
   eventsOf,
   richAnswer,
   streamOf,
@@ -12,7 +12,7 @@ import { geminiEndpoint } from './endpoint.ts';
 
 const hello = { contents: [{ role: 'user', parts: [{ text: 'hello' }] }] };
 const parse = (body: object, verb = 'generateContent', query = '') =>
-  geminiEndpoint.parse(body, asked(`/v1beta/models/acme/one:${verb}`, query));
+  geminiEndpoint.parse(body, requestParts(`/v1beta/models/acme/one:${verb}`, query));
 
 describe('a request', () => {
   test('is read with its contents, tools and settings, in either way of writing names', () => {
@@ -124,7 +124,7 @@ describe('a request', () => {
     { responseModalities: ['TEXT', 'IMAGE'] },
     { responseLogprobs: true },
     { responseMimeType: 'text/x.enum' },
-  ])('what changes the answer and no other wire knows is told by its field: %j', (generationConfig) => {
+  ])('what changes the answer and no other wire knows is reported by its field: %j', (generationConfig) => {
     const contents = [{ role: 'user', parts: [{ text: 'hello' }] }];
     const fields = parse({ contents, generationConfig }).untranslatable.map(({ field }) => field);
     expect(fields).toEqual([`generationConfig.${Object.keys(generationConfig)[0]}`]);
@@ -146,7 +146,7 @@ describe('a request', () => {
   });
 });
 
-test('a stream tells pieces of text, and whole calls at its end', () => {
+test('a stream writes pieces of text, and whole calls at its end', () => {
   const events = eventsOf(parse(hello, 'streamGenerateContent', 'alt=sse'), richAnswer);
   const parts = events.flatMap(
     (event) => (event as { candidates: { content: { parts: object[] } }[] }).candidates[0]?.content.parts ?? [],
@@ -208,7 +208,7 @@ test('errors have the form and the status of Google', () => {
 });
 
 test.each([{ generationConfig: { candidateCount: 2 } }, { generation_config: { candidate_count: 2 } }])(
-  'more than one answer is refused, whoever is asked: %j',
+  'more than one answer is refused for every provider: %j',
   (more) => {
     expect(() => parse({ ...hello, ...more })).toThrow('generationConfig.candidateCount: expected 1, received 2');
   },

@@ -1,7 +1,7 @@
 import { validate } from '@coppice/bus';
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderMessage } from '../../../provider/port.ts';
-import type { Asked, Question } from '../../../ingress/http/endpoint.ts';
+import type { RequestParts, Question } from '../../../ingress/http/endpoint.ts';
 import { effortOf, said } from '../../../ingress/http/settings.ts';
 import { Untranslatable } from '../../../ingress/http/untranslatable.ts';
 import { camelCased } from './camel-case.ts';
@@ -13,7 +13,7 @@ import { withoutForeign } from './without-foreign.ts';
 import { GenerateAnswerWriter } from './write-answer.ts';
 
 /** Parses the body of `POST /v1beta/models/MODEL:generateContent` and `…:streamGenerateContent`. @throws CoppiceError `invalid-request`. */
-export function parseGenerateRequest(body: unknown, { path, query, headers, bytes }: Asked): Question {
+export function parseGenerateRequest(body: unknown, { path, query, headers, bytes }: RequestParts): Question {
   const request = validate(generateRequestSchema, camelCased(body), 'the request');
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ['cachedContent']);

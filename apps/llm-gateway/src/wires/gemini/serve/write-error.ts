@@ -35,6 +35,6 @@ export function generateError(error: CoppiceError): ErrorAnswer {
           },
         ]),
   ];
-  const told = { code: status, message, status: name, ...(details.length === 0 ? {} : { details }) };
-  return { status, headers: retryHeaders(complaint), body: { error: told } };
+  const answer = { code: status, message, status: name, ...(details.length === 0 ? {} : { details }) };
+  return { status, headers: retryHeaders(complaint), body: { error: answer } };
 }

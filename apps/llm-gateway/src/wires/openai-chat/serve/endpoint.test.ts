@@ -5,7 +5,7 @@ import { EventReader } from '../../../transport/event-reader.ts';
 import type { ModelDelta } from '../../../provider/port.ts';
 import {
   about,
-  asked,
+  requestParts,
   eventsOf,
   richAnswer,
   streamOf,
@@ -15,7 +15,7 @@ import {
 import { chatEndpoint } from './endpoint.ts';
 
 const hello = { model: 'acme/one', messages: [{ role: 'user', content: 'hello' }] };
-const parse = (body: object) => chatEndpoint.parse(body, asked());
+const parse = (body: object) => chatEndpoint.parse(body, requestParts());
 const image = 'data:image/png;base64,iVBORw0KGgo=';
 
 describe('a request', () => {
@@ -123,7 +123,7 @@ describe('a request', () => {
     });
   });
 
-  test('for more than one answer is refused, whoever is asked', () => {
+  test('for more than one answer is refused for every provider', () => {
     expect(() => parse({ ...hello, n: 2 })).toThrow('n: expected 1, received 2');
     expect(() => parse({ ...hello, n: 1, n_cmpl: 2 })).toThrow('n_cmpl: expected 1, received 2');
   });
@@ -141,7 +141,7 @@ describe('a request', () => {
     expect(parse({ ...hello, ...maximums }).request.settings).not.toHaveProperty('maxOutputTokens');
   });
 
-  test('what only this wire knows is told by its field', () => {
+  test('what only this wire knows is reported by its field', () => {
     const { untranslatable } = parse({
       ...hello,
       logprobs: true,
@@ -200,7 +200,7 @@ describe('an answer', () => {
     });
   });
 
-  test('the usage is told to those who asked for it, at the end and without a choice', () => {
+  test('the usage is sent to clients that request it, at the end and without a choice', () => {
     const stream = { ...hello, stream: true };
     const without = eventsOf(parse(stream), textAnswer('hi'));
     expect(JSON.stringify(without)).not.toContain('usage');
@@ -208,7 +208,7 @@ describe('an answer', () => {
     expect(withUsage.slice(-2)).toMatchObject([{ choices: [], usage: { total_tokens: 14 } }, '[DONE]']);
   });
 
-  test('of the same wire is passed on but for the usage that nobody asked for', () => {
+  test('of the same wire is passed on without the usage if the client didn’t request it', () => {
     const writer = parse({ ...hello, stream: true }).writer(about);
     const frame = (value: object) => ({ name: null, data: JSON.stringify(value) });
     const piece = frame({ choices: [{ delta: { content: 'the "usage" of words' } }], unknown: 1 });
@@ -221,23 +221,23 @@ describe('an answer', () => {
 });
 
 test('errors have the form and the status of OpenAI', () => {
-  const told = (error: CoppiceError) => chatEndpoint.error(error);
-  expect(told(new CoppiceError('model-not-found', 'no such model'))).toMatchObject({
+  const errorFor = (error: CoppiceError) => chatEndpoint.error(error);
+  expect(errorFor(new CoppiceError('model-not-found', 'no such model'))).toMatchObject({
     status: 404,
     body: { error: { code: 'model_not_found' } },
   });
-  const limited = told(new CoppiceError('provider-limited', 'slow down', { details: { retryAfterMs: 1_500 } }));
+  const limited = errorFor(new CoppiceError('provider-limited', 'slow down', { details: { retryAfterMs: 1_500 } }));
   expect(limited).toMatchObject({
     status: 429,
     headers: { 'retry-after': '2', 'retry-after-ms': '1500' },
     body: { error: { code: 'rate_limit_exceeded' } },
   });
   // The provider rejects the gateway's key; the client's token is valid.
-  expect(told(new CoppiceError('provider-failed', 'key refused', { details: { status: 401 } }))).toMatchObject({
+  expect(errorFor(new CoppiceError('provider-failed', 'key refused', { details: { status: 401 } }))).toMatchObject({
     status: 502,
     headers: { 'x-should-retry': 'false' },
   });
-  expect(told(new CoppiceError('context-exceeded', 'too long')).body).toMatchObject({
+  expect(errorFor(new CoppiceError('context-exceeded', 'too long')).body).toMatchObject({
     error: { code: 'context_length_exceeded', type: 'invalid_request_error' },
   });
 });

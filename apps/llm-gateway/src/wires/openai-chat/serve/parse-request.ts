@@ -3,7 +3,7 @@ import type { ProviderMessage, ProviderPart } from '../../../provider/port.ts';
 import { responseFormatOf, toolChoiceOf } from '../../openai-settings.ts';
 import { textsApart } from '../../texts.ts';
 import { largestOf } from '../../../ingress/http/answer-limits.ts';
-import type { Asked, Question } from '../../../ingress/http/endpoint.ts';
+import type { RequestParts, Question } from '../../../ingress/http/endpoint.ts';
 import { fieldsOf } from '../../../ingress/http/fields.ts';
 import { imageOf } from '../../../ingress/http/images.ts';
 import { readRequest } from '../../../ingress/http/read-request.ts';
@@ -17,7 +17,7 @@ import { ChatAnswerWriter } from './write-answer.ts';
 const ownFields = ['logprobs', 'audio', 'functions', 'function_call', 'web_search_options'];
 
 /** Parses the body of `POST /v1/chat/completions`. @throws CoppiceError `invalid-request`. */
-export function parseChatRequest(body: unknown, { headers, bytes }: Asked): Question {
+export function parseChatRequest(body: unknown, { headers, bytes }: RequestParts): Question {
   const request = readRequest(chatRequestSchema, body);
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);

@@ -22,8 +22,8 @@ export class ChatAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #usageWanted: boolean;
   readonly #answer: AnswerBlocks;
-  /** Calls that were begun: their index in the wire format, and the number of their pieces already sent (`told`). */
-  readonly #calls = new Map<AnswerBlock, { index: number; told: number }>();
+  /** Calls that were begun: their index in the wire format, and the number of their pieces already sent. */
+  readonly #calls = new Map<AnswerBlock, { index: number; sentPieces: number }>();
   #begun = false;
   #doneSeen = false;
 
@@ -90,9 +90,9 @@ export class ChatAnswerWriter implements AnswerWriter {
       const known = this.#calls.get(block);
       // Later calls wait, too: clients keep calls in the order of their index.
       if (known === undefined && !complete && (block.id === '' || block.name === '')) break;
-      const call = known ?? { index: this.#calls.size, told: 0 };
-      const text = block.pieces.slice(call.told).join('');
-      call.told = block.pieces.length;
+      const call = known ?? { index: this.#calls.size, sentPieces: 0 };
+      const text = block.pieces.slice(call.sentPieces).join('');
+      call.sentPieces = block.pieces.length;
       this.#calls.set(block, call);
       if (known === undefined)
         frames.push(...this.#chunks({ tool_calls: [{ index: call.index, ...wireCall(block, text) }] }));

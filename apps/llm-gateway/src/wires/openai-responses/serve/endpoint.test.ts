@@ -3,11 +3,18 @@ import { describe, expect, test } from 'vitest';
 import { signatureOf } from '../reasoning.ts';
 import { answerText } from '../../texts.ts';
 import { pack } from '../../../ingress/http/foreign-signature.ts';
-import { about, asked, eventsOf, richAnswer, textAnswer, wholeOf } from '../../../ingress/http/test-support/answers.ts';
+import {
+  about,
+  requestParts,
+  eventsOf,
+  richAnswer,
+  textAnswer,
+  wholeOf,
+} from '../../../ingress/http/test-support/answers.ts';
 import { responsesEndpoint } from './endpoint.ts';
 
 const hello = { model: 'acme/one', input: 'hello' };
-const parse = (body: object) => responsesEndpoint.parse(body, asked());
+const parse = (body: object) => responsesEndpoint.parse(body, requestParts());
 const custom = { type: 'custom', name: 'apply_patch', description: 'Patches.' };
 
 describe('a request', () => {
@@ -81,11 +88,11 @@ describe('a request', () => {
     },
   );
 
-  test.each(['n', 'n_cmpl'])('for more than one answer by %s is refused, whoever is asked', (name) => {
+  test.each(['n', 'n_cmpl'])('for more than one answer by %s is refused for every provider', (name) => {
     expect(() => parse({ ...hello, [name]: 2 })).toThrow(`${name}: expected 1, received 2`);
   });
 
-  test('a tool that OpenAI ran is left out where its item tells nothing of what it found: the answer that came of it is there', () => {
+  test('a tool that OpenAI ran is left out where its item has nothing of what it found: the answer that came of it is there', () => {
     const said = { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'It rains.' }] };
     const { request, untranslatable } = parse({
       ...hello,
@@ -119,7 +126,7 @@ describe('a request', () => {
       'find failed:\nit is away',
     ],
     [{ type: 'mcp_list_tools', server_label: 'x', tools: [{ name: 'find', description: 'Finds.' }] }, null],
-  ])('in the middle of a turn what a tool found that OpenAI ran is told as said: %j', (item, text) => {
+  ])('in the middle of a turn what a tool found that OpenAI ran becomes text: %j', (item, text) => {
     const { request, untranslatable } = parse({
       ...hello,
       input: [{ role: 'user', content: 'go' }, item, save, saved],
@@ -143,13 +150,13 @@ describe('a request', () => {
     );
   });
 
-  test.each([[[]], [[{ type: 'web_search_call' }]]])('of %j no message is left, which is told', (input) => {
+  test.each([[[]], [[{ type: 'web_search_call' }]]])('of %j no message is left, which is an error', (input) => {
     const { untranslatable } = parse({ ...hello, input });
     expect(untranslatable).toMatchObject([{ field: 'input', received: JSON.stringify(input) }]);
     expect(parse({ ...hello, input, instructions: 'Go.' }).untranslatable).toEqual([]);
   });
 
-  test('what only OpenAI keeps, and items of its own, are told by their field', () => {
+  test('what only OpenAI keeps, and items of its own, are reported by their field', () => {
     const { untranslatable } = parse({
       ...hello,
       input: [{ type: 'computer_call', call_id: 'c' }],
@@ -163,7 +170,7 @@ describe('a request', () => {
     expect(fieldsOf({ include: ['reasoning.encrypted_content'] })).toEqual([]);
   });
 
-  test('an item that is named by its id alone is told with what helps', () => {
+  test('the error for an item that is named by its id alone says what helps', () => {
     const { untranslatable } = parse({ ...hello, input: [{ type: 'item_reference', id: 'msg_1' }] });
     expect(untranslatable).toMatchObject([{ field: 'input[0]', expected: expect.stringContaining('store: false') }]);
   });
@@ -182,18 +189,18 @@ describe('a request', () => {
   });
 });
 
-test('what a provider of this wire names of the request is told, and nothing of another wire', () => {
-  const told = (wire: string) => {
+test('what a provider of this wire names of the request is reported, and nothing of another wire', () => {
+  const errorBody = (wire: string) => {
     const providerNames = { wire, param: 'text.format', code: 'unsupported_value' };
     return responsesEndpoint.error(new CoppiceError('invalid-request', 'no', { details: { providerNames } })).body;
   };
-  expect(told('openai-responses')).toMatchObject({ error: { param: 'text.format', code: 'unsupported_value' } });
-  expect(told('openai-chat')).toMatchObject({ error: { param: null, code: null } });
+  expect(errorBody('openai-responses')).toMatchObject({ error: { param: 'text.format', code: 'unsupported_value' } });
+  expect(errorBody('openai-chat')).toMatchObject({ error: { param: null, code: null } });
 });
 
 type Event = { type: string; sequence_number: number } & Record<string, unknown>;
 
-test('a stream tells item after item, numbered', () => {
+test('a stream writes item after item, numbered', () => {
   const events = eventsOf(parse({ ...hello, stream: true }), richAnswer) as Event[];
   expect(events.map(({ sequence_number }) => sequence_number)).toEqual(events.map((_, index) => index));
   expect(events.map(({ type }) => type.replace('response.', ''))).toEqual([
@@ -290,7 +297,7 @@ test('an answer that ended at a limit is incomplete', () => {
   });
 });
 
-test('an error in the middle is told, and no end', () => {
+test('an error in the middle is reported, and no end', () => {
   const writer = parse({ ...hello, stream: true }).writer(about);
   writer.delta({ type: 'text-delta', text: 'half' });
   const events = writer.fail(new CoppiceError('provider-failed', 'cut')).map(({ data }) => JSON.parse(data) as Event);

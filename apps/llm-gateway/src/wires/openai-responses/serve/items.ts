@@ -47,8 +47,8 @@ export class ItemMapper {
     this.#untranslatable.add(field, 'a message, reasoning, a call or its output', item);
   }
 
-  #message(item: Item, told: string, field: string): void {
-    const role = told === 'user' || told === 'assistant' ? told : 'system';
+  #message(item: Item, statedRole: string, field: string): void {
+    const role = statedRole === 'user' || statedRole === 'assistant' ? statedRole : 'system';
     const parts = this.#parts(item['content'], `${field}.content`);
     if (role === 'assistant') this.#say(parts);
     else this.#messages.push({ role, content: parts });

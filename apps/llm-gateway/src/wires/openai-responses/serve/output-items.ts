@@ -63,19 +63,19 @@ function idOf(block: AnswerBlock, about: ItemAbout): string {
 export function stepEvents(step: BlockStep, about: ItemAbout): WireEvent[] {
   const place = { output_index: about.index, item_id: idOf(step.block, about) };
   const events = eventsOf[step.block.type](step, place, about);
-  const item = (what: 'added' | 'done', told: object): WireEvent => ({
+  const item = (what: 'added' | 'done', value: object): WireEvent => ({
     type: `response.output_item.${what}`,
     output_index: about.index,
-    item: told,
+    item: value,
   });
   if (step.type === 'open') return [item('added', emptyItem(step.block, about)), ...events];
   return step.type === 'close' ? [...events, item('done', itemOf(step.block, about))] : events;
 }
 
 type Place = { output_index: number; item_id: string };
-type Teller = (step: BlockStep, place: Place, about: ItemAbout) => WireEvent[];
+type StepWriter = (step: BlockStep, place: Place, about: ItemAbout) => WireEvent[];
 
-const eventsOf: Readonly<Record<AnswerBlock['type'], Teller>> = {
+const eventsOf: Readonly<Record<AnswerBlock['type'], StepWriter>> = {
   text: (step, place) => {
     const at = { ...place, content_index: 0 };
     if (step.type === 'open') return [{ type: 'response.content_part.added', ...at, part: textPart('') }];

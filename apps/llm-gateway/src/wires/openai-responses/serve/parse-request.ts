@@ -2,7 +2,7 @@ import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderMessage } from '../../../provider/port.ts';
 import { responseFormatOf, toolChoiceOf } from '../../openai-settings.ts';
 import { largestOf } from '../../../ingress/http/answer-limits.ts';
-import type { Asked, Question } from '../../../ingress/http/endpoint.ts';
+import type { RequestParts, Question } from '../../../ingress/http/endpoint.ts';
 import { readRequest } from '../../../ingress/http/read-request.ts';
 import { effortOf, said } from '../../../ingress/http/settings.ts';
 import { Untranslatable } from '../../../ingress/http/untranslatable.ts';
@@ -20,7 +20,7 @@ const ownFields = ['previous_response_id', 'conversation', 'prompt', 'top_logpro
 const logprobs = 'message.output_text.logprobs';
 
 /** Parses the body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
-export function parseResponsesRequest(body: unknown, { headers, bytes, items = [] }: Asked): Question {
+export function parseResponsesRequest(body: unknown, { headers, bytes, items = [] }: RequestParts): Question {
   const request = readRequest(responsesRequestSchema, body);
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);

@@ -16,13 +16,13 @@ export const ranByVendor = ({ type }: Item): boolean => types.has(String(type));
 /** Text with the tool's name and its results, or why it failed; null if the item holds neither as text, such as a web search. */
 export function foundBy({ type, name, output, results, outputs, error }: Item): string | null {
   const label = acceptableName(typeof name === 'string' ? name : String(type).replace(/_call$/, ''));
-  const told = [
+  const parts = [
     { how: 'returned', texts: [output, results, outputs].flatMap(textsIn) },
     { how: 'failed', texts: textsIn(error) },
   ].filter(({ texts }) => texts.length > 0);
-  return told.length === 0
+  return parts.length === 0
     ? null
-    : told.map(({ how, texts }) => `${label} ${how}:\n${texts.join('\n\n')}`).join('\n\n');
+    : parts.map(({ how, texts }) => `${label} ${how}:\n${texts.join('\n\n')}`).join('\n\n');
 }
 
 /** Collects texts from a string, a list, or the text fields of the various kinds of results. */

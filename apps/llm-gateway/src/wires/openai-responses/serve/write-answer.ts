@@ -13,7 +13,7 @@ import type { ItemAbout } from './output-items.ts';
 import { keptPassed } from './references.ts';
 import type { ResponsesRequest } from './schemas.ts';
 
-type Told = Pick<
+type RepeatedSettings = Pick<
   ResponsesRequest,
   'instructions' | 'store' | 'max_output_tokens' | 'parallel_tool_calls' | 'temperature' | 'tool_choice' | 'top_p'
 >;
@@ -25,7 +25,7 @@ const ends = ['"response.completed"', '"response.incomplete"'];
 /** Writes answers in the format of OpenAI's Responses: items one after the other, or the whole answer. */
 export class ResponsesAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
-  readonly #request: Told;
+  readonly #request: RepeatedSettings;
   readonly #customTools: ReadonlySet<string>;
   readonly #answer: AnswerBlocks;
   readonly #sequence: BlockSequence;
@@ -35,7 +35,10 @@ export class ResponsesAnswerWriter implements AnswerWriter {
   readonly #passed: unknown[] = [];
   #passedBytes = 0;
 
-  constructor(about: AnswerAbout, { customTools, request }: { customTools: ReadonlySet<string>; request: Told }) {
+  constructor(
+    about: AnswerAbout,
+    { customTools, request }: { customTools: ReadonlySet<string>; request: RepeatedSettings },
+  ) {
     this.#about = about;
     this.#request = request;
     this.#customTools = customTools;
@@ -45,11 +48,11 @@ export class ResponsesAnswerWriter implements AnswerWriter {
 
   delta(delta: TranslatedDelta): Frame[] {
     this.#answer.add(delta);
-    return delta.type.endsWith('-delta') ? this.#tell(this.#sequence.next()) : [];
+    return delta.type.endsWith('-delta') ? this.#framesOf(this.#sequence.next()) : [];
   }
 
   end(): Frame[] {
-    const frames = this.#tell(this.#sequence.end());
+    const frames = this.#framesOf(this.#sequence.end());
     const response = this.#response(this.#output);
     return [...this.#start(), ...frames, this.#event(`response.${this.#ending().status}`, { response })];
   }
@@ -57,9 +60,13 @@ export class ResponsesAnswerWriter implements AnswerWriter {
   fail(error: CoppiceError): Frame[] {
     const { body, code } = openAiError(error, 'openai-responses');
     const { message, param } = (body as { error: { message: string; param: string | null } }).error;
-    const told = { code: code ?? 'server_error', message };
-    const response = { ...this.#response(this.#output), status: 'failed', error: told, usage: null };
-    return [...this.#start(), this.#event('error', { ...told, param }), this.#event('response.failed', { response })];
+    const failure = { code: code ?? 'server_error', message };
+    const response = { ...this.#response(this.#output), status: 'failed', error: failure, usage: null };
+    return [
+      ...this.#start(),
+      this.#event('error', { ...failure, param }),
+      this.#event('response.failed', { response }),
+    ];
   }
 
   keepAlive(): string {
@@ -103,7 +110,7 @@ export class ResponsesAnswerWriter implements AnswerWriter {
     return [this.#event('response.created', { response }), this.#event('response.in_progress', { response })];
   }
 
-  #tell(steps: ReturnType<BlockSequence['next']>): Frame[] {
+  #framesOf(steps: ReturnType<BlockSequence['next']>): Frame[] {
     if (steps.length === 0) return [];
     const frames = this.#start();
     for (const step of steps) {
