@@ -104,7 +104,7 @@ test('an empty answer is an answer', async () => {
 });
 
 test('ids that are missing or used twice are made, the same each time and others in another turn', async () => {
-  const ask = async (effectId: string) => {
+  const callIdsOf = async (effectId: string) => {
     const stream = says(
       piece(0, { name: 'a' }),
       piece(1, { id: 'x', name: 'b' }),
@@ -114,11 +114,11 @@ test('ids that are missing or used twice are made, the same each time and others
     const attempt = await collect(stream, { ...settings, effectId });
     return attempt.status === 'complete' ? attempt.toolCalls.map((call) => call.id) : [];
   };
-  const ids = await ask('task_t1_1_1');
+  const ids = await callIdsOf('task_t1_1_1');
   expect(ids).toEqual([expect.stringMatching(/^[a-z0-9]{9}$/), 'x', expect.stringMatching(/^[a-z0-9]{9}$/)]);
   expect(new Set(ids).size).toBe(3);
-  expect(await ask('task_t1_1_1')).toEqual(ids);
-  expect(await ask('task_t1_1_2')).not.toContain(ids[0]);
+  expect(await callIdsOf('task_t1_1_1')).toEqual(ids);
+  expect(await callIdsOf('task_t1_1_2')).not.toContain(ids[0]);
 });
 
 test('a cut tool call is a failure after output', async () => {

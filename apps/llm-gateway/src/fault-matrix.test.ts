@@ -19,8 +19,8 @@ import type { WireName } from './wires/registry.ts';
 import { wireNames } from './wires/registry.ts';
 import { expectationOf, isOdd, matrixFaults } from './test-support/fault-expectations.ts';
 import { answerProblems, requestProblems, chatProblems, turnProblems } from './test-support/fault-problems.ts';
-import { askChat, askWhole } from './test-support/chat-client.ts';
-import { askEndpoint } from './test-support/endpoint-client.ts';
+import { sendChat, sendWholeChat } from './test-support/chat-client.ts';
+import { callEndpoint } from './test-support/endpoint-client.ts';
 import { FaultyProviders } from './test-support/faulty-providers.ts';
 import { startOrchestrator } from './test-support/orchestrator.ts';
 import type { Orchestrator } from './test-support/orchestrator.ts';
@@ -126,7 +126,7 @@ async function takeTurn(model: string, timeLimitMs = hangsAfterMs) {
 /** The answer as a model call's outcome. */
 async function callWhole(model: string): Promise<Outcome> {
   try {
-    const { message, ...rest } = await askWhole(orchestrator.bus, { model });
+    const { message, ...rest } = await sendWholeChat(orchestrator.bus, { model });
     const text = message.content.map((part) => (part.type === 'text' ? part.text : '')).join('');
     return { status: 'done', output: { text: { text }, ...rest } };
   } catch (error) {
@@ -148,7 +148,7 @@ describe.each(wireNames)('%s', (wire) => {
       const model = `${wire}/leaving-${endpoint}-${stream}/stall-after-output`;
       const abort = new AbortController();
       const begun = providers.patientFor(model);
-      const answer = askEndpoint({ ...facade, wire: endpoint, model, stream, signal: abort.signal });
+      const answer = callEndpoint({ ...facade, wire: endpoint, model, stream, signal: abort.signal });
       // An unstreamed answer shows no progress before its end.
       const request = await requestFor(model);
       if (stream) await begun;
@@ -168,7 +168,7 @@ describe.each(wireNames)('%s', (wire) => {
     const model = `${wire}/leaving-bus/stall-after-output`;
     void providers.patientFor(model);
     let chatId = '';
-    const { error } = await askChat(
+    const { error } = await sendChat(
       orchestrator.bus,
       { model },
       {
@@ -209,9 +209,9 @@ async function problemsOf(each: Case): Promise<string[]> {
   const endpoint = endpointOf(each);
   const problemsOfAnswer = async () => {
     if (way.endpoint === 'turn') return turnProblems(await takeTurn(model), expected, wire);
-    if (way.endpoint === 'bus') return chatProblems(await askChat(orchestrator.bus, { model }), expected, wire);
+    if (way.endpoint === 'bus') return chatProblems(await sendChat(orchestrator.bus, { model }), expected, wire);
     if (way.endpoint === 'bus, whole') return turnProblems(await callWhole(model), expected, wire);
-    return answerProblems(await askEndpoint({ ...facade, wire: endpoint, model, stream }), expected, {
+    return answerProblems(await callEndpoint({ ...facade, wire: endpoint, model, stream }), expected, {
       endpoint,
       stream,
     });

@@ -10,7 +10,7 @@ import type { Wire } from './transport/wire.ts';
 import { ollama } from './wires/ollama/wire.ts';
 import { openAiChat } from './wires/openai-chat/wire.ts';
 import { openAiResponses } from './wires/openai-responses/wire.ts';
-import { askOnce, providerServerAt, generous, smallRequest } from './test-support/attempt.ts';
+import { callOnce, providerServerAt, generous, smallRequest } from './test-support/attempt.ts';
 
 const wires: readonly Wire[] = [openAiChat, openAiResponses, anthropic, gemini, ollama];
 const requests: FaultyRequest[] = [];
@@ -27,10 +27,10 @@ afterAll(() => upstream.close());
 const at = (wire: Wire, origin = upstream.url) =>
   providerServerAt(wire.name.startsWith('openai') ? `${origin}/v1` : origin, wire);
 
-async function ask(wire: Wire, model: string, { stream = true, url = upstream.url } = {}): Promise<Attempt> {
+async function callUpstream(wire: Wire, model: string, { stream = true, url = upstream.url } = {}): Promise<Attempt> {
   const provider = httpProvider(at(wire, url), generous);
   try {
-    return await askOnce(provider, undefined, { ...smallRequest, model, stream });
+    return await callOnce(provider, undefined, { ...smallRequest, model, stream });
   } finally {
     await provider.close?.();
   }
@@ -40,8 +40,8 @@ const whole = { status: 'complete', text: answerText, finishReason: 'stop', usag
 
 describe.each(wires.map((wire) => [wire.name, wire] as const))('%s', (_name, wire) => {
   test.each(['healthy', 'slow-drip', 'paced@1', 'latency@1', 'huge-chunk@100000'])('%s is an answer', async (model) => {
-    expect(await ask(wire, model)).toMatchObject(whole);
-    expect(await ask(wire, model, { stream: false })).toMatchObject(whole);
+    expect(await callUpstream(wire, model)).toMatchObject(whole);
+    expect(await callUpstream(wire, model, { stream: false })).toMatchObject(whole);
     expect(await Promise.all(requests.map(({ ended }) => ended))).toEqual(['whole', 'whole']);
     expect(requests).toMatchObject([
       { wire: wire.name, stream: true, scenario: { fault: model.split('@')[0] } },
@@ -51,11 +51,11 @@ describe.each(wires.map((wire) => [wire.name, wire] as const))('%s', (_name, wir
 
   test('before the first output nothing is sent that could be taken for output', async () => {
     for (const model of ['cut-before-output', 'end-before-output', 'overloaded-before-output'])
-      expect(await ask(wire, model)).toMatchObject({ status: 'failed', outputBegan: false });
+      expect(await callUpstream(wire, model)).toMatchObject({ status: 'failed', outputBegan: false });
   });
 
   test('a model that is no fault is refused with all that there are', async () => {
-    expect(await ask(wire, 'cut-afteroutput')).toMatchObject({
+    expect(await callUpstream(wire, 'cut-afteroutput')).toMatchObject({
       status: 'failed',
       error: { code: 'model-not-found', message: expect.stringContaining('cut-after-output') },
     });
@@ -70,7 +70,7 @@ describe.each(wires.map((wire) => [wire.name, wire] as const))('%s', (_name, wir
 });
 
 test('a handshake fails where TLS is spoken', async () => {
-  expect(await ask(anthropic, 'healthy', { url: upstream.tlsUrl })).toMatchObject({
+  expect(await callUpstream(anthropic, 'healthy', { url: upstream.tlsUrl })).toMatchObject({
     status: 'failed',
     error: { code: 'provider-failed', message: expect.stringMatching(/SSL|TLS/) },
   });

@@ -70,7 +70,7 @@ function turn(prompt: string, rest: Partial<Turn> = {}): Turn {
   const taskId = `t${'a'.repeat(14)}${String.fromCodePoint(97 + Math.floor(turns / 26), 97 + (turns % 26))}`;
   return { effectId: `task_${taskId}_1_1`, taskId, model, prompt, ...rest };
 }
-async function ask(ordered: Turn): Promise<Outcome> {
+async function runTurn(ordered: Turn): Promise<Outcome> {
   await orchestrator.order(ordered);
   return orchestrator.resultOf(ordered.effectId);
 }
@@ -89,7 +89,7 @@ async function textOf(reference: TextReference): Promise<string | null> {
 
 test('a turn is answered with text, usage and finish reason, and stands in the transcript', async () => {
   const ordered = turn('write it');
-  const output = outputOf(await ask(ordered));
+  const output = outputOf(await runTurn(ordered));
   expect(output).toEqual({
     turnId: ordered.effectId,
     text: { text: 'done\n' },
@@ -117,7 +117,7 @@ test('a turn is answered with text, usage and finish reason, and stands in the t
 
 test('a repeated command is answered again, and the model gets no further request', async () => {
   const ordered = turn('write it');
-  const first = await ask(ordered);
+  const first = await runTurn(ordered);
   await orchestrator.order(ordered);
   await orchestrator.order(ordered);
   // All results of one effect have one message id: whether repeats arrive depends on the dedupe window.
@@ -134,7 +134,7 @@ test('a repeated command is answered again, and the model gets no further reques
 
 test('a large answer goes by reference', async () => {
   const ordered = turn('large');
-  const { text } = outputOf(await ask(ordered));
+  const { text } = outputOf(await runTurn(ordered));
   expect(text).toHaveProperty('artifact');
   expect(await textOf(text)).toBe(largeText);
   expect((await orchestrator.transcript(ordered.taskId))[0]?.output.text).toEqual(text);
@@ -142,7 +142,7 @@ test('a large answer goes by reference', async () => {
 
 test('a large prompt stands in the transcript by reference', async () => {
   const ordered = turn('x'.repeat(inlineTextBytesMax + 1));
-  outputOf(await ask(ordered));
+  outputOf(await runTurn(ordered));
   const [entry] = await orchestrator.transcript(ordered.taskId);
   expect(entry?.request).toHaveProperty('artifact');
   expect(await textOf(entry?.request as TextReference)).toContain(ordered.prompt);
@@ -150,10 +150,10 @@ test('a large prompt stands in the transcript by reference', async () => {
 
 test('errors that pass are waited out, and paid for', async () => {
   const passing = turn('passing');
-  expect(outputOf(await ask(passing)).text).toEqual({ text: 'at last' });
+  expect(outputOf(await runTurn(passing)).text).toEqual({ text: 'at last' });
   expect(await requestCount(passing)).toBe(3);
   const limited = turn('limited');
-  expect(outputOf(await ask(limited)).text).toEqual({ text: 'at last' });
+  expect(outputOf(await runTurn(limited)).text).toEqual({ text: 'at last' });
   expect(await requestCount(limited)).toBe(2);
 });
 
@@ -172,7 +172,7 @@ test.each([
   ],
 ])('%s is reported after %i attempts, and leaves no transcript', async (prompt, attempts, error) => {
   const ordered = turn(prompt);
-  expect(await ask(ordered)).toMatchObject({ status: 'failed', error });
+  expect(await runTurn(ordered)).toMatchObject({ status: 'failed', error });
   expect(await requestCount(ordered)).toBe(attempts);
   expect(await orchestrator.transcript(ordered.taskId)).toEqual([]);
 });
@@ -189,12 +189,12 @@ test.each([
   ],
 ])('model %s is refused', async (name, error) => {
   const ordered = turn('write it', { model: name });
-  expect(await ask(ordered)).toMatchObject({ status: 'failed', error: { retryable: false, ...error } });
+  expect(await runTurn(ordered)).toMatchObject({ status: 'failed', error: { retryable: false, ...error } });
   expect(await requestCount(ordered)).toBe(0);
 });
 
 test('the time limit ends a turn', async () => {
-  expect(await ask(turn('slow', { timeLimitMs: 100 }))).toMatchObject({
+  expect(await runTurn(turn('slow', { timeLimitMs: 100 }))).toMatchObject({
     status: 'failed',
     error: {
       code: 'deadline-exceeded',
@@ -241,6 +241,6 @@ test('a text that the prompt holds by reference reaches the model; one that does
 
 test('fifty turns at once are all answered', async () => {
   const ordered = Array.from({ length: 50 }, () => turn('write it'));
-  const outcomes = await Promise.all(ordered.map(ask));
+  const outcomes = await Promise.all(ordered.map(runTurn));
   expect(outcomes.filter((outcome) => outcome.status === 'done')).toHaveLength(50);
 });

@@ -34,7 +34,7 @@ import {
 } from './local-account.ts';
 import type { Known } from './local-account.ts';
 import { unlessAborted } from '../awaiting.ts';
-import { shortageAlone, usedUp } from './shortage.ts';
+import { shortageAlone, shortageError } from './shortage.ts';
 import type { Shortage } from './shortage.ts';
 
 export type Budget = {
@@ -129,11 +129,11 @@ export class Budgets {
       const wouldFit = fits(amount, left);
       const makesDo = less?.patient === true ? !wouldFit && fits(left, free) : !wouldFit || isLate;
       if (less !== null && makesDo && fits(least, free) && tries++ < budgetLimits.lessMax) {
-        amount = less.within(free, usedUp(taken, amount, false));
+        amount = less.within(free, shortageError(taken, amount, false));
         continue;
       }
       const forNow = fits(least, left);
-      if (isLate || !forNow) throw usedUp(taken, fits(least, free) ? amount : least, forNow);
+      if (isLate || !forNow) throw shortageError(taken, fits(least, free) ? amount : least, forNow);
       // Other gateways may not need what they hold, and calls in flight may settle for less.
       this.#bus.publishCore(subjects.gatewayBudgetWanted, { key: budget.key, holder: this.#holder });
       const untilMs = Math.max(1, Math.min(pauseMs, endsAtMs - elapsedMs()));

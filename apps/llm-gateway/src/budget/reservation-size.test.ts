@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { mostOf } from './reservation-size.ts';
+import { maximumUsage } from './reservation-size.ts';
 import { pricesFrom } from './prices.ts';
 
 const price = { model: 'acme/*', input: 1_000, output: 0, cacheWriteInput: 1_250, cacheWriteHourInput: 2_000 };
@@ -8,7 +8,7 @@ const prices = pricesFrom({ own: [price], baseUrlOf: () => null });
 function reservedFor(body: Record<string, unknown>): number {
   const original = { wire: 'anthropic' as const, body, headers: {} };
   const request = { messages: [], tools: [], settings: {}, bytes: 90, original };
-  return mostOf({ provider: 'acme', model: 'm', request }, prices)(0).nanoUsd;
+  return maximumUsage({ provider: 'acme', model: 'm', request }, prices)(0).nanoUsd;
 }
 
 const user = (...content: object[]) => ({ messages: [{ role: 'user', content }] });

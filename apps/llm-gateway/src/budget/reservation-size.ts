@@ -17,7 +17,7 @@ type SizedRequest = { provider: string; model: string; request: Omit<ModelReques
 type Most = (outputTokens: number) => Amount;
 
 /** The most that one request to a provider can use, as an estimate before the call. If its price isn't known, the cost is 0: `requirePrice` in the exchange rejects such calls under a dollar limit. */
-export function mostOf({ provider, model, request }: SizedRequest, prices: Prices): Most {
+export function maximumUsage({ provider, model, request }: SizedRequest, prices: Prices): Most {
   const inputTokens = Math.ceil(bytesOfRequest(request) / bytesPerTokenMin);
   const written = {
     cacheWriteInputTokens: inputTokens,

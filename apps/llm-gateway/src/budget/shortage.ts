@@ -20,7 +20,7 @@ const retryAfterMs = 1_000;
  * The error for a call that a budget is too small for.
  * @param forNow true if the budget may be large enough after calls in flight end; the error is retryable then
  */
-export function usedUp({ budget, spent, free, left }: Shortage, wanted: Amount, forNow: boolean): CoppiceError {
+export function shortageError({ budget, spent, free, left }: Shortage, wanted: Amount, forNow: boolean): CoppiceError {
   const { name, limit } = budget;
   const reserved = minus(left, free);
   const isOfTokens = wanted.tokens > free.tokens || !Number.isFinite(free.nanoUsd);

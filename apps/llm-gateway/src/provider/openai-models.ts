@@ -11,9 +11,9 @@ export const isOpenAiModel = (model: string): boolean => /^(ft:)?(gpt-\d|o\d|cha
 const thinks = (model: string): boolean => /^(ft:)?(o\d|gpt-[5-9]|codex-)/.test(model);
 
 /** Models since 5.1, which allow thinking to be turned off. */
-const canBeCalmed = /^(ft:)?gpt-5\.\d/;
+const canDisableThinking = /^(ft:)?gpt-5\.\d/;
 /** Models that think only if the request sets an effort. The text after a fine-tune's base model is chosen by its owner, so it isn't matched. */
-const isCalmByDefault = /^(ft:)?gpt-5\.[1-4](?!\d)(?![^:]*-(codex|pro|chat)(?![a-z]))/;
+const thinksOnRequestOnly = /^(ft:)?gpt-5\.[1-4](?!\d)(?![^:]*-(codex|pro|chat)(?![a-z]))/;
 
 const refusedByThinking = ['stop', 'presence_penalty', 'frequency_penalty', 'logit_bias'];
 const refusedWhileThinking = ['temperature', 'top_p', 'logprobs', 'top_logprobs'];
@@ -37,7 +37,7 @@ function refusedBy(model: string, effort: unknown): string[] {
   if (neverThinks(model)) return refusedWithoutThinking;
   if (!thinks(model)) return [];
   const takesSampling =
-    effort === undefined ? isCalmByDefault.test(model) : effort === 'none' && canBeCalmed.test(model);
+    effort === undefined ? thinksOnRequestOnly.test(model) : effort === 'none' && canDisableThinking.test(model);
   return takesSampling ? refusedByThinking : [...refusedByThinking, ...refusedWhileThinking];
 }
 

@@ -18,7 +18,13 @@ import { throughCache } from '../cache/cached-exchange.ts';
 import { nothing } from '../budget/amount.ts';
 import type { Amount } from '../budget/amount.ts';
 import type { Budget, Reservation } from '../budget/budgets.ts';
-import { longestWithin, mostOf, outputTokensDefault, outputTokensMin, usedOf } from '../budget/reservation-size.ts';
+import {
+  longestWithin,
+  maximumUsage,
+  outputTokensDefault,
+  outputTokensMin,
+  usedOf,
+} from '../budget/reservation-size.ts';
 import type { Prices } from '../budget/prices.ts';
 import { unlessAborted } from '../awaiting.ts';
 import type { ModelDelta, ModelDeltas, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
@@ -201,7 +207,7 @@ class RunningExchange {
     try {
       const { provider, model } = candidate.route;
       if (provider.wire !== null) requirePrice(candidate, prices, own);
-      const most = mostOf({ provider: provider.name, model, request }, prices);
+      const most = maximumUsage({ provider: provider.name, model, request }, prices);
       const { maxOutputTokens } = request.settings;
       if (maxOutputTokens !== undefined) return await budgets.reserve(own, most(maxOutputTokens), null, signal);
       const less = {

@@ -30,7 +30,7 @@ export const smallRequest: ModelRequest = {
 };
 
 /** Makes one attempt, as the gateway does. */
-export function askOnce(
+export function callOnce(
   provider: Provider,
   signal = new AbortController().signal,
   request = smallRequest,
@@ -57,7 +57,7 @@ export const watched = (provider: Provider, onDelta: (taken: number) => void): P
  * Sends a request whose answer is played by `play`, and calls `happens` exactly when `count` deltas were taken: a broken connection discards
  * everything that is received and not yet read.
  */
-export function askUntil(
+export function callUntil(
   provider: Provider,
   count: number,
   play: (written: (response: ServerResponse) => void) => void,
@@ -65,7 +65,7 @@ export function askUntil(
 ): Promise<Attempt> {
   const { promise: answering, resolve } = Promise.withResolvers<ServerResponse>();
   play(resolve);
-  return askOnce(
+  return callOnce(
     watched(provider, (taken) => {
       if (taken === count) void answering.then((response) => happens(response));
     }),

@@ -23,7 +23,7 @@ type Settings = {
 const messages = [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(40) }] }];
 
 /** Receives the whole chat. A gap in the sequence is reported as an error. */
-export async function askChat(bus: Bus, question: ChatQuestion, settings: Settings = {}): Promise<HeardChat> {
+export async function sendChat(bus: Bus, question: ChatQuestion, settings: Settings = {}): Promise<HeardChat> {
   const { tenant = 'default', onMessage } = settings;
   const heard: HeardChat = { messages: [], text: '', result: null, error: null };
   const answers = bus.callStreamed({
@@ -49,5 +49,5 @@ export async function askChat(bus: Bus, question: ChatQuestion, settings: Settin
   throw new Error('the answer ended without an end');
 }
 
-export const askWhole = (bus: Bus, question: ChatQuestion, tenant = 'default') =>
+export const sendWholeChat = (bus: Bus, question: ChatQuestion, tenant = 'default') =>
   bus.call(chatApi.chat, { tenant }, { messages, stream: false, ...question } as never);

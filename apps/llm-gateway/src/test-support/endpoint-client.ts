@@ -35,7 +35,7 @@ type EndpointCall = {
   signal?: AbortSignal;
 };
 
-export async function askEndpoint({
+export async function callEndpoint({
   url,
   token,
   wire: name,

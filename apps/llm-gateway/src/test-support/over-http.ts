@@ -5,7 +5,7 @@ import type { Attempt } from '../collect.ts';
 import { httpProvider } from '../transport/provider.ts';
 import type { Wire } from '../transport/wire.ts';
 import type { Provider } from '../provider/port.ts';
-import { askOnce, askUntil, providerServerAt, generous, watched } from './attempt.ts';
+import { callOnce, callUntil, providerServerAt, generous, watched } from './attempt.ts';
 import { playError, startModelServer } from './model-server.ts';
 import type { ModelServer } from './model-server.ts';
 
@@ -57,7 +57,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
   /** Calls a provider that has one limit lowered. Its connection is closed when it gives up. */
   const callWith = async (limits: Partial<typeof generous>): Promise<Attempt> => {
     const own = httpProvider(at(), { ...generous, ...limits });
-    const attempt = await askOnce(own);
+    const attempt = await callOnce(own);
     await server.requests[0]?.abandoned;
     await own.close?.();
     return attempt;
@@ -67,14 +67,14 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
   const takenOf = async (bytes: Uint8Array): Promise<number> => {
     let all = 0;
     play(bytes);
-    await askOnce(watched(provider, (taken) => (all = taken)));
+    await callOnce(watched(provider, (taken) => (all = taken)));
     return all;
   };
 
   describe('over HTTP', () => {
     test('a whole stream is an answer', async () => {
       play(played.bytes);
-      expect(await askOnce(provider)).toMatchObject({ status: 'complete', ...played.answer });
+      expect(await callOnce(provider)).toMatchObject({ status: 'complete', ...played.answer });
     });
 
     test.each([
@@ -84,19 +84,19 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
       const error = { code: 'provider-failed', retryable: true };
       const beginning = played.bytes.subarray(0, played.middle);
       const all = await takenOf(beginning);
-      expect(await askUntil(provider, all, (written) => play(beginning, written), next)).toMatchObject({
+      expect(await callUntil(provider, all, (written) => play(beginning, written), next)).toMatchObject({
         status: 'failed',
         outputBegan: true,
         error,
       });
       play(new Uint8Array(), next);
-      expect(await askOnce(provider)).toMatchObject({ status: 'failed', outputBegan: false });
+      expect(await callOnce(provider)).toMatchObject({ status: 'failed', outputBegan: false });
     });
 
     test('a stream that breaks or is left open after its end is an answer', async () => {
       const all = await takenOf(played.bytes);
       const breaks = (response: ServerResponse) => void response.destroy();
-      expect(await askUntil(provider, all, (written) => play(played.bytes, written), breaks)).toMatchObject({
+      expect(await callUntil(provider, all, (written) => play(played.bytes, written), breaks)).toMatchObject({
         status: 'complete',
         ...played.answer,
       });
@@ -122,7 +122,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
     test('when the caller leaves, the connection is closed', async () => {
       const abort = new AbortController();
       play(played.bytes.subarray(0, played.middle), () => abort.abort(new Error('enough')));
-      expect(await askOnce(provider, abort.signal)).toMatchObject({
+      expect(await callOnce(provider, abort.signal)).toMatchObject({
         status: 'failed',
         error: { message: expect.stringContaining('enough') },
       });
@@ -133,11 +133,11 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
       const { status, body } = played.overloaded;
       const error = { code: 'provider-failed', retryable: true };
       server.play(playError(status, body));
-      expect(await askOnce(provider)).toMatchObject({ status: 'failed', outputBegan: false, error });
+      expect(await callOnce(provider)).toMatchObject({ status: 'failed', outputBegan: false, error });
       server.play(playError(200, body));
-      expect(await askOnce(provider)).toMatchObject({ status: 'failed', outputBegan: false, error });
+      expect(await callOnce(provider)).toMatchObject({ status: 'failed', outputBegan: false, error });
       server.play(playError(429, { error: { message: 'slow down' } }, { 'retry-after': '2' }));
-      expect(await askOnce(provider)).toMatchObject({
+      expect(await callOnce(provider)).toMatchObject({
         error: { code: 'provider-limited', details: { retryAfterMs: 2_000 } },
       });
     });
@@ -147,7 +147,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
       const quoting = { error: { type: key, message: `no such key: ${key}` } };
       for (const answer of [playError(401, quoting), playError(200, quoting), playError(500, `<p>${key}`)]) {
         server.play(answer);
-        const attempt = await askOnce(provider);
+        const attempt = await callOnce(provider);
         expect(attempt.status).toBe('failed');
         if (attempt.status !== 'failed') continue;
         const { error } = attempt;
@@ -158,7 +158,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
 
     test('a page is a failure that says what to look at', async () => {
       server.play(playError(200, '<html>Welcome</html>'));
-      expect(await askOnce(provider)).toMatchObject({
+      expect(await callOnce(provider)).toMatchObject({
         status: 'failed',
         error: { message: expect.stringContaining('base URL'), retryable: false },
       });

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { Attempt } from '../collect.ts';
-import { askOnce, askUntil, providerServerAt, generous, hello } from '../test-support/attempt.ts';
+import { callOnce, callUntil, providerServerAt, generous, hello } from '../test-support/attempt.ts';
 import { sse, startModelServer, textStream } from '../test-support/model-server.ts';
 import type { ModelServer } from '../test-support/model-server.ts';
 import type { Provider } from '../provider/port.ts';
@@ -23,12 +23,13 @@ beforeEach(() => {
   server.requests.length = 0;
 });
 
-const ask = (from = provider, signal = new AbortController().signal): Promise<Attempt> => askOnce(from, signal);
+const callProvider = (from = provider, signal = new AbortController().signal): Promise<Attempt> =>
+  callOnce(from, signal);
 
 /** Calls a provider that has one limit lowered. Its connection is closed when it gives up. */
 async function callWith(limits: Partial<typeof generous>): Promise<Attempt> {
   const own = httpProvider(providerServerAt(server.baseUrl), { ...generous, ...limits });
-  const attempt = await ask(own);
+  const attempt = await callProvider(own);
   await server.requests[0]?.abandoned;
   await own.close?.();
   return attempt;
@@ -51,19 +52,19 @@ test.each([
   ['ends within an event', (response: ServerResponse) => void response.end('data: {"choices":[{"del')],
   ['breaks', (response: ServerResponse) => void response.destroy()],
 ])('a stream that %s before its finish reason is a failure', async (_, happens) => {
-  expect(await askUntil(provider, 2, (written) => server.play(after([begin, middle], written)), happens)).toMatchObject(
-    {
-      status: 'failed',
-      outputBegan: true,
-      error: { code: 'provider-failed', retryable: true },
-    },
-  );
+  expect(
+    await callUntil(provider, 2, (written) => server.play(after([begin, middle], written)), happens),
+  ).toMatchObject({
+    status: 'failed',
+    outputBegan: true,
+    error: { code: 'provider-failed', retryable: true },
+  });
 });
 
 test('a stream that breaks after its finish reason lacks but the usage', async () => {
   const play = (written: (response: ServerResponse) => void) => server.play(after([begin, middle, end], written));
   const breaks = (response: ServerResponse) => void response.destroy();
-  expect(await askUntil(provider, 2, play, breaks)).toMatchObject({ ...hello, usage: {} });
+  expect(await callUntil(provider, 2, play, breaks)).toMatchObject({ ...hello, usage: {} });
 });
 
 test.each([
@@ -75,7 +76,7 @@ test.each([
   const events = [begin, ...before, finish, ...behind];
   const play = (written: (response: ServerResponse) => void) => server.play(after(events, written));
   const breaks = (response: ServerResponse) => void response.destroy();
-  expect(await askUntil(provider, before.length + behind.length + 1, play, breaks)).toMatchObject({
+  expect(await callUntil(provider, before.length + behind.length + 1, play, breaks)).toMatchObject({
     status: 'failed',
     error: { code: 'provider-failed' },
   });
@@ -105,12 +106,15 @@ test('an event of an error after HTTP 200 is one', async () => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.end('event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n');
   });
-  expect(await ask()).toMatchObject({ status: 'failed', outputBegan: false, error: { retryable: true } });
+  expect(await callProvider()).toMatchObject({ status: 'failed', outputBegan: false, error: { retryable: true } });
   server.play((response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.end(`${sse([begin, middle])}error: {"code":500,"message":"no slot","type":"server_error"}\n\n`);
   });
-  expect(await ask()).toMatchObject({ outputBegan: true, error: { message: expect.stringContaining('no slot') } });
+  expect(await callProvider()).toMatchObject({
+    outputBegan: true,
+    error: { message: expect.stringContaining('no slot') },
+  });
 });
 
 test.each([
@@ -160,7 +164,7 @@ test('an answer that takes its time, longer than one pause may last, is waited f
     firstEventMsMax: 1_500,
     idleMsMax: 1_500,
   });
-  expect(await ask(patient)).toMatchObject(hello);
+  expect(await callProvider(patient)).toMatchObject(hello);
   await patient.close?.();
 });
 
@@ -182,7 +186,7 @@ test('a caller that takes its time, longer than one pause may last, is no fault 
       }
     },
   };
-  expect(await ask(slowlyRead)).toMatchObject({ ...hello, usage: { inputTokens: 11 } });
+  expect(await callProvider(slowlyRead)).toMatchObject({ ...hello, usage: { inputTokens: 11 } });
   expect(follows).toEqual([]);
   await patient.close?.();
 });
@@ -193,7 +197,7 @@ test('the upstream connection is closed at once when the turn is aborted', async
     const abort = new AbortController();
     const { promise: playing, resolve } = Promise.withResolvers<void>();
     server.play(after(events, () => resolve()));
-    const pending = ask(httpProvider(providerServerAt(server.baseUrl)), abort.signal);
+    const pending = callProvider(httpProvider(providerServerAt(server.baseUrl)), abort.signal);
     await playing;
     const abortedAt = performance.now();
     abort.abort(new Error('enough'));
@@ -210,7 +214,7 @@ test('the upstream connection is closed when the answer grows too large', async 
       response.on('close', () => clearInterval(timer));
     }),
   );
-  expect(await ask()).toMatchObject({ error: { code: 'limit-exceeded' } });
+  expect(await callProvider()).toMatchObject({ error: { code: 'limit-exceeded' } });
   await server.requests[0]?.abandoned;
 });
 
@@ -227,17 +231,20 @@ test.each(['text/event-stream', 'application/json'])(
     const begun = (response: ServerResponse) => response.writeHead(200, { 'content-type': kind }).write(large);
     const abort = new AbortController();
     server.play(begun);
-    const held = ask(one, abort.signal);
+    const held = callProvider(one, abort.signal);
     await vi.waitFor(() => expect(room.inUse).toBeGreaterThan(700_000));
     server.play((response) => {
       begun(response);
       response.end(`${JSON.stringify(begin)}\n\n`);
     });
-    expect(await ask(other)).toMatchObject({ status: 'failed', error: { code: 'unavailable', retryable: true } });
+    expect(await callProvider(other)).toMatchObject({
+      status: 'failed',
+      error: { code: 'unavailable', retryable: true },
+    });
     server.play((response) =>
       response.writeHead(200, { 'content-type': 'text/event-stream' }).end(sse([begin, middle, end, usage])),
     );
-    expect(await ask(other)).toMatchObject(hello);
+    expect(await callProvider(other)).toMatchObject(hello);
     abort.abort();
     await held;
     await vi.waitFor(() => expect(room.inUse).toBe(0));

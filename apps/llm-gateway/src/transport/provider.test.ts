@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Attempt } from '../collect.ts';
-import { askOnce, providerServerAt, generous, hello, smallRequest } from '../test-support/attempt.ts';
+import { callOnce, providerServerAt, generous, hello, smallRequest } from '../test-support/attempt.ts';
 import { playError, playStream, sse, startModelServer, textStream } from '../test-support/model-server.ts';
 import type { ModelServer } from '../test-support/model-server.ts';
 import type { Provider } from '../provider/port.ts';
@@ -27,11 +27,11 @@ beforeEach(() => {
   server.requests.length = 0;
 });
 
-const ask = (from = provider): Promise<Attempt> => askOnce(from);
+const callProvider = (from = provider): Promise<Attempt> => callOnce(from);
 
 test('a turn over the wire: the request, and the answer', async () => {
   server.play(playStream(textStream('hello')));
-  expect(await ask()).toMatchObject({ ...hello, usage: { inputTokens: 11, outputTokens: 3 } });
+  expect(await callProvider()).toMatchObject({ ...hello, usage: { inputTokens: 11, outputTokens: 3 } });
   expect(server.requests[0]).toMatchObject({
     method: 'POST',
     path: '/v1/chat/completions',
@@ -44,7 +44,7 @@ test('a connection is used again', async () => {
   server.play(playStream(textStream('hello')));
   const own = httpProvider(providerServerAt(server.baseUrl));
   for (let calls = 0; calls < 3; calls++) {
-    await ask(own);
+    await callProvider(own);
     // The client needs a moment to notice that the connection is free.
     await sleep(20);
   }
@@ -66,14 +66,14 @@ test('what comes together is passed on together, but the first output by itself,
 test('without a key none is sent', async () => {
   server.play(playStream(textStream('hello')));
   const open = httpProvider({ ...providerServerAt(server.baseUrl), key: null });
-  expect(await ask(open)).toMatchObject(hello);
+  expect(await callProvider(open)).toMatchObject(hello);
   expect(server.requests[0]?.headers.authorization).toBeUndefined();
   await open.close?.();
 });
 
 test('where a key is needed and none is there, nothing is sent', async () => {
   const keyless = httpProvider({ ...providerServerAt(server.baseUrl), key: null, keyRequired: 'OPENAI_API_KEY' });
-  expect(await ask(keyless)).toMatchObject({
+  expect(await callProvider(keyless)).toMatchObject({
     error: {
       message: 'acme needs a key: set OPENAI_API_KEY and restart the gateway (coppice down, coppice up)',
       retryable: false,
@@ -96,7 +96,7 @@ test('however the network splits the bytes, the answer is the same', async () =>
         }
         response.end();
       });
-      expect(await ask()).toMatchObject({ ...hello, text: 'Grüße 你好 👩‍💻' });
+      expect(await callProvider()).toMatchObject({ ...hello, text: 'Grüße 你好 👩‍💻' });
     }),
     { numRuns: 25 },
   );
@@ -132,7 +132,7 @@ describe('what is no stream of events', () => {
     ],
   ])('%s is a failure', async (_, answer, error) => {
     server.play(answer);
-    expect(await ask()).toMatchObject({ status: 'failed', outputBegan: false, error });
+    expect(await callProvider()).toMatchObject({ status: 'failed', outputBegan: false, error });
     expect(server.requests).toHaveLength(1);
   });
 
@@ -142,12 +142,12 @@ describe('what is no stream of events', () => {
     server.play(
       playError(200, { model: 'acme-1-2026', choices: [{ index: 0, message, finish_reason: 'stop' }], usage }),
     );
-    expect(await ask()).toMatchObject({ ...hello, usage: { inputTokens: 1, outputTokens: 2 } });
+    expect(await callProvider()).toMatchObject({ ...hello, usage: { inputTokens: 1, outputTokens: 2 } });
   });
 
   test.each(['text/plain', 'application/octet-stream', null])('events are read even as %s', async (contentType) => {
     server.play(playStream(textStream('hello'), contentType));
-    expect(await ask()).toMatchObject(hello);
+    expect(await callProvider()).toMatchObject(hello);
   });
 });
 
@@ -170,7 +170,7 @@ describe('what is refused', () => {
     [playError(400, { error: { message: 'x'.repeat(100_000) } }), { code: 'invalid-request' }],
   ])('is reported as what it is', async (answer, error) => {
     server.play(answer);
-    expect(await ask()).toMatchObject({ status: 'failed', outputBegan: false, error });
+    expect(await callProvider()).toMatchObject({ status: 'failed', outputBegan: false, error });
   });
 
   test('the key is in no error, even if the server repeats it', async () => {
@@ -188,7 +188,7 @@ describe('what is refused', () => {
       named,
     ]) {
       server.play(answer);
-      const attempt = await ask();
+      const attempt = await callProvider();
       expect(attempt.status).toBe('failed');
       if (attempt.status !== 'failed') continue;
       const { error } = attempt;
@@ -205,7 +205,7 @@ test('an error for a server that is not there, or hangs up, names its address', 
   nobody.close();
   await once(nobody, 'close');
   const missing = httpProvider(providerServerAt(`http://127.0.0.1:${port}/v1`));
-  expect(await ask(missing)).toMatchObject({
+  expect(await callProvider(missing)).toMatchObject({
     outputBegan: false,
     error: { message: `acme: the connection to 127.0.0.1:${port} failed (ECONNREFUSED)`, retryable: true },
   });
@@ -214,7 +214,10 @@ test('an error for a server that is not there, or hangs up, names its address', 
     problem: expect.stringContaining('ECONNREFUSED'),
   });
   server.play((response) => response.destroy());
-  expect(await ask()).toMatchObject({ outputBegan: false, error: { code: 'provider-failed', retryable: true } });
+  expect(await callProvider()).toMatchObject({
+    outputBegan: false,
+    error: { code: 'provider-failed', retryable: true },
+  });
 });
 
 describe('who looks whether it can be used', () => {

@@ -1,6 +1,6 @@
 /** The wire formats of OpenAI's Responses and of Gemini, over HTTP. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { askOnce, providerServerAt, generous, smallRequest } from '../test-support/attempt.ts';
+import { callOnce, providerServerAt, generous, smallRequest } from '../test-support/attempt.ts';
 import { playError, startModelServer } from '../test-support/model-server.ts';
 import type { ModelServer } from '../test-support/model-server.ts';
 import { playBytes, testOverHttp } from '../test-support/over-http.ts';
@@ -76,7 +76,7 @@ describe.each([
   test('a turn: the request, and the answer', async () => {
     server.play(playBytes(wire.framing, await fixture('text.sse')));
     const provider = providerHere();
-    expect(await askOnce(provider)).toMatchObject({
+    expect(await callOnce(provider)).toMatchObject({
       status: 'complete',
       text: 'Grüße, 你好 👩‍💻!',
       finishReason: 'stop',
@@ -95,7 +95,7 @@ describe.each([
     const provider = providerHere();
     const request = { ...smallRequest, stream: false };
     const expected = { status: 'complete', text: 'hello', usage: { inputTokens: 1, outputTokens: 2 } };
-    expect(await askOnce(provider, undefined, request)).toMatchObject(expected);
+    expect(await callOnce(provider, undefined, request)).toMatchObject(expected);
     expect(server.requests[0]).toMatchObject({ path: pathWhole, headers: { accept: 'application/json' } });
     await provider.close?.();
   });

@@ -7,7 +7,7 @@ import type { NatsServer } from '@coppice/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Provider } from '../../provider/port.ts';
 import { startLlmGateway } from '../../service.ts';
-import { askChat } from '../../test-support/chat-client.ts';
+import { sendChat } from '../../test-support/chat-client.ts';
 import type { HeardChat } from '../../test-support/chat-client.ts';
 import { end, saying, text } from '../../test-support/says.ts';
 import type { BusEndpointLimits } from './limits.ts';
@@ -66,7 +66,7 @@ const hi = [{ role: 'user' as const, content: [{ type: 'text' as const, text: 'h
 async function begun(): Promise<{ chatId: string; ended: Promise<HeardChat> }> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let chatId = '';
-  const ended = askChat(
+  const ended = sendChat(
     bus,
     { model: 'acme/one' },
     {
@@ -102,12 +102,12 @@ test('a chat that nobody keeps ends, and its model is left', async () => {
 test('a gateway that has as many as it may says so at once', async () => {
   const { goOn } = await startGateway({ chatsMax: 1 });
   const first = await begun();
-  const second = await askChat(bus, { model: 'acme/one' });
+  const second = await sendChat(bus, { model: 'acme/one' });
   expect(second.messages).toEqual([]);
   expect(second.error).toMatchObject({ code: 'unavailable', retryable: true });
   goOn();
   expect((await first.ended).text).toBe('one two');
-  expect((await askChat(bus, { model: 'acme/one' })).error).toBeNull();
+  expect((await sendChat(bus, { model: 'acme/one' })).error).toBeNull();
 });
 
 test('one that stops takes no more, and lets what it has end', async () => {
@@ -117,8 +117,8 @@ test('one that stops takes no more, and lets what it has end', async () => {
   const second = await startGateway();
   second.goOn();
   // The stopping gateway rejects chats that still reach it with a retryable error.
-  await eventually(async () => (await askChat(bus, { model: 'acme/one' })).error === null);
-  for (let count = 0; count < 5; count++) expect((await askChat(bus, { model: 'acme/one' })).error).toBeNull();
+  await eventually(async () => (await sendChat(bus, { model: 'acme/one' })).error === null);
+  for (let count = 0; count < 5; count++) expect((await sendChat(bus, { model: 'acme/one' })).error).toBeNull();
   // It receives broadcast requests until the end.
   expect(await bus.call(chatApi.keep, { tenant: 'default' }, { chatId: chat.chatId })).toEqual({ chatId: chat.chatId });
   first.goOn();
@@ -151,10 +151,10 @@ test('a NATS server that is restarted ends every chat: nobody could say whether 
 test('an answer from the cache is marked as such, without a request to a provider', async () => {
   const { goOn, calls } = await startGateway({}, { ttlMs: 600_000, entryBytesMax: 100_000 });
   goOn();
-  expect((await askChat(bus, { model: 'acme/one' })).result).toMatchObject({ cached: false, attempts: 1 });
-  await eventually(async () => (await askChat(bus, { model: 'acme/one' })).result?.cached === true);
+  expect((await sendChat(bus, { model: 'acme/one' })).result).toMatchObject({ cached: false, attempts: 1 });
+  await eventually(async () => (await sendChat(bus, { model: 'acme/one' })).result?.cached === true);
   const now = calls.now;
-  const { text: heard, result, messages } = await askChat(bus, { model: 'acme/one' });
+  const { text: heard, result, messages } = await sendChat(bus, { model: 'acme/one' });
   expect(heard).toBe('one two');
   expect(messages.map(({ type }) => type)).toEqual(['started', 'text-delta', 'result']);
   expect(result).toMatchObject({ cached: true, attempts: 0, provider: 'acme', usage: { costUsd: 0 } });

@@ -9,7 +9,7 @@ import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { wireNames } from '../../wires/registry.ts';
 import { startLlmGateway } from '../../service.ts';
-import { askChat } from '../../test-support/chat-client.ts';
+import { sendChat } from '../../test-support/chat-client.ts';
 import { FaultyProviders } from '../../test-support/faulty-providers.ts';
 
 let nats: NatsServer;
@@ -49,7 +49,7 @@ test.each(wireNames)('%s', async (wire) => {
   const begun = providers.patientFor(model);
   const client = await Bus.connect({ ...nats.connection, name: 'client' });
   // The client's connection is closed below, so any error is accepted here.
-  const heard = askChat(client, { model }).catch(() => null);
+  const heard = sendChat(client, { model }).catch(() => null);
   await begun;
   // After this, nobody receives the answer.
   await client.close();

@@ -4,7 +4,7 @@ import { startNatsServer } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { Artifacts } from '../../artifacts.ts';
 import { prepareExchanges } from '../../routing/collaborators.ts';
-import { askChat, askWhole } from '../../test-support/chat-client.ts';
+import { sendChat, sendWholeChat } from '../../test-support/chat-client.ts';
 import { end, saying, text } from '../../test-support/says.ts';
 import { startBusEndpoint } from './start.ts';
 
@@ -25,8 +25,8 @@ test('a chat is in the log with what it used, whole and as it comes, and nothing
   );
   const messages = [{ role: 'user', content: [{ type: 'text', text: 'the question' }] }];
   const fields = { endpoint: 'bus', requestedModel: 'acme/one', model: 'acme/one', usage, attempts: 1 };
-  await askChat(bus, { model: 'acme/one', messages });
-  await askWhole(bus, { model: 'acme/one', messages });
+  await sendChat(bus, { model: 'acme/one', messages });
+  await sendWholeChat(bus, { model: 'acme/one', messages });
   await endpoint.stop();
   await bus.close();
   const lines = logged.map((line) => JSON.parse(line) as object);

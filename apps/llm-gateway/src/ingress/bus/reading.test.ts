@@ -8,7 +8,7 @@ import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { gatewayLimits } from '../../limits.ts';
 import { startLlmGateway } from '../../service.ts';
-import { askChat, askWhole } from '../../test-support/chat-client.ts';
+import { sendChat, sendWholeChat } from '../../test-support/chat-client.ts';
 import { end, saying, text } from '../../test-support/says.ts';
 
 let nats: NatsServer;
@@ -50,11 +50,11 @@ afterAll(async () => {
 test('all get their ids before it is read, a few are read at once, and each ends when it is cancelled', async () => {
   const ids: string[] = [];
   const chats = names.map((name) =>
-    askChat(bus, naming(name), { onMessage: (message) => message.type === 'started' && ids.push(message.chatId) }),
+    sendChat(bus, naming(name), { onMessage: (message) => message.type === 'started' && ids.push(message.chatId) }),
   );
   await eventually(() => ids.length === names.length && requested.size === gatewayLimits.artifactReadsAtOnce);
   // A chat without artifacts isn't blocked.
-  expect((await askChat(bus, { model: 'acme/hello' })).error).toBeNull();
+  expect((await sendChat(bus, { model: 'acme/hello' })).error).toBeNull();
   expect(requested.size).toBe(gatewayLimits.artifactReadsAtOnce);
   for (const chatId of ids) await bus.call(chatApi.cancel, { tenant: 'default' }, { chatId });
   for (const { messages, error } of await Promise.all(chats)) {
@@ -65,6 +65,6 @@ test('all get their ids before it is read, a few are read at once, and each ends
 
 test('its time limit ends it, streamed or whole', async () => {
   const limited = { ...naming(names[0]), timeLimitMs: 1_000 };
-  expect((await askChat(bus, limited)).error).toMatchObject({ code: 'deadline-exceeded' });
-  await expect(askWhole(bus, limited)).rejects.toMatchObject({ code: 'deadline-exceeded' });
+  expect((await sendChat(bus, limited)).error).toMatchObject({ code: 'deadline-exceeded' });
+  await expect(sendWholeChat(bus, limited)).rejects.toMatchObject({ code: 'deadline-exceeded' });
 });

@@ -4,7 +4,7 @@ import { startTelemetry, withSpan } from '@coppice/telemetry';
 import { eventually, startNatsServer, startTraceCollector } from '@coppice/testing';
 import { expect, test, vi } from 'vitest';
 import { startLlmGateway } from '../../service.ts';
-import { askChat } from '../../test-support/chat-client.ts';
+import { sendChat } from '../../test-support/chat-client.ts';
 import { end, saying, text } from '../../test-support/says.ts';
 
 test("a chat is a span of the client's trace, around the request to the provider; nothing in it holds the chat's id", async () => {
@@ -21,7 +21,7 @@ test("a chat is a span of the client's trace, around the request to the provider
     connection: nats.connection,
     start: (context) => startLlmGateway(context, { providers: [saying('acme', [text('hello'), end])] }),
   });
-  const { messages } = await withSpan('client', {}, () => askChat(bus, { model: 'acme/one' }));
+  const { messages } = await withSpan('client', {}, () => sendChat(bus, { model: 'acme/one' }));
   const [started] = messages;
   await gateway.stop();
   await bus.close();

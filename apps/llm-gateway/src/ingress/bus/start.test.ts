@@ -8,7 +8,7 @@ import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ModelDelta, Provider, RequestContext } from '../../provider/port.ts';
 import { startLlmGateway } from '../../service.ts';
-import { askChat, askWhole } from '../../test-support/chat-client.ts';
+import { sendChat, sendWholeChat } from '../../test-support/chat-client.ts';
 import { end, saying, text } from '../../test-support/says.ts';
 import type { BusEndpointSettings } from './start.ts';
 
@@ -79,7 +79,7 @@ afterAll(async () => {
 
 describe('an answer', () => {
   test('comes as the model makes it, and ends with its result', async () => {
-    const { messages, text: whole, result, error } = await askChat(bus, { model: 'acme/hello' });
+    const { messages, text: whole, result, error } = await sendChat(bus, { model: 'acme/hello' });
     expect(error).toBeNull();
     expect(messages.map(({ type }) => type)).toEqual(['started', 'text-delta', 'text-delta', 'result']);
     expect(whole).toBe('hello');
@@ -99,7 +99,7 @@ describe('an answer', () => {
   });
 
   test('comes in one message if that is requested, and can be sent back unchanged', async () => {
-    const answer = await askWhole(bus, { model: 'acme/calls' });
+    const answer = await sendWholeChat(bus, { model: 'acme/calls' });
     expect(answer).toMatchObject({ finishReason: 'tool-calls', responseModel: 'acme-1', responseId: 'r-1' });
     const [thought, ...calls] = answer.message.content;
     expect(thought).toMatchObject({ type: 'thinking', text: { text: 'hm' }, signature: { value: 'sig' } });
@@ -107,13 +107,13 @@ describe('an answer', () => {
       { type: 'tool-call', id: expect.stringMatching(/^[a-z0-9]{9}$/), name: 'look', arguments: { text: '{"at":1}' } },
       { type: 'tool-call', id: 'own', name: 'look', arguments: { text: '{}' } },
     ]);
-    const echoed = await askWhole(bus, { model: 'acme/echo', messages: [answer.message] });
+    const echoed = await sendWholeChat(bus, { model: 'acme/echo', messages: [answer.message] });
     const [part] = echoed.message.content;
     expect(part?.type === 'text' && part.text).toContain('"arguments":"{\\"at\\":1}"');
   });
 
   test('reports the id that the gateway generated for a call without one', async () => {
-    const { messages, error } = await askChat(bus, { model: 'acme/calls' });
+    const { messages, error } = await sendChat(bus, { model: 'acme/calls' });
     expect(error).toBeNull();
     const toolCalls = messages.flatMap((message) => (message.type === 'tool-call-delta' ? [message] : []));
     expect(toolCalls.map(({ call, id }) => [call, id])).toEqual([
@@ -125,10 +125,10 @@ describe('an answer', () => {
   });
 
   test('in large pieces is sent in several messages; one message that is too small for it is refused', async () => {
-    const { messages, text: whole } = await askChat(bus, { model: 'acme/large' });
+    const { messages, text: whole } = await sendChat(bus, { model: 'acme/large' });
     expect(whole).toBe('🌳'.repeat(600_000));
     expect(messages.length).toBeGreaterThan(4);
-    await expect(askWhole(bus, { model: 'acme/large' })).rejects.toMatchObject({
+    await expect(sendWholeChat(bus, { model: 'acme/large' })).rejects.toMatchObject({
       code: 'limit-exceeded',
       details: { attempts: 1, usage: { outputTokens: 600_000 } },
     });
@@ -138,10 +138,10 @@ describe('an answer', () => {
     const name = artifactNames.text({ tenant: 'default', taskId: 'taaaaaaaaaaaaaaaa' }, 'a1');
     await (await bus.objects(buckets.artifacts)).put(name, new TextEncoder().encode('by reference'));
     const messages = [{ role: 'user', content: [{ type: 'text-artifact', artifact: name }] }];
-    const { message } = await askWhole(bus, { model: 'acme/echo', messages });
+    const { message } = await sendWholeChat(bus, { model: 'acme/echo', messages });
     expect(JSON.stringify(message)).toContain('by reference');
     const field = 'messages[0].content[0].artifact';
-    await expect(askWhole(bus, { model: 'acme/echo', messages }, 'other')).rejects.toMatchObject({
+    await expect(sendWholeChat(bus, { model: 'acme/echo', messages }, 'other')).rejects.toMatchObject({
       code: 'not-found',
       message: `llm.chat: ${field}: expected the name of an artifact, received "${name}"`,
       details: { issues: [{ field }] },
@@ -156,9 +156,9 @@ describe('an answer', () => {
       { role: 'user', content: indexes.map((index) => ({ type: 'text-artifact', artifact: nameOf(index) })) },
     ];
     const same = Array.from({ length: 1_500 }, () => 0);
-    expect((await askWhole(bus, { model: 'acme/hello', messages: naming(same) })).finishReason).toBe('stop');
+    expect((await sendWholeChat(bus, { model: 'acme/hello', messages: naming(same) })).finishReason).toBe('stop');
     const different = Array.from({ length: chatLimits.artifactsMax + 1 }, (_, index) => index);
-    await expect(askWhole(bus, { model: 'acme/hello', messages: naming(different) })).rejects.toMatchObject({
+    await expect(sendWholeChat(bus, { model: 'acme/hello', messages: naming(different) })).rejects.toMatchObject({
       code: 'invalid-request',
       details: { issues: [{ field: 'messages[0].content[64].artifact', expected: 'no more than 64 artifacts' }] },
     });
@@ -167,7 +167,7 @@ describe('an answer', () => {
   test('gets its first message before the artifacts of the request are read', async () => {
     const missing = artifactNames.text({ tenant: 'default', taskId: 'taaaaaaaaaaaaaaaa' }, 'missing');
     const messages = [{ role: 'user', content: [{ type: 'text-artifact', artifact: missing }] }];
-    const heard = await askChat(bus, { model: 'acme/echo', messages });
+    const heard = await sendChat(bus, { model: 'acme/echo', messages });
     expect(heard.messages.map(({ type }) => type)).toEqual(['started']);
     expect(heard.error).toMatchObject({ code: 'not-found', message: expect.stringContaining(missing) });
   });
@@ -237,24 +237,24 @@ describe('a bad request is refused at once', () => {
   test('one without a subject for its answer sends no request to a model', async () => {
     bus.publishCore(subjects.api('default', chatApi.chat.name), { ...question, model: 'acme/silent-unawaited' });
     await bus.flush();
-    await askChat(bus, { model: 'acme/hello' });
+    await sendChat(bus, { model: 'acme/hello' });
     expect(left).not.toContain('silent-unawaited');
   });
 });
 
 describe('limits', () => {
   test('of the call, and of its tenant', async () => {
-    const own = await askChat(bus, { model: 'acme/hello', limits: { tokens: 50 } });
+    const own = await sendChat(bus, { model: 'acme/hello', limits: { tokens: 50 } });
     expect(own.error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'this call', attempts: 0 } });
     const settings = { maxOutputTokens: 60 };
-    const poor = () => askChat(bus, { model: 'acme/hello', settings }, { tenant: 'poor' });
+    const poor = () => sendChat(bus, { model: 'acme/hello', settings }, { tenant: 'poor' });
     for (let count = 0; count < 3; count++) expect((await poor()).error).toBeNull();
     expect((await poor()).error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'tenant poor' } });
-    expect((await askChat(bus, { model: 'acme/hello', settings })).error).toBeNull();
+    expect((await sendChat(bus, { model: 'acme/hello', settings })).error).toBeNull();
   });
 
   test('of the time', async () => {
-    const { error } = await askChat(bus, { model: 'acme/silent-late', timeLimitMs: 1_000 });
+    const { error } = await sendChat(bus, { model: 'acme/silent-late', timeLimitMs: 1_000 });
     expect(error).toMatchObject({ code: 'deadline-exceeded' });
     expect(left).toContain('silent-late');
   });
@@ -263,7 +263,7 @@ describe('limits', () => {
 /** Starts a chat and calls `act` after the model's first word. */
 async function callAnd(model: string, act: (chatId: string) => unknown) {
   let chatId = '';
-  return askChat(
+  return sendChat(
     bus,
     { model: `acme/${model}` },
     {

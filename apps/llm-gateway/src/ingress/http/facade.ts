@@ -192,7 +192,7 @@ export class Facade {
     } catch (error) {
       if (!outlet.begun) {
         outlet.addHeaders(wholeAnswerHeaders(exchange.result));
-        throw takenFor(error, question.model, model.name);
+        throw withAliasHint(error, question.model, model.name);
       }
       await sender.endEarly(this.#coppiceError(error, parts.path));
     }
@@ -277,7 +277,7 @@ function requireShort(model: string): void {
 }
 
 /** Adds to an error that the name is no alias and was taken as a model of the endpoint's vendor: it may be a misspelt alias. */
-function takenFor(error: unknown, requestedModel: string, model: string): unknown {
+function withAliasHint(error: unknown, requestedModel: string, model: string): unknown {
   if (!(error instanceof CoppiceError) || requestedModel === model) return error;
   const { code, retryable, details } = error;
   const isUnknown = code === 'model-not-found' || details?.['priceUnknown'] === true;

@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => facade[Symbol.asyncDispose]());
 
 const messages = [{ role: 'user', content: 'the question' }];
-const ask = (body: object, signal: AbortSignal | null = null) =>
+const send = (body: object, signal: AbortSignal | null = null) =>
   fetch(`${facade.url}/v1/chat/completions`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}` },
@@ -42,7 +42,7 @@ async function lineOf(work: () => Promise<unknown>): Promise<Record<string, unkn
 test('a whole answer reports its model, its cost and its attempts in headers; so does the log', async () => {
   let response: Response | undefined;
   const line = await lineOf(async () => {
-    response = await ask({ model: 'own/one' });
+    response = await send({ model: 'own/one' });
     await response.text();
   });
   expect(response && reported(response)).toEqual(['own/one', '0.00048', '1']);
@@ -59,7 +59,7 @@ test('a whole answer reports its model, its cost and its attempts in headers; so
 test('a stream reports its model, and the log the rest', async () => {
   let response: Response | undefined;
   const line = await lineOf(async () => {
-    response = await ask({ model: 'own/one', stream: true });
+    response = await send({ model: 'own/one', stream: true });
     await response.text();
   });
   expect(response && reported(response)).toEqual(['own/one', null, null]);
@@ -67,13 +67,13 @@ test('a stream reports its model, and the log the rest', async () => {
 });
 
 test('a model whose name no header takes is reported encoded', async () => {
-  const response = await ask({ model: 'own/é ü\n' });
+  const response = await send({ model: 'own/é ü\n' });
   expect(response.status).toBe(200);
   expect(reported(response)[0]).toBe('own/%C3%A9%20%C3%BC%0A');
 });
 
 test('without a possible request no model is reported', async () => {
-  const response = await ask({ model: 'keyless/one' });
+  const response = await send({ model: 'keyless/one' });
   expect([response.status, ...reported(response)]).toEqual([502, null, null, '0']);
 });
 
@@ -81,14 +81,14 @@ test('a call that fails, and one that is left, are in the log with the reason, w
   facade.upstream.play(playError(400, { error: { message: 'not like the question' } }));
   let refused: Response | undefined;
   const failed = await lineOf(async () => {
-    refused = await ask({ model: 'acme/acme-1' });
+    refused = await send({ model: 'acme/acme-1' });
   });
   expect(refused && reported(refused)).toEqual(['acme/acme-1', null, '1']);
   expect(failed).toMatchObject({ model: 'acme/acme-1', attempts: 1, error: 'invalid-request' });
   facade.upstream.play(playBeginning('the answer'));
   const leaving = new AbortController();
   const left = await lineOf(async () => {
-    await ask({ model: 'acme/acme-1', stream: true }, leaving.signal);
+    await send({ model: 'acme/acme-1', stream: true }, leaving.signal);
     leaving.abort();
   });
   expect(left).toMatchObject({ model: 'acme/acme-1', attempts: 1, error: 'cancelled' });
@@ -100,7 +100,7 @@ test.each([
 ])('a request %s is in the log as well, by the id that its client gets', async (_, body, status, error) => {
   let response: Response | undefined;
   const line = await lineOf(async () => {
-    response = await ask(body);
+    response = await send(body);
     await response.text();
   });
   expect(response?.status).toBe(status);

@@ -96,7 +96,7 @@ const named = (id: string) => ({ type: 'item_reference', id });
 
 type ResponseBody = { output: [{ id: string }]; error: { message: string } };
 
-async function ask(
+async function sendInput(
   { url }: TestFacade,
   input: unknown,
   more: object = {},
@@ -114,26 +114,26 @@ test('a client that references an item while the bucket is unavailable gets a re
   const items = new KeptItems({ get: away, put: away }, { error: () => {} });
   await using without = await startTestFacade({ items });
   without.upstream.play(playEither(textStream('hello'), wholeCompletion({ content: 'hello' })));
-  const first = await ask(without, 'hi');
+  const first = await sendInput(without, 'hi');
   expect(first.status).toBe(200);
-  const { status, body } = await ask(without, [named(first.body.output[0].id)]);
+  const { status, body } = await sendInput(without, [named(first.body.output[0].id)]);
   expect(status).toBe(503);
   expect(body.error.message).toContain('send the request again');
 });
 
-const answerId = async (more: object = {}): Promise<string> => (await ask(facade, 'hi', more)).body.output[0].id;
+const answerId = async (more: object = {}): Promise<string> => (await sendInput(facade, 'hi', more)).body.output[0].id;
 test('none but its own tenant can name an item, and none that is not kept; one that is named twice is sent once', async () => {
   const id = await answerId();
   const hello = { role: 'assistant', content: 'hello' };
   for (const input of [[named(id)], [named(id), named(id)]]) {
-    expect((await ask(facade, input)).status).toBe(200);
+    expect((await sendInput(facade, input)).status).toBe(200);
     expect(lastRequest(facade.upstream).messages).toEqual([hello]);
   }
   const refused = [
-    await ask(another, [named(id)]),
-    await ask(facade, [named(id.replace(/_\d+$/, '_7'))]),
-    await ask(facade, [named(`msg_coppice_${'0'.repeat(32)}_0`)]),
-    await ask(facade, [named(await answerId({ store: false }))]),
+    await sendInput(another, [named(id)]),
+    await sendInput(facade, [named(id.replace(/_\d+$/, '_7'))]),
+    await sendInput(facade, [named(`msg_coppice_${'0'.repeat(32)}_0`)]),
+    await sendInput(facade, [named(await answerId({ store: false }))]),
   ];
   for (const { status, body } of refused) {
     expect(status).toBe(400);

@@ -73,7 +73,7 @@ const events = [
 const answers = () => vendor.play(playEither(events, { ...response, output: [item] }));
 const fails = () => vendor.play(playError(503, { error: { message: 'overloaded' } }));
 
-async function ask(input: unknown, more: object = {}): Promise<{ status: number; text: string }> {
+async function send(input: unknown, more: object = {}): Promise<{ status: number; text: string }> {
   const answer = await fetch(`${facade.url}/v1/responses`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}` },
@@ -111,19 +111,19 @@ test('of a whole answer, too; none that is not to be stored', async () => {
   const id = 'msg_real2';
   const reference = { type: 'item_reference', id };
   vendor.play(playEither(events, { ...response, output: [{ ...item, id }] }));
-  await ask('hi', { store: false });
+  await send('hi', { store: false });
   fails();
-  expect((await ask([reference])).status).toBe(400);
+  expect((await send([reference])).status).toBe(400);
   vendor.play(playEither(events, { ...response, output: [{ ...item, id }] }));
-  await ask('hi');
+  await send('hi');
   fails();
-  expect(await ask([reference])).toMatchObject({ status: 200, text: expect.stringContaining('and bye') });
+  expect(await send([reference])).toMatchObject({ status: 200, text: expect.stringContaining('and bye') });
 });
 
 test('whoever names a model of the wire is passed on, and nothing is kept or looked for', async () => {
   answers();
   keys.length = 0;
-  for (const stream of [false, true]) expect((await ask(named, { model: 'vendor/gpt-5', stream })).status).toBe(200);
+  for (const stream of [false, true]) expect((await send(named, { model: 'vendor/gpt-5', stream })).status).toBe(200);
   expect(lastInput(vendor).input).toEqual(named);
   expect(keys).toEqual([]);
 });

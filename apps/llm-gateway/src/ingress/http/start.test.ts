@@ -47,7 +47,7 @@ async function startGateway(): Promise<StartedService> {
 const grant: TokenGrant = { tenant: 'default', runId: '', taskId: '' };
 const mint = () => bus.call(gatewayCalls.mintToken, { service: 'llm-gateway' }, { grant, ttlMs: 60_000 });
 
-function ask(address: string | undefined, token: string): Promise<Response> {
+function send(address: string | undefined, token: string): Promise<Response> {
   return fetch(`${address}/v1/messages`, {
     method: 'POST',
     headers: { 'x-api-key': token },
@@ -60,14 +60,14 @@ test('a token that one gateway mints is good at another, also when its maker is 
   const first = await startGateway();
   const { token, addresses, expiresAt } = await mint();
   expect(Date.parse(expiresAt)).toBeGreaterThan(Date.now());
-  const answer = await ask(addresses[0], token);
+  const answer = await send(addresses[0], token);
   expect(await answer.json()).toMatchObject({ type: 'message', content: [{ type: 'text', text: 'hello' }] });
   await first.stop();
   await startGateway();
   const second = (await mint()).addresses[0];
   expect(second).not.toBe(addresses[0]);
-  expect((await ask(second, token)).status).toBe(200);
-  expect((await ask(second, `${token}x`)).status).toBe(401);
+  expect((await send(second, token)).status).toBe(200);
+  expect((await send(second, `${token}x`)).status).toBe(401);
 });
 
 test('a call with a token whose limit is used up gets the vendor’s error, without a request to a provider', async () => {
@@ -80,7 +80,7 @@ test('a call with a token whose limit is used up gets the vendor’s error, with
     { service: 'llm-gateway' },
     { grant: limited, ttlMs: 60_000 },
   );
-  const response = await ask(addresses[0], token);
+  const response = await send(addresses[0], token);
   expect([response.status, response.headers.get('x-should-retry')]).toEqual([429, 'false']);
   expect(await response.json()).toMatchObject({ type: 'error', error: { type: 'rate_limit_error' } });
   expect(upstream.requests).toHaveLength(before);

@@ -81,7 +81,7 @@ const mint = (named: Partial<TokenGrant>) =>
   );
 type Minted = Awaited<ReturnType<typeof mint>>;
 
-const ask = ({ addresses, token }: Minted, rest: object = {}): Promise<Response> =>
+const send = ({ addresses, token }: Minted, rest: object = {}): Promise<Response> =>
   fetch(`${addresses[0]}/v1/chat/completions`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}` },
@@ -114,7 +114,7 @@ test('turns and calls over HTTP of one task, at once at two gateways, never use 
     return (await orchestrator.resultOf(effectId, { timeoutMs: 20_000 })).status === 'done';
   });
   const calls = [1, 2, 3, 4].map(async () => {
-    const response = await ask(token, { stream: true });
+    const response = await send(token, { stream: true });
     await response.text();
     return response.ok;
   });
@@ -132,7 +132,7 @@ describe('the error for too large a request names the limit:', () => {
     await startGateway();
     upstream.play(playStream(textStream('hello')));
     const before = upstream.requests.length;
-    const response = await ask(await mint(named), { max_tokens: 100 });
+    const response = await send(await mint(named), { max_tokens: 100 });
     expect([response.status, response.headers.get('x-should-retry')]).toEqual([429, 'false']);
     expect(await response.text()).toContain(`the limit of run ${runId}`);
     expect(upstream.requests).toHaveLength(before);
@@ -142,7 +142,7 @@ describe('the error for too large a request names the limit:', () => {
 test('a model without a known price, under a limit in dollars, is no limit that passes: its operator is to give one', async () => {
   await startGateway();
   const before = upstream.requests.length;
-  const response = await ask(await mint({ runId, taskId: taskId('d') }), { max_tokens: 5 });
+  const response = await send(await mint({ runId, taskId: taskId('d') }), { max_tokens: 5 });
   expect([response.status, response.headers.get('retry-after')]).toEqual([403, null]);
   const { host } = new URL(upstream.baseUrl);
   expect(await response.text()).toContain(`since its requests go to ${host}, not at a vendor of the price list`);
@@ -154,7 +154,7 @@ test('a call of a task or run is charged to it', async () => {
   upstream.play(playStream(textStream('hello')));
   const before = await spentBy(`run.${tenant}.${runId}`);
   for (const named of [{ runId }, { runId, taskId: taskId('b') }]) {
-    const response = await ask(await mint(named), { max_tokens: 5, stream: true });
+    const response = await send(await mint(named), { max_tokens: 5, stream: true });
     expect(response.status).toBe(200);
     await response.text();
   }

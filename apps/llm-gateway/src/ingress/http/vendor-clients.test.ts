@@ -296,7 +296,7 @@ describe('a provider that failed again and again', () => {
     ['anthropic', anthropic],
   ];
 
-  test.each(clients)('is not repeated by %s, which reports it to its user at once', async (_, ask) => {
+  test.each(clients)('is not repeated by %s, which reports it to its user at once', async (_, callClient) => {
     await using broken = await startTestFacade({ learns: true });
     broken.upstream.play(playError(503, { error: { message: 'overloaded' } }));
     const retryHeaders = ({ headers }: { headers: Headers }) =>
@@ -311,12 +311,12 @@ describe('a provider that failed again and again', () => {
     type HttpFailure = { status: number; headers: Headers };
     // The breaker counts failed calls, so it opens at the first failure of the third call.
     for (const requests of [8, 9]) {
-      const error = (await errorOf(() => ask(broken.url))) as HttpFailure;
+      const error = (await errorOf(() => callClient(broken.url))) as HttpFailure;
       expect([503, 529]).toContain(error.status);
       expect(retryHeaders(error)).toEqual(['false', null, null]);
       expect(broken.upstream.requests).toHaveLength(requests);
     }
-    const error = (await errorOf(() => ask(broken.url))) as HttpFailure;
+    const error = (await errorOf(() => callClient(broken.url))) as HttpFailure;
     expect(error).toMatchObject({
       status: 502,
       message: expect.stringContaining('last with: acme: overloaded') as unknown,

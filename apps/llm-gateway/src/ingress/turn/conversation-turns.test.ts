@@ -86,7 +86,7 @@ function newTask(model: string) {
   const taskId = `t${'c'.repeat(14)}${String.fromCodePoint(97 + tasks++)}`;
   let turns = 0;
   let last: string | null = null;
-  const ask = async (messages: ModelMessage[], rest: Partial<Turn> = {}): Promise<Outcome> => {
+  const runTurn = async (messages: ModelMessage[], rest: Partial<Turn> = {}): Promise<Outcome> => {
     const effectId = `task_${taskId}_1_${++turns}`;
     const continued = last === null ? {} : { continues: last };
     await orchestrator.order({ effectId, taskId, model, prompt: '', messages, tools, ...continued, ...rest });
@@ -95,11 +95,11 @@ function newTask(model: string) {
     return outcome;
   };
   const answer = async (messages: ModelMessage[], rest: Partial<Turn> = {}): Promise<TurnOutput> => {
-    const outcome = await ask(messages, rest);
+    const outcome = await runTurn(messages, rest);
     expect(outcome).toMatchObject({ status: 'done' });
     return (outcome as { output: TurnOutput }).output;
   };
-  return { taskId, ask, answer };
+  return { taskId, runTurn, answer };
 }
 
 const user = (text: string): ModelMessage => ({ role: 'user', content: [{ type: 'text', text }] });
@@ -117,7 +117,7 @@ const results = (...all: [callId: string, text: string][]): ModelMessage => ({
 test('an answer that is cut because the task has no more left is an error, and paid for', async () => {
   await startGateway();
   server.play(playStream(textStream('half of it', 'length')));
-  const outcome = await newTask('acme/one').ask([user('hi')], { limits: { task: { tokens: 600 }, run: {} } });
+  const outcome = await newTask('acme/one').runTurn([user('hi')], { limits: { task: { tokens: 600 }, run: {} } });
   const sentMaximum = (server.requests[0]?.body as { max_tokens?: number } | undefined)?.max_tokens;
   expect(sentMaximum).toBeGreaterThan(256);
   expect(sentMaximum).toBeLessThan(600);
@@ -200,7 +200,7 @@ test('an answer whose ids are too long together for a message is an error, and p
   const calling = { model: 'm', choices: [{ delta: { tool_calls: calls }, finish_reason: 'tool_calls' }] };
   const usageAndEnd = textStream('').slice(-2);
   server.play(playStream([calling, ...usageAndEnd]));
-  expect(await newTask('acme/m').ask([user('hi')])).toMatchObject({
+  expect(await newTask('acme/m').runTurn([user('hi')])).toMatchObject({
     status: 'failed',
     error: {
       code: 'limit-exceeded',
@@ -273,7 +273,7 @@ test('a turn whose provider counts nothing is estimated, so that budgets and com
 
 test('a turn that continues one that does not exist fails, without a request to a provider', async () => {
   await startGateway();
-  expect(await newTask('acme/m').ask([user('x')], { continues: 'task_none_1_1' })).toMatchObject({
+  expect(await newTask('acme/m').runTurn([user('x')], { continues: 'task_none_1_1' })).toMatchObject({
     status: 'failed',
     error: { code: 'not-found', message: expect.stringContaining('task_none_1_1') },
   });
@@ -325,7 +325,7 @@ test('a key is found in no log, span, result or stored message, even where the p
     playStream([{ error: { ...quoting.error, type: 'invalid_request_error' } }]),
   ]) {
     server.play(answer);
-    outcomes.push(await newTask('local/m').ask([user('x')]));
+    outcomes.push(await newTask('local/m').runTurn([user('x')]));
   }
   server.play(playStream(textStream('hello')));
   const { taskId, answer } = newTask('local/m');

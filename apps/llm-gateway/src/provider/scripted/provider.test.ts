@@ -42,7 +42,7 @@ const clock = manualClock();
 const provider = (count = countInMemory()) =>
   scriptedProvider({ scripts: { folders: [folder.path], anywhere: false }, count, clock });
 
-function ask(
+function streamFrom(
   from: ReturnType<typeof provider>,
   prompt: string,
   settings: { taskId?: string; signal?: AbortSignal; history?: ProviderMessage[] } = {},
@@ -58,7 +58,7 @@ const textOf = async (stream: ModelDeltas) =>
   (await deltas(stream)).map((delta) => (delta.type === 'text-delta' ? delta.text : '')).join('');
 
 test('a turn is sent in the order of the port', async () => {
-  expect(await deltas(ask(provider(), 'priced'))).toEqual([
+  expect(await deltas(streamFrom(provider(), 'priced'))).toEqual([
     { type: 'response-start', responseModel: 'plan.yaml' },
     { type: 'text-delta', text: 'x' },
     { type: 'usage', usage: { inputTokens: 3, outputTokens: 2, costUsd: 0.5 } },
@@ -68,13 +68,13 @@ test('a turn is sent in the order of the port', async () => {
 
 test('the same request says the same, the next turn the next', async () => {
   const scripted = provider();
-  expect(await textOf(ask(scripted, 'hello'))).toBe('one');
-  expect(await textOf(ask(scripted, 'hello'))).toBe('one');
-  expect(await textOf(ask(scripted, 'hello', { history: [message('assistant', 'one')] }))).toBe('two');
+  expect(await textOf(streamFrom(scripted, 'hello'))).toBe('one');
+  expect(await textOf(streamFrom(scripted, 'hello'))).toBe('one');
+  expect(await textOf(streamFrom(scripted, 'hello', { history: [message('assistant', 'one')] }))).toBe('two');
 });
 
 test('a long text comes in pieces, from a file', async () => {
-  const pieces = (await deltas(ask(provider(), 'long'))).filter((delta) => delta.type === 'text-delta');
+  const pieces = (await deltas(streamFrom(provider(), 'long'))).filter((delta) => delta.type === 'text-delta');
   expect(pieces).toHaveLength(3);
   expect(pieces.map((piece) => piece.text).join('')).toBe('long '.repeat(2_000));
 });
@@ -84,13 +84,13 @@ test('a fault that passes comes as often as it says, for each task of its own, a
   for (const taskId of ['t1', 't2']) {
     for (let time = 0; time < 2; time++) {
       const fresh = provider(countInFile(file));
-      await expect(textOf(ask(fresh, 'limited', { taskId }))).rejects.toMatchObject({
+      await expect(textOf(streamFrom(fresh, 'limited', { taskId }))).rejects.toMatchObject({
         code: 'provider-limited',
         retryable: true,
         details: { retryAfterMs: 7 },
       });
     }
-    expect(await textOf(ask(provider(countInFile(file)), 'limited', { taskId }))).toBe('at last');
+    expect(await textOf(streamFrom(provider(countInFile(file)), 'limited', { taskId }))).toBe('at last');
   }
   await appendFile(file, '{"event":"as');
   const lines = await readCount(file);
@@ -117,7 +117,7 @@ test('a fault that passes comes as often as it says, for each task of its own, a
 });
 
 test('an error is one, and whether it is worth another try', async () => {
-  await expect(textOf(ask(provider(), 'broken'))).rejects.toMatchObject({
+  await expect(textOf(streamFrom(provider(), 'broken'))).rejects.toMatchObject({
     code: 'provider-failed',
     message: 'no more money',
     retryable: false,
@@ -125,23 +125,23 @@ test('an error is one, and whether it is worth another try', async () => {
 });
 
 test('a cut answer ends without an end', async () => {
-  const cut = await deltas(ask(provider(), 'cut'));
+  const cut = await deltas(streamFrom(provider(), 'cut'));
   expect(cut.map((delta) => delta.type)).toEqual(['response-start', 'text-delta', 'usage']);
   expect(cut[1]).toEqual({ type: 'text-delta', text: 'abc' });
 });
 
 test.each(['stall', 'slow'])('%s ends when aborted', async (prompt) => {
   const abort = new AbortController();
-  const reading = textOf(ask(provider(), prompt, { signal: abort.signal }));
+  const reading = textOf(streamFrom(provider(), prompt, { signal: abort.signal }));
   setTimeout(() => abort.abort(new Error('enough')), 20);
   await expect(reading).rejects.toThrow('enough');
-  await expect(textOf(ask(provider(), prompt, { signal: AbortSignal.abort(new Error('enough')) }))).rejects.toThrow(
-    'enough',
-  );
+  await expect(
+    textOf(streamFrom(provider(), prompt, { signal: AbortSignal.abort(new Error('enough')) })),
+  ).rejects.toThrow('enough');
 });
 
 test('a turn makes tool calls, beside a text or instead of one, well formed or not', async () => {
-  const look = await deltas(ask(provider(), 'agent'));
+  const look = await deltas(streamFrom(provider(), 'agent'));
   expect(look).toEqual([
     { type: 'response-start', responseModel: 'plan.yaml' },
     { type: 'text-delta', text: 'I look.' },
@@ -155,14 +155,14 @@ test('a turn makes tool calls, beside a text or instead of one, well formed or n
     { type: 'response-end', finishReason: 'tool-calls' },
   ]);
   const answered = [message('assistant', 'I look.')];
-  const finish = await deltas(ask(provider(), 'agent', { history: answered }));
+  const finish = await deltas(streamFrom(provider(), 'agent', { history: answered }));
   expect(finish.slice(1)).toEqual([
     { type: 'tool-call-delta', call: 0, name: 'finish', arguments: '' },
     { type: 'tool-call-delta', call: 0, arguments: '{"summary":"done"}' },
     { type: 'usage', usage: { inputTokens: 90_000, outputTokens: 5, costUsd: 0 } },
     { type: 'response-end', finishReason: 'tool-calls' },
   ]);
-  const cut = await deltas(ask(provider(), 'agent', { history: [...answered, ...answered] }));
+  const cut = await deltas(streamFrom(provider(), 'agent', { history: [...answered, ...answered] }));
   expect(cut.slice(1, -1)).toEqual([
     { type: 'tool-call-delta', call: 0, name: 'write', arguments: '' },
     { type: 'tool-call-delta', call: 0, arguments: '{"content' },
@@ -172,5 +172,5 @@ test('a turn makes tool calls, beside a text or instead of one, well formed or n
 
 test('the rule is chosen by what was said before the first answer', async () => {
   const history = [message('assistant', 'one'), message('tool', 'priced'), message('user', 'now the agent')];
-  expect(await textOf(ask(provider(), 'hello', { history }))).toBe('two');
+  expect(await textOf(streamFrom(provider(), 'hello', { history }))).toBe('two');
 });

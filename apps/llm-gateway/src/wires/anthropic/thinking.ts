@@ -35,7 +35,7 @@ export function thinkingAndLength(
     return { ...byEffort(thinking, traits), maxOutputTokens: maxOutputTokens ?? lengthDefault };
   }
   const requestedBudget = budgetOf(thinking);
-  if (requestedBudget < budgetTokensMin || answersUnthought(messages)) {
+  if (requestedBudget < budgetTokensMin || beganWithoutThinking(messages)) {
     return { maxOutputTokens: maxOutputTokens ?? lengthDefault };
   }
   const length = maxOutputTokens ?? Math.max(lengthDefault, requestedBudget + answerTokens);
@@ -64,22 +64,22 @@ function budgetOf(requested: RequestedThinking): number {
  */
 export function withoutLateThinking(original: OriginalRequest, model: string): OriginalRequest['body'] {
   const { body, foreignTaken = false } = original;
-  const { thinking, ...unthinking } = body;
+  const { thinking, ...withoutThinking } = body;
   const thinks = (thinking as { type?: unknown } | null | undefined)?.type === 'enabled';
   const mayBeOthers = foreignTaken || !isNamed(model, original);
-  if (!thinks || !mayBeOthers || !answersUnthought(body['messages'] as readonly Said[])) return body;
+  if (!thinks || !mayBeOthers || !beganWithoutThinking(body['messages'] as readonly Said[])) return body;
   const management = body['context_management'] as { edits?: unknown } | null | undefined;
-  if (!Array.isArray(management?.edits)) return unthinking;
+  if (!Array.isArray(management?.edits)) return withoutThinking;
   const isOfThoughts = (edit: { type?: unknown } | null) => String(edit?.type).startsWith('clear_thinking_');
   const edits = management.edits.filter((edit) => !isOfThoughts(edit));
-  return { ...unthinking, context_management: { ...management, edits } };
+  return { ...withoutThinking, context_management: { ...management, edits } };
 }
 
 /**
  * Reports whether the answer being continued began without thinking, as another provider's may. A model that thinks by budget requires thinking at the start of
  * the answer, which follows the last user message without a tool result. After its first call it often thinks no more.
  */
-function answersUnthought(messages: readonly Said[]): boolean {
+function beganWithoutThinking(messages: readonly Said[]): boolean {
   if (!holdsResult(messages.at(-1))) return false;
   const lastPrompt = messages.findLastIndex((message) => message.role === 'user' && !holdsResult(message));
   const first = messages.slice(lastPrompt + 1).find(({ role }) => role === 'assistant');

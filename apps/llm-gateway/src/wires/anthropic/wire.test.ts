@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { askOnce, providerServerAt, smallRequest } from '../../test-support/attempt.ts';
+import { callOnce, providerServerAt, smallRequest } from '../../test-support/attempt.ts';
 import { playError, startModelServer } from '../../test-support/model-server.ts';
 import type { ModelServer } from '../../test-support/model-server.ts';
 import { playBytes, testOverHttp } from '../../test-support/over-http.ts';
@@ -29,7 +29,7 @@ test('the request: path, key and version', async () => {
   server.play(playBytes(anthropic.framing, await recorded(import.meta.url, 'text.sse')));
   const providerServer = providerServerAt(new URL(server.baseUrl).origin, anthropic);
   const provider = httpProvider(providerServer);
-  await askOnce(provider);
+  await callOnce(provider);
   expect(server.requests.at(-1)).toMatchObject({
     method: 'POST',
     path: '/v1/messages',

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { askOnce, providerServerAt } from '../../test-support/attempt.ts';
+import { callOnce, providerServerAt } from '../../test-support/attempt.ts';
 import { playError, startModelServer } from '../../test-support/model-server.ts';
 import type { ModelServer } from '../../test-support/model-server.ts';
 import { playBytes, testOverHttp } from '../../test-support/over-http.ts';
@@ -29,7 +29,7 @@ const at = () => ({ ...providerServerAt(new URL(server.baseUrl).origin, ollama),
 test('the request, without a key', async () => {
   server.play(playBytes(ollama.framing, await recorded(import.meta.url, 'text.ndjson')));
   const provider = httpProvider(at());
-  await askOnce(provider);
+  await callOnce(provider);
   expect(server.requests.at(-1)).toMatchObject({
     method: 'POST',
     path: '/api/chat',
@@ -43,7 +43,7 @@ test('the request, without a key', async () => {
 test('a model that is not there is reported as such', async () => {
   server.play(playError(404, { error: 'model "acme-1" not found, try pulling it first' }));
   const provider = httpProvider(at());
-  expect(await askOnce(provider)).toMatchObject({ error: { code: 'model-not-found', retryable: false } });
+  expect(await callOnce(provider)).toMatchObject({ error: { code: 'model-not-found', retryable: false } });
   await provider.close?.();
 });
 

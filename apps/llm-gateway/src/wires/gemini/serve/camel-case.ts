@@ -24,7 +24,7 @@ export function camelCased(value: unknown, field = ''): unknown {
     const camel = name.replaceAll(/(?<=[a-zA-Z0-9])_([a-z])/g, (_, letter: string) => letter.toUpperCase());
     const at = field === '' ? camel : `${field}.${camel}`;
     const other = spellings.get(camel);
-    if (other !== undefined) throw saidTwice(at, [other, name]);
+    if (other !== undefined) throw duplicateField(at, [other, name]);
     spellings.set(camel, name);
     return [camel, opaque.has(camel) ? inner : camelCased(inner, at)] as const;
   });
@@ -33,7 +33,7 @@ export function camelCased(value: unknown, field = ''): unknown {
 
 const quotedCharactersMax = 200;
 
-function saidTwice(field: string, names: readonly string[]): CoppiceError {
+function duplicateField(field: string, names: readonly string[]): CoppiceError {
   const [quoted, received] = [field, names.join(' and ')].map((text) => text.slice(0, quotedCharactersMax)) as [
     string,
     string,
