@@ -103,7 +103,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     concurrencyOf: (name) => providerServerOf(name)?.concurrency ?? null,
     notify: (news) => sharing.publish(news),
   });
-  const endings = [sharing.hear((news) => exchange.health.learn(news)), observeExchanges(exchange)];
+  const endings = [sharing.subscribe((news) => exchange.health.learn(news)), observeExchanges(exchange)];
   const turn = turnHandler({
     exchange,
     transcript,

@@ -67,7 +67,7 @@ test('all or nothing: a budget that is used up leaves the others as they were', 
   expect(await stored('tenant.wide')).toMatchObject({ spent: tokens(1_100) });
 });
 
-test('what only calls in flight have reserved is not used up: it is waited for, and nobody else waits with it', async () => {
+test('a call waits for amounts that calls in flight have reserved, without delaying smaller calls', async () => {
   const budgets = new Budgets(bus, 'g1');
   const budget = budgetOf('task.flight', { tokens: 100 });
   const first = await budgets.reserve([budget], tokens(80));
@@ -146,7 +146,7 @@ test('a call that ended without usage is written as ended', async () => {
   await budgets.stop();
 });
 
-test('who is refused leaves nothing behind', async () => {
+test('a rejected call leaves no data', async () => {
   const budgets = new Budgets(bus, 'g1');
   const [poor, rich] = [budgetOf('token.poor', { tokens: 1 }), budgetOf('tenant.poor', { tokens: 1_000 })];
   await expect(budgets.reserve([poor], tokens(100))).rejects.toMatchObject({ code: 'limit-exceeded' });

@@ -286,7 +286,7 @@ test('a request that its provider took is charged at its estimate, also when its
   expect(spent).toMatchObject({ tokens: 1_000 });
 });
 
-test("a tenant has its limit of the month, whoever isn't named has the one of all", () => {
+test("a tenant has its limit of the month, and a tenant that isn't named has the default", () => {
   const tenants = [
     { tenant: 'acme', per: 'month' as const, costUsd: 5 },
     { tenant: '*', per: 'day' as const, tokens: 1_000 },

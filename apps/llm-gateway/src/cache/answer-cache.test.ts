@@ -23,7 +23,7 @@ const bucketWith = (value: Uint8Array) => ({
 });
 const heldMax = cacheLimits.heldBytesMax / cacheLimits.answerBytesMax;
 
-test('answers that nobody has read yet have a bound together; beyond it nothing is found', async () => {
+test('answers that no caller has read yet have a common limit; beyond it nothing is found', async () => {
   const cache = new AnswerCache(bucketWith(await largest()), settings);
   const held = [];
   for (let count = 0; count < heldMax; count++) held.push(await cache.find(['acme.a']));

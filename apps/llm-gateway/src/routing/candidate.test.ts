@@ -3,7 +3,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import { httpProvider } from '../transport/provider.ts';
 import type { Provider } from '../provider/port.ts';
-import { hear } from '../test-support/call-exchange.ts';
+import { completeCall } from '../test-support/call-exchange.ts';
 import { providerServerAt } from '../test-support/attempt.ts';
 import { saying } from '../test-support/says.ts';
 import { prepareExchanges } from './collaborators.ts';
@@ -36,7 +36,7 @@ function prepare(providers: readonly Provider[], candidates: readonly string[] =
   const call = async (model: string, tenant = 'default') => {
     const signal = new AbortController().signal;
     const context = { owner: { tenant, runId: 'r1', taskId: 't1' }, effectId: 'task_t1_1_1', signal };
-    const { error, result } = await hear(exchanges, { model, patienceMs: 1_000, context });
+    const { error, result } = await completeCall(exchanges, { model, patienceMs: 1_000, context });
     return { error: error as CoppiceError, result };
   };
   return { exchanges, call };

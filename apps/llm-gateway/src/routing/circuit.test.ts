@@ -155,7 +155,7 @@ test('a probe that failed keeps out its own tenant; one call of another tries, w
   expect(circuit.look(1_200, third)).toMatchObject({ admitted: false, forMs: 1_000 });
 });
 
-test('a tenant’s own probe keeps nobody else waiting', () => {
+test('a tenant’s own probe delays no other tenant', () => {
   const circuit = opened();
   expect(circuit.admit(1_000, one)).toEqual(probe);
   expect(circuit.admit(1_000, one)).toMatchObject({ admitted: false });

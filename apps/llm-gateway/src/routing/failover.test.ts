@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { noPrices } from '../budget/prices.ts';
 import { httpProvider } from '../transport/provider.ts';
 import { openAiChat } from '../wires/openai-chat/wire.ts';
-import { hear } from '../test-support/call-exchange.ts';
+import { completeCall } from '../test-support/call-exchange.ts';
 import { playError, playStream, sse, startModelServer, textStream } from '../test-support/model-server.ts';
 import type { ModelServer } from '../test-support/model-server.ts';
 import { prepareExchanges } from './collaborators.ts';
@@ -69,7 +69,7 @@ describe('before the first output the request goes to the next candidate', () =>
   ])('%s', async (_, answer, code) => {
     first.play(answer);
     second.play(answers('hello'));
-    const heard = await hear(exchanges(), { model: 'fast' });
+    const heard = await completeCall(exchanges(), { model: 'fast' });
     expect(heard).toMatchObject({ text: 'hello', error: null, result: { provider: 'second', model: 'two' } });
     expect(codes(heard)).toEqual([code, null]);
     expect(requestCounts()).toEqual([1, 1]);
@@ -80,14 +80,14 @@ describe('before the first output the request goes to the next candidate', () =>
 test('an attempt that was taken counts with its estimate, one that was refused with nothing', async () => {
   first.play(playStream(textStream('').slice(0, 1)));
   second.play(overloaded);
-  const { result } = await hear(exchanges({ retry: { attemptsMax: 1 } }), { model: 'fast' });
+  const { result } = await completeCall(exchanges({ retry: { attemptsMax: 1 } }), { model: 'fast' });
   expect(result.attempts.map(({ usage }) => usage)).toEqual([{ inputTokens: 10, outputTokens: 0 }, {}]);
 });
 
 test('an invalid request is sent to no other candidate', async () => {
   first.play(playError(400, { error: { message: 'bad schema', type: 'invalid_request_error' } }));
   second.play(answers('hello'));
-  const heard = await hear(exchanges(), { model: 'fast' });
+  const heard = await completeCall(exchanges(), { model: 'fast' });
   expect(heard).toMatchObject({ text: '', error: { code: 'invalid-request' } });
   expect(requestCounts()).toEqual([1, 0]);
 });
@@ -98,7 +98,7 @@ test('after the first output the request goes to no other candidate, and the cut
     response.write(sse(textStream('half').slice(0, 2)), () => response.destroy());
   });
   second.play(answers('hello'));
-  const heard = await hear(exchanges(), { model: 'fast' });
+  const heard = await completeCall(exchanges(), { model: 'fast' });
   expect(heard).toMatchObject({ text: 'half', error: { code: 'provider-failed' } });
   expect(heard.result.usage).toEqual({ inputTokens: 10, outputTokens: 1 });
   expect(requestCounts()).toEqual([1, 0]);
@@ -107,11 +107,11 @@ test('after the first output the request goes to no other candidate, and the cut
 test('when all have failed each is tried again, and in the end all are named', async () => {
   first.play(overloaded, overloaded, answers('at last'));
   second.play(playError(401, { error: { message: 'who are you?' } }));
-  expect(await hear(exchanges(), { model: 'fast' })).toMatchObject({ text: 'at last', error: null });
+  expect(await completeCall(exchanges(), { model: 'fast' })).toMatchObject({ text: 'at last', error: null });
   expect(requestCounts()).toEqual([3, 1]);
 
   first.play(playError(401, { error: { message: 'who are you?' } }));
-  const { error } = await hear(exchanges(), { model: 'fast' });
+  const { error } = await completeCall(exchanges(), { model: 'fast' });
   expect(error).toMatchObject({
     code: 'provider-failed',
     retryable: false,
@@ -124,7 +124,7 @@ test('when all have failed each is tried again, and in the end all are named', a
 test('a conversation that is too long for one candidate is reported as such, whatever the others failed with', async () => {
   first.play(playError(400, { error: { message: 'no', code: 'context_length_exceeded' } }));
   second.play(playError(401, { error: { message: 'who are you?' } }));
-  expect((await hear(exchanges(), { model: 'fast' })).error).toMatchObject({ code: 'context-exceeded' });
+  expect((await completeCall(exchanges(), { model: 'fast' })).error).toMatchObject({ code: 'context-exceeded' });
 });
 
 test('a model that failed three times in a row gets no request for a minute; then one call probes it, and is answered', async () => {
@@ -132,7 +132,7 @@ test('a model that failed three times in a row gets no request for a minute; the
   const shared = exchanges({ now: () => performance.now() + passedMs });
   first.play(overloaded);
   second.play(answers('hello'));
-  const call = () => hear(shared, { model: 'fast' });
+  const call = () => completeCall(shared, { model: 'fast' });
   for (let calls = 0; calls < 5; calls++) expect((await call()).text).toBe('hello');
   expect(requestCounts()).toEqual([3, 5]);
   expect(shared.health.unavailable()).toEqual([{ provider: 'first', model: 'one', why: 'failing' }]);
@@ -156,7 +156,7 @@ test('a provider that states a wait gets no request during it', async () => {
   const shared = exchanges();
   first.play(playError(429, { error: { message: 'slow down' } }, { 'retry-after': '30' }));
   second.play(answers('hello'));
-  for (let calls = 0; calls < 3; calls++) expect((await hear(shared, { model: 'fast' })).text).toBe('hello');
+  for (let calls = 0; calls < 3; calls++) expect((await completeCall(shared, { model: 'fast' })).text).toBe('hello');
   expect(requestCounts()).toEqual([1, 3]);
   expect(shared.health.unavailable()).toEqual([{ provider: 'first', model: 'one', why: 'cooling' }]);
 });
@@ -169,8 +169,8 @@ test('a provider whose answer states that its limit is used up gets no request u
     answers('my last')(response);
   });
   second.play(answers('hello'));
-  expect((await hear(shared, { model: 'fast' })).text).toBe('my last');
-  expect((await hear(shared, { model: 'fast' })).text).toBe('hello');
+  expect((await completeCall(shared, { model: 'fast' })).text).toBe('my last');
+  expect((await completeCall(shared, { model: 'fast' })).text).toBe('hello');
 });
 
 test('when no model is available, the call waits for the first that will be, within its patience', async () => {
@@ -179,18 +179,18 @@ test('when no model is available, the call waits for the first that will be, wit
   const shared = exchanges();
   first.play(limited(60_000));
   second.play(limited(30), answers('hello'));
-  expect((await hear(shared, { model: 'fast' })).text).toBe('hello');
+  expect((await completeCall(shared, { model: 'fast' })).text).toBe('hello');
   expect(requestCounts()).toEqual([1, 2]);
 
   second.play(limited(40_000));
-  expect((await hear(shared, { model: 'fast', patienceMs: 1_000 })).error).toMatchObject({
+  expect((await completeCall(shared, { model: 'fast', patienceMs: 1_000 })).error).toMatchObject({
     code: 'provider-limited',
     retryable: true,
     message: expect.stringContaining('no model answered. first/one is on cool-down for another'),
     details: { retryAfterMs: expect.any(Number) },
   });
   expect(requestCounts()).toEqual([1, 3]);
-  const { error } = await hear(shared, { model: 'first/one', patienceMs: 1_000 });
+  const { error } = await completeCall(shared, { model: 'first/one', patienceMs: 1_000 });
   expect(error).toMatchObject({
     code: 'provider-limited',
     message: expect.stringMatching(/^first\/one is on cool-down for another \d+ s: its limits are used up$/),
@@ -209,8 +209,8 @@ test('no more calls are at a provider than it takes; the others wait, and an abo
   });
   const shared = exchanges({ concurrencyOf: () => 2 });
   const leaving = new AbortController();
-  const calls = Array.from({ length: 8 }, () => hear(shared, { model: 'first/one' }));
-  const left = hear(shared, { model: 'first/one', signal: leaving.signal });
+  const calls = Array.from({ length: 8 }, () => completeCall(shared, { model: 'first/one' }));
+  const left = completeCall(shared, { model: 'first/one', signal: leaving.signal });
   leaving.abort(new CoppiceError('cancelled', 'no longer wanted'));
   expect((await left).error).toMatchObject({ code: 'cancelled', message: 'no longer wanted' });
   const heard = await Promise.all(calls);
@@ -227,24 +227,24 @@ test('a call that is left gives its place free, and its upstream connection is c
   }, answers('hello'));
   const shared = exchanges({ concurrencyOf: () => 1 });
   const leaving = new AbortController();
-  const left = hear(shared, { model: 'first/one', signal: leaving.signal });
+  const left = completeCall(shared, { model: 'first/one', signal: leaving.signal });
   await expect.poll(requestCounts).toEqual([1, 0]);
   leaving.abort(new CoppiceError('cancelled', 'no longer wanted'));
   await left;
   await first.requests[0]?.abandoned;
-  expect((await hear(shared, { model: 'first/one' })).text).toBe('hello');
+  expect((await completeCall(shared, { model: 'first/one' })).text).toBe('hello');
 });
 
 test('what an answer costs is reckoned where a price is known, and that of failed attempts is in it', async () => {
   const prices = { ...noPrices, costOf: (provider: string) => (provider === 'second' ? 0.5 : null) };
   first.play(overloaded);
   second.play(answers('hello'));
-  expect((await hear(exchanges({ prices }), { model: 'fast' })).result).toMatchObject({
+  expect((await completeCall(exchanges({ prices }), { model: 'fast' })).result).toMatchObject({
     costUsd: 0.5,
     usage: { costUsd: 0.5 },
   });
   first.play(answers('hello'));
-  expect((await hear(exchanges({ prices }), { model: 'fast' })).result.costUsd).toBeNull();
+  expect((await completeCall(exchanges({ prices }), { model: 'fast' })).result.costUsd).toBeNull();
 });
 
 test.each([
@@ -256,9 +256,9 @@ test.each([
   async (status, after) => {
     const settings = exchanges({ breaker: { failuresMax: 3, openMs: 60_000 } });
     first.play(playError(status, { error: { message: 'CachedContent not found (or permission denied)' } }));
-    for (let count = 0; count < 3; count++) await hear(settings, { model: 'first/one', patienceMs: 0 });
+    for (let count = 0; count < 3; count++) await completeCall(settings, { model: 'first/one', patienceMs: 0 });
     first.play(answers('hello'));
-    const { text } = await hear(settings, { model: 'first/one', patienceMs: 0 });
+    const { text } = await completeCall(settings, { model: 'first/one', patienceMs: 0 });
     expect(text).toBe(after);
   },
 );
@@ -281,19 +281,19 @@ describe('a request that a provider fails at', () => {
       (JSON.stringify(body).includes('poison') ? overloaded : answers('hello'))(response),
     );
 
-  test('switches the model off for nobody by itself, though it is retried', async () => {
+  test('does not open the breaker by itself, though it is retried', async () => {
     const shared = exchanges();
     fails();
-    expect((await hear(shared, { ...of('one'), ...poison })).result.attempts).toHaveLength(4);
-    expect((await hear(shared, of('one'))).text).toBe('hello');
+    expect((await completeCall(shared, { ...of('one'), ...poison })).result.attempts).toHaveLength(4);
+    expect((await completeCall(shared, of('one'))).text).toBe('hello');
   });
 
-  test('switches it off for its own tenant alone, however often it comes', async () => {
+  test('opens the breaker for its own tenant alone, however often it comes', async () => {
     const shared = exchanges();
     fails();
-    for (let calls = 0; calls < 5; calls++) await hear(shared, { ...of('one'), ...poison });
+    for (let calls = 0; calls < 5; calls++) await completeCall(shared, { ...of('one'), ...poison });
     expect(requestCounts()).toEqual([4 + 4 + 1, 0]);
-    expect((await hear(shared, of('one'))).error).toMatchObject({ code: 'provider-failed' });
-    expect((await hear(shared, of('other'))).text).toBe('hello');
+    expect((await completeCall(shared, of('one'))).error).toMatchObject({ code: 'provider-failed' });
+    expect((await completeCall(shared, of('other'))).text).toBe('hello');
   });
 });

@@ -1,7 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import { startTelemetry } from '@coppice/telemetry';
 import { expect, test } from 'vitest';
-import { hear } from '../test-support/call-exchange.ts';
+import { completeCall } from '../test-support/call-exchange.ts';
 import { end, saying, text } from '../test-support/says.ts';
 import { scrape } from '../test-support/scrape.ts';
 import { prepareExchanges } from './collaborators.ts';
@@ -17,7 +17,7 @@ test('metrics report which models get no requests, which calls are at a provider
   const aliases = [{ name: 'fast', candidates: ['acme/one', 'other/two'], strategy: 'order' as const }];
   const exchanges = prepareExchanges({ providers: [acme, other], aliases, retry: { pauseMsMin: 1, pauseMsMax: 2 } });
   const stop = observeExchanges(exchanges);
-  for (let calls = 0; calls < 5; calls++) await hear(exchanges, { model: 'fast' });
+  for (let calls = 0; calls < 5; calls++) await completeCall(exchanges, { model: 'fast' });
   // A model that nobody has named or answered as yet has no label of its own.
   exchanges.health.coolDown({ provider: 'other', model: 'never-heard-of' }, 60_000);
   const lines = await scrape(telemetry, 'coppice_model');
@@ -47,7 +47,7 @@ test('a model that the configuration names is named though it has never answered
     retry: { pauseMsMin: 1, pauseMsMax: 2 },
   });
   const stop = observeExchanges(exchanges);
-  for (let calls = 0; calls < 3; calls++) await hear(exchanges, { model: 'slow' });
+  for (let calls = 0; calls < 3; calls++) await completeCall(exchanges, { model: 'slow' });
   exchanges.health.coolDown({ provider: 'lost', model: 'priced' }, 60_000);
   const lines = await scrape(telemetry, 'coppice_models_unavailable{gen_ai_provider_name="lost"');
   stop();

@@ -4,7 +4,7 @@ import { startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Provider } from '../provider/port.ts';
-import { hear } from '../test-support/call-exchange.ts';
+import { completeCall } from '../test-support/call-exchange.ts';
 import { end, saying, text } from '../test-support/says.ts';
 import { prepareExchanges } from './collaborators.ts';
 import { HealthSharing } from './health-sharing.ts';
@@ -45,13 +45,13 @@ async function startGateway(name: string) {
     now: () => performance.now() + state.passedMs,
     notify: (news) => sharing.publish(news),
   });
-  const deaf = sharing.hear((news) => exchanges.health.learn(news));
+  const unsubscribe = sharing.subscribe((news) => exchanges.health.learn(news));
   await bus.flush();
   endings.push(async () => {
-    deaf();
+    unsubscribe();
     await bus.close();
   });
-  const call = async () => (await hear(exchanges, { model: 'fast' })).text;
+  const call = async () => (await completeCall(exchanges, { model: 'fast' })).text;
   return { bus, state, exchanges, call, requestCount: () => failing.requests.length + working.requests.length };
 }
 

@@ -31,7 +31,7 @@ export class HealthSharing {
   }
 
   /** Subscribes to the other gateways' messages. @returns a function that ends the subscription. */
-  hear(learn: (news: GatewayHealthNews) => void): () => void {
+  subscribe(learn: (news: GatewayHealthNews) => void): () => void {
     const subscription = this.#bus.subscribeCore(subjects.gatewayHealth, (data) => {
       const message = gatewayHealthMessageSchema.safeParse(jsonOf(new TextDecoder().decode(data)));
       if (!message.success) log.warn({ issues: message.error.issues }, 'a message about models is not understood');

@@ -7,7 +7,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { httpProvider } from '../transport/provider.ts';
 import { openAiChat } from '../wires/openai-chat/wire.ts';
-import { hear } from '../test-support/call-exchange.ts';
+import { completeCall } from '../test-support/call-exchange.ts';
 import { playError, startModelServer } from '../test-support/model-server.ts';
 import type { ModelServer } from '../test-support/model-server.ts';
 import { prepareExchanges } from './collaborators.ts';
@@ -39,7 +39,7 @@ async function usageOf(sent: ReturnType<typeof request>, call: object = {}, base
   const provider = httpProvider({ name: 'acme', wire: openAiChat, baseUrl, key: null, keyRequired: null });
   opened.push(provider);
   const exchanges = prepareExchanges({ providers: [provider], retry: { attemptsMax: 1 } });
-  const { error, result } = await hear(exchanges, { model: 'acme/one', request: sent, ...call });
+  const { error, result } = await completeCall(exchanges, { model: 'acme/one', request: sent, ...call });
   return { code: (error as CoppiceError | null)?.code, usage: result.usage };
 }
 
@@ -100,7 +100,7 @@ describe.each([true, false])('nothing is charged, stream %s', (stream) => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test('where nobody is there', async () => {
+  test('where no server is there', async () => {
     const nobody = createServer().listen(0, '127.0.0.1');
     await once(nobody, 'listening');
     const { port } = nobody.address() as AddressInfo;

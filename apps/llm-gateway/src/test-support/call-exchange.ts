@@ -36,7 +36,7 @@ export async function read({ deltas }: Pick<Exchange, 'deltas'>): Promise<{ come
 }
 
 /** The answer's text, its error and its result. */
-export async function hear(
+export async function completeCall(
   collaborators: ExchangeCollaborators,
   options: CallOptions,
 ): Promise<{ text: string; error: unknown; result: Readonly<ExchangeResult> }> {

@@ -220,7 +220,7 @@ test('an error for a server that is not there, or hangs up, names its address', 
   });
 });
 
-describe('who looks whether it can be used', () => {
+describe('the check of the provider', () => {
   const models = {
     object: 'list',
     data: Array.from({ length: 9 }, (_, index) => ({ id: `m${index}`, object: 'model' })),

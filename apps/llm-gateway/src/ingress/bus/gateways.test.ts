@@ -92,7 +92,7 @@ test('a chat is one gateway’s; whichever has it is reached by its client', asy
   await eventually(() => gateways.every(({ calls }, index) => calls.left === share[index]));
 });
 
-test('a chat that nobody keeps ends, and its model is left', async () => {
+test('a chat without keep messages ends, and its upstream call too', async () => {
   const { calls } = await startGateway({ unkeptMsMax: 50, sweepMs: 10 });
   const { ended } = await begun();
   expect((await ended).error).toMatchObject({ code: 'cancelled', message: 'no llm.keep came for 50 ms' });
@@ -134,7 +134,7 @@ test('a chat that does not end in time gets an error', async () => {
   expect(calls.left).toBe(1);
 });
 
-test('a NATS server that is restarted ends every chat: nobody could say whether it is still heard', async () => {
+test('a restart of the NATS server ends every chat, since its client may be gone', async () => {
   const { goOn, calls } = await startGateway();
   const { chatId, ended } = await begun();
   // The chat's last message may be sent before the client has reconnected, and is then lost.

@@ -113,7 +113,7 @@ test('in another wire it is written anew, with the same content', async () => {
   expect(facade.upstream.requests).toHaveLength(1);
 });
 
-test('who wants no cache says so, and no other word is understood', async () => {
+test('the cache header allows only off', async () => {
   await start();
   const body = { messages: newQuestion() };
   const off = { 'x-coppice-cache': 'off' };

@@ -128,7 +128,7 @@ describe('a stream that is cut', () => {
 });
 
 describe('access', () => {
-  test('only whoever has a token, wherever the vendor puts it', async () => {
+  test('needs a token, in any place where a vendor puts it', async () => {
     facade.upstream.play(playStream(textStream('hello')));
     const before = facade.upstream.requests.length;
     const body = { model, messages };

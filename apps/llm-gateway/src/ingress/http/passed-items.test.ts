@@ -120,7 +120,7 @@ test('of a whole answer, too; none that is not to be stored', async () => {
   expect(await send([reference])).toMatchObject({ status: 200, text: expect.stringContaining('and bye') });
 });
 
-test('whoever names a model of the wire is passed on, and nothing is kept or looked for', async () => {
+test('a request for a model of the same wire is passed on, and nothing is stored or looked up', async () => {
   answers();
   keys.length = 0;
   for (const stream of [false, true]) expect((await send(named, { model: 'vendor/gpt-5', stream })).status).toBe(200);

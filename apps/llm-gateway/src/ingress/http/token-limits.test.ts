@@ -179,7 +179,7 @@ describe('no token is made', () => {
     await expect(mint(named)).rejects.toMatchObject({ code, message: expect.stringMatching(message) as unknown });
   });
 
-  test('while nobody knows the limits of a task, but for one of no task', async () => {
+  test('while the limits of a task are unknown, except for a token without a task', async () => {
     await startGateway();
     await answering?.stop();
     answering = null;

@@ -19,7 +19,7 @@ const says = (delta: string, at: object = { output_index: 0 }) => ({
   ...at,
 });
 
-test('a text, its usage, and who answered', async () => {
+test('a text, its usage, and the model that answered', async () => {
   expect(await play('text.sse')).toEqual({
     status: 'complete',
     text: 'Grüße, 你好 👩‍💻!',
