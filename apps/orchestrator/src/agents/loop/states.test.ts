@@ -61,6 +61,12 @@ describe('the instructions of the repository', () => {
     task.failed('readInstructions', lost);
     expect(task.context).toMatchObject({ end: 'failed', reason: 'lost' });
   });
+
+  test('are not read again after an error that would come again', () => {
+    const task = reading().failed('readInstructions', { code: 'sandbox-not-found', message: 'gone', retryable: false });
+    expect([count(task, 'readInstructions'), task.state]).toEqual([1, 'cleaning.sandbox']);
+    expect(task.context).toMatchObject({ end: 'failed', reason: 'gone' });
+  });
 });
 
 describe('calls whose sandbox fails', () => {
