@@ -337,7 +337,8 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         const { runId, taskId } = await submit(repository, 'think-slowly');
         await eventually(
           async () =>
-            (await stack.modelCalls()).filter((line) => line.taskId === taskId && line.event === 'requested').length === 2,
+            (await stack.modelCalls()).filter((line) => line.taskId === taskId && line.event === 'requested').length ===
+            2,
           { timeoutMs: 60_000 },
         );
         await stack.killAndRestart('llm-gateway');
