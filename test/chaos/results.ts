@@ -45,7 +45,8 @@ export function resultTables(results: readonly { file: string; result: ChaosResu
     ];
   });
   const headings = ['seed', 'engine', 'tasks', 'ended as', 'faults', 'must be 0', 'model calls', 'unknown outcome'];
-  return `${table(headings, runs)}\n\n${table(['kind', 'faults', 'p50 of a seed', 'p99 of a seed'], kinds)}`;
+  const kindHeadings = ['kind', 'faults', 'p50 of the time to the next step', 'p99 of the time to the next step'];
+  return `${table(headings, runs)}\n\n${table(kindHeadings, kinds)}`;
 }
 
 function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
