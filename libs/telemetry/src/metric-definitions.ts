@@ -33,8 +33,8 @@ const tokens = [1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_
 const destination = 'the subject with `*` for each id';
 const provider = 'as in `provider/model`';
 const model =
-  'as in `provider/model`; those that the file of the gateway names in aliases or prices, then the first that have answered, 100 in all; any other is `_OTHER`';
-const errorCode = 'only of what failed: the error code, as in docs/protocol.md';
+  "as in `provider/model`: at most 100 models, which are those in the aliases and prices of the gateway's file, and the first ones that answered; all others are `_OTHER`";
+const errorCode = 'the error code, as in docs/protocol.md; only set for failures';
 
 export const metricDefinitions = {
   'coppice.task.ended': {
@@ -49,8 +49,8 @@ export const metricDefinitions = {
   'coppice.task.step.duration': {
     kind: 'histogram',
     unit: 's',
-    description: 'How long a task was in a state before it went on to the next.',
-    labels: { state: 'the state that it left: waiting, preparing, working, …' },
+    description: 'Time that a task spent in a state before the next state.',
+    labels: { state: 'the state that the task left: waiting, preparing, working, …' },
     reportedBy: 'orchestrator',
     boundaries: stepSeconds,
   },
@@ -58,21 +58,21 @@ export const metricDefinitions = {
     kind: 'gauge',
     unit: '{actor}',
     description:
-      'Durable actors that have not ended, as the last walk over all of them found them; only the orchestrator that walks reports it.',
+      'Durable actors that have not ended, from the last pass over all actors. Only the orchestrator that made the pass reports it.',
     labels: {
       kind: 'run, task, landing or setup',
-      state: "the state, or `parked` for one that this version can't go on with",
+      state: "the state, or `parked` for an actor that this version can't continue",
     },
     reportedBy: 'orchestrator',
   },
   'coppice.queue.messages': {
     kind: 'gauge',
     unit: '{message}',
-    description: 'Messages of a work queue. Every orchestrator reports the same: take the max.',
+    description: 'Messages in a work queue. Every orchestrator reports the same value: use the max.',
     labels: {
       queue: 'the durable consumer: `actor-task`, `llm-gateway-any`, `container-service-<node>`, …',
       state:
-        '`waiting`: never delivered yet; `in-progress`: delivered and not acknowledged; `redelivered`: of those, the ones delivered again',
+        '`waiting`: not delivered yet; `in-progress`: delivered but not acknowledged; `redelivered`: the part of `in-progress` that was delivered more than once',
     },
     reportedBy: 'orchestrator',
   },
@@ -80,14 +80,14 @@ export const metricDefinitions = {
     kind: 'gauge',
     unit: 's',
     description:
-      'Age of the oldest message of a work queue that was never delivered; 0 where none waits. Every orchestrator reports the same: take the max.',
-    labels: { queue: 'as above' },
+      'Age of the oldest message in a work queue that was not delivered yet; 0 if there is none. Every orchestrator reports the same value: use the max.',
+    labels: { queue: 'as in `coppice_queue_messages`' },
     reportedBy: 'orchestrator',
   },
   'coppice.dead.letters': {
     kind: 'gauge',
     unit: '{message}',
-    description: 'Dead letters that are stored. Every orchestrator reports the same: take the max.',
+    description: 'Stored dead letters. Every orchestrator reports the same value: use the max.',
     labels: {},
     reportedBy: 'orchestrator',
   },
@@ -95,7 +95,7 @@ export const metricDefinitions = {
     kind: 'gauge',
     unit: '{message}',
     description:
-      'Number of the newest dead letter: it grows with each, also while old ones make room. Every orchestrator reports the same: take the max.',
+      'Sequence number of the newest dead letter. It grows with each new one, even if old ones are deleted. Every orchestrator reports the same value: use the max.',
     labels: {},
     reportedBy: 'orchestrator',
   },
@@ -103,7 +103,7 @@ export const metricDefinitions = {
     kind: 'gauge',
     unit: '1',
     description:
-      'Which part of its size a stream has that keeps things for a time, all tenants together. A full one lets go of the oldest before that time. Every orchestrator reports the same: take the max.',
+      'Used part of the maximum size of a stream with a retention time, for all tenants together. A full stream deletes its oldest messages before their retention time is over. Every orchestrator reports the same value: use the max.',
     labels: {
       stream:
         '`coppice-events`, `coppice-transcripts`, `coppice-logs`, `coppice-deadletters` or `OBJ_coppice-artifacts`',
@@ -113,7 +113,7 @@ export const metricDefinitions = {
   'coppice.queue.wait.duration': {
     kind: 'histogram',
     unit: 's',
-    description: 'How long a message lay in its queue before a delivery.',
+    description: 'Time that a message was in its queue before a delivery.',
     labels: { [attributes.messagingDestinationTemplate]: destination },
     reportedBy: 'all services',
     boundaries: seconds,
@@ -121,10 +121,10 @@ export const metricDefinitions = {
   'messaging.process.duration': {
     kind: 'histogram',
     unit: 's',
-    description: 'How long the handling of a delivered message took: of a command, its work.',
+    description: 'Time to handle a delivered message; for a command, the time of its work.',
     labels: {
       [attributes.messagingSystemName]: '`nats`',
-      [attributes.messagingOperationName]: '`process`, of an actor with the type of the message',
+      [attributes.messagingOperationName]: '`process`; for an actor, followed by the type of the message',
       [attributes.messagingDestinationTemplate]: destination,
       [attributes.errorType]: errorCode,
     },
@@ -134,7 +134,7 @@ export const metricDefinitions = {
   'gen_ai.client.operation.duration': {
     kind: 'histogram',
     unit: 's',
-    description: 'How long a provider took for one attempt of a model turn, from request to the end of the answer.',
+    description: 'Duration of one attempt of a model call at a provider, from the request to the end of the answer.',
     labels: {
       [attributes.genAiOperationName]: '`chat`',
       [attributes.genAiProviderName]: provider,
@@ -147,12 +147,12 @@ export const metricDefinitions = {
   'gen_ai.client.token.usage': {
     kind: 'histogram',
     unit: '{token}',
-    description: 'Tokens of one attempt, failed ones that cost something included; the sum is what was used.',
+    description: 'Tokens of one attempt, including failed attempts that cost something. The sum is the total usage.',
     labels: {
       [attributes.genAiOperationName]: '`chat`',
       [attributes.genAiProviderName]: provider,
       [attributes.genAiRequestModel]: model,
-      [attributes.genAiTokenType]: '`input` (cached ones included) or `output`',
+      [attributes.genAiTokenType]: '`input` (including cached tokens) or `output`',
     },
     reportedBy: 'llm-gateway',
     boundaries: tokens,
@@ -160,21 +160,21 @@ export const metricDefinitions = {
   'coppice.model.cost': {
     kind: 'counter',
     unit: '{USD}',
-    description: 'US dollars that attempts have cost, where the price is known.',
+    description: 'Cost of attempts in US dollars, for models with a known price.',
     labels: { [attributes.genAiProviderName]: provider, [attributes.genAiRequestModel]: model },
     reportedBy: 'llm-gateway',
   },
   'coppice.model.cache.lookups': {
     kind: 'counter',
     unit: '{request}',
-    description: 'Requests for which an earlier answer was looked for, where the cache of answers is switched on.',
+    description: 'Lookups of requests in the cache of answers, if the cache is switched on.',
     labels: { result: '`hit`: answered from the cache, without a request to a provider; `miss`' },
     reportedBy: 'llm-gateway',
   },
   'coppice.model.queue.wait.duration': {
     kind: 'histogram',
     unit: 's',
-    description: 'How long an attempt of a model turn waited for a place at its provider.',
+    description: 'Time that an attempt of a model call waited for a free place at its provider.',
     labels: { [attributes.genAiProviderName]: provider },
     reportedBy: 'llm-gateway',
     boundaries: seconds,
@@ -182,7 +182,7 @@ export const metricDefinitions = {
   'coppice.model.calls': {
     kind: 'gauge',
     unit: '{call}',
-    description: 'Calls at a provider, and those that wait for a place there. Every gateway reports its own.',
+    description: 'Calls that run at a provider or wait for a free place there. Every gateway reports its own calls.',
     labels: { [attributes.genAiProviderName]: provider, state: '`running` or `waiting`' },
     reportedBy: 'llm-gateway',
   },
@@ -190,12 +190,12 @@ export const metricDefinitions = {
     kind: 'gauge',
     unit: '{model}',
     description:
-      'Models that get no requests at present. Gateways share this, so all report nearly the same value: take the max.',
+      'Models that get no requests at present. Gateways share this state, so all report nearly the same value: use the max.',
     labels: {
       [attributes.genAiProviderName]: provider,
       [attributes.genAiRequestModel]: model,
       state:
-        '`failing`: it failed again and again (its breaker is open, be it for one tenant alone); `cooling`: an answer of the provider says how long to wait',
+        '`failing`: the model failed repeatedly, and its circuit breaker is open for at least one tenant; `cooling`: the provider has stated a time to wait',
     },
     reportedBy: 'llm-gateway',
   },
@@ -203,21 +203,22 @@ export const metricDefinitions = {
     kind: 'gauge',
     unit: '{sandbox}',
     description:
-      'Sandboxes of this stack that are there. Every container-service of one engine reports the same: take the max by node.',
+      'Existing sandboxes of this stack. Every container-service of one engine reports the same value: use the max by node.',
     labels: {
       [attributes.containerRuntimeName]: 'docker, bubblewrap or none',
       node: 'the host, as COPPICE_NODE names it',
-      state: '`idle`, or `running` while a command runs in it',
+      state: '`idle`; `running` while a command runs in the sandbox',
     },
     reportedBy: 'container-service',
   },
   'system.filesystem.usage': {
     kind: 'gauge',
     unit: 'By',
-    description: 'Space of the file system that holds the data folder. Every service with one reports its own.',
+    description:
+      'Space of the file system that contains the data folder. Every service with a data folder reports its own.',
     labels: {
       node: 'the host, as COPPICE_NODE names it',
-      [attributes.filesystemState]: '`used`, `free` (for whoever the service runs as) or `reserved`',
+      [attributes.filesystemState]: "`used`, `free` (for the service's user) or `reserved`",
     },
     reportedBy: 'worktree-service, container-service',
   },
@@ -225,7 +226,7 @@ export const metricDefinitions = {
     kind: 'gauge',
     unit: '{inode}',
     description:
-      'Inodes of the file system that holds the data folder; each file takes one. Both values are 0 on a file system without a fixed number.',
+      'Inodes of the file system that contains the data folder; each file takes one. Both values are 0 on a file system without a fixed number of inodes.',
     labels: {
       node: 'the host, as COPPICE_NODE names it',
       [attributes.filesystemState]: '`used` or `free`',
@@ -236,7 +237,7 @@ export const metricDefinitions = {
     kind: 'gauge',
     unit: 'By',
     description:
-      'What worktree-service keeps in its data folder, as its last round found it (every 15 minutes). Every process of one node reports the same: take the max by node.',
+      'Size of the data in the data folder of worktree-service, from its last cleanup (every 15 minutes). Every process of one node reports the same value: use the max by node.',
     labels: {
       node: 'the host, as COPPICE_NODE names it',
       part: '`kept-folders` (work that could not be imported), `rescued-commits` (work that did not land; a part of `repositories`), `setups`, `repositories`, `worktrees` or `trash`',
@@ -247,7 +248,7 @@ export const metricDefinitions = {
     kind: 'gauge',
     unit: 'By',
     description:
-      'New work is refused while the file system of the data folder has less free space, or (unless this is 0) less than 1 % of its inodes free. Take the max by node.',
+      'Free space below which new work is refused, on the file system of the data folder. Unless this is 0, new work is also refused while less than 1 % of the inodes are free. Use the max by node.',
     labels: { node: 'the host, as COPPICE_NODE names it' },
     reportedBy: 'worktree-service',
   },
@@ -257,7 +258,7 @@ export const metricDefinitions = {
     description: 'Kept folders, sealed setups and refs that were removed to free disk space; the log names each.',
     labels: {
       node: 'the host, as COPPICE_NODE names it',
-      reason: '`age`, `size` (of all of its kind), or `low-disk`',
+      reason: '`age`; `size`: the total size of the kind was too large; `low-disk`',
     },
     reportedBy: 'worktree-service',
   },

@@ -4,20 +4,20 @@ import type { MetricDefinition, MetricName } from './metric-definitions.ts';
 
 const introduction = `# Metrics
 
-Made from \`libs/telemetry/src/metric-definitions.ts\`; after a change there, \`npm test -- libs/telemetry/src/metrics-document.test.ts -u\` writes it anew.
+This document is generated from \`libs/telemetry/src/metric-definitions.ts\`. After a change there, generate it again: \`npm test -- libs/telemetry/src/metrics-document.test.ts -u\`.
 
-Each service answers Prometheus under \`/metrics\` on its health port, \`COPPICE_HEALTH_PORT\`; \`COPPICE_METRICS=off\` switches that off. By OTLP they go where
-\`OTEL_METRICS_EXPORTER=otlp\` and OpenTelemetry's other standard variables say. Alerts as rules: [deploy/prometheus/alerts.yaml](../deploy/prometheus/alerts.yaml).
+Each service serves its metrics to Prometheus under \`/metrics\` on its health port, \`COPPICE_HEALTH_PORT\`. \`COPPICE_METRICS=off\` switches this off. To send metrics by OTLP, set
+\`OTEL_METRICS_EXPORTER=otlp\`; OpenTelemetry's other standard variables set the address. [deploy/prometheus/alerts.yaml](../deploy/prometheus/alerts.yaml) contains alert rules.
 
-## What the numbers promise
+## How to read the numbers
 
-- **Counters and histograms count at most once.** A task's step is counted by the process that stored it, right after; a repeated message finds it stored and counts
-  nothing. A process that is killed between the two loses that count. As with every Prometheus counter, a new process begins at 0.
-- **Deliveries and attempts are counted each time**: a message that is delivered twice is handled twice in \`messaging.process.duration\`, and a model call that is repeated
-  is paid again.
-- **Queues and dead letters are read from JetStream**, so nothing is lost or counted twice. Each orchestrator reports the same value: take the \`max\`.
-- **No label can be chosen freely by who submits runs**: no ids, no tenant, and of models only 100, those of the file of the gateway and the first that have answered. What a tenant's tasks have used is in
-  its own events (\`task-ended\`); calls at the gateway's endpoints are in the gateway's log, a line each.
+- **Tasks' steps are counted at most once.** The process that stored a task's step counts it directly afterwards. A repeated message finds the step stored and isn't
+  counted. If the process is killed between storing and counting, the count is lost. As with every Prometheus counter, a new process starts at 0.
+- **Deliveries and attempts are counted each time.** A message that is delivered twice appears twice in \`messaging.process.duration\`. A model call that is repeated
+  is counted again, since it is paid for again.
+- **Queues and dead letters are read from JetStream**, so nothing is lost or counted twice. Every orchestrator reports the same value, so use \`max\`.
+- **Users who submit runs can't choose label values freely.** There are no ids and no tenants in labels. There are at most 100 model names: the names in the gateway's file, and the first models that answered.
+  The usage of a tenant's tasks is in the tenant's events (\`task-ended\`). Calls at the gateway's endpoints are in the gateway's log, with one line each.
 `;
 
 function document(): string {
@@ -30,7 +30,7 @@ function document(): string {
       '',
       description,
       '',
-      `A ${kind} in \`${unit}\`, from ${reportedBy}. By OTLP: \`${name}\`.`,
+      `Type: ${kind}. Unit: \`${unit}\`. Reported by: ${reportedBy}. Name in OTLP: \`${name}\`.`,
       ...table,
       '',
     ].join('\n');
