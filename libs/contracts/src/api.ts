@@ -28,13 +28,13 @@ const method = <Input extends z.ZodType, Output extends z.ZodType>(
 const listLimit = z.int().min(1).max(500).default(100).describe('The most that is answered.');
 const more = z.boolean().describe('There are more than are answered.');
 const taskTarget = z.strictObject({ taskId: taskIdSchema });
-const reason = characters(500).optional().describe('Why, for whoever looks at the task later.');
+const reason = characters(500).optional().describe('The reason, for people who look at the task later.');
 
 /** The public API. A request with an unknown field is rejected. */
 export const api = {
   runSubmit: method(
     'run.submit',
-    'Start a run. The same tenant and requestId are the same run, however often sent.',
+    'Start a run. If the tenant sends the same requestId again, the answer names the same run.',
     runRequestSchema,
     z.object({
       runId: runViewSchema.shape.runId,
@@ -74,7 +74,7 @@ export const api = {
   ),
   taskCancel: method(
     'task.cancel',
-    'Stop a task. What it did so far is kept on a rescue ref.',
+    'Stop a task. Its work so far is kept on a rescue ref.',
     taskTarget.extend({ reason }),
     taskViewSchema,
   ),
@@ -94,7 +94,7 @@ export const api = {
   ),
   taskDiff: method(
     'task.diff',
-    "The task's change as a unified patch, at most 512 KiB of it.",
+    "The task's change as a unified patch, at most the first 512 KiB.",
     taskTarget,
     z.object({
       patch: z.string().describe('As git writes it.'),
@@ -106,7 +106,7 @@ export const api = {
   ),
   taskBundle: method(
     'task.bundle',
-    "The task's work as a git bundle of at most 32 MiB, to be read by `artifact.get` and given to `git fetch`.",
+    "The name of a git bundle with the task's work, at most 32 MiB. Read it with `artifact.get` and pass it to `git fetch`.",
     taskTarget.extend({
       whole: z
         .boolean()

@@ -132,22 +132,22 @@ export const chatApi = {
   /** Answered by one message, or by a stream of `chatMessageSchema`. */
   chat: {
     name: 'llm.chat',
-    description: 'Ask a model. The answer comes as it is made, in several messages, or in one.',
+    description:
+      'Send a request to a model. The answer comes in several messages while it is produced, or in one message.',
     input: chatRequestSchema,
     output: chatAnswerSchema,
     deadlineMs: 110_000,
   },
   keep: {
     name: 'llm.keep',
-    description:
-      'Say that the answer of a chat is still wanted. Answered where the chat is in progress, else not at all.',
+    description: 'Keep a chat running. Only the gateway that runs the chat answers; if none does, no answer comes.',
     input: chatTarget,
     output: chatTarget,
     deadlineMs: 5_000,
   },
   cancel: {
     name: 'llm.cancel',
-    description: 'End a chat at once. Answered where the chat is in progress, else not at all.',
+    description: 'End a chat at once. Only the gateway that runs the chat answers; if none does, no answer comes.',
     input: chatTarget,
     output: chatTarget,
     deadlineMs: 5_000,

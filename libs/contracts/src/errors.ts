@@ -7,12 +7,12 @@ import { z } from 'zod';
 export const errorCodes = {
   'invalid-request': {
     retryable: false,
-    meaning: "the message isn't JSON, or doesn't fit its schema; `details.issues` names each field",
+    meaning: "the message isn't JSON, or doesn't match its schema; `details.issues` names each wrong field",
   },
-  'not-found': { retryable: false, meaning: "what the request names doesn't exist" },
+  'not-found': { retryable: false, meaning: "the request names something that doesn't exist" },
   conflict: {
     retryable: false,
-    meaning: "the thing is in a state that doesn't allow this; `details.state` names the state",
+    meaning: "the state of the run or task doesn't allow this; `details.state` names the state",
   },
   'already-exists': { retryable: false, meaning: 'the same identity was used before with other content' },
   'permission-denied': { retryable: false, meaning: 'the caller may not do this' },
@@ -20,30 +20,33 @@ export const errorCodes = {
   'disk-full': {
     retryable: true,
     meaning:
-      'a disk of the stack has less free space, or fewer free inodes, than is kept free; the message names the disk, what uses it and how to free it',
+      'a disk of the stack has less free space, or fewer free inodes, than the configured minimum; the message names the disk, what uses it, and how to free it',
   },
-  unavailable: { retryable: true, meaning: 'nobody serves this right now' },
-  'deadline-exceeded': { retryable: true, meaning: "the answer didn't come in time; it may still be at work" },
+  unavailable: { retryable: true, meaning: 'no service handles this at present' },
+  'deadline-exceeded': { retryable: true, meaning: 'no answer came in time; the work may still be in progress' },
   cancelled: { retryable: false, meaning: 'the work was cancelled before it ended' },
   unknown: {
     retryable: false,
-    meaning: 'it is not known whether the effect happened: its executor was lost in the middle',
+    meaning: 'it is unknown whether the operation had an effect, since its executor was lost',
   },
-  internal: { retryable: true, meaning: 'a defect, or a failure that nobody foresaw' },
-  'delivery-limit': { retryable: false, meaning: 'given up on after too many deliveries' },
-  expired: { retryable: false, meaning: 'older than the age at which a message may still be acted on' },
-  'repository-not-found': { retryable: false, meaning: 'there is no git repository that can be read' },
-  'branch-not-found': { retryable: false, meaning: 'the repository has no such branch; the message offers a near one' },
-  'git-failed': { retryable: true, meaning: 'git failed in a way that has no code of its own' },
-  'git-contention': { retryable: true, meaning: 'lost a race for a lock or a ref too often' },
+  internal: { retryable: true, meaning: 'a defect, or an unexpected failure' },
+  'delivery-limit': { retryable: false, meaning: 'the message was delivered too many times without success' },
+  expired: { retryable: false, meaning: 'the message is older than the maximum age for handling it' },
+  'repository-not-found': { retryable: false, meaning: 'there is no readable git repository' },
+  'branch-not-found': {
+    retryable: false,
+    meaning: 'the repository has no such branch; the message suggests a similar name',
+  },
+  'git-failed': { retryable: true, meaning: 'git failed for a reason that has no separate code' },
+  'git-contention': { retryable: true, meaning: 'other processes held a lock or moved a ref in too many tries' },
   'merge-conflict': {
     retryable: false,
     meaning:
-      'the change conflicts with the target; `details.paths` names at most 20 of the files, `details.landed` the last commits that changed them meanwhile, of at most 10 files 3 each',
+      'the change conflicts with the target; `details.paths` names at most 20 of the files. `details.landed` names the last commits that changed them since: for at most 10 files, 3 commits each',
   },
   'import-refused': {
     retryable: false,
-    meaning: 'the working tree holds something that may not be imported; the message names the path and why',
+    meaning: 'the working tree contains something that may not be imported; the message names the path and the reason',
   },
   'landing-refused': {
     retryable: false,
@@ -52,20 +55,20 @@ export const errorCodes = {
   'image-not-found': { retryable: false, meaning: 'there is no such image, and it could not be fetched' },
   'engine-unavailable': {
     retryable: false,
-    meaning: "no sandbox engine works here, or the one that works doesn't enforce what the task requires",
+    meaning: "no sandbox engine works here, or the engine doesn't enforce a limit that the task requires",
   },
-  'sandbox-not-found': { retryable: false, meaning: 'the sandbox is gone' },
-  'sandbox-refused': { retryable: false, meaning: 'the sandbox would not be as safe as it has to be' },
+  'sandbox-not-found': { retryable: false, meaning: "the sandbox doesn't exist" },
+  'sandbox-refused': { retryable: false, meaning: 'the sandbox would not be as safe as required' },
   'sandbox-failed': { retryable: true, meaning: 'the sandbox engine failed' },
   'model-not-found': { retryable: false, meaning: 'no provider has this model' },
   'provider-failed': {
     retryable: false,
     meaning: 'the provider answered with an error; `retryable` is set from its answer',
   },
-  'context-exceeded': { retryable: false, meaning: 'the conversation is longer than the model can hold' },
+  'context-exceeded': { retryable: false, meaning: "the conversation is longer than the model's context" },
   'provider-limited': {
     retryable: true,
-    meaning: 'the provider asks to wait; `details.retryAfterMs` where it says how long',
+    meaning: 'the provider requires a wait; `details.retryAfterMs` is its duration, if the provider states it',
   },
 } as const satisfies Record<string, { retryable: boolean; meaning: string }>;
 

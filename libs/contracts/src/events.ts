@@ -114,23 +114,23 @@ export const events = {
   ),
   'intake-refused': cloudEvent(
     'intake-refused',
-    'the same of one without a `requestId` that names a run; `intakeSequence` is the `seq` that its sender got as the acknowledgement',
+    'a request in the intake without a usable `requestId` was refused; `intakeSequence` is the `seq` in the acknowledgement that its sender got',
     intakeRefusedData,
   ),
   'run-ended': cloudEvent('run-ended', 'every task of the run has ended', runEndedData),
   'task-state': cloudEvent(
     'task-state',
-    'a task went from one state to another; `from` is null at first; `reason` where there is one',
+    'a task changed its state; `from` is null for the first state; `reason` is set if there is one',
     taskStateData,
   ),
   'task-turn': cloudEvent(
     'task-turn',
-    'a `loop` agent took a turn: what the model said and which tools it calls, shortened',
+    "a `loop` agent took a turn; the event has the model's text and tool calls, shortened",
     taskTurnData,
   ),
   'task-ended': cloudEvent(
     'task-ended',
-    'a task has ended: its state, commit, the commit that landed, where work is kept that did not land, usage',
+    'a task has ended; the event has its state, its commit, the landed commit, the place of work that did not land, and the usage',
     taskEndedData,
   ),
 } as const;

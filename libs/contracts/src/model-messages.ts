@@ -104,11 +104,19 @@ export type ToolDefinition = z.infer<typeof toolDefinitionSchema>;
 
 /** Settings of a model call. A missing one has the provider's default. Settings that a provider's wire format lacks are left out of its request. */
 export const modelSettingsSchema = z.object({
-  maxOutputTokens: z.int().positive().optional().describe('Of the answer, what the model thinks included.'),
-  temperature: z.number().min(0).max(2).optional().describe('How freely it chooses its words.'),
-  topP: z.number().min(0).max(1).optional().describe('It chooses among words of this much probability together.'),
-  topK: z.int().positive().optional().describe('It chooses among so many words.'),
-  seed: z.int().optional().describe('The same seed makes the same choices, where the provider can.'),
+  maxOutputTokens: z.int().positive().optional().describe("Maximum of the answer's tokens, including thinking."),
+  temperature: z.number().min(0).max(2).optional().describe('Randomness of the choice of words.'),
+  topP: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe('The model chooses among the most probable words whose probabilities add up to this value.'),
+  topK: z.int().positive().optional().describe('The model chooses among this number of most probable words.'),
+  seed: z
+    .int()
+    .optional()
+    .describe('With the same seed, the model makes the same choices, if the provider supports it.'),
   stopSequences: z.array(z.string().min(1)).max(16).optional().describe('Texts at which the answer ends.'),
   toolChoice: z
     .union(
@@ -116,8 +124,8 @@ export const modelSettingsSchema = z.object({
       'auto, none, required, or an object with tool',
     )
     .optional()
-    .describe('`required`: some tool; `{tool}`: this one.'),
-  parallelToolCalls: z.boolean().optional().describe('Whether it may call several tools in one answer.'),
+    .describe('`required`: the model must call a tool; `{tool}`: it must call this tool.'),
+  parallelToolCalls: z.boolean().optional().describe('True if the model may call several tools in one answer.'),
   responseFormat: z
     .discriminatedUnion(
       'type',
@@ -150,12 +158,12 @@ export const modelSettingsSchema = z.object({
       'an object with effort or budgetTokens',
     )
     .optional()
-    .describe('How much it thinks before it answers.'),
+    .describe('Amount of thinking before the answer.'),
   cache: z
     .boolean()
     .optional()
     .describe(
-      "`false`: the answer is neither taken from the gateway's cache nor kept there, where that is switched on.",
+      "`false`: the answer neither comes from the gateway's cache nor is stored there. Without effect if the cache is off.",
     ),
 });
 export type ModelSettings = z.infer<typeof modelSettingsSchema>;
