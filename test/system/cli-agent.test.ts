@@ -58,7 +58,7 @@ test.each([
   [['--prompt', 'x', '--model', 'a/b', '--no-verify', '--name', 'A B'], '--name: expected lower-case letters'],
   [['--prompt', '', '--model', 'a/b', '--no-verify'], '--prompt: expected'],
   [['plan.yaml', '--prompt', 'x'], 'either a run file or --prompt, not both'],
-  [['plan.yaml', '--no-verify'], '--no-verify goes with --prompt'],
+  [['plan.yaml', '--no-verify'], '--no-verify is only valid with --prompt'],
 ])('run %j is wrong usage: the option is named, and nothing started', async (options, expected) => {
   const outcome = await inRepository(['run', ...options]);
   expect(outcome).toMatchObject({ exitCode: 2, out: '' });
@@ -68,7 +68,7 @@ test.each([
 test('outside of a repository --prompt says so', async () => {
   const outcome = await cli.run(prompt('x', 'outside', ['--no-verify']), {}, cli.folder);
   expect(outcome.exitCode).toBe(2);
-  expect(outcome.err).toContain('lies in no git repository');
+  expect(outcome.err).toContain('is not in a git repository');
 });
 
 test(

@@ -87,7 +87,7 @@ test(
       ['--engine', sandboxes(), '--provider', 'openai', '--model', 'small-1'],
       { OPENAI_BASE_URL: model.baseUrl, OPENAI_API_KEY: key },
     );
-    expect(out).toContain('what comes of them is not promised');
+    expect(out).toContain('their results depend on it');
     expect(out).toMatch(/^✔ slugify did not land, and says why$/m);
     expect(out).toMatch(/^✔ fix-truncate did not land, and says why$/m);
     expect(out).not.toMatch(/^✔ \S+ +merged/m);

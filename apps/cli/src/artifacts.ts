@@ -1,4 +1,4 @@
-/** Reads large texts and whole logs, which messages contain by name. */
+/** Reads artifacts: large texts and whole logs, of which messages contain only the names. */
 import { createHash } from 'node:crypto';
 import { CoppiceError, api } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
@@ -16,7 +16,7 @@ export async function readArtifact(client: ApiClient, name: string): Promise<Uin
     hash.update(bytes);
     if (part.nextOffset === null) {
       if (hash.digest('hex') === part.sha256) return Buffer.concat(parts);
-      throw new CoppiceError('internal', `${name} did not come as it was stored`);
+      throw new CoppiceError('internal', `${name}: the content received doesn't have the SHA-256 it was stored with`);
     }
     offset = part.nextOffset;
   }

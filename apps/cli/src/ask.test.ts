@@ -21,7 +21,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** An orchestrator that executes every request but loses its first answer. */
+/** Serves an orchestrator that executes every request. The answer to the first request is lost. */
 async function serveWithLostAnswer(): Promise<{ received: string[] }> {
   const received: string[] = [];
   const once = async <Answer>(name: string, answer: Answer): Promise<Answer> => {
@@ -54,7 +54,7 @@ const request = {
   tasks: [{ name: 'task', description: 'a task', prompt: 'do it' }],
 };
 
-test('a run whose answer was lost is submitted again by the same request id', async () => {
+test('a run.submit call whose answer was lost is sent again with the same request id', async () => {
   const { received } = await serveWithLostAnswer();
   expect(await ask(client(), api.runSubmit, request)).toMatchObject({ runId, created: false });
   expect(received).toEqual(['request-1', 'request-1']);
@@ -66,7 +66,7 @@ test('a query whose answer was lost is sent again', async () => {
   expect(received).toEqual(['get', 'get']);
 });
 
-test('what may have been done is not done again, and the want of an answer is reported as such', async () => {
+test('a call that may have taken effect is not repeated, and the error says that no answer came', async () => {
   const { received } = await serveWithLostAnswer();
   await expect(ask(client(), api.taskMerge, { taskId })).rejects.toMatchObject({
     exitCode: 3,
@@ -76,7 +76,7 @@ test('what may have been done is not done again, and the want of an answer is re
   expect(received).toEqual(['merge']);
 });
 
-test('what was received before the connection broke is not sent again, unless it changes nothing', async () => {
+test('a call that was received before the connection broke is repeated only if it is read-only', async () => {
   await using proxy = await startTcpProxy(Number(new URL(server.url).port));
   const user = await Bus.connect({ servers: `127.0.0.1:${proxy.port}`, name: 'user' });
   onTestFinished(() => user.close());
@@ -108,7 +108,7 @@ test('what was received before the connection broke is not sent again, unless it
   expect(received).toEqual(['approve', 'get', 'get']);
 });
 
-test('what nobody has received is sent again, also what changes something', async () => {
+test('a call that no service has received is sent again, even if it changes something', async () => {
   const merging = ask(client(), api.taskMerge, { taskId });
   const isLate = merging.then(() => 'too early');
   const { received } = await serveWithLostAnswer();
@@ -117,7 +117,7 @@ test('what nobody has received is sent again, also what changes something', asyn
   expect(received).toEqual(['before', 'merge']);
 });
 
-test('the end of the stack ends the waiting at once', async () => {
+test('a call stops waiting at once when the stack ends', async () => {
   const end = new AbortController();
   const asking = ask({ ...client(), stackEnded: end.signal }, api.taskGet, { taskId });
   end.abort('the stack has ended');
@@ -127,7 +127,7 @@ test('the end of the stack ends the waiting at once', async () => {
   });
 });
 
-test('without a NATS server, the NATS server is what a call waits for', async () => {
+test('while the NATS server is down, a call reports that it waits for the NATS server', async () => {
   const other = await startNatsServer();
   onTestFinished(() => other.stop());
   const lonely = await Bus.connect({ ...other.connection, name: 'test' });

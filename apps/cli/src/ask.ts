@@ -14,13 +14,13 @@ import { pause } from './pause.ts';
 
 /** The service that a call waits for, and the milliseconds since the call began. */
 export type Waiting = { what: string; ms: number };
-/** Called every second while no answer comes, and with null when one has come. */
+/** Called every second while there is no answer, and once with null when the answer has come. */
 export type OnWaiting = (waiting: Waiting | null) => void;
 
 export type AskOptions = {
   /** The service to call. Default: the orchestrator, through the public API. */
   service?: 'llm-gateway';
-  /** Default: that of the client. */
+  /** Default: the client's. */
   waitMsMax?: number | undefined;
   onWaiting?: OnWaiting | undefined;
   /** Stops waiting; the call is then rejected with `cancelled`. */
@@ -38,7 +38,7 @@ const tickMs = 1_000;
 const pongMsMax = 3_000;
 
 const repeatable: ReadonlySet<Method> = new Set<Method>([
-  // With the same request id it is the same run.
+  // Idempotent: repeated with the same request id, it returns the same run.
   api.runSubmit,
   api.runGet,
   api.runList,
@@ -110,7 +110,7 @@ function whenOver(
   const ends = new Promise<never>((_resolve, reject) => {
     const ended = () =>
       reject(new CliError(exitCodes.stackUnavailable, `${String(stackEnded?.reason)}: start one with "coppice up"`));
-    const leave = () => reject(new CoppiceError('cancelled', 'no caller waits for the answer any more'));
+    const leave = () => reject(new CoppiceError('cancelled', 'the caller no longer waits for the answer'));
     if (stackEnded?.aborted === true) ended();
     if (left?.aborted === true) leave();
     stackEnded?.addEventListener('abort', ended, { once: true, signal: until });

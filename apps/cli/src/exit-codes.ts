@@ -8,16 +8,16 @@ export const exitCodes = {
   badInput: 2,
   /** The stack can't be started or reached, failed to answer, or ended before the command did. */
   stackUnavailable: 3,
-  /** Waits for the user; the output says which command to type. */
+  /** A task waits for the user. The output says which command to type. */
   personAwaited: 4,
-  /** Interrupted by Ctrl-C; a run that was submitted goes on. */
+  /** Interrupted by Ctrl-C; a submitted run continues. */
   detached: 130,
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 /** Text for `--help`. */
 export const exitCodesHelp = `Exit codes:
-  0    done; of a run: every task has landed, has its branch pushed, or had nothing to change
+  0    done; for a run: every task has landed, has its branch pushed, or had nothing to change
   1    a task failed, timed out, was cancelled or discarded
   2    wrong usage or bad input; nothing was started
   3    the stack can't be started or reached, failed to answer, or ended before the command did

@@ -31,7 +31,7 @@ export type FollowOptions = {
   /** Called once for each event, in stream order. `event` is null if this version can't read it; `raw` is the message as it was sent. */
   onEvent(event: CoppiceEvent | null, raw: unknown, progress: RunProgress): void;
   onProgress(progress: RunProgress): void;
-  /** Default: that of the client. */
+  /** Default: the client's. */
   onWaiting?: OnWaiting | undefined;
   /** Milliseconds to wait for a stack that doesn't answer; default `followWaitMsMax`. */
   waitMsMax?: number | undefined;
@@ -40,7 +40,7 @@ export type FollowOptions = {
 export type Followed = { kind: 'over' | 'person-awaited'; run: RunView; tasks: TaskView[] } | { kind: 'detached' };
 
 const checkIntervalMs = 3_000;
-/** Time without a change after which "everything waits for the user" counts, since a task passes through `ready` on its way to landing. */
+/** Following ends if every unfinished task waits for the user and no event has come for this time. A shorter wait may be a task that passes through `ready`. */
 const settleMs = 1_200;
 const lastEventMsMax = 2_000;
 const questionsAtOnce = 16;
@@ -48,11 +48,11 @@ const questionsAtOnce = 16;
 /** @throws CliError if the stack ends, or doesn't answer for too long */
 export async function followRun(client: StackClient, options: FollowOptions): Promise<Followed> {
   const { runId, signal, onWaiting = client.onWaiting, waitMsMax = followWaitMsMax } = options;
-  // Without `stackEnded`, since `untilStackEnds` reports the end together with the command to go on.
+  // Without `stackEnded`: `untilStackEnds` reports the end, together with the command that continues.
   const asking: ApiClient = { ...client, waitMsMax, onWaiting, stackEnded: undefined };
   const over = new AbortController();
   const leaving = new AbortController();
-  // By this listener main.ts knows that Ctrl-C is handled.
+  // This listener shows main.ts that Ctrl-C is handled.
   void aborted(signal, over.signal).then(() => leaving.abort());
   try {
     const ended = untilStackEnds(client, over.signal, watchingAgain(runId));
@@ -157,7 +157,7 @@ class Follower {
     return taskId === undefined ? tasks : tasks.filter((task) => task.taskId === taskId);
   }
 
-  /** The API's answer decides. An end that this version doesn't know counts if its event has come. */
+  /** Uses the API's answer. For a state that this version doesn't know, uses the events. */
   #hasEnded({ taskId, state }: { taskId: string; state: string }): boolean {
     if (taskStateRegistry.states.includes(state)) return isTaskEnd(state);
     return this.#progress.tasks.some((task) => task.taskId === taskId && isOver(task));
@@ -170,7 +170,7 @@ class Follower {
     this.#wake = Promise.withResolvers();
   }
 
-  /** Waits for `happened`, for the time, or until following ends. */
+  /** Resolves with `happened`, after the time, or when following ends. */
   async #orAfter(milliseconds: number, happened: Promise<void>): Promise<void> {
     const timer = new AbortController();
     const stopped = AbortSignal.any([timer.signal, this.#ending.signal]);
@@ -199,7 +199,7 @@ class Follower {
   }
 }
 
-/** A task in an end that this version doesn't know has ended by its event. */
+/** True if a task has ended. If this version doesn't know its state, `endedAt` decides, which an event sets. */
 const isOver = ({ state, endedAt }: TaskProgress): boolean => isTaskEnd(state) || endedAt !== null;
 
 const isLast = (event: CoppiceEvent, taskId: string | undefined): boolean =>

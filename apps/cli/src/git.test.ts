@@ -4,7 +4,7 @@ import { repositoryAt } from './git.ts';
 
 afterEach(() => vi.unstubAllEnvs());
 
-test("another user's repository is reported as such, rather than as none", async () => {
+test("the error for another user's repository names the owner as the problem", async () => {
   await using repository = await temporaryRepository();
   expect(await repositoryAt(repository.path)).toBe(repository.path);
   vi.stubEnv('GIT_CONFIG_GLOBAL', '/dev/null');

@@ -7,7 +7,7 @@ import { plainText } from './output/text.ts';
 const timeMsMax = 120_000;
 const outputBytesMax = 16 * 1024 * 1024;
 
-/** Variables that would make git use another repository than the folder's. Git sets them for hooks. */
+/** Variables that would make git use a repository other than the folder's. Git sets them for hooks. */
 const variablesOfARepository = [
   'GIT_DIR',
   'GIT_WORK_TREE',
@@ -21,7 +21,7 @@ const variablesOfARepository = [
 
 export type GitAnswer = { exitCode: number; out: string; err: string };
 
-/** Runs git in a folder and returns its exit code, also a failure. @throws CliError if git is not installed, or takes too long */
+/** Runs git in a folder. Returns the exit code, even if git fails. @throws CliError if git is not installed, or takes too long */
 export function tryGit(folder: string, ...gitArguments: string[]): Promise<GitAnswer> {
   const env = { ...process.env, GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C' } as NodeJS.ProcessEnv;
   for (const name of variablesOfARepository) delete env[name];

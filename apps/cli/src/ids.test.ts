@@ -75,32 +75,32 @@ const [run] = runs as [RunView];
 const one = { kind: 'task', taskId: taskIdFor(run.runId, 'one'), runId: run.runId, name: 'one' };
 
 test.each([
-  ['an id of a run', run.runId, { kind: 'run', runId: run.runId }],
-  ['a beginning of one', 'rabc', { kind: 'run', runId: run.runId }],
-  ['an id of a task', one.taskId, one],
-  ['a beginning of one', 'tabcaone', one],
+  ['the id of a run', run.runId, { kind: 'run', runId: run.runId }],
+  ['a unique prefix of a run id', 'rabc', { kind: 'run', runId: run.runId }],
+  ['the id of a task', one.taskId, one],
+  ['a unique prefix of a task id', 'tabcaone', one],
   ['run/name', `${run.runId}/one`, one],
-  ['a beginning of a run, and a name', 'rabc/one', one],
+  ['a prefix of a run id, and the name of a task', 'rabc/one', one],
 ])('%s names it', async (_what, text, expected) => {
   expect(await resolveTarget(client(), text)).toEqual(expected);
 });
 
 test.each([
-  ['a beginning of several', 'rab', 'rab is the beginning of 2 runs: rabcaaaaaaaaaaaa2'],
-  ['a beginning of several tasks', 'tabca', 'tabca is the beginning of 2 tasks'],
-  ['a beginning of none', 'rzzz', 'there is no run whose id begins with rzzz'],
-  ['an id of none', 'raaaaaaaaaaaaaaaa', 'there is no run raaaaaaaaaaaaaaaa'],
-  ['a task that the run has not', 'rabc/three', 'has no task three; it has one, two'],
+  ['a prefix of several run ids', 'rab', 'rab is the beginning of 2 runs: rabcaaaaaaaaaaaa2'],
+  ['a prefix of several task ids', 'tabca', 'tabca is the beginning of 2 tasks'],
+  ['a prefix of no id', 'rzzz', 'there is no run whose id begins with rzzz'],
+  ['an id that does not exist', 'raaaaaaaaaaaaaaaa', 'there is no run raaaaaaaaaaaaaaaa'],
+  ['a task name that the run does not have', 'rabc/three', 'has no task three; it has one, two'],
   ['a name alone', 'changelog', 'changelog: expected the id of a run (r…) or task (t…)'],
-  ['a name without its run', '/one', "expected a run's id (r…) before the slash"],
-  ['a task before the slash', 'tabc/one', "expected a run's id (r…) before the slash"],
+  ['a task name without its run', '/one', "expected a run's id (r…) before the slash"],
+  ['a task id before the slash', 'tabc/one', "expected a run's id (r…) before the slash"],
   ['nothing', '', 'expected the id of a run'],
   ['control characters', '\u001B[2Jx', 'x: expected the id of a run'],
-])('%s is refused, with what is there instead', async (_what, text, expected) => {
+])('%s is rejected, with what was expected or exists', async (_what, text, expected) => {
   await expect(resolveTarget(client(), text)).rejects.toThrow(expected);
 });
 
-test('where a task is needed, a run with one task means that one', async () => {
+test('where a task is needed, a run with one task stands for that task', async () => {
   expect(await resolveTask(client(), 'rsingle')).toMatchObject({ name: 'one', runId: 'rsingleaaaaaaaaa2' });
 });
 

@@ -19,7 +19,7 @@ async function listen(answer: (response: ServerResponse, url: string) => void): 
   return (server.address() as AddressInfo).port;
 }
 
-test('a server that lists models is found; whatever else listens there is not', async () => {
+test('finds a server that lists models, but no other program at such a port', async () => {
   const models = JSON.stringify({ object: 'list', data: [{ id: 'small' }, { id: 'large' }] });
   const good = await listen((response, url) => response.end(url === '/v1/models' ? models : 'no'));
   const others = await Promise.all([

@@ -50,7 +50,7 @@ const entry: TranscriptEntry = {
   time: '2026-01-01T00:00:10.000Z',
 };
 
-test('a turn is what was sent since the last one, and the answer; texts by reference are read, bounded or reported as gone', async () => {
+test('the items of a turn are the messages since the last turn and the answer; texts by reference are read, truncated or reported as gone', async () => {
   const items = await itemsOfTurn(entry, texts);
   const requestedAt = '2026-01-01T00:00:08.500Z';
   expect(items.map(({ kind, time }) => [kind, time])).toEqual([
@@ -71,10 +71,10 @@ test('a turn is what was sent since the last one, and the answer; texts by refer
   expect(whole).toMatchObject({ shortened: false, text: 'x'.repeat(20_000) });
 });
 
-test('output that may be gone is reported: of very much, and of long ago', () => {
+test('reports that output may be missing if there was very much of it, or if it is old', () => {
   const [begun, dayMs] = ['2026-01-01T00:00:00.000Z', 24 * 3_600_000];
   const after = (days: number, pieces: number) => lostOutput(pieces, begun, Date.parse(begun) + days * dayMs);
   expect([after(6, 19_999), lostOutput(0, null, 0)]).toEqual([null, null]);
-  expect(after(1, 20_000)).toMatch(/only the last 20000 pieces/);
+  expect(after(1, 20_000)).toMatch(/Only the last 20000 pieces/);
   expect(after(8, 3)).toMatch(/for 7 days/);
 });

@@ -7,7 +7,7 @@ import type { Texts } from './transcript.ts';
 /** `time` is RFC 3339. Long texts are truncated, with `shortened` set. */
 export type LogItem = { time: string } & (
   | { kind: 'state'; state: string; reason: string | null }
-  /** A message of the agent's program to the model other than results: the task at the beginning, later a reminder. */
+  /** A message from the agent's program to the model that is not a tool result: the task at the beginning, later reminders. */
   | { kind: 'message'; text: string; shortened: boolean; opening: boolean }
   | { kind: 'result'; callId: string; tool: string; isError: boolean; text: string; shortened: boolean }
   /** `model` is the requested model or alias. `answeredBy` is the model that answered, as `provider/model`; null if not recorded. */
@@ -92,12 +92,12 @@ export const itemOfChunk = ({ sandboxId, stream, text, time }: LogChunk): LogIte
   text,
 });
 
-/** Explains that output may be missing, since it is kept for limited time and in limited number; null if none can be missing. */
+/** Returns a sentence that says why output may be missing: its number of pieces and its age are limited. Null if none can be missing. */
 export function lostOutput(pieces: number, firstAt: string | null, nowMs: number): string | null {
   const { piecesMax, days } = outputKept;
-  if (pieces >= piecesMax) return `Of what its commands printed, only the last ${piecesMax} pieces are kept.`;
+  if (pieces >= piecesMax) return `Only the last ${piecesMax} pieces of its commands' output are kept.`;
   if (firstAt === null || nowMs - Date.parse(firstAt) < days * 24 * 3_600_000) return null;
-  return `What its commands printed is kept for ${days} days.`;
+  return `Its commands' output is kept for ${days} days.`;
 }
 
 /** Null for an event that adds nothing to the other items. */
@@ -106,7 +106,7 @@ export function itemOfEvent(event: CoppiceEvent): LogItem | null {
   return { kind: 'state', time: event.time, state: event.data.to, reason: event.data.reason };
 }
 
-/** Merges sequences that are each in order of time. Holds one item of each in memory. */
+/** Merges sequences, each of which is ordered by time, into one. Holds one item of each sequence in memory. */
 export async function* mergeByTime<Item extends { time: string }>(
   sequences: readonly AsyncIterable<Item>[],
 ): AsyncIterable<Item> {

@@ -5,7 +5,7 @@ import { runProgram } from './program.ts';
 import { isOfTheGateway } from './stack/gateway-environment.ts';
 import { fakeTerminal } from './test-support/fake-terminal.ts';
 
-test('--help lists every variable of the gateway that an embedded stack passes on; that a key may come from a file is said elsewhere', async () => {
+test('--help lists every variable that an embedded stack passes to its gateway, except those that name a file with a key', async () => {
   const terminal = fakeTerminal({ interactive: false });
   const session = { terminal, environment: {}, interrupted: new AbortController().signal };
   expect(await runProgram(['--help'], session)).toBe(0);
@@ -15,7 +15,7 @@ test('--help lists every variable of the gateway that an embedded stack passes o
   expect(variables.filter((name) => !help.includes(name))).toEqual([]);
 });
 
-test.each(['up', 'down'])('"%s" is refused where NATS_URL names a stack elsewhere', async (command) => {
+test.each(['up', 'down'])('"%s" is rejected if NATS_URL names a remote stack', async (command) => {
   const terminal = fakeTerminal({ interactive: false });
   await using folder = await temporaryFolder('home');
   const environment = { NATS_URL: 'nats://elsewhere.invalid:4222', COPPICE_HOME: folder.path };
@@ -26,7 +26,7 @@ test.each(['up', 'down'])('"%s" is refused where NATS_URL names a stack elsewher
   );
 });
 
-test('doctor says how a stack elsewhere that does not answer is named, and lists no model providers of this machine', async () => {
+test('if a remote stack does not answer, doctor says which variables name it, and lists no model providers of this machine', async () => {
   const terminal = fakeTerminal({ interactive: false });
   const environment = { NATS_URL: 'nats://127.0.0.1:1', OPENAI_API_KEY: 'k' };
   const session = { terminal, environment, interrupted: new AbortController().signal };

@@ -78,7 +78,7 @@ function build(session: Session, done: (exitCode: number) => void): Command {
 function addHelpCommand(program: Command): void {
   program
     .command('help')
-    .description('this help, or that of a command')
+    .description('show this help, or the help of a command')
     .argument('[command]')
     .action((name: string | undefined) => {
       if (name === undefined) program.help();
@@ -92,7 +92,7 @@ const json = () => new Option('--json', 'JSON lines instead of text');
 const engine = () =>
   new Option(
     '--engine <name>',
-    'what isolates agents: auto takes the first of docker and bubblewrap that works; none isolates nothing',
+    'what isolates agents: auto uses docker if it works, else bubblewrap; none isolates nothing',
   )
     .choices(engineChoices)
     .default('auto' satisfies EngineChoice);
@@ -103,29 +103,29 @@ type Current = () => Session;
 function addStackCommands(program: Command, current: Current, done: Done): void {
   program
     .command('up')
-    .description('start the embedded stack in the background, or find it running')
-    .option('--foreground', 'stay, log to standard error, stop at Ctrl-C', false)
+    .description('start the embedded stack in the background, unless it already runs')
+    .option('--foreground', 'run in the foreground, log to standard error, stop with Ctrl-C', false)
     .addOption(engine())
     .action(async (options: { foreground: boolean; engine: EngineChoice }) =>
       done(await upCommand(current(), options)),
     );
   program
     .command('down')
-    .description('drain and stop the embedded stack; unfinished runs go on at the next start')
+    .description('drain and stop the embedded stack; unfinished runs continue at the next start')
     .action(async () => done(await downCommand(current())));
   program
     .command('token')
     .description(
-      "make a token for the gateway's HTTP endpoints, in the name of a run or task at work, or of neither; charged to its own limits, theirs and the tenant's",
+      "make a token for the gateway's HTTP endpoints; its calls count towards its own limits, those of the tenant and, with an ID, those of that unfinished run or task",
     )
     .argument('[id]', idHelp)
-    .option('--ttl <duration>', 'how long it is good, at most 25h', '1h')
+    .option('--ttl <duration>', 'how long the token is valid, at most 25h', '1h')
     .option(
       '--model <name>',
-      'a model that it is for: provider/model or an alias; again for more (default: all)',
+      'a model that the token allows: provider/model or an alias; repeat the option for more (default: all)',
       gathered,
     )
-    .option('--tokens <count>', 'what all calls with it may use together, in tokens of input and output', positive)
+    .option('--tokens <count>', 'limit for all calls with the token together, in tokens of input and output', positive)
     .option('--cost-usd <dollars>', 'the same in US dollars', positive)
     .addOption(json())
     .action(
@@ -134,7 +134,7 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
     );
   program
     .command('budgets')
-    .description('what is left of what your tenant may use of models, and of what a run or task may')
+    .description('what is left of the budgets for model calls: those of your tenant, and those of a run or task')
     .argument('[id]', idHelp)
     .addOption(json())
     .action(async (id: string | undefined, { json: asJson }: { json?: boolean }) =>
@@ -146,21 +146,18 @@ function addOperatorCommands(program: Command, current: Current, done: Done): vo
   program
     .command('bus-users')
     .description("make users of a NATS server: keys for each service and tenant, and the server's configuration")
-    .requiredOption('--folder <path>', 'where they lie; keys that are there stay as they are')
-    .option(
-      '--node <name...>',
-      'hosts of the services, as their COPPICE_NODE says, beside those that are there (the first: node-1)',
-    )
-    .option('--remove-node <name...>', 'hosts that are no longer there')
-    .option('--publisher <tenant...>', 'tenants that publish, beside those that are there')
+    .requiredOption('--folder <path>', 'where to write them; existing keys are kept')
+    .option('--node <name...>', 'hosts of services to add, by their COPPICE_NODE (default, if there is none: node-1)')
+    .option('--remove-node <name...>', 'hosts to remove')
+    .option('--publisher <tenant...>', 'tenants to add as publishers')
     .action((options: BusUsersOptions) => done(busUsersCommand(current(), options)));
   program
     .command('faulty-upstream')
-    .description('a server of models with faults that you choose, in every wire format, for tests; until Ctrl-C')
-    .option('--host <address>', 'where it listens', '127.0.0.1')
-    .option('--port <number>', '0 takes a free one', countFrom(0, 65_535), 8799)
-    .option('--fault <name>', "what goes wrong where the model's name is no fault, such as latency@500")
-    .option('--every <count>', 'every so many-th request goes wrong, the others go well', countTo(everyMax), 1)
+    .description('run a model server with faults that you choose, in every wire format, for tests; Ctrl-C ends it')
+    .option('--host <address>', 'the address to listen on', '127.0.0.1')
+    .option('--port <number>', 'the port to listen on; 0 chooses a free one', countFrom(0, 65_535), 8799)
+    .option('--fault <name>', "the fault for requests whose model isn't the name of a fault, such as latency@500")
+    .option('--every <count>', 'one of this many requests fails, the others succeed', countTo(everyMax), 1)
     .option('--list', 'only list the faults', false)
     .action(async (options: FaultyUpstreamOptions) => done(await faultyUpstreamCommand(current(), options)));
 }
@@ -188,11 +185,11 @@ function addRunCommands(program: Command, current: Current, done: Done): void {
   program
     .command('run')
     .description(
-      'start the run that a file describes, or one task by --prompt, and watch it until it is over or needs you',
+      'start the run that a file describes, or one task with --prompt, and watch it until it ends or needs you',
     )
     .argument('[file]', 'the run file (YAML)')
-    .option('--prompt <text>', 'no file: this one task, in the current repository and branch')
-    .option('--model <provider/model>', 'with --prompt: who does it')
+    .option('--prompt <text>', 'run this one task instead of a file, in the current repository and branch')
+    .option('--model <provider/model>', 'with --prompt: the model that does the task')
     .option('--verify <command>', 'with --prompt: the task lands only if this exits with 0')
     .option('--no-verify', 'with --prompt: land without a check')
     .addOption(
@@ -204,10 +201,13 @@ function addRunCommands(program: Command, current: Current, done: Done): void {
     .option('--name <name>', "with --prompt: the task's name (default: from the description)")
     .option('--description <line>', "with --prompt: the commit's subject (default: the prompt's first line)")
     .option('--base <branch>', 'with --prompt: where it starts and lands (default: the current branch)')
-    .option('--type <type>', 'with --prompt: of the commit, such as fix (default: feat)')
-    .option('--time <duration>', 'with --prompt: its time limit, such as 10m (default: 30m)')
+    .option('--type <type>', 'with --prompt: the type of the commit, such as fix (default: feat)')
+    .option('--time <duration>', 'with --prompt: the time limit of the task, such as 10m (default: 30m)')
     .option('--write <path>', 'with --prompt: no agent; one model call, whose answer is written to this file')
-    .option('--request-id <text>', 'the same id is the same run, however often started (default: a new one)')
+    .option(
+      '--request-id <text>',
+      'id of the request; a repeat with the same id joins the same run (default: a new id)',
+    )
     .option('--detach', "don't watch", false)
     .addOption(engine())
     .addOption(json())
@@ -221,14 +221,14 @@ function addRunCommands(program: Command, current: Current, done: Done): void {
   program
     .command('ls')
     .description('runs, newest first')
-    .option('--limit <count>', 'at most so many', countTo(listMax), 20)
+    .option('--limit <count>', 'the maximum number of runs', countTo(listMax), 20)
     .addOption(json())
     .action(async (options: { limit: number; json?: boolean }) =>
       done(await listCommand(current(), { limit: options.limit, json: options.json === true })),
     );
   program
     .command('watch')
-    .description('follow a run or task until it is over or needs you; without ID all runs; Ctrl-C detaches')
+    .description('follow a run or task until it ends or needs you; without ID all runs; Ctrl-C detaches')
     .argument('[id]', idHelp)
     .addOption(json())
     .action(async (id: string | undefined, options: { json?: boolean }) =>
@@ -236,7 +236,7 @@ function addRunCommands(program: Command, current: Current, done: Done): void {
     );
   program
     .command('doctor')
-    .description('what Coppice needs and finds here, with the fix for what is missing')
+    .description('check what Coppice needs, and show how to fix what is missing')
     .addOption(json())
     .action(async (options: { json?: boolean }) =>
       done(await doctorCommand(current(), { json: options.json === true })),
@@ -252,18 +252,14 @@ function runSource(file: string | undefined, options: RunOptions): RunSource {
   const stray = promptOptionNames.find((name) => options[name] !== undefined);
   if (stray === undefined) return { kind: 'file', file };
   const typed = options[stray] === false ? `no-${stray}` : stray;
-  throw new CliError(exitCodes.badInput, `--${typed} goes with --prompt; of a run file it is a field`);
+  throw new CliError(exitCodes.badInput, `--${typed} is only valid with --prompt; in a run file it is a field`);
 }
 
 function addLookingCommands(program: Command, current: Current, done: Done): void {
   for (const [name, description, command] of [
-    ['show', 'a run with its tasks, or a task with everything that is known of it', showCommand],
+    ['show', 'a run with its tasks, or a task with everything that is known about it', showCommand],
     ['trace', 'where the time of a run or task went: its steps, its model turns, and what it waited for', traceCommand],
-    [
-      'replay',
-      "run a task's agent again, offline, against its recorded turns: same, or the first difference",
-      replayCommand,
-    ],
+    ['replay', "replay a task's agent offline on its recorded turns, and report the first difference", replayCommand],
   ] as const) {
     program
       .command(name)
@@ -278,7 +274,7 @@ function addLookingCommands(program: Command, current: Current, done: Done): voi
     .command('diff')
     .description("a task's change as a patch")
     .argument('<id>', idHelp)
-    .option('--raw', 'with control characters, which a terminal may obey', false)
+    .option('--raw', 'keep control characters, which a terminal may execute', false)
     .addOption(json().conflicts('raw'))
     .action(async (id: string, options: { raw?: boolean; json?: boolean }) =>
       done(await diffCommand(current(), id, { raw: options.raw === true, json: options.json === true })),
@@ -287,9 +283,9 @@ function addLookingCommands(program: Command, current: Current, done: Done): voi
     .command('logs')
     .description("what a task's agent says and does, and what its commands print")
     .argument('<id>', idHelp)
-    .option('-f, --follow', 'go on until the task is over or needs you', false)
-    .option('--tail <count>', 'of what is stored, only the last lines (with --json: entries)', countTo(tailMax))
-    .option('--full', 'shorten no text', false)
+    .option('-f, --follow', 'follow until the task ends or needs you', false)
+    .option('--tail <count>', 'show only the last of the stored lines (with --json: entries)', countTo(tailMax))
+    .option('--full', 'show all texts completely', false)
     .addOption(json())
     .action(async (id: string, options: { follow: boolean; tail?: number; full: boolean; json?: boolean }) =>
       done(await logsCommand(current(), id, { ...options, tail: options.tail ?? null, json: options.json === true })),
@@ -301,7 +297,7 @@ function addLookingCommands(program: Command, current: Current, done: Done): voi
     .action(async (name: string) => done(await artifactCommand(current(), name)));
   program
     .command('pull')
-    .description("fetch a task's work as a branch of your repository; what is checked out stays as it is")
+    .description("fetch a task's work as a branch of your repository; your checkout does not change")
     .argument('<id>', idHelp)
     .option('--branch <name>', "the branch to make (default: the task's own name for it)")
     .option('--into <path>', "a repository (default: the current one, which must be the run's)")
@@ -313,7 +309,7 @@ function addLookingCommands(program: Command, current: Current, done: Done): voi
 
 function addTaskCommands(program: Command, current: Current, done: Done): void {
   type Options = { json?: boolean; reason?: string; keepBranch?: boolean };
-  const reason = () => new Option('--reason <text>', 'why; kept with the task');
+  const reason = () => new Option('--reason <text>', 'the reason; stored with the task');
   const command = (name: string, description: string) =>
     program.command(name).description(description).argument('<id>', idHelp).addOption(json());
   const withJson = (options: Options) => ({ ...options, json: options.json === true });
@@ -332,7 +328,7 @@ function addTaskCommands(program: Command, current: Current, done: Done): void {
     .action(async (id: string, options: Options) =>
       done(await actCommand(current(), 'discard', id, withJson(options))),
     );
-  command('cancel', 'stop a task, or every task of a run; what was done so far is kept')
+  command('cancel', 'stop a task, or every task of a run; work done so far is kept')
     .addOption(reason())
     .action(async (id: string, options: Options) => done(await cancelCommand(current(), id, withJson(options))));
 }

@@ -17,13 +17,13 @@ const moved = (to: TaskState, second: number): CoppiceEvent => ({
   data: { runId: task.runId, taskId: task.taskId, name: 'a', from: null, to, reason: null },
 });
 
-test('events move a task on; its clock runs from the first step to the end', () => {
+test('events update a task; its clock runs from its first step to its end', () => {
   const worked = [moved('preparing', 1), moved('working', 2), moved('merged', 5)].reduce(withEvent, start);
   expect(worked.tasks[0]).toMatchObject({ state: 'merged' });
   expect((worked.tasks[0]?.endedAt ?? 0) - (worked.tasks[0]?.startedAt ?? 0)).toBe(4_000);
 });
 
-test('a view that lags behind the events takes nothing back, one that knows the end brings it', () => {
+test('a view older than the events changes nothing; a view of an ended task ends it', () => {
   const working = withEvent(start, moved('working', 2));
   expect(withView(working, runViewOf([task])).tasks[0]?.state).toBe('working');
   const over = withView(working, runViewOf([{ ...task, state: 'failed', reason: 'no' }], { state: 'failed' }));
@@ -37,11 +37,11 @@ test.each([
   [['ready', 'working'], false],
   [['waiting'], false],
   [['merged', 'failed'], false],
-] as [TaskState[], boolean][])('whether %j waits for a person: %s', (states, expected) => {
+] as [TaskState[], boolean][])('a run with tasks in %j waits for the user: %s', (states, expected) => {
   expect(waitsForPerson(states.map((state) => ({ state })))).toBe(expected);
 });
 
-test('while its agent works, a task shows what it does; a turn that is reported late does not count', () => {
+test('a working task shows its current turn; a turn reported after the work is ignored', () => {
   const turn: CoppiceEvent = {
     ...moved('working', 3),
     type: 'coppice.task-turn',

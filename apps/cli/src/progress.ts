@@ -5,13 +5,13 @@ import type { CoppiceEvent, RunState, RunView, TaskStateRegistry } from '@coppic
 export type TaskProgress = {
   taskId: string;
   name: string;
-  /** May be one that this version doesn't know. */
+  /** May be a state that this version doesn't know. */
   state: string;
   reason: string | null;
   landedCommit: string | null;
   /** The agent's current turn as text; null if unknown, or if no agent is working. */
   doing: string | null;
-  /** Times at which it left `waiting` and ended, in milliseconds since 1970. */
+  /** Times at which the task left `waiting` and at which it ended, in milliseconds since 1970. */
   startedAt: number | null;
   endedAt: number | null;
 };

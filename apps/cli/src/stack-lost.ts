@@ -1,4 +1,4 @@
-/** Errors of a watcher whose stack has ended or doesn't answer: what ended, and how to go on. */
+/** Errors for a command whose stack ends or doesn't answer. They say what ended, and how to continue. */
 import { CoppiceError } from '@coppice/contracts';
 import type { StackClient } from './api-client.ts';
 import { CliError } from './errors.ts';
@@ -16,7 +16,7 @@ export function untilStackEnds({ stackEnded }: StackClient, until: AbortSignal, 
   });
 }
 
-/** Adds the command to go on to the error of a call without an answer. Returns any other error unchanged. */
+/** Adds the command that continues to the error of an unanswered call. Returns any other error unchanged. */
 export function noAnswer(error: unknown, { kept, command }: GoingOn): unknown {
   if (!(error instanceof CliError && error.cause instanceof CoppiceError)) return error;
   const text = `${error.message}; ${kept} kept. See coppice doctor; go on with: ${command}`;

@@ -6,7 +6,7 @@ import { readArtifact } from './artifacts.ts';
 
 export type StoredTurn = { entry: TranscriptEntry; sequence: number };
 
-/** `startSequence`: first stream sequence to read. `live`: go on with new messages. */
+/** `startSequence`: first stream sequence to read. `live`: continue with new messages. */
 export type TurnOptions = { startSequence?: number; live?: boolean; signal?: AbortSignal };
 
 /** Yields a task's turns in stream order. Entries that this version can't read are skipped. */

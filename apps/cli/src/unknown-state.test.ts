@@ -44,7 +44,7 @@ async function publish(taskId: string, type: 'task-state' | 'task-ended' | 'run-
   });
 }
 
-/** The first task goes on to a state. With `ended`, the state is an end. */
+/** Moves the first task to a state. With `ended`, the task ends in it. */
 async function move(state: string, ended = false): Promise<void> {
   const [before, second] = tasks as [TaskView, TaskView];
   const first = { ...before, state, endedAt: ended ? endedAt : null };
@@ -92,14 +92,14 @@ function watch(settings: { interactive?: boolean; json?: boolean; taskId?: strin
   return { terminal, text: () => terminal.output.join(''), exitCode: watchToTheEnd(session, client, options) };
 }
 
-test('ls counts it by its name', async () => {
+test('ls counts the task by the name of its state', async () => {
   start('ls');
   const { terminal, session } = sessionOf();
   expect(await listCommand(session, { limit: 10, json: false })).toBe(0);
   expect(terminal.output.join('')).toContain('1 quarantined, 1 merged');
 });
 
-test('show has it by its name, as a task at work', async () => {
+test('show prints the name of the state, and treats the task as unfinished', async () => {
   start('show');
   const ofRun = sessionOf();
   expect(await showCommand(ofRun.session, run.runId, { json: false })).toBe(0);
@@ -109,7 +109,7 @@ test('show has it by its name, as a task at work', async () => {
   expect(ofTask.terminal.output.join('')).toMatch(/^state +quarantined$/m);
 });
 
-test('watch shows it in the table, waits while the task is in it, and goes on after it', async () => {
+test('watch shows the state in the table, and follows the task until it ends', async () => {
   start('table');
   const watching = watch({ interactive: true });
   const shows = (text: string) => watching.terminal.screen.visible.some((line) => line.startsWith(text));
@@ -122,7 +122,7 @@ test('watch shows it in the table, waits while the task is in it, and goes on af
   expect(await watching.exitCode).toBe(0);
 });
 
-test('watch in a pipe has a line for it; as JSON its event is there unchanged', async () => {
+test('watch prints a line for the state in a pipe, and with --json the unchanged event', async () => {
   start('pipe');
   const watching = [watch(), watch({ json: true })] as const;
   await move('held');
@@ -134,7 +134,7 @@ test('watch in a pipe has a line for it; as JSON its event is there unchanged', 
   expect(JSON.parse(watching[1].terminal.output[0] ?? '')).toMatchObject({ data: { from: 'quarantined', to: 'held' } });
 });
 
-test('watch of one task ends with an end that it does not know, and does not call it a success', async () => {
+test('watch of one task ends when the task ends in an unknown state, and does not report success', async () => {
   start('end');
   const watching = watch({ taskId: tasks[0]?.taskId ?? '' });
   await move('archived', true);

@@ -41,7 +41,7 @@ async function run(tenant: string, ...typed: string[]): Promise<{ code: number; 
   return { code, lines: terminal.output.join('').trim().split('\n') };
 }
 
-test('an unused budget is shown whole', async () => {
+test('nothing is subtracted from an unused budget', async () => {
   expect(await run('acme')).toEqual({
     code: 0,
     lines: [
@@ -51,7 +51,7 @@ test('an unused budget is shown whole', async () => {
   });
 });
 
-test('what is used, and what calls in flight have reserved, is not left; what a lost gateway had reserved counts as used', async () => {
+test('used and reserved amounts are subtracted from what is left; the reservations of a lost gateway count as used', async () => {
   const amount = (tokens: number, costUsd: number) => ({ tokens, nanoUsd: costUsd * 1e9 });
   const lease = (endsAtMs: number, reserved: object) => ({ amount: amount(500, 2), reserved, endsAtMs, turnover: 1 });
   const leases = { living: lease(Date.now() + 600_000, amount(100, 0.5)), lost: lease(1, amount(30, 0.25)) };
@@ -75,6 +75,6 @@ test('what is used, and what calls in flight have reserved, is not left; what a 
   });
 });
 
-test('a tenant without a limit gets a line that says so', async () => {
+test('for a tenant without limits, the output says that nothing is limited', async () => {
   expect(await run('other')).toEqual({ code: 0, lines: [expect.stringMatching(/^nothing is limited here/)] });
 });

@@ -38,7 +38,7 @@ async function accountOf(client: ApiClient, id: string | undefined): Promise<Acc
 }
 
 function budgetLines(budgets: readonly Stand[]): string[] {
-  if (budgets.length === 0) return ["nothing is limited here: a run file's limits and the gateway's file do so"];
+  if (budgets.length === 0) return ["nothing is limited here: limits are set in a run file, or in the gateway's file"];
   return budgets.flatMap(({ name, limit, used, reserved }) => {
     const lines: string[] = [];
     if (limit.tokens !== undefined)

@@ -24,7 +24,7 @@ async function usersFolder() {
   };
 }
 
-test('run again, it keeps the nodes that are there, with their permissions', async () => {
+test('a repeated run keeps the existing nodes and their permissions', async () => {
   await using users = await usersFolder();
   await users.make('--node', 'host-1', '--node', 'host-2');
   const both = users.accounts();
@@ -39,13 +39,13 @@ test('run again, it keeps the nodes that are there, with their permissions', asy
   expect(nodesIn(users.accounts())).toEqual(['host-1', 'host-2', 'host-3']);
 });
 
-test('where none is named and none is there, the node is node-1', async () => {
+test('if no node is named and none exists, it makes node-1', async () => {
   await using users = await usersFolder();
   await users.make();
   expect(nodesIn(users.accounts())).toEqual(['node-1']);
 });
 
-test('a node goes when it is said to, and no name of it stays', async () => {
+test('--remove-node removes a node and every mention of its name', async () => {
   await using users = await usersFolder();
   await users.make('--node', 'host-1');
   const one = users.accounts();
@@ -58,9 +58,12 @@ test.for([
   [['--remove-node', 'host-3'], '--remove-node: expected one of host-1, host-2, received "host-3"'],
   [
     ['--node', 'host-1', '--remove-node', 'host-1'],
-    '--remove-node: expected another node than --node names, received "host-1"',
+    '--remove-node: expected a node that --node does not name, received "host-1"',
   ],
-  [['--remove-node', 'host-1', 'host-2'], '--remove-node: expected that a node is left, received the names of all'],
+  [
+    ['--remove-node', 'host-1', 'host-2'],
+    '--remove-node: expected at least one remaining node, received the names of all',
+  ],
 ] as const)('%j is refused, and changes nothing', async ([typed, complaint]) => {
   await using users = await usersFolder();
   await users.make('--node', 'host-1', 'host-2');

@@ -63,7 +63,7 @@ export function busUsersCommand({ terminal }: Session, options: BusUsersOptions)
   terminal.out(made.length === 0 ? `no new user in ${folder}` : `new in ${folder}: ${made.join(', ')}`);
   terminal.out(`nodes: ${nodes.join(', ')}`);
   terminal.out(
-    'accounts.conf is written; a server that runs takes it over when it is reloaded (SIGHUP), a new account with the second reload',
+    'accounts.conf is written. A running server uses it after a reload (SIGHUP); a new account needs a second reload',
   );
   return exitCodes.done;
 }
@@ -77,7 +77,10 @@ function nodesFor(file: string, { node, removeNode = [] }: BusUsersOptions): str
   for (const name of removeNode) requireRemovable(name, { known, requested });
   const kept = nodes.filter((name) => !removeNode.includes(name));
   if (kept.length > 0) return kept.toSorted();
-  throw new CliError(exitCodes.badInput, '--remove-node: expected that a node is left, received the names of all');
+  throw new CliError(
+    exitCodes.badInput,
+    '--remove-node: expected at least one remaining node, received the names of all',
+  );
 }
 
 function requireRemovable(name: string, { known, requested }: { known: string[]; requested: string[] }): void {
@@ -85,7 +88,7 @@ function requireRemovable(name: string, { known, requested }: { known: string[];
   if (requested.includes(name))
     throw new CliError(
       exitCodes.badInput,
-      `--remove-node: expected another node than --node names, received ${received}`,
+      `--remove-node: expected a node that --node does not name, received ${received}`,
     );
   if (!known.includes(name))
     throw new CliError(

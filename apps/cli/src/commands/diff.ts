@@ -10,7 +10,7 @@ import type { CommandResult, Session } from './session.ts';
 
 export type DiffOptions = { json: boolean; raw: boolean };
 
-/** `coppice diff ID`: writes the patch to a pipe or file so that it can be applied, with control characters made visible; to a terminal without them. */
+/** `coppice diff ID`: prints a task's patch. Only `--raw` keeps control characters: a pipe or file gets visible symbols for them, and a terminal nothing. */
 export function diffCommand(session: Session, id: string, options: DiffOptions): CommandResult {
   return withClient(session, async (client) => {
     const { taskId, runId, name } = await resolveTask(client, id);
@@ -25,7 +25,7 @@ export function diffCommand(session: Session, id: string, options: DiffOptions):
     else showDiff(session, diff.patch, `coppice diff ${runId}/${name} --raw`);
     if (diff.truncated)
       session.terminal.err(
-        'The change is larger than this: the rest is left out. The task’s branch has it all (coppice show).',
+        'The change is larger: the rest is left out. The task’s branch has all of it (coppice show).',
       );
     return exitCodes.done;
   });
@@ -41,7 +41,7 @@ function showDiff(session: Session, patch: string, rawCommand: string): void {
   terminal.write(shown);
   if (shown !== patch)
     terminal.err(
-      `The change has control characters, which are replaced by visible ones: it can't be applied like this. As it is: ${rawCommand}`,
+      `The change has control characters. They are replaced by visible ones, so this patch can't be applied. For the original: ${rawCommand}`,
     );
 }
 

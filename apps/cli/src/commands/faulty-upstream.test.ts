@@ -10,7 +10,7 @@ function start(...typed: string[]) {
   return { terminal, code, ctrlC };
 }
 
-test('it prints its address and each request, misbehaves as requested, and ends by Ctrl-C', async () => {
+test('it prints its address and each request, produces the requested fault, and ends with Ctrl-C', async () => {
   const { terminal, code, ctrlC } = start('--port', '0', '--fault', 'http-503');
   await expect.poll(() => terminal.complaints, { timeout: 20_000 }).toHaveLength(1);
   const [url] = /^http:\S+/.exec(terminal.complaints[0] ?? '') ?? [];
@@ -34,13 +34,13 @@ test('--list prints all faults', async () => {
   expect(terminal.output.join('')).toMatch(/^ {2}cut-after-output\[@ms\] +breaks the connection/m);
 });
 
-test('what is wrong is reported before anything is started', async () => {
+test('an invalid option is reported before anything is started', async () => {
   for (const [typed, complaint] of [
     [['--fault', 'bad-luck'], '--fault bad-luck: no such model "bad-luck": expected a fault, healthy'],
     [['--fault', 'healthy@3'], 'takes no amount'],
     [['--port', '70000'], 'A number from 0 to 65535'],
     [['--every', '0'], 'A number from 1 to'],
-    [['--host', '203.0.113.1'], "203.0.113.1:8799 can't be listened on"],
+    [['--host', '203.0.113.1'], "can't listen on 203.0.113.1:8799"],
   ] as const) {
     const { terminal, code } = start(...typed);
     expect({ typed, code: await code }).toEqual({ typed, code: 2 });

@@ -8,7 +8,7 @@ import type { CommandResult, Session } from './session.ts';
 
 export type FaultyUpstreamOptions = { host: string; port: number; fault?: string; every: number; list: boolean };
 
-/** Runs the server until Ctrl-C. Prints one line for each request, which says how it ended. */
+/** Runs the server until Ctrl-C. For each request, prints a line that says how the request ended. */
 export async function faultyUpstreamCommand(session: Session, options: FaultyUpstreamOptions): CommandResult {
   const { terminal, interrupted } = session;
   const { faultsHelp, startFaultyUpstream } = await import('@coppice/faulty-upstream');
@@ -38,7 +38,7 @@ function startFailure(error: unknown, { host, port, fault }: FaultyUpstreamOptio
     return new CliError(exitCodes.badInput, `--fault ${fault}: ${error.message}`, { cause: error });
   const code = (error as NodeJS.ErrnoException).code ?? '';
   if (!/^E(ADDR|ACCES)/.test(code)) return error;
-  return new CliError(exitCodes.badInput, `${host}:${port} can't be listened on (${code})`, { cause: error });
+  return new CliError(exitCodes.badInput, `can't listen on ${host}:${port} (${code})`, { cause: error });
 }
 
 function stopped(signal: AbortSignal): Promise<void> {

@@ -49,13 +49,16 @@ function branchName(text: string): string {
   throw new CliError(exitCodes.badInput, `--branch: expected a branch name, received ${plainLine(text)}`);
 }
 
-/** Returns the repository to fetch into: that of `--into`, or the run's own. Another current repository is an error, since it would get unrelated commits. */
+/**
+ * Returns the repository to fetch into: that of `--into`, or the run's own. Throws if the current repository is a different one, since it would get unrelated
+ * commits.
+ */
 async function targetOf(run: RunView, into: string | undefined): Promise<string> {
   const folder = path.resolve(into ?? '.');
   const repository = existsSync(folder) ? await repositoryAt(folder) : null;
   if (repository === null) {
     if (into === undefined && existsSync(run.repository)) return run.repository;
-    throw new CliError(exitCodes.badInput, `${folder} lies in no git repository: name one with --into PATH`);
+    throw new CliError(exitCodes.badInput, `${folder} is not in a git repository: name one with --into PATH`);
   }
   if (into !== undefined || (await isRepositoryOf(run, repository))) return repository;
   const hint = `go there, or name the repository with --into PATH (for this one: --into ${repository})`;
@@ -90,25 +93,28 @@ async function workOf(client: ApiClient, task: TaskView, repository: string, fol
   if (rescue !== null && isTaskEnd(task.state) && !rescue.includes(' refs/'))
     throw new CliError(
       exitCodes.badInput,
-      `what ${name} did could not be made a commit; it is kept as the folder ${rescue}`,
+      `the work of ${name} could not be committed; it is kept in the folder ${rescue}`,
     );
   const found = await bundleOf(client, task, repository);
   const bytes = await readArtifact(client, found.bundle);
   if (bytes === null)
-    throw new CliError(exitCodes.badInput, `the stack no longer has what it made of ${name}: try again`);
+    throw new CliError(
+      exitCodes.badInput,
+      `the stack no longer has the bundle that it made of ${name}: try again, and it makes another`,
+    );
   const file = path.join(folder, 'work.bundle');
   await writeFile(file, bytes);
   const own = task.branch ?? `coppice/${taskId}/${name}`;
   const descriptions: Record<WorkKind, { branch: string; what: string }> = {
     rescued: {
       branch: `coppice/${taskId}/rescue-${found.ref.split('/').at(-1)}`,
-      what: `what ${name} did, which has not landed`,
+      what: `the work of ${name}, which has not landed`,
     },
     branch: { branch: own, what: `the commit of ${name}` },
     landed: { branch: own, what: `the commit of ${name}, which has landed` },
     checkpoint: {
       branch: `coppice/${taskId}/checkpoint`,
-      what: `what the agent of ${name} had done at its last checkpoint`,
+      what: `the work of ${name} up to the agent's last checkpoint`,
     },
   };
   return { file, ref: found.ref, commit: found.commit, ...descriptions[found.work] };

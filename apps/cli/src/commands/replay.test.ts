@@ -11,7 +11,7 @@ const replay = (fields: Partial<Replay>): Replay => ({
   ...fields,
 });
 
-test('what is the same is said with how it ends', () => {
+test('an equal replay is reported with how it ends', () => {
   expect(replayLines(replay({}))).toEqual([
     'same: 3 turns replayed, each alike; then the agent finishes: done and checked',
   ]);
@@ -20,7 +20,7 @@ test('what is the same is said with how it ends', () => {
   ]);
 });
 
-test('of what differs the first message is shown, as one line that no terminal obeys', () => {
+test('for a different replay, the first differing message is shown in one line without control characters', () => {
   const message = (text: string) => ({ role: 'user', content: [{ type: 'text', text }] });
   const difference = {
     turn: 2,

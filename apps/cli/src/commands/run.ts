@@ -35,7 +35,7 @@ export async function runCommand(session: Session, source: RunSource, options: R
     elsewhere: remote !== null,
   });
   const submitAndWatch = async (client: StackClient) => {
-    // Retried while no answer comes; with the same request id it is the same run.
+    // Retried until an answer comes. This makes only one run, since the request id is the same.
     const submitted = await ask(client, api.runSubmit, request, { waitMsMax: followWaitMsMax }).catch(
       (error: unknown) => {
         throw explain(error);
@@ -43,7 +43,7 @@ export async function runCommand(session: Session, source: RunSource, options: R
     );
     if (!submitted.created && options.requestId !== undefined)
       session.terminal.err(`run ${submitted.runId} was submitted before with this request id; joining it`);
-    // Changes to protected files need approval. The user has to know which parts no protected file covers.
+    // Changes to protected files need approval. The user has to know which parts of the verify command no protected file defines.
     for (const part of submitted.unprotected ?? [])
       session.terminal.err(session.terminal.colours.yellow(plainLine(`not protected: ${unprotectedText(part)}`)));
     if (options.detach) return printSubmitted(session, submitted.runId, request, options.json);
@@ -97,7 +97,7 @@ async function stackFor(session: Session, engine: EngineChoice) {
   return home;
 }
 
-/** @throws CliError when the user presses Ctrl-C before the stack is there: the stack is a process of its own and goes on */
+/** Waits for the stack. @throws CliError when the user presses Ctrl-C. The stack is a separate process, so it continues to start. */
 async function unlessInterrupted<T>(interrupted: AbortSignal, starting: Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = () =>

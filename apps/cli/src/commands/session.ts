@@ -85,7 +85,7 @@ async function withConnection<Result>(
   }
 }
 
-/** Starts the embedded stack unless it runs. @throws CliError also if the running one has another engine than the requested one */
+/** Starts the embedded stack unless it runs. @throws CliError, for example if the running stack has a different engine than requested */
 export async function startedStack(
   session: Session,
   engine: EngineChoice,

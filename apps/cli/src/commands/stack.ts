@@ -37,7 +37,7 @@ export async function upCommand(
   return exitCodes.done;
 }
 
-/** @throws CliError if NATS_URL names another stack than the embedded one */
+/** @throws CliError if NATS_URL names a remote stack */
 function refuseElsewhere(environment: NodeJS.ProcessEnv, purpose: string): void {
   if (remoteFrom(environment) === null) return;
   throw new CliError(
@@ -65,13 +65,13 @@ async function inForeground(session: Session, engine: EngineChoice): CommandResu
         gatewayEnvironment,
       }),
       signal: stopping.signal,
-      // In the background the lines go to the log.
+      // In the background nobody would see the lines. They are in the log.
       ...(session.terminal.interactive ? { onLine: (line: string) => session.terminal.out(line) } : {}),
     });
   } catch (error) {
     if (!(error instanceof StackRuns)) throw error;
     session.terminal.err(error.message);
-    // By this exit code, `coppice up` knows to wait for the other stack.
+    // Makes the `coppice up` that started this process wait for the other stack.
     process.exit(stackRunsExitCode);
   }
   return exitCodes.done;
@@ -86,14 +86,14 @@ export async function downCommand(session: Session): CommandResult {
   if (runningStack(home) !== null)
     terminal.err(
       terminal.colours.dim(
-        `stopping: what is in hand, such as a model's turn, has up to ${drainMsMax / 1_000} s to end`,
+        `stopping: work in progress, such as a model call, has up to ${drainMsMax / 1_000} s to end`,
       ),
     );
   const { stopped, left } = await stopStack(home, (engine) => endLeftCommands(engine, options));
   if (stopped) terminal.out(`the stack in ${home.root} has stopped; its runs go on at the next start`);
   const parts = [
     ...(left.server ? ['its nats-server'] : []),
-    ...(left.sandboxes > 0 ? [`what ran in ${left.sandboxes} of its sandboxes`] : []),
+    ...(left.sandboxes > 0 ? [`the commands in ${left.sandboxes} of its sandboxes`] : []),
   ];
   if (parts.length > 0) terminal.out(`a stack in ${home.root} was killed; ended ${parts.join(' and ')}`);
   if (!stopped && parts.length === 0) terminal.out(`nothing runs in ${home.root}`);

@@ -37,7 +37,7 @@ async function run(...typed: string[]): Promise<{ code: number; output: string; 
   return { code, output: terminal.output.join(''), complaints: terminal.complaints.join('\n') };
 }
 
-test('a token is printed alone, and is good where it says', async () => {
+test('stdout has only the token, which is valid at the addresses on stderr', async () => {
   const { code, output, complaints } = await run('token', '--ttl', '5m', '--model', 'acme/one');
   expect(code).toBe(0);
   const [address] = /http:\/\/127\.0\.0\.1:\d+/.exec(complaints) ?? [];
@@ -45,13 +45,13 @@ test('a token is printed alone, and is good where it says', async () => {
   expect(await response.json()).toMatchObject({ data: [{ id: 'acme/one' }] });
 });
 
-test('a model that the gateway does not know is reported, and the token is made all the same', async () => {
+test('a warning names a model that the gateway does not know, and the token is made anyway', async () => {
   const { code, output, complaints } = await run('token', '--model', 'fastt');
   expect([code, output]).toEqual([0, expect.stringMatching(/^ey/) as unknown]);
   expect(complaints).toContain('warning: model "fastt": expected provider/model');
 });
 
-test('with --json its end and its addresses are reported with it', async () => {
+test('--json adds the expiry and the addresses', async () => {
   const { output } = await run('token', '--json');
   expect(JSON.parse(output)).toEqual({
     token: expect.any(String) as unknown,
@@ -60,7 +60,7 @@ test('with --json its end and its addresses are reported with it', async () => {
   });
 });
 
-test('a model is what follows its option, and no more: an id after it is an id', async () => {
+test('--model takes one value, so a later argument is the id', async () => {
   const { code, complaints } = await run('token', '--model', 'acme/one', 'r-no-such');
   expect([code, complaints]).toEqual([2, expect.stringContaining('r-no-such: expected the id of a run') as unknown]);
   const { output } = await run('token', '--model', 'acme/one', '--model', 'acme/two');
@@ -69,7 +69,7 @@ test('a model is what follows its option, and no more: an id after it is an id',
   expect(grant).toMatchObject({ models: ['acme/one', 'acme/two'] });
 });
 
-test('what all calls with it may use is in it', async () => {
+test('the token contains the limits of all calls with it', async () => {
   const { output } = await run('token', '--tokens', '1000', '--cost-usd', '0.5');
   const [, payload = ''] = output.split('.');
   const { grant } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as { grant: object };
@@ -82,7 +82,7 @@ test('what all calls with it may use is in it', async () => {
     expect((await run('token', ...wrong)).code).toBe(2);
 });
 
-test('a life that is too long, or none, is refused', async () => {
+test('a --ttl that is too short, too long or not a duration is rejected', async () => {
   for (const ttl of ['soon', '30h', '1ms']) {
     const { code, complaints } = await run('token', '--ttl', ttl);
     expect([code, complaints]).toEqual([2, expect.stringContaining('--ttl: expected a duration') as unknown]);

@@ -1,6 +1,6 @@
 /**
  * `coppice trace ID`: shows where the time of a run or task went, from its stored events and transcripts. It needs neither Jaeger nor tracing. If tracing is on, it
- * also prints the trace id, and its address in the Jaeger at COPPICE_JAEGER_URL, which shows every hop.
+ * also prints the trace id, and the address of the trace in the Jaeger at COPPICE_JAEGER_URL, which shows every hop.
  */
 import { coppiceEventSchema, streams, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, TranscriptEntry } from '@coppice/contracts';
@@ -59,8 +59,8 @@ function jaegerFrom(environment: NodeJS.ProcessEnv): string | null {
 }
 
 /**
- * Reads the events of the whole run, since a task waits for others: each once, in stream order. Also returns the trace id of the first event with one; later
- * commands of a user have traces of their own.
+ * Reads each event of the whole run once, in stream order: the events of other tasks show what a task waited for. Also returns the trace id of the first event
+ * that has one. Later commands of the user have traces of their own.
  */
 async function eventsOf(
   { bus, tenant }: ApiClient,

@@ -74,7 +74,7 @@ function watch(settings: { interactive?: boolean; json?: boolean; waitMsMax?: nu
   return { terminal, interrupted, stackEnd, exitCode, text: () => terminal.output.join('') };
 }
 
-test('on a terminal runs come and go on in a table, which stays when Ctrl-C ends it', async () => {
+test('on a terminal, a table shows new runs and their progress, and stays after Ctrl-C', async () => {
   const first = addRun('first');
   const { terminal, interrupted, exitCode } = watch({ interactive: true });
   await eventually(() => terminal.screen.visible.some((line) => line.startsWith(`● ${first.runId}`)));
@@ -95,7 +95,7 @@ test('on a terminal runs come and go on in a table, which stays when Ctrl-C ends
   expect(terminal.complaints.join()).toContain('coppice watch');
 });
 
-test('in a pipe there are lines of all runs of the tenant, from now on', async () => {
+test("in a pipe, each new event of any of the tenant's runs is a line", async () => {
   await ended('earlier');
   const { interrupted, exitCode, text } = watch();
   await eventually(async () => {
@@ -114,7 +114,7 @@ test('in a pipe there are lines of all runs of the tenant, from now on', async (
   expect(runIds).toEqual(new Set([runIdOf('default', 'now')]));
 });
 
-test('as JSON there are events alone, also those that this version does not know', async () => {
+test('with --json, there are only events, including those that this version does not know', async () => {
   const { interrupted, exitCode, terminal } = watch({ json: true });
   await eventually(async () => {
     await publish('odd', 'news', { text: 'x' });
@@ -142,7 +142,7 @@ test('watching waits for a stack that does not answer, and gives up after a time
   expect(await patient.exitCode).toBe(130);
 });
 
-test('the end of the stack ends it at once', async () => {
+test('watching ends at once when the stack ends', async () => {
   const { exitCode, stackEnd } = watch();
   stackEnd.abort('the stack has ended');
   await expect(exitCode).rejects.toMatchObject({

@@ -4,7 +4,7 @@
  * Collaborators: the events stream (new events only); run.list, which has the authoritative state.
  *
  * Invariants:
- * 1. The list is requested after an event, at most every `askIntervalMsMin`, and at least every `askIntervalMsMax`.
+ * 1. After an answer, the next list is requested after `askIntervalMsMin` and an event or, without an event, a further `askIntervalMsMax`.
  * 2. Watching ends at once when the stack ends. If the stack doesn't answer, it waits for at most `waitMsMax`.
  */
 import { CoppiceError, api, subjects } from '@coppice/contracts';

@@ -119,7 +119,7 @@ function watch(
   return { terminal, interrupted, stackEnd, exitCode, text: () => terminal.output.join('') };
 }
 
-test('on a terminal a table is drawn over and over; in the end the report stands alone', async () => {
+test('on a terminal, a table is redrawn; at the end only the report remains', async () => {
   const run = new FakeRun('table', ['first', 'second']);
   const watching = watch(run, { interactive: true });
   const { screen } = watching.terminal;
@@ -137,7 +137,7 @@ test('on a terminal a table is drawn over and over; in the end the report stands
   expect(shown.join('\n')).toContain('| not ok');
 });
 
-test('in a pipe each step is a line, without anything that draws', async () => {
+test('in a pipe, each step is a line without escape sequences', async () => {
   const run = new FakeRun('pipe', ['first']);
   await run.move('first', 'working');
   await run.move('first', 'failed', { reason: 'bad \u001B[31mred\u001B[0m\nthing' });
@@ -148,7 +148,7 @@ test('in a pipe each step is a line, without anything that draws', async () => {
   expect(watching.text()).not.toMatch(/[\u0000-\u0009\u000B-\u001F\u007F-\u009F]/);
 });
 
-test('as JSON there are events alone, also those that this version does not know', async () => {
+test('with --json, there are only events, including those that this version does not know', async () => {
   const run = new FakeRun('json', ['first']);
   await bus.publish(subjects.event('default', run.runId, runItself, 'news'), {
     type: 'coppice.news',
@@ -163,7 +163,7 @@ test('as JSON there are events alone, also those that this version does not know
   expect(watching.text()).not.toContain('\u009B');
 });
 
-test('Ctrl-C detaches and says how to go on', async () => {
+test('Ctrl-C detaches and says how to watch the run again', async () => {
   const run = new FakeRun('detach', ['first']);
   const watching = watch(run);
   await run.move('first', 'working');
@@ -174,7 +174,7 @@ test('Ctrl-C detaches and says how to go on', async () => {
   expect(watching.terminal.complaints.join('\n')).toContain(`coppice cancel ${run.runId}`);
 });
 
-test('where all that is left waits for a person, it ends and says what to type', async () => {
+test('watching ends when all unfinished tasks wait for the user, and says what to type', async () => {
   const run = new FakeRun('person', ['first', 'second']);
   await run.move('first', 'awaiting-approval', { reason: 'it changes a protected path' });
   const watching = watch(run);
@@ -182,7 +182,7 @@ test('where all that is left waits for a person, it ends and says what to type',
   expect(watching.text()).toContain(`coppice approve ${run.runId}/first`);
 });
 
-test('a task that only passes by is not waited for as a person', async () => {
+test('a task that only passes through ready does not end watching', async () => {
   const run = new FakeRun('passes', ['first']);
   await run.move('first', 'ready');
   const watching = watch(run);
@@ -193,7 +193,7 @@ test('a task that only passes by is not waited for as a person', async () => {
   expect(await watching.exitCode).toBe(0);
 });
 
-test('an end whose event is lost is noticed all the same', async () => {
+test('the end of a run is noticed even if its event is lost', async () => {
   const run = new FakeRun('lost', ['first']);
   const watching = watch(run);
   await run.move('first', 'working');
@@ -204,7 +204,7 @@ test('an end whose event is lost is noticed all the same', async () => {
   expect(watching.text()).toMatch(/✔ first +merged/);
 });
 
-test('of one task only its own steps are shown, until it is over', async () => {
+test('watching one task shows only its own steps, until it ends', async () => {
   const run = new FakeRun('one', ['first', 'second']);
   await run.move('second', 'working');
   await run.move('first', 'merged', { landedCommit: 'abcdef0123456789' });
@@ -214,7 +214,7 @@ test('of one task only its own steps are shown, until it is over', async () => {
   expect(watching.text()).not.toContain('second');
 });
 
-test('an orchestrator that restarts is waited for, and no event is lost or shown twice', async () => {
+test('watching waits for a restarting orchestrator, and no event is lost or shown twice', async () => {
   const run = new FakeRun('restarted', ['first', 'second']);
   await run.move('first', 'working');
   const watching = watch(run);
@@ -239,7 +239,7 @@ test('an orchestrator that restarts is waited for, and no event is lost or shown
   expect(over).toBe('the orchestrator answers again');
 });
 
-test('on a terminal what is waited for stands below the table, and goes when an answer comes', async () => {
+test('on a terminal, the service that watching waits for is shown below the table until it answers', async () => {
   const run = new FakeRun('waiting', ['first']);
   await run.move('first', 'working');
   const watching = watch(run, { interactive: true });
@@ -255,7 +255,7 @@ test('on a terminal what is waited for stands below the table, and goes when an 
 });
 
 test(
-  'events that still come are no answer: a stack that answers nothing for too long is given up on',
+  'events do not count as answers: watching gives up if the stack does not answer for too long',
   { timeout: 60_000 },
   async () => {
     const run = new FakeRun('chatty', ['first', 'second']);
@@ -282,17 +282,14 @@ test(
   },
 );
 
-test.each([{}, { task: 'first' }])(
-  'the end of the stack ends it at once, whatever it waits for: %j',
-  async (settings) => {
-    const run = new FakeRun(`ended-${JSON.stringify(settings)}`, ['first']);
-    await run.move('first', 'working');
-    const watching = watch(run, settings);
-    await eventually(() => watching.text().includes('first: working'));
-    watching.stackEnd.abort('the stack is being stopped');
-    await expect(watching.exitCode).rejects.toMatchObject({
-      exitCode: 3,
-      message: `the stack is being stopped; run ${run.runId} is kept. Go on with: coppice up, then coppice watch ${run.runId}`,
-    });
-  },
-);
+test.each([{}, { task: 'first' }])('watching ends at once when the stack ends: %j', async (settings) => {
+  const run = new FakeRun(`ended-${JSON.stringify(settings)}`, ['first']);
+  await run.move('first', 'working');
+  const watching = watch(run, settings);
+  await eventually(() => watching.text().includes('first: working'));
+  watching.stackEnd.abort('the stack is being stopped');
+  await expect(watching.exitCode).rejects.toMatchObject({
+    exitCode: 3,
+    message: `the stack is being stopped; run ${run.runId} is kept. Go on with: coppice up, then coppice watch ${run.runId}`,
+  });
+});

@@ -87,6 +87,10 @@ export function checkParallel(lines: readonly string[]): Check[] {
   }
   return [
     { promise: `at least ${atOnceMin} tasks were at work at once`, kept: most >= atOnceMin, found: `${most}` },
-    { promise: 'among them both agents with tools, beside those without', kept: mixed, found: 'they were not' },
+    {
+      promise: 'both agents with tools were at work at the same time as tasks without an agent',
+      kept: mixed,
+      found: 'they were not',
+    },
   ];
 }

@@ -44,7 +44,7 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
   // The stack has to be stopped in any case, so a closed terminal must not end this process.
   process.stdout.on('error', () => {});
   const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'coppice-demo-')));
-  // If the stack is root, sandboxes run as another user, who must be able to enter their worktrees.
+  // If the stack runs as root, sandboxes run as another user, who must be able to enter their worktrees.
   chmodSync(folder, 0o711);
   const coppice = new Coppice(path.join(folder, 'home'), model.environment);
   // SIGINT and SIGHUP of the terminal also reach the running command, which then detaches or ends. SIGTERM doesn't.
@@ -60,14 +60,14 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
     heading('1. A repository whose tests are ahead of its code');
     const project = makeProject(folder, model);
     say(
-      `${project.repository}: 1 of 5 test files passes; one fails for a bug, the others test what nobody has written yet.`,
+      `${project.repository}: 1 of 5 test files passes; one fails because of a bug, the others test functions that don't exist yet.`,
     );
     if (!model.isScripted) printModel(model);
 
     heading('2. The stack: nats-server and four services, for this demo alone');
     const chosen = await startStack(coppice, engine);
     if (chosen === null) {
-      say(`Its log and what else was made so far lie in ${folder}; rm -rf ${folder} removes them.`);
+      say(`Its log and the demo's other files are in ${folder}; rm -rf ${folder} removes them.`);
       return exitCodes.stackUnavailable;
     }
 
@@ -107,12 +107,12 @@ function readArguments(programArguments: readonly string[]): DemoOptions | null 
 
 function printModel({ name, where }: DemoModel): void {
   say(
-    `The model is ${paint.bold(name)} (${where}), a real one: the prompts of the tasks go there, and what comes of them is not promised.`,
+    `The model is ${paint.bold(name)} (${where}), a real one. The prompts of the tasks are sent to it, and their results depend on it.`,
   );
-  say('What is promised all the same: only what its verify command proves is merged, and whatever is not says why.');
+  say('With any model, only work that passes its verify command is merged, and every other task says why it failed.');
 }
 
-/** Text of the container service's error if no engine works. */
+/** Part of the container service's error if no engine works. */
 const noSandboxWorks = 'no sandbox engine works';
 
 /** Starts the stack and returns its engine; null if it could not be started. */
@@ -127,7 +127,7 @@ async function startStack(coppice: Coppice, engine: string): Promise<string | nu
   heading('No sandbox works on this machine');
   for (const line of setupResult()?.tried ?? []) say(`  tried: ${line}`);
   say(paint.yellow(`Going on with ${engineNoneMeans}`));
-  say('For the demo that is harmless, since its model plays a script. "coppice run" refuses it without --engine none.');
+  say('In the demo this is harmless, since its model plays a script. "coppice run" does it only with --engine none.');
   return (await coppice.show('up', '--engine', 'none')) === exitCodes.done ? 'none' : null;
 }
 
@@ -160,8 +160,7 @@ function printResults(project: DemoProject, coppice: Coppice, runExitCode: numbe
     say(kept ? `${paint.green('✔')} ${promise}` : `${paint.red('✘')} ${promise}: ${found}`);
   }
   const kept = checks.every((check) => check.kept);
-  if (!kept)
-    say(`\nThis is not what was promised. The stack's log: ${homeFrom({ COPPICE_HOME: coppice.home }).logFile}`);
+  if (!kept) say(`\nNot every check passed. The stack's log: ${homeFrom({ COPPICE_HOME: coppice.home }).logFile}`);
   return kept;
 }
 

@@ -25,7 +25,7 @@ const report = {
   goesSoon: [],
 };
 
-test('what is kept on the disk is shown with its bounds', () => {
+test('the sizes of what is kept on the disk are shown with their limits', () => {
   expect(ofReport(report)).toMatchObject({
     level: 'ok',
     found:
@@ -34,7 +34,7 @@ test('what is kept on the disk is shown with its bounds', () => {
   expect(ofReport(null)).toMatchObject({ level: 'ok' });
 });
 
-test('work that will be deleted is named, and a disk that is too full is a fault', () => {
+test('work that will soon be deleted is listed, and a disk with too little free space is a fault', () => {
   const what = '/data/tasks.git refs/coppice/rescue/task/1';
   expect(ofReport({ ...report, goesSoon: [{ what, at: '2026-02-09T00:00:00Z' }] })).toMatchObject({
     level: 'warning',

@@ -16,7 +16,7 @@ export async function checkDiskUsage(home: Home): Promise<Check> {
 
 /** Makes the check from a report. Pure. */
 export function ofReport(report: DiskReport | null): Check {
-  if (report === null) return ok(name, 'nothing was measured yet; a stack that runs does it every 15 minutes');
+  if (report === null) return ok(name, 'not measured yet; a running stack measures it every 15 minutes');
   const parts = report.parts.map(({ name: part, count, bytes, bytesMax }) => {
     const size = bytes === null ? 'of unknown size' : sizeText(bytes);
     return `${part} ${size}${bytesMax === null ? '' : ` of at most ${sizeText(bytesMax)}`} (${count})`;

@@ -46,7 +46,7 @@ async function runningGateway(folder: string, gatewayEnvironment: NodeJS.Process
   return { line, check: (environment: NodeJS.ProcessEnv) => checkProviders({ bus, tenant: 'default' }, environment) };
 }
 
-test('without a stack, the file and the endpoints that one would have are reported', async () => {
+test('without a stack, doctor reports the file that a stack would read and the endpoints that it would open', async () => {
   const { file } = await gatewayFile();
   const none = await checkProviders(null, {});
   expect(named(none, "gateway's file")).toMatchObject({ level: 'ok', found: expect.stringContaining('none') });
@@ -56,7 +56,7 @@ test('without a stack, the file and the endpoints that one would have are report
   expect(named(set, "gateway's HTTP endpoints")?.found).toContain('http://127.0.0.1:8790');
 });
 
-test('a stack reports its endpoints when it starts and to doctor, and whether its file is still as it was read', async () => {
+test('a stack reports its endpoints at its start and to doctor; doctor compares its file with what it has read', async () => {
   const { folder, file } = await gatewayFile();
   const environment = { COPPICE_GATEWAY_CONFIG: file, COPPICE_GATEWAY_HTTP: '127.0.0.1:0' };
   const { line, check } = await runningGateway(folder, environment);
@@ -83,11 +83,11 @@ test('a file or endpoint that is set here, but that the running stack has not re
   });
   expect(named(checks, "gateway's HTTP endpoints")).toMatchObject({
     level: 'warning',
-    found: expect.stringContaining('are off'),
+    found: expect.stringContaining('off in the stack that runs'),
   });
 });
 
-test('a provider of the file whose key is missing is a warning, whether a stack runs or not', async () => {
+test('a provider in the file without its key causes a warning, whether a stack runs or not', async () => {
   const { folder, file } = await gatewayFile();
   await writeFile(
     file,

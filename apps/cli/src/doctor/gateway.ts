@@ -35,9 +35,7 @@ export function checkEndpoints({ httpAddresses }: GatewaySettings, environment: 
   if (httpAddresses.length > 0) return [ok(endpointsCheck, `at ${httpAddresses.join(', ')}`)];
   const configured = addressesIn(environment);
   if (configured.length === 0 || remoteFrom(environment) !== null) return [ok(endpointsCheck, endpointsOff)];
-  return [
-    warning(endpointsCheck, `to be at ${configured.join(', ')}, but those of the stack that runs are off`, restart),
-  ];
+  return [warning(endpointsCheck, `set to ${configured.join(', ')} here, but off in the stack that runs`, restart)];
 }
 
 function addressesIn({
@@ -47,7 +45,7 @@ function addressesIn({
   return [...(http === '' ? [] : [`http://${http}`]), ...(socket === '' ? [] : [`unix:${socket}`])];
 }
 
-/** Checks that the running stack's file is unchanged since it was read, and that the next stack would start with it. */
+/** Checks that the running stack's file is unchanged since it was read, and that the next stack could start with the file. */
 export async function checkFile({ file }: GatewaySettings, environment: NodeJS.ProcessEnv): Promise<Check[]> {
   if (file === undefined) return [];
   if (remoteFrom(environment) !== null)
@@ -57,7 +55,7 @@ export async function checkFile({ file }: GatewaySettings, environment: NodeJS.P
   if (next === undefined) return [ok(fileCheck, noFile)];
   if (next === file?.path && (await sha256Of(next)) === file.sha256) return [ok(fileCheck, next)];
   const problem = await problemOf({ ...environment, COPPICE_GATEWAY_CONFIG: next });
-  if (problem !== null) return [fault(fileCheck, problem, 'correct it: no stack starts with it')];
+  if (problem !== null) return [fault(fileCheck, problem, 'correct it: a stack does not start with it')];
   const found =
     next === file?.path
       ? `${next} has changed since the stack that runs read it`

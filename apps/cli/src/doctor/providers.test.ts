@@ -9,7 +9,7 @@ const found = async (environment: Record<string, string>) => {
   return (name: string) => checks.find((check) => check.name === `model provider ${name}`);
 };
 
-test('of a vendor that is not set up, doctor says which key is missing, and complains of nothing', async () => {
+test('for a vendor that is not set up, doctor names the missing key, without a warning', async () => {
   const provider = await found({});
   for (const [name, variable] of [
     ['openai', 'OPENAI_API_KEY'],
@@ -25,7 +25,7 @@ test('a key is reported as set, but its value is never printed', async () => {
   expect(JSON.stringify(anthropic)).not.toContain('must-stay-secret');
 });
 
-test('Ollama is a provider only where its address is set', async () => {
+test('Ollama is a provider only if its address is set', async () => {
   expect((await found({}))('ollama')).toBeUndefined();
   expect((await found({ OLLAMA_HOST: 'gpu-box' }))('ollama')?.found).toContain('gpu-box:11434');
 });

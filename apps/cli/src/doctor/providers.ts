@@ -39,7 +39,7 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   return checks;
 }
 
-/** What to set for each vendor with a key. */
+/** Returns the fix for a stack without models: the variable to set for each vendor with a key, or a local server to start. */
 export function howToGetModels(registry: VendorRegistry): string {
   const settings = Object.values(registry).flatMap(({ key, keyNote }) =>
     key === undefined ? [] : [[key.variables[0], keyNote].filter((text) => text !== undefined).join(' ')],
@@ -56,7 +56,7 @@ type OfGateway = {
   isHidden?: boolean;
 };
 
-/** @param unavailable names of providers */
+/** @param unavailable names of the providers that can't be reached */
 function ofAlias({ name, candidates, strategy }: Alias, unavailable: ReadonlySet<string>): Check {
   const check = `model alias ${name}`;
   const listed = `${candidates.join(', ')}${strategy === 'price' ? ', the cheapest first' : ''}`;
@@ -129,7 +129,9 @@ async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks
     return { checks, usable: providerServers.some(({ key, keyRequired }) => key !== null || keyRequired === null) };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    checks.push(fault('model providers', error.message, 'correct it, or unset the variable: no stack starts with it'));
+    checks.push(
+      fault('model providers', error.message, 'correct it, or unset the variable: a stack does not start with it'),
+    );
     return { checks, usable: false };
   }
 }

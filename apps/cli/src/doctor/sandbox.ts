@@ -13,8 +13,9 @@ const name = 'sandboxes';
 const install =
   'install Docker or Podman and let this user use it, or bubblewrap where unprivileged user namespaces are allowed';
 const answerMsMax = 30_000;
-const tryAgain = 'run coppice doctor again when the machine is less busy; nothing has to be mended';
-const installTrier = 'install perl or python3, which the probe makes system calls with; then run coppice doctor again';
+const tryAgain = 'run coppice doctor again when the machine is less busy; there is nothing to fix';
+const installTrier =
+  'install perl or python3, which the probe needs to make system calls; then run coppice doctor again';
 const noneMeans = 'engine none, which isolates nothing';
 
 /** @param status status of the running stack; null if none runs */
@@ -53,7 +54,7 @@ function checkOf(report: EngineReport, summary: string): Check {
   if (missing.length === 0)
     return warning(name, `${summary} (${unknown.join('; ')})`, isUntriable ? installTrier : tryAgain);
   const why = missing.join('; ');
-  // Docker enforces the most: what is missing with it, this machine can't enforce.
+  // Docker enforces more than the other engines. What it doesn't enforce here, this machine can't enforce.
   const fix = report.engine === 'docker' ? `look at the machine's control groups` : `for full limits ${install}`;
   return warning(name, summary, `${fix}; why: ${why}`);
 }

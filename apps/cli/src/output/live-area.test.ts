@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Screen } from '../test-support/screen.ts';
 import { liveArea } from './live-area.ts';
 
-test('draws over what it drew before, and leaves what was there', () => {
+test('replaces the lines that it drew before, and leaves older output unchanged', () => {
   const screen = new Screen(40, 10);
   screen.write('$ coppice run\n');
   const area = liveArea(screen.write, screen.size);
@@ -16,7 +16,7 @@ test('draws over what it drew before, and leaves what was there', () => {
   expect(screen.visible).toEqual(['$ coppice run', 'stays']);
 });
 
-test('erases all of what a narrowed terminal has wrapped', () => {
+test('erases all rows of lines that a narrowed terminal has wrapped', () => {
   const screen = new Screen(40, 10);
   screen.write('before\n');
   const area = liveArea(screen.write, screen.size);

@@ -44,7 +44,7 @@ function show(...items: LogItem[]): string[] {
   return [...items.flatMap((item) => lines.add(item)), ...lines.end()];
 }
 
-test('output that comes in pieces is shown by lines; another source ends a line that is open', () => {
+test('pieces of output are joined to lines; output of another source ends an open line', () => {
   expect(show(output('one\ntw'), output('o\nthr'), output('error', 'stderr'), output('ee'), turn('Well.'))).toEqual([
     '         | one',
     '         | two',
@@ -55,7 +55,7 @@ test('output that comes in pieces is shown by lines; another source ends a line 
   ]);
 });
 
-test('escape sequences are gone even where a piece ends within one, and a progress bar is its last state', () => {
+test('escape sequences are removed even if split between pieces, and only the last state of a progress bar is shown', () => {
   expect(show(output('a\u001B[3'), output('1mred\u001B[0m\u0007\r\n10 %\r20 %\r100 %\n'))).toEqual([
     '         | ared',
     '         | 100 %',
@@ -66,12 +66,12 @@ test('escape sequences are gone even where a piece ends within one, and a progre
   expect(shown).toBe('10:20:30 turn 1 wiped');
 });
 
-test('a line without an end is not kept for ever', () => {
+test('a long line is returned in parts before it ends', () => {
   const lines = new LogLines(colours(false));
   expect(lines.add(output('x'.repeat(20_000))).length).toBe(1);
 });
 
-test('a call is shown by what it names; arguments that are no JSON as they are', () => {
+test('a call is shown with its main argument; arguments that are not JSON are shown unchanged', () => {
   const long = JSON.stringify({ command: 'echo '.repeat(100) });
   const lines = show(
     turn('', [
@@ -90,7 +90,7 @@ test('a call is shown by what it names; arguments that are no JSON as they are',
   expect(lines[4]?.length).toBeLessThan(220);
 });
 
-test('results: how much was read, why something failed', () => {
+test('a result shows how much was read, or why the call failed', () => {
   expect(
     show(
       result('read', 'a\nb\nc'),
@@ -106,7 +106,7 @@ test('results: how much was read, why something failed', () => {
   ]);
 });
 
-test('what is left out is known, and shown where all is wanted', () => {
+test('`leftOut` is true after a truncation, and with `full` nothing is truncated', () => {
   const long = JSON.stringify({ command: 'echo '.repeat(100) });
   const text = Array.from({ length: 60 }, (_, index) => `line ${index}`).join('\n');
   const items = [turn(text), turn('', [['run', long]]), result('read', 'a\nb')];
@@ -126,7 +126,7 @@ test('what is left out is known, and shown where all is wanted', () => {
   expect(shown.slice(-2)).toEqual(['         ← read ok: a', '           b']);
 });
 
-test('the task is not repeated; a reminder, and a conversation that begins anew, are reported', () => {
+test('the task is not shown; a reminder and a restarted conversation are', () => {
   expect(show(message('# The task', true), turn('a'), message('hurry\nup'), message('# The task', true))).toEqual([
     '10:20:30 turn 1 a',
     '10:20:30 message: hurry up',

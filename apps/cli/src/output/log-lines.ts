@@ -92,7 +92,7 @@ export class LogLines {
     }
   }
 
-  /** The model that answered, if it isn't the requested one: at the first turn, and whenever it changes. */
+  /** Names the model that answered, if it isn't the requested one: in the first turn, and whenever the model changes. */
   #answererText({ model, answeredBy }: LogItem & { kind: 'turn' }): string {
     const other = otherAnswerer(model, answeredBy);
     const isNew = (other ?? model) !== this.#answerer;
@@ -106,7 +106,7 @@ export class LogLines {
     return [...lines.slice(0, count), `… ${lines.length - count} more lines`];
   }
 
-  /** A call with its main argument, or with all arguments as they are. */
+  /** Formats a call with its main argument. If there is none, or with `full`, with all arguments unchanged. */
   #callText({ name, arguments: given }: LogCall): string {
     const line = plainLine(`${name} ${this.#full ? given : (namedBy(given) ?? given)}`);
     if (this.#full || line.length <= aboutCharactersMax) return line;
@@ -115,7 +115,7 @@ export class LogLines {
   }
 }
 
-/** Result of a call in one line. The output of commands was shown while they ran; for files and lists the number of lines is shown. */
+/** Formats the result of a call in one line. The output of commands was shown while they ran; for files and lists the number of lines is shown. */
 const resultText = (tool: string, lines: readonly string[]): string =>
   lines.length === 1 || tool === 'run' || tool === 'edit' || tool === 'write'
     ? (lines[0] ?? '')

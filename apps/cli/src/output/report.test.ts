@@ -61,7 +61,7 @@ test("a run's model usage is shown if there was any", () => {
     expect(head(none)).not.toContain('tokens in');
 });
 
-test('a long log is shown with its end alone, and with where all of it is', () => {
+test('only the end of a long log is shown, with the command that shows all of it', () => {
   const logTail = Array.from({ length: 50 }, (_, index) => `line ${index}`).join('\n');
   const lines = taskReport(taskView({ name: 'a', state: 'failed', logTail }), 1, plain);
   expect(lines).toHaveLength(23);
@@ -71,7 +71,7 @@ test('a long log is shown with its end alone, and with where all of it is', () =
   expect(taskReport(kept, 1, plain).slice(1)).toEqual(['    | one', '    whole log: coppice artifact log/default/x']);
 });
 
-test('what waits for a person says what to type', () => {
+test('a task that waits for the user is shown with the command to type', () => {
   const lines = taskReport(
     taskView({ name: 'a', state: 'awaiting-approval', reason: 'it changes .github/ci.yml' }),
     1,
@@ -80,7 +80,7 @@ test('what waits for a person says what to type', () => {
   expect(lines.join('\n')).toContain('coppice approve raaaaaaaaaaaaaaaa/a');
 });
 
-test('a task in an end that this version does not know is neither open nor done, and the exit code says to look at it', () => {
+test('a task that ended in an unknown state counts as neither unfinished nor done, and the exit code means that the user must look at it', () => {
   const tasks = [taskView({ name: 'a', state: 'archived', endedAt: '2026-01-01T00:00:12.000Z' })];
   expect(runReport(runViewOf(tasks), tasks, plain)).toEqual([
     'run raaaaaaaaaaaaaaaa: 0 of 1 tasks done',
@@ -90,13 +90,13 @@ test('a task in an end that this version does not know is neither open nor done,
   expect(exitCodeOf(tasks)).toBe(4);
 });
 
-test.each(taskStates)('%s has a line of its own, without any control character where colours are off', (state) => {
+test.each(taskStates)('%s has its own line, which has no control character if colours are off', (state) => {
   const [line] = taskReport(taskView({ name: 'a', state, reason: 'x\u001B[2Jy' }), 1, plain);
   expect(line).toContain(taskStateRegistry.labelOf(state));
   expect(line).not.toMatch(/[\u0000-\u001F\u007F-\u009F]/);
 });
 
-test('the report of a conflict names what changed the files in between', () => {
+test('the report of a conflict names the commits that changed the files since the task began', () => {
   const commit = { commit: '0123456789abcdef', subject: 'feat: other', taskId: 't1' };
   const task = taskView({
     name: 'a',

@@ -10,13 +10,16 @@ import { padEnd } from './width.ts';
 const logTailLinesMax = 20;
 const shortCommit = (commit: string) => commit.slice(0, 10);
 const outcomeOf = ({ state }: TaskView) => taskStateRegistry.outcomeOf(state);
-/** A task in an end that this version doesn't know has a time of its end. */
+/** True if a task has ended. If this version doesn't know its state, `endedAt` decides. */
 const isOver = ({ state, endedAt }: TaskView) => isTaskEnd(state) || endedAt !== null;
 const landed = (task: TaskView) => outcomeOf(task) === 'done';
 const pending = (task: TaskView) => outcomeOf(task) === 'to-finish';
 const gone = (task: TaskView) => ['failed', 'given-up'].includes(outcomeOf(task) ?? '');
 
-/** Returns the exit code for a run's tasks. A task that waits takes precedence, since the run has not ended; so does an unknown state, which the user must look at. */
+/**
+ * Returns the exit code for a run's tasks. An unfinished task decides before a failed one, since the run has not ended; so does an unknown state, which the
+ * user must look at.
+ */
 export function exitCodeOf(tasks: readonly TaskView[]): ExitCode {
   if (tasks.some((task) => !isTaskEnd(task.state))) return exitCodes.personAwaited;
   if (tasks.some(gone)) return exitCodes.taskFailed;

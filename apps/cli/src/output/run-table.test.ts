@@ -24,7 +24,7 @@ test('shows each task with its state and reason', () => {
   expect(lines[2]).toMatch(/^✘ second failed .*the verify command ended with exit code 1/);
 });
 
-test('of a task whose agent is at work, what it does now', () => {
+test('a task with a working agent shows the current turn', () => {
   const [task] = progress.tasks;
   if (task === undefined) throw new Error('no task');
   const busy = { ...progress, tasks: [{ ...task, doing: 'turn 2: edit \u001B[2Ja.js' }] };
@@ -38,7 +38,7 @@ test.each([10, 25, 40, 59, 60, 80, 200])('no line is wider than %d columns', (co
   }
 });
 
-test('what does not fit is counted; what is at work is shown first, in its order', () => {
+test('tasks that do not fit are counted; active tasks are shown first, in the order of the run file', () => {
   const many = Array.from({ length: 40 }, (_, index) =>
     taskView({ name: `task${index}`, state: index === 30 ? 'working' : index < 20 ? 'merged' : 'waiting' }),
   );

@@ -21,7 +21,7 @@ const run = (runId: string, fields: Partial<RunSummary> = {}): RunSummary => ({
 const over = run('rover', { state: 'failed', endedAt: '2026-01-01T00:00:10.000Z' });
 const size = { columns: 100, rows: 24, colours: colours(false), now };
 
-test('running ones first, with what happened last; an ended one with where it ran', () => {
+test('running runs come first, with their latest event; ended runs have their repository and branch', () => {
   const latest = new Map([['rbusy', '10:00:00 a: turn 2: edit \u001B[31mx.js']]);
   const lines = runsTable([over, run('rbusy')], latest, size);
   expect(lines[0]).toBe('1 running, 2 in all; Ctrl-C ends this');
@@ -29,14 +29,14 @@ test('running ones first, with what happened last; an ended one with where it ra
   expect(lines[2]).toBe('✘ rover failed        0:10  2 working, 1 merged  /a/repository main');
 });
 
-test('tasks are counted in words of a person', () => {
+test('the counts of tasks use display texts, not names of states', () => {
   const taskCounts = { merged: 2, failed: 0, active: 1, idle: 1, waiting: 3 };
   expect(runsTable([run('rbusy', { taskCounts })], new Map(), size)[1]).toContain(
     '2 merged, 1 at work, 1 waiting for you, 3 waiting',
   );
 });
 
-test('a run whose landing waits for a person has not just succeeded', () => {
+test('a run is "to finish", not "succeeded", if the user has to finish a landing', () => {
   const fields = {
     state: 'succeeded',
     endedAt: '2026-01-01T00:00:10.000Z',
@@ -50,7 +50,7 @@ test.each([10, 25, 40, 80])('no line is wider than %d columns', (columns) => {
     expect(displayWidth(line)).toBeLessThan(columns);
 });
 
-test('what does not fit is counted', () => {
+test('runs that do not fit are counted', () => {
   const many = Array.from({ length: 40 }, (_, index) => run(`r${index}`));
   const lines = runsTable(many, new Map(), { ...size, rows: 10 });
   expect(lines.length).toBeLessThan(10);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Tail } from './tail.ts';
 
-test('the last lines, and how many came before', () => {
+test('returns the last lines and the number of lines before them', () => {
   const tail = new Tail(3);
   expect(tail.end()).toEqual({ lines: [], earlier: 0 });
   tail.add(['1', '2']);

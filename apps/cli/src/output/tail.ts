@@ -1,4 +1,4 @@
-/** Keeps the last lines of many. Holds at most about twice as many lines as wanted. */
+/** Keeps only the last lines. Holds at most about twice that number in memory. */
 export class Tail {
   readonly #count: number;
   #lines: string[] = [];

@@ -15,11 +15,11 @@ test.each([
   ['carriage return that hides a line', 'rm -rf /\recho hello', 'rm -rf /echo hello'],
   ['Windows line ends', 'a\r\nb', 'a\nb'],
   ['text turned around', 'a\u202Egnp.exe', 'agnp.exe'],
-])('takes %s out of text', (_what, text, expected) => {
+])('removes %s from text', (_what, text, expected) => {
   expect(plainText(text)).toBe(expected);
 });
 
-test('lines and tabs stay, and become spaces in one line', () => {
+test('plainText keeps line feeds and tabs; plainLine replaces them by spaces', () => {
   expect(plainText('a\tb\nc')).toBe('a\tb\nc');
   expect(plainLine(' a\tb\nc\u2028d\re ')).toBe('a b c d e');
 });
@@ -32,7 +32,7 @@ test('control characters become visible, and all other text stays as it is', () 
   expect(visibleControls('a\u001B[31m\rb\u007F\u009Bc')).toBe('a\u241B[31m\u240Db\u2421\uFFFDc');
 });
 
-test('JSON lines hold no character that controls a terminal, and mean the same', () => {
+test('JSON lines contain no character that controls a terminal, and parse to the same value', () => {
   const value = { text: '\u001B[31m\u009B31m\u007F\u202E\u2028 ünïcode' };
   const line = jsonLine(value);
   expect(line).not.toMatch(/[\u0000-\u001F\u007F-\u009F\u2028\u202E]/);

@@ -49,7 +49,7 @@ export function clockText(milliseconds: number): string {
   return hours > 0 ? `${hours}:${tail}` : tail;
 }
 
-/** `12 ms`, `1.2 s`; from a minute on as `clockText`. */
+/** `12 ms`, `1.2 s`; for a minute and more, the same as `clockText`. */
 export function durationText(milliseconds: number): string {
   if (milliseconds < 1_000) return `${Math.max(0, Math.round(milliseconds))} ms`;
   return milliseconds < 59_950 ? `${(milliseconds / 1_000).toFixed(1)} s` : clockText(milliseconds);

@@ -9,7 +9,7 @@ test('width counts columns: wide characters take two, colours and combining mark
   expect(displayWidth('\u001B[31mred\u001B[0m')).toBe(3);
 });
 
-test('truncates to columns, with a mark', () => {
+test('truncates to a number of columns and marks the omission', () => {
   expect(truncate('short', 10)).toBe('short');
   expect(truncate('much too long', 6)).toBe('much …');
   expect(truncate('日本語', 4)).toBe('日…');

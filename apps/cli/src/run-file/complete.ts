@@ -7,7 +7,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { plainLine } from '../output/text.ts';
 import { resolveModel, resolveRepository } from './addresses.ts';
 
-/** The source of a run (a file or options), which makes errors with the place of each field. */
+/** The source of a run: a file or options. It makes errors that say where each field is. */
 export type Complainer = { complain: (issues: readonly FieldIssue[]) => CliError };
 
 export type LoadedRun = {

@@ -12,12 +12,12 @@ test.each([
   ['日本語で', '日本語で', 'task'],
   ['word '.repeat(40), `${'word '.repeat(14)}…`, 'word-word-word-word-word-word-word-word'],
   [`${'x'.repeat(71)}😀 and more`, `${'x'.repeat(71)}…`, 'x'.repeat(40)],
-])('%j is described and named', (prompt, description, name) => {
+])('the description and name of a task are made from its prompt: %j', (prompt, description, name) => {
   expect(descriptionOf(prompt)).toBe(description);
   expect(slug(description, 40)).toBe(name);
 });
 
-test('a prompt alone is a loop task on the branch that is checked out', async () => {
+test('a prompt without other options becomes a loop task on the current branch', async () => {
   await using repository = await temporaryRepository({ files: { 'a/b.txt': 'x' } });
   await repository.git('checkout', '--quiet', '-b', 'topic/one');
   const prompt = { prompt: 'Do it', model: 'scripted/script.yaml', verify: 'make test' };
@@ -47,7 +47,7 @@ test('a prompt alone is a loop task on the branch that is checked out', async ()
   });
 });
 
-test('a bare repository will do; no repository will not', async () => {
+test('a bare repository is accepted; a folder outside a repository is rejected', async () => {
   await using bare = await temporaryRepository({ bare: true });
   const prompt = { prompt: 'Do it', model: 'a/b', verify: false } as const;
   expect((await loadPrompt(prompt, bare.path, options)).request).toMatchObject({
@@ -55,5 +55,5 @@ test('a bare repository will do; no repository will not', async () => {
     baseBranch: 'main',
   });
   await using folder = await temporaryFolder('nowhere');
-  await expect(loadPrompt(prompt, folder.path, options)).rejects.toThrow('lies in no git repository');
+  await expect(loadPrompt(prompt, folder.path, options)).rejects.toThrow('is not in a git repository');
 });

@@ -21,7 +21,7 @@ export type PromptOptions = {
   base?: string | undefined;
   type?: string | undefined;
   time?: string | undefined;
-  /** With a file, no agent works: the answer of one model call is written to it. */
+  /** File for the answer of one model call. If set, no agent works. */
   file?: string | undefined;
 };
 
@@ -33,7 +33,7 @@ export async function loadPrompt(prompt: PromptOptions, folder: string, options:
   const repository = await repositoryAt(folder);
   if (repository === null) {
     const hint = 'go into one, or describe the run in a file (coppice run FILE.yaml)';
-    throw new CliError(exitCodes.badInput, `--prompt: ${folder} lies in no git repository: ${hint}`);
+    throw new CliError(exitCodes.badInput, `--prompt: ${folder} is not in a git repository: ${hint}`);
   }
   const baseBranch = prompt.base ?? (await currentBranch(repository));
   if (baseBranch === null) {

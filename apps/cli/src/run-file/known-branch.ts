@@ -15,7 +15,7 @@ export async function requireBranch(repository: string, branch: string): Promise
   const branches = out.split('\n').filter((name) => name !== '');
   if (branches.includes(branch)) return;
   const nearest = nearestFirst(branch, branches).slice(0, branchesShownMax).join(', ');
-  const expected = nearest === '' ? 'a branch, of which the repository has none' : `one of ${nearest}`;
+  const expected = nearest === '' ? 'a branch (the repository has none)' : `one of ${nearest}`;
   throw new CoppiceError('branch-not-found', `baseBranch: no branch ${JSON.stringify(branch)} in the repository`, {
     details: { issues: [{ field: 'baseBranch', expected, received: branch }] },
   });

@@ -37,7 +37,7 @@ tasks:
     verify: npm test
 `;
 
-test('completes what is relative to the file', async () => {
+test('paths are relative to the file', async () => {
   const { file, folder } = await write(good);
   const { request } = await load(file);
   expect(request).toMatchObject({
@@ -54,7 +54,7 @@ test('every load without a request id is a run of its own', async () => {
   expect(one?.request.requestId).not.toBe(two?.request.requestId);
 });
 
-test('a file reached through a link names things relative to where it really is', async () => {
+test('if the file is a symbolic link, paths are relative to its target', async () => {
   const { file, folder } = await write(good);
   await mkdir(path.join(folder, 'elsewhere'));
   const link = path.join(folder, 'elsewhere', 'link.yaml');
@@ -78,7 +78,7 @@ test('a folder that is not here is an error, unless the repositories are on anot
   expect((await loadRunFile(file, { elsewhere: true })).request.repository).toBe('/no/such/folder');
 });
 
-test('each complaint names line, column, field, what was expected and what came, in the order of the file', async () => {
+test('each error names line, column, field, and the expected and received value, in the order of the file', async () => {
   expect(
     await complaint(`repository: .
 baseBranch: main
@@ -118,7 +118,7 @@ test.each([
   ['nothing', '', /^plan\.yaml:1:1: the file: expected object, received null$/],
   ['a list', '- a', /^plan\.yaml:1:1: the file: expected object, received \["a"\]$/],
   ['a bomb of references', bomb(), /^plan\.yaml:1:1: not YAML: Excessive alias count/],
-])('%s is refused with its place', async (_what, text, expected) => {
+])('%s is rejected with its line and column', async (_what, text, expected) => {
   const [first] = await complaint(text);
   expect(first).toMatch(expected);
 });
@@ -134,13 +134,13 @@ function bomb(): string {
   return levels.join('\n');
 }
 
-test('more tasks than a run may have are refused, naming the limit', async () => {
+test('more tasks than a run may have are rejected, and the error names the limit', async () => {
   const task = '  - { name: a, description: b, prompt: c }\n';
   const [first] = await complaint(`repository: .\nbaseBranch: main\ntasks:\n${task.repeat(501)}`);
   expect(first).toMatch(/^plan\.yaml:3:1: tasks: .*500/);
 });
 
-test('more text than a message carries is refused, naming the limit', async () => {
+test('more text than a message can contain is rejected, and the error names the limit', async () => {
   const task = (index: number) => `  - { name: a${index}, description: b, prompt: ${'x'.repeat(60_000)} }\n`;
   const [first] = await complaint(
     `repository: .\nbaseBranch: main\ntasks:\n${Array.from({ length: 20 }, (_, index) => task(index)).join('')}`,
@@ -154,7 +154,7 @@ test('a missing file and a folder are reported as such', async () => {
   await expect(load(folder)).rejects.toThrow('it is a folder');
 });
 
-test('what the orchestrator refuses gets its place in the file, too', async () => {
+test('an error from the orchestrator also gets its place in the file', async () => {
   const { file, folder } = await write(good);
   const { explain } = await load(file);
   const issue = { field: 'tasks[0].name', expected: 'a name of its own', received: '"notes"' };
@@ -171,7 +171,7 @@ test('what the orchestrator refuses gets its place in the file, too', async () =
   expect(explain(other)).toBe(other);
 });
 
-test('of a stack elsewhere, a repository that is not found is said to be looked for there', async () => {
+test('for a remote stack, the error for a missing repository says where it was looked for', async () => {
   const { file, folder } = await write(good);
   const issue = {
     field: 'repository',

@@ -39,7 +39,7 @@ export type ConnectOptions = {
   /** Milliseconds of retries for an unreachable server; default `remoteWaitMsMax`. */
   waitMsMax?: number | undefined;
   onWaiting?: OnWaiting | undefined;
-  /** Returns why the stack will not come back; null if it still may. */
+  /** Returns why the stack will not come back; null if it may come back. */
   endReason?: () => string | null;
 };
 

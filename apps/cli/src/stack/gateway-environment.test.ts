@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { takeGatewayEnvironment } from './gateway-environment.ts';
 
-test('the gateway gets the variables of model providers, and nobody else', () => {
+test('only the gateway gets the variables of model providers', () => {
   const environment = {
     PATH: '/bin',
     OPENAI_API_KEY: 'k1',

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { homeFrom, makeHome } from './home.ts';
 import { readJsonFile } from './private-file.ts';
 
-test('a home that can not be made is bad input, which names the variable, the folder and why', async () => {
+test('a home that can not be made is bad input; the error names the variable, the folder and the reason', async () => {
   await using folder = await temporaryFolder('home');
   const file = path.join(folder.path, 'file');
   await writeFile(file, '');
@@ -18,7 +18,7 @@ test('a home that can not be made is bad input, which names the variable, the fo
   }
 });
 
-test('a state file that is there and can not be read is bad input, not a stack that is not there', async () => {
+test('an unreadable state file is bad input, and does not count as a missing stack', async () => {
   await using folder = await temporaryFolder('home');
   const file = path.join(folder.path, 'status.json');
   expect(readJsonFile(file)).toBeNull();

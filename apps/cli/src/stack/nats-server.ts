@@ -66,7 +66,10 @@ export async function startEmbeddedServer(options: {
   const wanted = options.previous === null ? null : Number(new URL(options.previous.servers).port);
   let running = await launch(wanted).catch((error: unknown) => {
     if (wanted === null) throw error;
-    options.log.info({ port: wanted, err: error }, 'the former port can not be had; taking another');
+    options.log.info(
+      { port: wanted, err: error },
+      'the server did not start on its former port; starting it on another',
+    );
     return launch(null);
   });
   const { port } = running;
@@ -208,8 +211,8 @@ export async function endLeftServer(folder: string): Promise<number | null> {
 }
 
 /**
- * Returns the recorded process, and the one in the server's own pid file, since the stack may have been killed before it recorded the
- * process. The latter counts only if its command line names our configuration, since the process id may have been reused.
+ * Returns the recorded process, and the process in the server's own pid file, since the stack may have been killed before it recorded
+ * anything. The process in the pid file counts only if its command line names our configuration, since its id may have been reused.
  */
 function leftServers(files: Files): ProcessIdentity[] {
   const recorded = readJsonFile(files.process) as ProcessIdentity | null;

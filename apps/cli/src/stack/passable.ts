@@ -8,8 +8,8 @@ import type { EngineChoice } from './services.ts';
 const othersMayEnter = 0o001;
 
 /**
- * Checks that commands of engine none can reach their worktrees. If the stack is root, they run as another user, who needs permission to enter each parent
- * folder, since there are no mounts.
+ * Checks that commands of engine none can reach their worktrees. If the stack runs as root, the commands run as another user. Without mounts, that user must
+ * be able to enter each parent folder.
  * @throws CliError that names the folder that this user can't enter
  */
 export function requirePassable(home: Home, engine: EngineChoice, uid = process.getuid?.()): void {

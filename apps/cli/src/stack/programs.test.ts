@@ -4,7 +4,7 @@ import { foundSocket } from './programs.ts';
 const setup = { uid: 1000, dockerSocket: '/run/user/1000/docker.sock' };
 const one = { uid: 1000, environment: {} };
 
-test("the socket that set-up found is its user's alone", () => {
+test('only the user who ran set-up gets the socket that it found', () => {
   expect(foundSocket(setup, one)).toBe(setup.dockerSocket);
   expect(foundSocket(setup, { ...one, uid: 1001 })).toBeUndefined();
   expect(foundSocket({ ...setup, dockerSocket: null }, one)).toBeUndefined();
@@ -12,6 +12,6 @@ test("the socket that set-up found is its user's alone", () => {
   expect(foundSocket(null, one)).toBeUndefined();
 });
 
-test('DOCKER_HOST wins, which may have been set since', () => {
+test('DOCKER_HOST takes precedence over the socket that set-up found', () => {
   expect(foundSocket(setup, { ...one, environment: { DOCKER_HOST: 'unix:///run/other.sock' } })).toBeUndefined();
 });

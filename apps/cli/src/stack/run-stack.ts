@@ -38,7 +38,7 @@ export type StackOptions = {
 /** Time that each service waits for the services it needs. On a busy machine all of them start slowly at the same time. */
 const startWaitMs = 5 * 60_000;
 
-/** Error: another stack runs in this home. */
+/** Thrown if another stack runs in the same home. */
 export class StackRuns extends Error {
   override readonly name = 'StackRuns';
 }

@@ -11,7 +11,7 @@ export type EmbeddedWork = RunningWork & {
   line?: string;
   /** Sandbox engine. */
   engine?: string;
-  /** Replaces `line` as soon as more is known; null if there is nothing to add. */
+  /** Text that replaces `line` once more is known; null if there is nothing to add. */
   laterLine?: Promise<string | null>;
 };
 

@@ -4,8 +4,8 @@ import type { FileLock } from '@coppice/files';
 import type { Home } from './home.ts';
 
 /**
- * A cleanup holds the lock only briefly, and a killed process counts as ended shortly before the kernel frees its locks. On a busy
- * machine either can take seconds.
+ * Time to wait for the lock. A cleanup holds it only briefly, and the kernel frees the lock of a killed process shortly after that
+ * process counts as ended. On a busy machine either can take seconds.
  */
 const waitMsMax = 5_000;
 const pollMs = 20;

@@ -39,7 +39,7 @@ const up = (home: Home, environment: NodeJS.ProcessEnv = {}, lines: string[] = [
     onLine: (line) => lines.push(line),
   });
 
-/** Stops a stack, as if a killed stack's sandboxes always had three commands running. */
+/** Stops a stack. Pretends that a killed stack with engine none has left three sandboxes with running commands. */
 const down = (home: Home) => stopStack(home, async (engine) => (engine === 'none' ? 3 : 0));
 
 async function serverOf(home: Home): Promise<ProcessIdentity> {
@@ -52,7 +52,7 @@ async function connected(home: Home): Promise<Bus> {
   return Bus.connect({ ...connection, name: 'test' });
 }
 
-test('starts in the background, says so line by line, and stops with nothing left', async () => {
+test('starts in the background, reports its progress in lines, and leaves nothing running when it stops', async () => {
   const home = await newHome();
   const lines: string[] = [];
   const { status, started } = await up(home, {}, lines);
@@ -72,13 +72,13 @@ test('starts in the background, says so line by line, and stops with nothing lef
   expect(await down(home)).toEqual({ stopped: false, left: { server: false, sandboxes: 0 } });
 });
 
-test('down where there never was a stack finds nothing and makes nothing', async () => {
+test('down in a home without a stack finds nothing and makes no files', async () => {
   const home = await newHome();
   expect(await down(home)).toEqual({ stopped: false, left: { server: false, sandboxes: 0 } });
   await expect(stat(home.root)).rejects.toThrow('ENOENT');
 });
 
-test('several at once yield one stack, which all of them find', async () => {
+test('concurrent starts make one stack, which all callers find', async () => {
   const home = await newHome();
   const results = await Promise.all([up(home), up(home), up(home)]);
   const processes = new Set(results.map(({ status }) => status.process.pid));
@@ -87,7 +87,7 @@ test('several at once yield one stack, which all of them find', async () => {
   expect((await up(home)).started).toBe(false);
 });
 
-test('a stack that was killed leaves a server, which the next one ends; port, credentials and data stay', async () => {
+test('a start ends the server that a killed stack has left, and keeps its port, credentials and data', async () => {
   const home = await newHome();
   const first = await up(home);
   const before = readConnection(home);
@@ -122,7 +122,7 @@ test('down ends the server that a killed stack left', async () => {
   expect(isRunning(server)).toBe(false);
 });
 
-test('a process that has got the id of one that is gone is never ended', async () => {
+test('a process that has reused a recorded process id is never ended', async () => {
   const home = await newHome();
   await up(home);
   await down(home);
@@ -140,7 +140,7 @@ test('a process that has got the id of one that is gone is never ended', async (
   expect(identityOf(bystander.pid)).not.toBeNull();
 });
 
-test('a client without the credentials is refused, and only their user reads them', async () => {
+test("a client without credentials is rejected, and only the stack's user can read them", async () => {
   const home = await newHome();
   await up(home);
   const connection = readConnection(home);
@@ -158,7 +158,7 @@ test('a client without the credentials is refused, and only their user reads the
   }
 });
 
-test('a port that was taken meanwhile is given up for another', async () => {
+test('if another program uses the port, the server gets a different one', async () => {
   const home = await newHome();
   await up(home);
   const former = new URL(readConnection(home)?.servers ?? '');
@@ -172,7 +172,7 @@ test('a port that was taken meanwhile is given up for another', async () => {
   await (await connected(home)).close();
 });
 
-test('a server that dies is started again at the same place', async () => {
+test('a server that dies is restarted at the same address', async () => {
   const home = await newHome();
   await up(home);
   const before = readConnection(home);
@@ -185,7 +185,7 @@ test('a server that dies is started again at the same place', async () => {
   await bus.close();
 });
 
-test('a stack that fails to start says why, once, and where its log is, and leaves no process', async () => {
+test('a stack that fails to start reports the reason once, with the path of its log, and leaves no process', async () => {
   const home = await newHome();
   const failure = await up(home, { SMALL_STACK_FAILS: 'yes' }).then(
     () => new Error('it started'),

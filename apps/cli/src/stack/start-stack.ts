@@ -106,7 +106,7 @@ function launch({ home, command, environment }: EnsureOptions): ChildProcess {
   rotate(home.logFile);
   const log = openSync(home.logFile, 'a', 0o600);
   const [program, ...programArguments] = command;
-  // Has its own session, so that neither Ctrl-C nor closing the terminal reaches it, and another working directory, so that the user's can be unmounted.
+  // The stack has its own session, so that neither Ctrl-C nor closing the terminal reaches it. It has another working directory, so that the user's can be unmounted.
   const child = spawn(program, programArguments, {
     cwd: home.root,
     detached: true,

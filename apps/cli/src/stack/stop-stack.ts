@@ -27,7 +27,7 @@ export async function stopStack(home: Home, endSandboxes: EndSandboxes): Promise
   return { stopped, left: await endLeftOvers(home, endSandboxes) };
 }
 
-/** Runs only under the lock: if a running stack holds it, its server is not left over. */
+/** Ends what a killed stack left. Takes the lock first: if a running stack holds the lock, the server is in use, and nothing is ended. */
 async function endLeftOvers(home: Home, endSandboxes: EndSandboxes): Promise<StopResult['left']> {
   if (!existsSync(home.lockFile)) return nothing;
   const lock = await takeStackLock(home);

@@ -72,7 +72,7 @@ test('a run is a tree of its tasks, their states, and the turns in them', () => 
   ]);
 });
 
-test('what goes on is reported as such, with its time so far', () => {
+test('a step that has not ended is shown with its time so far', () => {
   const tree = taskTree('t-one', { events: events.slice(0, 3), turns: new Map() });
   if (tree === null) throw new Error('no tree');
   expect(traceLines(tree, startMs + 2_510, colours(false))).toEqual([
@@ -127,7 +127,7 @@ const slow = [
 ];
 const slowTurns = new Map([['t-two', [turn(8_000, 550, { queuedMs: 50 }), turn(20_000, 1_000, { queuedMs: 1_000 })]]]);
 
-test('a trace shows what a task waited for, in each state and in total: dependencies, a place, queues, turns, a person', () => {
+test('a trace shows what a task waited for, in each state and in total: dependencies, a place, queues, a landing, the user', () => {
   const tree = taskTree('t-two', { events: slow, turns: slowTurns });
   if (tree === null) throw new Error('no tree');
   expect(traceLines(tree, startMs, colours(false))).toEqual([
@@ -159,7 +159,7 @@ test('a trace shows what a task waited for, in each state and in total: dependen
   });
 });
 
-test('a task that is not begun says which of the tasks before it is missing, or that there is no place', () => {
+test('a task that has not started shows which dependency has not landed, or that it waits for a place', () => {
   const missing = taskTree('t-two', { events: slow.slice(0, 6), turns: new Map() });
   expect(missing?.children[0]?.children).toMatchObject([
     { kind: 'wait', name: 'waits for one to land', endedAtMs: null, waits: {} },
@@ -171,23 +171,23 @@ test('a task that is not begun says which of the tasks before it is missing, or 
   ]);
 });
 
-test('a task that was alone waited for nobody but the orchestrator', () => {
+test('a task without other tasks waits only for the orchestrator', () => {
   const alone = [entered('one', 0, null, 'waiting'), entered('one', 300, 'waiting', 'preparing')];
   expect(taskTree('t-one', { events: alone, turns: new Map() })?.waits).toEqual({ orchestrator: 300 });
 });
 
-test('a turn that the clocks put before everything is in the state in which an agent is at work', () => {
+test('a turn that seems to precede all states, because clocks differ, belongs to the working state', () => {
   const early = new Map([['t-one', [turn(-5_000, 100, {})]]]);
   const tree = taskTree('t-one', { events, turns: early });
   expect(tree?.children.map(({ children }) => children.length)).toEqual([1, 1, 0]);
 });
 
-test('of what is no longer stored there is no tree', () => {
+test('there is no tree if no event is stored any more', () => {
   expect(runTree('r1', { events: [], turns })).toBeNull();
   expect(taskTree('t-three', { events, turns })).toBeNull();
 });
 
-test('a turn by an alias shows which model answered', () => {
+test('a turn that requests an alias shows which model answered', () => {
   const answered = { ...turn(1_500, 900, { attempts: 2, provider: 'local', responseModel: 'qwen3' }), model: 'fast' };
   const tree = taskTree('t-one', { events, turns: new Map([['t-one', [answered]]]) });
   if (tree === null) throw new Error('no tree');

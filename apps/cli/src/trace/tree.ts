@@ -93,7 +93,10 @@ function turnStep({ time, model, output }: TranscriptEntry, index: number): Step
   });
 }
 
-/** Finds the state in which a turn ended: the last `working` state that began before. Only these count, since the gateway's and orchestrator's clocks differ slightly. */
+/**
+ * Finds the state in which a turn ended: the last `working` state that began before. Other states are skipped, since the clocks of gateway and orchestrator
+ * differ slightly.
+ */
 function stateAt(states: readonly Step[], atMs: number): Step | undefined {
   const atWork = states.filter(({ name }) => name === ('working' satisfies TaskState));
   return atWork.findLast((state) => state.startedAtMs <= atMs) ?? atWork[0] ?? states[0];

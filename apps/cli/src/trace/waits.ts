@@ -8,7 +8,7 @@ export type TaskStateEvent = Extract<CoppiceEvent, { type: 'coppice.task-state' 
 
 export const isTaskState = (event: CoppiceEvent): event is TaskStateEvent => event.type === 'coppice.task-state';
 
-/** Start and end of a task, in milliseconds since 1970; null if it has not happened. */
+/** Start and end of a task, in milliseconds since 1970; null for one that has not happened. */
 type Life = { startedAtMs: number | null; endedAtMs: number | null };
 const never = Number.POSITIVE_INFINITY;
 /** Start and end of each task, by its name. */
