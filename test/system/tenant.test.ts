@@ -255,7 +255,7 @@ describe('a repository that the tenant is not allowed', () => {
     code: 'permission-denied',
     retryable: false,
     message: expect.stringMatching(
-      /^run\.submit: repository: expected a repository that tenant "acme" is allowed/,
+      /^run\.submit: repository: expected a repository that tenant "acme" may use/,
     ) as string,
   };
 
@@ -264,9 +264,7 @@ describe('a repository that the tenant is not allowed', () => {
     await cli.write('elsewhere.yaml', plan(elsewhere.path));
     const outcome = await coppice('run', 'elsewhere.yaml');
     expect(outcome).toMatchObject({ exitCode: 2, out: '' });
-    expect(outcome.err).toMatch(
-      /elsewhere\.yaml:1:\d+: repository: expected a repository that tenant "acme" is allowed/,
-    );
+    expect(outcome.err).toMatch(/elsewhere\.yaml:1:\d+: repository: expected a repository that tenant "acme" may use/);
   });
 
   test('by the API, by the intake, and of whoever has no list', { timeout: 60_000 }, async () => {
@@ -297,7 +295,7 @@ describe('a repository that the tenant is not allowed', () => {
       const unlisted = stack.bus.call(api.runSubmit, { tenant: 'other' }, request('unlisted', cli.repository.path));
       await expect(unlisted).rejects.toMatchObject({
         code: 'permission-denied',
-        message: expect.stringContaining('none is allowed to tenant "other"') as string,
+        message: expect.stringContaining('tenant "other" may use none') as string,
       });
     } finally {
       await bus.close();

@@ -15,7 +15,7 @@ const denies = (allowed: AllowedRepositories, tenant: string) => {
   }
 };
 
-test('lists come from a variable or, before that, from a file; without both there are none', async () => {
+test('lists come from the file, else from the variable; without both there are no limits', async () => {
   await using folder = await temporaryFolder('lists');
   const file = join(folder.path, 'allowed.json');
   writeFileSync(file, JSON.stringify({ acme: ['/srv/acme/*'], default: ['**'] }));
@@ -34,11 +34,11 @@ test.each([
   ['{"ACME": []}', /ACME/],
   ['{"acme": "/srv/*"}', /acme: .*array/],
   ['{"acme": ["srv/*"]}', /"srv\/\*" is neither an absolute path nor a plain URL/],
-])('%s is refused with the reason', (text, expected) => {
+])('%s is rejected with the reason', (text, expected) => {
   expect(() => allowedRepositoriesFrom({ COPPICE_ALLOWED_REPOSITORIES: text })).toThrow(expected);
 });
 
-test('a file that is missing or empty is no permission for all', async () => {
+test('a missing or empty file does not allow every repository', async () => {
   await using folder = await temporaryFolder('lists');
   const file = join(folder.path, 'allowed.json');
   expect(() => allowedRepositoriesFrom({ COPPICE_ALLOWED_REPOSITORIES_FILE: file })).toThrow(/can not be read/);

@@ -30,7 +30,7 @@ function parse(text: string, field: string): AllowedRepositories {
   try {
     content = JSON.parse(text);
   } catch (error) {
-    throw wrong(`what is not JSON: ${(error as Error).message}`);
+    throw wrong(`a text that is not JSON: ${(error as Error).message}`);
   }
   const lists = listsSchema.safeParse(content);
   if (!lists.success)

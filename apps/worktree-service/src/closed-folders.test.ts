@@ -18,7 +18,7 @@ async function readAs(uid: number, file: string): Promise<'read' | 'refused'> {
   );
 }
 
-test('worktrees and checkouts are read by the sandbox’s user alone', async () => {
+test('only the sandbox’s user can read worktrees and checkouts', async () => {
   await using f = await fixture();
   await readyTask(f, 'task1', { 'secret.txt': 'of a private repository\n' }, { checkout: true });
   const { worktrees, checkouts, setups } = f.context.layout;

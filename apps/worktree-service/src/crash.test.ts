@@ -45,7 +45,7 @@ test.each(crashes)(
   },
 );
 
-test('two processes with the same commands at the same moment: landed once', async () => {
+test('two processes that run the same commands at the same time land once', async () => {
   await using f = await fixture();
   await using one = live(f, 'merge');
   await using other = live(f, 'merge');

@@ -37,7 +37,7 @@ export const modeAndSize = (stat: BigIntStats): string => `${stat.mode} ${stat.s
 
 /**
  * Makes `owner` the owner of a new folder that no agent has seen yet. Calls `onFile` with the path of each file, relative to the folder.
- * Files for which `oldFiles.isOld` returns true get the mtime `oldFiles.mtime` (seconds), since git re-reads files as new as its index.
+ * Files for which `oldFiles.isOld` returns true get the mtime `oldFiles.mtime` (seconds), since git reads every file again that isn't older than its index.
  */
 export async function handOver(
   folder: string,
@@ -76,8 +76,8 @@ export async function handOver(
 }
 
 /**
- * Renames a file or folder that an agent or a setup left (paths are byte strings). Moving a folder rewrites its `..`, so its owner must have write
- * permission. A read-only folder, such as Go's module cache, is made writable meanwhile. No process may be using it.
+ * Renames a file or folder that an agent or a setup left (paths are byte strings). Moving a folder rewrites its `..`, so the folder's owner must have write
+ * permission. A read-only folder, such as Go's module cache, is made writable for the move. No process may be using the folder.
  */
 export function moveAway(from: string, to: string): void {
   const stat = lstatSync(bytesOf(from));
@@ -87,7 +87,7 @@ export function moveAway(from: string, to: string): void {
   if (isLocked) chmodSync(bytesOf(to), stat.mode & 0o7777);
 }
 
-/** Folders to be removed in the background. They are renamed away at once, and the next start removes what a crash leaves. */
+/** Folders to be removed in the background. `take` moves a folder into the trash at once. The next start removes what a crash leaves there. */
 export class Trash {
   readonly #folder: string;
   readonly #removals = new Map<string, Promise<void>>();

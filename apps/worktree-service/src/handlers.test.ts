@@ -22,7 +22,7 @@ async function silentServer() {
   return { sockets, port: (server.address() as AddressInfo).port, end };
 }
 
-test('who asks for many repositories that never answer has a few processes, and others are answered', async () => {
+test('a tenant that inspects many unresponsive repositories gets only a few processes, and other tenants are answered', async () => {
   await using f = await fixture();
   const { sockets, port, end } = await silentServer();
   const [inspect] = endpoints(f.context, undefined as never, { report: null });
@@ -47,7 +47,7 @@ test('who asks for many repositories that never answer has a few processes, and 
   await Promise.all(requests);
 }, 60_000);
 
-test('who prepares from servers that never answer leaves places to others', async () => {
+test('a tenant that prepares from unresponsive servers leaves slots to other tenants', async () => {
   await using f = await fixture();
   const { sockets, port, end } = await silentServer();
   const [handler] = commandHandlers(f.context, fetchPlaces(8));
@@ -86,7 +86,7 @@ test.each([
   ['finished-landings', readsAtOnce, 2],
   ['bundle', bundlesAtOnce, 1],
 ])(
-  'who asks for a %s many times at once has a few processes',
+  'many concurrent %s calls of one tenant get only a few processes',
   async (name, { perGroup, waitingPerGroupMax }, processesOfOne) => {
     await using nats = await startNatsServer({ auth: true });
     await using cleanups = new AsyncDisposableStack();

@@ -49,7 +49,7 @@ async function inPlace<T>(places: Admission, tenant: string, work: () => Promise
     return work();
   };
   return places.within({ group: tenant }, begin).catch((error: unknown) => {
-    throw hasBegun ? error : new NotNow('too much of the tenant is under way', { cause: error });
+    throw hasBegun ? error : new NotNow('too many commands of the tenant are in progress', { cause: error });
   });
 }
 

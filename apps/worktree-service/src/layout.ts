@@ -24,8 +24,8 @@ export function safeName(value: string, field: string): string {
 }
 
 /**
- * Folders in the data folder. Other users of the machine can't access what agents work on. Folders on the path of a sandbox's user (the engine mounts
- * as that user) can be entered, but not listed, by its group. What only the host may read lies in folders of mode 0700.
+ * Folders in the data folder. Other users of the machine can't access what agents work on. The engine mounts as the sandboxes' user, so the group of that
+ * user can enter the folders on the way to a mount, but not list them. Data that only the host may read is in folders of mode 0700.
  */
 export class Layout {
   readonly root: string;

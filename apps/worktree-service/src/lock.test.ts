@@ -4,7 +4,7 @@ import { eventually, startProcess, temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { Locks } from './lock.ts';
 
-test('one holder at a time, in turn', async () => {
+test('a lock has one holder at a time, in the order of the calls', async () => {
   await using folder = await temporaryFolder('locks');
   const [one, other] = [new Locks(folder.path), new Locks(folder.path)];
   let [inside, most] = [0, 0];
@@ -17,7 +17,7 @@ test('one holder at a time, in turn', async () => {
   expect(most).toBe(1);
 });
 
-test('names are apart, and a failure frees the lock', async () => {
+test('locks with different names are independent, and a failure frees the lock', async () => {
   await using folder = await temporaryFolder('locks');
   const locks = new Locks(folder.path);
   await locks.hold('a', () => locks.hold('b', async () => {}));
@@ -25,7 +25,7 @@ test('names are apart, and a failure frees the lock', async () => {
   expect(await locks.hold('a', async () => 'free', { waitMsMax: 100 })).toBe('free');
 });
 
-test('waiting is bounded and can be cancelled, within a process and across', async () => {
+test('waiting has a time limit and can be cancelled, within a process and between processes', async () => {
   await using folder = await temporaryFolder('locks');
   const [one, other] = [new Locks(folder.path), new Locks(folder.path)];
   const end = Promise.withResolvers<void>();
@@ -43,7 +43,7 @@ test('waiting is bounded and can be cancelled, within a process and across', asy
   await held;
 });
 
-test('a lock is free at the moment its holder is killed', async () => {
+test('a lock is freed as soon as its holder is killed', async () => {
   await using folder = await temporaryFolder('locks');
   await using child = startProcess(join(import.meta.dirname, 'test-programs/hold-lock.ts'), [folder.path, 'a']);
   await child.waitForLine('held');

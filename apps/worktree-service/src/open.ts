@@ -44,7 +44,7 @@ const nobody = '';
 /** Opens the data folder. Throws `unavailable` if git is missing or too old. */
 export async function openContext(options: OpenOptions): Promise<Context> {
   const layout = new Layout(options.dataFolder);
-  // If the stack isn't root, it owns everything anyway.
+  // If the stack doesn't run as root, it owns everything anyway.
   const sandboxOwner = isRoot() ? sandboxUser(options.sandboxUid) : null;
   layout.create(sandboxOwner?.gid ?? null);
   if (!statSync(layout.root).isDirectory()) throw new CoppiceError('unavailable', `${layout.root} is not a folder`);

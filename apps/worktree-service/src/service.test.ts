@@ -64,7 +64,7 @@ async function order(
   return first.outcome.output as Record<string, unknown>;
 }
 
-test('no repository is taken from where another service keeps what agents write', async () => {
+test('a repository in the data folder of another service is rejected, since agents may write there', async () => {
   const home = join(f.dataFolder, 'container-service/sandboxes/task1-verify-1/home');
   await mkdir(home, { recursive: true });
   const planted = join(home, 'repository');
@@ -86,7 +86,7 @@ test('no repository is taken from where another service keeps what agents write'
   expect(await ask(innocent)).toMatchObject({ repository: resolve(innocent) });
 });
 
-test('a task goes from a command to its landing', async () => {
+test('a task can be prepared, committed and landed by commands', async () => {
   const repository = f.repository.path;
   const { inspect } = worktreeCalls;
   const target = { service: 'worktree-service' };

@@ -27,7 +27,7 @@ export type WorktreeServiceOptions = {
   disk?: DiskSettings;
 };
 
-/** A checkout keeps the disk and a git process busy, so more of them at once only makes each slower. */
+/** Each checkout keeps the disk and a git process busy, so more concurrent ones would only slow each other down. */
 const concurrencyDefault = 8;
 
 /** Starts the service on a bus, alone or embedded among others. */
@@ -48,7 +48,7 @@ export async function startWorktreeService(
     ...(options.disk === undefined ? {} : { disk: options.disk }),
     onFolderKept: () => retention?.request(),
     onTrashError: (error) => log.warn({ err: error }, 'a removed folder could not be deleted'),
-    onUpkeepError: (error) => log.warn({ err: error }, 'what is too old could not be removed'),
+    onUpkeepError: (error) => log.warn({ err: error }, 'outdated data could not be removed'),
   };
   const context = await untilDiskHasRoom(
     options.dataFolder,

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { fixture } from './test-support/fixture.ts';
 import { markUnrelated } from './unrelated-folders.ts';
 
-/** Reports whether the file system supports the attribute, by trying it: only ext4 does. */
+/** Sets the attribute to find out if the file system supports it. Only ext4 does. */
 function isKnownIn(folder: string): boolean {
   try {
     execFileSync('chattr', ['+T', folder], { stdio: 'ignore' });
@@ -26,7 +26,7 @@ test('the folders of tasks are marked as unrelated to one another', async (conte
   }
 });
 
-test('where it is not to be had, nothing fails', async () => {
+test('nothing fails if the attribute is not supported', async () => {
   await using folder = await temporaryFolder('unrelated');
   mkdirSync(join(folder.path, 'one'));
   const marking = markUnrelated([join(folder.path, 'one'), '/proc/self', '/nonexistent']);

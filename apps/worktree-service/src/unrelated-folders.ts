@@ -5,9 +5,9 @@ const run = promisify(execFile);
 const timeMsMax = 5_000;
 
 /**
- * Tells ext4 that the subfolders of these folders are unrelated (chattr(1), attribute T), since each belongs to one task. Ext4 then spreads them
- * over the disk. Otherwise it would put a task's files where those of another were just deleted, which takes several times as long, since it checks
- * each inode that was freed in the last minutes. Errors are ignored: other file systems don't support this, the program may be missing, and
+ * Marks the subfolders of these folders as unrelated for ext4 (chattr(1), attribute T), since each belongs to one task. Ext4 then spreads them over the
+ * disk. Otherwise it would put a task's files where the files of another task were just deleted. That is several times slower, since ext4 then checks
+ * each inode that was freed in the last minutes. Errors are ignored: other file systems don't support the attribute, the program may be missing, and
  * nothing depends on it.
  */
 export async function markUnrelated(folders: readonly string[]): Promise<void> {

@@ -17,7 +17,7 @@ function age(file: string, days: number): void {
 const removed = (f: Fixture, taskId: string) =>
   remove(f.context, { taskId, runId, effectId: `${taskId}_remove`, repository: f.address, keepBranch: false, date });
 
-test("notes of landings leave the user's repository after 60 days, but for one that alone keeps a commit", async () => {
+test("records of landings are removed from the user's repository after 60 days, except a record that is the only ref to a commit", async () => {
   const clock = manualClock(new Date());
   await using f = await fixture({ clock });
   const landed = async (task: string) => {
@@ -43,7 +43,7 @@ test("notes of landings leave the user's repository after 60 days, but for one t
   expect(await notes()).toBe('land_back\nland_next-day\nland_same-day\nland_young');
 });
 
-test('notes of tasks leave the stores after 60 days; what was rescued stays', async () => {
+test('records of tasks are removed from the stores after 60 days; rescued work stays', async () => {
   const clock = manualClock(new Date());
   await using f = await fixture({ clock });
   await landOf(f, await readyTask(f, 'old', { 'old.txt': 'x' }));

@@ -1,6 +1,6 @@
 /**
- * Daily removal of data that is only needed for a time: records and refs saying that an operation was done once, and files that a killed git leaves.
- * It runs as part of other operations. A failure affects no result.
+ * Daily removal of data that is only needed for a time: records and refs of operations that are done, and files that a killed git leaves. It runs as
+ * part of other operations. A failure affects no result.
  */
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,11 +15,11 @@ const dayMs = 24 * 3_600_000;
 
 export const upkeepLimits = {
   intervalMs: dayMs,
-  /** 30 days more than the longest timer, as for a finished actor's tombstone: longer than any message that could repeat an effect exists. */
+  /** 30 days more than the longest timer, as for the tombstone of a finished actor. By then, no message exists any more that could repeat an effect. */
   noteAgeMs: 60 * dayMs,
   /** Longer than the time limit of any git command here. */
   partialAgeMs: dayMs,
-  /** The same if no process of ours is running git there. */
+  /** Shorter limit under the fetch lock, when no other process of ours fetches into the store. */
   partialAgeMsLocked: 15 * 60_000,
   rememberedMax: 10_000,
 } as const;
@@ -52,7 +52,7 @@ export function forgetRemovals(layout: Layout, nowMs: number): void {
     removeOlder(join(layout.removed, name), nowMs - upkeepLimits.noteAgeMs);
 }
 
-/** Refs that are records of completed operations in tasks.git. Commits that only they keep are garbage without them (see disk/collect.ts). */
+/** Refs that are records of completed operations in tasks.git. When such a ref is deleted, a commit that only this ref kept becomes garbage (see disk/collect.ts). */
 const notesInTasks = ['done', 'merge', 'candidate', 'merged'].map((kind) => `refs/coppice/${kind}/`);
 /** Such refs in a user's repository, where the user's own git removes unreachable commits. */
 const notesInOrigin = 'refs/coppice/done/';

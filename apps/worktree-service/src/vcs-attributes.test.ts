@@ -9,13 +9,13 @@ test('an address is reported without its user and password, query and .git', () 
 });
 
 test.for(['/somewhere/of/mine/app', '/somewhere/of/mine/app.git/', 'me@example.invalid:team/app.git'])(
-  'of %s only the name',
+  'of the path %s, only the name is reported',
   (repository) => {
     expect(vcsAttributes({ repository })).toEqual({ 'vcs.repository.name': 'app' });
   },
 );
 
-test('base and head have the names of the conventions, what is missing is left out', () => {
+test('base and head get the attribute names of the semantic conventions; missing values are left out', () => {
   expect(vcsAttributes({ targetBranch: 'main', expectedTip: 'aa', commit: 'bb', checkout: null })).toEqual({
     'vcs.ref.base.name': 'main',
     'vcs.ref.base.revision': 'aa',

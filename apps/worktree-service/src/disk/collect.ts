@@ -2,7 +2,7 @@
  * Garbage collection in tasks.git: removes objects that no ref reaches any more, such as earlier checkpoints and rejected imports.
  *
  * Invariants:
- * 1. Collection runs only while no task on this disk uses the repository. No task can start meanwhile, since its start takes the collection lock too.
+ * 1. Collection runs only while no task on this disk uses the repository. No task can start during a collection, since both take the collection lock.
  * 2. origin.git is never collected: sandboxes and tasks.git borrow its objects.
  * 3. The store of a shallow repository is never collected: git would shorten origin.git's `shallow` file, the list of commits where its history ends.
  * 4. Objects younger than an hour stay, since a delayed command may be about to use them.
@@ -53,7 +53,7 @@ export async function collectGarbage(
       ({ uses }) => uses === null || uses.repositoryId === store.repositoryId,
     );
     if (mayBeUsed) return null;
-    // Git would remove the `shallow` file if it is empty, and with it the link to origin.git's.
+    // Git would remove an empty `shallow` file. Here that file is a link to origin.git's.
     const environment = { GIT_SHALLOW_FILE: '' };
     const expiry = `${objectAgeSeconds}.seconds.ago`;
     const run = (...args: string[]) =>

@@ -37,7 +37,7 @@ const prepareOf = (f: Fixture) => ({ repository: f.address, baseBranch: 'main', 
 const commitOf = (f: Fixture) => ({ repository: f.address, message: message(), protect: [] });
 const removeOf = (f: Fixture) => ({ repository: f.address, keepBranch: false, date });
 
-test('with too little free space new work is refused, with the reason; tasks at work come to their ends', async () => {
+test('with too little free space, new work is rejected with the reason, and running tasks can end', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   write(tree, 'x.txt', 'x');
@@ -97,7 +97,7 @@ test.for([
   { leave: 8_192, expected: steps.map((step) => [step, anyOf('done|postponed')]) },
   { leave: 65_536, expected: steps.map((step) => [step, anyOf('done|postponed')]) },
 ])(
-  'commands that meet a full disk, with $leave bytes left, are postponed, and leave nothing broken',
+  'on a disk with only $leave bytes left, commands are postponed and damage nothing',
   async ({ leave, expected }, testContext) => {
     await using f = await fixture();
     // No minimum of free space, so that every command meets the full disk itself.
@@ -105,7 +105,7 @@ test.for([
     const { small } = disk;
     const order = servedBy(small);
     const outcomes: [name: string, outcome: unknown][] = [];
-    /** Runs a command first on a full disk and then again with free space, as the bus does when it redelivers it. */
+    /** Runs a command first on a full disk and then again with free space, like a redelivery by the bus. */
     const throughFullDisk = async (name: string, input: object, effectId: string) => {
       disk.fill(leave);
       const error = await order(name, input, effectId).then(
@@ -159,7 +159,7 @@ test.for([
   },
 );
 
-test('a disk that stays full fails a command with the reason, and other failures are reported as they are', async (testContext) => {
+test('if the disk stays full, a command fails with that reason; other errors are reported unchanged', async (testContext) => {
   await using f = await fixture();
   await using disk = await onSmallDisk(testContext, 12);
   const order = servedBy(disk.small, new FullDiskWaits(0));

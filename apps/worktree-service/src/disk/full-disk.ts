@@ -27,7 +27,7 @@ export function withFullDisk(
     if (error instanceof CoppiceError && error.code === 'disk-full') return error;
     const space = await spaceOf(context.layout.root, context.disk.freeBytesMin);
     if (space.isLow) return diskFull(context, space, retention.report, error);
-    // The full disk is another one, such as that of a user's repository, or a quota is used up.
+    // A different disk is full, such as the one with the user's repository, or a quota is used up.
     const said = error instanceof Error ? error.message : String(error);
     return new CoppiceError('disk-full', `a disk or a quota is full: ${said}`, { cause: error });
   };

@@ -60,7 +60,7 @@ async function bytesOf(
 
 type Kept = { what: string; writtenAtMs: number; bytes: () => Promise<number>; remove: () => Promise<void> | void };
 
-/** Removes folders that are too old, then the oldest folders and commits until the rest fits. The newest one stays, whatever its size. */
+/** Removes folders that are too old, then the oldest folders and commits until the rest fits. The newest entry stays, whatever its size. */
 export async function boundKeptWork(
   context: Context,
   of: { stores: Store[]; sizes: Sizes; nowMs: number; signal?: AbortSignal },

@@ -1,7 +1,7 @@
 /**
- * Removal of old refs in tasks.git that keep work or an unfinished import, and that nothing else removes.
+ * Removal of old refs in tasks.git that nothing else removes: refs that keep work or an unfinished import.
  *
- * - `refs/coppice/import/`: an import by an earlier version that was cut off. Its command may be redelivered for 7 days at most.
+ * - `refs/coppice/import/`: an interrupted import by an earlier version of Coppice. Its command may be redelivered for 7 days at most.
  * - `refs/coppice/rescue/`, `refs/coppice/checkpoint/` and branches of finished tasks: the only copy of work. They stay for
  *   `rescueAgeMsMax`, and the report lists them before they are removed. Refs under `rescue/` also have a size limit: see kept-work.ts.
  *

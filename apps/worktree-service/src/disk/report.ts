@@ -27,7 +27,7 @@ const reportSchema = z.object({
       bytes: z.number().nullable(),
       /** Null for parts without a limit of their own. */
       bytesMax: z.number().nullable(),
-      /** RFC 3339. Age of the kept folder, rescued commit or setup that its age limit removes next. */
+      /** RFC 3339. Time from which the age of the part's oldest entry counts: when it was kept or, for a setup, last used. */
       oldest: z.string().nullable(),
     }),
   ),

@@ -35,7 +35,7 @@ async function round(f: Fixture, disk: Partial<DiskSettings>) {
   return { gone: gone.map(({ what, reason }) => [what.split('/').slice(-2).join('/').split(' ')[0], reason]), part };
 }
 
-test('rescued commits share the bound in size of folders: the oldest go first, the newest stays whatever its size', async () => {
+test('rescued commits and kept folders share a size limit: the oldest are removed first, the newest stays whatever its size', async () => {
   await using f = await fixture();
   const large = () => randomBytes(2 * mebibyte);
   await leaveWork(f, 'one', { 'a.bin': large() });

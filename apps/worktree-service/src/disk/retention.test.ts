@@ -54,7 +54,7 @@ async function leaveFolder(f: Fixture, taskId: string, bytes: number): Promise<s
   return (await removed(f, taskId)).rescue ?? '';
 }
 
-test('kept folders stay within their size: the oldest go first, the newest stays whatever its size', async () => {
+test('kept folders stay within their size limit: the oldest are removed first, the newest stays whatever its size', async () => {
   await using f = await fixture();
   const folders: string[] = [];
   for (const task of ['one', 'two', 'three']) folders.push(await leaveFolder(f, task, 3 * mebibyte));
@@ -68,7 +68,7 @@ test('kept folders stay within their size: the oldest go first, the newest stays
   expect(readDiskReport(join(f.dataFolder, '..', 'nowhere'))).toBeNull();
 });
 
-test('empty files count for the bound of kept folders', async () => {
+test('empty files count towards the size limit of kept folders', async () => {
   await using f = await fixture();
   for (const taskId of ['one', 'two']) {
     const { tree } = await f.prepared(taskId);
@@ -82,7 +82,7 @@ test('empty files count for the bound of kept folders', async () => {
   expect(readdirSync(f.context.layout.rescue)).toEqual([basename(two)]);
 });
 
-test('what keeps work goes by age, and is named before; an import that was cut off goes when no command can repeat it', async () => {
+test('refs that keep work are removed by age, after being reported; an interrupted import is removed once no command can repeat it', async () => {
   await using f = await fixture();
   await leaveFolder(f, 'folder', 1);
   const living = await f.prepared('living');
@@ -134,7 +134,7 @@ const withSetup = (f: Fixture, taskId: string, setupKey: string) =>
     setupKey,
   });
 
-test('sealed setups go by size and age since their last use, but for those that a task uses', async () => {
+test('sealed setups are removed by total size and by time since their last use, except those that a task uses', async () => {
   await using f = await fixture();
   await f.prepared('any');
   await removed(f, 'any');
@@ -148,7 +148,7 @@ test('sealed setups go by size and age since their last use, but for those that 
   hoursAgo('used', 9);
   hoursAgo('unused', 8);
   hoursAgo('recent', 0.5);
-  // It was used within the last hour, so a task may be about to record its use.
+  // The setup `recent` was used within the last hour, so a task may be about to record its use.
   const { gone } = await round(f, { setupsBytesMax: mebibyte });
   expect(gone).toMatchObject([{ what: 'the sealed setup unused', reason: 'size' }]);
   expect(readdirSync(setups)).toEqual(['newest', 'recent', 'used']);
@@ -165,7 +165,7 @@ test('sealed setups go by size and age since their last use, but for those that 
   expect(readdirSync(setups)).toEqual(['newest']);
 });
 
-test('garbage of the stores is collected when no task of the repository is left; what refs reach stays', async () => {
+test('garbage of a store is collected once the repository has no task; objects that refs reach stay', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared('writer');
   for (const count of [1, 2, 3]) {

@@ -10,10 +10,10 @@ export type DiskSettings = {
   freeBytesMin: number | null;
   /** Total of rescued commits and of folders of work that could not be imported. */
   rescueBytesMax: number;
-  /** Age limit of these, and of other refs that hold the only copy of work. */
+  /** Age limit of rescued commits and kept folders, and of other refs with the only copy of work. */
   rescueAgeMsMax: number;
   setupsBytesMax: number;
-  /** Time since a sealed setup was last used. */
+  /** Maximum time since a sealed setup was last used. */
   setupsAgeMsMax: number;
 };
 

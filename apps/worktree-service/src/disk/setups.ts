@@ -102,6 +102,6 @@ function removeEmpty(folder: string): void {
   try {
     rmdirSync(folder);
   } catch {
-    // Not empty, or removed meanwhile.
+    // Not empty, or already removed by another process.
   }
 }

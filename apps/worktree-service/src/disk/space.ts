@@ -67,7 +67,7 @@ async function diskUse(unit: '-k' | '--inodes', folder: string): Promise<number 
   const options = { timeout: measureMsMax, env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' } };
   const text = await run('du', ['-sx', unit, '--', folder], options).then(
     ({ stdout }) => stdout,
-    // `du` exits with 1 if a part can't be read or disappeared meanwhile, and prints the total of the rest.
+    // `du` exits with 1 if a part can't be read or disappears while it runs, and prints the total of the rest.
     (error: unknown) => (error as { stdout?: string }).stdout ?? '',
   );
   const count = /^(\d+)\s/.exec(text)?.[1];

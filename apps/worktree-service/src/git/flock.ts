@@ -1,5 +1,5 @@
 /**
- * flock(2) by means of util-linux's `flock`, which Linux has and macOS lacks. The kernel releases such a lock when the last process that inherited
+ * Locks by flock(2), taken with the program `flock` of util-linux, which macOS lacks. The kernel releases such a lock when the last process that inherited
  * its descriptor ends. The lock works across containers that share a folder.
  */
 import { spawn } from 'node:child_process';
@@ -17,7 +17,7 @@ export async function canFlock(file: string): Promise<boolean> {
 }
 
 /**
- * Returns the words to put before a command that holds a shared lock on `file` as long as it runs.
+ * Returns the words to put before a command, so that a shared lock on `file` is held while the command runs.
  * @param inherit true: the command replaces the flock process, and the command and all its children hold the lock. False: the flock process
  * holds the lock until the command ends; for commands that may start a daemon
  */

@@ -7,7 +7,7 @@ import { notStarted } from './failures.ts';
 import { Git } from './git.ts';
 import { landOf, readyTask } from '../test-support/task.ts';
 
-test("a filter of the user's repository sees nothing of the stack's environment but what git needs", async () => {
+test("a filter of the user's repository gets only those variables of the stack's environment that git needs", async () => {
   await using f = await fixture();
   const seen = join(f.repository.path, '../seen');
   await f.repository.git('config', 'filter.spy.smudge', `env >> '${seen}'; cat`);
@@ -32,14 +32,14 @@ test.each([
   ['EAGAIN', true],
   ['ENOMEM', true],
   ['ENOENT', false],
-])('a git that could not be started since %s is worth another try: %s', (code, retryable) => {
+])('if git could not be started because of %s, the error is retryable: %s', (code, retryable) => {
   expect(notStarted(Object.assign(new Error(`spawn git ${code}`), { code }))).toMatchObject({
     code: 'unavailable',
     retryable,
   });
 });
 
-test('a server that sends nothing is given up on', async () => {
+test('git gives up on a server that sends nothing', async () => {
   await using folder = await temporaryFolder('git');
   const git = new Git(join(folder.path, 'config'));
   await git.start();

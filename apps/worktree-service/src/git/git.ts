@@ -41,7 +41,7 @@ export const gitLimits = {
 /** The first version that merges without a working tree (`merge-tree --write-tree`). */
 const versionMin = '2.38.0';
 
-/** Account that git runs under as the `user` if the stack is root: users could not write files that root created in their repository. */
+/** Account for git in `user` mode if the stack runs as root. Otherwise root would own the new files in a user's repository, and the user couldn't write them. */
 export type Account = { uid: number; gid: number; home: string; name: string };
 
 export type GitOptions = {
@@ -63,7 +63,7 @@ export type GitOptions = {
   signal?: AbortSignal | undefined;
   /** For commands that lock refs: `signal` only prevents their start, and the time limit is `timeMsToEnd`. */
   runsToEnd?: boolean;
-  /** File on which a shared flock is held while git runs; as the `service`, also while any process it started runs. See store-writers.ts. */
+  /** File on which a shared flock is held while git runs and, in `service` mode, while any process that git started runs. See store-writers.ts. */
   writersFile?: string;
   /** How long git waits for a lock on refs; default 15 s. */
   lockTimeoutMs?: number;
@@ -85,8 +85,8 @@ const commonSettings = asOptions([
   'protocol.ext.allow=never',
   'submodule.recurse=false',
   'fetch.recurseSubmodules=false',
-  // Fetched objects appear together, as one pack, or not at all. Unpacked one by one, a commit would exist before its files. Git's version
-  // decides which of the two settings applies.
+  // Fetched objects appear together, as one pack, or not at all. If git unpacked them one by one, a commit would exist before its files.
+  // Which of the two settings applies depends on git's version.
   'fetch.unpackLimit=1',
   'transfer.unpackLimit=1',
   'credential.interactive=false',
@@ -138,7 +138,7 @@ export class Git {
   /** Writes the private configuration and returns git's version. Throws `unavailable` if git is missing or too old. */
   async start(): Promise<string> {
     mkdirSync(dirname(this.#configFile), { recursive: true, mode: 0o711 });
-    // Without this setting, git run by root rejects repositories of other users; it ignores `-c safe.directory`.
+    // Without this setting, git run by root rejects repositories of other users. Git ignores `-c safe.directory`, so it has to be in a file.
     // The file is replaced atomically: another process on the same data folder may be running git now.
     await replaceFile(this.#configFile, '[safe]\n\tdirectory = *\n');
     this.#hasFlock = await canFlock(this.#configFile);
@@ -273,7 +273,7 @@ export class Git {
       cwd,
       env: this.#environment(options),
       stdio: ['pipe', 'pipe', 'pipe'],
-      // Its own process group, so that it can be ended as a whole; and no terminal, where ssh could prompt for a password.
+      // A process group of its own, so that git and its children can be ended together, and no terminal, where ssh could prompt for a password.
       detached: true,
       ...(options.account ? { uid: options.account.uid, gid: options.account.gid } : {}),
     });
@@ -313,7 +313,7 @@ export class Git {
         clearTimeout(timer);
         options.signal?.removeEventListener('abort', onAbort);
         if (options.as === 'user' && !existsSync(cwd))
-          throw new CoppiceError('repository-not-found', `repository: ${cwd} is not there any more`, { cause: error });
+          throw new CoppiceError('repository-not-found', `repository: ${cwd} no longer exists`, { cause: error });
         throw notStarted(error);
       },
     );

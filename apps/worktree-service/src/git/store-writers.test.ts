@@ -36,7 +36,7 @@ const leftIn = (stores: string): string[] => [
   join(stores, 'origin.git/shallow.lock'),
 ];
 
-test('locks that killed processes left keep no step of a task from succeeding', async () => {
+test('every step of a task succeeds despite locks that killed processes have left', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   const left = leftIn(storesOf(f));
@@ -55,12 +55,12 @@ test('locks that killed processes left keep no step of a task from succeeding', 
   expect(fetched).toHaveLength(1);
   plant(...fetched);
   expect(await landOf(f, await readyTask(f, 'next', { 'next.txt': 'x' }))).toMatchObject({ status: 'landed' });
-  // Before, git waited 15 s for each lock.
+  // If git waited 15 s for each lock, as it does by default, this would take longer.
   expect(performance.now() - startedAt).toBeLessThan(60_000);
   expect([...left, ...fetched].filter((file) => existsSync(file))).toEqual([]);
 });
 
-test('locks that were left are removed when the service starts', async () => {
+test('stale locks are removed when the service starts', async () => {
   await using f = await fixture();
   await f.prepared();
   const left = leftIn(storesOf(f));
@@ -86,7 +86,7 @@ const holding = async (f: Fixture) => {
 const removers = (f: Fixture): string[] =>
   readdirSync(join(f.dataFolder, 'locks')).filter((name) => name.startsWith('left-locks-'));
 
-test('a lock that a git of another process holds is waited for, not removed', async () => {
+test('the removal of locks waits for a git of another process instead of removing its lock', async () => {
   await using f = await fixture();
   const { store, holder, lock, ref, commit } = await holding(f);
   await using _ = holder;
@@ -104,7 +104,7 @@ test('a lock that a git of another process holds is waited for, not removed', as
   expect(await f.tasks('for-each-ref', ref)).toBe('');
 });
 
-test('a git whose service was killed is waited for as well', async () => {
+test('the removal of locks also waits for a git whose service was killed', async () => {
   await using f = await fixture();
   const { store, holder, lock, ref, commit } = await holding(f);
   await using _ = holder;
@@ -116,7 +116,7 @@ test('a git whose service was killed is waited for as well', async () => {
   expect(await f.tasks('rev-parse', ref)).toBe(commit);
 });
 
-test("a daemon that a credential helper of the user's starts doesn't keep left locks from being removed", async () => {
+test("a daemon started by the user's credential helper doesn't prevent the removal of stale locks", async () => {
   await using servers = new AsyncDisposableStack();
   await using home = await temporaryFolder('home');
   await using f = await fixture({
@@ -135,7 +135,7 @@ test("a daemon that a credential helper of the user's starts doesn't keep left l
   await using daemon = new AsyncDisposableStack();
   daemon.defer(async () => void (await shell(`git credential-cache --socket='${socket}' exit`, home.path)));
   {
-    // Git has requested credentials when it listed the branch before. The wrapper ends that daemon, so the fetch starts a new one.
+    // Git starts the daemon when it lists the branch, before the fetch. The wrapper ends that daemon, so the fetch starts a new one.
     using _ = interfere(f, 'fetch --quiet', `git credential-cache --socket='${socket}' exit`);
     await f.prepared();
   }

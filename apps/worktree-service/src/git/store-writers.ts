@@ -19,7 +19,7 @@ import { withExclusiveFlock } from './flock.ts';
 import type { Git, GitOptions, GitResult } from './git.ts';
 
 const writersLimits = {
-  /** More than two, since each try removes all stale lock files but may meet one left in the meantime. */
+  /** More than two: each try removes all stale lock files, but a process killed after that may leave another. */
   triesMax: 4,
   /** A running git holds its locks for milliseconds, longer on a busy machine. */
   waitSeconds: 60,

@@ -112,7 +112,7 @@ test.each(plants)('$name runs under plain git, but not here', async ({ plant, fi
   expect(planted.ran()).toBe(false);
 });
 
-test('a .git file that points to a repository of the agent is not looked at', async () => {
+test('a .git file that points to a repository of the agent is not read', async () => {
   await using f = await fixture();
   await using folder = await temporaryFolder('plants');
   const { tree } = await f.prepared();
@@ -130,7 +130,7 @@ test('a .git file that points to a repository of the agent is not looked at', as
   expect(planted.ran()).toBe(false);
 });
 
-test('objects, refs and index of the planted .git count for nothing', async () => {
+test('objects, refs and index of the planted .git have no effect', async () => {
   await using f = await fixture({ files: { 'README.md': 'x', 'kept.txt': 'kept' } });
   const { tree } = await f.prepared();
   await ownRepository(tree, []);
@@ -160,7 +160,7 @@ const refusals: {
     path: /^link: it points outside/,
   },
   {
-    name: 'a symlink that leaves through another',
+    name: 'a symlink out of the tree through another symlink',
     plant: (tree) => {
       symlinkSync('.', join(tree, 'here'));
       symlinkSync('here/../../x', join(tree, 'link'));
@@ -239,7 +239,7 @@ const refusals: {
 ];
 
 test.each(refusals)(
-  '$name is refused by name, and its removal lets the harmless change land',
+  '$name is rejected with its path; once it is removed, the harmless change lands',
   async ({ plant, path }) => {
     await using f = await fixture({ files: { 'README.md': 'x', 'dir/file.txt': 'x' } });
     const { tree, branch, baseCommit } = await f.prepared();
@@ -263,7 +263,7 @@ async function entriesOf(tree: string): Promise<string[]> {
     .filter((name) => name !== '' && name !== '.git');
 }
 
-test('a change whose times were set back is found', async () => {
+test("a change is found even if the file's times were set back", async () => {
   await using f = await fixture({ files: { 'README.md': 'abc', 'other.txt': 'x' } });
   const { tree } = await f.prepared();
   const before = lstatSync(join(tree, 'README.md'));
@@ -273,14 +273,14 @@ test('a change whose times were set back is found', async () => {
   expect(await f.committed()).toMatchObject({ status: 'committed', paths: ['README.md'] });
 });
 
-test('a touched file is no change', async () => {
+test('a file that was only touched is not a change', async () => {
   await using f = await fixture({ files: { 'README.md': 'abc' } });
   const { tree } = await f.prepared();
   utimesSync(join(tree, 'README.md'), new Date(), new Date());
   expect(await f.committed()).toEqual({ status: 'no-changes', ignored: 0 });
 });
 
-test('a hard link is read as the bytes that it is, and is not changed by anything of ours', async () => {
+test('a hard link is imported as a file of its own, and its content in the worktree stays unchanged', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   write(tree, 'one.txt', 'same bytes');
@@ -291,7 +291,7 @@ test('a hard link is read as the bytes that it is, and is not changed by anythin
   expect(readFileSync(join(tree, 'two.txt'), 'utf8')).toBe('same bytes');
 });
 
-test('names with quotes and leading dashes land as they are', async () => {
+test('names with quotes and leading dashes land unchanged', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   const names = ['--upload-pack=x', '-rf', 'a"b', "it's", 'c\\d', 'ü/é ☃', ' lead', 'trail ', '*', '$(touch x)'];
@@ -308,7 +308,7 @@ test('names with quotes and leading dashes land as they are', async () => {
   expect(await f.tasks('fsck', '--strict', '--no-dangling')).toBe('');
 });
 
-test('an unreadable file is read by root and refused by name by others', async () => {
+test('root reads an unreadable file; other users reject it with its path', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   write(tree, 'secret.txt', 'x');
@@ -347,7 +347,7 @@ test('a submodule stays as it is, and can be neither filled nor replaced', async
   expect(await f.tasks('ls-tree', 'commit' in result ? result.commit : '', 'sub')).toMatch(/^160000 commit/);
 });
 
-test('limits refuse what is too much, by name', async () => {
+test('an import beyond a limit is rejected, and the error names the limit', async () => {
   await using f = await fixture({ importLimits: { changedPathsMax: 3, totalBytesMax: 1_000 } });
   const { tree } = await f.prepared();
   for (const name of ['a', 'b', 'c', 'd']) write(tree, name, name);

@@ -15,7 +15,7 @@ function replaceGit(f: Fixture, script: string): void {
   onTestFinished(() => void vi.unstubAllEnvs());
 }
 
-test('a commit whose answer failed after the branch had moved is the answer to the next try, which has another effect', async () => {
+test('if a commit moves the branch but fails to reply, the next try, with another effect id, returns that commit', async () => {
   await using f = await fixture({ files: { 'README.md': '# x\n' } });
   const { tree, branch } = await f.prepared();
   write(tree, 'work.txt', 'work\n');
@@ -36,7 +36,7 @@ test('a commit whose answer failed after the branch had moved is the answer to t
   expect(await f.tasks('rev-parse', `refs/coppice/done/${taskId}_6`)).toBe(commit);
 });
 
-test('a git that was killed between the two renames of its transaction loses no commit', async () => {
+test('no commit is lost if git is killed between the two renames of its transaction', async () => {
   await using f = await fixture({ files: { 'README.md': '# x\n' } });
   const { tree } = await f.prepared();
   write(tree, 'work.txt', 'work\n');
@@ -46,7 +46,7 @@ test('a git that was killed between the two renames of its transaction loses no 
   expect(await f.committed(taskId, `${taskId}_5`)).toEqual(first);
 });
 
-test('the commit of an earlier life of the task is no commit of this one', async () => {
+test('the commit of an earlier life of the task is not returned for this life', async () => {
   await using f = await fixture({ files: { 'README.md': '# x\n' } });
   const { tree } = await f.prepared();
   write(tree, 'work.txt', 'work\n');

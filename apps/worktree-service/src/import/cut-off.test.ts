@@ -55,7 +55,7 @@ test.each([
   expect(await f.tasks('fsck', '--strict', '--no-dangling')).toBe('');
 });
 
-test('what a checkpoint has added counts, also where it fails after that', async () => {
+test('the bytes that a checkpoint has added count even if it fails after that', async () => {
   await using f = await fixture({ importLimits: { checkpointBytesMax: 2_500_000 } });
   const { tree } = await f.prepared();
   replaceGit(f, 'show', 'exit 1');

@@ -12,7 +12,7 @@ import { coppiceIdentity, gitDate } from './message.ts';
 import { openNamed, refused, type FileChange, type Plan } from './plan.ts';
 import { makeObjectFolder, moveObjects, objectBytes } from './object-folder.ts';
 
-/** Files up to this size are read whole and hashed first, since many are touched without being changed. */
+/** Files up to this size are read into memory and hashed before they are sent, since many have a new mtime but the same content. */
 const wholeBytesMax = 4 * 1024 * 1024;
 const chunkBytes = 256 * 1024;
 
@@ -25,8 +25,8 @@ export type CommitParts = {
 
 /**
  * Writes a plan as one commit that no ref of the store points to yet. File contents go through a pipe to one `git fast-import`, which never sees
- * the worktree, and gets no path as an argument. Returns null, and writes nothing, if all files have the content they had before. An import that
- * is cut off leaves nothing in the store: its objects are written to the scratch folder and moved at the end.
+ * the worktree, and gets no path as an argument. Returns null, and writes nothing, if all files have the content they had before. An interrupted
+ * import leaves nothing in the store: its objects are written to the scratch folder and moved at the end.
  */
 export async function writeCommit(
   git: Git,
@@ -66,7 +66,7 @@ export async function writeCommit(
   }
 }
 
-/** A ref private to the linked git directory. fast-import always updates a ref; one of the store would stay locked if the process were killed. */
+/** A ref private to the linked git directory. fast-import always updates a ref; a ref of the store would stay locked if the process were killed. */
 const ownRef = 'refs/worktree/import';
 
 /** A stream of commands to `git fast-import`. The first actual change starts the process. */
@@ -194,6 +194,6 @@ function readExactly(descriptor: number, bytes: number, path: string): Buffer {
 const blobId = (content: Buffer, digits: number): string =>
   blobHash(content.length, digits).update(content).digest('hex');
 
-/** A path as fast-import reads it: always quoted, everything unusual as octal. */
+/** Quotes a path for fast-import. Special characters and all bytes outside of ASCII become octal escapes. */
 const quote = (path: string): string =>
   `"${path.replace(/[^ !#-[\]-~]/g, (byte) => `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`)}"`;

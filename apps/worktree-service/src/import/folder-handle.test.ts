@@ -35,7 +35,7 @@ function contentOf(folder: FolderHandle, name: string): string {
   return buffer.toString('utf8', 0, bytes);
 }
 
-test('a link in the place of a folder or file is not followed', async () => {
+test('a link that replaces a folder or file is not followed', async () => {
   await using s = await swapped();
   s.swap();
   symlinkSync(s.path('outside/file'), s.path('tree/link'));
@@ -44,7 +44,7 @@ test('a link in the place of a folder or file is not followed', async () => {
   expect(() => FolderHandle.open(byteString(s.path('tree/dir')))).toThrow(/ENOTDIR|ELOOP/);
 });
 
-test('a folder that is open stays the one that it was', async (context) => {
+test('an open handle stays at the same folder when a link replaces its path', async (context) => {
   if (process.platform !== 'linux') context.skip('needs /proc');
   await using s = await swapped();
   const folder = s.root.folder('dir');

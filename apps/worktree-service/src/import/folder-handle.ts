@@ -1,5 +1,5 @@
 /**
- * Reads a folder that an agent has written, without following symbolic links in it, even one swapped in while reading.
+ * Reads a folder that an agent has written, without following symbolic links in it, even if a link replaces an entry during the read.
  *
  * A handle keeps the folder open and accesses its entries through the descriptor (/proc/self/fd/N/name, equivalent to openat). Without /proc,
  * plain paths are used: the sandbox, the first line of defence, has already ended by then.
@@ -76,7 +76,7 @@ export class FolderHandle {
   }
 }
 
-/** Calls `look` for an entry far below `root`. Opens each folder on the way by its own handle, so that none is a symbolic link. Both are byte strings. */
+/** Calls `look` for the entry at `path` below `root` (byte strings). Opens each folder on the way by a handle of its own, so that no symbolic link is followed. */
 export function beneath<T>(root: string, path: string, look: (folder: FolderHandle, name: string) => T): T {
   const names = path.split('/');
   const last = names.pop() ?? '';

@@ -93,7 +93,7 @@ test.each<[string, Record<string, string>]>([
   ['comments, blanks and escapes', { '.gitignore': '# no\n\n\\#hash\n\\!bang\nsp ace\ntrail\\ \nb.txt   \nx\\\\y\n' }],
   ['classes', { '.gitignore': 'file[0-9]\nfile[!0-9a-z]\na\\[b\\]c\n[[:upper:]].LOG\n' }],
   ['odd classes', { '.gitignore': 'file[]-]\nfile[^1]\nfile[1\n[a-c].txt\nfile[z-a]\n' }],
-  ['line ends of Windows and a mark', { '.gitignore': '\ufeff*.log\r\ntmp\r\n' }],
+  ['Windows line ends and a byte order mark', { '.gitignore': '\ufeff*.log\r\ntmp\r\n' }],
   ['everything', { '.gitignore': '*\n!*/\n!*.md\n' }],
   ['slashes alone', { '.gitignore': '/\n//\n/*\n!/src\n' }],
   ['trailing double star', { '.gitignore': 'docs/**\nfoo/bar/**\n' }],
@@ -102,7 +102,7 @@ test.each<[string, Record<string, string>]>([
   await expectSame(files, ignores);
 });
 
-test('git agrees on whatever is made up', { timeout: 60_000 }, async () => {
+test('git agrees on random patterns', { timeout: 60_000 }, async () => {
   const part = fc.constantFrom('a', 'b', 'ab', '*', '**', '?', 'a*', '*b', '[ab]', '[!a]', '\\a', 'a?b');
   const line = fc
     .tuple(
@@ -127,7 +127,7 @@ test('git agrees on whatever is made up', { timeout: 60_000 }, async () => {
   );
 });
 
-test('no pattern takes more than pattern times name steps', async () => {
+test('matching takes at most as many steps as the length of the pattern times that of the name', async () => {
   const turns = new Turns();
   expect(matchGlob('*a'.repeat(100) + 'b', 'a'.repeat(250), turns)).toBe(false);
   const rules = parseIgnoreFile('', `${Array.from({ length: 60 }, () => '**/a').join('/')}/b\n`);

@@ -51,13 +51,13 @@ test('changes, additions, deletions, modes and links become one conventional com
   expect(await f.tasks('fsck', '--strict', '--no-dangling')).toBe('');
 });
 
-test('nothing changed is reported as such', async () => {
+test('a worktree without changes is reported as such', async () => {
   await using f = await fixture({ files });
   await f.prepared();
   expect(await f.committed()).toEqual({ status: 'no-changes', ignored: 0 });
 });
 
-test('a file becomes a folder and a folder a file', async () => {
+test('a file can become a folder, and a folder a file', async () => {
   await using f = await fixture({ files });
   const { tree } = await f.prepared();
   rmSync(join(tree, 'README.md'));
@@ -68,7 +68,7 @@ test('a file becomes a folder and a folder a file', async () => {
   expect(await f.tasks('ls-tree', '-r', '--name-only', id)).toBe('README.md/inside.txt\nrun.sh\nsrc');
 });
 
-test('ignored files stay out, tracked ones are never ignored', async () => {
+test('ignored files are not committed; tracked files are never ignored', async () => {
   await using f = await fixture({ files: { ...files, '.gitignore': '*.log\nbuild/\n' } });
   await f.repository.git(
     'update-index',
@@ -85,7 +85,7 @@ test('ignored files stay out, tracked ones are never ignored', async () => {
   expect(await f.committed()).toMatchObject({ paths: ['build/tracked.txt', 'kept.txt'] });
 });
 
-test('the same effect gives the same answer, whatever has happened to the worktree since', async () => {
+test('a repeat with the same effect id returns the same result, whatever has happened to the worktree since', async () => {
   await using f = await fixture({ files });
   const { tree } = await f.prepared();
   write(tree, 'x.txt', 'x');
@@ -95,7 +95,7 @@ test('the same effect gives the same answer, whatever has happened to the worktr
   expect(await f.committed(taskId, 'another')).toMatchObject({ paths: ['y.txt'] });
 });
 
-test.each(['imported', 'commit-recorded'])('a crash at %s, then the repeat: one commit, the same', async (point) => {
+test.each(['imported', 'commit-recorded'])('after a crash at %s, the repeat returns the same commit', async (point) => {
   await using f = await fixture({ files });
   const { tree, branch } = await f.prepared();
   write(tree, 'x.txt', 'x');
@@ -113,7 +113,7 @@ test.each(['imported', 'commit-recorded'])('a crash at %s, then the repeat: one 
   expect(await f.tasks('rev-parse', branch)).toBe(result.commit);
 });
 
-test('attributes and line ends change no byte on the way out and in', async () => {
+test('attributes and line-end settings change no byte at checkout or import', async () => {
   await using f = await fixture();
   await f.repository.git('config', 'core.autocrlf', 'false');
   await f.repository.commit('bytes', { 'crlf.txt': 'a\r\nb\r\n', 'lf.txt': 'a\nb\n', 'ident.txt': '$Id$\n' });
@@ -146,7 +146,7 @@ test('protected paths are reported, whatever their case', async () => {
   });
 });
 
-test('a pattern without a slash protects a name at any depth, and what lies in a folder of that name', async () => {
+test('a pattern without a slash protects a name at any depth, and everything in a folder of that name', async () => {
   await using f = await fixture({ files });
   const { tree } = await f.prepared();
   for (const path of [
@@ -163,14 +163,14 @@ test('a pattern without a slash protects a name at any depth, and what lies in a
   });
 });
 
-test('what ignore rules left out is counted where nothing else was made', async () => {
+test('ignored files are counted if there are no other changes', async () => {
   await using f = await fixture({ files: { '.gitignore': '*.log\nbuild/\n' } });
   const { tree } = await f.prepared();
   for (const path of ['a.log', 'b.log', 'build/one', 'build/two']) write(tree, path, 'x');
   expect(await f.committed()).toEqual({ status: 'no-changes', ignored: 3 });
 });
 
-test('a checkpoint keeps the present state off the branch', async () => {
+test('a checkpoint saves the current state without moving the branch', async () => {
   await using f = await fixture({ files });
   const { tree, branch, baseCommit } = await f.prepared();
   const input = { taskId, runId, date };
@@ -184,7 +184,7 @@ test('a checkpoint keeps the present state off the branch', async () => {
   expect(await f.tasks('rev-parse', branch)).toBe(baseCommit);
 });
 
-test('an import succeeds whose pack an earlier one that was killed still keeps', async () => {
+test('an import succeeds although a killed import has left a .keep file for the same pack', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   for (let count = 0; count < 150; count++) write(tree, `files/${count}.txt`, `${count}`);
@@ -204,7 +204,7 @@ test('an import succeeds whose pack an earlier one that was killed still keeps',
   expect(await f.tasks('fsck', '--strict', '--no-dangling')).toBe('');
 });
 
-test('drafts of our own that a killed process left are not imported, and keep nothing else from it', async () => {
+test("drafts that a killed process of ours has left are not imported, and don't prevent the import of other files", async () => {
   const tracked = `.coppice-draft-tracked`;
   await using f = await fixture({ files: { [tracked]: 'as it was' } });
   const { tree } = await f.prepared();
@@ -219,7 +219,7 @@ test('drafts of our own that a killed process left are not imported, and keep no
   expect(await f.committed(taskId, 'third')).toMatchObject({ paths: [tracked] });
 });
 
-test('a task whose files change without end adds to the store no more than the bound of its checkpoints', async () => {
+test('checkpoints of a task that keeps changing its files add no more than their limit to the store', async () => {
   const random = () => execFileSync('head', ['-c', '1000000', '/dev/urandom']);
   await using f = await fixture({ importLimits: { checkpointBytesMax: 2_500_000 } });
   const { tree } = await f.prepared();

@@ -104,7 +104,7 @@ async function isOfSameLife(
 type Changes = { commit: string; tree: string; additions: number; deletions: number; paths: string[] };
 
 /**
- * Writes the worktree as a commit, which the caller gives a ref. If nothing differs from `parent`, `changes` is null and `ignored` is the number of
+ * Writes the worktree as a commit without a ref; the caller sets the ref. If nothing differs from `parent`, `changes` is null and `ignored` is the number of
  * new files that ignore rules left out. The caller holds the task's lock.
  */
 export async function importTree(

@@ -15,7 +15,7 @@ export type ImportLimits = {
   ignoreFileBytesMax: number;
   /** Bytes read to compare files that were written to, but have their original mode and size, with their original content. */
   comparedBytesMax: number;
-  /** The part of them in files larger than `fileBytesMax`. Beyond it, such a file counts as changed without being read. */
+  /** Part of `comparedBytesMax` for files larger than `fileBytesMax`. Once it is used up, such a file counts as changed without being read. */
   comparedLargeBytesMax: number;
   /** Bytes added by all checkpoints of a task. Beyond it, no more checkpoints are made. */
   checkpointBytesMax: number;

@@ -8,7 +8,7 @@ const trailers = { taskId: 'task1', runId: 'run1', effectId: 'effect1' };
 const trailersOf = (text: string): string[] =>
   execFileSync('git', ['interpret-trailers', '--parse'], { input: text, encoding: 'utf8' }).trim().split('\n');
 
-test('a conventional header, the body, and the trailers', () => {
+test('a message has a conventional header, the body, and the trailers', () => {
   const text = formatMessage(
     {
       ...message('write the changelog'),
@@ -37,7 +37,7 @@ test.each([
   expect(trailersOf(text)).toEqual(['Coppice-Task: task1', 'Coppice-Run: run1', 'Coppice-Effect: effect1']);
 });
 
-test('neither can a body, nor a co-author', () => {
+test('a body or co-author can not forge a trailer', () => {
   const text = formatMessage(
     {
       ...message('x'),
@@ -50,7 +50,7 @@ test('neither can a body, nor a co-author', () => {
   expect(text.match(/^coppice-(task|run)\s*:.*$/gim)).toEqual(['Coppice-Task: task1', 'Coppice-Run: run1']);
 });
 
-test('a long description is cut in the header and whole below it', () => {
+test('a long description is truncated in the header and complete in the body', () => {
   const long = 'word '.repeat(40).trim();
   const [header = '', , second] = formatMessage(message(long), trailers).split('\n');
   expect(header.length).toBeLessThanOrEqual(100);

@@ -1,17 +1,17 @@
 /**
- * A temporary folder for the objects of one import. A killed git leaves half-written packs, which nothing counts, and which nothing collects while a
- * task of the repository lives. Here they are removed with the folder.
+ * A temporary folder for the objects of one import. A killed git leaves half-written packs. In the store, no limit would count them, and no garbage
+ * collection would remove them while the repository has tasks. Here they are removed with the folder.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Half-written files, and the marker of a pack that the import still uses. */
+/** Files that are not moved to the store: half-written files, and the .keep file of a pack that the import still uses. */
 const unfinished = /^tmp_|\.keep$/;
 
 /** Creates the folder in `parent`. `store`: the git directory whose objects it borrows. */
 export function makeObjectFolder(parent: string, store: string): string {
-  // A unique name: a git that outlives its service doesn't write to the next import's folder.
+  // The name is unique, so that a git that outlives its service doesn't write to the next import's folder.
   const folder = join(parent, `objects-${randomUUID()}`);
   for (const part of ['info', 'pack']) mkdirSync(join(folder, part), { recursive: true });
   writeFileSync(join(folder, 'info/alternates'), `${store}/objects\n`);

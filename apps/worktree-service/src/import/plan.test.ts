@@ -17,7 +17,7 @@ async function hostile(rules: number, folders: number) {
   return folder;
 }
 
-test('a hostile ignore file is refused over its budget, and others get their turn meanwhile', async () => {
+test('a hostile ignore file is rejected once the budget is used up, and other work runs in the meantime', async () => {
   await using folder = await hostile(4_900, 300);
   const limits = { ...importLimitsDefault, matchingStepsMax: 40_000_000, entriesMax: 1_000 };
   const turns = turnsOf(limits);
@@ -42,7 +42,7 @@ test('a hostile ignore file is refused over its budget, and others get their tur
   expect(others).toBeGreaterThanOrEqual(turns.yields);
 });
 
-test('it stops when it is cancelled', async () => {
+test('planning stops when it is cancelled', async () => {
   await using folder = await hostile(4_900, 300);
   const abort = new AbortController();
   const turns = turnsOf(importLimitsDefault, abort.signal);
@@ -55,8 +55,8 @@ test('it stops when it is cancelled', async () => {
 
 test.each([
   ['rules', '*.x\n'.repeat(5_001), /^\.gitignore: it has more than 5000 rules/],
-  ['long rules', `${'x'.repeat(1_025)}\n`, /^\.gitignore: it has a rule of more than 1024 bytes/],
-])('too many or too long: %s are refused by name', async (_name, content, message) => {
+  ['rules with long text', `${'x'.repeat(1_025)}\n`, /^\.gitignore: it has a rule of more than 1024 bytes/],
+])('too many or too long %s are rejected with the path of the ignore file', async (_name, content, message) => {
   await using folder = await temporaryFolder('plan');
   writeFileSync(join(folder.path, '.gitignore'), content);
   await expect(planImport(folder.path, new Map(), nothing, importLimitsDefault)).rejects.toMatchObject({
@@ -65,7 +65,7 @@ test.each([
   });
 });
 
-test('reading a class counts, too', async () => {
+test('reading a character class counts towards the budget, too', async () => {
   await using folder = await temporaryFolder('plan');
   writeFileSync(join(folder.path, '.gitignore'), `*${'[[:'.repeat(300)}\n`.repeat(10));
   for (let index = 0; index < 10; index++) writeFileSync(join(folder.path, `${'a'.repeat(240)}${index}`), '');

@@ -1,5 +1,5 @@
 /**
- * Compares what an agent left in its worktree with what it was given. The working tree is untrusted data.
+ * Compares what an agent left in its worktree with the worktree's original state. The working tree is untrusted data.
  *
  * Invariants:
  * 1. No link is followed. The only files opened here are .gitignore files, which are read with a limit, and files that still have the size they had
@@ -7,8 +7,8 @@
  * 2. Everything to be imported passes the path rules. The first path that doesn't rejects the whole import, and the error names it.
  * 3. The event loop can run every few milliseconds, whatever the ignore files contain. Matching has a budget of steps.
  * 4. A file with its fingerprint from checkout has its content from checkout: no process in a sandbox can set a ctime. If the fingerprint
- *    differs, the content decides, since a restored backup gives each file a new fingerprint. The bytes read for that are limited by the file
- *    size beforehand: a sparse file may have any size.
+ *    differs, the content decides, since a restored backup gives each file a new fingerprint. The limit on bytes read for that is
+ *    applied to the file's size before the file is read, since a sparse file may have any size.
  * 5. Files named like our own drafts are skipped, regardless of who created them. If the repository already contains one, it stays as it is or is deleted.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
@@ -119,7 +119,7 @@ class Planner {
     const rules =
       names.includes('.gitignore') && !level.ignored ? [...level.rules, ...this.#ignoreFile(level)] : level.rules;
     for (const name of names) {
-      // The link to the host's metadata, or whatever an agent replaced it with.
+      // `.git` is the link to the host's metadata, or whatever an agent has put in its place.
       if (level.path === '' && name === '.git') continue;
       this.#turns.spend(stepsPerEntry);
       if (this.#turns.due) await this.#turns.yield();
@@ -149,7 +149,7 @@ class Planner {
       return;
     }
     const known = this.#given.snapshot.get(path);
-    // Files that setup left are not the agent's work.
+    // An unchanged file is not the agent's work, even if it is untracked: a setup has left it.
     const wasGiven = known !== undefined && known.objectId === (tracked?.objectId ?? null);
     if (wasGiven && (await this.#isUnchanged(known, { folder: level.folder, name, path, stat }))) {
       if (tracked !== undefined) this.#seen.add(path);
@@ -173,7 +173,11 @@ class Planner {
       this.#comparedLargeBytes += size;
     }
     this.#comparedBytes += size;
-    this.#limit(Number(this.#comparedBytes), comparedBytesMax, 'bytes in files that were written to and look as given');
+    this.#limit(
+      Number(this.#comparedBytes),
+      comparedBytesMax,
+      'bytes in files that were written to but may be unchanged',
+    );
     return isUnchanged(known, found, this.#given.sealed, this.#turns);
   }
 

@@ -1,11 +1,11 @@
 /**
  * Globs of protected files. The globs come from a tenant and the paths from an agent, so matching must take linear time. Braces and groups are expanded
- * first, and matchGlob matches the result. A glob that expands to too many or can't be parsed protects more than it says, never less.
+ * first, and matchGlob matches the result. A glob that can't be parsed, or that expands to too many, protects more than its text says, never less.
  */
 import type { Turns } from '@coppice/service';
 import { matchGlob } from './ignore-rules.ts';
 
-/** Further alternatives of one pattern are replaced by `*`. */
+/** Maximum number of alternatives of one pattern. Further ones are replaced by `*`. */
 const alternativesMax = 64;
 const nestingMax = 16;
 const rememberedNamesMax = 100_000;
@@ -102,7 +102,7 @@ export class ProtectPatterns {
   }
 }
 
-/** Reports whether an expanded glob has no wildcard. The only ones are `*` and `?`; other characters may be escaped by backslashes. */
+/** Reports whether an expanded glob has no wildcard. An expanded glob has only the wildcards `*` and `?`, and characters escaped by backslashes. */
 const isPlain = (glob: string): boolean => !/[*?]/.test(glob.replaceAll(/\\./gs, ''));
 const unescaped = (glob: string): string => glob.replaceAll(/\\(.)/gs, '$1');
 const escaped = (text: string): string => text.replaceAll(/[*?[\\]/g, '\\$&');

@@ -62,7 +62,7 @@ test('a link that differs from a folder or another link only in case hides neith
   expect(await targetsOf('verify.sh', shadowed)).toEqual(expect.arrayContaining(['a', 'b', 'src/check.sh']));
 });
 
-test('where it takes too long to find the protected paths, all are', async () => {
+test('if finding the protected paths takes too long, all paths count as protected', async () => {
   await using f = await fixture({ importLimits: { matchingStepsMax: 2_000, entriesMax: 0 } });
   await f.prepared();
   const base = await f.repository.head();
@@ -73,7 +73,7 @@ test('where it takes too long to find the protected paths, all are', async () =>
   expect(await protectedSince(f.context, store, { base, paths, protect })).toEqual(paths);
 });
 
-test('a change to what a protected link leads to is reported by the commit and by the merge', async () => {
+test('the commit and the merge report a change to the target of a protected link', async () => {
   await using f = await fixture({ files: { 'tools/check.sh': 'exit 1\n', 'forge/workflows/ci.yml': 'x\n' } });
   const { path, branch } = f.repository;
   symlinkSync('tools/check.sh', join(path, 'verify.sh'));

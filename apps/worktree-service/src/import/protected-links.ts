@@ -1,6 +1,6 @@
 /**
- * Finds the files that protected paths lead to through symbolic links in the tree that a change starts from. The target of a link named `verify.sh`
- * is what runs.
+ * Finds the files that protected paths lead to through symbolic links, in the tree that a change starts from. If `verify.sh` is a link, its target runs,
+ * so the target needs protection too.
  *
  * Not followed: links that leave the repository, links that only a wildcard with a slash matches, and links inside a protected folder.
  */

@@ -7,7 +7,7 @@ import { listed, protectedAmong } from './protected-paths.ts';
 const among = (paths: readonly string[], protect: readonly string[], turns = turnsOf(importLimitsDefault)) =>
   protectedAmong(paths, new ProtectPatterns(protect, turns), turns);
 
-test('of more than fifty protected paths the rest is one entry, which is another for others', () => {
+test('protected paths beyond fifty become one entry, which differs if the paths differ', () => {
   const paths = (from: number) => Array.from({ length: 60 }, (_, index) => `.github/${from + index}.yml`);
   const [some, others] = [listed(paths(100)), listed(paths(101))];
   expect(some.slice(0, 50)).toEqual(paths(100).slice(0, 50));
@@ -48,7 +48,7 @@ test.each([
   expect(await among([...protectedPaths, ...others], [pattern])).toEqual(protectedPaths);
 });
 
-test('what picomatch took exponential or cubic time for takes a bounded number of steps', async () => {
+test('patterns that took picomatch exponential or cubic time take a limited number of steps', async () => {
   const deep = `deep/${'a/'.repeat(1_000)}${'a'.repeat(200)}`;
   const long = Array.from({ length: 20 }, (_, index) => `${`${'a'.repeat(240)}/`.repeat(16)}${index}`);
   for (const pattern of [
@@ -65,7 +65,7 @@ test('what picomatch took exponential or cubic time for takes a bounded number o
   expect(expanded(`${'{a,aa}'.repeat(40)}b`).length).toBeLessThan(100);
 });
 
-test('many deep paths are looked through in turns, each name once, until it is cancelled', async () => {
+test('matching many deep paths lets other work run, checks each name once, and can be cancelled', async () => {
   const paths = Array.from({ length: 20_000 }, (_, index) => `${'a/'.repeat(99)}f${index}`);
   const patterns = Array.from({ length: 50 }, (_, index) => `*.test${index}.*`);
   const turns = turnsOf({ ...importLimitsDefault, entriesMax: 0, matchingStepsMax: 30_000_000 });

@@ -1,6 +1,6 @@
 /**
- * Compares a file with what the agent was given if its fingerprint says that it was written to. Nobody may have changed it: restoring a backup or
- * moving the data folder gives every file a new ctime and inode.
+ * Compares the content of a file whose fingerprint has changed with the content that the agent was given. The agent need not have changed the file:
+ * restoring a backup or moving the data folder gives every file a new ctime and inode.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
 import type { Turns } from '@coppice/service';
@@ -9,7 +9,7 @@ import type { Snapshot, SnapshotEntry } from '../worktree/snapshot.ts';
 import { blobHash } from './blob-hash.ts';
 import { beneath, type FolderHandle } from './folder-handle.ts';
 
-/** State of the worktree at its start, and the sealed folder of its setup; null if there was no setup, or none was recorded. */
+/** State of the worktree at its start. `sealed`: the sealed folder of its setup; null if there was no setup, or none was recorded. */
 export type Given = { snapshot: Snapshot; sealed: string | null };
 
 /** An entry as found in the worktree. */
@@ -35,7 +35,7 @@ export async function isUnchanged(
   return wanted !== null && wanted === (await blobOf(found, digits, turns));
 }
 
-/** Hashes an entry of the sealed setup, which only the setup's own user could have replaced. Null if there is none. */
+/** Hashes an entry of the sealed setup. Null if there is none. Follows no link, since a process of the setup's user could have replaced the entry. */
 async function sealedBlob(sealed: string, path: string, digits: number, turns: Turns): Promise<string | null> {
   try {
     const held = beneath(byteString(sealed), path, (folder, name) => {
@@ -49,7 +49,7 @@ async function sealedBlob(sealed: string, path: string, digits: number, turns: T
   }
 }
 
-/** Hashes an entry. Null if it can't be read; if it has to be imported, the import rejects it by name. */
+/** Hashes an entry. Null if it can't be read; if it has to be imported, the import rejects it with its path. */
 async function blobOf({ folder, name, stat }: Found, digits: number, turns: Turns): Promise<string | null> {
   if (stat.isSymbolicLink()) return linkBlob(folder.link(name), digits);
   if (!stat.isFile()) return null;

@@ -43,7 +43,7 @@ test('a filter that a task can change does not run while the task lands in a che
   expect(await landOf(f, other)).toMatchObject({ status: 'landed' });
 });
 
-test('a left lock on the branch leaves the checkout as it was, and the next landing goes on once it is removed', async () => {
+test('a stale lock on the branch leaves the checkout unchanged, and the next landing succeeds once it is removed', async () => {
   await using f = await fixture();
   const lock = join(f.repository.path, '.git/refs/heads/main.lock');
   mkdirSync(join(lock, '..'), { recursive: true });

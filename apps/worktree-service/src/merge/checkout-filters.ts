@@ -5,7 +5,7 @@ import { nulSeparated, type Git, type GitOptions } from '../git/git.ts';
 
 const interpreter = /^(ba|z|k|da)?sh$|^(node|deno|bun|python|ruby|perl|php)[\d.]*$/;
 
-/** Finds a filter whose command runs a file of the checkout, as far as its text shows. A task may have changed that file. Null if there is none. */
+/** Finds a filter whose command, as far as its text shows, runs a file of the checkout: a task may have changed that file. Null if there is none. */
 export async function filterInCheckout(
   git: Git,
   path: string,
@@ -21,7 +21,7 @@ export async function filterInCheckout(
   return null;
 }
 
-/** A command with a substitution counts, since what it runs isn't known. */
+/** Reports whether a command runs a file of the checkout. True for a command with a substitution, since its text doesn't show what it runs. */
 export function runsFileOf(checkout: string, command: string): boolean {
   if (/[$`]/.test(command)) return true;
   const words = command.split(/[\s'"|;&<>()]+/).filter((word) => word !== '');

@@ -13,7 +13,7 @@ const limits = { paths: 10, commitsPerPath: 3, subjectCharacters: 100, historyCo
 /** Anybody can write the trailer, so only values that can be a task id count. */
 const plainId = /^[a-z0-9]{1,40}$/;
 
-/** Separators that subjects hardly ever contain. If one does, no harm is done. */
+/** Separators that subjects hardly ever contain. If one does, only the report is wrong. */
 const recordMark = '\x1e';
 const fieldMark = '\x1f';
 

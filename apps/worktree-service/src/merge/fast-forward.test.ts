@@ -11,7 +11,7 @@ const file = (f: Fixture, path: string) => join(f.repository.path, path);
 const read = (f: Fixture, path: string) => readFileSync(file(f, path), 'utf8');
 
 test.each(['before', 'after'] as const)(
-  'the user switches branches just %s the merge: theirs does not move',
+  "if the user switches branches just %s the merge, the user's branch does not move",
   async (when) => {
     await using f = await fixture({ files: { 'README.md': 'x', 'same.txt': 'x' } });
     await f.repository.git('branch', 'feature');
@@ -30,7 +30,7 @@ test.each(['before', 'after'] as const)(
   },
 );
 
-test('a branch with work of its own, some the same as the landing: it keeps all of it', async () => {
+test("the user's branch keeps all of its own work, even where it equals the landing", async () => {
   await using f = await fixture();
   await f.repository.git('switch', '-qc', 'feature');
   const tip = await f.repository.commit('its own', { 'one.txt': '1', 'own.txt': 'own' });
@@ -46,7 +46,7 @@ test('a branch with work of its own, some the same as the landing: it keeps all 
   expect(existsSync(file(f, 'two.txt'))).toBe(false);
 });
 
-test('a branch whose files differ from the landing: git refuses, and the target moves without a checkout', async () => {
+test("if the files of the user's branch differ from the landing, git refuses, and the target moves without a checkout", async () => {
   await using f = await fixture();
   await f.repository.git('switch', '-qc', 'feature');
   const tip = await f.repository.commit('its own', { 'README.md': 'its own' });
@@ -62,7 +62,7 @@ test('a branch whose files differ from the landing: git refuses, and the target 
   expect(read(f, 'README.md')).toBe('its own');
 });
 
-test('what cannot be taken back from the other branch is reported, with the command that does', async () => {
+test("files that cannot be reset to the user's branch are reported, with the command that resets them", async () => {
   await using f = await fixture();
   await f.repository.git('branch', 'feature');
   const ready = await readyTask(f, 'one', { 'README.md': 'landed\n' });
@@ -87,7 +87,7 @@ test('what cannot be taken back from the other branch is reported, with the comm
   expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
 });
 
-test('a landing that is aborted while the checkout changes comes to its end', async () => {
+test('a landing that is aborted while the checkout changes still finishes', async () => {
   await using f = await fixture({ files: { '.gitattributes': '*.slow filter=slow\n' } });
   const waiting = 'touch .git/filtering; while ! test -e .git/go-on; do sleep 0.01; done; cat';
   await f.repository.git('config', 'filter.slow.smudge', waiting);
@@ -106,7 +106,7 @@ test('a landing that is aborted while the checkout changes comes to its end', as
   expect(['before.txt', 'in-between.slow', 'later.txt'].map((path) => read(f, path))).toEqual(['1', '2', '3']);
 });
 
-test('the reflogs show the landing, and ORIG_HEAD names what was before', async () => {
+test('the reflogs show the landing, and ORIG_HEAD names the previous tip', async () => {
   await using f = await fixture();
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
   await landOf(f, ready);
@@ -119,7 +119,7 @@ test('the reflogs show the landing, and ORIG_HEAD names what was before', async 
   expect(await f.repository.git('rev-parse', 'ORIG_HEAD')).toBe(ready.tip);
 });
 
-test.each(['merge', 'cherry-pick'])('a %s of the user that is not concluded is not disturbed', async (what) => {
+test.each(['merge', 'cherry-pick'])('an unfinished %s of the user is not disturbed', async (what) => {
   await using f = await fixture();
   await f.repository.git('branch', 'feature', await f.repository.git('commit-tree', '-m', 'x', 'main^{tree}'));
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
@@ -134,7 +134,7 @@ test.each(['merge', 'cherry-pick'])('a %s of the user that is not concluded is n
   expect(await f.repository.head()).toBe(tip);
 });
 
-test('a split index and a sparse checkout stay what they are', async () => {
+test('a split index and a sparse checkout stay as they are', async () => {
   await using f = await fixture({ files: { 'in/a.txt': 'a', 'out/b.txt': 'b' } });
   await f.repository.git('sparse-checkout', 'set', 'in');
   await f.repository.git('update-index', '--split-index');
@@ -148,7 +148,7 @@ test('a split index and a sparse checkout stay what they are', async () => {
 test.each([
   ["an ignored file of the user's", 'secret.env', 'secret.env'],
   ["a whole ignored folder of the user's", 'build', 'build/kept.txt'],
-])('%s is not replaced, nor by the finish command', async (_what, landed, mine) => {
+])('%s is replaced neither by the landing nor by the finish command', async (_what, landed, mine) => {
   await using f = await fixture();
   const ready = await readyTask(f, 'one', { [landed]: 'theirs' });
   writeFileSync(file(f, '.gitignore'), 'secret.env\nbuild/\n');
@@ -162,7 +162,7 @@ test.each([
   expect(read(f, mine)).toBe('mine');
 });
 
-test('two pending landings with a commit of the user in between: each finish command brings its own', async () => {
+test('with two pending landings and a commit of the user in between, each finish command merges its own landing', async () => {
   await using f = await fixture();
   const commands: string[] = [];
   for (const [task, path] of [

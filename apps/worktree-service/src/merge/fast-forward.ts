@@ -1,7 +1,7 @@
 /**
  * Runs `git merge --ff-only` in a user's checkout, for one given branch only.
  *
- * Git takes the branch to move from HEAD, and the user may switch branches at any moment. So git gets its own HEAD: a temporary git directory,
+ * HEAD determines which branch git moves, and the user may switch branches at any moment. So git gets its own HEAD: a temporary git directory,
  * like that of a linked worktree, whose HEAD always names the target, combined with the user's refs, objects, working tree and index.
  *
  * Invariants:
@@ -33,7 +33,7 @@ import { inCheckout, type CleanCheckout } from './user-worktrees.ts';
 
 export type Target = { checkout: CleanCheckout; branch: string; commit: string };
 
-/** Files for which git would refuse the merge. They lie in the directory of the real HEAD, so git doesn't see them here. */
+/** Files that make git refuse a merge, with the reason. They are in the directory of the real HEAD, where git doesn't look here, so they are checked before. */
 const unfinished: [string, string][] = [
   ['MERGE_HEAD', 'a merge is not concluded'],
   ['CHERRY_PICK_HEAD', 'a cherry-pick is not concluded'],
@@ -47,7 +47,7 @@ export async function fastForward(context: Context, origin: LocalOrigin, target:
   for (const [file, reason] of unfinished) if (isThere(join(gitDir, file))) return reason;
   const own = ownHead(origin, gitDir, target.branch);
   try {
-    // Files matched by the user's ignore rules are theirs too; git would overwrite them silently.
+    // Files matched by the user's ignore rules belong to the user, too. By default, git would overwrite them silently.
     const args = ['merge', '--quiet', '--ff-only', '--no-autostash', '--no-stat', '--no-overwrite-ignore'];
     const { exitCode, stderr } = await context.git.run(
       // A split index would leave one part in the temporary directory.
@@ -73,8 +73,9 @@ export const headOf = (context: Context, origin: LocalOrigin, { checkout }: Targ
   context.git.text(['symbolic-ref', '--quiet', 'HEAD'], { ...inCheckout(origin, checkout.path), answers: [1] });
 
 /**
- * Does after the move what git does for a checkout's own HEAD. If the user has switched to another branch meanwhile, files that the checkout got
- * from the target are reset to that branch. Returns null on success, else the reason of the failure.
+ * Finishes the checkout after the branch has moved. If the checkout is still at the target branch, sets ORIG_HEAD, as a merge by the user would. If the
+ * user has switched to another branch during the landing, resets the files that the checkout got from the target to that branch. Returns null on
+ * success, else the reason of the failure.
  */
 export async function settleCheckout(
   context: Context,
@@ -109,7 +110,7 @@ const oneLine = (text: string): string =>
 
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
-/** Creates a git directory on top of the user's whose HEAD names the branch. Files that git keeps per HEAD and reads or appends to are symbolic links. */
+/** Creates a git directory that shares the user's and has a HEAD that names the branch. Files that git keeps for each HEAD, and only reads or appends to, are links. */
 function ownHead(origin: LocalOrigin, gitDir: string, branch: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'coppice-head-'));
   writeFileSync(join(folder, 'HEAD'), `ref: refs/heads/${branch}\n`);

@@ -20,7 +20,7 @@ test('a remote over HTTP, from worktree to landing', async () => {
   expect(await landOf(f, two)).toEqual({ status: 'landed', commit: two.commit });
 });
 
-test('a remote that wants a password gets no prompt but an answer', async () => {
+test('a remote that requires a password causes an error, not a prompt', async () => {
   await using f = await fixture({ bare: true });
   await using remote = await httpRemote(f.repository.path, 'me:secret');
   const startedAt = performance.now();
@@ -29,7 +29,7 @@ test('a remote that wants a password gets no prompt but an answer', async () => 
   expect(performance.now() - startedAt).toBeLessThan(10_000);
 });
 
-test('a remote that is not there now may be there later; one that answers "not found" will not', async () => {
+test('the error for an unreachable remote is retryable; the error for one that answers "not found" is not', async () => {
   await using f = await fixture({ bare: true });
   const remote = await httpRemote(f.repository.path);
   await expect(inspect(f.context, { repository: `${remote.url}-absent`, baseBranch: 'main' })).rejects.toMatchObject({

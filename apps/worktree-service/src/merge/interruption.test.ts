@@ -12,11 +12,11 @@ const read = (f: Fixture, path: string) => readFileSync(file(f, path), 'utf8');
 const status = (f: Fixture) => f.repository.git('status', '--porcelain', '--untracked-files=all');
 const notes = (f: Fixture) => readdirSync(join(f.dataFolder, 'landings'));
 
-/** Starts a landing of several files whose git blocks in a smudge filter, ends git with the signal there, and checks that only some files were written. */
+/** Starts a landing of several files, blocks git in a smudge filter, ends git there with the signal, and checks that only some files were written. */
 async function landingCutOff(f: Fixture, signal: NodeJS.Signals): Promise<Ready> {
   const waiting =
     'echo $PPID > .git/filtering.new; mv .git/filtering.new .git/filtering; while test -e .git/stop; do sleep 0.01; done; cat';
-  // Outside of the checkout: git isn't started there with a filter that tasks can change.
+  // The filter is outside of the checkout, since a landing doesn't start git if tasks can change a filter.
   const filter = join(f.dataFolder, 'slow-filter.sh');
   writeFileSync(filter, waiting);
   await f.repository.git('config', 'filter.slow.smudge', `exec sh ${filter}`);
@@ -43,7 +43,7 @@ function pending(landing: Landing): Extract<Landing, { status: 'landed-pending' 
   return landing;
 }
 
-/** Runs a landing whose git is killed by SIGKILL at its start, after a script. */
+/** Runs a landing. Instead of its merging git command, the script runs and then kills itself with SIGKILL, so git itself never starts. */
 async function endedAtStart(f: Fixture, landed: Record<string, string>, script = 'true'): Promise<Ready> {
   const ready = await readyTask(f, 'one', landed);
   using _ = interfere(f, mergeWords, `${script}; kill -KILL $$`);
@@ -51,13 +51,13 @@ async function endedAtStart(f: Fixture, landed: Record<string, string>, script =
   return ready;
 }
 
-test('what a git that was ended has left stays; what it is of and how it is finished or taken back is reported', async () => {
+test('changes left by a git that was ended stay; the report names their landing, and how to finish or undo it', async () => {
   await using f = await fixture({ files: slowFiles });
   const ready = await landingCutOff(f, 'SIGTERM');
   const left = await status(f);
   const landing = pending(await landOf(f, ready));
-  expect(landing.reason).toContain(`git was stopped while it brought main from ${ready.tip} to ${ready.commit}`);
-  expect(landing.reason).toContain('is of that, or yours: README.md, before.txt');
+  expect(landing.reason).toContain(`git was stopped while it moved main from ${ready.tip} to ${ready.commit}`);
+  expect(landing.reason).toContain('by your own changes: README.md, before.txt');
   expect(landing.reason).not.toContain('later.txt');
   expect(landing.reason).toContain(`git -C ${f.repository.path} stash push --include-untracked`);
   expect(await status(f)).toBe(left);
@@ -68,7 +68,7 @@ test('what a git that was ended has left stays; what it is of and how it is fini
   expect(notes(f)).toEqual([]);
 });
 
-test('another landing stays away, too, until it is taken back by the reported command', async () => {
+test('the next landing leaves the checkout alone, too, until the reported command has undone the changes', async () => {
   await using f = await fixture({ files: slowFiles });
   const ready = await landingCutOff(f, 'SIGTERM');
   const two = await readyTask(f, 'two', { 'two.txt': '2' });
@@ -82,7 +82,7 @@ test('another landing stays away, too, until it is taken back by the reported co
   expect(await landOf(f, ready)).toMatchObject({ status: 'moved' });
 });
 
-test('what the user has changed meanwhile is in the stash once the landing is finished', async () => {
+test('changes that the user has made since then are in the stash once the landing is finished', async () => {
   await using f = await fixture({ files: { ...slowFiles, 'mine.txt': 'first' } });
   const ready = await landingCutOff(f, 'SIGTERM');
   writeFileSync(file(f, 'README.md'), 'my own');
@@ -98,12 +98,12 @@ test('what the user has changed meanwhile is in the stash once the landing is fi
   expect(await f.repository.git('show', 'stash@{0}^3:before.txt')).toBe('');
 });
 
-test('a lock that a git ended by SIGKILL has left is reported, and stays', async () => {
+test('a lock left by a git that was ended with SIGKILL is reported, and stays', async () => {
   await using f = await fixture({ files: slowFiles });
   const ready = await landingCutOff(f, 'SIGKILL');
   const lock = file(f, '.git/index.lock');
   const { reason, finishCommand } = pending(await landOf(f, ready));
-  expect(reason).toContain(`${lock} is there`);
+  expect(reason).toContain(`${lock} exists`);
   expect(existsSync(lock)).toBe(true);
   await expect(shell(finishCommand, '/')).rejects.toThrow('Command failed');
   rmSync(lock);
@@ -112,7 +112,7 @@ test('a lock that a git ended by SIGKILL has left is reported, and stays', async
   expect(await status(f)).toBe('');
 });
 
-test('a git that was ended between the index and the branch: reported, and finished by the command', async () => {
+test('if git was ended after it wrote the index and before it moved the branch, that is reported, and the command finishes the landing', async () => {
   await using f = await fixture({ files: { 'README.md': 'first' } });
   const ready = await readyTask(f, 'one', { 'README.md': 'landed', 'one.txt': '1' });
   {
@@ -129,7 +129,7 @@ test('a git that was ended between the index and the branch: reported, and finis
   expect([await f.repository.head(), await status(f)]).toEqual([ready.commit, '']);
 });
 
-test('a git that was ended before it changed anything: landed, and forgotten', async () => {
+test('if git was ended before it changed anything, the next try lands and removes the record', async () => {
   await using f = await fixture();
   const ready = await endedAtStart(f, { 'one.txt': '1' });
   expect(notes(f)).toHaveLength(1);
@@ -137,17 +137,17 @@ test('a git that was ended before it changed anything: landed, and forgotten', a
   expect(notes(f)).toEqual([]);
 });
 
-describe('nothing of the user’s is taken for the landing’s', () => {
+describe('no change of the user’s is mistaken for the landing’s', () => {
   const begun = { 'config.txt': 'a\n', 'other.txt': 'a\n' };
   const landed = { 'config.txt': 'a\nb\nc\n', 'new.txt': '# New\n\n- by the agent\n', 'pkg/empty.txt': '' };
   const makes: [string, Record<string, string | null>][] = [
-    ['an untracked file that is a beginning of the landing’s', { 'new.txt': '# New\n' }],
+    ['an untracked file that is a prefix of the landing’s', { 'new.txt': '# New\n' }],
     ['an untracked file that is empty', { 'new.txt': '' }],
-    ['an untracked file that is the landing’s', { 'new.txt': landed['new.txt'], 'pkg/empty.txt': '' }],
+    ['an untracked file that equals the landing’s', { 'new.txt': landed['new.txt'], 'pkg/empty.txt': '' }],
     ['a tracked file that is deleted', { 'config.txt': null }],
     ['a tracked file that is emptied', { 'config.txt': '' }],
-    ['a tracked file that is a beginning of the landing’s', { 'config.txt': 'a\nb\n' }],
-    ['a tracked file that is the landing’s', { 'config.txt': landed['config.txt'] }],
+    ['a tracked file that is a prefix of the landing’s', { 'config.txt': 'a\nb\n' }],
+    ['a tracked file that equals the landing’s', { 'config.txt': landed['config.txt'] }],
   ];
   test.each(makes)('%s', async (_what, changes) => {
     await using f = await fixture({ files: begun });
@@ -160,13 +160,13 @@ describe('nothing of the user’s is taken for the landing’s', () => {
     const before = await status(f);
     const two = await readyTask(f, 'two', { 'two.txt': '2' });
     for (const landing of [pending(await landOf(f, two)), pending(await landOf(f, two))])
-      expect(landing.reason).toContain(`or yours: ${Object.keys(changes).join(', ')}.`);
+      expect(landing.reason).toContain(`by your own changes: ${Object.keys(changes).join(', ')}.`);
     expect(await status(f)).toBe(before);
     for (const [path, content] of Object.entries(changes))
       expect(existsSync(file(f, path)) ? read(f, path) : null).toBe(content);
   });
 
-  test('a landing that was staged by hand', async () => {
+  test('a landing that the user has staged by hand', async () => {
     await using f = await fixture({ files: begun });
     const ready = await endedAtStart(f, landed);
     await f.repository.git('checkout', '-q', ready.commit, '--', '.');
@@ -182,8 +182,8 @@ describe('nothing of the user’s is taken for the landing’s', () => {
   });
 });
 
-describe('a note that is left over is in no landing’s way', () => {
-  test('its commit was collected', async () => {
+describe('a leftover record blocks no landing', () => {
+  test('if its commit was garbage-collected', async () => {
     await using f = await fixture();
     const one = await endedAtStart(f, { 'README.md': 'landed' });
     writeFileSync(file(f, 'README.md'), 'mine');
@@ -193,7 +193,7 @@ describe('a note that is left over is in no landing’s way', () => {
     expect([read(f, 'README.md'), ...notes(f)]).toEqual(['mine']);
   });
 
-  test('it is no JSON', async () => {
+  test('if it is not JSON', async () => {
     await using f = await fixture();
     const ready = await endedAtStart(f, { 'one.txt': '1' });
     writeFileSync(join(f.dataFolder, 'landings', notes(f)[0] ?? ''), '');
@@ -208,7 +208,7 @@ describe('a note that is left over is in no landing’s way', () => {
     ['another repository', 'git init -q -b main linked; echo mine > linked/two.txt', 'landed-pending'],
     ['a clone', 'git clone -q . linked', 'landed-pending'],
   ];
-  test.each(becoming)('its checkout is now %s', async (_what, script, expected) => {
+  test.each(becoming)('if its checkout is now %s', async (_what, script, expected) => {
     await using f = await fixture();
     await f.repository.git('switch', '-q', '--detach');
     await f.repository.git('worktree', 'add', '-q', 'linked', 'main');

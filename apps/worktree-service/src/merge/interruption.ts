@@ -23,7 +23,7 @@ const filesShownMax = 20;
 
 type Branch = { origin: LocalOrigin; repositoryId: string; branch: string; signal: AbortSignal | undefined };
 
-/** Null if no landing on the branch was interrupted, or nothing is left of it. The caller holds the repository's landing lock. */
+/** Describes what an interrupted landing on the branch has left; null if there was none, or if nothing is left. The caller holds the repository's landing lock. */
 export async function interruptionOf(context: Context, branch: Branch): Promise<Interruption | null> {
   const begun = readBegun(context, branch.repositoryId, branch.branch);
   let reason: string | null = null;
@@ -55,8 +55,8 @@ async function describeRemains(context: Context, begun: Begun, { origin, signal 
   const shown = changed.slice(0, filesShownMax).map((file) => shellQuote(file));
   const more = changed.length - shown.length;
   const files = `${shown.join(', ')}${more === 0 ? '' : ` and ${more} more`}`;
-  const hint = isFree ? '' : `; ${lock} is there: once no git runs, remove it`;
-  return `git was stopped while it brought ${branch} from ${from} to ${to} in ${path}, or another is at work there. What is changed of the files that this changes is of that, or yours: ${files}${hint}. Nothing of it was touched. To take it back, look through it, and commit what is yours, or put all into the stash: ${stashCommand(path)}`;
+  const hint = isFree ? '' : `; ${lock} exists: remove it once no git runs there`;
+  return `git was stopped while it moved ${branch} from ${from} to ${to} in ${path}, or another git still runs there. These files differ from ${from}, by that landing or by your own changes: ${files}${hint}. Nothing was changed here. To undo the landing, look through the files and commit your own changes, or put all changes into the stash: ${stashCommand(path)}`;
 }
 
 /** Lists files that the landing changes and that differ from the commit it started from. Null if a commit is gone. */

@@ -166,7 +166,7 @@ class LocalLanding {
     return this.#keep(path, this.#interruption === null ? reason : `${reason}; ${this.#interruption.reason}`);
   }
 
-  /** Result if the branch has moved, but the user switched the checkout to another branch meanwhile and files of the work could not be reset. */
+  /** Result if the branch has moved, but the user switched the checkout to another branch during the landing, and files of the landing could not be reset. */
   #left(path: string, reason: string): Landing {
     const { branch, commit } = this.#request;
     const git = `git -C ${shellQuote(path)}`;

@@ -14,7 +14,7 @@ test.each(['merge', 'squash'] as const)('a %s is pushed with a lease, once', asy
   expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
 });
 
-test('a landing that was taken back is not pushed again', async () => {
+test('a landing that was undone is not pushed again', async () => {
   await using f = await fixture({ remote: true });
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
   await landOf(f, ready);
@@ -23,7 +23,7 @@ test('a landing that was taken back is not pushed again', async () => {
   expect(await f.repository.head()).toBe(ready.tip);
 });
 
-test('nor is one that only a repeat found', async () => {
+test('a landing that only a repeat has recorded is not pushed again after it was undone', async () => {
   await using f = await fixture({ remote: true });
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
   // Simulates a process that was lost after the push and before its record.
@@ -52,7 +52,7 @@ test('a landing whose history was rewritten since is found by its trailer', asyn
   expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: rewritten });
 });
 
-test("a remote's refusal is reported in its own words", async () => {
+test("a rejection by the remote is reported with the remote's own message", async () => {
   await using f = await fixture({ remote: true });
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
   const hook = join(f.repository.path, 'hooks/pre-receive');
@@ -64,7 +64,7 @@ test("a remote's refusal is reported in its own words", async () => {
   });
 });
 
-test('a remote that is not there is reported as such', async () => {
+test('a missing remote is reported as such', async () => {
   await using f = await fixture({ remote: true });
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
   const absent = f.address.replace(/[^/]*$/, 'nonexistent.git');

@@ -36,7 +36,7 @@ test('a clean checkout is fast-forwarded with its files', async () => {
   expect(await f.repository.git('log', '-1', '--format=%P')).toBe(`${ready.tip} ${ready.taskCommit}`);
 });
 
-test('untracked files of the user do not hold a landing up, unless they are in its way', async () => {
+test('untracked files of the user do not delay a landing, unless the landing has files of the same names', async () => {
   await using f = await fixture();
   writeFileSync(join(f.repository.path, 'mine.txt'), 'mine');
   expect(await landOf(f, await readyTask(f, 'one', { 'new.txt': 'new' }))).toMatchObject({ status: 'landed' });
@@ -49,7 +49,7 @@ test('untracked files of the user do not hold a landing up, unless they are in i
   expect(readFileSync(join(f.repository.path, 'second.txt'), 'utf8')).toBe('mine');
 });
 
-test('a dirty checkout is untouched; the work chains, and one command finishes it', async () => {
+test('a dirty checkout is not touched; later landings build on the pending one, and one command finishes them', async () => {
   await using f = await fixture();
   const file = join(f.repository.path, 'README.md');
   appendFileSync(file, 'in progress');
@@ -100,7 +100,7 @@ test('a dirty checkout is untouched; the work chains, and one command finishes i
   expect(await f.repository.git('for-each-ref', 'refs/coppice/landed')).toBe('');
 });
 
-test('what is left of a branch that is gone does not keep one below its name from landing, and the other way round', async () => {
+test('the leftover ref of a deleted branch a does not block a landing on a/b, and vice versa', async () => {
   await using f = await fixture();
   await f.repository.git('update-ref', 'refs/coppice/landed/a', await f.repository.head());
   await renameBranch(f, 'a/b');
@@ -113,7 +113,7 @@ test('what is left of a branch that is gone does not keep one below its name fro
   expect(await landOf(f, two)).toMatchObject({ status: 'landed-pending', commit: two.commit });
 });
 
-test('what an earlier version left pending is built on, and finished, under its new name', async () => {
+test('a pending landing of an earlier version is built on and finished under its new ref name', async () => {
   await using f = await fixture();
   await renameBranch(f, 'team/main');
   appendFileSync(join(f.repository.path, 'README.md'), 'in progress');
@@ -134,7 +134,7 @@ test('what an earlier version left pending is built on, and finished, under its 
   expect(await f.repository.git('ls-tree', '--name-only', 'HEAD')).toBe('README.md\none.txt\ntwo.txt');
 });
 
-test('what the user finished and then took back by a reset is not landed again with the next task', async () => {
+test('a landing that the user finished and then reset is not landed again with the next task', async () => {
   await using f = await fixture();
   const base = await f.repository.head();
   appendFileSync(join(f.repository.path, 'README.md'), 'in progress');
@@ -150,7 +150,7 @@ test('what the user finished and then took back by a reset is not landed again w
   expect(await f.repository.git('ls-tree', '--name-only', 'main')).toBe('README.md\ntwo.txt');
 });
 
-test('what was pending when the user went another way stays reachable', async () => {
+test('a pending commit stays reachable when the user continues without it', async () => {
   await using f = await fixture();
   appendFileSync(join(f.repository.path, 'README.md'), 'in progress');
   const one = await readyTask(f, 'one', { 'one.txt': '1' });
@@ -172,7 +172,7 @@ test('a branch that is not checked out moves without a checkout', async () => {
   expect(existsSync(join(f.repository.path, 'one.txt'))).toBe(false);
 });
 
-test("a checkout in another worktree of the user's is found, a branch that is being rebased too", async () => {
+test('a checkout in another worktree of the user is found, even while its branch is being rebased', async () => {
   await using f = await fixture();
   await f.repository.git('switch', '-qc', 'other');
   await f.repository.git('worktree', 'add', '-q', '../linked tree', 'main');
@@ -203,7 +203,7 @@ test('a bare repository: the branch and the record of the landing move together'
   expect(await f.repository.git('fsck', '--strict', '--no-dangling')).toBe('');
 });
 
-test('a moved target is reported with its tip, and merged anew', async () => {
+test('a moved target is reported with its tip, and the task is merged again', async () => {
   await using f = await fixture();
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
   const tip = await f.repository.commit('in between', { 'other.txt': 'x' });
@@ -233,7 +233,7 @@ test.each(['bare', 'checked out', 'remote'])(
   },
 );
 
-test("hooks and files of the user's repository: theirs stay theirs, and no hook runs", async () => {
+test("a landing runs no hook of the user's repository", async () => {
   await using f = await fixture();
   const mark = join(f.repository.path, '../hook-ran');
   for (const hook of ['post-merge', 'reference-transaction', 'post-checkout', 'pre-merge-commit']) {
@@ -247,7 +247,7 @@ test("hooks and files of the user's repository: theirs stay theirs, and no hook 
   expect(existsSync(mark)).toBe(false);
 });
 
-test("root's landing leaves a user's repository to the user", async (context) => {
+test('after a landing by root, the user still owns every file of the repository', async (context) => {
   if (process.getuid?.() !== 0) context.skip('only root can act for another user');
   await using f = await fixture();
   const [uid, gid] = [12_345, 12_345];
@@ -261,7 +261,7 @@ test("root's landing leaves a user's repository to the user", async (context) =>
   expect(new Set(owners)).toEqual(new Set([uid]));
 });
 
-test('a pipe where git keeps the name of a branch makes nobody wait', async () => {
+test('a named pipe in place of a file with a branch name blocks nothing', async () => {
   await using f = await fixture();
   await f.repository.git('switch', '-qc', 'other');
   execFileSync('mkfifo', [join(f.repository.path, '.git/BISECT_START')]);
@@ -300,7 +300,7 @@ test.each(crashes)(
   },
 );
 
-test('few objects arrive one by one, many as a pack', async () => {
+test('a few objects are stored one by one, many as a pack', async () => {
   await using f = await fixture();
   const packs = () =>
     readdirSync(join(f.repository.path, '.git/objects/pack')).filter((name) => name.endsWith('.pack')).length;

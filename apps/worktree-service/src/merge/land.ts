@@ -4,9 +4,9 @@
  * Invariants:
  * 1. The branch moves only from the tip that was verified, by compare-and-set: locally a ref transaction or `merge --ff-only`, at a remote a
  *    push with lease. A moved tip is a result, not an error.
- * 2. A repeat finds that the landing is done by `refs/coppice/done/<effectId>`. This ref is set in the same ref transaction, or right after a
- *    fast-forward or a push (then in tasks.git). Otherwise it finds the commit itself in the branch's history (an object is made once, for
- *    one landing), or its `Coppice-Effect:` trailer at a remote whose history was rewritten.
+ * 2. A repeat recognizes a finished landing by `refs/coppice/done/<effectId>`. This ref is set in the same ref transaction, or right after a
+ *    fast-forward or a push (then in tasks.git). Without this ref, the repeat searches the branch's history for the commit, which was made
+ *    for this landing only. If a remote has rewritten its history, it searches for the commit's `Coppice-Effect:` trailer.
  * 3. A user's checkout is never changed without their knowledge: see land-local.ts.
  */
 import { CoppiceError } from '@coppice/contracts';
@@ -65,7 +65,7 @@ export async function land(context: Context, input: LandInput, signal?: AbortSig
   return answer;
 }
 
-/** Records for the task's removal that its branch isn't the only copy. Can't be cancelled: after a landing, the reply is its result, not a timeout. */
+/** Records for the task's removal that its branch isn't the only copy. Can't be cancelled, since the reply after a landing must be its result, not a timeout. */
 async function recordMerged(store: Store, taskId: string): Promise<void> {
   const candidate = candidateRef(taskId);
   try {

@@ -62,7 +62,7 @@ test.each(origins)('%s', async (_name, derive) => {
   expect(await remove(f.context, input)).toEqual({ rescue: null });
 });
 
-test('a partial clone is refused with what to do', async () => {
+test('a partial clone is rejected, and the error says what to do', async () => {
   await using f = await fixture({
     derive: async (source, folder) => {
       await shell(

@@ -7,7 +7,7 @@ import { landOf, mergeOf, readyTask } from '../test-support/task.ts';
 const source = (merged: Awaited<ReturnType<typeof mergeOf>>): string =>
   merged.status === 'merged-in-store' ? (merged.checkout?.mounts[0]?.source ?? '') : '';
 
-test('the folder to verify holds exactly the merged tree, and no git', async () => {
+test('the folder to verify contains exactly the merged tree, without .git', async () => {
   await using f = await fixture({ files: { 'a.txt': 'a\n', 'run.sh': { text: '#!/bin/sh\n', executable: true } } });
   const ready = await readyTask(f, 'one', { 'b.txt': 'b\n' });
   await f.repository.commit('in between', { 'c.txt': 'c\n' });
@@ -23,7 +23,7 @@ test('the folder to verify holds exactly the merged tree, and no git', async () 
   expect(existsSync(join(tree, '.git'))).toBe(false);
 });
 
-test('a repeat answers the same, and leaves a folder in use alone', async () => {
+test('a repeat returns the same result, and does not touch a folder in use', async () => {
   await using f = await fixture();
   const ready = await readyTask(f, 'one', { 'b.txt': 'b\n' });
   const [first, second] = await Promise.all(
@@ -44,7 +44,7 @@ test('the same merge made twice is the same commit', async () => {
   expect(await mergeOf(f, 'one', ready.taskCommit)).toMatchObject({ commit: ready.commit });
 });
 
-test('a conflict names its paths, and what has changed them on the target meanwhile', async () => {
+test('a conflict is reported with its paths, and with the commits that changed them on the target', async () => {
   await using f = await fixture({ files: { 'a.txt': 'a\n', 'ü b.txt': 'a\n', 'c.txt': 'c\n' } });
   const ready = await readyTask(f, 'one', { 'a.txt': 'mine\n', 'ü b.txt': 'mine\n' });
   const other = await readyTask(f, 'other', { 'a.txt': 'other\n', 'c.txt': 'other\n' });
@@ -66,14 +66,14 @@ test('a conflict names its paths, and what has changed them on the target meanwh
   });
 });
 
-test('work that the target has already is reported as such', async () => {
+test('work that the target already has is reported as such', async () => {
   await using f = await fixture();
   const ready = await readyTask(f, 'one', { 'b.txt': 'b\n' });
   const tip = await f.repository.commit('the same by hand', { 'b.txt': 'b\n' });
   expect(await mergeOf(f, 'one', ready.taskCommit, { attempt: 2 })).toEqual({ status: 'already-merged', tip });
 });
 
-test('many landings chain', async () => {
+test('many landings can build on each other', async () => {
   await using f = await fixture({ bare: true });
   for (const name of ['one', 'two', 'three']) {
     const ready = await readyTask(f, name, { [`${name}.txt`]: name }, { method: 'squash' });
@@ -84,7 +84,7 @@ test('many landings chain', async () => {
   );
 });
 
-test('a new effect makes a new, clean folder', async () => {
+test('a new effect id gets a new, clean folder', async () => {
   await using f = await fixture();
   const ready = await readyTask(f, 'one', { 'b.txt': 'b\n' });
   const first = source(await mergeOf(f, 'one', ready.taskCommit, { checkout: true, attempt: 2 }));
@@ -96,7 +96,7 @@ test('a new effect makes a new, clean folder', async () => {
   expect(readFileSync(join(second, 'b.txt'), 'utf8')).toBe('b\n');
 });
 
-test('protected is what landing changes, under the name that the target has given it', async () => {
+test('the protected paths are those that the landing changes, by their names on the target', async () => {
   const workflow = Array.from({ length: 20 }, (_, index) => `step ${index}\n`).join('');
   await using f = await fixture({ files: { 'ci/build.yml': workflow, 'a.txt': 'a\n' } });
   const ready = await readyTask(f, 'one', { 'ci/build.yml': `${workflow}step of the agent\n`, 'b.txt': 'b\n' });

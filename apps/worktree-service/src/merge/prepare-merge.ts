@@ -4,7 +4,7 @@
  * Invariants:
  * 1. The result is stored last. A repeat returns it, and never touches a folder in which a verification may be running.
  * 2. Message and dates come from the actor, so a repeat on the same tip creates the same commit.
- * 3. Nothing is created for a removed task, and nothing stays of what was being created at its removal, since nothing else would remove it.
+ * 3. Nothing is created for a removed task. If a task is removed while this creates something for it, this removes the result, since nothing else would.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -93,7 +93,10 @@ export async function prepareMerge(
   );
 }
 
-/** Cleans up if the task was removed meanwhile. The removal writes its record before it removes folders, so folders it missed are removed here. */
+/**
+ * Cleans up and throws if the task was removed. A removal writes its record before it removes folders, so a removal that ran too early for this folder is found
+ * here.
+ */
 function requireStillThere(context: Context, ids: { taskId: string; effectId: string }): void {
   if (isRemoved(context, ids.effectId)) context.trash.take(context.layout.checkoutsOf(ids.taskId));
   requireNotRemoved(context, ids);
@@ -143,7 +146,7 @@ async function merge(
     const landed = await landedMeanwhile(context, store, { tip, taskCommit, paths, signal });
     return { status: 'conflict', tip, paths: paths.map(printable), landed };
   }
-  // The target's history has the commit already, or a squash of it, which would land again as an empty commit.
+  // The target's history already has the commit or a squash of it. Landing it again would make an empty commit.
   if (tree === (await store.resolve(`${tip}^{tree}`, signal))) return { status: 'already-merged', tip };
   const commit = await commitTree(context, store, {
     tree,

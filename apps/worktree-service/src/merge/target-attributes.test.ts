@@ -54,7 +54,7 @@ test.each(['merge=binary', '-merge', 'binary'])(
   },
 );
 
-test("an external driver never runs, wherever it is configured: git's usual merge takes its place", async () => {
+test('an external merge driver never runs, wherever it is configured; git uses its normal merge instead', async () => {
   await using f = await fixture({ files: { ...start, '.gitattributes': '*.txt merge=evil\n' } });
   const ran = join(f.repository.path, '../ran');
   await f.repository.git('config', 'merge.evil.driver', `touch '${ran}'; cp %B %A`);

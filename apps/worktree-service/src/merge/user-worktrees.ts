@@ -8,12 +8,12 @@ import { readPlainFile } from '../repository/plain-file.ts';
 import { filterInCheckout } from './checkout-filters.ts';
 import { isGoneSoon } from './lock-file.ts';
 
-/** A checkout of a branch that nothing known prevents from being fast-forwarded, with its git directory and index. */
+/** A checkout of a branch without a known hindrance to a fast-forward, with its git directory and index. */
 export type CleanCheckout = { path: string; hindrance: null; gitDir: string; indexFile: string };
-/** Such a checkout, or the reason why it can't be fast-forwarded now. */
+/** A clean checkout, or a checkout with the reason why it can't be fast-forwarded now. */
 export type Checkout = CleanCheckout | { path: string; hindrance: string };
 
-/** Options to run git in a checkout of the user's. */
+/** Options to run git in a checkout of the user. */
 export const inCheckout = (origin: LocalOrigin, path: string): GitOptions => ({
   cwd: path,
   as: 'user',
@@ -57,7 +57,8 @@ async function lookInto(
   signal?: AbortSignal,
 ): Promise<Checkout> {
   const facts = await checkoutFacts(context, origin, path, signal);
-  if (facts?.head !== ref) return { path, hindrance: `the branch is checked out, but not in ${path}, where git says` };
+  if (facts?.head !== ref)
+    return { path, hindrance: `git says that the branch is checked out in ${path}, but it is not` };
   if (await isDirty(context, origin, path, signal))
     return { path, hindrance: `the branch is checked out in ${path}, with changes that aren't committed` };
   // Git would update the files first, and then find that it can't move the branch.
@@ -76,7 +77,10 @@ async function lookInto(
 /** `head`: ref of the current branch. `isWhole`: the folder is the root of the working tree, not a folder inside it. */
 type CheckoutFacts = { head: string; gitDir: string; indexFile: string; isWhole: boolean };
 
-/** Null if the folder isn't in a working tree of this repository: git's record of a linked worktree may point to a folder that is now another's. */
+/**
+ * Null if the folder isn't in a working tree of this repository: git's record of a linked worktree may point to a folder that now belongs to a different
+ * repository.
+ */
 export async function checkoutFacts(
   context: Context,
   origin: LocalOrigin,

@@ -32,7 +32,7 @@ const secrets = [
   'file://me:sekret@localhost/x',
 ];
 
-test.each(secrets)('%s is refused, and its secret not shown', (address) => {
+test.each(secrets)('%s is rejected, and the error does not show its secret', (address) => {
   let failure: unknown;
   try {
     parseAddress(address);
@@ -45,7 +45,7 @@ test.each(secrets)('%s is refused, and its secret not shown', (address) => {
   expect(message + JSON.stringify(details)).not.toMatch(/sekret/);
 });
 
-test('what to do instead is said', () => {
+test('the error for a secret says what to do instead', () => {
   expect(() => parseAddress('https://token@example.invalid/x')).toThrow(/without a user name.*credential helper/);
   expect(() => parseAddress('https://example.invalid/x?token=1')).toThrow(/without a token.*credential helper/);
 });
@@ -57,7 +57,7 @@ test.each(['file://server/x', 'file:///a%2Fb', 'file:///a?b', 'file:///a#b', 'fi
   },
 );
 
-test("a text's URLs are shown without what may be a secret", () => {
+test('possible secrets are removed from the URLs in a text', () => {
   expect(redactText("fatal: 'ssh://a:b@c@host/x' and https://t@h/y@z?x=1&token=s 'http://h/?sig=s'")).toBe(
     "fatal: 'ssh://***@host/x' and https://***@h/y@z?x=1&token=*** 'http://h/?sig=***'",
   );

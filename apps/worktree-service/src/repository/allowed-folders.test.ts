@@ -40,7 +40,7 @@ async function twoTenants() {
 const denied = { code: 'permission-denied', retryable: false, details: { issues: [{ field: 'repository' }] } };
 
 describe('folders', () => {
-  test('are allowed where they lie, by whatever way', async () => {
+  test('are allowed by their real path, however they are named', async () => {
     await using f = await twoTenants();
     symlinkSync(f.at('acme/shop'), f.at('acme/alias'));
     const names = [f.at('acme/shop'), f.at('linked-acme/shop'), f.at('acme/alias'), `file://${f.at('acme/shop/.git')}`];
@@ -51,7 +51,7 @@ describe('folders', () => {
     expect(await f.look('other', f.at('other/secret'))).toMatchObject({ repository: f.at('other/secret') });
   });
 
-  test('nobody and the unlisted have none', async () => {
+  test('are not allowed without a tenant, or to a tenant without a list', async () => {
     await using f = await twoTenants();
     await expect(f.look('unlisted', f.at('acme/shop'))).rejects.toMatchObject(denied);
     await expect(f.look('', f.at('acme/shop'))).rejects.toMatchObject(denied);
@@ -60,7 +60,7 @@ describe('folders', () => {
     );
   });
 
-  test('what is there and what is not is refused alike', async () => {
+  test('are rejected with the same error whether they exist or not', async () => {
     await using f = await twoTenants();
     const refusals = await Promise.all(
       ['other/secret', 'other/absent', 'other', 'data'].map((name) =>
@@ -76,7 +76,7 @@ describe('folders', () => {
 
   const leadingOut: [string, (at: (...parts: string[]) => string) => Promise<unknown> | void][] = [
     ['a link to it', (at) => symlinkSync(at('other/secret'), at('acme/out'))],
-    ['a link to where it lies', (at) => symlinkSync(at('other'), at('acme/out'))],
+    ['a link to its parent folder', (at) => symlinkSync(at('other'), at('acme/out'))],
     [
       'a file that names its git directory',
       (at) => {
@@ -100,7 +100,7 @@ describe('folders', () => {
     ],
     ['a worktree of it', (at) => shell(`git worktree add -q '${at('acme/out')}' -b side`, at('other/secret'))],
   ];
-  test.each(leadingOut)('to another tenant’s repository leads no way: %s', async (_what, lead) => {
+  test.each(leadingOut)('do not lead to another tenant’s repository: %s', async (_what, lead) => {
     await using f = await twoTenants();
     await lead(f.at);
     for (const name of ['acme/out', 'linked-acme/out'])
@@ -109,7 +109,7 @@ describe('folders', () => {
       await expect(f.look('acme', f.at(name))).rejects.toBeInstanceOf(CoppiceError);
   });
 
-  test('a folder that is turned into a link after it was known is refused', async () => {
+  test('are rejected if a link replaces a folder that was allowed before', async () => {
     await using f = await twoTenants();
     for (let times = 0; times < 3; times++) await f.look('acme', f.at('acme/shop'));
     renameSync(f.at('acme/shop'), f.at('acme/moved'));
@@ -121,7 +121,7 @@ describe('folders', () => {
     await expect(f.look('acme', f.at('acme/shop'))).rejects.toMatchObject(denied);
   });
 
-  test('one that is known from its own tenant is refused to another', async () => {
+  test('are rejected for another tenant even if they are cached for their own tenant', async () => {
     await using f = await twoTenants();
     for (let times = 0; times < 3; times++) await f.look('other', f.at('other/secret'));
     await expect(f.look('acme', f.at('other/secret'))).rejects.toMatchObject(denied);
@@ -200,7 +200,7 @@ describe('a git directory that leads git elsewhere', () => {
     }
   });
 
-  test('is not read by way of a folder in it, either', async () => {
+  test('is not read through a folder inside it either', async () => {
     await using f = await twoTenants();
     mkdirSync(f.at('acme/shop/inner'));
     include(f.at, 'config', 'include');
@@ -227,7 +227,7 @@ describe('a git directory that leads git elsewhere', () => {
     expect(await shell('git for-each-ref', f.at('other/secret'))).toBe(before);
   });
 
-  test('what leads to what is allowed, or to hooks, is not refused; nor anything without a list', async () => {
+  test('is accepted if it leads only to allowed folders or to hooks, or if there is no list', async () => {
     await using f = await twoTenants();
     await shell('git clone -q --shared shop borrowing && ln -s ../../x borrowing/.git/hooks/pre-commit', f.at('acme'));
     expect(await f.look('acme', f.at('acme/borrowing'))).toMatchObject({ repository: f.at('acme/borrowing') });
@@ -238,7 +238,7 @@ describe('a git directory that leads git elsewhere', () => {
   });
 });
 
-test('what is taken out of the list ends with its next step that needs it, and what was done is kept', async () => {
+test('a task whose repository is removed from the list fails at the next step that needs it, and its work is kept', async () => {
   await using f = await twoTenants();
   const repository = f.at('acme/shop');
   const { mounts } = await prepare(forTenant(f.context, 'acme'), {
@@ -283,7 +283,7 @@ test('what is taken out of the list ends with its next step that needs it, and w
   expect(await remove(later, { ...removal, taskId: 'another' })).toEqual({ rescue: null });
 });
 
-test('an allowed server leads to no other', async () => {
+test('an allowed server can not redirect to another server', async () => {
   await using folder = await temporaryFolder('redirects');
   await shell('git init -q -b main --bare secret.git', folder.path);
   await using secret = await httpRemote(join(folder.path, 'secret.git'));

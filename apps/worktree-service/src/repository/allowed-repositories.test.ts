@@ -119,24 +119,24 @@ describe('names', () => {
     expect(answerTo('all', address)).toBe('allowed');
   });
 
-  test('an address with a secret is refused for that, and the secret not shown', () => {
+  test('an address with a secret is rejected for that, and the error does not show the secret', () => {
     expect(answerTo('acme', 'https://token@git.example.com/acme/shop')).toBe('invalid-request');
     const hidden = 'ssh://git:secret@git.example.com/acme/shop';
     expect(answerTo('acme', hidden)).toBe('invalid-request');
   });
 
-  test('a refusal names field and tenant, and says the same of all names', () => {
+  test('an error names field and tenant, and is the same for all addresses', () => {
     const refused = (tenant: string, address: string) => () =>
       allowed.of(tenant).requireName(parseAddress(address), address);
     expect(refused('acme', '/etc')).toThrow(
-      'repository: expected a repository that tenant "acme" is allowed, as the list says that the operator of this stack keeps, got "/etc"',
+      'repository: expected a repository that tenant "acme" may use, by the list that the operator of this stack maintains, got "/etc"',
     );
     expect(refused('other', '/etc')).toThrow(
-      'repository: expected no repository, since none is allowed to tenant "other", got "/etc"',
+      'repository: expected no repository, since tenant "other" may use none, got "/etc"',
     );
   });
 
-  test('without lists nothing is refused', () => {
+  test('without lists, nothing is rejected', () => {
     const none = new AllowedRepositories(null);
     expect(() => none.of('acme').requireName(parseAddress('/etc'), '/etc')).not.toThrow();
     expect(() => none.of('acme').requireFolder('/etc', '/etc')).not.toThrow();

@@ -61,7 +61,7 @@ export class TenantRepositories {
     return this.#allowed !== null;
   }
 
-  /** Checks an address. @throws CoppiceError `permission-denied`. `written`: the address as it stands in the request. */
+  /** Checks an address. @throws CoppiceError `permission-denied`. `written`: the address as written in the request. */
   requireName(address: Address, written: string): void {
     if (this.#allowed === null) return;
     const name = address.kind === 'local' ? plainFolder(address.path) : plainUrl(address.url);
@@ -89,11 +89,11 @@ export class TenantRepositories {
   }
 
   #refusal(written: string): CoppiceError {
-    const list = 'as the list says that the operator of this stack keeps';
+    const list = 'by the list that the operator of this stack maintains';
     const expected =
       this.#allowed?.named.length === 0
-        ? `no repository, since none is allowed to tenant "${this.#tenant}"`
-        : `a repository that tenant "${this.#tenant}" is allowed, ${list}`;
+        ? `no repository, since tenant "${this.#tenant}" may use none`
+        : `a repository that tenant "${this.#tenant}" may use, ${list}`;
     return denied(expected, shown(written));
   }
 }

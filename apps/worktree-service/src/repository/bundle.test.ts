@@ -43,7 +43,7 @@ async function fetched(into: { git(...words: string[]): Promise<string> }, name:
   await into.git('fetch', '--quiet', file, `${ref}:refs/heads/fetched`);
 }
 
-test('the same work is one artifact for an hour, and none of those that are kept; with its history it fits any repository', async () => {
+test('the same work is one object for an hour, apart from permanent artifacts; with `whole`, any repository can fetch it', async () => {
   await using f = await fixture({ files: { 'a.txt': 'a\n' } });
   const baseCommit = await f.repository.head();
   await expect(bundleOf(f, null, { baseCommit })).rejects.toMatchObject({ code: 'not-found' });
@@ -70,7 +70,7 @@ test('the same work is one artifact for an hour, and none of those that are kept
   expect(await other.show('a.txt', 'fetched')).toBe('a\n');
 });
 
-test('what was kept of a task that is over comes first', async () => {
+test('the rescued work of an ended task is preferred', async () => {
   await using f = await fixture();
   const baseCommit = await f.repository.head();
   const { tree, branch } = await f.prepared();
@@ -91,7 +91,7 @@ test('what was kept of a task that is over comes first', async () => {
   expect(await f.repository.show('later.txt', 'fetched')).toBe('later\n');
 });
 
-test('more than fits is refused, with where it is', async () => {
+test('work too large for a bundle is rejected, with the ref that keeps it', async () => {
   await using f = await fixture();
   const baseCommit = await f.repository.head();
   const { tree, branch } = await f.prepared();

@@ -36,7 +36,7 @@ test('the error for a wrong branch names similar ones', async () => {
   });
 });
 
-test('what is no repository is reported as such: absent, a plain folder, a folder inside one, our own data', async () => {
+test('an address without a repository is reported as such: absent, a plain folder, a folder inside a repository, our own data', async () => {
   await using f = await fixture({ files: { 'src/a.txt': '' } });
   await using folder = await temporaryFolder('plain');
   const { tree, mounts } = await f.prepared();
@@ -59,7 +59,7 @@ test('what is no repository is reported as such: absent, a plain folder, a folde
   }
 });
 
-test('what waits to be merged into a checkout is the tip', async () => {
+test('a pending landing is reported as the tip', async () => {
   await using f = await fixture();
   writeFileSync(join(f.repository.path, 'README.md'), 'dirty');
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
@@ -69,7 +69,7 @@ test('what waits to be merged into a checkout is the tip', async () => {
   });
 });
 
-test('a diff is a patch, cut where it is too long', async () => {
+test('a diff is a patch, truncated if it is too long', async () => {
   await using f = await fixture();
   const ready = await readyTask(f, 'one', { 'one.txt': `${'x'.repeat(5_000)}\n`, 'README.md': 'changed\n' });
   const input = { repository: f.address, baseCommit: ready.tip, commit: ready.taskCommit };
@@ -97,7 +97,7 @@ test.each([false, true])('a repository without commits is reported as such (remo
   });
 });
 
-test('a configuration in pieces: a partial clone is found where the file includes it', async () => {
+test('a partial clone is detected even if an included file configures it', async () => {
   await using f = await fixture();
   writeFileSync(join(f.repository.path, '.git/more'), '[remote "origin"]\n\tpromisor = true\n');
   await f.repository.git('config', 'include.path', 'more');
@@ -130,7 +130,7 @@ test.each([
   }
 });
 
-test("a store can't be entered by other users of the machine; one that was made open is closed", async () => {
+test("other users of the machine can't enter a store; a store that an earlier version made open is closed", async () => {
   await using f = await fixture();
   await f.prepared();
   const id = readdirSync(join(f.dataFolder, 'repositories'))[0] ?? '';

@@ -7,7 +7,7 @@ import { inspect } from './inspect.ts';
 const look = (f: Awaited<ReturnType<typeof fixture>>) =>
   inspect(f.context, { repository: f.address, baseBranch: f.repository.branch });
 
-test('a repository that is known is looked at again when its configuration changes', async () => {
+test('a cached repository is inspected again when its configuration changes', async () => {
   await using f = await fixture();
   for (let times = 0; times < 3; times++) await look(f);
   await f.repository.git('config', 'remote.origin.promisor', 'true');
@@ -16,7 +16,7 @@ test('a repository that is known is looked at again when its configuration chang
   await look(f);
 });
 
-test('one whose configuration includes another file is looked at each time', async () => {
+test('a repository whose configuration includes another file is inspected each time', async () => {
   await using f = await fixture();
   writeFileSync(join(f.repository.path, '.git/more'), '');
   await f.repository.git('config', 'include.path', 'more');
@@ -25,7 +25,7 @@ test('one whose configuration includes another file is looked at each time', asy
   await expect(look(f)).rejects.toMatchObject({ message: expect.stringMatching(/partial clone/) });
 });
 
-test('another repository in its place is another, and none is none', async () => {
+test('a repository that replaces a cached one is detected, and so is its removal', async () => {
   await using f = await fixture();
   for (let times = 0; times < 3; times++) await look(f);
   const path = f.repository.path;
@@ -38,7 +38,7 @@ test('another repository in its place is another, and none is none', async () =>
   expect((await look(f)).repositoryId).not.toBe(repositoryId);
 });
 
-test('a folder whose git directory lies behind a link that is turned is another repository', async () => {
+test('a folder whose git directory is a link becomes another repository when the link changes', async () => {
   await using f = await fixture();
   const path = f.repository.path;
   const turn = (target: string) => {
@@ -55,7 +55,7 @@ test('a folder whose git directory lies behind a link that is turned is another 
   expect((await look(f)).repositoryId).not.toBe(repositoryId);
 });
 
-test('a linked worktree that is pointed at another repository belongs to that one', async () => {
+test('a linked worktree that is changed to point at another repository belongs to that one', async () => {
   await using f = await fixture();
   const path = f.repository.path;
   await f.repository.git('worktree', 'add', '-q', 'linked', '-b', 'other');

@@ -18,8 +18,8 @@ export type Origins = {
 
 /**
  * Resolves addresses to repositories and caches the results, since each step of a task needs them and git takes two processes to determine one.
- * Git determines a user's repository from its folder and its configuration; if one of them changes, the entry is renewed. A result is used from the
- * cache only if both were the same before and after it was determined, which the second lookup checks.
+ * Git determines a user's repository from its folder and its configuration; if one of them changes, the entry is renewed. An entry is used only if both
+ * were the same before and after it was determined. The first lookup has no earlier state to compare with, so entries are used from the third one on.
  */
 export class KnownOrigins {
   readonly #git: Git;

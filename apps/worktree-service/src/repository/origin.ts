@@ -17,7 +17,7 @@ export type LocalOrigin = {
   /** Git directory shared by all worktrees of the repository. */
   gitDir: string;
   objectFormat: string;
-  /** Account that the user's git runs under. Null if the stack isn't root, or root owns the repository. */
+  /** Account that the user's git runs under. Null if the stack doesn't run as root, or root owns the repository. */
   account: Account | null;
 };
 export type RemoteOrigin = { kind: 'remote'; repositoryId: string; address: string };
@@ -183,7 +183,7 @@ function notFound(path: string, reason: string): CoppiceError {
   });
 }
 
-/** Account of a folder's owner. Null if the stack isn't root, or root owns the folder. */
+/** Account of a folder's owner. Null if the stack doesn't run as root, or root owns the folder. */
 function accountOf(folder: string): Account | null {
   const { uid, gid } = statSync(folder);
   if (process.getuid?.() !== 0 || uid === 0) return null;
@@ -258,7 +258,7 @@ export async function localState(
   return isPending ? { tip: landed, branchTip, pendingRef } : { tip: branchTip, branchTip, pendingRef: null };
 }
 
-/** Reports whether a branch ever had a commit, by its reflog. A user who finished a landing and then reset the branch doesn't want it back. */
+/** Reports whether a branch ever had a commit, by its reflog. A user who finished a landing and then reset the branch doesn't want that landing back. */
 async function hadCommit(
   git: Git,
   origin: LocalOrigin,
@@ -280,8 +280,8 @@ export const localRefs = (
 ): Promise<Map<string, string>> => readRefs(git, { ...inOrigin(origin), signal }, patterns);
 
 /**
- * Reports whether a remote denies access to the repository, doesn't have it, or has it elsewhere while redirects aren't followed. Ssh says "access
- * rights" for any failure, so that isn't matched.
+ * Reports whether a remote denies access to the repository, doesn't have it, or has it elsewhere while redirects aren't followed. Ssh mentions "access
+ * rights" in any failure, so these words aren't matched.
  */
 const isDenied = (said: string): boolean =>
   /not found|does not (exist|appear to be)|authentication failed|could not read (username|password)|permission denied|returned error: (30\d|40[134])/i.test(

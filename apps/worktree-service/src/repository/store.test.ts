@@ -25,7 +25,7 @@ const plantCommit = (f: Fixture, store: Store, commit: string) =>
   );
 
 test.each(['first', 'later'])(
-  'a commit that lies in the store without its files, at the %s fetch, is fetched with them',
+  'at the %s fetch, a commit that is already in the store, but without its files, is fetched with them',
   async (which) => {
     await using f = await fixture();
     if (which === 'later') await f.prepared('earlier');
@@ -38,7 +38,7 @@ test.each(['first', 'later'])(
   },
 );
 
-test('a fetch that fails, at a commit that lies there already, is no fetch', async () => {
+test('if a fetch fails, its commit does not count as fetched, even if it is already in the store', async () => {
   await using f = await fixture();
   const store = await storeOf(f);
   const tip = await f.repository.commit('feat: more', { 'more.txt': 'more\n' });
@@ -50,7 +50,7 @@ test('a fetch that fails, at a commit that lies there already, is no fetch', asy
   expect(readFileSync(join((await f.prepared()).tree, 'more.txt'), 'utf8')).toBe('more\n');
 });
 
-test('what is fetched appears as a whole, whatever the store says that an earlier version made', async () => {
+test('fetched objects appear together, even in a store that an earlier version configured otherwise', async () => {
   await using f = await fixture();
   const store = await storeOf(f);
   await shell('git config transfer.unpackLimit 100', store.originGit);
@@ -58,7 +58,7 @@ test('what is fetched appears as a whole, whatever the store says that an earlie
   expect(readdirSync(join(store.originGit, 'objects')).toSorted()).toEqual(['info', 'pack']);
 });
 
-test('what a fetch that was killed has left goes with the next one, and what is young stays', async () => {
+test('the next fetch removes files that a killed fetch has left, but no recent ones', async () => {
   await using f = await fixture();
   const store = await storeOf(f);
   await fetchTip(f);
@@ -78,7 +78,7 @@ test('what a fetch that was killed has left goes with the next one, and what is 
   expect([...left, young].filter((file) => existsSync(file))).toEqual([young]);
 });
 
-test('what a merge or an import that was killed has left goes at the next start, and what is in use stays', async () => {
+test('the next start removes files that a killed merge or import has left, but none in use', async () => {
   await using f = await fixture();
   const store = await storeOf(f);
   const [left, used] = ['merge-left', 'merge-used'].map((name) => store.scratchFolder(name));

@@ -8,7 +8,7 @@
  * 1. Both appear together, by a rename: a half-created store is never found.
  * 2. origin.git is never garbage-collected, since tasks.git and sandboxes borrow its objects. tasks.git is, while no task uses it: see disk/collect.ts.
  * 3. No attribute of a repository changes bytes here: `info/attributes`, which overrides every .gitattributes, turns conversions off.
- * 4. Only the stack's user can enter the folder of both. If that is root, the sandboxes' group can also enter it, but not list it.
+ * 4. Only the stack's user can enter the folder of both. If that user is root, the sandboxes' group can also enter it, but not list it.
  * 5. A commit counts as fetched once a ref of origin.git reaches it: refs move last, after git has checked that all reachable objects exist.
  *    The existence of an object says nothing about the objects it refers to: a fetch may be running, or have been cut off.
  * 6. Refs of the same name move by compare-and-set. One process at a time creates a store, and one at a time fetches into it.
@@ -46,7 +46,7 @@ export const rawAttributes = '* -text -eol -crlf -filter -ident -working-tree-en
 
 const fetchTriesMax = 3;
 const scratchPrefix = 'scratch-';
-/** Number of packs after which git writes a new index over all packs. Every pack without it slows down every git process. */
+/** Number of packs after which git writes a new index over all packs. Each pack that isn't in that index slows down every git process. */
 const packsPerIndex = 50;
 
 const settings = `[core]
@@ -68,7 +68,7 @@ const settings = `[core]
 const fetchedRef = (ref: string): string =>
   `refs/fetched/${createHash('sha256').update(ref).digest('hex').slice(0, 40)}`;
 
-/** If the stack is root, upload-pack runs as the owner of a user's repository, whose configuration the owner controls. */
+/** If the stack runs as root, upload-pack runs as the owner of a user's repository, whose configuration the owner controls. */
 function asOwner(origin: Origin): string[] {
   if (origin.kind !== 'local' || origin.account === null) return [];
   const { uid, gid } = origin.account;
@@ -244,7 +244,7 @@ export class Store {
       if (await this.#isFetched(branch, state, signal)) return state;
       await this.#fetch(origin, branch, state, signal);
       if (await this.#isFetched(branch, state, signal)) return state;
-      // The branch has moved meanwhile.
+      // The branch has moved during the fetch.
     }
     throw new CoppiceError('git-contention', `${field}: ${branch} moves faster than it can be fetched`);
   }
@@ -297,7 +297,7 @@ export class Store {
     }
   }
 
-  /** Removes what killed fetches have left. The caller holds the fetch lock, but a git may have outlived its process. */
+  /** Removes what killed fetches have left. The caller holds the fetch lock, but a git may still run although the process that started it has ended. */
   async #removeLeft(): Promise<void> {
     removePartial(this.originGit, Date.now(), upkeepLimits.partialAgeMsLocked);
     for (const name of readdirSync(this.#folder))

@@ -9,8 +9,8 @@ const inputCharactersShown = 200;
 export type ResolveSetupInput = { repository: string; baseBranch: string; inputs: string[] };
 
 /**
- * Determines the inputs of a setup for the base branch's current tip. Throws `branch-not-found`, and `invalid-request` if an input isn't in the base: with
- * a misspelt name of a lock file, the setup would never be made again.
+ * Determines the inputs of a setup for the base branch's current tip. Throws `branch-not-found`, and `invalid-request` if an input isn't in the base: if the
+ * name of a lock file were misspelt, the setup would never be made again.
  */
 export async function resolveSetup(
   context: Context,

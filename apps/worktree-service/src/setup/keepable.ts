@@ -12,8 +12,8 @@ const ownerReads = 0o500;
 const ownerAll = 0o700n;
 
 /**
- * Checks what a setup command left, without following symbolic links. Gives owners access to folders that they can't read. Throws `limit-exceeded`,
- * which names the path, if it can't be kept.
+ * Checks what a setup command left, without following symbolic links. Gives owners access to folders that they can't read. Throws `limit-exceeded`
+ * with the path if the files can't be kept.
  */
 export async function requireKeepable(tree: string, signal?: AbortSignal): Promise<void> {
   const turns = new Turns({

@@ -6,7 +6,7 @@ import { asUser } from '../test-support/plants.ts';
 import { requireKeepable } from './keepable.ts';
 import { moveUntracked } from './move-untracked.ts';
 
-test('read-only and closed folders are kept, also where the stack is not root', async () => {
+test('read-only and closed folders are kept, even if the stack does not run as root', async () => {
   await using folder = await temporaryFolder('setup');
   const [tree, result] = [join(folder.path, 'tree'), join(folder.path, 'result')];
   await asUser(folder.path, async () => {
@@ -26,7 +26,7 @@ test('read-only and closed folders are kept, also where the stack is not root', 
   });
 });
 
-test('a folder with tracked files and many others is moved in turns, until it is cancelled, and then from where it was left', async () => {
+test('moving a folder with tracked files and many others lets other work run, can be cancelled, and continues where it stopped', async () => {
   await using folder = await temporaryFolder('setup');
   const [tree, result] = [join(folder.path, 'tree'), join(folder.path, 'result')];
   const deep = Array.from({ length: 20 }, () => 'd').join('/');

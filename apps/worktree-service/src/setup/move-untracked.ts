@@ -7,8 +7,8 @@ const ownerAll = 0o700;
 const stepsPerEntry = 100;
 
 /**
- * Moves what a setup command left from `tree` to `result`. Moves whole folders, except those that contain tracked files (byte strings), which it
- * enters. Follows no symbolic link.
+ * Moves what a setup command left from `tree` to `result`. A folder without tracked files (byte strings) is moved in one step; of the others, only the
+ * untracked entries are moved. Follows no symbolic link.
  */
 export async function moveUntracked(
   owner: Owner,

@@ -70,7 +70,7 @@ const workTree = async (f: Fixture, task = taskId) => {
   return made.mounts[0]?.source ?? '';
 };
 
-test('what setup left is copied into the worktree, and is not the work of the task', async () => {
+test("the files that a setup left are copied into the worktree, and are not part of the task's work", async () => {
   await using f = await fixture({ files });
   await sealed(f);
   const tree = await workTree(f);
@@ -94,7 +94,7 @@ async function restore(folder: string): Promise<void> {
   });
 }
 
-test('what setup left is not the work of the task in a restored data folder either', async () => {
+test("the files that a setup left are not part of the task's work after the data folder was restored either", async () => {
   await using f = await fixture({ files, importLimits: { changedPathsMax: 2 } });
   const first = await treeOf(f);
   write(first, '.env', 'SECRET=of the setup');
@@ -122,7 +122,7 @@ async function touched(limits: Partial<ImportLimits>, names: readonly string[]) 
   return await commit(f.context, { taskId, runId, effectId: 'one', message: message(), protect: [] });
 }
 
-test('what setup left is read again only as far as there is a budget, and a file too large to land only as far as its own', async () => {
+test('comparing the files that a setup left has a budget of bytes, and files too large to land have a smaller one', async () => {
   const unchanged = { status: 'no-changes', ignored: 0 };
   const large = { fileBytesMax: 1_000, comparedLargeBytesMax: 3_000 };
   expect(await touched(large, ['one'])).toEqual(unchanged);
@@ -134,11 +134,11 @@ test('what setup left is read again only as far as there is a budget, and a file
   expect(await touched(small, ['one', 'two'])).toEqual(unchanged);
   await expect(touched(small, ['one', 'two', 'three'])).rejects.toMatchObject({
     code: 'limit-exceeded',
-    message: 'the import has more than 5000 bytes in files that were written to and look as given',
+    message: 'the import has more than 5000 bytes in files that were written to but may be unchanged',
   });
 });
 
-test('a file of any size that setup left without content is not read to refuse it', async () => {
+test('a large sparse file that a setup left is rejected without being read', async () => {
   await using f = await fixture({ files });
   const first = await treeOf(f);
   write(first, 'disk.img', '');
@@ -154,7 +154,7 @@ test('a file of any size that setup left without content is not read to refuse i
   });
 });
 
-test('the first seal wins, a repeat finds it, and each task has an attempt of its own', async () => {
+test('the first sealed attempt wins, a repeat finds it, and each task has its own attempt', async () => {
   await using f = await fixture({ files });
   const [one, two] = [await treeOf(f, 'one'), await treeOf(f, 'two')];
   expect(one).not.toBe(two);
@@ -177,7 +177,7 @@ test('the first seal wins, a repeat finds it, and each task has an attempt of it
   expect(readFileSync(join(await workTree(f), 'result.txt'), 'utf8')).toBe('of one');
 });
 
-test('a setup that leaves nothing is one too, a setup that was never prepared is none', async () => {
+test('a setup that leaves no files can be sealed; a setup that was never prepared can not', async () => {
   await using f = await fixture({ files });
   await treeOf(f);
   expect(await sealSetup(f.context, { taskId, setupKey, attempt })).toEqual({ files: 0 });
@@ -203,7 +203,7 @@ test('links of the tree are neither followed nor overwritten', async () => {
   expect(existsSync(join(work, 'src/secret.txt'))).toBe(false);
 });
 
-test("a merged tree gets what setup left, unless setup's inputs differ in it", async () => {
+test("a merged tree gets the files that a setup left, unless the setup's inputs differ in the tree", async () => {
   await using f = await fixture({ files });
   const { inputsHash } = await resolveSetup(f.context, { repository: f.address, baseBranch: 'main', inputs });
   await sealed(f);
@@ -247,7 +247,7 @@ test("a merged tree gets what setup left, unless setup's inputs differ in it", a
   }
 });
 
-test('the hash is of the inputs alone, and of the whole tree where there are none', async () => {
+test('the hash covers only the inputs, or the whole tree if there are none', async () => {
   await using f = await fixture({ files });
   const hash = async (paths: string[]) =>
     (await resolveSetup(f.context, { repository: f.address, baseBranch: 'main', inputs: paths })).inputsHash;
@@ -260,7 +260,7 @@ test('the hash is of the inputs alone, and of the whole tree where there are non
   expect(await hash(inputs)).not.toBe(before[0]);
 });
 
-test('a new attempt never gets the tree of an old one, and what failed is removed on request', async () => {
+test('a new attempt never gets the tree of an old one, and a failed attempt is removed on request', async () => {
   await using f = await fixture({ files });
   const first = await treeOf(f);
   write(first, 'half-done.txt', 'x');
@@ -277,7 +277,7 @@ test('a new attempt never gets the tree of an old one, and what failed is remove
   expect(readFileSync(join(await workTree(f), 'done.txt'), 'utf8')).toBe('x');
 });
 
-test('an input that is not in the base is refused by name', async () => {
+test('an input that is not in the base is rejected, and the error names it', async () => {
   await using f = await fixture({ files });
   await expect(
     resolveSetup(f.context, { repository: f.address, baseBranch: 'main', inputs: ['package.json', 'lokc.json'] }),
@@ -288,7 +288,7 @@ test('an input that is not in the base is refused by name', async () => {
   });
 });
 
-test('folders too deep to be copied are refused before anything is moved', async () => {
+test('folders too deep to be copied are rejected before anything is moved', async () => {
   await using f = await fixture({ files });
   const tree = await treeOf(f);
   write(tree, 'aaa/first.txt', 'x');

@@ -1,4 +1,4 @@
-/** Helpers that create what agents and setups may leave and what is hard to handle. */
+/** Helpers that create files and folders that agents and setups may leave and that are hard to handle. */
 import { chownSync } from 'node:fs';
 import { shell } from './fixture.ts';
 

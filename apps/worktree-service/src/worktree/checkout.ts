@@ -6,7 +6,7 @@ import type { Store } from '../repository/store.ts';
 import { copyInto } from '../setup/copy-tree.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** Age given to checked-out files, so that they are older than any index made now. Git re-reads files as new as its index. */
+/** Age given to checked-out files, so that they are older than any index made now. Git reads every file again that isn't older than its index. */
 const ageSeconds = 60;
 
 export type TreeEntry = { mode: string; objectId: string };
@@ -41,8 +41,8 @@ type Checkout = {
 };
 
 /**
- * Fills a folder with a tree (bytes as stored, without conversion), adds what setup left, and makes the sandbox's user the owner. The times in the
- * index are those from before the change of owner.
+ * Fills a folder with a tree (bytes as stored, without conversion), adds what setup left, and makes the sandbox's user the owner. The index
+ * isn't refreshed after that, so it has the times from before the change of owner.
  */
 export async function checkOutFiles(context: Context, parts: Checkout): Promise<void> {
   // Without a setup, every file belongs to the tree.

@@ -18,7 +18,7 @@ const plants: Record<string, (tree: string) => void> = {
     mkdirSync(join(tree, 'd/.git'), { recursive: true });
     writeFileSync(join(tree, 'd/.git.disabled'), '');
   },
-  'more than a thousand folders below the depth that is looked into': (tree) => {
+  'more than a thousand folders below the depth limit': (tree) => {
     writeFileSync(join(tree, 'git~1'), '');
     writeFileSync(join(tree, 'moved.7'), '');
     const deep = join(tree, ...Array.from({ length: 99 }, () => 'd'));
@@ -39,7 +39,7 @@ test.each(Object.keys(plants))('%s: the worktree is kept as a folder', async (na
   expect(listed).toBe('');
 });
 
-test('many names that stand for .git: the removal can be cancelled, and a repeat ends it', async () => {
+test('with many names that stand for .git, the removal can be cancelled, and a repeat finishes it', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   const count = 3_000;
@@ -56,7 +56,7 @@ test('many names that stand for .git: the removal can be cancelled, and a repeat
   expect(readdirSync(rescue ?? '').filter((name) => name.endsWith('.disabled'))).toHaveLength(count + 1);
 }, 60_000);
 
-test('a worktree that can be kept in no way is removed', async () => {
+test('a worktree that can not be kept in any way is removed', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   writeFileSync(join(tree, 'git~1'), '');

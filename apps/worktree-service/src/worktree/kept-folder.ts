@@ -118,7 +118,7 @@ function moveToTop(folder: FolderHandle, name: string, top: Top): void {
   top.pending.push(higher);
 }
 
-/** Opens an entry that `stat` has reported as a folder. Its owner may lack the permission to read it, to rename in it, or to move it. */
+/** Opens an entry that `stat` has reported as a folder. First grants its owner the permissions to read it, to rename in it, and to move it, which may be missing. */
 function openInside(folder: FolderHandle, name: string): FolderHandle {
   const mode = Number(folder.stat(name).mode);
   if ((mode & ownerAll) !== ownerAll) folder.setMode(name, (mode & 0o7777) | ownerAll);

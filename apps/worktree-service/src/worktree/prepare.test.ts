@@ -5,7 +5,7 @@ import { fixture, shell, taskId, write } from '../test-support/fixture.ts';
 import { openContext } from '../open.ts';
 import { prepare } from './prepare.ts';
 
-test('a worktree holds the base, on a branch of its own, and belongs to the sandbox user', async () => {
+test('a worktree contains the base on its own branch, and belongs to the sandbox user', async () => {
   await using f = await fixture({ files: { 'a.txt': 'a\n', 'dir/run.sh': { text: '#!/bin/sh\n', executable: true } } });
   const { tree, branch, baseCommit, node, mounts } = await f.prepared();
   expect(branch).toBe(`coppice/${taskId}/slug`);
@@ -48,7 +48,7 @@ test('the private git directory shows a clean tree, and commits, without touchin
   expect(await f.tasks('log', '--format=%s', `coppice/${taskId}/slug`)).toBe('chore: first commit');
 });
 
-test('a repeat finds the worktree as it is, also at the same moment, and what an agent did stays', async () => {
+test("a repeat, even a concurrent one, finds the existing worktree, and the agent's work stays", async () => {
   await using f = await fixture();
   const [first, second] = await Promise.all([f.prepared(), f.prepared()]);
   expect(second).toEqual(first);
@@ -58,7 +58,7 @@ test('a repeat finds the worktree as it is, also at the same moment, and what an
   expect(readFileSync(join(first.tree, 'work.txt'), 'utf8')).toBe('work');
 });
 
-test('what a crash left half-made is made anew', async () => {
+test('a half-created worktree that a crash left is created again', async () => {
   await using f = await fixture();
   const { dataFolder } = f;
   const options = {
@@ -87,7 +87,7 @@ test('what a crash left half-made is made anew', async () => {
   expect((await f.tasks('worktree', 'list', '--porcelain')).match(/^worktree /gm)).toHaveLength(2);
 });
 
-test('commits of an earlier worktree that was lost are kept when it is made anew', async () => {
+test('commits of a lost worktree are rescued when the worktree is created again', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   write(tree, 'work.txt', 'x');
@@ -98,7 +98,7 @@ test('commits of an earlier worktree that was lost are kept when it is made anew
   expect(committed).toMatchObject({ commit: await f.tasks('rev-parse', `refs/coppice/rescue/${taskId}/1`) });
 });
 
-test('fifty at once in one repository succeed', async () => {
+test('fifty concurrent preparations in one repository succeed', async () => {
   await using f = await fixture({
     files: Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`d${index % 5}/f${index}.txt`, `${index}\n`])),
   });

@@ -2,10 +2,10 @@
  * Creates a worktree and a branch for a task.
  *
  * Invariants:
- * 1. `record.json` is written last. With it, the worktree is complete and a repeat never touches it again, since an agent may be using it.
- *    Without it, whatever exists comes from a crash, no agent has seen it, and it is created again.
+ * 1. `record.json` is written last. If it exists, the worktree is complete, and a repeat never touches the worktree, since an agent may be
+ *    using it. If it doesn't exist, a crash has left what is there. No agent has seen it, so the worktree is created again.
  * 2. Nothing here locks the whole repository, except a fetch.
- * 3. What an earlier, lost worktree of the task left in the stores is rescued before anything replaces it.
+ * 3. Work that a lost worktree of the task left in the stores is rescued before anything replaces it.
  * 4. The use of shared data is recorded before the use: see living-tasks.ts.
  * 5. A removed task gets no worktree: the command is late or a repeat, and nothing would remove the result.
  */
@@ -139,7 +139,8 @@ async function make(
   await handOver(folders.agentGit, context.sandboxOwner);
   writeFileSync(folders.gitLink, `gitdir: ${sandboxPaths.agentGit}\n`);
   chmodSync(folders.gitLink, 0o444);
-  // Git rejects a link that its user doesn't own. The sandbox can't change it: it is mounted read-only, from a folder where its user can't write.
+  // Git rejects a link that the user who runs git doesn't own. The sandbox's user owns the link but can't change it: it is mounted read-only, from a folder
+  // where that user can't write.
   if (context.sandboxOwner !== null) chownSync(folders.gitLink, context.sandboxOwner.uid, context.sandboxOwner.gid);
   writeSnapshot(folders.snapshot, snapshot);
   context.reached('checked-out');

@@ -59,7 +59,7 @@ async function fetched(f: Fixture, rescue: string | null): Promise<string> {
   return f.repository.git('rev-parse', 'FETCH_HEAD');
 }
 
-test('nothing is kept where nothing would be lost', async () => {
+test('nothing is kept if nothing would be lost', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   expect(await removed(f)).toEqual({ rescue: null });
@@ -71,7 +71,7 @@ test('nothing is kept where nothing would be lost', async () => {
   expect(await removed(f)).toEqual({ rescue: null });
 });
 
-test('what a task ordered before its removal makes nothing after it: a worktree, a merge, or one that was cut off', async () => {
+test('commands that a task sent before its removal create nothing after it, even if the removal was interrupted', async () => {
   await using f = await fixture();
   const ready = await readyTask(f, taskId, { 'x.txt': 'x' });
   await expect(remove(await crashingAt(f, 'rescued'), removeInput(f))).rejects.toThrow('crash');
@@ -105,7 +105,7 @@ test('a merge that is being prepared while its task is removed leaves nothing', 
   expect(readdirSync(join(f.dataFolder, 'checkouts'))).toEqual([]);
 });
 
-test('a checkpoint goes with its worktree, whose last state is kept; without the worktree it stays', async () => {
+test('a checkpoint is removed with its worktree, whose last state is kept; if the worktree is lost, the checkpoint stays', async () => {
   await using f = await fixture();
   for (const lost of [false, true]) {
     const task = `lost-${lost}`;
@@ -126,7 +126,7 @@ test('a checkpoint goes with its worktree, whose last state is kept; without the
 });
 
 test.each(['at once', 'by a repeat after a crash'])(
-  'a checkpoint goes when its worktree is kept as a folder, %s',
+  'a checkpoint is removed when its worktree is kept as a folder, %s',
   async (how) => {
     await using f = await fixture();
     const { tree } = await f.prepared();
@@ -141,7 +141,7 @@ test.each(['at once', 'by a repeat after a crash'])(
   },
 );
 
-test('imports of the task that were cut off go with its worktree; those of others stay', async () => {
+test('interrupted imports of the task are removed with its worktree; those of other tasks stay', async () => {
   await using f = await fixture();
   await f.prepared();
   const head = await f.repository.head();
@@ -152,7 +152,7 @@ test('imports of the task that were cut off go with its worktree; those of other
   expect(left.split('\n').toSorted()).toEqual(['other_3', `${taskId}x_3`]);
 });
 
-test('the checkpoint of a lost worktree is kept where making it anew was cut off', async () => {
+test('the checkpoint of a lost worktree is kept if creating the worktree again was interrupted', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   write(tree, 'one.txt', 'saved');
@@ -163,7 +163,7 @@ test('the checkpoint of a lost worktree is kept where making it anew was cut off
   expect(await f.repository.show('one.txt', await fetched(f, rescue))).toBe('saved');
 });
 
-test('the checkpoint of a lost worktree is kept when it is made anew, and the removal reports where', async () => {
+test('the checkpoint of a lost worktree is kept when the worktree is created again, and the removal reports where', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   write(tree, 'one.txt', 'saved');
@@ -192,7 +192,7 @@ test('uncommitted work is kept, with the commits below it', async () => {
   expect(await branches(f)).toBe('');
 });
 
-test('commits that landed nowhere are kept', async () => {
+test('commits that have not landed anywhere are kept', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   write(tree, 'one.txt', 'committed');
@@ -210,14 +210,14 @@ test('a branch is kept on request', async () => {
   expect(await branches(f)).toBe(branch);
 });
 
-test.each(['merge', 'squash'] as const)('what landed by %s needs no keeping', async (method) => {
+test.each(['merge', 'squash'] as const)('work that landed by %s is not kept', async (method) => {
   await using f = await fixture({ bare: true });
   await landOf(f, await readyTask(f, taskId, { 'x.txt': 'x' }, { method }));
   expect(await removed(f)).toEqual({ rescue: null });
   expect(await f.tasks('for-each-ref', 'refs/coppice/rescue')).toBe('');
 });
 
-test('neither does what was pushed', async () => {
+test('pushed work is not kept', async () => {
   await using f = await fixture({ bare: true });
   const { tree, branch } = await f.prepared();
   write(tree, 'x.txt', 'x');
@@ -258,7 +258,7 @@ test.each([
   expect(await remove(f.context, { ...removeInput(f), effectId: 'again' })).toEqual(first);
 });
 
-test('a crash after keeping a folder, then the repeat: it is reported where', async () => {
+test('after a crash that follows the keeping of a folder, the repeat reports the folder', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   symlinkSync('/etc/passwd', join(tree, 'link'));
@@ -267,7 +267,7 @@ test('a crash after keeping a folder, then the repeat: it is reported where', as
   expect(await removed(f)).toEqual({ rescue: join(f.dataFolder, 'rescue', `${taskId}.1`) });
 });
 
-test('a crash after keeping, then the repeat: kept once, removed', async () => {
+test('after a crash that follows the keeping of work, the repeat keeps nothing more and removes the worktree', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   write(tree, 'one.txt', 'x');
@@ -278,7 +278,7 @@ test('a crash after keeping, then the repeat: kept once, removed', async () => {
   expect(existsSync(tree)).toBe(false);
 });
 
-test('what was left in the trash is swept at the next start, folders without permissions too', async () => {
+test('the next start empties the trash, including folders without permissions', async () => {
   await using f = await fixture();
   const left = join(f.dataFolder, 'trash/left');
   mkdirSync(join(left, 'locked/inside'), { recursive: true });
@@ -288,7 +288,7 @@ test('what was left in the trash is swept at the next start, folders without per
   expect(existsSync(left)).toBe(false);
 });
 
-test('a repository that is gone does not hold removal up', async () => {
+test('a missing repository does not block the removal', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   rmSync(f.repository.path, { recursive: true });
@@ -297,7 +297,7 @@ test('a repository that is gone does not hold removal up', async () => {
   expect(await removed(f)).toEqual({ rescue: null });
 });
 
-test('a kept folder gets the next free number, and holds no repository that would run what an agent wrote', async () => {
+test('a kept folder gets the next free number, and contains no repository in which git would run what an agent wrote', async () => {
   await using f = await fixture();
   const rescue = join(f.dataFolder, 'rescue');
   for (const number of [1, 2]) mkdirSync(join(rescue, `${taskId}.${number}`), { recursive: true });
@@ -323,7 +323,7 @@ test.each([
   [60, 200, 'its path is longer than 4000 bytes'],
   [120, 40, 'folders are nested deeper than 100'],
 ])(
-  '%d folders of %d characters in each other: refused by rule, kept, repositories in the depth too',
+  '%d nested folders with names of %d characters can not be imported, and are kept with repositories disabled at any depth',
   async (levels, length, reason) => {
     await using f = await fixture();
     const { tree } = await f.prepared();
@@ -346,7 +346,7 @@ test.each([
   },
 );
 
-test('a worktree whose folders are read-only is kept, also where the stack is not root', async () => {
+test('a worktree with read-only folders is kept, even if the stack does not run as root', async () => {
   await using f = await fixture();
   await using folder = await temporaryFolder('kept');
   const tree = join(folder.path, 'tree');

@@ -62,7 +62,7 @@ export async function remove(
       let rescue: string | null = null;
       if (record !== undefined && store !== undefined)
         rescue = await keepUncommitted(context, store, { record, refs, input, signal });
-      // The tree is still there, or was moved by this removal or one that was cut off.
+      // True if the tree still exists, or if this or an interrupted removal has kept it as a folder.
       const hasKeptState = existsSync(folders.tree) || lastKeptFolder(context, taskId) !== null;
       context.reached('rescued');
       if (store !== undefined && hasKeptState) await dropAttempts(store, input, refs, signal);
@@ -99,7 +99,7 @@ async function forgetOld(context: Context, store: Store | undefined): Promise<vo
   });
 }
 
-/** Undefined if the owner has removed the repository meanwhile, or the tenant may no longer use it. */
+/** Undefined if the owner has removed the repository, or the tenant may no longer use it. */
 async function storeOfAddress(context: Context, address: string): Promise<Store | undefined> {
   try {
     return (await openRepository(context, address)).store;

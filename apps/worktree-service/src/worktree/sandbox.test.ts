@@ -43,7 +43,7 @@ function sandboxArguments(mounts: Mount[], script: string): { file: string; args
   return { file: 'setpriv', args: ['--reuid', '10001', '--regid', '10001', '--clear-groups', program, ...args] };
 }
 
-/** Reports whether bubblewrap works, by trying it: a kernel's policy may forbid it. */
+/** Runs bubblewrap to find out if it works: a kernel's policy may forbid it. */
 function bubblewrapWorks(): boolean {
   try {
     const { file, args } = sandboxArguments([], 'true');
@@ -64,7 +64,7 @@ async function inSandbox(mounts: Mount[], script: string): Promise<string> {
   return stdout.trimEnd();
 }
 
-test('in a sandbox: a clean status, commits of its own, and no way to the stores', async (context) => {
+test('git in a sandbox shows a clean status, can commit, and can not reach the stores', async (context) => {
   if (!bubblewrapWorks()) context.skip('bubblewrap does not run here');
   await using f = await fixture({
     files: { 'a.txt': 'a\n', 'crlf.txt': 'x\r\n', '.gitattributes': '* text=auto\n' },
