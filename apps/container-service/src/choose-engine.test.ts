@@ -4,7 +4,7 @@ import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { chooseEngine } from './choose-engine.ts';
 
-test('where nothing works it says what was tried, why it failed and what to do, and never falls back to none', async () => {
+test('if no engine works, the error says what was tried, why it failed and what to do, and none is never chosen instead', async () => {
   await using folder = await temporaryFolder('choose-engine');
   const choice = chooseEngine({
     choice: 'auto',
@@ -22,9 +22,9 @@ test('where nothing works it says what was tried, why it failed and what to do, 
   });
 });
 
-test('engine none is there for who asks for it, and reports that it isolates nothing', async () => {
+test('engine none is available on request, and reports that it isolates nothing', async () => {
   await using folder = await temporaryFolder('choose-engine');
-  // Commands run as another user than root.
+  // If root runs the test, commands run as another user, who must be able to enter the folder.
   await chmod(folder.path, 0o755);
   const { engine, report } = await chooseEngine({
     choice: 'none',
@@ -39,7 +39,7 @@ test('engine none is there for who asks for it, and reports that it isolates not
   await engine.close();
 });
 
-test('engine none of root says so where its user can not reach the data folder', async (context) => {
+test('under root, engine none reports that its user can not reach the data folder', async (context) => {
   if (process.getuid?.() !== 0) context.skip('only root runs commands as another user');
   await using folder = await temporaryFolder('choose-engine');
   const choice = chooseEngine({

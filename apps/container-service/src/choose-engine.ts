@@ -35,7 +35,7 @@ export interface EngineSettings {
 const answerMsDefault = 3 * 60_000;
 const tryAgainMs = 1_000;
 
-/** Engines of `auto`, in the order in which they are tried. */
+/** Engines that `auto` tries, in this order. */
 const automatic: readonly EngineName[] = ['docker', 'bubblewrap'];
 
 /**

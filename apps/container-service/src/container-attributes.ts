@@ -13,7 +13,7 @@ function containerAttributes(fields: Fields): Record<string, string | number> {
   };
 }
 
-/** Wraps a handler so that its span carries the engine, sandbox, image and exit code. */
+/** Wraps a handler so that its span has the engine, sandbox, image and exit code as attributes. */
 export const withContainerAttributes =
   (engine: string) =>
   (handler: CommandHandler): CommandHandler => ({

@@ -33,7 +33,7 @@ async function untestableReason(dataFolder: string, choice: (typeof engines)[num
 }
 
 test.concurrent.for(engines)(
-  'a service on %s that is ended by SIGKILL: what it ran ends, an exec and a run become unknown, a write is repeated and leaves nothing else',
+  'if a service on %s is killed, its commands end, an exec and a run become unknown, and a write is repeated and leaves no other file',
   { timeout: 150_000 },
   async (engineName, context) => {
     await using folder = await temporaryFolder('container-crash');
@@ -71,7 +71,7 @@ test.concurrent.for(engines)(
         (await runs(specification)) === 'ran\n' && (await runs(other)) === 'ran\n' ? true : undefined,
       );
       expect(await hostHasProcess(marker)).toBe(true);
-      // Held to a tenth of a processor, so that it is still being written when its service ends.
+      // The sandbox has only a tenth of a processor, so that the file is still being written when the service ends.
       const limits = { ...specification.limits, cpus: 0.1 };
       const written = await specificationIn(folder.path, 'tcccccccccccccccc', { limits });
       await orchestrator.done('task_z_1_1', 'create', written);
@@ -88,10 +88,10 @@ test.concurrent.for(engines)(
         const names = await readdir(docs).catch(() => []);
         return names.length > 0 ? names : undefined;
       });
-      // Imports skip names like this, should nobody repeat the write.
+      // If nobody repeats the write, imports skip the draft by its name.
       expect(draft).toMatch(ownDraftPattern);
       await doomed.kill('SIGKILL');
-      // The kernel ends a namespace with its parent; a container is the daemon's, and is ended by who takes over.
+      // With bubblewrap, the kernel ends the namespace when its parent dies. A container belongs to the daemon; the process that takes over ends it.
       if (engineName === 'bubblewrap')
         await eventually(async () => ((await hostHasProcess(marker)) ? undefined : true));
 
@@ -112,7 +112,7 @@ test.concurrent.for(engines)(
       expect((await readdir(sandboxes)).toSorted()).toEqual([specification.sandboxId, written.sandboxId]);
 
       await orchestrator.done('task_x_1_3', 'remove', { owner: ownerOf(taskId), sandboxId: specification.sandboxId });
-      // On Docker it still has the container of the write that was cut off.
+      // With Docker, this sandbox still has the container of the interrupted write.
       await orchestrator.done('task_z_1_3', 'remove', { owner: written.owner, sandboxId: written.sandboxId });
       successor.signal('SIGTERM');
       expect(await successor.exited).toEqual({ code: 0, signal: null });
@@ -123,7 +123,7 @@ test.concurrent.for(engines)(
   },
 );
 
-test('the program says what is wrong with its configuration', async () => {
+test('the program reports what is wrong with its configuration', async () => {
   await using started = startProcess(program, [], { COPPICE_ENGINE: 'dokcer' });
   await started.waitForLine(/COPPICE_ENGINE.*one of auto, docker, bubblewrap, none/);
   expect((await started.exited).code).not.toBe(0);

@@ -9,7 +9,7 @@ import { defaultImage } from './engine/local-image.ts';
 import { noneLauncher } from './engine/none.ts';
 import { placeOf } from './place.ts';
 
-test('a command that its killed stack had no time to record is ended', async () => {
+test('a command that a killed stack had not recorded yet is ended', async () => {
   await using folder = await temporaryFolder('end-commands');
   // Engine none has no mounts: its user reaches the workspace by its path.
   await chmod(folder.path, 0o755);
@@ -36,7 +36,7 @@ test('a command that its killed stack had no time to record is ended', async () 
   });
   const command = engine.exec('sandbox', `sleep ${seconds}`);
   await eventually(() => hostHasProcess(`sleep\0${seconds}`));
-  // A SIGKILL between the command's start and its record leaves this.
+  // Simulates a stack that was killed after it had started the command and before it had recorded it.
   await rm(path.join(stateFolder, 'running'), { recursive: true });
 
   await endCommands('none', { dataFolder: folder.path });

@@ -11,7 +11,7 @@ import { SandboxStore } from './engine/store.ts';
 import { withFullDisk } from './full-disk.ts';
 import { placeOf } from './place.ts';
 
-test('a sandbox that a full disk has no room for is made when there is room again, and is a reason after a time', async (context) => {
+test('on a full disk, the creation of a sandbox is postponed until there is space, and fails with the reason after a time', async (context) => {
   context.skip(process.getuid?.() !== 0 || process.platform !== 'linux', 'only root of a Linux can mount a small disk');
   await using folder = await temporaryFolder('disk');
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=711', 'coppice-test', folder.path]);
@@ -36,7 +36,7 @@ test('a sandbox that a full disk has no room for is made when there is room agai
   }
 });
 
-test('a service starts again on a full disk, and one that starts for the first time waits for room', async (context) => {
+test('a service can restart on a full disk; at its first start it waits for space', async (context) => {
   context.skip(process.getuid?.() !== 0 || process.platform !== 'linux', 'only root of a Linux can mount a small disk');
   await using folder = await temporaryFolder('disk');
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=711', 'coppice-test', folder.path]);
@@ -65,7 +65,7 @@ test('a service starts again on a full disk, and one that starts for the first t
   }
 });
 
-test('a folder of a sandbox whose record was never written goes once it is old', async () => {
+test('the folder of a sandbox whose record was never written is removed once it is old', async () => {
   await using folder = await temporaryFolder('store');
   const store = new SandboxStore(folder.path, () => {});
   await store.create({ id: 'whole', user: { uid: 10_001, gid: 10_001 } } as never);
@@ -76,7 +76,7 @@ test('a folder of a sandbox whose record was never written goes once it is old',
   expect(readdirSync(join(folder.path, 'sandboxes')).toSorted()).toEqual(['new', 'whole']);
 });
 
-test('an operation that may not be repeated fails as before', async () => {
+test('an operation that must not be repeated is not postponed, and fails with its own error', async () => {
   const failing = handle(sandboxOperations.exec, () => {
     throw new CoppiceError('internal', 'ENOSPC: no space left on device');
   });

@@ -3,7 +3,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { comesFromFullDisk, type FullDiskWaits } from '@coppice/disk';
 
 /**
- * Wraps a handler so that, on a full disk, its command is postponed for minutes and then fails with `disk-full`. Applies to idempotent operations only:
+ * Wraps a handler so that, on a full disk, its command is postponed for some minutes and then fails with `disk-full`. Applies to idempotent operations only:
  * others must not be repeated, since their effects so far are unknown.
  */
 export const withFullDisk =

@@ -24,9 +24,9 @@ export interface HandlerContext {
   node: string;
   stackId: string;
   log: Logger;
-  /** The configured path and its real path. Mount sources may use either. */
+  /** The configured path of the data folder, and its real path. Mount sources may use either. */
   dataFolder: { configured: string; real: string };
-  /** Holds the full output of commands until it is stored as an artifact. */
+  /** Folder for the full output of commands until it is stored as an artifact. */
   logsFolder: string;
 }
 
@@ -57,7 +57,7 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
         withLog(context, { owner, sandboxId, command, effectId, signal, confirmClaim }, (options) =>
           engine.exec(sandboxId, command.shell, options),
         ),
-      // A command that the lost process started may still run; nothing uses its result.
+      // A command that the lost process started may still run. It is ended, since nothing uses its result.
       ({ sandboxId }, { effectId }) => endLost(sandboxId, engine.stop(sandboxId, effectId)),
     ),
     handle(
@@ -68,7 +68,7 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
           engine.run(specOf(context, specification), command.shell, options),
         );
       },
-      // The sandbox is not used again before it is recreated.
+      // Removing the whole sandbox is safe: it is recreated before its next use.
       ({ specification: { sandboxId } }) => endLost(sandboxId, engine.remove(sandboxId)),
     ),
     toolsHandler(context),

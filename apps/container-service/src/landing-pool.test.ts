@@ -10,7 +10,7 @@ import { specificationIn, startOrchestrator } from './test-support/orchestrator.
 
 const node = 'here';
 
-test('a command that a landing waits for begins while others wait for a place', async (context) => {
+test('a command that a landing waits for starts while other commands wait for a slot', async (context) => {
   await using folder = await temporaryFolder('landing-pool');
   await using nats = await startNatsServer({ auth: true });
   const orchestrator = await startOrchestrator(nats);

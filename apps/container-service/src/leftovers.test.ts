@@ -1,4 +1,4 @@
-/** A real bus and engine; only the orchestrator's answers are given. */
+/** Tests the removal of leftovers with a real bus and engine. Only the orchestrator's answers are fake. */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -37,7 +37,7 @@ const answers: Record<string, string | null> = {
   [taskId('e')]: null,
 };
 
-test('only sandboxes of tasks that have ended, or are unknown for long, are removed', async () => {
+test('a sandbox is removed only if its task has ended, or if it is old and its task is unknown', async () => {
   const labels = { stackId: 'leftovers', tenant: 'default', runId: 'raaaaaaaaaaaaaaaa' };
   for (const id of [...Object.keys(answers), 'setup-of-something']) {
     await fixture.sandbox({ id: `of-${id}`, labels: { ...labels, taskId: id } });
@@ -116,7 +116,7 @@ describe('a sandbox older than any command is kept for now', () => {
   });
 });
 
-test('one that a repeated create makes after the end of its task goes in a later round, and so do remains', async () => {
+test('a later round removes a sandbox that a repeated create made after its task had ended, and files that could not be deleted before', async () => {
   const labels = { stackId: 'rounds', tenant: 'default', runId: 'rbbbbbbbbbbbbbbbb', taskId: taskId('b') };
   const orchestrator = await bus.serve({
     name: 'orchestrator',

@@ -14,16 +14,16 @@ import type { Engine, SandboxInfo } from './engine/port.ts';
 /** Attempts per round; the orchestrator may start after this service. */
 const asksMax = 20;
 const askWaitMs = 15_000;
-/** From the end of one round to the next. */
+/** Time from the end of one round to the start of the next. */
 const roundWaitMs = 15 * 60_000;
-/** Age above which a log file was left by a killed process; longer than any command may run. */
+/** Age above which a log file must come from a killed process, since no command may run that long. */
 const logAgeMsMax = 2 * 24 * 3_600_000;
 
 export interface LeftoverSettings {
   bus: Bus;
   engine: Engine;
   stackId: string;
-  /** Holds the output of commands until it is stored as an artifact. */
+  /** Folder for the output of commands until it is stored as an artifact. */
   logsFolder: string;
   log: Logger;
   signal: AbortSignal;
@@ -64,7 +64,7 @@ export async function removeLeftovers({ bus, engine, stackId, log, signal }: Lef
   for (let count = 0; count < asksMax && undecided.length > 0 && !signal.aborted; count++) {
     const later: SandboxInfo[] = [];
     for (const sandbox of undecided) {
-      // No answer, such as from an orchestrator of an earlier version, isn't the answer that the task is missing.
+      // A call without an answer (an orchestrator of an earlier version doesn't serve it) doesn't mean that the task is missing.
       const verdict = await judge(bus, sandbox).catch(() => 'ask-later' as const);
       if (verdict === 'ask-later') later.push(sandbox);
       if (verdict !== 'remove' || signal.aborted) continue;

@@ -4,7 +4,7 @@ import type { Bus } from '@coppice/bus';
 import { subjects, type LogChunk, type Owner } from '@coppice/contracts';
 import type { OutputChunk } from './engine/port.ts';
 
-/** Minimum interval between two messages of one command. Output is collected in between, so that a line is not a message. */
+/** Minimum interval between two messages of one command. Output is collected in between, so that not every line becomes a message. */
 const messageIntervalMs = 50;
 
 /**

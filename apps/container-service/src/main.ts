@@ -12,7 +12,7 @@ await runService({
   version: packageJson.version,
   variables: {
     COPPICE_ENGINE: z.enum(engineChoices, `one of ${engineChoices.join(', ')}`).default('auto'),
-    /** Default: DOCKER_HOST, else /var/run/docker.sock. */
+    /** Default: DOCKER_HOST, else ~/.docker/run/docker.sock if it exists, else /var/run/docker.sock. */
     COPPICE_DOCKER_SOCKET: z.string().optional(),
     /** Default: bwrap from PATH, or from the project's cache folder. */
     COPPICE_BWRAP: z.string().optional(),

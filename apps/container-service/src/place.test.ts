@@ -4,7 +4,7 @@ import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { placeOf } from './place.ts';
 
-test('processes of one data folder are one stack, also when they start at once; of two folders they are two', async () => {
+test('processes with the same data folder are one stack, even if they start at the same time; with different folders they are different stacks', async () => {
   await using folder = await temporaryFolder('place');
   const [one, another] = [path.join(folder.path, 'one'), path.join(folder.path, 'another')];
   await mkdir(one);

@@ -53,7 +53,7 @@ beforeEach((context) => {
 });
 
 let count = 0;
-/** A task of its own, with the operations on its sandbox. */
+/** Makes a task that no other test uses, with the operations on its sandbox. */
 async function newTask(overrides: Partial<SandboxSpecification> = {}) {
   count++;
   const taskId = `t${'a'.repeat(14)}${String.fromCodePoint(97 + Math.floor(count / 26), 97 + (count % 26))}`;
@@ -81,12 +81,12 @@ async function newTask(overrides: Partial<SandboxSpecification> = {}) {
 
 const failure = (outcome: Outcome) => (outcome.status === 'failed' ? outcome.error : undefined);
 
-test('says which engine it chose, and what it enforces', () => {
+test('reports the chosen engine and what it enforces', () => {
   expect(['docker', 'bubblewrap']).toContain(work?.report.engine);
   expect(work?.report.enforces.networkNone.enforced).toBe(true);
 });
 
-test('a command that wrote too much has failed, also where it ended before anybody looked', async () => {
+test('a command that wrote too much fails, even if it ended before the first disk check', async () => {
   const task = await newTask();
   await task.create();
   const result = await task.exec('for i in 1 2 3 4 5; do head -c 16000000 /dev/zero > ~/big$i; done');
@@ -96,7 +96,7 @@ test('a command that wrote too much has failed, also where it ended before anybo
   await task.remove();
 });
 
-test('a sandbox is made, written into, worked in and removed', async () => {
+test('a sandbox is created, used for a write and a command, and removed', async () => {
   const task = await newTask();
   expect(await task.create()).toEqual({
     sandboxId: task.specification.sandboxId,
@@ -153,7 +153,7 @@ test('live output is published on the task’s log, in order', async () => {
   await task.remove();
 });
 
-test('a flood comes shortened, with everything in an artifact', async () => {
+test('very long output is shortened, and stored completely as an artifact', async () => {
   const task = await newTask();
   await task.create();
   const result = await task.exec(`perl -e 'print "$_\\n" for 1..200000'`);
@@ -193,7 +193,7 @@ test('a time limit and a cancellation end the command', async () => {
   await task.remove();
 });
 
-test('a command that is delivered again answers again and runs once', async () => {
+test('a redelivered command returns its result again but runs only once', async () => {
   const task = await newTask();
   await task.create();
   const effectId = task.effectId();
@@ -211,7 +211,7 @@ test('a command that is delivered again answers again and runs once', async () =
   await task.remove();
 });
 
-test('run leaves no sandbox behind; its command sees a read-only mount as such', async () => {
+test('run leaves no sandbox; its command can not write to a read-only mount', async () => {
   const task = await newTask();
   await writeFile(join(folder.path, 'shared'), 'shared\n');
   const specification = {
@@ -233,7 +233,7 @@ test('run leaves no sandbox behind; its command sees a read-only mount as such',
   expect(failure(await orchestrator.resultOf('task_y_1_gone'))).toMatchObject({ code: 'sandbox-not-found' });
 });
 
-test('what breaks a rule is refused with a word on what and why', async () => {
+test('a specification that breaks a rule is rejected, and the error says what is wrong and why', async () => {
   const cases: [Partial<SandboxSpecification>, string, RegExp][] = [
     [{ mounts: [] }, 'sandbox-refused', /\/workspace/],
     [{ mounts: [{ source: '/etc', target: '/workspace', readOnly: true }] }, 'sandbox-refused', /outside/],
@@ -251,7 +251,7 @@ test('what breaks a rule is refused with a word on what and why', async () => {
   }
 });
 
-test('a sandbox is used by a service that was started after it was made', async () => {
+test('a service can use a sandbox that was created before the service started', async () => {
   const task = await newTask();
   await task.create();
   await task.exec('echo kept > ~/kept');

@@ -23,14 +23,14 @@ export type ContainerServiceOptions = {
   bubblewrapProgram?: string | undefined;
   /** User id of sandboxes if the stack runs as root; default 10001. The worktree service must use the same one. */
   sandboxUid?: number | undefined;
-  /** Commands in progress at once; default 8. Commands of the landing pool have the same number of slots in addition. */
+  /** Maximum number of concurrent commands; default 8. The landing pool has the same number of slots in addition. */
   concurrency?: number | undefined;
   /** Called with the reason while the start waits. */
   onWaiting?: ((line: string) => void) | undefined;
 };
 
 export type ContainerWork = RunningWork & {
-  /** The chosen engine and the limits it is known to enforce here so far. */
+  /** The chosen engine, and what is known so far about the limits that it enforces here. */
   report: EngineReport;
   /** Resolves with the report when all limits are known or the service stops. */
   settled: Promise<EngineReport>;

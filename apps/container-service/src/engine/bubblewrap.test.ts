@@ -21,7 +21,7 @@ function isWritable(path: string): boolean {
 }
 
 const root = process.getuid?.() === 0;
-/** Limits on all processes of a command together need control groups. */
+/** True if control groups can be used. Limits on all processes of a command together need them. */
 const controlGroups = root && (isWritable('/sys/fs/cgroup/memory') || isWritable('/sys/fs/cgroup/cgroup.procs'));
 const missing: Enforceable[] = [
   'abstractSockets',
@@ -37,7 +37,7 @@ await describeConformance({
   mustEnforce: enforceable.filter((name) => !missing.includes(name)),
 });
 
-test('the mark of a namespace’s first process stands within what is looked at', async (context) => {
+test('the mark of a namespace’s first process is in the part of its environment that a search reads', async (context) => {
   const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('bubblewrap')) context.skip(reason);
   const fixture = await EngineFixture.start(makeLauncher);
@@ -53,12 +53,12 @@ test('the mark of a namespace’s first process stands within what is looked at'
   }
 });
 
-test('a folder of any name is mounted', async (context) => {
+test('a folder can be mounted whatever its name', async (context) => {
   const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('bubblewrap')) context.skip(reason);
   const fixture = await EngineFixture.start(makeLauncher);
   try {
-    // What fstab(5) has meanings for; then spaces and line ends beyond ASCII, which it has none for.
+    // Characters that are special in fstab(5), then spaces and line ends outside of ASCII, which are not special.
     const names = [
       'a b',
       'a\tb',
@@ -84,7 +84,7 @@ test('a folder of any name is mounted', async (context) => {
   }
 });
 
-/** Starts the real program with its filter replaced by one of a single instruction, which allows every call. */
+/** Returns a script that starts the real program, but with another filter: a single instruction that allows every call. */
 const withoutRules = (real: string, filter: string) => `#!/bin/bash
 words=("$@")
 for ((i = 0; i < $#; i++)); do
@@ -93,7 +93,7 @@ done
 exec '${real}' "$@"
 `;
 
-test('a filter that refuses nothing is not reported as ours', async (context) => {
+test('a filter that allows every call is not reported as ours', async (context) => {
   const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('bubblewrap')) context.skip(reason);
   await using folder = await temporaryFolder('seccomp');
@@ -115,7 +115,7 @@ test('a filter that refuses nothing is not reported as ours', async (context) =>
   }
 });
 
-test('abstract sockets of the host are out of reach without a network, and said to be reached with all of it', async (context) => {
+test('the report says that abstract sockets of the host can be reached with network full, but not with network none', async (context) => {
   const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('bubblewrap')) context.skip(reason);
   const fixture = await EngineFixture.start(makeLauncher);

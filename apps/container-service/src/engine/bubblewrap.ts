@@ -66,7 +66,8 @@ class BubblewrapLauncher implements Launcher {
     this.#stateFolder = stateFolder;
     this.#imagesFolder = imagesFolder ?? join(stateFolder, 'images');
     this.#program = program;
-    // If the service and bubblewrap are killed while a namespace is being created, its first process waits for its parent forever; endAll ends it.
+    // If the service and bubblewrap are killed while a namespace is being created, the namespace's first process waits for its parent forever. endAll ends that
+    // process.
     this.#running = new RunningCommands(stateFolder, ({ sandboxId, execId }) => this.endAll(sandboxId, execId));
     this.#user = sandboxUser(sandboxUid);
   }
@@ -258,7 +259,7 @@ class BubblewrapCommand implements RunningCommand {
       this.#innerPid = Number(found);
       if (this.#killed) this.kill();
     });
-    // Bubblewrap itself was killed, perhaps before its inner process was set to die with it.
+    // If bubblewrap itself was killed, its inner process may survive: it may not have been set to die with bubblewrap yet.
     child.once('exit', (_code, signal) => signal !== null && this.#killInner());
     this.ended = this.#waitForEnd(group, removeRecord);
     this.ended.catch(() => undefined);

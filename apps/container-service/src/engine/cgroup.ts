@@ -11,7 +11,7 @@ import type { Limits } from './port.ts';
 const root = '/sys/fs/cgroup';
 const parent = 'coppice';
 const periodUs = 100_000;
-/** Attempts to remove a group, which fails until the kernel has reaped its last process. */
+/** Maximum number of attempts to remove a group. Removing it fails until the kernel has reaped its last process. */
 const removeTries = 40;
 const removeWaitMs = 25;
 const leftoverAgeMsMin = 10 * 60_000;

@@ -35,8 +35,8 @@ export class EngineFixture {
   static async start(makeLauncher: LauncherFactory): Promise<EngineFixture> {
     const folder = await temporaryFolder('engine');
     const stateFolder = join(folder.path, 'engine');
-    // Only engine none has no mounts, so its sandboxes need access to the folder. For other engines it stays closed to other users, like
-    // root's home.
+    // Only engine none has no mounts, so its sandboxes need access to the folder. For other engines the folder stays closed to other
+    // users, like root's home.
     const launcher = makeLauncher({ stateFolder, imagesFolder: testImagesFolder, stackId });
     if (launcher.name === 'none') await chmod(folder.path, 0o755);
     await launcher.connect();

@@ -19,7 +19,10 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
       report = await current()?.engine.probe();
     });
 
-    /** Defines a test: the attack must fail if the property is reported as enforced; otherwise it must not be required, and a sandbox that requires it is rejected. */
+    /**
+     * Defines a test: the attack must fail if the property is reported as enforced; otherwise this engine need not enforce the property here, and a sandbox
+     * that requires it is rejected.
+     */
     const property = (name: Enforceable, title: string, attack: (fixture: EngineFixture) => Promise<void>) => {
       test(`${name}: ${title}`, async () => {
         const finding = report?.enforces[name];
@@ -31,21 +34,25 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
       });
     };
 
-    test('reports what it must enforce here, with how each was tried', () => {
+    test('reports that it enforces what it must, and how each property was tested', () => {
       const missing = mustEnforce.filter((name) => report?.enforces[name].enforced !== true);
       expect(missing.map((name) => `${name}: ${report?.enforces[name].how}`)).toEqual([]);
       expect(Object.keys(report?.enforces ?? {}).toSorted()).toEqual([...enforceable].toSorted());
       expect(report?.engine).toBe(engine);
     });
 
-    property('networkNone', 'the host’s loopback and everything else is out of reach', attackNetwork);
+    property(
+      'networkNone',
+      'neither the host’s loopback interface nor any other address can be reached',
+      attackNetwork,
+    );
     property(
       'abstractSockets',
-      'no abstract socket of the host is reached, whatever the network',
+      'no abstract socket of the host can be reached, whatever the network policy',
       attackAbstractSockets,
     );
     property('readOnlyRoot', 'nothing outside of the mounts can be written', attackRoot);
-    property('processIsolation', 'no process of the host is seen or can be signalled', attackProcesses);
+    property('processIsolation', 'no process of the host can be seen or signalled', attackProcesses);
     property('kernelSettings', 'settings of the kernel can’t be written', attackKernelSettings);
     property('noCapabilities', 'not one capability', async (fixture) => {
       const status = await statusOf(fixture);
@@ -55,8 +62,8 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
     property('noNewPrivileges', 'set-uid programs gain nothing', async (fixture) => {
       expect((await statusOf(fixture)).get('NoNewPrivs')).toBe('1');
     });
-    property('seccomp', 'a filter is in force, and refuses what kernel exploits begin with', attackSystemCalls);
-    property('userNamespaces', 'no namespace to be root in', async (fixture) => {
+    property('seccomp', 'a filter is active, and rejects the calls that kernel exploits start with', attackSystemCalls);
+    property('userNamespaces', 'no user namespace can be created', async (fixture) => {
       const sandbox = await fixture.sandbox();
       const number = process.arch === 'x64' ? 272 : 97;
       const { stdout } = await sandbox.exec(['perl', '-e', `print syscall(${number}, 0x10000000)`]);
@@ -68,18 +75,18 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
       expect((await sandbox.exec('echo $(id -u) $(id -g) $(id -G)')).stdout.text).toBe(`${uid} ${gid} ${gid}\n`);
       if (engine !== 'none') expect((await sandbox.exec('id -un')).stdout.text).toBe('agent\n');
     });
-    property('ownUid', 'a uid that isn’t the stack’s', async (fixture) => {
+    property('ownUid', 'commands have a uid other than the stack’s', async (fixture) => {
       const sandbox = await fixture.sandbox();
       expect((await sandbox.exec('id -u')).stdout.text.trim()).not.toBe(String(process.getuid?.()));
     });
-    property('memory', 'a memory hog is ended, and said to have been', attackMemory);
+    property('memory', 'a command over its memory limit is ended and reported as such', attackMemory);
     property('swap', 'memory over the limit isn’t swapped out', attackMemory);
-    property('pids', 'a fork bomb is bounded, and can be ended', attackPids);
-    property('cpu', 'processor time is bounded', attackCpu);
+    property('pids', 'the number of processes is limited, and a fork bomb can be ended', attackPids);
+    property('cpu', 'processor time is limited', attackCpu);
     property('tmpfs', '/tmp and /dev/shm are bounded', attackScratch);
-    property('disk', 'a file, and the sum of many, are bounded', attackDisk);
+    property('disk', 'the size of a file and the sum of many files are limited', attackDisk);
 
-    test('the home folder is closed to the machine’s other users', async () => {
+    test('other users of the machine can not access the home folder', async () => {
       const sandbox = await current().sandbox();
       await sandbox.exec('echo secret > ~/file; chmod 644 ~/file');
       const file = join(current().data, 'engine/sandboxes', sandbox.id, 'home/file');
@@ -95,8 +102,9 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
       expect((await stat(dirname(dirname(file)))).mode & 0o777).toBe(isRoot ? 0o710 : 0o700);
     });
 
-    test('mounts: read-only ones refuse, a file can lie over a file and stays', () => expectMountsHold(current()));
-    test('network full is given with name service, or refused as a matter of the network', async () => {
+    test('read-only mounts reject writes, and a file mounted over a file can not be replaced', () =>
+      expectMountsHold(current()));
+    test('network full includes name resolution, or fails with an error about the network', async () => {
       const spec = await current().specification({ network: 'full' });
       const answer = await current()
         .engine.run(spec, 'cat /etc/resolv.conf')

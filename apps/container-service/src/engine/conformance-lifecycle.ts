@@ -9,7 +9,7 @@ import type { SandboxSpec } from './port.ts';
 
 export function describeLifecycle(current: () => EngineFixture): void {
   describe('create and remove', () => {
-    test('a repeated create finds the first sandbox, another specification is refused', async () => {
+    test('a repeated create returns the first sandbox; with another specification it is rejected', async () => {
       const sandbox = await current().sandbox();
       await sandbox.exec('echo kept > ~/file');
       await current().engine.create(sandbox.spec);
@@ -18,13 +18,13 @@ export function describeLifecycle(current: () => EngineFixture): void {
       await expect(current().engine.create(other)).rejects.toMatchObject({ code: 'already-exists' });
     });
 
-    test('creates at the same moment make one sandbox', async () => {
+    test('concurrent creates make one sandbox', async () => {
       const spec = await current().specification();
       await Promise.all([1, 2, 3, 4].map(() => current().engine.create(spec)));
       expect(await current().engine.list({ taskId: spec.labels.taskId })).toHaveLength(1);
     });
 
-    test('is listed by its labels with what runs in it, and not by others', async () => {
+    test('a sandbox is listed by its labels with its number of running commands, and not by other labels', async () => {
       const sandbox = await current().sandbox();
       const { taskId, stackId } = sandbox.spec.labels;
       const createdAt = expect.any(Date) as Date;
@@ -39,7 +39,7 @@ export function describeLifecycle(current: () => EngineFixture): void {
       await expect.poll(() => current().engine.list({ taskId })).toEqual([info]);
     });
 
-    test('remove ends what runs, is harmless twice, and leaves nothing', async () => {
+    test('remove ends running commands, can be repeated, and leaves nothing', async () => {
       const sandbox = await current().sandbox();
       // Folders without permissions and folders deeper than the maximum path length must be removed too.
       await sandbox.exec('mkdir -p ~/locked/in && touch ~/locked/in/file && chmod 000 ~/locked');
@@ -58,7 +58,7 @@ export function describeLifecycle(current: () => EngineFixture): void {
       expect((await sandbox.exec('ls -A ~')).stdout.text).toBe('');
     });
 
-    test('run is create, exec and remove in one, over a leftover of the same id', async () => {
+    test('run creates, executes and removes, and first removes a leftover sandbox with the same id', async () => {
       const spec = await current().specification();
       await current().engine.create({ ...spec, env: { LEFT: 'over' } });
       const result = await current().engine.run(spec, 'echo "[$LEFT]"; exit 4');
@@ -66,7 +66,7 @@ export function describeLifecycle(current: () => EngineFixture): void {
       await expect(current().engine.exec(spec.id, 'true')).rejects.toMatchObject({ code: 'sandbox-not-found' });
     });
 
-    test('writeFile makes folders, replaces, and keeps the bytes', async () => {
+    test('writeFile creates folders, replaces a file, and writes exactly the given bytes', async () => {
       const sandbox = await current().sandbox();
       const bytes = Buffer.from([0, 1, 2, 255, 10, 13]);
       await current().engine.writeFile(sandbox.id, 'a/b c/file', Buffer.from('old'));
@@ -83,7 +83,7 @@ export function describeLifecycle(current: () => EngineFixture): void {
   });
 
   test(
-    'doubled writes of one file do no harm to one another, and leave nothing else',
+    'concurrent writes of one file do not disturb each other, and leave no other file',
     { timeout: 120_000 },
     async () => {
       const sandbox = await current().sandbox();
@@ -110,7 +110,7 @@ export function describeLifecycle(current: () => EngineFixture): void {
     },
   );
 
-  describe('refuses', () => {
+  describe('rejects', () => {
     const expectRefused = async (overrides: Partial<SandboxSpec>, text: RegExp | string) => {
       const spec = await current().specification(overrides);
       await expect(current().engine.create(spec)).rejects.toMatchObject({
@@ -127,7 +127,7 @@ export function describeLifecycle(current: () => EngineFixture): void {
       await expectRefused(mount(current().data), 'outside');
     });
 
-    test('a source that leads through a symbolic link, also one planted after create', async () => {
+    test('a source that leads through a symbolic link, even one that was created after the sandbox', async () => {
       const real = await current().folder();
       const link = join(current().data, `link-${Date.now()}`);
       await symlink(real, link);
@@ -154,7 +154,7 @@ export function describeLifecycle(current: () => EngineFixture): void {
       }
     });
 
-    test('a target that would cover the system, isn’t normal or comes twice', async () => {
+    test('a target that would cover the system, isn’t normalized or occurs twice', async () => {
       const source = await current().folder();
       for (const target of [
         '/',
@@ -188,7 +188,7 @@ export function describeLifecycle(current: () => EngineFixture): void {
       }
     });
 
-    test('to write through a planted link onto the host', async () => {
+    test('a write to the host through a link that a command created', async () => {
       const sandbox = await current().sandbox();
       if (current().engine.name === 'none') return;
       const outside = await current().folder();

@@ -58,7 +58,7 @@ function describeExec(current: () => EngineFixture): void {
       expect(result.stderr).toEqual({ text: 'to-err\n', totalBytes: 7, truncated: false });
     });
 
-    test('passes an argument vector on as it is', async () => {
+    test('passes an argument vector on unchanged', async () => {
       const sandbox = await current().sandbox();
       const words = ['two words', '$HOME', "quote'd", '*', '', 'ünïcode', '-n'];
       const result = await sandbox.exec(['printf', '[%s]', ...words]);
@@ -90,7 +90,7 @@ function describeExec(current: () => EngineFixture): void {
       expect(missing.stdout.text).toBe('');
     });
 
-    test('hands over standard input, byte for byte, and closes it', async () => {
+    test('passes standard input on unchanged, and closes it', async () => {
       const sandbox = await current().sandbox();
       const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * 7919) % 256));
       const result = await sandbox.exec('cat > copy; wc -c < copy', { stdin: bytes });
@@ -106,7 +106,7 @@ function describeExec(current: () => EngineFixture): void {
       expect(result.exitCode).toBe(3);
     });
 
-    test('answers a missing program with 127 and a word on stderr', async () => {
+    test('reports a missing program with exit code 127 and a message on stderr', async () => {
       const sandbox = await current().sandbox();
       const result = await sandbox.exec(['no-such-program', 'x']);
       // A shell returns 126 if a folder in PATH can't be accessed, which is possible with the host's own PATH.
@@ -126,7 +126,7 @@ function describeExec(current: () => EngineFixture): void {
       expect((await sandbox.exec('cat kept ~/kept')).stdout.text).toBe('one\ntwo\n');
     });
 
-    test('refuses an empty command, a NUL, and more than fits', async () => {
+    test('rejects an empty command, a NUL, and a command that is too long', async () => {
       const sandbox = await current().sandbox();
       for (const command of [[], ['echo', 'a\0b'], 'x'.repeat(130 * 1024)]) {
         await expect(sandbox.exec(command)).rejects.toMatchObject({ code: 'sandbox-refused' });
@@ -137,7 +137,7 @@ function describeExec(current: () => EngineFixture): void {
 
 function describeEnding(current: () => EngineFixture): void {
   describe('the end of a command', () => {
-    test.runIf(linux)('a time-out ends every process, however well it hides', async () => {
+    test.runIf(linux)('a time-out ends every process, even if it tries to hide', async () => {
       const sandbox = await current().sandbox();
       const marker = `coppice${process.pid}timeout`;
       // Leaves its process group and session, becomes an orphan, ignores all signals it can, and holds no output open.
@@ -152,7 +152,7 @@ function describeEnding(current: () => EngineFixture): void {
       expect(await hostHasProcess(marker)).toBe(false);
     });
 
-    test.runIf(linux)('a normal end takes what it left in the background with it', async () => {
+    test.runIf(linux)('when a command ends normally, its background processes are ended too', async () => {
       const sandbox = await current().sandbox();
       const marker = `coppice${process.pid}background`;
       const script = `(setsid sh -c ': ${marker}; while :; do sleep 0.2; done' &); sleep 0.3; echo done`;
@@ -162,7 +162,7 @@ function describeEnding(current: () => EngineFixture): void {
       expect(await hostHasProcess(marker)).toBe(false);
     });
 
-    test('a cancelled command ends at once and says so', async () => {
+    test('a cancelled command ends at once and is reported as cancelled', async () => {
       const sandbox = await current().sandbox();
       const abort = new AbortController();
       const onOutput = () => abort.abort();
@@ -180,7 +180,7 @@ function describeEnding(current: () => EngineFixture): void {
       expect((await sandbox.exec('ls')).stdout.text).toBe('');
     });
 
-    test('a command that may not start any more never runs, and leaves nothing', async () => {
+    test('a command whose beforeStart fails never runs, and leaves nothing', async () => {
       const sandbox = await current().sandbox();
       const { taskId } = sandbox.spec.labels;
       const taken = new Error('another process has taken it over');
@@ -202,7 +202,7 @@ function describeEnding(current: () => EngineFixture): void {
       expect(result).toMatchObject({ exitCode: 0, stdout: { text: '' } });
     });
 
-    test('the same command id ends its leftover first', async () => {
+    test('a command first ends a leftover with the same command id', async () => {
       const sandbox = await current().sandbox();
       const begun = Promise.withResolvers<void>();
       // The first command may fail while the second one runs.
@@ -222,7 +222,7 @@ function describeOutput(current: () => EngineFixture): void {
   describe('output', () => {
     const flood = 'head -c 20000000 /dev/zero | tr "\\0" x; echo; echo the-end';
 
-    test('a flood is bounded: beginning and end are kept, what is left out is counted', async () => {
+    test('of very long output, beginning and end are kept, and the bytes left out are counted', async () => {
       const sandbox = await current().sandbox();
       const before = process.memoryUsage().rss;
       const result = await sandbox.exec(`echo the-beginning; ${flood}`, { keepBytes: 1_000 });
@@ -256,7 +256,7 @@ function describeOutput(current: () => EngineFixture): void {
       ]);
     });
 
-    test('a slow consumer loses output, the amount is reported, and the command is not held up', async () => {
+    test('a slow consumer loses output, the amount is reported, and the command is not delayed', async () => {
       const sandbox = await current().sandbox();
       let received = 0;
       let dropped = 0;

@@ -12,7 +12,7 @@ import { diskWatchDepthMax } from './limits.ts';
 
 const never = new AbortController().signal;
 
-test('counts what files take, in all folders, and what is too deep to see as too much', async () => {
+test('counts the space of files in all folders, and treats files that are too deep as over the limit', async () => {
   await using folder = await temporaryFolder('disk-watch');
   const other = path.join(folder.path, 'other');
   await mkdir(path.join(folder.path, 'one/two'), { recursive: true });
@@ -35,7 +35,7 @@ test('counts what files take, in all folders, and what is too deep to see as too
   await removeTree(other);
 });
 
-test('a folder that is swapped for a link never leads the walk elsewhere', async () => {
+test('a link that replaces a folder never leads the walk out of the watched folders', async () => {
   await using folder = await temporaryFolder('disk-watch');
   const watched = path.join(folder.path, 'watched');
   const elsewhere = path.join(folder.path, 'elsewhere');
@@ -60,13 +60,13 @@ test('a folder that is swapped for a link never leads the walk elsewhere', async
   }
 });
 
-test('a folder that its owner may not read hides nothing', async () => {
+test('files in a folder that its owner may not read are counted', async () => {
   await using folder = await temporaryFolder('disk-watch');
   const closed = path.join(folder.path, 'closed');
   await mkdir(closed);
   await writeFile(path.join(closed, 'file'), Buffer.alloc(100_000));
   await chmod(closed, 0o000);
-  // Root reads any folder: the count is another user's, of files of its own.
+  // Root can read any folder, so another user owns the files and counts them.
   const isRoot = process.getuid?.() === 0;
   if (isRoot) for (const each of [folder.path, closed, path.join(closed, 'file')]) await chown(each, 10_001, 10_001);
   const module = JSON.stringify(path.join(import.meta.dirname, 'disk-watch.ts'));
@@ -78,38 +78,41 @@ test('a folder that its owner may not read hides nothing', async () => {
   expect((await stat(closed)).mode & 0o777).toBe(0o000);
 });
 
-test.runIf(process.getuid?.() === 0)('folders that a command closes and opens all the time hide nothing', async () => {
-  await using folder = await temporaryFolder('disk-watch');
-  // Each level is a chance of its own to be missed.
-  const levels = Array.from({ length: 12 }, (_, index) => path.join(folder.path, 'd/'.repeat(index + 1)));
-  const innermost = levels.at(-1) ?? '';
-  await mkdir(innermost, { recursive: true });
-  await writeFile(path.join(innermost, 'large'), Buffer.alloc(5_000_000, 1));
-  const user = { uid: 10_001, gid: 10_001 };
-  for (const each of [folder.path, ...levels]) await chown(each, user.uid, user.gid);
-  const flicker = `
+test.runIf(process.getuid?.() === 0)(
+  'files in folders whose permissions a command keeps changing are counted',
+  async () => {
+    await using folder = await temporaryFolder('disk-watch');
+    // With more levels, it is more likely that a count would miss one.
+    const levels = Array.from({ length: 12 }, (_, index) => path.join(folder.path, 'd/'.repeat(index + 1)));
+    const innermost = levels.at(-1) ?? '';
+    await mkdir(innermost, { recursive: true });
+    await writeFile(path.join(innermost, 'large'), Buffer.alloc(5_000_000, 1));
+    const user = { uid: 10_001, gid: 10_001 };
+    for (const each of [folder.path, ...levels]) await chown(each, user.uid, user.gid);
+    const flicker = `
     const { chmodSync } = require('node:fs');
     const levels = process.argv.slice(1);
     for (;;) for (const [mode, all] of [[0o700, levels], [0, levels.toReversed()]])
       for (const each of all) try { chmodSync(each, mode); } catch {}`;
-  const flickering = spawn(process.execPath, ['-e', flicker, ...levels], { stdio: 'inherit', ...user });
-  try {
-    const module = JSON.stringify(path.join(import.meta.dirname, 'disk-watch.ts'));
-    const budget = JSON.stringify({ folders: [folder.path], bytesMax: 1_000_000 });
-    const program = `
+    const flickering = spawn(process.execPath, ['-e', flicker, ...levels], { stdio: 'inherit', ...user });
+    try {
+      const module = JSON.stringify(path.join(import.meta.dirname, 'disk-watch.ts'));
+      const budget = JSON.stringify({ folders: [folder.path], bytesMax: 1_000_000 });
+      const program = `
       const { usedBytes } = await import(${module});
       let missed = 0;
       for (let count = 0; count < 200; count++) if ((await usedBytes(${budget}, AbortSignal.timeout(60_000))) < 1_000_000) missed++;
       console.log(missed);`;
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], user);
-    expect(stdout.trim()).toBe('0');
-  } finally {
-    flickering.kill('SIGKILL');
-    await once(flickering, 'close');
-  }
-});
+      const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], user);
+      expect(stdout.trim()).toBe('0');
+    } finally {
+      flickering.kill('SIGKILL');
+      await once(flickering, 'close');
+    }
+  },
+);
 
-test('a name that is no text hides nothing', async () => {
+test('a file whose name is not valid text is counted', async () => {
   await using folder = await temporaryFolder('disk-watch');
   const odd = Buffer.concat([Buffer.from(`${folder.path}/`), Buffer.from([0xff])]);
   await mkdir(odd);
@@ -117,7 +120,7 @@ test('a name that is no text hides nothing', async () => {
   expect(await usedBytes({ folders: [folder.path], bytesMax: 1_000_000 }, never)).toBeGreaterThanOrEqual(100_000);
 });
 
-test('is exceeded when it is, and ends with its command', async () => {
+test('the watch reports an exceeded limit, and ends when its command ends', async () => {
   await using folder = await temporaryFolder('disk-watch');
   const budget = { folders: [folder.path], bytesMax: 100_000 };
   const done = new AbortController();
@@ -130,14 +133,14 @@ test('is exceeded when it is, and ends with its command', async () => {
   expect(await watching).toBe(true);
 });
 
-test('a file system that fills ends the wait after a look that took long', async () => {
+test('the growth of the file system ends the wait after a slow check', async () => {
   await using folder = await temporaryFolder('disk-watch');
   const budget = { folders: [folder.path], bytesMax: 2_000_000 };
-  // By the ratio alone the second look would come after hours.
+  // Without this rule, the ratio would delay the second check by hours.
   const watching = new DiskMeter([budget], 10, 1e9).watch(never, { firstProcess: () => undefined });
   const seen = { isExceeded: false };
   void watching.then(() => (seen.isExceeded = true));
-  // Others may free space on the same file system meanwhile.
+  // Other programs may free space on the same file system, so files are added until the growth is seen.
   for (let count = 0; count < 50 && !seen.isExceeded; count++) {
     await sleep(100);
     await writeFile(path.join(folder.path, `file-${count}`), Buffer.alloc(10_000_000));

@@ -6,7 +6,7 @@
  * 2. After a count that took longer than `diskCountMsCheap`, the next one waits until the whole file system has grown by the
  *    rest of the budget (statfs is cheap), or until `diskCountMsMax` has passed, since other programs may free space while this command fills it.
  * 3. Between two checks a command can exceed its budget by what it writes in that time.
- * 4. The walk never leaves the watched folders, even if a command replaces a folder by a link meanwhile (watched-folder.ts).
+ * 4. The walk never leaves the watched folders, even if a command replaces a folder by a link during the walk (watched-folder.ts).
  * 5. Deleted files that the watched commands still have open count towards the first budget, wherever they were (held-files.ts).
  */
 import { statfs } from 'node:fs/promises';
@@ -35,7 +35,7 @@ export interface DiskBudget {
 interface Count {
   bytes: number;
   freeBytes: number;
-  /** By performance.now(). */
+  /** Time of the count, by performance.now(). */
   at: number;
   tookMs: number;
 }
@@ -74,7 +74,7 @@ export class DiskMeter {
     }
   }
 
-  /** Waits so that checks take a small share of the time, or up to half of it while the file system grows by more than the rest of a budget. */
+  /** Waits so that checks take only a small share of the time. They may take up to half of it if the file system has grown by more than the rest of a budget. */
   async #waitAfterLook(tookMs: number, signal: AbortSignal): Promise<void> {
     const started = performance.now();
     const waitMs = Math.max(this.#intervalMs, tookMs * this.#ratio);
@@ -106,7 +106,7 @@ export class DiskMeter {
       const held = index === 0 ? await this.#heldBytes() : 0;
       const bytes = held + (await usedBytes({ ...budget, bytesMax: budget.bytesMax - held }, signal));
       const at = performance.now();
-      // An aborted count is too low.
+      // An aborted count is incomplete, so it is too low.
       if (signal.aborted) return false;
       this.#counts.set(budget, { bytes, freeBytes, at, tookMs: at - started });
       if (bytes > budget.bytesMax) return true;

@@ -1,4 +1,4 @@
-/** Provision of container images: found, pulled, built from the Dockerfile, or imported from a local root file system. */
+/** Provides container images: finds, pulls or builds them (from the Dockerfile), or imports them from a local root file system. */
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,7 +6,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { isDefaultImage, localRootfs, localRootfsKey, runtimeFolder } from './local-image.ts';
 import { reasonOf } from './reason.ts';
 
-/** The part of dockerode that is used here (which docker.ts alone imports). */
+/** The part of dockerode's client that is used here. Only docker.ts imports dockerode. */
 export interface ImageClient {
   getImage(name: string): {
     inspect(): Promise<{ Id: string }>;
@@ -62,11 +62,12 @@ async function ensureOther(client: ImageClient, image: string, onProgress: (line
   } catch (error) {
     throw new CoppiceError(
       'image-not-found',
-      `image ${image} is neither here nor can it be pulled: ${reasonOf(error)}`,
+      `image ${image} is not in the Docker daemon and can't be pulled: ${reasonOf(error)}`,
     );
   }
   const pulled = await find(client, image);
-  if (pulled === undefined) throw new CoppiceError('image-not-found', `image ${image} isn't here after it was pulled`);
+  if (pulled === undefined)
+    throw new CoppiceError('image-not-found', `image ${image} is missing although it was pulled`);
   return { id: pulled, origin: 'pulled' };
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { translationOf } from './docker-paths.ts';
 
-test('a path goes through the innermost mount that holds it', () => {
+test('a path is translated by the innermost mount that contains it', () => {
   const translate = translationOf([
     { Source: '/host/data', Destination: '/data' },
     { Source: '/host/volumes/trees/_data', Destination: '/data/trees' },

@@ -11,7 +11,7 @@ interface Profile {
 }
 const profile = JSON.parse(dockerSeccompProfile()) as Profile;
 
-/** As libseccomp decides: any rule of the call that holds. */
+/** Decides as libseccomp does: a call is allowed if any of its rules matches. */
 const allows = (name: string, ...values: number[]): boolean =>
   profile.syscalls.some(
     ({ names, action, args = [] }) =>
@@ -20,13 +20,13 @@ const allows = (name: string, ...values: number[]): boolean =>
       args.every(({ index, value, valueTwo }) => (BigInt(values[index] ?? 0) & BigInt(value)) === BigInt(valueTwo)),
   );
 
-test('allows only what it names, and nothing that no sandbox may do', () => {
+test('allows only calls that it names, and none of the calls that a sandbox must not make', () => {
   expect(profile.defaultAction).toBe('SCMP_ACT_ERRNO');
   for (const name of [...Object.keys(refusedCalls), ...Object.keys(absentCalls)]) expect(allows(name)).toBe(false);
   for (const name of ['read', 'execve', 'futex', 'openat', 'landlock_restrict_self']) expect(allows(name)).toBe(true);
 });
 
-test('arguments are compared by their low word', () => {
+test('only the low word of an argument is compared', () => {
   const high = 2 ** 32;
   for (const request of [0x5412, 0x541c]) {
     for (const value of [request, request + high]) expect(allows('ioctl', 0, value)).toBe(false);
@@ -40,7 +40,7 @@ test('arguments are compared by their low word', () => {
   expect(allows('clone', 0x10000011)).toBe(false);
 });
 
-test('a daemon is given the profile in the form that it takes, and none where it can filter nothing', async () => {
+test("Docker gets the profile as text and Podman as a path; a daemon that can't filter gets none", async () => {
   await using folder = await temporaryFolder('seccomp');
   const translation = (file: string) => `/of-the-daemon/${path.basename(file)}`;
   const docker = { version: {}, info: { SecurityOptions: ['name=seccomp,profile=default'] } };

@@ -49,7 +49,7 @@ const allowedNames = `
 interface Comparison {
   index: number;
   op: 'SCMP_CMP_MASKED_EQ';
-  /** The mask. */
+  /** For a masked comparison: the mask. `valueTwo` is the expected value. */
   value: number;
   valueTwo: number;
 }
@@ -102,7 +102,10 @@ export function dockerSeccompProfile(): string {
   return JSON.stringify({ defaultAction: 'SCMP_ACT_ERRNO', defaultErrnoRet: eperm, syscalls });
 }
 
-/** Returns comparisons of which one must hold for a call to be allowed. They mask out the high word, which could otherwise be set to pass an exact comparison. */
+/**
+ * Returns comparisons. A call is allowed if one of them holds. They ignore the high word: the kernel does so too, and a set high word would evade an exact
+ * comparison.
+ */
 function comparisonsOf(rule: ArgumentRule): Pick<Comparison, 'value' | 'valueTwo'>[] {
   if ('refusedBits' in rule) return [{ value: rule.refusedBits, valueTwo: 0 }];
   if ('allowedValues' in rule) return rule.allowedValues.map((valueTwo) => ({ value: lowWord, valueTwo }));

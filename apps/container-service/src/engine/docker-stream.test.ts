@@ -9,7 +9,7 @@ function frame(kind: number, text: string): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-test('frames are separated wherever the stream is cut', () => {
+test('frames are separated wherever the stream is split into chunks', () => {
   const bytes = Buffer.concat([frame(1, 'out'), frame(2, 'err'), frame(1, ''), frame(1, ' more')]);
   for (let size = 1; size <= bytes.length; size++) {
     const texts = { stdout: '', stderr: '' };

@@ -3,7 +3,7 @@ import { scratchVolumes, volumesOf } from './docker-volumes.ts';
 
 const mount = (target: string) => ({ source: '/host', target, readOnly: false });
 
-test('what nothing lies over becomes scratch, however it is written', () => {
+test('volumes that no mount covers become scratch folders, however their paths are written', () => {
   expect(volumesOf({ '/vol/': {}, '/vol': {}, '/a/../b': {}, relative: {} })).toEqual(['/vol', '/b', '/relative']);
   expect(volumesOf(null)).toEqual([]);
   expect(scratchVolumes(['/vol', '/workspace', '/tmp', '/workspaces'], 'i', [mount('/workspace')])).toEqual([
@@ -12,7 +12,7 @@ test('what nothing lies over becomes scratch, however it is written', () => {
   ]);
 });
 
-test('one inside a mount is refused by its name, and so are too many', () => {
+test('a volume inside a mount is rejected, and the error names it; too many volumes are rejected, too', () => {
   expect(() => scratchVolumes(['/workspace/data'], 'some/image', [mount('/workspace')])).toThrow(
     /some\/image.*\/workspace\/data/,
   );

@@ -16,11 +16,11 @@ const makeLauncher = testLaunchers.docker;
 await describeConformance({
   engine: 'docker',
   makeLauncher,
-  // A stack that isn't root runs its sandboxes as itself, so that it can delete what they made.
+  // A stack that doesn't run as root runs its sandboxes as its own user, so that it can delete their files.
   mustEnforce: enforceable.filter((name) => name !== 'ownUid' || process.getuid?.() === 0),
 });
 
-/** An engine whose daemon gets another folder than the probe's workspace, as with a wrong translation of paths. */
+/** Probes an engine whose daemon mounts a different folder instead of the probe's workspace, as with a wrong translation of paths. */
 async function probedElsewhere(elsewhere: string) {
   const fixture = await EngineFixture.start((options) =>
     dockerLauncher({
@@ -36,7 +36,7 @@ async function probedElsewhere(elsewhere: string) {
   }
 }
 
-test('a translation of paths that leads to another folder is refused, though everything there can be read and written', async (context) => {
+test('a translation of paths that leads to a different folder is rejected, even if everything in it can be read and written', async (context) => {
   const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('docker')) context.skip(reason);
   await using folder = await temporaryFolder('elsewhere');
@@ -46,13 +46,13 @@ test('a translation of paths that leads to another folder is refused, though eve
   await chmod(elsewhere, 0o777);
   expect(await probedElsewhere(elsewhere)).toMatchObject({
     code: 'engine-unavailable',
-    message: expect.stringContaining('it mounts another folder than this process means by') as string,
+    message: expect.stringContaining('it mounts a different folder for') as string,
   });
-  // The command itself had nothing to complain about: only the comparison shows it.
+  // The command itself succeeded. Only the comparison of the content shows the error.
   expect(await readFile(join(elsewhere, 'answer'), 'utf8')).toBe('written\n');
 });
 
-test('a translation of paths that leads nowhere is refused, and no folder is made there', async (context) => {
+test('a translation of paths that leads to a missing folder is rejected, and the folder is not created', async (context) => {
   const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('docker')) context.skip(reason);
   await using folder = await temporaryFolder('elsewhere');
@@ -61,14 +61,14 @@ test('a translation of paths that leads nowhere is refused, and no folder is mad
   expect(await readdir(folder.path)).toEqual([]);
 });
 
-test('what an image declares as volumes is scratch of limited size, and no folder of the host', async (context) => {
+test('the volumes that an image declares become scratch folders of limited size, not folders of the host', async (context) => {
   const reason = await untestableReason(makeLauncher);
   if (reason !== undefined && !isRequired('docker')) context.skip(reason);
   const docker = new Docker(socketPath === undefined ? {} : { socketPath });
   const repo = `coppice-test-volumes-${process.pid}`;
   const fixture = await EngineFixture.start(makeLauncher);
   await fixture.engine.ensureImage(defaultImage);
-  // By the tag that is there as soon as the image is; whoever made it may not have called it the latest yet.
+  // Uses the tag that exists as soon as the image does. The process that made the image may not have tagged it as the latest yet.
   const image = `${defaultImage}:${await localRootfsKey()}`;
   const container = await docker.createContainer({ Image: image, Cmd: ['true'] });
   try {
@@ -79,7 +79,7 @@ test('what an image declares as volumes is scratch of limited size, and no folde
     );
     expect(result.stdout.text).toBe('1\n1048576\n');
     expect((await sandbox.exec('ls -A /vol; grep -c " /tmp tmpfs " /proc/mounts')).stdout.text).toBe('1\n');
-    // The stop ends it, perhaps as a failure, and perhaps before the stop itself is done: that it ends is all that matters here.
+    // `stop` ends the command. It may then fail, and may end before `stop` returns; this test needs only that it ends.
     const running = sandbox.exec('sleep 30').catch(() => undefined);
     const label = [`coppice.sandbox=${sandbox.id}`];
     const [info] = await expect

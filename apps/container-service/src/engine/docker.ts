@@ -2,7 +2,8 @@
  * The Docker launcher: commands run in containers, through the Docker API 1.41 or newer of Docker or Podman. The only importer of dockerode.
  *
  * 1. A container runs one command and is removed after it, together with all processes that the command left.
- * 2. Its name is a hash of stack, sandbox and command id, so that a repeat conflicts with its predecessor and two can't run at once.
+ * 2. A container's name is a hash of stack, sandbox and command id. So a repeat of a command conflicts with the first container, and both
+ *    can't run at the same time.
  * 3. Output is attached before the start, so that none is lost. The exit code comes from the daemon, not from the stream.
  * 4. The project's seccomp profile applies if the daemon can filter system calls; otherwise the probe reports that it can't.
  * 5. A container gets only the options in `hostConfig` below; a request can't add others. Volumes of the image never become host
@@ -45,7 +46,7 @@ export interface DockerOptions {
   /** Folder of locally built root file systems; default: `images` in the state folder. */
   imagesFolder?: string;
   stackId: string;
-  /** Default: DOCKER_HOST, else the usual sockets of Docker and Podman. */
+  /** Default: DOCKER_HOST, else ~/.docker/run/docker.sock if it exists, else /var/run/docker.sock. */
   socketPath?: string;
   sandboxUid?: number;
   /** Default: found by inspecting the container that this process runs in, if any. */
@@ -230,8 +231,8 @@ function hostConfig(
       Source: translation(source),
       Target: target,
       ReadOnly: readOnly,
-      // Propagation is not set. The default is private, except for a source in the daemon's own folder (a volume of docker-compose), which
-      // the daemon refuses to mount as private; there mounts of the host appear in the container but not the other way round.
+      // Propagation is not set, so it is private, except for a source in the daemon's own folder (a volume of docker-compose): the daemon
+      // refuses to mount that as private. Mounts of the host then appear in the container, but not the reverse.
     })),
     Tmpfs: Object.fromEntries(scratch.map((path) => [path, `rw,nosuid,nodev,exec,mode=1777,size=${scratchBytes}`])),
     ShmSize: scratchBytes,
@@ -295,7 +296,7 @@ class ContainerCommand implements RunningCommand {
     this.#container.kill({ signal: 'SIGKILL' }).catch(() => undefined);
   }
 
-  /** Requests the pid from the daemon on the first call, so that a short command costs no request. A later call returns it. */
+  /** Returns undefined on the first call, which requests the pid from the daemon; a later call returns it. So a short command costs no request. */
   firstProcess(): number | undefined {
     if (!this.#isRequested) void this.#request();
     return isOfContainer(this.#firstProcess, this.#container.id) ? this.#firstProcess : undefined;

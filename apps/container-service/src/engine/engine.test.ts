@@ -1,4 +1,4 @@
-/** What happens to the files that a removal can't delete. A real command, and files that really resist. */
+/** Tests removals that can't delete some files, with a real command and real files. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -17,14 +17,14 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.stop());
 
-/** Root deletes everything but what something is mounted on; anybody else is stopped by the folder above. */
+/** Makes a folder impossible to delete. Root can't delete a mount point; other users can't delete anything in a read-only parent folder. */
 function makeResist(folder: string): Disposable {
   if (isRoot) execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', folder]);
   else chmodSync(sandboxes, 0o555);
   return {
     [Symbol.dispose]: () => {
       if (!isRoot) return chmodSync(sandboxes, 0o755);
-      // By its place now: a mount moves with the folder above it.
+      // The mount is found by its current path, since it moves with its parent folder.
       const places = execFileSync('mount', { encoding: 'utf8' })
         .split('\n')
         .map((line) => line.split(' ')[2] ?? '');
@@ -47,7 +47,7 @@ async function engineWithTroubles() {
   return { engine, troubles };
 }
 
-test('a removal that fails does not take the place of what a command came to, and a later sweep does it', async () => {
+test("a command's result is returned even if the removal fails, and a later sweep removes the files", async () => {
   const { engine, troubles } = await engineWithTroubles();
   const spec = await fixture.specification();
   {
@@ -64,14 +64,14 @@ test('a removal that fails does not take the place of what a command came to, an
     expect(troubles).toHaveLength(1);
     expect(readdirSync(sandboxes)).toHaveLength(1);
   }
-  // A user who isn't root could not even move the sandbox aside: that is the other sweep's.
+  // Without root, the removal could not even move the sandbox aside, so it has to be repeated before the sweep.
   if (!isRoot) await engine.remove(spec.id);
   await engine.sweep();
   expect(readdirSync(sandboxes)).toEqual([]);
   expect(troubles).toHaveLength(1);
 });
 
-test('an engine starts over remains that it can not delete', async () => {
+test('an engine starts although it can not delete files of removed sandboxes', async () => {
   const remains = path.join(sandboxes, 'removed.before/in');
   mkdirSync(remains, { recursive: true });
   mkdirSync(path.join(sandboxes, 'removed.later'));

@@ -182,7 +182,7 @@ class LauncherEngine implements Engine {
     ];
     const text = JSON.stringify(budgets);
     const known = this.#meters.get(record.id);
-    // Another process may have recreated the sandbox with other mounts or limits.
+    // The meter is reused only if the budgets are the same: another process may have recreated the sandbox with other mounts or limits.
     if (known?.budgets === text) return known.meter;
     const meter = new DiskMeter(budgets);
     this.#meters.set(record.id, { budgets: text, meter });

@@ -60,7 +60,10 @@ interface Table {
   names: string[];
 }
 
-/** Guesses whether two threads share a descriptor table, as most do. Compares the numbers and one random descriptor; random because the command chooses the numbers. */
+/**
+ * Guesses whether two threads share a descriptor table, as most threads do. Compares their descriptor numbers and one descriptor. It is chosen at random, since
+ * the command controls the numbers.
+ */
 function areSame(one: Table, other: Table): boolean {
   if (one.names.length !== other.names.length || one.names.some((name, index) => name !== other.names[index]))
     return false;
@@ -74,7 +77,7 @@ function areSame(one: Table, other: Table): boolean {
 function processesIn(firstProcess: number): string[] {
   const proc = `/proc/${firstProcess}/root/proc`;
   const namespace = linkOf(`/proc/${firstProcess}/ns/pid`);
-  // Skips a process in this process's own namespace: the command has no namespace of its own, or the pid was reused.
+  // Skips a first process that is in the same namespace as this process: its command has no namespace of its own, or its pid was reused.
   const isItsOwn = namespace !== undefined && namespace !== linkOf('/proc/self/ns/pid');
   if (!isItsOwn || linkOf(`${proc}/1/ns/pid`) !== namespace) return [];
   return [...namesIn(proc)].filter((name) => /^\d+$/.test(name)).map((name) => `${proc}/${name}/task`);

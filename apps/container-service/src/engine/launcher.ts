@@ -15,7 +15,7 @@ export interface SandboxRecord {
 export interface LaunchRequest {
   record: SandboxRecord;
   execId: string;
-  /** The command; it starts in the workspace. */
+  /** The command, which starts in the workspace. */
   argv: readonly string[];
   env: Record<string, string>;
   stdin: Uint8Array | undefined;
@@ -59,7 +59,7 @@ export interface Launcher {
   /** User of sandboxes whose specification names none. */
   defaultUser(): { uid: number; gid: number };
   launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand>;
-  /** Ends all commands of a sandbox, or one command, also those that a lost process started. */
+  /** Ends all commands of a sandbox, or one command, including those that a lost process started. */
   endAll(sandboxId: string, execId?: string): Promise<void>;
   /** Returns the number of running commands by sandbox id. */
   running(): Promise<Map<string, number>>;

@@ -22,7 +22,7 @@ export const limitsRange: Record<keyof Limits, { min: number; max: number }> = {
   scratchBytes: { min: 64 * kibibyte, max: 1024 * gibibyte },
 };
 
-/** Commands of one sandbox that one process runs at once. */
+/** Maximum number of concurrent commands of one sandbox that one process runs. */
 export const commandsAtOnceMax = 8;
 export const mountsMax = 64;
 export const environmentBytesMax = 64 * kibibyte;
@@ -32,9 +32,9 @@ export const stdinBytesMax = 64 * mebibyte;
 
 export const timeoutMsDefault = 10 * 60_000;
 export const timeoutMsMax = 24 * 60 * 60_000;
-/** Time from the request to the engine until the command runs. */
+/** Maximum time from the request to the engine until the command runs. */
 export const launchMsMax = 60_000;
-/** Time to wait for the end of all processes before the engine counts as lost. */
+/** Maximum time to wait for the end of all processes. After that, the engine counts as lost. */
 export const killWaitMsMax = 15_000;
 
 export const keepBytesDefault = 32 * kibibyte;
@@ -51,7 +51,7 @@ export const diskWatchRatio = 10;
 export const diskCountMsCheap = 20;
 /** Maximum age of a count, even if the file system has not grown. */
 export const diskCountMsMax = 60_000;
-/** Sandboxes whose last count is kept; others are counted again. */
+/** Number of sandboxes for which the last count is kept. Others are counted again. */
 export const diskMetersMax = 1_000;
 /** Maximum number of entries that a check counts; more count as over the limit. */
 export const diskWatchEntriesMax = 2_000_000;

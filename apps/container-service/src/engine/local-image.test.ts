@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { localRootfs } from './local-image.ts';
 
 test.runIf(process.platform === 'linux')(
-  'two who want the local image at once get one, made once',
+  'concurrent requests for the local image get the same one, which is built once',
   { timeout: 90_000 },
   async () => {
     await using folder = await temporaryFolder('local-image');

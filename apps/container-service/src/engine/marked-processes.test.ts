@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { endMarked, marked, markOf, markStandsAnywhere, markStandsFirst } from './marked-processes.ts';
 
-test('the mark comes first, whatever the environment holds', () => {
+test('the mark is the first variable, whatever the environment contains', () => {
   const [[name] = ['']] = Object.entries(marked('mark', {}));
   expect(Object.entries(marked('mark', { A: '1', [name]: 'of another' }))).toEqual([
     [name, 'mark'],
@@ -11,7 +11,7 @@ test('the mark comes first, whatever the environment holds', () => {
   ]);
 });
 
-test('no more of an environment is read than the mark can be in', async () => {
+test('only the part of an environment that can contain the mark is read', async () => {
   const mark = markOf(`/state-${process.pid}`, 'sandbox', 'exec');
   const [entry = ['', '']] = Object.entries(marked(mark, {}));
   const padding = 'x'.repeat(markStandsFirst);

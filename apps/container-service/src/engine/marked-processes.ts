@@ -13,9 +13,9 @@ import { Turns } from '@coppice/service';
 import { killWaitMsMax } from './limits.ts';
 
 const markName = 'COPPICE_COMMAND';
-/** Bytes to read of each environment if the processes have it from `marked` (a namespace's first process and those that start it), with the mark first. */
+/** Bytes to read of each environment if `marked` made it, so that the mark is first: for a namespace's first process and the processes that start it. */
 export const markStandsFirst = 64 * 1024;
-/** Bytes to read if the mark may be anywhere, as shells reorder it: the most that Linux allows for arguments and environment together. */
+/** Bytes to read if the mark may be anywhere, since shells reorder variables: the maximum that Linux allows for arguments and environment together. */
 export const markStandsAnywhere = 6 * 1024 * 1024;
 const pollMs = 5;
 /** Cost of one process, in steps of `Turns`, in addition to one step for each byte read. */

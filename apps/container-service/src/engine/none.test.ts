@@ -8,11 +8,11 @@ const makeLauncher: LauncherFactory = ({ stateFolder }) => noneLauncher({ stateF
 await describeConformance({
   engine: 'none',
   makeLauncher,
-  // Nothing; the user who chooses it sees a warning.
+  // Engine none must enforce nothing. A user who chooses it sees a warning.
   mustEnforce: [],
 });
 
-test('a process that left the group is ended with its command, however far behind in its environment the mark stands', async () => {
+test('a process that left the group is ended with its command, wherever the mark is in its environment', async () => {
   const fixture = await EngineFixture.start(makeLauncher);
   try {
     const sandbox = await fixture.sandbox();

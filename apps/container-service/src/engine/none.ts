@@ -1,6 +1,6 @@
 /**
- * The launcher without isolation: commands run on the host in their own process group. Never chosen automatically; for trusted commands
- * (the demo's scripted model) where no other engine works.
+ * The launcher without isolation: commands run on the host in their own process group. Never chosen automatically. For trusted commands
+ * (those of the demo's scripted model) if no other engine works.
  *
  * 1. Nothing is mounted. The workspace stays in its place on the host, and the environment holds that path. A git link file mounted over
  *    the workspace's `.git` becomes GIT_DIR, so that git uses the private git directory here too.
@@ -56,7 +56,7 @@ class NoneLauncher implements Launcher {
     const { record, execId } = request;
     const mark = markOf(this.#stateFolder, record.id, execId);
     const translate = (text: string) => hostPath(record, text);
-    // Created beside the home folder, so that it is removed with the sandbox even if this process is lost.
+    // The command's /tmp. Created beside the home folder, so that it is removed with the sandbox even if this process is lost.
     const temporary = await mkdtemp(join(dirname(translate(homeTarget)), 'tmp-'));
     const env = marked(mark, {
       ...Object.fromEntries(Object.entries(request.env).map(([name, value]) => [name, translate(value)])),
@@ -163,7 +163,7 @@ class HostCommand implements RunningCommand {
     const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
       this.#child.once('exit', (...result) => resolve(result)),
     );
-    // Processes that the command left still hold its output open.
+    // Processes that the command left may keep its output open, so they are killed before the wait for `closed`.
     killGroup(this.#child.pid ?? 0);
     await endMarked(mark, markStandsAnywhere);
     await closed;

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { liveBufferBytesMax } from './limits.ts';
 import { BoundedCapture, LiveOutput } from './output.ts';
 
-test('what is captured is the beginning and the end of whatever came, in whatever pieces', () => {
+test('the beginning and the end of the output are captured, whatever its length and chunks', () => {
   fc.assert(
     fc.property(
       fc.array(fc.string({ unit: 'binary-ascii', maxLength: 40 }), { maxLength: 60 }),
@@ -23,14 +23,14 @@ test('what is captured is the beginning and the end of whatever came, in whateve
   );
 });
 
-test('a million tiny pieces cost no more than what is kept', () => {
+test('a million tiny chunks take no more memory than the limit', () => {
   const capture = new BoundedCapture(1_000_000);
   const piece = Buffer.from('x');
   for (let count = 0; count < 3_000_000; count++) capture.push(piece);
   expect(capture.result()).toMatchObject({ totalBytes: 3_000_000, truncated: true });
 }, 20_000);
 
-test('a consumer that never answers holds up neither memory nor the end', async () => {
+test('a consumer that never settles neither grows the memory nor delays the end', async () => {
   let calls = 0;
   const live = new LiveOutput(() => {
     calls++;
@@ -41,7 +41,7 @@ test('a consumer that never answers holds up neither memory nor the end', async 
   expect(calls).toBe(1);
 });
 
-test('what was dropped at the end, and what a slow consumer did not get in time, is reported', async () => {
+test('bytes dropped at the end, and bytes that a slow consumer did not get in time, are reported', async () => {
   const heard: { bytes: number; droppedBytes: number }[] = [];
   let go = () => {};
   const live = new LiveOutput(async ({ bytes, droppedBytes }) => {

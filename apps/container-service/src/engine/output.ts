@@ -73,7 +73,7 @@ export class LiveOutput {
   readonly #consumer: (chunk: OutputChunk) => void | Promise<void>;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  /** Dropped after the last output that waits. */
+  /** Bytes dropped at the end of the output. The last chunk reports them. */
   #droppedBytes = 0;
   #droppedOf: 'stdout' | 'stderr' = 'stdout';
   #pumping: Promise<void> | undefined;
@@ -133,8 +133,8 @@ export class LiveOutput {
   }
 
   /**
-   * Waits for the consumer, at most `waitMs`, since live output must not delay a result. Output that it has not received by then is dropped; when its current
-   * call settles, it gets a last chunk with the number of dropped bytes.
+   * Waits for the consumer, at most `waitMs`, since live output must not delay a result. Output that the consumer has not received by then is dropped.
+   * When its current call settles, the consumer gets a last chunk with the number of dropped bytes.
    */
   async finish(waitMs: number): Promise<void> {
     this.#ended = true;

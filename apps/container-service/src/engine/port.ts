@@ -7,7 +7,7 @@
  */
 export type EngineName = 'docker' | 'bubblewrap' | 'none';
 
-/** Properties that an engine may enforce. The probe tests each one; it never relies on a version. */
+/** Properties that an engine may enforce. The probe tests each of them and never relies on the engine's version. */
 export const enforceable = [
   'memory',
   'swap',
@@ -30,7 +30,7 @@ export const enforceable = [
 export type Enforceable = (typeof enforceable)[number];
 
 export interface Enforcement {
-  /** Null while unknown: the probe got no answer in time and retries, or `untriable` is set. */
+  /** Null while unknown: the probe got no answer in time and will retry, or `untriable` is set. */
   enforced: boolean | null;
   /** One sentence: what was tried, and the result. */
   how: string;
@@ -38,7 +38,7 @@ export interface Enforcement {
   untriable?: true;
 }
 
-/** Reports whether a retry may still determine this. */
+/** Reports whether a property is unknown and a retry may still determine it. */
 export const isPending = ({ enforced, untriable }: Enforcement): boolean => enforced === null && untriable !== true;
 
 export interface EngineReport {
@@ -52,11 +52,11 @@ export interface EngineReport {
 
 export interface ImageReport {
   image: string;
-  /** Where the image was taken from: found, pulled, built, imported or unpacked; for people. */
+  /** How the image was provided: found, pulled, built, imported or unpacked. Text for people. */
   origin: string;
 }
 
-/** A later policy, such as an allow-list of hosts, will be an object. */
+/** Network access of a sandbox. Future policies, such as an allow-list of hosts, will be objects. */
 export type NetworkPolicy = 'none' | 'full';
 
 export interface Mount {
@@ -97,7 +97,7 @@ export interface SandboxSpec {
   user?: { uid: number; gid: number };
   limits?: Partial<Limits>;
   network?: NetworkPolicy;
-  /** Properties that the engine must enforce; else `create` is rejected. Waits for those that are still unknown. */
+  /** Properties that the engine must enforce; otherwise `create` is rejected. `create` waits for properties that are still unknown. */
   requires?: Enforceable[];
 }
 
@@ -131,8 +131,8 @@ export interface ExecOptions {
   /** Awaited immediately before the command starts. If it throws, nothing starts and `exec` throws the same error. */
   beforeStart?: () => Promise<void>;
   /**
-   * Receives live output. Called again only when the previous call has settled; meanwhile the oldest output beyond a
-   * buffer of `liveBufferBytesMax` is dropped and counted. A rejection ends live output, not the command.
+   * Receives live output. Called again only when the previous call has settled. Until then output is buffered; beyond
+   * `liveBufferBytesMax` the oldest is dropped and counted. A rejection ends live output, not the command.
    */
   onOutput?: (chunk: OutputChunk) => void | Promise<void>;
   /** Path of a host file for the whole output (both streams, in order of arrival), up to `logBytesMax`. */

@@ -1,4 +1,4 @@
-/** Probes an engine: checks that a command runs with the expected folders, then runs the trials of probe.ts. */
+/** Probes an engine: checks that a command runs with the expected folders, then tests the properties (trials in probe.ts). */
 import { randomUUID } from 'node:crypto';
 import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -137,8 +137,8 @@ async function proveMount({ run, workspace, engine }: ProbePlace): Promise<void>
   if (result.exitCode === 0 && result.stdout.text !== sentinel) {
     throw new CoppiceError(
       'engine-unavailable',
-      `engine ${engine}: it mounts another folder than this process means by ${workspace}: what was read there isn't what was written here. ` +
-        'Are the paths of this process and of the engine of one machine, and the folder shared between them?',
+      `engine ${engine}: it mounts a different folder for ${workspace}: a file in it does not have the content that this process wrote. ` +
+        'Does the engine run on this machine, and does it see the folder at the same path?',
     );
   }
   const what = `it exited with ${result.exitCode} and said ${JSON.stringify((result.stderr.text || result.stdout.text).slice(0, 400))}`;

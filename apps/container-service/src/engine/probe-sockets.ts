@@ -1,4 +1,4 @@
-/** The trial of access to the host's abstract Unix sockets. File modes don't protect these; they belong to the network namespace. */
+/** Tests whether a command can reach abstract Unix sockets of the host. Only a network namespace protects these sockets, since they have no file modes. */
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import { CoppiceError } from '@coppice/contracts';

@@ -1,6 +1,6 @@
 /**
- * The trial of the system call filter. An active filter is not enough, since Docker's default allows calls that this project's filter refuses. The trial
- * makes calls that return these results only under the rules of system-calls.ts.
+ * Tests the system call filter. An active filter is not enough, since Docker's default allows calls that this project's filter rejects. So the test makes
+ * calls whose results together occur only under the rules of system-calls.ts.
  */
 import { answered } from './no-answer.ts';
 import type { Enforcement } from './port.ts';
@@ -14,7 +14,7 @@ const ioUringSetup = 425;
 const families = { unix: 1, vsock: 40 } as const;
 
 /**
- * Expected errno of each call; 0 for success. Several are needed because another filter or a kernel without the feature can return one of them: a kernel
+ * Expected errno of each call; 0 for success. Several calls are needed, because another filter or a kernel without a feature can return one of these: a kernel
  * without AF_VSOCK returns 97, and Docker's newer default profile refuses io_uring_setup with EPERM.
  */
 const expected = {

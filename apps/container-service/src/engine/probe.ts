@@ -1,7 +1,7 @@
 /**
- * The trials of a probe: small hostile commands in the probe's own sandbox, and the evaluation of their results. Each fact is enforced, not
- * enforced, or unknown (a command took too long, as on a busy machine). The image needs a POSIX shell, coreutils and git (for the
- * network trial). Without perl and python3 the facts about system calls and sockets stay unknown.
+ * The trials of a probe: each runs small hostile commands in the probe's own sandbox and evaluates the results. Each property (a fact) is
+ * enforced, not enforced, or unknown (a command took too long, as on a busy machine). The image needs a POSIX shell, coreutils and git (for
+ * the network trial). Without perl and python3 the facts about system calls and sockets stay unknown.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -35,16 +35,16 @@ export const generousLimits: Limits = {
 };
 const hogMebibytes = 24;
 const hogsTried = 4;
-/** Tenths of a second, at most, that a process holds its memory while it waits until each other one has its memory or was killed. */
+/** Maximum time, in tenths of a second, for which a process holds its memory. It waits until each other process has its memory or was killed. */
 const hogHoldsMax = 100;
 const processesTried = 64;
 /** Durations of the CPU trial. A longer one is used only if a shorter one was inconclusive: on a busy machine a group may get less than its limit. */
 const cpuMsTried = [800, 3_000, 9_000];
-/** Factor over the limit from which loops count as not limited. */
+/** Loops that use this many times their CPU limit count as not limited. */
 const cpuExcessMin = 2;
 const connectSecondsMax = 15;
 const heldBytesMax = 256 * 1024;
-/** How often the processes of a command that holds a deleted file are read at most, and the pause before each time. */
+/** Maximum number of times that the processes of a command with a deleted open file are read, and the pause before each time. */
 const heldLooksMax = 20;
 const heldLookMs = 100;
 
@@ -255,18 +255,18 @@ async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   return { enforced: written <= probeLimits.diskBytes && seen, how: `${one}; ${many}; ${held}` };
 }
 
-/** Tests if a deleted file that a command still has open is found. */
+/** Tests whether a deleted file is found that a command still has open. */
 async function seesHeldFiles(run: Run, workspace: string): Promise<boolean> {
   const script = `exec 3>held; rm held; head -c ${2 * heldBytesMax} /dev/zero >&3; : > ${heldMark}; while [ -e ${heldMark} ]; do sleep 0.1; done`;
   return answered(await run(script, {}, 'none', new HeldFileCheck(join(workspace, heldMark)))).diskExceeded;
 }
 
-/** In the workspace while the command holds its deleted file. */
+/** Name of a file in the workspace. It exists while the command has its deleted file open. */
 const heldMark = 'held-open';
 
 /**
- * Exceeded as soon as the command is seen to hold a large deleted file. Counts checks instead of time, since on a busy machine a check may take longer
- * than any time limit: a command that isn't read after `heldLooksMax` checks of an open file can't be read from here.
+ * A disk check that counts as exceeded once it finds a large deleted file that the command has open. It gives up after `heldLooksMax` checks instead of after
+ * a time, since on a busy machine a check may take longer than any time limit. Then the command's processes can't be read from here.
  */
 class HeldFileCheck implements DiskCheck {
   readonly #mark: string;

@@ -10,11 +10,11 @@ let folder: TemporaryFolder;
 beforeEach(async () => void (folder = await temporaryFolder('probing')));
 afterEach(() => folder[Symbol.asyncDispose]());
 
-/** An engine whose commands take for ever while it is busy, as those of a starved machine seem to, and else end as the test says. */
+/** A fake engine. While it is busy, its commands never end, as on an overloaded machine. Otherwise they end with the output that the test sets. */
 class SlowLauncher implements Launcher {
   readonly name = 'bubblewrap';
   isBusy = true;
-  /** What a command that ends at once prints. */
+  /** Returns the output of a command, which then ends at once. */
   answer: (script: string) => string = () => '';
 
   connect = async () => 'slow 1';
@@ -49,7 +49,7 @@ async function engineOf(launcher: Launcher, probeMsMax = 200) {
   });
 }
 
-/** Only the proof that a command runs at all is answered, as it was by a machine that got busy afterwards. */
+/** Answers only the first command of a probe, like a machine that got busy after it. */
 class BusyAfterProof extends SlowLauncher {
   override async launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand> {
     if (!request.argv.join(' ').includes('cat sentinel')) return super.launch(request, sink);
@@ -74,7 +74,7 @@ const specification = async (requires: SandboxSpec['requires']): Promise<Sandbox
   };
 };
 
-test('what no answer came to is unknown, neither enforced nor not, until a later try finds it out', async () => {
+test('a property without an answer is unknown, neither enforced nor not enforced, until a retry determines it', async () => {
   const launcher = new BusyAfterProof();
   const engine = await engineOf(launcher);
   const { enforces } = await engine.probe();
@@ -83,7 +83,7 @@ test('what no answer came to is unknown, neither enforced nor not, until a later
       name,
       { enforced: null, how: expect.stringContaining('no answer within') as string },
     ]);
-  // Waited for, not refused.
+  // The creation waits for the unknown property instead of being rejected.
   const creating = engine.create(await specification(['pids']));
   launcher.answer = (script) => (script.includes('sleep 60') ? 'all' : '');
   launcher.isBusy = false;
@@ -94,7 +94,7 @@ test('what no answer came to is unknown, neither enforced nor not, until a later
   await engine.close();
 });
 
-test('an engine whose first command is not answered in time has not failed: it may be tried again', async () => {
+test('if the first command of an engine is not answered in time, the error is retryable', async () => {
   const engine = await engineOf(new SlowLauncher());
   await expect(engine.probe()).rejects.toMatchObject({
     retryable: true,
@@ -103,7 +103,7 @@ test('an engine whose first command is not answered in time has not failed: it m
   await engine.close();
 });
 
-test('what the image has no means to try is unknown, is not tried again, and is refused where it is required', async () => {
+test('a property that the image can not test is unknown, is not retried, and is rejected if it is required', async () => {
   const launcher = new BusyAfterProof();
   launcher.isBusy = false;
   launcher.answer = (script) =>
@@ -119,7 +119,7 @@ test('what the image has no means to try is unknown, is not tried again, and is 
   await engine.close();
 });
 
-test('a close ends the tries in the background', async () => {
+test('closing the engine ends the background retries', async () => {
   const launcher = new BusyAfterProof();
   const engine = await engineOf(launcher);
   await engine.probe();

@@ -9,6 +9,6 @@ test.each([
   [new Error('(HTTP code 404) no such container - No such image: x'), 'No such image: x'],
   [new Error('exit code 1 - and more'), 'exit code 1 - and more'],
   ['thrown text', 'thrown text'],
-])("a reason is in the daemon's own words", (thrown, reason) => {
+])("a reason is the daemon's own message, without dockerode's prefix", (thrown, reason) => {
   expect(reasonOf(thrown)).toBe(reason);
 });

@@ -4,7 +4,7 @@ import { startProcess, temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { RunningCommands } from './running-commands.ts';
 
-test('a command is listed while its record is there and it runs', async () => {
+test('a command is listed while it runs and its record exists', async () => {
   await using folder = await temporaryFolder('running');
   const running = new RunningCommands(folder.path);
   const remove = await running.add('sandbox', 'exec', process.pid);
@@ -13,7 +13,7 @@ test('a command is listed while its record is there and it runs', async () => {
   expect(await running.list()).toEqual([]);
 });
 
-test('a damaged record is deleted, and hides no other', async () => {
+test('a damaged record is deleted, and the other records are still listed', async () => {
   await using folder = await temporaryFolder('running');
   const running = new RunningCommands(folder.path);
   await running.add('sandbox', 'exec', process.pid);
@@ -24,9 +24,9 @@ test('a damaged record is deleted, and hides no other', async () => {
   expect(await readdir(records)).toHaveLength(1);
 });
 
-test('a record that can not be written fails nothing', async () => {
+test('a command does not fail if its record can not be written', async () => {
   await using folder = await temporaryFolder('running');
-  // In the place of the folder, so that nothing can be written there, as on a full disk.
+  // A file in place of the folder, so that no record can be written, as on a full disk.
   await writeFile(join(folder.path, 'running'), '');
   const running = new RunningCommands(folder.path);
   const remove = await running.add('sandbox', 'exec', process.pid);
@@ -34,7 +34,7 @@ test('a record that can not be written fails nothing', async () => {
   await remove().catch(() => undefined);
 });
 
-test('what is left of a command whose process was killed is ended, until that succeeds', async () => {
+test('remaining processes of a command whose own process was killed are ended, with retries until that succeeds', async () => {
   await using folder = await temporaryFolder('running');
   const killed = startProcess(join(import.meta.dirname, 'running-commands.ts'));
   const { pid } = killed;

@@ -12,7 +12,7 @@ const log = createLogger('container-service');
 export interface RunningEntry {
   sandboxId: string;
   execId: string;
-  /** Process with which the command is expected to end. */
+  /** The process that the command is expected to end with. */
   pid: number;
   /** Start time from /proc; null on systems without /proc (macOS), where the pid alone identifies the process. */
   startTime: string | null;
@@ -46,7 +46,7 @@ export class RunningCommands {
     return remove;
   }
 
-  /** Returns the commands that still run. Ends the remains of the others and deletes their records. */
+  /** Returns the commands that still run. For the others, ends remaining processes and deletes the records. */
   async list(): Promise<RunningEntry[]> {
     const alive: RunningEntry[] = [];
     for (const name of await readdir(this.#folder).catch(() => [])) {

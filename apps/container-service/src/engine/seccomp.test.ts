@@ -8,7 +8,7 @@ const numbers = {
   arm64: { audit: 0xc00000b7, read: 63, mount: 40, clone: 220, clone3: 435, ioctl: 29, socket: 198, personality: 92 },
 } as const;
 
-/** The kernel's interpreter for the few instructions that the filter is made of. */
+/** Interprets the filter as the kernel does. Knows only the instructions that the filter uses. */
 function evaluate(program: Buffer, audit: number, number: number, firstArguments: number[] = []): number {
   const data = Buffer.alloc(64);
   data.writeUInt32LE(number, 0);
@@ -40,7 +40,7 @@ test.each(['x64', 'arm64'] as const)(
     expect(answer(read)).toBe(allow);
     expect(answer(mount)).toBe(refuse(1));
     expect(answer(clone3)).toBe(refuse(38));
-    // A thread and a fork, then a user namespace.
+    // The first two calls create a thread and a process, the third one a user namespace.
     expect(answer(clone, 0x3d0f00)).toBe(allow);
     expect(answer(clone, 17)).toBe(allow);
     expect(answer(clone, 0x10000000 | 17)).toBe(refuse(1));
@@ -56,6 +56,6 @@ test.each(['x64', 'arm64'] as const)(
   },
 );
 
-test('x32 calls are refused whatever their number', () => {
+test('all x32 calls are rejected', () => {
   expect(evaluate(seccompFilter('x64'), numbers.x64.audit, 0x40000000)).toBe(refuse(1));
 });

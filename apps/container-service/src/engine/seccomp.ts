@@ -41,7 +41,7 @@ export function seccompFilter(architecture: SeccompArchitecture): Buffer {
     refuseNow,
     [loadWord, 0, 0, offset.number],
   ];
-  // Refuses x32 calls: they have this bit set, so their numbers would not match those below.
+  // Refuses x32 calls: their numbers have this bit set, so they would match none of the numbers below.
   if (architecture === 'x64') program.push([jumpGreaterOrEqual, 0, 1, 0x40000000], refuseNow);
   for (const numbers of Object.values(refusedCalls)) {
     const number = numbers[column];

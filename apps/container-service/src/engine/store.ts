@@ -34,7 +34,7 @@ export class SandboxStore {
     return join(this.#folder, id, 'home');
   }
 
-  /** Stores a record; does nothing if the same one exists. Throws `already-exists` when another one has this id. */
+  /** Stores a record; does nothing if the same one exists. Throws `already-exists` if a different record has this id. */
   async create(record: SandboxRecord): Promise<void> {
     const folder = join(this.#folder, record.id);
     const home = this.homeOf(record.id);
@@ -125,7 +125,7 @@ export class SandboxStore {
   async #isUnfinished(id: string): Promise<boolean> {
     const folder = join(this.#folder, id);
     if (existsSync(join(folder, 'sandbox.json'))) return false;
-    // Another process may have removed it meanwhile.
+    // Another process may have removed the folder since it was listed.
     const status = await lstat(folder).catch(() => undefined);
     return status !== undefined && Date.now() - status.mtimeMs > creationMsMax;
   }

@@ -3,7 +3,7 @@
  *
  * Collaborators: a Launcher (starts and kills), output.ts (keeps and passes on output), disk-watch.ts (checks the disk, also once after the end).
  * 1. A result is returned only after `ended` has settled, so no process of the command is alive then.
- * 2. The first reason to kill is the one reported. The kill is repeated until the command has ended.
+ * 2. If there are several reasons to kill the command, the first is reported. The kill is repeated until the command has ended.
  * 3. If the command doesn't end within `killWaitMsMax` after a kill, the engine counts as lost and NoAnswer is thrown.
  * 4. Output is never queued without bound: the log file pauses the source, and the live consumer loses chunks.
  */

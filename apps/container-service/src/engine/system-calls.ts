@@ -66,7 +66,10 @@ export const absentCalls: Record<string, number> = {
   io_uring_register: 427,
 };
 
-/** Rule for a call that is allowed or refused by one argument. Only its low 32 bits are compared, as the kernel reads only these for each of these calls. */
+/**
+ * Rule for a call that is allowed or refused by one argument. Only the low 32 bits of the argument are compared, since the kernel ignores the others in these
+ * calls.
+ */
 export type ArgumentRule = {
   numbers: readonly [number, number];
   argument: number;

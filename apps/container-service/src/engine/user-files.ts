@@ -27,7 +27,7 @@ export async function userFileMounts(stateFolder: string, user: { uid: number; g
   return mounts;
 }
 
-/** Writes a file atomically unless it exists. It is never replaced, since mounting a file that was replaced meanwhile fails. */
+/** Writes a file atomically unless it exists. It is never replaced: a sandbox that is being started could not mount the replaced file. */
 async function writeOnce(file: string, text: string): Promise<void> {
   const draft = `${file}.${randomUUID()}`;
   await writeFile(draft, text, { mode: 0o644 });

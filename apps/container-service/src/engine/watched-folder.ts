@@ -46,7 +46,7 @@ export class WatchedFolder {
 
   /**
    * Opens a folder; null for a mounted file, a link, or a folder that is gone. If the folder's mode denies access to its owner, access is granted until
-   * `close`: if the stack isn't root, a command of the same user could otherwise hide files in it.
+   * `close`. Otherwise, if the stack doesn't run as root, a command of the same user could hide files in the folder.
    *
    * @throws FolderKeptClosed, as do all methods but `close`
    */
@@ -77,7 +77,7 @@ export class WatchedFolder {
         mode,
       );
     } catch (error) {
-      // Not EACCES, which means that the parent folder is closed. A folder of another user is skipped: it can't hide files that a command wrote.
+      // Not an EACCES error, which would mean that the parent folder is closed. A folder of another user is skipped, since it can't contain files that a command wrote.
       if (error instanceof FolderKeptClosed) throw error;
       throw new Error('the folder can be read by another user only', { cause: error });
     } finally {
@@ -89,7 +89,7 @@ export class WatchedFolder {
     return this.#whileOpen(() => WatchedFolder.#tryOpen(this.#pathOf(name)), null);
   }
 
-  /** Yields the entries of the folder, without those deleted meanwhile. */
+  /** Yields the entries of the folder. Entries deleted during the call may be missing. */
   *entries(): Generator<{ name: Buffer; isDirectory: boolean }> {
     const directory = this.#whileOpen(() => opendirSync(this.#path, { encoding: bufferEncoding }), null);
     try {
@@ -114,7 +114,7 @@ export class WatchedFolder {
     closeSync(this.#descriptor);
   }
 
-  /** Runs a call, and restores access if a command has closed the folder meanwhile. Returns `gone` for any other error. */
+  /** Runs a call. If a command has closed the folder, restores access and repeats the call. Returns `gone` for any other error. */
   #whileOpen<Result>(call: () => Result, gone: Result): Result {
     const reopen = () => {
       const found = unlock(this.#descriptor);

@@ -8,14 +8,14 @@ function captured(text: string, keepBytes: number) {
   return capture.result();
 }
 
-test('what fits is whole', () => {
+test('output that fits is returned completely', () => {
   expect(boundOutput(captured('short', 100), 100)).toEqual({ text: 'short', whole: true });
 });
 
 test.each([
-  ['the engine kept all', 10_000],
-  ['the engine has cut already', 700],
-])('a long one keeps its ends, and every byte is counted: %s', (_name, keepBytes) => {
+  ['the engine has kept all output', 10_000],
+  ['the engine has already left out a part', 700],
+])('long output keeps its beginning and end, and every byte left out is counted: %s', (_name, keepBytes) => {
   const lines = Array.from({ length: 1_000 }, (_, index) => `line ${index}\n`).join('');
   const { text, whole } = boundOutput(captured(lines, keepBytes), 1_000);
   expect(whole).toBe(false);
@@ -26,6 +26,6 @@ test.each([
   expect(start.length + Number(leftOut) + end.length).toBe(lines.length);
 });
 
-test('half a character is not shown', () => {
+test('a character that was cut in half is not shown', () => {
   expect(boundOutput(captured('😀'.repeat(1_000), 10_000), 501).text.isWellFormed()).toBe(true);
 });

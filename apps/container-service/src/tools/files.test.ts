@@ -1,4 +1,4 @@
-/** What `write` and `edit` leave when they fail. Everything else of them is in tools.test.ts. */
+/** Tests what failed calls of `write` and `edit` leave. Other tests of these tools are in tools.test.ts. */
 import { execFileSync } from 'node:child_process';
 import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,28 +23,31 @@ describe.each(Object.entries(testLaunchers))('files on %s', (engineName, makeLau
   const host = (path: string) => join(made.workspace, path);
 
   // Only root may mount the small file system.
-  test.skipIf(process.getuid?.() !== 0)('on a full disk they fail, and the file is as before', async () => {
-    const folder = await fixture().folder('small-disk');
-    const { uid, gid } = fixture().launcher.defaultUser();
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=64k,uid=${uid},gid=${gid}`, 'none', folder]);
-    try {
-      await use({ workspace: { source: folder, readOnly: false } });
-      await write(sandbox, { path: 'file', content: 'as before' });
-      await made.exec('head -c 1000000 /dev/zero > filler');
-      for (const answer of [
-        await write(sandbox, { path: 'file', content: 'another' }),
-        await write(sandbox, { path: 'new', content: 'x'.repeat(100_000) }),
-        await edit(sandbox, { path: 'file', oldText: 'as', newText: 'not as' }),
-      ])
-        expect(answer).toEqual({ isError: true, content: expect.stringContaining('No space left') as string });
-      expect(await readFile(join(folder, 'file'), 'utf8')).toBe('as before');
-      expect((await readdir(folder)).toSorted()).toEqual(['file', 'filler']);
-    } finally {
-      execFileSync('umount', ['--lazy', folder]);
-    }
-  });
+  test.skipIf(process.getuid?.() !== 0)(
+    'on a full disk, write and edit fail and leave the file unchanged',
+    async () => {
+      const folder = await fixture().folder('small-disk');
+      const { uid, gid } = fixture().launcher.defaultUser();
+      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=64k,uid=${uid},gid=${gid}`, 'none', folder]);
+      try {
+        await use({ workspace: { source: folder, readOnly: false } });
+        await write(sandbox, { path: 'file', content: 'as before' });
+        await made.exec('head -c 1000000 /dev/zero > filler');
+        for (const answer of [
+          await write(sandbox, { path: 'file', content: 'another' }),
+          await write(sandbox, { path: 'new', content: 'x'.repeat(100_000) }),
+          await edit(sandbox, { path: 'file', oldText: 'as', newText: 'not as' }),
+        ])
+          expect(answer).toEqual({ isError: true, content: expect.stringContaining('No space left') as string });
+        expect(await readFile(join(folder, 'file'), 'utf8')).toBe('as before');
+        expect((await readdir(folder)).toSorted()).toEqual(['file', 'filler']);
+      } finally {
+        execFileSync('umount', ['--lazy', folder]);
+      }
+    },
+  );
 
-  test("write replaces a link's target, and removes what an ended write left", async () => {
+  test("write replaces a link's target, and removes the draft of an interrupted write", async () => {
     await made.exec('echo old > target; chmod 750 target; ln -s target link; mkfifo pipe');
     await made.exec(`echo part > ${ownDraftPrefix}tool-left`);
     expect((await write(sandbox, { path: 'link', content: 'new' })).content).toBe('link replaced: 3 bytes');

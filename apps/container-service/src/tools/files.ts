@@ -8,7 +8,7 @@ import type { Answer, Sandbox } from './tool.ts';
 
 type Input<Name extends keyof typeof sandboxToolSchemas> = z.output<(typeof sandboxToolSchemas)[Name]>;
 
-/** Bytes that one `read` takes out of the sandbox; more than a result can hold. */
+/** Maximum number of bytes that one `read` gets from the sandbox. More than fit into a result. */
 const readBytesMax = 4 * toolLimits.resultCharactersMax;
 const atMost = `at most ${toolLimits.fileBytesMax} are taken`;
 /** Room for the line above the content and the line below it. */
@@ -130,7 +130,10 @@ size=$(wc -c < "$f")
 base64 < "$f"
 `;
 
-/** Runs two commands, one reads and one writes. The text is searched here and not in the sandbox, for a helpful error. No other tool call runs in between. */
+/**
+ * Reads the file with one command and writes it with another. The text is searched here, not in the sandbox, so that the error can be helpful. No other tool
+ * call runs between the two commands.
+ */
 export async function edit(sandbox: Sandbox, { path, oldText, newText }: Input<'edit'>): Promise<Answer> {
   const argv = script(takeScript, plain(path), String(toolLimits.fileBytesMax));
   const taken = await sandbox.exec(argv, { ...fileToolOptions, keepBytes: toolLimits.fileBytesMax });

@@ -5,8 +5,8 @@
  *
  * Invariants:
  * 1. A call that can't be carried out (bad arguments, missing file, failed command) gives an error result for the model, not a failed operation.
- * 2. Calls that may change something run one at a time, in the model's order: it may write a file and run the test in one turn. Read-only calls
- *    between two of those run in parallel, at most `looksAtOnceMax` at a time.
+ * 2. Calls that may change something run one at a time, in the model's order: the model may write a file and run the test in one turn. Read-only
+ *    calls between two such calls run in parallel, at most `looksAtOnceMax` at a time.
  * 3. The operation fails only when it is cancelled, when the sandbox does not exist, or when the engine fails before any command has run. In the last case
  *    a retry is harmless.
  * 4. A call that is too large is rejected and the calls after it are skipped: they may rely on it.
@@ -43,7 +43,7 @@ const reservedMs = 60_000;
 const changing: readonly string[] = ['run', 'write', 'edit'];
 
 type Input = (typeof sandboxOperations.tools)['input']['_zod']['output'];
-/** A result before its text is sent inline or stored as an artifact. */
+/** A result whose text is not yet sent inline or stored as an artifact. */
 type Done = Omit<ToolResult, 'content'> & { text: string };
 
 export const toolsHandler = (context: ToolsContext): CommandHandler =>

@@ -7,18 +7,18 @@ const replace = (file: string, oldText: string, newText: string) => {
 };
 const refusal = (reason: string | RegExp) => ({ status: 'refused', reason: expect.stringMatching(reason) as string });
 
-test('what stands once is replaced, and nothing in it is special', () => {
+test('a text that occurs once is replaced, and no character in it is special', () => {
   expect(replace('a $1 b', '$1', '$& $$')).toBe('a $& $$ b');
   expect(replace('ünï\n', 'nï', 'ñ')).toBe('üñ\n');
   expect(replace('x\n', 'x\n', '')).toBe('');
 });
 
-test('what stands more than once is refused with its places, overlapping ones too', () => {
+test('a text that occurs more than once is refused with the lines of all occurrences, overlapping ones too', () => {
   expect(replace('a\nb\na\n', 'a', 'c')).toMatchObject(refusal(/2 times, at lines 1, 3;/));
   expect(replace('aaa', 'aa', 'c')).toMatchObject(refusal(/2 times/));
 });
 
-test('what is not there is refused with what is near', () => {
+test('a text that does not occur is refused with the most similar lines', () => {
   const file = 'function one() {\n    return 1;\n}\n\nfunction two() {\n    return 2;\n}\n';
   expect(replace(file, 'function two() {\n  return 2;\n}', '')).toEqual(
     refusal(/^oldText is there only with other white space, at line 5:\nfunction two\(\) \{\n {4}return 2;\n\}$/),
@@ -31,7 +31,7 @@ test('what is not there is refused with what is near', () => {
   expect(replace('x', 'x', 'x')).toEqual(refusal(/are the same/));
 });
 
-test('line ends of the file are kept, also where they are mixed', () => {
+test('line ends of the file are kept, even if they are mixed', () => {
   expect(replace('a\r\nb\r\n', 'a\nb', 'c\nd')).toBe('c\r\nd\r\n');
   expect(replace('a\r\nb\nc\n', 'b\nc', 'd\ne')).toBe('a\r\nd\ne\n');
 });

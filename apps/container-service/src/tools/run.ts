@@ -14,7 +14,7 @@ const reservedCharacters = 500;
 /** Share of the room that the shorter stream can always use if both are long. */
 const smallerShare = 0.3;
 
-/** Runs a shell command for the model. `whole`: nothing of its output is left out. */
+/** Runs a shell command for the model. `whole`: true if the text contains all of the output. */
 export async function run(
   sandbox: Sandbox,
   { command, timeoutSeconds }: z.output<typeof sandboxToolSchemas.run>,

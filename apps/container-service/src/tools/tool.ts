@@ -7,15 +7,15 @@ export type Sandbox = {
   exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
 };
 
-/** The answer to the model. `isError`: the call failed. `tooLarge`: it was refused for its size, so later calls of the turn are skipped. */
+/** The answer to the model. `isError`: the call failed. `tooLarge`: the call was rejected for its size, so later calls of the turn are skipped. */
 export type Answer = { content: string; isError: boolean; tooLarge?: true };
 
 export const answer = (content: string): Answer => ({ content, isError: false });
 export const problem = (content: string): Answer => ({ content, isError: true });
-/** A call refused for its size; `content` names the limit. Later calls of the turn are skipped. */
+/** Returns the answer to a call that is rejected for its size. `content` names the limit. */
 export const tooLarge = (content: string): Answer => ({ content, isError: true, tooLarge: true });
 
-/** Limits of tools that work on files. */
+/** Time limit of a tool that works on files. */
 const fileToolMsMax = 60_000;
 
 /** Temporary files stay out of the workspace, whatever TMPDIR the task's environment has. */

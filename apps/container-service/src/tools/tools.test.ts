@@ -9,7 +9,7 @@ import { testLaunchers, useEngineFixture, type Sandbox } from '../engine/conform
 import { toolsHandler } from './handler.ts';
 
 const dashes = '-'.repeat(20);
-/** A shell command: the numbers up to one, a line each. */
+/** Returns a shell command that prints the numbers up to `last`, one on each line. */
 const count = (last: number) => `n=0; while [ $n -lt ${last} ]; do n=$((n+1)); echo $n; done`;
 
 let nats: NatsServer;
@@ -71,12 +71,12 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     return { ...result, text: 'text' in result.content ? result.content.text : '' };
   }
   const host = (path: string) => join(sandbox.workspace, path);
-  /** As the sandbox's user: the workspace is theirs. */
+  /** Writes a file as the sandbox's user, who owns the workspace. */
   async function put(path: string, content: string | Uint8Array): Promise<void> {
     await fixture().engine.writeFile(sandbox.id, path, Buffer.from(content));
   }
 
-  test('a call that is not what a tool takes is answered with what is wrong', async () => {
+  test('an invalid call gets an answer that says what is wrong', async () => {
     const cases: [Call, RegExp][] = [
       [['run', '{"command": "ls"'], /arguments of run is not JSON/],
       [['run', '["ls"]'], /arguments of run: expected (object|record), received \["ls"\]/],
@@ -101,7 +101,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     });
   });
 
-  test('run: exit code and both outputs, in one text', async () => {
+  test('run: the text contains the exit code, stdout and stderr', async () => {
     const result = await one('run', {
       command: 'echo out; printf "\\033]0;title\\007\\033[1;31mred\\033[0m\\n"; echo err >&2; pwd; exit 3',
     });
@@ -117,7 +117,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     expect(chunks.join('')).toContain('begun');
   });
 
-  test('run: a flood is shown with its beginning and end, all of it is kept', async () => {
+  test('run: of very long output the beginning and end are shown, and all of it is stored', async () => {
     const flood = await one('run', { command: `${count(100_000)}; echo the end; ${count(20_000)} >&2` });
     expect(flood.text.length).toBeLessThanOrEqual(toolLimits.resultCharactersMax);
     expect(flood.text).toMatch(/\n1\n2\n3\n.*… \d+ bytes left out ….*\nthe end\n--- stderr ---\n1\n.*\n20000\n/s);
@@ -126,7 +126,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     expect(whole.split('\n').filter((line) => line === '77777')).toHaveLength(1);
   });
 
-  test('what doesn’t fit one turn goes by reference', async () => {
+  test('results that don’t fit into one message are sent by reference', async () => {
     const results = await call(
       Array.from({ length: 4 }, () => ['run', { command: 'head -c 20000 /dev/zero | tr "\\0" x' }]),
     );
@@ -142,7 +142,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     expect(new TextDecoder().decode(bytes ?? undefined)).toMatch(/exit code 0.*x{20000}$/s);
   });
 
-  test('what changes something is done in order, what only looks at the same time', async () => {
+  test('calls that change something run in order; read-only calls run at the same time', async () => {
     const results = await call([
       ['write', { path: 'a/b c/-x.txt', content: 'one\n' }],
       ['run', { command: 'cat "a/b c/-x.txt"; echo two >> "a/b c/-x.txt"; ls "a/b c"' }],
@@ -159,7 +159,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     ]);
   });
 
-  test('read: ranges, long files, line ends, and what is no text file', async () => {
+  test('read: ranges, long files, line ends, and files that are not text', async () => {
     await put('long.txt', Array.from({ length: 3_000 }, (_, index) => `line ${index + 1} ${dashes}\n`).join(''));
     expect((await one('read', { path: 'long.txt', fromLine: 2999, lines: 5 })).text).toBe(
       `long.txt (lines 2999-3000 of 3000):\nline 2999 ${dashes}\nline 3000 ${dashes}\n`,
@@ -200,7 +200,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     expect((await one('read', { path: 'pipe' })).text).toBe("pipe can't be read: it is not a regular file");
   });
 
-  test('a model that can hold little is shown little', async () => {
+  test('a model with a small context gets short results', async () => {
     await sandbox.exec(
       `mkdir many; cd many; ${count(400)} | while read n; do echo "a line of some length $n" > "file-$n"; done; cat * > ../all`,
     );
@@ -217,7 +217,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     }
   });
 
-  test('edit: exact and only once; the mode, other bytes and line ends stay', async () => {
+  test('edit: replaces a text that occurs exactly once, and keeps the mode, other bytes and line ends', async () => {
     const latin1 = Buffer.from([0xe9, 0x0a]);
     await put('code.sh', Buffer.concat([latin1, Buffer.from('one\ntwo\nthree')]));
     await sandbox.exec('chmod 755 code.sh');
@@ -257,7 +257,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     expect((await stat(host('large'))).size).toBe(toolLimits.fileBytesMax - 9);
   });
 
-  test('write: folders are made, a folder is not replaced, nothing is left beside', async () => {
+  test('write: folders are created, a folder is not replaced, and no other file is left', async () => {
     expect((await one('write', { path: 'deep/er/file', content: 'x' })).text).toBe('deep/er/file made: 1 bytes');
     expect((await one('write', { path: 'deep/er/file', content: '' })).text).toBe('deep/er/file replaced: 0 bytes');
     expect(await one('write', { path: 'deep', content: '' })).toMatchObject({
@@ -268,7 +268,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     expect((await one('list', { depth: 5 })).text).toBe('deep/\ndeep/er/\ndeep/er/file');
   });
 
-  test('a file of the limit is written; what is larger is refused, and nothing after it is done', async () => {
+  test('a file as large as the limit is written; a larger call is rejected, and the calls after it are skipped', async () => {
     const content = '\u0001'.repeat(toolLimits.fileBytesMax);
     const artifact = `default/${sandbox.id}/${++effects}`;
     const store = await bus.objects(buckets.artifacts);
@@ -295,7 +295,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     expect((await one('list', {})).text).toBe('large');
   });
 
-  test('links lead nowhere but inside the sandbox', async () => {
+  test('links do not lead out of the sandbox', async () => {
     const secret = await fixture().write(join(fixture().data, `secret-of-${sandbox.id}`), 'of the host\n');
     await sandbox.exec(['ln', '-s', secret, 'link']);
     expect(await one('read', { path: 'link' })).toMatchObject({ isError: true });
@@ -305,7 +305,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     await rm(secret);
   });
 
-  test('list and search are bounded, and leave out what nobody looks for', async () => {
+  test('list and search are limited, and skip .git and node_modules', async () => {
     await sandbox.exec(
       'mkdir -p .git node_modules/x many; echo needle > .git/a; echo needle > node_modules/x/a; printf "needle\\0" > binary; cd many; ' +
         `${count(1500)} | while read n; do echo "needle $n" > "f$n"; done`,
@@ -356,7 +356,7 @@ describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLau
     expect((await one('list', {})).text).not.toContain('taken-over');
   });
 
-  test('without its sandbox the operation fails', async () => {
+  test('the operation fails if its sandbox does not exist', async () => {
     await fixture().engine.remove(sandbox.id);
     await expect(call([['run', { command: 'true' }]])).rejects.toMatchObject({ code: 'sandbox-not-found' });
   });
