@@ -1,7 +1,7 @@
 import { runRequestSchema } from '@coppice/contracts';
 import { describe, expect, test } from 'vitest';
 import { specify } from '../apps/orchestrator/src/specification.ts';
-import { Turns } from '../libs/service/src/index.ts';
+import { StepBudget } from '../libs/service/src/index.ts';
 import { ProtectPatterns } from '../apps/worktree-service/src/import/protect-patterns.ts';
 import { protectedAmong } from '../apps/worktree-service/src/import/protected-paths.ts';
 
@@ -28,8 +28,8 @@ const protectedOf = (verify: string, rest: object = {}): string[] =>
   )[0]?.protect ?? [];
 
 const among = (changed: string, protect: string[]): Promise<string[]> => {
-  const turns = new Turns();
-  return protectedAmong([changed], new ProtectPatterns(protect, turns), turns);
+  const budget = new StepBudget();
+  return protectedAmong([changed], new ProtectPatterns(protect, budget), budget);
 };
 
 /** Commands with a file whose change could make them pass. */

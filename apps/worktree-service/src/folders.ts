@@ -14,7 +14,7 @@ import {
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree } from '@coppice/files';
-import { Turns } from '@coppice/service';
+import { StepBudget } from '@coppice/service';
 
 /** User that sandboxes run as and that owns the worktrees. Null if the stack doesn't run as root: then it is the stack's own user. */
 export type Owner = { uid: number; gid: number } | null;
@@ -24,7 +24,7 @@ export const bytesOf = (path: string): Buffer => Buffer.from(path, 'latin1');
 /** Converts a path of our own, which is UTF-8, to a byte string. */
 export const byteString = (path: string): string => Buffer.from(path, 'utf8').toString('latin1');
 
-/** Cost of one entry, in steps of a `Turns` budget. The calls are synchronous because these are ten times cheaper here than asynchronous ones. */
+/** Cost of one entry, in steps of a `StepBudget`. The calls are synchronous because these are ten times cheaper here than asynchronous ones. */
 const stepsPerEntry = 100;
 
 const ownerWrites = 0o300;
@@ -48,7 +48,7 @@ export async function handOver(
   } = {},
 ): Promise<void> {
   const root = byteString(folder);
-  const turns = new Turns();
+  const budget = new StepBudget();
   const give = (path: string) => {
     if (owner !== null) lchownSync(bytesOf(path), owner.uid, owner.gid);
   };
@@ -59,8 +59,8 @@ export async function handOver(
     for (const entry of readdirSync(bytesOf(here), { encoding: 'buffer', withFileTypes: true })) {
       const name = entry.name.toString('latin1');
       if (relative === '' && name === '.git') continue;
-      turns.spend(stepsPerEntry);
-      if (turns.due) await turns.yield();
+      budget.spend(stepsPerEntry);
+      if (budget.due) await budget.yield();
       const path = relative === '' ? name : `${relative}/${name}`;
       if (entry.isDirectory()) {
         pending.push(path);

@@ -25,5 +25,5 @@ export type { ServiceDefinition } from './run-service.ts';
 export { isRoot, sandboxUser, sandboxVariables, userExists } from './sandbox-user.ts';
 export { serviceLimits, startService } from './start-service.ts';
 export type { RunningWork, ServiceContext, ServiceSettings, StartedService } from './start-service.ts';
-export { Turns } from './turns.ts';
+export { StepBudget } from './step-budget.ts';
 export { isAtLeast, parseVersion } from './versions.ts';

@@ -11,7 +11,7 @@
  */
 import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Turns } from '@coppice/service';
+import { StepBudget } from '@coppice/service';
 import { heldBytes } from './held-files.ts';
 import type { RunningCommand } from './launcher.ts';
 import {
@@ -24,7 +24,7 @@ import {
 } from './limits.ts';
 import { FolderKeptClosed, WatchedFolder } from './watched-folder.ts';
 
-/** Cost of one entry, in steps of `Turns`. Synchronous calls are used because they are ten times cheaper here than asynchronous ones. */
+/** Cost of one entry, in steps of `StepBudget`. Synchronous calls are used because they are ten times cheaper here than asynchronous ones. */
 const stepsPerEntry = 100;
 
 export interface DiskBudget {
@@ -148,7 +148,7 @@ async function freeBytesOf({ folders }: DiskBudget): Promise<number> {
 export async function usedBytes(budget: DiskBudget, signal: AbortSignal): Promise<number> {
   let bytes = 0;
   let entries = 0;
-  const turns = new Turns();
+  const steps = new StepBudget();
   /** Open folders from a root downwards, each with the names of its subfolders that are still to be read. */
   const open: { folder: WatchedFolder; inner: Buffer[] }[] = [];
   const enter = async (folder: WatchedFolder | null): Promise<void> => {
@@ -160,9 +160,9 @@ export async function usedBytes(budget: DiskBudget, signal: AbortSignal): Promis
       if (isDirectory) inner.push(name);
       bytes += folder.blocksOf(name) * 512;
       if (bytes > budget.bytesMax) return;
-      turns.spend(stepsPerEntry);
-      if (!turns.due) continue;
-      await turns.yield();
+      steps.spend(stepsPerEntry);
+      if (!steps.due) continue;
+      await steps.yield();
       if (signal.aborted) return;
     }
   };

@@ -6,10 +6,10 @@
  * 3. A file that is only mapped into memory, or only in transit through a socket, is not found.
  */
 import { opendirSync, readlinkSync, statfsSync, statSync, type BigIntStats, type Dir } from 'node:fs';
-import { Turns } from '@coppice/service';
+import { StepBudget } from '@coppice/service';
 import { heldDescriptorsMax } from './limits.ts';
 
-/** Cost of one descriptor, in steps of `Turns`. */
+/** Cost of one descriptor, in steps of `StepBudget`. */
 const stepsPerDescriptor = 200;
 /** Types of in-memory file systems, which have their own limit: tmpfs, ramfs, hugetlbfs. */
 const inMemory: ReadonlySet<number> = new Set([0x01021994, 0x858458f6, 0x958458f6]);
@@ -23,7 +23,7 @@ const inMemory: ReadonlySet<number> = new Set([0x01021994, 0x858458f6, 0x958458f
 export async function heldBytes(firstProcesses: readonly number[], folders: readonly string[]): Promise<number> {
   const devices = new Set(folders.map((folder) => statOf(folder)?.dev));
   const counted = new Set<string>();
-  const turns = new Turns();
+  const budget = new StepBudget();
   let bytes = 0;
   let descriptors = 0;
   for (const tables of firstProcesses.flatMap(processesIn)) {
@@ -33,16 +33,16 @@ export async function heldBytes(firstProcesses: readonly number[], folders: read
       for (const name of namesIn(table.folder)) {
         table.names.push(name);
         if (++descriptors > heldDescriptorsMax) return Number.POSITIVE_INFINITY;
-        turns.spend(stepsPerDescriptor);
-        if (turns.due) await turns.yield();
+        budget.spend(stepsPerDescriptor);
+        if (budget.due) await budget.yield();
       }
       if (known !== undefined && areSame(known, table)) continue;
       known = table;
       for (const name of table.names) {
         const path = `${table.folder}/${name}`;
         const file = statOf(path);
-        turns.spend(stepsPerDescriptor);
-        if (turns.due) await turns.yield();
+        budget.spend(stepsPerDescriptor);
+        if (budget.due) await budget.yield();
         if (file === undefined || file.nlink > 0n || file.blocks === 0n) continue;
         const id = `${file.dev} ${file.ino}`;
         if (counted.has(id) || !(devices.has(file.dev) || isOnDisk(path))) continue;

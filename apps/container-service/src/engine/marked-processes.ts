@@ -9,7 +9,7 @@
 import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, shortHash } from '@coppice/contracts';
-import { Turns } from '@coppice/service';
+import { StepBudget } from '@coppice/service';
 import { killWaitMsMax } from './limits.ts';
 
 const markName = 'COPPICE_COMMAND';
@@ -18,7 +18,7 @@ export const markStandsFirst = 64 * 1024;
 /** Bytes to read if the mark may be anywhere, since shells reorder variables: the maximum that Linux allows for arguments and environment together. */
 export const markStandsAnywhere = 6 * 1024 * 1024;
 const pollMs = 5;
-/** Cost of one process, in steps of `Turns`, in addition to one step for each byte read. */
+/** Cost of one process, in steps of `StepBudget`, in addition to one step for each byte read. */
 const stepsPerProcess = 1_000;
 
 /**
@@ -59,7 +59,7 @@ export async function endMarked(mark: string, bytes: number): Promise<void> {
 /** Returns the pids of marked processes. Uses synchronous calls, which are several times cheaper here: every command starts and ends with a search. */
 async function markedProcesses(mark: string, bytes: number): Promise<number[]> {
   const found: number[] = [];
-  const turns = new Turns();
+  const budget = new StepBudget();
   // Each variable ends with a NUL; one is put before the first variable too, so that `wanted` matches there.
   const environment = Buffer.allocUnsafe(1 + bytes).fill(0, 0, 1);
   const wanted = Buffer.from(`\0${markName}=${mark}`);
@@ -67,8 +67,8 @@ async function markedProcesses(mark: string, bytes: number): Promise<number[]> {
     if (!/^\d+$/.test(name)) continue;
     const length = readEnvironment(name, environment.subarray(1));
     if (environment.subarray(0, 1 + length).includes(wanted)) found.push(Number(name));
-    turns.spend(stepsPerProcess + length);
-    if (turns.due) await turns.yield();
+    budget.spend(stepsPerProcess + length);
+    if (budget.due) await budget.yield();
   }
   return found;
 }

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { shell } from '../test-support/fixture.ts';
-import { Turns } from '@coppice/service';
+import { StepBudget } from '@coppice/service';
 import { isIgnored, matchGlob, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
 
 /** Lists untracked files that aren't ignored, the way the import does. */
@@ -17,7 +17,7 @@ async function ours(tree: string, folder = '', above: readonly IgnoreRules[] = [
   for (const entry of entries) {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
     const bytes = Buffer.from(path).toString('latin1');
-    if (path === '.git' || (await isIgnored(files, bytes, entry.isDirectory(), new Turns()))) continue;
+    if (path === '.git' || (await isIgnored(files, bytes, entry.isDirectory(), new StepBudget()))) continue;
     if (entry.isDirectory()) found.push(...(await ours(tree, path, files)));
     else found.push(path);
   }
@@ -128,9 +128,9 @@ test('git agrees on random patterns', { timeout: 60_000 }, async () => {
 });
 
 test('matching takes at most as many steps as the length of the pattern times that of the name', async () => {
-  const turns = new Turns();
-  expect(matchGlob('*a'.repeat(100) + 'b', 'a'.repeat(250), turns)).toBe(false);
+  const budget = new StepBudget();
+  expect(matchGlob('*a'.repeat(100) + 'b', 'a'.repeat(250), budget)).toBe(false);
   const rules = parseIgnoreFile('', `${Array.from({ length: 60 }, () => '**/a').join('/')}/b\n`);
-  expect(await isIgnored([rules], Array.from({ length: 100 }, () => 'a').join('/'), false, turns)).toBe(false);
-  expect(turns.steps).toBeLessThan(201 * 251 + 60 * 3 * 200);
+  expect(await isIgnored([rules], Array.from({ length: 100 }, () => 'a').join('/'), false, budget)).toBe(false);
+  expect(budget.steps).toBeLessThan(201 * 251 + 60 * 3 * 200);
 });

@@ -5,7 +5,7 @@
  * `*a*a*a*a*a*a*a*b` can make backtracking arbitrarily slow. Here matching one rule takes at most pattern × name steps. All steps are counted,
  * and the event loop can run between two rules.
  */
-import type { Turns } from '@coppice/service';
+import type { StepBudget } from '@coppice/service';
 
 type Rule = { bytes: number; negated: boolean; directoryOnly: boolean; anchored: boolean; segments: Segment[] };
 /** A `**` between slashes, or a glob within one name. */
@@ -57,40 +57,40 @@ function trimTrailingSpaces(line: string): string {
 
 /**
  * Reports whether a path is ignored. `files`: the ignore files that apply to it, from the root inwards. The path's folder must not be ignored
- * itself, since nothing in an ignored folder can be re-included. Throws what `turns` throws.
+ * itself, since nothing in an ignored folder can be re-included. Throws what `budget` throws.
  */
 export async function isIgnored(
   files: readonly IgnoreRules[],
   path: string,
   isDirectory: boolean,
-  turns: Turns,
+  budget: StepBudget,
 ): Promise<boolean> {
   for (let index = files.length - 1; index >= 0; index--) {
     const file = files[index];
     if (file === undefined) continue;
     const relative = file.folder === '' ? path : path.slice(file.folder.length + 1);
     const names = relative.split('/');
-    turns.spend(names.length);
+    budget.spend(names.length);
     for (let at = file.rules.length - 1; at >= 0; at--) {
       const rule = file.rules[at];
-      turns.spend(1);
-      if (turns.due) await turns.yield();
-      if (rule !== undefined && matches(rule, names, isDirectory, turns)) return !rule.negated;
+      budget.spend(1);
+      if (budget.due) await budget.yield();
+      if (rule !== undefined && matches(rule, names, isDirectory, budget)) return !rule.negated;
     }
   }
   return false;
 }
 
-function matches(rule: Rule, names: string[], isDirectory: boolean, turns: Turns): boolean {
+function matches(rule: Rule, names: string[], isDirectory: boolean, budget: StepBudget): boolean {
   if (rule.directoryOnly && !isDirectory) return false;
-  if (rule.anchored) return matchSegments(rule.segments, names, turns);
+  if (rule.anchored) return matchSegments(rule.segments, names, budget);
   const [only] = rule.segments;
   const name = names.at(-1) ?? '';
-  return only !== undefined && (only.any || matchGlob(only.glob, name, turns));
+  return only !== undefined && (only.any || matchGlob(only.glob, name, budget));
 }
 
 /** Matches the segments of a path. `**` matches any number of names; at the end at least one. */
-function matchSegments(segments: Segment[], names: string[], turns: Turns): boolean {
+function matchSegments(segments: Segment[], names: string[], budget: StepBudget): boolean {
   let segment = 0;
   let name = 0;
   let retrySegment = -1;
@@ -101,7 +101,7 @@ function matchSegments(segments: Segment[], names: string[], turns: Turns): bool
       if (segment === segments.length - 1) return true;
       retrySegment = segment++;
       retryName = name;
-    } else if (current !== undefined && matchGlob(current.glob, names[name] ?? '', turns)) {
+    } else if (current !== undefined && matchGlob(current.glob, names[name] ?? '', budget)) {
       segment++;
       name++;
     } else if (retrySegment >= 0) {
@@ -113,7 +113,7 @@ function matchSegments(segments: Segment[], names: string[], turns: Turns): bool
 }
 
 /** Matches a shell glob within one name: `*`, `?`, `[…]`, backslash. Backtracking is limited: only the last star is retried. */
-export function matchGlob(glob: string, name: string, turns: Turns): boolean {
+export function matchGlob(glob: string, name: string, budget: StepBudget): boolean {
   let steps = 1;
   let at = 0;
   let position = 0;
@@ -136,7 +136,7 @@ export function matchGlob(glob: string, name: string, turns: Turns): boolean {
       position = ++retryPosition;
     } else break;
   }
-  turns.spend(steps);
+  budget.spend(steps);
   if (position < name.length) return false;
   while (glob[at] === '*') at++;
   return at === glob.length;

@@ -4,7 +4,7 @@ import { setImmediate as turnOfOthers } from 'node:timers/promises';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { importLimitsDefault } from './limits.ts';
-import { planImport, turnsOf } from './plan.ts';
+import { planImport, stepBudgetOf } from './plan.ts';
 
 const nothing = { snapshot: new Map(), sealed: null };
 
@@ -20,7 +20,7 @@ async function hostile(rules: number, folders: number) {
 test('a hostile ignore file is rejected once the budget is used up, and other work runs in the meantime', async () => {
   await using folder = await hostile(4_900, 300);
   const limits = { ...importLimitsDefault, matchingStepsMax: 40_000_000, entriesMax: 1_000 };
-  const turns = turnsOf(limits);
+  const budget = stepBudgetOf(limits);
   let others = 0;
   const ended = new AbortController();
   const other = (async () => {
@@ -29,7 +29,7 @@ test('a hostile ignore file is rejected once the budget is used up, and other wo
       others++;
     }
   })();
-  const planned = planImport(folder.path, new Map(), nothing, limits, undefined, turns);
+  const planned = planImport(folder.path, new Map(), nothing, limits, undefined, budget);
   await expect(planned.finally(() => ended.abort())).rejects.toMatchObject({
     code: 'limit-exceeded',
     retryable: false,
@@ -37,20 +37,20 @@ test('a hostile ignore file is rejected once the budget is used up, and other wo
   });
   await other;
   // The budget can be exceeded by at most one rule matched with one name.
-  expect(turns.steps).toBeLessThan(40_000_000 + 1_000 * 100 + 52 * 250);
-  expect(turns.yields).toBeGreaterThan(3);
-  expect(others).toBeGreaterThanOrEqual(turns.yields);
+  expect(budget.steps).toBeLessThan(40_000_000 + 1_000 * 100 + 52 * 250);
+  expect(budget.yields).toBeGreaterThan(3);
+  expect(others).toBeGreaterThanOrEqual(budget.yields);
 });
 
 test('planning stops when it is cancelled', async () => {
   await using folder = await hostile(4_900, 300);
   const abort = new AbortController();
-  const turns = turnsOf(importLimitsDefault, abort.signal);
+  const budget = stepBudgetOf(importLimitsDefault, abort.signal);
   setImmediate(() => abort.abort());
   await expect(
-    planImport(folder.path, new Map(), nothing, importLimitsDefault, abort.signal, turns),
+    planImport(folder.path, new Map(), nothing, importLimitsDefault, abort.signal, budget),
   ).rejects.toMatchObject({ code: 'cancelled' });
-  expect(turns.yields).toBeLessThan(4);
+  expect(budget.yields).toBeLessThan(4);
 });
 
 test.each([
@@ -69,8 +69,8 @@ test('reading a character class counts towards the budget, too', async () => {
   await using folder = await temporaryFolder('plan');
   writeFileSync(join(folder.path, '.gitignore'), `*${'[[:'.repeat(300)}\n`.repeat(10));
   for (let index = 0; index < 10; index++) writeFileSync(join(folder.path, `${'a'.repeat(240)}${index}`), '');
-  const turns = turnsOf(importLimitsDefault);
-  const { changes } = await planImport(folder.path, new Map(), nothing, importLimitsDefault, undefined, turns);
+  const budget = stepBudgetOf(importLimitsDefault);
+  const { changes } = await planImport(folder.path, new Map(), nothing, importLimitsDefault, undefined, budget);
   expect(changes).toHaveLength(11);
-  expect(turns.steps).toBeGreaterThan(10 * 10 * 240 * 900);
+  expect(budget.steps).toBeGreaterThan(10 * 10 * 240 * 900);
 });

@@ -17,7 +17,7 @@ import { byteString, fingerprint } from '../folders.ts';
 import type { TreeEntry } from '../worktree/checkout.ts';
 import type { SnapshotEntry } from '../worktree/snapshot.ts';
 import { FolderHandle } from './folder-handle.ts';
-import { Turns } from '@coppice/service';
+import { StepBudget } from '@coppice/service';
 import { isIgnored, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
 import type { ImportLimits } from './limits.ts';
 import { nameProblem, namesSubmodules, shortened, submodulesProblem, symlinkProblem } from './path-rules.ts';
@@ -58,21 +58,21 @@ export async function planImport(
   given: Given,
   limits: ImportLimits,
   signal?: AbortSignal,
-  turns: Turns = turnsOf(limits, signal),
+  budget: StepBudget = stepBudgetOf(limits, signal),
 ): Promise<Plan> {
-  return new Planner(tracked, given, limits, turns).run(tree);
+  return new Planner(tracked, given, limits, budget).run(tree);
 }
 
 /** Creates the import's budget of matching steps. */
-export const turnsOf = (limits: ImportLimits, signal?: AbortSignal): Turns =>
-  new Turns({
+export const stepBudgetOf = (limits: ImportLimits, signal?: AbortSignal): StepBudget =>
+  new StepBudget({
     stepsMax: limits.matchingStepsMax + limits.entriesMax * stepsPerEntry,
     what: 'steps to match ignore rules (matchingStepsMax)',
     signal,
   });
 
 class Planner {
-  readonly #turns: Turns;
+  readonly #budget: StepBudget;
   readonly #tracked: Map<string, TreeEntry>;
   readonly #given: Given;
   readonly #limits: ImportLimits;
@@ -88,8 +88,8 @@ class Planner {
   #comparedBytes = 0n;
   #comparedLargeBytes = 0n;
 
-  constructor(tracked: Map<string, TreeEntry>, given: Given, limits: ImportLimits, turns: Turns) {
-    this.#turns = turns;
+  constructor(tracked: Map<string, TreeEntry>, given: Given, limits: ImportLimits, budget: StepBudget) {
+    this.#budget = budget;
     this.#tracked = tracked;
     this.#given = given;
     this.#limits = limits;
@@ -121,8 +121,8 @@ class Planner {
     for (const name of names) {
       // `.git` is the link to the host's metadata, or whatever an agent has put in its place.
       if (level.path === '' && name === '.git') continue;
-      this.#turns.spend(stepsPerEntry);
-      if (this.#turns.due) await this.#turns.yield();
+      this.#budget.spend(stepsPerEntry);
+      if (this.#budget.due) await this.#budget.yield();
       this.#entries++;
       this.#limit(this.#entries, this.#limits.entriesMax, 'files and folders');
       await this.#entry({ ...level, rules }, name);
@@ -139,7 +139,7 @@ class Planner {
       return;
     }
     if (stat.isDirectory()) {
-      const ignored = level.ignored || (await isIgnored(level.rules, path, true, this.#turns));
+      const ignored = level.ignored || (await isIgnored(level.rules, path, true, this.#budget));
       const gitlink = level.inGitlink || tracked?.mode === '160000';
       if (ignored && !this.#trackedFolders.has(path) && !gitlink) {
         if (!this.#knownFolders.has(path)) this.#countIgnored();
@@ -156,7 +156,7 @@ class Planner {
       return;
     }
     if (level.inGitlink || tracked?.mode === '160000') throw refused(path, "submodules can't be changed");
-    if (tracked === undefined && (level.ignored || (await isIgnored(level.rules, path, false, this.#turns)))) {
+    if (tracked === undefined && (level.ignored || (await isIgnored(level.rules, path, false, this.#budget)))) {
       this.#countIgnored();
       return;
     }
@@ -178,7 +178,7 @@ class Planner {
       comparedBytesMax,
       'bytes in files that were written to but may be unchanged',
     );
-    return isUnchanged(known, found, this.#given.sealed, this.#turns);
+    return isUnchanged(known, found, this.#given.sealed, this.#budget);
   }
 
   async #enter(level: Level, parent: FolderHandle, name: string): Promise<void> {

@@ -2,7 +2,7 @@
  * Globs of protected files. The globs come from a tenant and the paths from an agent, so matching must take linear time. Braces and groups are expanded
  * first, and matchGlob matches the result. A glob that can't be parsed, or that expands to too many, protects more than its text says, never less.
  */
-import type { Turns } from '@coppice/service';
+import type { StepBudget } from '@coppice/service';
 import { matchGlob } from './ignore-rules.ts';
 
 /** Maximum number of alternatives of one pattern. Further ones are replaced by `*`. */
@@ -20,10 +20,10 @@ export class ProtectPatterns {
   readonly #nameGlobs: string[] = [];
   readonly #paths: Part[][] = [];
   readonly #remembered = new Map<string, boolean>();
-  readonly #turns: Turns;
+  readonly #budget: StepBudget;
 
-  constructor(patterns: readonly string[], turns: Turns) {
-    this.#turns = turns;
+  constructor(patterns: readonly string[], budget: StepBudget) {
+    this.#budget = budget;
     for (const pattern of new Set(patterns)) {
       const isPath = pattern.includes('/');
       for (const glob of new Set(expanded(pattern))) {
@@ -54,7 +54,7 @@ export class ProtectPatterns {
   async matches(names: readonly string[]): Promise<boolean> {
     for (const name of names) if (await this.matchesName(name)) return true;
     for (const parts of this.#paths) {
-      if (this.#turns.due) await this.#turns.yield();
+      if (this.#budget.due) await this.#budget.yield();
       if (this.#matchesParts(parts, names)) return true;
     }
     return false;
@@ -67,8 +67,8 @@ export class ProtectPatterns {
     let found = this.#plainNames.has(name);
     for (const glob of this.#nameGlobs) {
       if (found) break;
-      if (this.#turns.due) await this.#turns.yield();
-      found = matchGlob(glob, name, this.#turns);
+      if (this.#budget.due) await this.#budget.yield();
+      found = matchGlob(glob, name, this.#budget);
     }
     if (this.#remembered.size >= rememberedNamesMax) this.#remembered.clear();
     this.#remembered.set(name, found);
@@ -79,7 +79,7 @@ export class ProtectPatterns {
   #matchesParts(parts: readonly Part[], names: readonly string[]): boolean {
     let [part, name, retryPart, retryName] = [0, 0, -1, 0];
     while (name < names.length) {
-      this.#turns.spend(1);
+      this.#budget.spend(1);
       const current = parts[part];
       if (current === 'any') {
         retryPart = ++part;
@@ -98,7 +98,7 @@ export class ProtectPatterns {
   }
 
   #matchesPart(part: Exclude<Part, 'any'>, name: string): boolean {
-    return part.isPlain ? part.glob === name : matchGlob(part.glob, name, this.#turns);
+    return part.isPlain ? part.glob === name : matchGlob(part.glob, name, this.#budget);
   }
 }
 

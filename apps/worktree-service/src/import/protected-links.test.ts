@@ -5,14 +5,14 @@ import { openRepository } from '../context.ts';
 import { fixture, taskId, write } from '../test-support/fixture.ts';
 import { mergeOf } from '../test-support/task.ts';
 import { importLimitsDefault } from './limits.ts';
-import { turnsOf } from './plan.ts';
+import { stepBudgetOf } from './plan.ts';
 import { ProtectPatterns } from './protect-patterns.ts';
 import { linkTargets, protectedSince } from './protected-links.ts';
 
 const targetsOf = async (pattern: string, links: Record<string, string>): Promise<string[]> => {
-  const turns = turnsOf(importLimitsDefault);
+  const budget = stepBudgetOf(importLimitsDefault);
   return [
-    ...(await linkTargets(new ProtectPatterns([pattern], turns), new Map(Object.entries(links)), turns)),
+    ...(await linkTargets(new ProtectPatterns([pattern], budget), new Map(Object.entries(links)), budget)),
   ].toSorted();
 };
 

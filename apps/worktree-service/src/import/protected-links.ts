@@ -5,12 +5,12 @@
  * Not followed: links that leave the repository, links that only a wildcard with a slash matches, and links inside a protected folder.
  */
 import { CoppiceError } from '@coppice/contracts';
-import type { Turns } from '@coppice/service';
+import type { StepBudget } from '@coppice/service';
 import type { Context } from '../context.ts';
 import type { Store } from '../repository/store.ts';
 import { listTree } from '../worktree/checkout.ts';
 import { textOf } from './path-rules.ts';
-import { turnsOf } from './plan.ts';
+import { stepBudgetOf } from './plan.ts';
 import { ProtectPatterns } from './protect-patterns.ts';
 import { listed, protectedAmong } from './protected-paths.ts';
 
@@ -31,10 +31,10 @@ export async function protectedSince(
   const { base, paths, protect, signal } = parts;
   if (protect.length === 0 || paths.length === 0) return [];
   const links = await symlinksOf(context, store, base, signal);
-  const turns = turnsOf(context.importLimits, signal);
+  const budget = stepBudgetOf(context.importLimits, signal);
   try {
-    const patterns = new ProtectPatterns(protect, turns);
-    return listed(await protectedAmong(paths, patterns, turns, await linkTargets(patterns, links, turns)));
+    const patterns = new ProtectPatterns(protect, budget);
+    return listed(await protectedAmong(paths, patterns, budget, await linkTargets(patterns, links, budget)));
   } catch (error) {
     if (error instanceof CoppiceError && error.code === 'limit-exceeded') return listed(paths);
     throw error;
@@ -72,29 +72,29 @@ async function symlinksOf(
 export async function linkTargets(
   patterns: ProtectPatterns,
   links: ReadonlyMap<string, string>,
-  turns: Turns,
+  budget: StepBudget,
 ): Promise<Set<string>> {
   const found = new Set<string>();
   if (links.size === 0) return found;
   const lowerCase = new Map([...links].map(([path, target]) => [path.toLowerCase(), target.toLowerCase()]));
   const followBoth = (path: string) => {
-    for (const passed of follow(path, links, turns)) found.add(passed.toLowerCase());
-    for (const passed of follow(path.toLowerCase(), lowerCase, turns)) found.add(passed);
+    for (const passed of follow(path, links, budget)) found.add(passed.toLowerCase());
+    for (const passed of follow(path.toLowerCase(), lowerCase, budget)) found.add(passed);
   };
   for (const start of patterns.starts) {
-    if (turns.due) await turns.yield();
+    if (budget.due) await budget.yield();
     followBoth(start);
   }
   for (const path of links.keys()) {
-    turns.spend(path.length);
-    if (turns.due) await turns.yield();
+    budget.spend(path.length);
+    if (budget.due) await budget.yield();
     if (await patterns.matchesName(path.slice(path.lastIndexOf('/') + 1).toLowerCase())) followBoth(path);
   }
   return found;
 }
 
 /** Lists the links that a path leads through and, if it lies in the repository, its final target. Empty if there is no link. */
-function follow(path: string, links: ReadonlyMap<string, string>, turns: Turns): string[] {
+function follow(path: string, links: ReadonlyMap<string, string>, budget: StepBudget): string[] {
   const passed: string[] = [];
   let here = '';
   const parts = path.split('/').toReversed();
@@ -107,7 +107,7 @@ function follow(path: string, links: ReadonlyMap<string, string>, turns: Turns):
       continue;
     }
     here = folder === '' ? part : `${folder}/${part}`;
-    turns.spend(here.length);
+    budget.spend(here.length);
     if (here.length > pathCharactersMax) return passed;
     const target = links.get(here);
     if (target === undefined) continue;

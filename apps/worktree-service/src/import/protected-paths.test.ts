@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { importLimitsDefault } from './limits.ts';
-import { turnsOf } from './plan.ts';
+import { stepBudgetOf } from './plan.ts';
 import { expanded, ProtectPatterns } from './protect-patterns.ts';
 import { listed, protectedAmong } from './protected-paths.ts';
 
-const among = (paths: readonly string[], protect: readonly string[], turns = turnsOf(importLimitsDefault)) =>
-  protectedAmong(paths, new ProtectPatterns(protect, turns), turns);
+const among = (paths: readonly string[], protect: readonly string[], budget = stepBudgetOf(importLimitsDefault)) =>
+  protectedAmong(paths, new ProtectPatterns(protect, budget), budget);
 
 test('protected paths beyond fifty become one entry, which differs if the paths differ', () => {
   const paths = (from: number) => Array.from({ length: 60 }, (_, index) => `.github/${from + index}.yml`);
@@ -59,8 +59,8 @@ test('patterns that took picomatch exponential or cubic time take a limited numb
     `${'*a'.repeat(100)}b`,
     `${'**/a/'.repeat(50)}b`,
   ]) {
-    const turns = turnsOf({ ...importLimitsDefault, entriesMax: 0, matchingStepsMax: 10_000_000 });
-    await among([deep, 'a'.repeat(64), ...long], [pattern], turns);
+    const budget = stepBudgetOf({ ...importLimitsDefault, entriesMax: 0, matchingStepsMax: 10_000_000 });
+    await among([deep, 'a'.repeat(64), ...long], [pattern], budget);
   }
   expect(expanded(`${'{a,aa}'.repeat(40)}b`).length).toBeLessThan(100);
 });
@@ -68,12 +68,12 @@ test('patterns that took picomatch exponential or cubic time take a limited numb
 test('matching many deep paths lets other work run, checks each name once, and can be cancelled', async () => {
   const paths = Array.from({ length: 20_000 }, (_, index) => `${'a/'.repeat(99)}f${index}`);
   const patterns = Array.from({ length: 50 }, (_, index) => `*.test${index}.*`);
-  const turns = turnsOf({ ...importLimitsDefault, entriesMax: 0, matchingStepsMax: 30_000_000 });
-  expect(await among(paths, patterns, turns)).toEqual([]);
-  expect(turns.yields).toBeGreaterThan(0);
+  const budget = stepBudgetOf({ ...importLimitsDefault, entriesMax: 0, matchingStepsMax: 30_000_000 });
+  expect(await among(paths, patterns, budget)).toEqual([]);
+  expect(budget.yields).toBeGreaterThan(0);
   const abort = new AbortController();
   setImmediate(() => abort.abort());
-  await expect(among(paths, patterns, turnsOf(importLimitsDefault, abort.signal))).rejects.toMatchObject({
+  await expect(among(paths, patterns, stepBudgetOf(importLimitsDefault, abort.signal))).rejects.toMatchObject({
     code: 'cancelled',
   });
 });

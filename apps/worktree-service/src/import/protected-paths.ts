@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Turns } from '@coppice/service';
+import type { StepBudget } from '@coppice/service';
 import { printable, textOf } from './path-rules.ts';
 import type { ProtectPatterns } from './protect-patterns.ts';
 
@@ -10,19 +10,19 @@ const digestCharacters = 16;
  * Selects the paths (byte strings) that a pattern protects. As in .gitignore, a pattern without a slash matches a name at any depth, and so everything
  * in a folder of that name. Matching ignores case, since some file systems do.
  * @param targets files and folders that protected paths lead to through links, in lower case; see protected-links.ts
- * @throws limit-exceeded if `turns` has no steps left
+ * @throws limit-exceeded if `budget` has no steps left
  */
 export async function protectedAmong(
   paths: readonly string[],
   patterns: ProtectPatterns,
-  turns: Turns,
+  budget: StepBudget,
   targets: ReadonlySet<string> = new Set(),
 ): Promise<string[]> {
   const folders = foldersOf(targets);
   const found: string[] = [];
   for (const path of paths) {
-    turns.spend(path.length);
-    if (turns.due) await turns.yield();
+    budget.spend(path.length);
+    if (budget.due) await budget.yield();
     const names = (textOf(path) ?? path).toLowerCase().split('/');
     if (isBeneath(names, folders) || (await patterns.matches(names))) found.push(path);
   }

@@ -3,7 +3,7 @@
  * restoring a backup or moving the data folder gives every file a new ctime and inode.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
-import type { Turns } from '@coppice/service';
+import type { StepBudget } from '@coppice/service';
 import { byteString, fingerprint, modeAndSize } from '../folders.ts';
 import type { Snapshot, SnapshotEntry } from '../worktree/snapshot.ts';
 import { blobHash } from './blob-hash.ts';
@@ -28,21 +28,21 @@ export async function isUnchanged(
   known: SnapshotEntry,
   found: Found,
   sealed: string | null,
-  turns: Turns,
+  budget: StepBudget,
 ): Promise<boolean> {
   const digits = known.objectId?.length ?? sha1Digits;
-  const wanted = known.objectId ?? (sealed === null ? null : await sealedBlob(sealed, found.path, digits, turns));
-  return wanted !== null && wanted === (await blobOf(found, digits, turns));
+  const wanted = known.objectId ?? (sealed === null ? null : await sealedBlob(sealed, found.path, digits, budget));
+  return wanted !== null && wanted === (await blobOf(found, digits, budget));
 }
 
 /** Hashes an entry of the sealed setup. Null if there is none. Follows no link, since a process of the setup's user could have replaced the entry. */
-async function sealedBlob(sealed: string, path: string, digits: number, turns: Turns): Promise<string | null> {
+async function sealedBlob(sealed: string, path: string, digits: number, budget: StepBudget): Promise<string | null> {
   try {
     const held = beneath(byteString(sealed), path, (folder, name) => {
       const stat = folder.stat(name);
       return stat.isSymbolicLink() ? folder.link(name) : folder.file(name);
     });
-    return typeof held === 'string' ? linkBlob(held, digits) : await fileBlob(held, digits, turns);
+    return typeof held === 'string' ? linkBlob(held, digits) : await fileBlob(held, digits, budget);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw error;
@@ -50,7 +50,7 @@ async function sealedBlob(sealed: string, path: string, digits: number, turns: T
 }
 
 /** Hashes an entry. Null if it can't be read; if it has to be imported, the import rejects it with its path. */
-async function blobOf({ folder, name, stat }: Found, digits: number, turns: Turns): Promise<string | null> {
+async function blobOf({ folder, name, stat }: Found, digits: number, budget: StepBudget): Promise<string | null> {
   if (stat.isSymbolicLink()) return linkBlob(folder.link(name), digits);
   if (!stat.isFile()) return null;
   let opened: { descriptor: number; stat: BigIntStats };
@@ -60,7 +60,7 @@ async function blobOf({ folder, name, stat }: Found, digits: number, turns: Turn
     return null;
   }
   const isThatFile = fingerprint(opened.stat) === fingerprint(stat);
-  const blob = await fileBlob(opened, digits, turns);
+  const blob = await fileBlob(opened, digits, budget);
   return isThatFile ? blob : null;
 }
 
@@ -73,7 +73,7 @@ function linkBlob(target: string, digits: number): string {
 async function fileBlob(
   { descriptor, stat }: { descriptor: number; stat: BigIntStats },
   digits: number,
-  turns: Turns,
+  budget: StepBudget,
 ): Promise<string | null> {
   try {
     if (!stat.isFile()) return null;
@@ -84,8 +84,8 @@ async function fileBlob(
       if (read === 0) return null;
       hash.update(buffer.subarray(0, read));
       left -= read;
-      turns.spend(read / bytesPerStep);
-      if (turns.due) await turns.yield();
+      budget.spend(read / bytesPerStep);
+      if (budget.due) await budget.yield();
     }
     return hash.digest('hex');
   } finally {

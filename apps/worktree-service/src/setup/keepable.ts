@@ -2,7 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { byteString } from '../folders.ts';
 import { FolderHandle } from '../import/folder-handle.ts';
 import { shortened } from '../import/path-rules.ts';
-import { Turns } from '@coppice/service';
+import { StepBudget } from '@coppice/service';
 
 /** Limits of a setup's result. It is copied by path, and Linux allows paths of 4,096 bytes, including the path of the data folder. */
 const setupLimits = { depthMax: 200, pathBytesMax: 3_000, entriesMax: 3_000_000 } as const;
@@ -16,23 +16,23 @@ const ownerAll = 0o700n;
  * with the path if the files can't be kept.
  */
 export async function requireKeepable(tree: string, signal?: AbortSignal): Promise<void> {
-  const turns = new Turns({
+  const budget = new StepBudget({
     stepsMax: setupLimits.entriesMax * stepsPerEntry,
     what: 'steps to look through it',
     signal,
   });
   const root = FolderHandle.open(byteString(tree));
   try {
-    await look(root, '', 1, turns);
+    await look(root, '', 1, budget);
   } finally {
     root.close();
   }
 }
 
-async function look(folder: FolderHandle, path: string, depth: number, turns: Turns): Promise<void> {
+async function look(folder: FolderHandle, path: string, depth: number, budget: StepBudget): Promise<void> {
   for (const name of folder.names()) {
-    turns.spend(stepsPerEntry);
-    if (turns.due) await turns.yield();
+    budget.spend(stepsPerEntry);
+    if (budget.due) await budget.yield();
     const here = path === '' ? name : `${path}/${name}`;
     if (here.length > setupLimits.pathBytesMax)
       throw tooMuch(here, `its path is longer than ${setupLimits.pathBytesMax} bytes`);
@@ -47,7 +47,7 @@ async function look(folder: FolderHandle, path: string, depth: number, turns: Tu
     if (unreadable) folder.setMode(name, Number((stat.mode & 0o7777n) | ownerAll));
     const inner = folder.folder(name);
     try {
-      await look(inner, here, depth + 1, turns);
+      await look(inner, here, depth + 1, budget);
     } finally {
       inner.close();
     }

@@ -1,6 +1,6 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { ownDraftPattern } from '@coppice/contracts';
-import { Turns } from '@coppice/service';
+import { StepBudget } from '@coppice/service';
 import { byteString, bytesOf, moveAway, type Owner } from '../folders.ts';
 
 const ownerAll = 0o700;
@@ -17,11 +17,11 @@ export async function moveUntracked(
   tracked: Set<string>,
   signal?: AbortSignal,
 ): Promise<void> {
-  const turns = new Turns({ signal });
+  const budget = new StepBudget({ signal });
   const trackedFolders = new Set<string>(['']);
   for (const path of tracked) {
-    turns.spend(stepsPerEntry);
-    if (turns.due) await turns.yield();
+    budget.spend(stepsPerEntry);
+    if (budget.due) await budget.yield();
     for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1))
       trackedFolders.add(path.slice(0, end));
   }
@@ -41,8 +41,8 @@ export async function moveUntracked(
       encoding: 'buffer',
       withFileTypes: true,
     })) {
-      turns.spend(stepsPerEntry);
-      if (turns.due) await turns.yield();
+      budget.spend(stepsPerEntry);
+      if (budget.due) await budget.yield();
       const name = entry.name.toString('latin1');
       const path = folder === '' ? name : `${folder}/${name}`;
       if (path === '.git' || tracked.has(path)) continue;

@@ -6,7 +6,7 @@ import type { Context } from '../context.ts';
 import { byteString, moveAway } from '../folders.ts';
 import { FolderHandle } from '../import/folder-handle.ts';
 import { isGitName } from '../import/path-rules.ts';
-import { Turns } from '@coppice/service';
+import { StepBudget } from '@coppice/service';
 
 const keptFoldersMax = 1_000;
 /** Each level keeps a descriptor open. */
@@ -65,14 +65,14 @@ async function disableRepositories(tree: string, signal: AbortSignal | undefined
   const parent = FolderHandle.open(byteString(join(tree, '..')));
   try {
     const root = openInside(parent, tree.slice(tree.lastIndexOf('/') + 1));
-    const turns = new Turns({ signal });
+    const budget = new StepBudget({ signal });
     try {
       const top: Top = { root, names: new Set(root.names()), moved: 0, pending: [] };
-      await disableBelow(root, top, 1, turns);
+      await disableBelow(root, top, 1, budget);
       for (let name = top.pending.pop(); name !== undefined; name = top.pending.pop()) {
         const folder = openInside(root, name);
         try {
-          await disableBelow(folder, top, 1, turns);
+          await disableBelow(folder, top, 1, budget);
         } finally {
           folder.close();
         }
@@ -85,13 +85,13 @@ async function disableRepositories(tree: string, signal: AbortSignal | undefined
   }
 }
 
-async function disableBelow(folder: FolderHandle, top: Top, depth: number, turns: Turns): Promise<void> {
+async function disableBelow(folder: FolderHandle, top: Top, depth: number, budget: StepBudget): Promise<void> {
   const names = folder.names();
   const taken = folder === top.root ? top.names : new Set(names);
   const isBare = taken.has('HEAD') && (taken.has('objects') || taken.has('commondir'));
   for (const found of names) {
-    turns.spend(stepsPerEntry);
-    if (turns.due) await turns.yield();
+    budget.spend(stepsPerEntry);
+    if (budget.due) await budget.yield();
     let name = found;
     if (isGitName(found) || (isBare && found === 'HEAD')) {
       name = disabledName(found, taken);
@@ -101,7 +101,7 @@ async function disableBelow(folder: FolderHandle, top: Top, depth: number, turns
     if (!folder.stat(name).isDirectory()) continue;
     const inner = openInside(folder, name);
     try {
-      if (depth < depthMax) await disableBelow(inner, top, depth + 1, turns);
+      if (depth < depthMax) await disableBelow(inner, top, depth + 1, budget);
       else moveToTop(folder, name, top);
     } finally {
       inner.close();

@@ -10,7 +10,7 @@ const stepsPerLook = 4_096;
  * Lets long synchronous work yield to the event loop. It yields by time, since the cost of a step depends on what an agent wrote. The work ends when it
  * is cancelled or exceeds its budget of steps.
  */
-export class Turns {
+export class StepBudget {
   readonly #stepsMax: number;
   readonly #what: string;
   readonly #signal: AbortSignal | undefined;
