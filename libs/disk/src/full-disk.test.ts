@@ -2,7 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import { isDiskFull } from './full-disk.ts';
 
-test('what a program printed says that a disk is full; a path that an agent chose does not', () => {
+test('a full disk is recognised by the output of a program, but not by a path that an agent chose', () => {
   const text = 'fatal: write error: No space left on device';
   expect(isDiskFull(new CoppiceError('git-failed', text))).toBe(true);
   expect(isDiskFull(new CoppiceError('sandbox-failed', 'x', { details: { stderr: text } }))).toBe(true);

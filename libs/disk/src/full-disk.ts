@@ -6,7 +6,7 @@ import { retry } from '@coppice/service';
 
 const diskFullText = /No space left on device|Out of diskspace|Disk quota exceeded|ENOSPC|EDQUOT/;
 
-/** Error codes whose message may be output of the system or of a program. Messages of other codes are not searched, since they may contain a path chosen by an agent. */
+/** Error codes whose messages may contain output of the system or of a program. Other messages are not searched, since they may contain a path chosen by an agent. */
 const programFailures: readonly string[] = [
   'git-failed',
   'git-contention',
@@ -15,7 +15,7 @@ const programFailures: readonly string[] = [
   'internal',
 ];
 
-/** Reports whether an error of the system or of a program says that a file system or a quota is full. */
+/** Returns true if an error of the system or of a program reports a full file system or quota. */
 export function isDiskFull(error: unknown): boolean {
   if (error instanceof CoppiceError) {
     if (!programFailures.includes(error.code)) return error.code === 'disk-full';
@@ -28,12 +28,12 @@ export function isDiskFull(error: unknown): boolean {
 /** Below this much free space, programs also fail with messages that don't mention the disk. */
 const nothingFreeBytes = 256 * 1024;
 
-/** Like `isDiskFull`, but also true for any error of a program or the system while the folder's file system has no free space or inodes. */
+/** Returns true as `isDiskFull` does, and for any error of the system or of a program that occurs while the folder's file system has no free space or inodes. */
 export async function comesFromFullDisk(error: unknown, folder: string): Promise<boolean> {
   return isDiskFull(error) || (isFailure(error) && (await isFullNow(folder)));
 }
 
-/** Reports whether an error may come from a program or the system. */
+/** Returns true if an error may come from the system or from a program. */
 const isFailure = (error: unknown): boolean =>
   error instanceof CoppiceError ? programFailures.includes(error.code) : error instanceof Error && 'syscall' in error;
 
@@ -43,10 +43,11 @@ async function isFullNow(folder: string): Promise<boolean> {
 }
 
 const fullDiskLimits = {
-  /** Time that a start waits for space on a full disk, and its retry interval. */
+  /** Time for which the start of a service waits for space on a full disk. */
   startWaitMs: 60_000,
+  /** Pause between two tries of a step of the start. */
   startTryMs: 1_000,
-  /** Time that a command waits for space on a full disk. */
+  /** Time for which a command waits for space on a full disk. */
   waitMs: 5 * 60_000,
   commandsMax: 10_000,
 } as const;
@@ -75,7 +76,7 @@ export class FullDiskWaits {
 
 /**
  * Retries a step of a service's start while the disk of `folder` is full.
- * @throws the step's error, after `startWaitMs` or if it has another cause
+ * @throws the step's error, when `startWaitMs` has passed or the error has another cause
  */
 export async function untilDiskHasRoom<Result>(
   folder: string,
@@ -86,7 +87,7 @@ export async function untilDiskHasRoom<Result>(
   const isFull = () => isFullNow(folder).catch(() => false);
   let wasFull = false;
   const tryStep = async () => {
-    // Checked before the step too: it may fail with another message, and the disk may have space again afterwards.
+    // Also checked before the step: the step's error may not mention the disk, and the disk may have space again by the time the step has failed.
     wasFull = await isFull();
     return step();
   };

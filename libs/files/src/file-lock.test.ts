@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { writeFile } from 'node:fs/promises';
 import { tryFileLock } from './file-lock.ts';
 
-test('has one holder at a time, within a process too', async () => {
+test('a lock has one holder at a time, also within one process', async () => {
   await using folder = await temporaryFolder('lock');
   const file = path.join(folder.path, 'a.lock');
   const first = tryFileLock(file);
@@ -16,7 +16,7 @@ test('has one holder at a time, within a process too', async () => {
   second?.release();
 });
 
-test('is free once the process that held it was killed', async () => {
+test('a lock is released when the process that holds it is killed', async () => {
   await using folder = await temporaryFolder('lock');
   const file = path.join(folder.path, 'a.lock');
   const program = path.join(folder.path, 'holder.ts');

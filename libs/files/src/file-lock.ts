@@ -1,7 +1,7 @@
 /**
  * A lock on a file, across processes. The kernel releases it as soon as its holder dies.
  *
- * Node has no flock. Node's built-in SQLite takes a POSIX lock on its file for `BEGIN EXCLUSIVE`; child processes don't inherit it.
+ * Node has no flock, so the lock is the POSIX lock that SQLite (built into Node) takes on a database file for `BEGIN EXCLUSIVE`. Child processes don't inherit it.
  */
 import { DatabaseSync } from 'node:sqlite';
 
@@ -13,7 +13,7 @@ const sqliteBusy = 5;
 export function tryFileLock(file: string): FileLock | undefined {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
-    // In memory, since a journal on disk can't be written when the disk is full, and freeing space needs locks. Nothing is stored in the file.
+    // The journal is in memory: clean-up needs locks even when the disk is full, and a journal on disk couldn't be written then. Nothing is stored in the file.
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return { release: () => database.close() };
   } catch (error) {

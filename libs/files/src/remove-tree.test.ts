@@ -5,7 +5,7 @@ import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { removeTree } from './remove-tree.ts';
 
-test('a tree deeper than any path can say is removed, and what its links point at stays', async () => {
+test('a tree that is deeper than the longest path is removed, and the targets of its links stay', async () => {
   await using folder = await temporaryFolder('deep');
   const root = path.join(folder.path, 'tree');
   const outside = path.join(folder.path, 'outside');
@@ -13,7 +13,7 @@ test('a tree deeper than any path can say is removed, and what its links point a
   mkdirSync(outside);
   writeFileSync(path.join(outside, 'kept'), '');
   symlinkSync(outside, path.join(root, 'link'));
-  // 40 times 200 characters: twice what the kernel takes in one path.
+  // 40 times 200 characters: twice the maximum length of a path.
   const dig =
     "const fs = require('fs'); const n = '0'.repeat(200); for (let i = 0; i < 40; i++) { fs.mkdirSync(n); process.chdir(n); fs.writeFileSync('file', ''); }";
   execFileSync(process.execPath, ['-e', dig], { cwd: root });
@@ -22,7 +22,7 @@ test('a tree deeper than any path can say is removed, and what its links point a
   expect(existsSync(path.join(outside, 'kept'))).toBe(true);
 });
 
-test('folders that refuse and names that are no text are removed', async () => {
+test('folders that deny access and names that are not valid text are removed', async () => {
   await using folder = await temporaryFolder('odd');
   const root = path.join(folder.path, 'tree');
   mkdirSync(path.join(root, 'locked'), { recursive: true });
@@ -32,18 +32,18 @@ test('folders that refuse and names that are no text are removed', async () => {
   expect(existsSync(root)).toBe(false);
 });
 
-test('two deep chains around a folder whose name is no text are removed', async () => {
+test('two deep chains of folders, around a folder whose name is not valid text, are removed', async () => {
   await using folder = await temporaryFolder('chains');
   const root = path.join(folder.path, 'tree');
   mkdirSync(root);
-  // Perl, since Node enters no folder whose name is no text, and shells none so deep.
+  // Perl, since Node can't enter a folder whose name is not valid text, and shells can't enter such deep folders.
   const chain = 'for (1 .. 40) { mkdir "d" x 200 or die $!; chdir "d" x 200 or die $! }';
   execFileSync('perl', ['-e', `${chain} mkdir "\\xfff" or die $!; chdir "\\xfff" or die $!; ${chain}`], { cwd: root });
   await removeTree(root);
   expect(existsSync(root)).toBe(false);
 });
 
-test('what is not there is removed already', async () => {
+test('a missing tree is no error', async () => {
   await using folder = await temporaryFolder('absent');
   await expect(removeTree(path.join(folder.path, 'none'))).resolves.toBeUndefined();
 });

@@ -7,7 +7,7 @@ const pathBytesMax = 1_000;
 
 /**
  * Deletes a tree that untrusted code created: folders may deny access, be deeper than the maximum path length, and have names that aren't
- * valid text. Symbolic links are not followed. No process may write into the tree meanwhile. Does nothing if the tree doesn't exist.
+ * valid text. Symbolic links are not followed. No process may write into the tree while it is deleted. Does nothing if the tree doesn't exist.
  */
 export async function removeTree(root: string): Promise<void> {
   try {
@@ -18,7 +18,7 @@ export async function removeTree(root: string): Promise<void> {
   }
 }
 
-/** Deletes the tree folder by folder. Ignores missing files, since Node's failed `rm` may still be deleting others. */
+/** Deletes the tree folder by folder. Ignores missing files: Node's `rm` may still be deleting files after it has failed. */
 async function removeFolderByFolder(root: Buffer): Promise<void> {
   const opened: Buffer[] = [];
   const folders = [root];
@@ -38,7 +38,7 @@ async function removeFolderByFolder(root: Buffer): Promise<void> {
       else await ignoreMissing(unlink(path));
     }
   }
-  // In reverse order: a folder was opened before the folders inside it. Folders that were moved up are in the root.
+  // In reverse order, so that inner folders are deleted first: a folder is opened before the folders inside it. Folders that were moved up are in the root.
   for (const folder of opened.toReversed()) await ignoreMissing(rmdir(folder));
 }
 

@@ -5,7 +5,7 @@ import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { replaceFile } from './replace-file.ts';
 
-test('a reader finds the whole content while the file is written again and again', async () => {
+test('a reader always reads the complete content while the file is replaced repeatedly', async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, 'filter.bpf');
   const contents = ['x', 'y'].map((letter) => Buffer.alloc(1_000_000, letter)) as [Buffer, Buffer];

@@ -27,11 +27,11 @@ test.each([
   ['tasks.name', [2, 1]],
   ['limits.12', [7, 3]],
   ['none.at.all', [2, 1]],
-])('the field %j stands at %j', (field, [line, column]) => {
+])('the field %j is at %j', (field, [line, column]) => {
   expect(parsed(text).placeOf(field)).toEqual({ line, column });
 });
 
-test('every problem is reported with its place, in one sentence, and with a code that quotes nothing', () => {
+test('every problem has a place, a message of one sentence, and a code that quotes nothing', () => {
   const result = parseYaml('a: 1\na: 2\nb: {');
   expect(result).toEqual({
     problems: [
@@ -45,15 +45,15 @@ test.each([
   ['a: 1\nb:\n  1: x\n  "1": y\n', 'DUPLICATE_KEY', { line: 4, column: 3 }],
   ['a:\n  - b: "\\ud83d"\n', 'HALF_CHARACTER', { line: 2, column: 5 }],
   [Buffer.from('a: 1\nb: caf\xe9\n', 'latin1'), 'NOT_UTF8', { line: 2, column: 7 }],
-])('what other readers may see differently is a problem, at its place (case %#)', (source, code, place) => {
+])('text that other parsers may read differently is a problem, with its place (case %#)', (source, code, place) => {
   expect(parseYaml(source)).toMatchObject({ problems: [{ code, place }] });
 });
 
-test('a pair of escapes is a character', () => {
+test('two escapes that form a surrogate pair are one character', () => {
   expect(parsed(String.raw`a: "\ud83d\ude00"`).value).toEqual({ a: '😀' });
 });
 
-test('a small text that would become a large value is refused', () => {
+test('a small text that expands to a large value is rejected', () => {
   const lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x]'];
   for (let depth = 1; depth < 9; depth++) {
     lines.push(`a${depth}: &a${depth} [${Array.from({ length: 9 }, () => `*a${depth - 1}`).join(', ')}]`);
@@ -61,7 +61,7 @@ test('a small text that would become a large value is refused', () => {
   expect(parseYaml(lines.join('\n'))).toMatchObject({ problems: [{ code: 'TOO_LARGE' }] });
 });
 
-test('an empty text is nothing, and stands at its beginning', () => {
+test('an empty text is null, and every place in it is its beginning', () => {
   const { value, placeOf } = parsed('');
   expect([value, placeOf('a.b')]).toEqual([null, { line: 1, column: 1 }]);
 });

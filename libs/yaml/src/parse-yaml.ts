@@ -1,14 +1,14 @@
-/** Parses YAML into a value with the place of each field. The only importer of yaml. A package of its own, since most processes don't need it and loading it takes time. */
+/** Parses YAML into a value with the place of each field. The only file that imports `yaml`. A separate package, since most processes don't need `yaml`, and loading it takes time. */
 import { invalidUtf8At } from '@coppice/contracts';
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 
-/** Counted from 1. */
+/** A place in the text; both numbers start at 1. */
 export type YamlPlace = { line: number; column: number };
 
 export type YamlText = {
   value: unknown;
-  /** Returns the place of a field such as `rules[0].turns`, or of the nearest enclosing one if it is missing. */
+  /** Returns the place of a field such as `rules[0].turns`. For a missing field: the place of the nearest enclosing field. */
   placeOf: (field: string) => YamlPlace;
 };
 
@@ -59,7 +59,7 @@ function notUtf8(source: Uint8Array, at: number): Refused {
   return { problems: [{ message, code: 'NOT_UTF8', place }] };
 }
 
-/** Compares keys as names in the resulting object, in which `1` and `"1"` are the same. */
+/** Returns true if two keys of a map give the same property name in the resulting object, such as `1` and `"1"`. */
 const isSameName = (one: unknown, other: unknown): boolean =>
   isScalar(one) && isScalar(other) && nameOf(one.value) === nameOf(other.value);
 const nameOf = (key: unknown): string => (key === null ? '' : `${key as string | number | boolean}`);
@@ -80,7 +80,7 @@ function halfCharacterIn(value: unknown, field: string): string | null {
 
 const oneSentence = (message: string): string => (message.split('\n')[0] ?? message).trim();
 
-/** Returns the offset of a field, or of the deepest part of it that exists. In a map this is the offset of the key, so that an error about the key points at it. */
+/** Returns the offset of a field, or of its deepest part that exists. For a field of a map this is the key's offset, so that an error about the key points to the key. */
 function offsetOf(document: Document, field: string): number {
   let node: unknown = document.contents;
   let offset = startOf(node) ?? 0;
