@@ -6,19 +6,19 @@ import type { Release } from './admission.ts';
 
 const options = { total: 3, perGroup: 2, waitingPerGroupMax: 2, stuckAfterMs: 60_000 };
 
-/** Work that the test ends. */
+/** Starts work under a claim of the tenant. The test ends the work. */
 function work(admission: Admission, tenant: string, begun: string[]) {
   const { promise, resolve } = Promise.withResolvers<void>();
   const ended = admission.within({ group: tenant }, async () => {
     begun.push(tenant);
     await promise;
   });
-  // A rejection reaches the caller when it awaits, which may be later.
+  // The test may await the rejection later; without a handler it would be an unhandled rejection until then.
   ended.catch(() => {});
   return { end: resolve, ended };
 }
 
-test('one group leaves places to others, and who holds fewest is next', async () => {
+test("a group can't use everything, and the group that uses least is next", async () => {
   const admission = new Admission(options);
   const begun: string[] = [];
   const first = work(admission, 'acme', begun);
@@ -34,7 +34,7 @@ test('one group leaves places to others, and who holds fewest is next', async ()
   expect(begun).toEqual(['acme', 'acme', 'other', 'third']);
 });
 
-test('nobody waits for places that do not become free', async () => {
+test('a claim is rejected when its group releases nothing for too long', async () => {
   const admission = new Admission({ ...options, stuckAfterMs: 10 });
   const begun: string[] = [];
   const held = [work(admission, 'acme', begun), work(admission, 'acme', begun)];
@@ -51,7 +51,7 @@ test('nobody waits for places that do not become free', async () => {
   await again.ended;
 });
 
-test('who was refused while others held all places waits as long the next time', async () => {
+test('a group that was rejected only because of other groups may wait for the full time again', async () => {
   const admission = new Admission({ ...options, total: 2, stuckAfterMs: 50 });
   const begun: string[] = [];
   const held = work(admission, 'acme', begun);
@@ -68,7 +68,7 @@ const never = new AbortController().signal;
 const limited = new CoppiceError('provider-limited', 'too many wait');
 const queueOf = (total: number, waitingMax = 100) => new Admission({ total, waitingMax, refusal: () => limited });
 
-/** Callers in the order of their admission, while one after the other leaves. */
+/** Returns the callers in the order of their admission. Each release admits the next one. */
 async function orderOf(queue: Admission, comers: readonly (readonly [tenant: string, taskId: string])[]) {
   const order: string[] = [];
   const releases: Release[] = [];
@@ -76,7 +76,7 @@ async function orderOf(queue: Admission, comers: readonly (readonly [tenant: str
     releases.push(await queue.enter({ group: tenant, line: taskId, signal: never }));
     order.push(`${tenant}/${taskId}/${index}`);
   });
-  // Each release lets one in, which is there after some turns of the loop.
+  // Each release admits one caller, which continues after a few iterations of the event loop.
   while (order.length < comers.length) {
     await new Promise(setImmediate);
     releases.shift()?.();
@@ -99,7 +99,7 @@ test('groups take turns, then the lines of each', async () => {
   expect(await orderOf(queueOf(1), comers)).toEqual(['a/1/0', 'a/1/1', 'b/1/4', 'c/1/6', 'a/2/3', 'b/1/5', 'a/1/2']);
 });
 
-test('no more than its places are taken, nobody is left out, and in the end it is empty', async () => {
+test("at most `total` is in use, every claim that isn't aborted is admitted, and in the end nothing is in use or waiting", async () => {
   const comer = fc.record({
     tenant: fc.constantFrom('a', 'b', 'c'),
     taskId: fc.constantFrom('1', '2'),
@@ -126,7 +126,7 @@ test('no more than its places are taken, nobody is left out, and in the end it i
             await new Promise(setImmediate);
             inside--;
             release();
-            // A second call frees no other's place.
+            // A second call of `release` must not release another caller's claim.
             release();
           } catch (error) {
             errors.push(error);
@@ -142,7 +142,7 @@ test('no more than its places are taken, nobody is left out, and in the end it i
   );
 });
 
-test('a caller beyond the limit of waiting ones is rejected, and one that leaves makes room', async () => {
+test('a claim beyond the limit of waiting claims is rejected, and an aborted one no longer counts', async () => {
   const queue = queueOf(1, 1);
   const owner = { group: 'a', line: '1' };
   const release = await queue.enter({ ...owner, signal: never });
@@ -157,7 +157,7 @@ test('a caller beyond the limit of waiting ones is rejected, and one that leaves
   expect([queue.inUse, queue.waiting]).toEqual([0, 0]);
 });
 
-test('amounts count, and a claim that is too large for what is free is not overtaken', async () => {
+test("amounts count, and a smaller claim does not overtake one that doesn't fit yet", async () => {
   const admission = new Admission({ total: 10 });
   const order: string[] = [];
   const take = (name: string, amount: number) => admission.take({ amount }).then(() => order.push(name));
@@ -171,7 +171,7 @@ test('amounts count, and a claim that is too large for what is free is not overt
   expect([admission.tryTake(1), admission.inUse, admission.waiting]).toEqual([false, 10, 0]);
 });
 
-test('a claim that leaves lets in the smaller one behind it, and one that can never fit does not wait', async () => {
+test('an aborted claim no longer blocks a smaller one behind it, and a claim that can never fit is rejected', async () => {
   const admission = new Admission({ total: 10 });
   expect(admission.tryTake(6)).toBe(true);
   const abort = new AbortController();
@@ -185,7 +185,7 @@ test('a claim that leaves lets in the smaller one behind it, and one that can ne
   expect([admission.inUse, admission.waiting]).toEqual([8, 0]);
 });
 
-test('a group at its own limit keeps no other group waiting', async () => {
+test('a group at its own limit does not block other groups', async () => {
   const admission = new Admission({ total: 3, perGroup: 1 });
   expect(admission.tryTake(1, 'a')).toBe(true);
   const second = admission.enter({ group: 'a' });

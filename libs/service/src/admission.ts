@@ -1,40 +1,42 @@
 /**
- * Limits how much is in use at once, by number or by bytes, and lets waiting claims in fairly.
+ * Limits how much is in use at once, as a number or in bytes, and admits waiting claims fairly.
  *
  * Invariants:
- * 1. At most `total` is in use, and at most `perGroup` of it by one group.
- * 2. What becomes free goes to a waiting claim, never to a newcomer: to the group that uses least, of equal ones in turn. Within a group, lines take turns; within a
- *    line, claims are first in, first out. A claim that is too large for what is free isn't overtaken.
- * 3. The number of waiting claims is limited. A rejected claim, or one that leaves while it waits, has used nothing.
+ * 1. At most `total` is in use, and each group uses at most `perGroup` of it.
+ * 2. The next claim to be admitted is from the group that uses least; groups that use equally little take turns. Groups at their own limit are skipped. Within a
+ *    group, lines take turns. Within a line, claims are first in, first out. No other claim, waiting or new, is admitted before the
+ *    next one, even while the next one doesn't fit.
+ * 3. At most `waitingMax` claims wait, and at most `waitingPerGroupMax` of one group. A claim that is rejected, or aborted while it waits, uses nothing.
  */
 import { CoppiceError } from '@coppice/contracts';
 
 export type AdmissionSettings = {
-  /** The most in use at once, in the unit of the claims' amounts. */
+  /** Maximum amount in use at once, in the unit of the claims' amounts. */
   total: number;
-  /** The most that one group uses at once; default: `total`. */
+  /** Maximum amount that one group uses at once. Default: `total`. */
   perGroup?: number;
-  /** Claims that may wait; by default all may. */
+  /** Maximum number of waiting claims. Default: no limit. */
   waitingMax?: number;
+  /** Maximum number of waiting claims of one group. Default: no limit. */
   waitingPerGroupMax?: number;
-  /** Waiting claims are rejected if nothing of their group's became free for this time, in milliseconds; by default they wait until their signal is aborted. */
+  /** Claims are rejected if their group has released nothing for this many milliseconds. Default: claims wait until their signal is aborted. */
   stuckAfterMs?: number;
-  /** Error of a rejected claim; default: `unavailable`. */
+  /** Makes the error of a rejected claim. Default: a CoppiceError `unavailable`. */
   refusal?: (group: string) => Error;
 };
 
 export type Claim = {
   /** Default: 1. */
   amount?: number;
-  /** Groups share fairly, such as tenants; by default there is only one. */
+  /** Groups, such as tenants, get equal shares. Default: all claims are in one group. */
   group?: string;
-  /** Lines of a group take turns, such as its tasks. */
+  /** The lines of a group, such as its tasks, take turns. */
   line?: string;
-  /** Ends the wait. */
+  /** Aborts the wait. */
   signal?: AbortSignal;
 };
 
-/** Gives back what a claim uses. Further calls have no effect. */
+/** Releases the claim's amount. Further calls have no effect. */
 export type Release = () => void;
 
 type Waiting = { amount: number; admit: () => void };
@@ -53,7 +55,7 @@ const unlimited = Number.POSITIVE_INFINITY;
 
 export class Admission {
   readonly #settings: AdmissionSettings;
-  /** Groups that use something or wait; those that were let in longest ago first. */
+  /** Groups with an amount in use or with waiting claims, in the order in which equal groups take turns. */
   readonly #groups = new Map<string, Group>();
   #inUse = 0;
   #waiting = 0;
@@ -70,7 +72,7 @@ export class Admission {
     return this.#waiting;
   }
 
-  /** Takes the amount if it is free now, and nobody waits for it. */
+  /** Takes the amount if it is free and no waiting claim comes first. Returns true if it was taken. */
   tryTake(amount = 1, name = ''): boolean {
     const group = this.#groups.get(name) ?? newGroup(name);
     if (!this.#fits(amount, group) || (this.#waiting > 0 && this.#next() !== undefined)) return false;
@@ -78,7 +80,7 @@ export class Admission {
     return true;
   }
 
-  /** Waits for the amount. @throws the refusal; the signal's reason. */
+  /** Waits until the amount is taken. @throws the error of a rejected claim; the signal's reason */
   take({ amount = 1, group: name = '', line = '', signal }: Claim = {}): Promise<void> {
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     if (this.tryTake(amount, name)) return Promise.resolve();
@@ -95,7 +97,7 @@ export class Admission {
         end();
         this.#remove(waiting, line, group);
         reject(reason);
-        // A smaller claim may have waited behind this one.
+        // A smaller claim behind this one may fit now.
         this.#serve();
       };
       const onAbort = () => leave(signal?.reason);
@@ -127,7 +129,7 @@ export class Admission {
     this.#serve();
   }
 
-  /** Waits for the amount. @throws as `take`. */
+  /** Waits until the amount is taken. @throws as `take` */
   async enter(claim: Claim = {}): Promise<Release> {
     await this.take(claim);
     let held = true;
@@ -137,7 +139,7 @@ export class Admission {
     };
   }
 
-  /** Runs work while it holds the claim. @throws as `take`, and what the work throws. */
+  /** Takes the amount, runs the work, and releases the amount. @throws as `take`; the work's error */
   async within<Result>(claim: Claim, work: () => Promise<Result>): Promise<Result> {
     await this.take(claim);
     try {
@@ -192,7 +194,7 @@ export class Admission {
     this.#forgetIdle(group);
   }
 
-  /** Lets in what fits, in order. */
+  /** Admits waiting claims in order, until the next one doesn't fit. */
   #serve(): void {
     while (this.#waiting > 0) {
       const next = this.#next();
@@ -206,7 +208,7 @@ export class Admission {
     }
   }
 
-  /** The first claim of the group that uses least, of those that are below their own limit. */
+  /** Returns the first waiting claim of the group that uses least. Skips groups whose own limit allows no further claim. */
   #next(): Next | undefined {
     let least: Next | undefined;
     for (const group of this.#groups.values()) {
@@ -217,7 +219,7 @@ export class Admission {
     return least;
   }
 
-  /** Drops an idle group's state, so that its next claim may wait as long as a new group's: an earlier wait caused by others must not count. */
+  /** Deletes an idle group. Otherwise its old `freedAtMs` would shorten the `stuckAfterMs` of its next claim, although only other groups made it wait. */
   #forgetIdle({ name, inUse, waiting }: Group): void {
     if (inUse === 0 && waiting === 0) this.#groups.delete(name);
   }
@@ -236,7 +238,7 @@ function firstOf(group: Group): Next | undefined {
   return undefined;
 }
 
-/** A map iterates its keys in insertion order. */
+/** Moves a key to the end of a map, which iterates its keys in insertion order. */
 function moveToEnd<Value>(map: Map<string, Value>, key: string, value: Value): void {
   map.delete(key);
   map.set(key, value);

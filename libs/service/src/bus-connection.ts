@@ -11,9 +11,9 @@ export const busVariables = {
   NATS_URL: z.string().default('nats://127.0.0.1:4222'),
   NATS_USER: z.string().optional(),
   NATS_PASSWORD: z.string().optional(),
-  /** A JSON file written by `coppice bus-users`, or `{"user": …, "password": …}`. Used instead of the two above, since child processes see secrets in the environment. */
+  /** A JSON file written by `coppice bus-users`, or with `{"user": …, "password": …}`. Overrides NATS_USER and NATS_PASSWORD. Safer than those, since child processes see the environment. */
   NATS_CREDENTIALS_FILE: z.string().optional(),
-  /** PEM files. If one of them is set, the connection must be encrypted. */
+  /** PEM files. If any of the three is set, the connection must be encrypted. */
   NATS_CA_FILE: z.string().optional(),
   NATS_CERT_FILE: z.string().optional(),
   NATS_KEY_FILE: z.string().optional(),
@@ -30,7 +30,7 @@ const passwordSchema = z.object({ user: z.string().min(1), password: z.string().
 export const nkeyCredentialsSchema = z.object({
   nkeySeed: z.string().regex(/^SU[A-Z2-7]{56}$/),
   inboxPrefix: z.string().min(1).optional(),
-  /** For a tenant's user: the tenant for which it may act. */
+  /** Set for a tenant's user: the tenant for which the user may act. */
   tenant: tenantSchema.optional(),
 });
 export type NkeyCredentials = z.infer<typeof nkeyCredentialsSchema>;
@@ -53,7 +53,7 @@ function tlsFrom(configuration: BusConfiguration): Pick<BusConnection, 'tls'> {
   for (const [variable, name] of tlsFiles) {
     const file = configuration[variable];
     if (file === undefined) continue;
-    // Read here first: the NATS client's error for an unreadable file doesn't name the variable.
+    // Read here although the NATS client reads it too: the client's error for an unreadable file doesn't name the variable.
     readText(variable, file, 'a readable PEM file');
     files[name] = path.resolve(file);
   }
@@ -79,7 +79,7 @@ function readCredentials(file: string): Partial<BusConnection> {
     if (parsed.success) return defined(parsed.data);
     received = `${file}, where ${parsed.error.issues.map((issue) => issue.path.join('.')).join(' and ')} is missing or wrong`;
   } catch {
-    // The parser's message is not used: it quotes the text, which is a secret.
+    // The parser's message is not used, since it quotes the file's text, which is secret.
     received = `${file}, which is not JSON`;
   }
   throw new ConfigurationError([{ field: credentialsVariable, expected, received }]);

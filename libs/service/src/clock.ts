@@ -1,4 +1,4 @@
-/** A port for the current time. Tests pass a clock that they advance by hand. */
+/** Source of the current time. Tests pass a clock that they advance by hand. */
 export type Clock = { now(): Date };
 
 export const systemClock: Clock = { now: () => new Date() };

@@ -21,7 +21,7 @@ test('every variable has a usable default', () => {
   expect(connectionFrom(configuration)).toEqual({ servers: 'nats://127.0.0.1:4222' });
 });
 
-test('an empty variable is an unset one', () => {
+test('an empty variable counts as unset', () => {
   expect(readConfiguration(common, { NATS_USER: '', COPPICE_HEALTH_PORT: '' })).not.toHaveProperty('NATS_USER');
 });
 
@@ -34,7 +34,7 @@ test('lists, flags and numbers are read', () => {
   });
 });
 
-test('each wrong variable is named with what was expected and what came, secrets left out', () => {
+test('each invalid variable is reported with the expected and the received value, but without secrets', () => {
   const schema = common.extend({ PROVIDER_API_KEY: z.string().regex(/^sk-/, 'a key that starts with sk-') });
   const read = () =>
     readConfiguration(schema, {

@@ -36,9 +36,9 @@ export const commonVariables = {
   NATS_MONITORING_URL: z.url('an address such as http://127.0.0.1:8222').optional(),
   /** Replicas of every stream and bucket in a cluster. */
   COPPICE_REPLICAS: integerVariable({ min: 1, max: 5 }).default(1),
-  /** Time without a heartbeat after which a process counts as lost and others take over its work. All processes of a stack need the same value. */
+  /** A process without a heartbeat for this time counts as lost, and other processes take over its work. All processes of a stack need the same value. */
   COPPICE_LOST_AFTER_MS: integerVariable({ min: 1_000, max: 600_000 }).default(15_000),
-  /** Name of the host. Services of one host that share files use the same name. */
+  /** Name of the host. Services on one host that share files must use the same name. */
   COPPICE_NODE: tokenSchema.default(nodeNameOfHost),
   /** Data folder, in which the service keeps its files. */
   COPPICE_DATA: z
@@ -48,14 +48,14 @@ export const commonVariables = {
   COPPICE_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
   COPPICE_HEALTH_PORT: integerVariable({ min: 0, max: 65_535 }).optional(),
   COPPICE_HEALTH_HOST: z.string().default('127.0.0.1'),
-  /** Time that a start waits for a NATS server to answer. */
+  /** Time limit of the start for a NATS server to answer. */
   COPPICE_START_WAIT_MS: integerVariable({ min: 0, max: 600_000 }).default(60_000),
 };
 export type CommonConfiguration = z.output<z.ZodObject<typeof commonVariables>>;
 
 /**
  * Reads the environment variables named by a schema's keys. An empty variable counts as unset.
- * @throws ConfigurationError with every invalid variable, the expected and the received value (redacted for a secret)
+ * @throws ConfigurationError with the expected and the received value of every invalid variable; values of secrets are redacted
  */
 export function readConfiguration<Schema extends z.ZodObject>(
   schema: Schema,
@@ -80,7 +80,7 @@ function receivedText(variable: string, received: string): string {
   return secretName.test(variable) && received !== 'nothing' ? '[redacted]' : redact(received);
 }
 
-/** Returns the host's name as a valid token of a subject. */
+/** Converts the host's name to a valid token of a subject. */
 export function nodeNameOfHost(name = hostname()): string {
   const token = name
     .toLowerCase()

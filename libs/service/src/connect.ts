@@ -9,8 +9,8 @@ const retryMsMax = 2_000;
 const complaintIntervalMs = 5_000;
 
 /**
- * Connects to NATS. While no server answers, retries with growing pauses for `waitMs`.
- * @throws UnsuitableServer and CoppiceError `permission-denied` immediately, CoppiceError `unavailable` after `waitMs`, the signal's reason when aborted
+ * Connects to NATS. While no server answers, retries for `waitMs`, with growing pauses.
+ * @throws UnsuitableServer or CoppiceError `permission-denied`, without a retry; CoppiceError `unavailable` after `waitMs`; the signal's reason when aborted
  */
 export async function connectPatiently(
   options: BusOptions,
@@ -31,7 +31,7 @@ export async function connectPatiently(
   try {
     return await retry(connect, { mayPass, forMs: waitMs, pauseMs: retryMsMin, pauseMsMax: retryMsMax, signal });
   } catch (error) {
-    // An abort while the connection was being made discards it.
+    // After an abort `retry` discards the connection that was just made.
     await bus?.close();
     throw error;
   }

@@ -2,7 +2,7 @@ import { startNatsServer, temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { askDurability } from './durability.ts';
 
-test('the default settings promise little against a power cut, and it says so', async () => {
+test('with the default settings the promise names what a power cut may lose', async () => {
   await using nats = await startNatsServer();
   expect(await askDurability(nats.monitoringUrl, 1)).toEqual({
     syncIntervalMs: 120_000,
@@ -11,7 +11,7 @@ test('the default settings promise little against a power cut, and it says so', 
   });
 });
 
-test('sync always is seen', async () => {
+test('`sync_interval: always` is recognised', async () => {
   await using folder = await temporaryFolder('durability');
   const config = `jetstream { sync_interval: always, store_dir: ${JSON.stringify(folder.path)} }`;
   await using nats = await startNatsServer({ config });
@@ -19,7 +19,7 @@ test('sync always is seen', async () => {
 });
 
 test.each([undefined, 'http://127.0.0.1:1'])(
-  'without an answer of the server, the interval is not known (%s)',
+  'without an answer from the server the interval is unknown (%s)',
   async (monitoringUrl) => {
     const { syncIntervalMs, promise } = await askDurability(monitoringUrl, 1);
     expect(syncIntervalMs).toBeNull();

@@ -1,20 +1,20 @@
 import { z } from 'zod';
 
 /**
- * Durability of acknowledged writes under the server's settings. The NATS protocol does not expose these settings; the monitoring address (/jsz) does.
+ * Durability of acknowledged writes. It depends on settings of the NATS server, which can be read from its monitoring address (/jsz), but not by the NATS protocol.
  */
 export type Durability = {
   /** Null if unknown. */
   syncIntervalMs: number | 'always' | null;
   replicas: number;
-  /** One sentence for people. */
+  /** Explains to an operator, in one sentence, which failures lose acknowledged writes. */
   promise: string;
 };
 
 const requestMsMax = 2_000;
 const nanosecondsPerMillisecond = 1_000_000;
 
-/** The part of /jsz that is used; `sync_interval` is in nanoseconds. */
+/** Fields of /jsz that are used. `sync_interval` is in nanoseconds. */
 const jszSchema = z.object({
   config: z.object({ sync_interval: z.number().optional(), sync_always: z.boolean().optional() }),
 });

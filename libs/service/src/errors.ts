@@ -18,7 +18,7 @@ export class ConfigurationError extends Error {
   }
 }
 
-/** Returns the exit code of a service's process that failed with this error. */
+/** Returns the exit code for a service's process that fails with this error. */
 export function exitCodeFor(error: unknown): number {
   if (error instanceof ConfigurationError || error instanceof UnsuitableServer) return exitCodes.misconfigured;
   if (error instanceof CoppiceError && error.code === 'permission-denied') return exitCodes.misconfigured;

@@ -1,10 +1,10 @@
-/** Exit codes of a service's process; numbers above 1 are from sysexits.h. */
+/** Exit codes of a service's process. Numbers above 1 are those of sysexits.h. */
 export const exitCodes = {
   stopped: 0,
-  /** A defect, or the connection was lost permanently: restart the process. */
+  /** A defect, or a connection that was lost permanently. A restart may help. */
   failed: 1,
-  /** No NATS server answered in time: a later start may succeed. */
+  /** No NATS server answered in time. A later start may succeed. */
   unavailable: 69,
-  /** The configuration or the NATS server must be changed first. */
+  /** A restart can't help before the configuration or the NATS server is changed. */
   misconfigured: 78,
 } as const;

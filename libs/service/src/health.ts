@@ -11,12 +11,12 @@ export type HealthProbes = {
   metrics: MetricsHandler | null;
 };
 
-/** Time for a request to arrive. On a busy machine the event loop may be late by seconds. */
+/** Time limit for receiving a complete request. On a busy machine the event loop may lag by seconds. */
 const probeMsMax = 20_000;
 
 /**
- * Starts the HTTP server of the health endpoints. `/healthz`: the process answers. `/readyz`: it has started, isn't stopping, and its
- * NATS server answers. `/metrics`: metrics for Prometheus.
+ * Starts the HTTP server of the health endpoints. `/healthz` returns 200 while the process runs. `/readyz` returns 200 while the service
+ * has started, isn't stopping, and its NATS server answers. `/metrics` returns metrics for Prometheus.
  * @throws when the port can't be opened
  */
 export async function startHealthServer(

@@ -11,14 +11,14 @@ const failing = (times: number) => {
 };
 const always = () => true;
 
-test('repeats the work until it succeeds, and passes the number of tries', async () => {
+test('repeats the work until it succeeds, and passes the number of tries to `mayPass`', async () => {
   const tries: number[] = [];
   const mayPass = (_error: Error, count: number) => tries.push(count) > 0;
   expect(await retry(failing(3), { mayPass })).toBe('done');
   expect(tries).toEqual([1, 2, 3]);
 });
 
-test('ends with the last error when tries or time are used up, or the error will not pass', async () => {
+test('throws the last error when no tries or time are left, or when the error will not pass', async () => {
   const [limited, late, final] = [failing(9), failing(9), failing(9)];
   await expect(retry(limited, { mayPass: always, triesMax: 3 })).rejects.toBe(away);
   await expect(retry(late, { mayPass: always, forMs: 0, pauseMs: 60_000 })).rejects.toBe(away);
@@ -41,7 +41,7 @@ test('pauses double up to their limit', async () => {
   expect(atMs).toEqual([0, 100, 300, 700, 1_200, 1_700]);
 });
 
-test('an abort ends the pause with its reason', async () => {
+test('an abort ends the pause and throws the reason', async () => {
   const stopping = new AbortController();
   const reason = new Error('stopping');
   const work = failing(9);

@@ -1,22 +1,23 @@
 import pRetry from 'p-retry';
 
 export type RetryOptions = {
-  /** Reports whether the work may succeed the next time. It may first remove what was in the way. */
+  /** Returns true if another try may succeed. The function may remove the cause of the error first. */
   mayPass: (error: Error, tries: number) => boolean | Promise<boolean>;
-  /** Default: no limit. */
+  /** Maximum number of tries. Default: no limit. */
   triesMax?: number;
-  /** Milliseconds from the first try; when they are over, one last try is made. Default: no limit. */
+  /** Time limit in milliseconds, from the first try. The last pause is shortened, so that the last try starts at the limit. Default: no limit. */
   forMs?: number;
-  /** Milliseconds before the next try; default 0. */
+  /** Milliseconds before the second try. Default: 0. */
   pauseMs?: number;
-  /** The pause doubles with each try, up to this many milliseconds; default: `pauseMs`. */
+  /** The pause doubles after each try, up to this many milliseconds. Default: `pauseMs`. */
   pauseMsMax?: number;
   signal?: AbortSignal;
 };
 
 /**
- * Repeats `work` while its error may pass. A result that arrives after an abort is discarded.
- * @throws the last error; the signal's reason. A TypeError is a defect and is never retried, except for those of `fetch`.
+ * Runs `work`, and repeats it while `mayPass` returns true for its error. A result that arrives after an abort is discarded. After a TypeError `work` is not repeated,
+ * since that is a defect; TypeErrors of `fetch` are an exception.
+ * @throws the last error; the signal's reason
  */
 export function retry<Result>(work: () => Promise<Result>, options: RetryOptions): Promise<Result> {
   const { mayPass, triesMax = Infinity, forMs = Infinity, pauseMs = 0, pauseMsMax = pauseMs, signal } = options;

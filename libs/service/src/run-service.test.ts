@@ -20,7 +20,7 @@ const said = (child: StartedProcess) => child.lines.map((line) => line.text).joi
 const stopped = { code: 0, signal: null };
 const misconfigured = { code: 78, signal: null };
 
-/** Sends the greeting of a NATS server of that version. Old servers aren't available everywhere, and only the greeting is read. */
+/** Starts a server that sends the greeting of a NATS server of this version. A real old server isn't available everywhere, and the service reads only the greeting. */
 async function oldServer(version: string) {
   const server = createServer((socket) => {
     socket.on('error', () => {});
@@ -40,14 +40,14 @@ describe('with a server', () => {
   });
   afterAll(() => nats.stop());
 
-  test('metrics can be switched off; the probes are there all the same', async () => {
+  test('metrics can be switched off, without switching off the probes', async () => {
     await using child = start({ ...nats.environment, COPPICE_HEALTH_PORT: '0', COPPICE_METRICS: 'off' });
     const { port } = JSON.parse(await child.waitForLine('health endpoint')) as { port: number };
     expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
     expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(404);
   });
 
-  test('it starts, is ready, and SIGTERM stops the work before the membership, then exits 0', async () => {
+  test('a service starts and is ready; on SIGTERM it stops the work, then ends the membership, then exits 0', async () => {
     await using child = start({
       ...nats.environment,
       COPPICE_HEALTH_PORT: '0',
@@ -77,7 +77,7 @@ describe('with a server', () => {
     await bus.close();
   });
 
-  test('a second signal exits at once', async () => {
+  test('a second signal makes the process exit at once', async () => {
     await using child = start(nats.environment, 'stops-slowly');
     await child.waitForLine('"msg":"started"');
     child.signal('SIGINT');
@@ -86,14 +86,14 @@ describe('with a server', () => {
     expect(await child.exited).toEqual({ code: 130, signal: null });
   });
 
-  test.each(['throws', 'rejects'])('what nobody caught is logged and exits 1 (%s)', async (behaviour) => {
+  test.each(['throws', 'rejects'])('an uncaught error is logged, and the process exits 1 (%s)', async (behaviour) => {
     await using child = start(nats.environment, behaviour);
     expect(await child.exited).toEqual({ code: 1, signal: null });
     expect(said(child)).toMatch(/uncaught error/);
     expect(said(child)).toContain('a defect');
   });
 
-  test('a service that can not start says why and leaves no membership', async () => {
+  test('a service that can not start logs the reason and leaves no membership', async () => {
     await using child = start({ ...nats.environment, COPPICE_NODE: 'nowhere' }, 'fails-to-start');
     expect(await child.exited).toEqual({ code: 1, signal: null });
     expect(said(child)).toContain('no disk');
@@ -103,14 +103,14 @@ describe('with a server', () => {
     await bus.close();
   });
 
-  test('a wrong password is an error of configuration, and is not shown', async () => {
+  test('a wrong password is a configuration error, and is not logged', async () => {
     await using child = start({ ...nats.environment, NATS_PASSWORD: 'hunter2-hunter2' });
     expect(await child.exited).toEqual(misconfigured);
     expect(said(child)).toContain('refuses this user');
     expect(said(child)).not.toContain('hunter2');
   });
 
-  test('wrong variables are reported all at once', async () => {
+  test('all invalid variables are reported together', async () => {
     await using child = start({ ...nats.environment, COPPICE_REPLICAS: 'many', COPPICE_NODE: 'No Node' }, 'bad');
     expect(await child.exited).toEqual(misconfigured);
     for (const part of ['COPPICE_REPLICAS: expected an integer from 1 to 5', 'COPPICE_NODE', 'TESTED_BEHAVIOUR']) {
@@ -119,13 +119,13 @@ describe('with a server', () => {
   });
 });
 
-test('without a server it waits as long as it may, then exits 69', async () => {
+test('without a server the process waits for the configured time, then exits 69', async () => {
   await using child = start({ NATS_URL: 'nats://127.0.0.1:1', COPPICE_START_WAIT_MS: '400' });
   expect(await child.exited).toEqual({ code: 69, signal: null });
   expect(said(child)).toContain('can not be reached');
 });
 
-test('SIGTERM ends the waiting for a server', async () => {
+test('SIGTERM ends the wait for a server', async () => {
   await using child = start({ NATS_URL: 'nats://127.0.0.1:1', COPPICE_HEALTH_PORT: '0' });
   const { port } = JSON.parse(await child.waitForLine('health endpoint')) as { port: number };
   expect(await (await fetch(`http://127.0.0.1:${port}/readyz`)).json()).toEqual({
@@ -136,7 +136,7 @@ test('SIGTERM ends the waiting for a server', async () => {
   expect(await child.exited).toEqual(stopped);
 });
 
-test('a server that comes late, and one that goes and comes back, are waited for', async () => {
+test('a service waits for a server that starts late, and for one that restarts', async () => {
   await using nats = await startNatsServer();
   await nats.kill();
   await using child = start({ ...nats.environment, COPPICE_HEALTH_PORT: '0' });
@@ -154,14 +154,14 @@ test('a server that comes late, and one that goes and comes back, are waited for
   expect(await child.exited).toEqual(stopped);
 });
 
-test('a server without JetStream is refused', async () => {
+test('a server without JetStream is rejected', async () => {
   await using nats = await startNatsServer({ jetStream: false });
   await using child = start(nats.environment);
   expect(await child.exited).toEqual(misconfigured);
   expect(said(child)).toContain('has no JetStream');
 });
 
-test('a server that is too old is refused', async () => {
+test('a server that is too old is rejected', async () => {
   const old = await oldServer('2.11.9');
   await using child = start({ NATS_URL: old.url });
   expect(await child.exited).toEqual(misconfigured);

@@ -3,8 +3,8 @@
  *
  * Invariants:
  * 1. SIGTERM or SIGINT drains and exits 0; a second one exits immediately with 128 + its number.
- * 2. An uncaught error is logged and the process exits 1 immediately: its state can't be trusted, and others take over its work.
- * 3. Readiness ends before the work does.
+ * 2. After an uncaught error, which is logged, the process exits 1 immediately: its state can't be trusted, and other processes take over its work.
+ * 3. `/readyz` reports "not ready" before the work is stopped.
  */
 import { constants } from 'node:os';
 import { createLogger, startTelemetry } from '@coppice/telemetry';
@@ -24,7 +24,7 @@ export type ServiceDefinition<Variables extends z.ZodRawShape> = {
   version: string;
   /** Environment variables of this service, in addition to the common ones. */
   variables: Variables;
-  /** See ServiceSettings. */
+  /** See `ServiceSettings`. Default: false. */
   makesResources?: boolean;
   start(
     context: ServiceContext,
@@ -32,10 +32,10 @@ export type ServiceDefinition<Variables extends z.ZodRawShape> = {
   ): Promise<RunningWork>;
 };
 
-/** Time limit for NATS in a readiness check. On a busy machine an answer may take seconds. */
+/** Time limit for the NATS server's answer in a readiness check. On a busy machine an answer may take seconds. */
 const readinessMsMax = 5_000;
 
-/** Runs until a signal or a failure; never returns, the process exits. */
+/** Runs the service until a signal or a failure, then exits the process. Never returns. */
 export async function runService<Variables extends z.ZodRawShape>(
   definition: ServiceDefinition<Variables>,
 ): Promise<void> {

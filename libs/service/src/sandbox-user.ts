@@ -10,18 +10,18 @@ export const sandboxVariables = {
   COPPICE_SANDBOX_UID: integerVariable({ min: 1, max: uidMax }).default(sandboxUidDefault),
 };
 
-/** Reports whether this process is root and may act as another user. Otherwise sandboxes run as its own user. */
+/** Returns true if this process is root and can act as another user. Otherwise sandboxes run as the user of this process. */
 export const isRoot = (): boolean => process.getuid?.() === 0;
 
-/** Returns the user of sandboxes. Without root it is the stack's own user, which could not delete files of another user. */
+/** Returns the user and group of sandboxes: `uid` if the stack runs as root, otherwise the stack's own user, since the stack couldn't delete another user's files. */
 export function sandboxUser(uid: number = sandboxUidDefault): { uid: number; gid: number } {
   const own = { uid: process.getuid?.() ?? uid, gid: process.getgid?.() ?? uid };
   return isRoot() ? { uid, gid: uid } : own;
 }
 
 /**
- * Reports whether a root process can become this user: in some containers root is the only user (user_namespaces(7)).
- * @param map content of `/proc/self/uid_map`: lines of first id inside, first id outside, and count
+ * Returns true if a root process can become this user. In some containers root is the only user; see user_namespaces(7).
+ * @param map content of `/proc/self/uid_map`. Each line has the first id inside the namespace, the first id outside, and the number of ids.
  */
 export function userExists(uid: number, map: string = readUserMap()): boolean {
   const ranges = map
@@ -31,7 +31,7 @@ export function userExists(uid: number, map: string = readUserMap()): boolean {
   return ranges.some(([first = 0, , count = 0]) => uid >= first && uid < first + count);
 }
 
-/** Reads the uid map. Without that file every user exists. */
+/** Reads the uid map. If the system has no such file, returns a map in which every user exists. */
 function readUserMap(): string {
   try {
     return readFileSync('/proc/self/uid_map', 'utf8');

@@ -29,7 +29,7 @@ const settings = (name: string, rest: Partial<ServiceSettings> = {}): ServiceSet
 const membersNamed = async (name: string) =>
   (await Array.fromAsync(bus.keyValue(buckets.members).keys())).filter((id) => id.startsWith(`${name}-here-`));
 
-test('services that start at once on a new server all come up, and stop', async () => {
+test('services that start at the same time on a new server all start, and stop', async () => {
   const names = ['one', 'two', 'three', 'four', 'five', 'six'];
   const started = await Promise.all(names.map((name) => startService(settings(name))));
   for (const name of names) expect(await membersNamed(name)).toHaveLength(1);
@@ -37,7 +37,7 @@ test('services that start at once on a new server all come up, and stop', async 
   for (const name of names) expect(await membersNamed(name)).toEqual([]);
 });
 
-test('the work gets its context, and stops once, while it is still a member', async () => {
+test('the work gets its context, and is stopped once, before the membership ends', async () => {
   const clock = manualClock();
   const seen: ServiceContext[] = [];
   const stops: boolean[] = [];
@@ -57,7 +57,7 @@ test('the work gets its context, and stops once, while it is still a member', as
   expect(await membersNamed('ordered')).toEqual([]);
 });
 
-test('work that fails to start leaves nothing behind', async () => {
+test('a failed start leaves no membership', async () => {
   const failing = settings('failing', {
     start: async () => {
       throw new Error('no disk');
@@ -67,7 +67,7 @@ test('work that fails to start leaves nothing behind', async () => {
   expect(await membersNamed('failing')).toEqual([]);
 });
 
-test('a connection that breaks while the service starts is waited for', async () => {
+test('a start continues after a broken connection', async () => {
   await using proxy = await startTcpProxy(Number(new URL(nats.url).port));
   const service = await startService(
     settings('interrupted', {
@@ -94,7 +94,7 @@ test('a connection that breaks while the service starts is waited for', async ()
   await service.stop();
 });
 
-test('a start that is aborted takes back what it began', async () => {
+test('an aborted start undoes its completed steps', async () => {
   const abort = new AbortController();
   let stopped = false;
   const aborted = settings('aborted', {
@@ -109,7 +109,7 @@ test('a start that is aborted takes back what it began', async () => {
   expect(await membersNamed('aborted')).toEqual([]);
 });
 
-test('work that fails to stop does not keep the rest from stopping', async () => {
+test('if the work fails to stop, the rest is stopped nevertheless', async () => {
   const service = await startService(
     settings('stubborn', { start: async () => ({ stop: () => Promise.reject(new Error('no')) }) }),
   );
@@ -117,19 +117,19 @@ test('work that fails to stop does not keep the rest from stopping', async () =>
   expect(await membersNamed('stubborn')).toEqual([]);
 });
 
-test('work that never stops is given up on in time', async () => {
+test('a stop returns in time although the work never stops', async () => {
   const service = await startService(
     settings('endless', { stopMsMax: 100, start: async () => ({ stop: () => new Promise(() => {}) }) }),
   );
   const startedAt = Date.now();
   await service.stop();
   expect(Date.now() - startedAt).toBeLessThan(5_000);
-  // Its membership stays until it expires: what it holds isn't free yet.
+  // The membership must stay until it expires: other processes must not take over the work while it may still be running.
   expect(await membersNamed('endless')).toHaveLength(1);
   await service.bus.close();
 });
 
-test('a connection that is lost for good is reported', async () => {
+test('a permanently lost connection is reported', async () => {
   const service = await startService(settings('lonely'));
   let lost: Error | null = null;
   void (async () => {

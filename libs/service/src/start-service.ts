@@ -1,12 +1,12 @@
 /**
- * The start and stop of every service: connects, joins the members, starts the service's work, and stops all of it in order.
+ * Starts and stops every service: connects, registers as a member, starts the service's work, and stops all of this in reverse order.
  * Used by `runService` (a separate process) and by the embedded stack (several services in one process).
  *
  * Invariants:
  * 1. The service's work stops before its membership ends, since otherwise another process would take over work in progress. The
  *    membership ends before the connection is closed.
- * 2. A failed or aborted start undoes its completed steps before it throws. If the server goes away, each phase of the start waits for it, and the log names the phase.
- * 3. stop() returns within `stopMsMax` (default `serviceLimits.stopMsMax`) and doesn't throw; a second call waits for the first.
+ * 2. A failed or aborted start undoes its completed steps before it throws. If the server becomes unreachable, each phase of the start waits for it, and the log names the phase.
+ * 3. stop() returns within `stopMsMax` and doesn't throw. A second call waits for the first.
  */
 import type { Bus, Membership } from '@coppice/bus';
 import { joinMembers, unreachable, untilAnswered } from '@coppice/bus';
@@ -28,7 +28,7 @@ export type ServiceContext = {
   log: Logger;
 };
 
-/** The service's own work. `stop` waits for work in progress or returns it to the queue. */
+/** The service's own work. `stop` waits for commands in progress, or returns them to their queue. */
 export type RunningWork = { stop(): Promise<void> };
 
 export type ServiceSettings = {
@@ -43,7 +43,7 @@ export type ServiceSettings = {
   replicas?: number;
   /** Monitoring address of the NATS server, used to read its durability settings. */
   monitoringUrl?: string;
-  /** Time to wait for a NATS server, and then for the streams; default 60 s each. */
+  /** Time limit for each phase of the start that waits for the NATS server: connection, streams, membership. Default: 60 s. */
   startWaitMs?: number;
   /** Default `serviceLimits.stopMsMax`. */
   stopMsMax?: number;
@@ -61,7 +61,7 @@ export type StartedService = {
 
 export const serviceLimits = {
   startWaitMs: 60_000,
-  /** Longer than the time that commands in progress have to end (bus, 20 s). Supervisors must wait longer than this. */
+  /** Longer than the time that the bus allows commands in progress to end (20 s). Supervisors must wait longer than this before they kill the process. */
   stopMsMax: 30_000,
 } as const;
 
@@ -82,7 +82,7 @@ export async function startService(settings: ServiceSettings): Promise<StartedSe
     const durability = await askDurability(settings.monitoringUrl, replicas);
     log.info({ server: bus.serverVersion, durability }, `NATS ${bus.serverVersion}: ${durability.promise}`);
     const join = () => joinMembers(bus, { service: name, node });
-    const member = await untilAnswered(join, signal, waiting('its place among the members'));
+    const member = await untilAnswered(join, signal, waiting('its membership'));
     undo.add('membership', () => member.leave());
     signal.throwIfAborted();
     const work = await settings.start({ name, version, node, bus, member, clock, log });
@@ -96,7 +96,7 @@ export async function startService(settings: ServiceSettings): Promise<StartedSe
   }
 }
 
-/** Creates the streams and buckets or waits for them. Only one service creates them, so that no other needs the permission. */
+/** Creates the streams and buckets, or waits until they exist. Only one service creates them, so that no other needs the permission. */
 function haveResources(
   bus: Bus,
   { makesResources = false, replicas = 1 }: ServiceSettings,
@@ -151,7 +151,7 @@ class Undo {
         if (result !== 'too long') continue;
         this.#log.error(
           { step: step.name },
-          `not stopped within ${this.#msMax} ms; what is left is taken over by others`,
+          `not stopped within ${this.#msMax} ms; other processes take over the remaining work`,
         );
         return;
       }
@@ -164,7 +164,7 @@ class Undo {
     try {
       await step.run();
     } catch (error) {
-      this.#log.warn({ err: error, step: step.name }, 'could not be stopped in order');
+      this.#log.warn({ err: error, step: step.name }, 'a step of the stop failed');
     }
   }
 }

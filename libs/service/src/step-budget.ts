@@ -1,14 +1,14 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
 
-/** Time that synchronous work may block the event loop. */
+/** Maximum time for which synchronous work blocks the event loop. */
 const turnMs = 5;
-/** Number of steps between two reads of the clock. */
+/** Number of steps after which the clock is read again. */
 const stepsPerLook = 4_096;
 
 /**
- * Lets long synchronous work yield to the event loop. It yields by time, since the cost of a step depends on what an agent wrote. The work ends when it
- * is cancelled or exceeds its budget of steps.
+ * Lets long synchronous work yield to the event loop, and throws when the work is cancelled or exceeds its budget of steps. The work yields after a time, not after
+ * a number of steps, since the cost of a step depends on what an agent wrote.
  */
 export class StepBudget {
   readonly #stepsMax: number;
@@ -19,7 +19,7 @@ export class StepBudget {
   #nextLook = stepsPerLook;
   #since = performance.now();
 
-  /** @param options `what`: name of the steps in the error message */
+  /** @param options `what`: name of the steps in the error message, in the plural */
   constructor(options: { stepsMax?: number; what?: string; signal?: AbortSignal | undefined } = {}) {
     this.#stepsMax = options.stepsMax ?? Number.MAX_SAFE_INTEGER;
     this.#what = options.what ?? 'steps';
@@ -34,7 +34,7 @@ export class StepBudget {
     return this.#yields;
   }
 
-  /** Counts steps. Throws `limit-exceeded` when the budget is used up. */
+  /** Counts steps. Throws `limit-exceeded` when the work exceeds its budget. */
   spend(steps: number): void {
     this.#steps += steps;
     if (this.#steps > this.#stepsMax) {

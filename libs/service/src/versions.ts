@@ -1,10 +1,10 @@
 import coerce from 'semver/functions/coerce.js';
 import gte from 'semver/functions/gte.js';
 
-/** Returns the first version in a program's output, such as `2.39.3` of `git version 2.39.3 (Apple Git-146)`; null if there is none. A pre-release's suffix is dropped. */
+/** Returns the first version in a program's output, without a pre-release's suffix: `2.39.3` for `git version 2.39.3 (Apple Git-146)`. Returns null if there is none. */
 export const parseVersion = (text: string): string | null => coerce(text)?.version ?? null;
 
-/** Compares versions. Missing parts count as 0, a pre-release as its release. Returns false if `version` isn't one. */
+/** Returns true if `version` is `minimum` or newer. Missing parts count as 0; a pre-release counts as its release. Returns false if `version` contains no version number. */
 export function isAtLeast(version: string, minimum: string): boolean {
   const parsed = parseVersion(version);
   return parsed !== null && gte(parsed, minimum);

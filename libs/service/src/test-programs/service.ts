@@ -1,4 +1,4 @@
-/** Service for run-service.test.ts that prints what happens to it. */
+/** Service for run-service.test.ts. Prints when it starts and stops. */
 import { runService } from '../index.ts';
 import { z } from 'zod';
 
