@@ -1,5 +1,5 @@
 /**
- * Names of span attributes, in one place: the messaging and GenAI conventions are still in development, and a rename changes only this file.
+ * Names of span attributes. They are all in this file, since the messaging and GenAI conventions are still in development and may rename them.
  * A test compares them with the constants of @opentelemetry/semantic-conventions, which isn't loaded at run time.
  */
 export const attributes = {
@@ -15,27 +15,27 @@ export const attributes = {
   genAiRequestModel: 'gen_ai.request.model',
   genAiResponseModel: 'gen_ai.response.model',
   genAiResponseFinishReasons: 'gen_ai.response.finish_reasons',
-  /** Cached tokens are included. */
+  /** Includes cached tokens. */
   genAiUsageInputTokens: 'gen_ai.usage.input_tokens',
   genAiUsageOutputTokens: 'gen_ai.usage.output_tokens',
   genAiUsageCacheReadInputTokens: 'gen_ai.usage.cache_read.input_tokens',
   genAiUsageCacheCreationInputTokens: 'gen_ai.usage.cache_creation.input_tokens',
-  /** Reasoning tokens; a part of the output tokens. */
+  /** Part of the output tokens. */
   genAiUsageReasoningOutputTokens: 'gen_ai.usage.reasoning.output_tokens',
   genAiTokenType: 'gen_ai.token.type',
 
   httpRequestMethod: 'http.request.method',
-  /** Route of the endpoint; never the path as received. */
+  /** Route of the endpoint, never the received path. */
   httpRoute: 'http.route',
 
-  /** The sandbox's id, the same on every repeat; not the engine's own id. */
+  /** The sandbox's id, which is the same when a command is repeated. Not the engine's own id. */
   containerName: 'container.name',
   containerImageName: 'container.image.name',
   containerRuntimeName: 'container.runtime.name',
   /** Exit code of the command that ran in the sandbox. */
   processExitCode: 'process.exit.code',
 
-  /** Only for a repository with an address; without user or password. */
+  /** Address of a remote repository, without user and password. */
   vcsRepositoryUrlFull: 'vcs.repository.url.full',
   vcsRepositoryName: 'vcs.repository.name',
   /** The branch on which the task lands. */
@@ -60,31 +60,31 @@ export const attributes = {
   /** The final state on the span of a run or task; the state itself on the span of a task's state. */
   coppiceState: 'coppice.state',
   coppiceEffectId: 'coppice.effect.id',
-  /** Number of this delivery of the message, from 1. */
+  /** Number of this delivery of the message, counted from 1. */
   coppiceDeliveryCount: 'coppice.delivery.count',
-  /** Time that the message was in its queue before this delivery, in milliseconds. Depends on the clocks of both hosts. */
+  /** Milliseconds that the message spent in its queue before this delivery. Computed from the clocks of two hosts. */
   coppiceQueueWaitMs: 'coppice.queue.wait_ms',
-  /** Number of this attempt of one model call, from 1, across all providers. */
+  /** Number of this attempt of one model call, counted from 1 across all providers. */
   coppiceModelAttempt: 'coppice.model.attempt',
   /**
-   * From the second attempt on: the error code of the previous attempt. If `gen_ai.provider.name` differs from the previous attempt's, this is the reason for
+   * Error code of the previous attempt; not set on the first attempt. If `gen_ai.provider.name` differs from that of the previous attempt, the error is the reason for
    * the change of provider.
    */
   coppiceModelAttemptReason: 'coppice.model.attempt.reason',
-  /** Waiting time of the attempt for a free slot at its provider, in milliseconds. */
+  /** Milliseconds that the attempt waited for a free slot at its provider. */
   coppiceModelQueueWaitMs: 'coppice.model.queue.wait_ms',
   /** True on the caller's span if the answer came from the cache, without a request to a provider. */
   coppiceModelCached: 'coppice.model.cached',
   /** US dollars; only if the price is known. */
   coppiceModelCostUsd: 'coppice.model.cost_usd',
-  /** True if a claim was taken over from a lost owner. */
+  /** True if the claim was taken over from a lost owner. */
   coppiceTakenOver: 'coppice.claim.taken_over',
 } as const;
 
 /** The value of `messaging.system.name`. */
 export const messagingSystemNats = 'nats';
 
-/** Values of `messaging.operation.name` in use; a span's name starts with one of them. */
+/** Values of `messaging.operation.name` in use. The name of a messaging span starts with one of them. */
 export const messagingOperations = { call: 'call', serve: 'serve', publish: 'publish', process: 'process' } as const;
 
 /** Values of `gen_ai.operation.name` in use. */

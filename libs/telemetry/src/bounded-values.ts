@@ -1,8 +1,8 @@
-/** Value that replaces all values over the bound. The GenAI and HTTP conventions use the same for unknown values. */
+/** Replaces every value beyond the bound. The GenAI and HTTP conventions use the same text for unknown values. */
 export const otherValue = '_OTHER';
 
 /**
- * Bounds the number of values of a label that users choose. The first admitted values keep their names for the life of the process; all others
+ * Limits the number of values of a label whose values users choose. The first values keep their names for the life of the process; all others
  * are reported as `_OTHER`.
  */
 export class BoundedValues {
@@ -13,7 +13,7 @@ export class BoundedValues {
     this.#countMax = countMax;
   }
 
-  /** Returns the value if it is admitted already or the bound allows it, else `_OTHER`. */
+  /** Returns the value if it was admitted before or the bound allows one more, else `_OTHER`. */
   admit(value: string): string {
     if (this.#admitted.has(value)) return value;
     if (this.#admitted.size >= this.#countMax) return otherValue;
@@ -21,7 +21,7 @@ export class BoundedValues {
     return value;
   }
 
-  /** Returns the value if it is admitted already, else `_OTHER`. */
+  /** Returns the value if it was admitted before, else `_OTHER`. Admits no new value. */
   known(value: string): string {
     return this.#admitted.has(value) ? value : otherValue;
   }

@@ -31,7 +31,7 @@ test('the level comes from the environment', () => {
   expect(wrong.lines).toHaveLength(1);
 });
 
-test('secrets are not written, whatever field or text they stand in', () => {
+test('secrets are not logged, in any field or text', () => {
   const { lines, logger } = capture();
   const secret = 'hunter2-hunter2-hunter2';
   logger.info(
@@ -47,7 +47,7 @@ test('secrets are not written, whatever field or text they stand in', () => {
   expect(lines[0]?.['url']).toBe('nats://me:[redacted]@localhost:4222');
 });
 
-test('a stack trace is logged for a defect, not for a failure that was foreseen', () => {
+test('a stack trace is logged for a defect, but not for an expected error', () => {
   const { lines, logger } = capture();
   logger.warn({
     err: Object.assign(new Error('busy'), { code: 'unavailable', retryable: true, details: { after: 1 } }),
@@ -82,21 +82,21 @@ test.each([
   ['eyJ-eyJ-eyJhbGci.eyJzdWIiOiIxIn0.c2ln', '[redacted]'],
   ['a.eyJzdWIi.eyJhbGciOiJI.eyJzdWIiOiIx.c2ln b', 'a.eyJzdWIi.[redacted] b'],
   ['1http://me:hunter2@host', '1http://me:[redacted]@host'],
-])('%s is no place to hide a secret in', (text, expected) => {
+])('a secret inside %s is redacted', (text, expected) => {
   expect(redact(text)).toBe(expected);
 });
 
-// A time that grows with the square of the length would be minutes.
+// Quadratic time would take minutes here, and the test would time out.
 test.each(
   ['a', '1', 'eyJ-', 'eyJaaaaaaaa.', 'a+-.', '://a:', 'sk-', 'SU', 'xoxb-', 'bearer ', 'BASIC', '-----BEGIN ', ' '].map(
     (part) => ({ part }),
   ),
-)('a long text of "$part" is looked through once', ({ part }) => {
+)('a long text of "$part" is redacted in linear time', ({ part }) => {
   const text = part.repeat(300_000 / part.length);
   expect(redact(text).length).toBeGreaterThan(0);
 });
 
-test('ordinary text stays as it is', () => {
+test('ordinary text is not changed', () => {
   const text =
     'merged 00-4bf92f3577b34da6a3ce929d0e0e4736 at http://localhost:4222/path, task tabcdefghijklmnop, risk-averse sk-short, basic authentication';
   expect(redact(text)).toBe(text);

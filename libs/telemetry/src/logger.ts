@@ -6,7 +6,7 @@ export type Logger = pino.Logger;
 export type LogLevel = (typeof logLevels)[number];
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
-/** Destination of log lines; tests pass their own. */
+/** Destination of log lines. Tests pass their own. */
 export type LogDestination = { write(line: string): void };
 
 const defaultLevel = 'info' satisfies LogLevel;
@@ -39,7 +39,7 @@ export function createLogger(
   );
 }
 
-/** Fields of a logged error. An expected error (with `code` and `retryable`) is logged without a stack; any other is a defect and logged with its stack. */
+/** Returns the logged fields of an error. An expected error, which has `code` and `retryable`, is logged without its stack. Any other error is a defect and is logged with its stack. */
 function errorFields(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const foreseen = 'code' in error && 'retryable' in error;
@@ -50,7 +50,7 @@ function errorFields(error: unknown): unknown {
 
 let shared: LogDestination | null = null;
 
-/** Returns the destination shared by all loggers of the process. Writes are synchronous, so that the last lines before a crash are not lost. */
+/** Returns the one destination for all loggers of the process. Its writes are synchronous, so that the last lines before a crash are not lost. */
 function standardError(): LogDestination {
   shared ??= pino.destination({ dest: 2, sync: true });
   return shared;

@@ -32,8 +32,8 @@ export function recordValue<Name extends HistogramName>(name: Name, value: numbe
 }
 
 /**
- * Registers a gauge, which is read at each collection.
- * @param read returns the values; if it throws, the gauge is missing from the collection, which an alert on absence detects
+ * Registers a gauge. Its values are read at each collection.
+ * @param read returns the values. If it throws, the gauge is missing from this collection; an alert on absence detects that.
  * @returns a function that removes the gauge
  */
 export function observeGauge<Name extends GaugeName>(
@@ -46,7 +46,7 @@ export function observeGauge<Name extends GaugeName>(
       try {
         for (const { value, labels } of await read()) result.observe(value, labels);
       } catch {
-        // The source may be unavailable; this must not affect other metrics.
+        // The source of the values may be unavailable. Other metrics must still be collected.
       }
     },
   };
@@ -58,10 +58,10 @@ export function observeGauge<Name extends GaugeName>(
   };
 }
 
-/** Reports whether metrics are collected. Callers use it to skip costly measurements. */
+/** Returns true if metrics are collected. Callers skip costly measurements otherwise. */
 export const metricsAreOn = (): boolean => instruments !== null;
 
-/** Creates all instruments; null switches metrics off. Used only by start-metrics.ts. */
+/** Switches metrics on and creates all instruments, or switches metrics off for null. Used only by start-metrics.ts. */
 export function useMeter(started: Meter | null): void {
   meter = started;
   instruments = started === null ? null : { counters: new Map(), histograms: new Map() };
@@ -80,7 +80,7 @@ function makeInstrument(name: MetricName): void {
   instruments.histograms.set(name, meter.createHistogram(name, { unit, description, ...advice }));
 }
 
-/** Returns a gauge's instrument; the meter returns the same one for the same name. */
+/** Returns a gauge's instrument. The meter returns the same instrument for each call with the same name. */
 function gauge(from: Meter, name: GaugeName) {
   const { unit, description } = metricDefinitions[name];
   return from.createObservableGauge(name, { unit, description });

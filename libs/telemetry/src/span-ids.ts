@@ -5,16 +5,16 @@ const randomBytesOfSpan = 5;
 const bytesOfTrace = 16;
 
 /**
- * Returns the first six hex digits of all span ids of a process. They identify the process of a missing span, for example one that was not exported because the
- * process was killed. The remaining 40 bits are enough to be unique within a trace.
+ * Returns the first six hex digits of all span ids of a process. If a parent span is missing, they identify its process, which may have been killed before it exported
+ * the span. The remaining 40 bits are enough to be unique within a trace.
  */
 export const spanIdPrefix = (serviceName: string, instanceId: string): string =>
   createHash('sha256').update(`${serviceName}/${instanceId}`).digest('hex').slice(0, prefixLength);
 
-/** Prefix of span ids that are derived and not random: see stored-span.ts. */
+/** Prefix of the span ids that are derived instead of random; see stored-span.ts. */
 export const storedSpanIdPrefix = spanIdPrefix('stored', '');
 
-/** Returns the id of a stored span; the same for the same trace and text in every process. */
+/** Returns the id of a stored span. Every process derives the same id from the same trace and text. */
 export const storedSpanIdOf = (traceId: string, what: string): string =>
   storedSpanIdPrefix +
   createHash('sha256')
@@ -24,7 +24,7 @@ export const storedSpanIdOf = (traceId: string, what: string): string =>
 
 let given: string | null = null;
 
-/** Runs `start` so that the span it starts gets this id. OpenTelemetry takes ids only from the generator, and starts a span synchronously. */
+/** Runs `start`, which must start a span, and gives that span this id. OpenTelemetry calls the id generator synchronously, and has no other way to set an id. */
 export function withSpanId<Result>(spanId: string, start: () => Result): Result {
   given = spanId;
   try {

@@ -6,12 +6,12 @@ import { useMeter } from './metrics.ts';
 export type MetricsHandler = (request: IncomingMessage, response: ServerResponse) => void;
 export type StartedMetrics = { handler: MetricsHandler | null; shutdown(): Promise<void> };
 
-/** Default interval of OTLP exports; overridden by `OTEL_METRIC_EXPORT_INTERVAL`. */
+/** Default interval of OTLP exports. `OTEL_METRIC_EXPORT_INTERVAL` overrides it. */
 const exportIntervalMs = 60_000;
 
 /**
  * Loads the metrics SDK and switches recording on.
- * @param sinks `prometheus`: an endpoint calls the handler; `otlp`: metrics are sent to the address in the standard variables
+ * @param sinks `prometheus`: returns a handler for a Prometheus endpoint. `otlp`: sends the metrics to the address in OpenTelemetry's standard variables.
  */
 export async function startMetrics(
   resource: Resource,
@@ -33,7 +33,7 @@ export async function startMetrics(
   };
 }
 
-/** Creates a Prometheus reader without its own server; the health server serves it. */
+/** Creates a Prometheus reader without a server, since the health server serves its metrics. */
 async function prometheusReader() {
   const { PrometheusExporter } = await import('@opentelemetry/exporter-prometheus');
   return new PrometheusExporter({ preventServerStart: true, withoutScopeInfo: true });

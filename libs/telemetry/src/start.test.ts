@@ -20,7 +20,7 @@ async function hop(environment: Record<string, string | undefined>) {
   return { summary, logs, stdout: child.lines.map((line) => line.text) };
 }
 
-test('off, no SDK is loaded, and everything else works', async () => {
+test('when telemetry is off, no SDK is loaded, and everything else works', async () => {
   const { summary, logs, stdout } = await hop({});
   expect(summary).toMatchObject({ enabled: false, headers: {}, stored: null, sdkModules: 0 });
   expect(logs).toEqual([expect.objectContaining({ msg: 'sent' })]);
@@ -28,7 +28,7 @@ test('off, no SDK is loaded, and everything else works', async () => {
   expect(stdout).toContain('caught refused');
 });
 
-test('on, the trace goes from sender to receiver and into the log', async () => {
+test('when telemetry is on, the trace connects sender, receiver and log', async () => {
   await using collector = await startTraceCollector();
   const { summary, logs } = await hop(collector.environment);
   expect(summary).toMatchObject({ enabled: true });
@@ -49,7 +49,7 @@ test('on, the trace goes from sender to receiver and into the log', async () => 
     status: 2,
     attributes: { 'error.type': 'conflict' },
   });
-  // A span's id contains its process, even where the span itself never comes.
+  // A child's `parentSpanId` identifies the process of its parent, even if the parent span is never exported.
   expect(send?.spanId.slice(0, 6)).toBe(spanIdPrefix('hop', 'one'));
   expect(send).toMatchObject({ instance: 'one' });
   expect(summary['stored']).toBe(`00-${send?.traceId}-${send?.spanId}-01`);
@@ -58,7 +58,7 @@ test('on, the trace goes from sender to receiver and into the log', async () => 
 });
 
 test.for(['refuses', 'answers-500', 'hangs'] as const)(
-  'a collector that %s stops and delays nothing, and is logged once',
+  'a collector that %s does not delay the process, and is logged once',
   async (fault) => {
     await using collector = await startBrokenCollector(fault);
     const { summary, logs, stdout } = await hop({
@@ -67,21 +67,21 @@ test.for(['refuses', 'answers-500', 'hangs'] as const)(
     });
     expect(summary).toMatchObject({ enabled: true });
     expect(stdout).toContain('caught refused');
-    // It has ended by itself while its requests are unanswered.
+    // The program has exited, although the collector answered no request, or with an error.
     expect(logs.filter((line) => line['level'] === 'warn').length).toBeLessThanOrEqual(1);
     const expected = fault === 'refuses' ? [] : ['/v1/metrics', '/v1/traces'];
     expect([...new Set(collector.requests)].toSorted()).toEqual(expected);
   },
 );
 
-test('metrics go by OTLP where they are requested, with their resource', async () => {
+test('metrics are sent by OTLP if requested, with their resource', async () => {
   await using collector = await startTraceCollector();
   await hop({ ...collector.environment, COPPICE_TRACES: 'off', OTEL_METRICS_EXPORTER: 'otlp' });
   expect(collector.spans).toEqual([]);
   expect(collector.metrics).toContainEqual({ service: 'hop', name: 'coppice.task.ended' });
 });
 
-describe('which traces are kept is chosen by the standard variables', () => {
+describe('the standard variables choose which traces are sampled', () => {
   test.for([
     ['always_off', undefined, '00'],
     ['traceidratio', '0', '00'],
@@ -94,14 +94,14 @@ describe('which traces are kept is chosen by the standard variables', () => {
       OTEL_TRACES_SAMPLER: sampler,
       OTEL_TRACES_SAMPLER_ARG: argument,
     });
-    // The decision goes on with the message, so that a trace is there as a whole or not at all.
+    // The message carries the sampling decision, so that either all spans of a trace are exported or none.
     expect(summary['stored']).toMatch(new RegExp(`^00-[0-9a-f]{32}-[0-9a-f]{16}-${flags}$`));
     expect(collector.spans.length > 0).toBe(flags === '01');
   });
 });
 
 test.for([{ OTEL_SDK_DISABLED: 'true' }, { OTEL_TRACES_EXPORTER: 'none' }, { COPPICE_TRACES: 'off' }])(
-  '%o switches off what an endpoint has switched on, and no SDK is loaded',
+  '%o overrides the endpoint, and no SDK is loaded',
   async (environment) => {
     const { summary } = await hop({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', ...environment });
     expect(summary).toMatchObject({ enabled: false, sdkModules: 0 });

@@ -8,24 +8,24 @@ import type { MetricsHandler } from './start-metrics.ts';
 export type Telemetry = {
   /** True if spans are recorded and exported. */
   enabled: boolean;
-  /** Answers Prometheus scrapes; null if they are off. */
+  /** Answers Prometheus scrapes. Null if the endpoint for Prometheus is off. */
   metricsHandler: MetricsHandler | null;
-  /** Sends queued data, for at most `shutdownMsMax`. Never throws. */
+  /** Sends the queued data, but takes at most `shutdownMsMax`. Never throws. */
   shutdown: () => Promise<void>;
 };
 
 export type TelemetrySettings = {
   serviceName: string;
-  /** Identifies a process among those of one service. */
+  /** Distinguishes the processes of one service. */
   instanceId: string;
   version?: string;
-  /** True if the process has an endpoint for Prometheus. Default false. */
+  /** True if the process has an endpoint for Prometheus. Default: false. */
   prometheus?: boolean;
 };
 
 /** Time limit of `shutdown`, so that an unresponsive collector does not delay the stop of a service. */
 const shutdownMsMax = 3_000;
-/** Time limit of an export request. The batch processor drops spans when its queue is full; nothing waits for it. */
+/** Time limit of an export request. No code waits for an export: when the queue is full, the batch processor drops spans. */
 const exportMsMax = 5_000;
 const complaintIntervalMs = 60_000;
 
@@ -33,13 +33,13 @@ const off: Telemetry = { enabled: false, metricsHandler: null, shutdown: async (
 let running: Promise<Telemetry> | null = null;
 
 /**
- * Starts the telemetry that the environment enables, with OpenTelemetry's standard variables if one exists.
- * - Traces: `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, or `COPPICE_TRACES=on` (then to the default,
- *   http://localhost:4318). `COPPICE_TRACES=off` and `OTEL_TRACES_EXPORTER=none` override these. `OTEL_TRACES_SAMPLER` and `_ARG` set the sampling.
- * - Metrics by OTLP: `OTEL_METRICS_EXPORTER=otlp`, or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is set. The common endpoint alone is not enough: it is often Jaeger,
- *   which accepts no metrics. `COPPICE_METRICS=off` overrides these and also the endpoint for Prometheus.
- * - `OTEL_SDK_DISABLED=true` overrides everything. When all is off, no SDK is loaded.
- * Starts once per process: a second call (services embedded in one process) returns the first result. An error is logged, not thrown.
+ * Starts the telemetry that these environment variables switch on. They are OpenTelemetry's standard variables where one exists.
+ * - Traces are on if `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, or with `COPPICE_TRACES=on` (default endpoint:
+ *   http://localhost:4318). `COPPICE_TRACES=off` and `OTEL_TRACES_EXPORTER=none` override these. `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` set the sampling.
+ * - Metrics by OTLP are on with `OTEL_METRICS_EXPORTER=otlp`, or if `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is set. `OTEL_EXPORTER_OTLP_ENDPOINT` alone doesn't switch them on,
+ *   since it is often the address of Jaeger, which accepts no metrics. `COPPICE_METRICS=off` switches off all metrics, also those for Prometheus.
+ * - `OTEL_SDK_DISABLED=true` overrides everything. When everything is off, no SDK is loaded.
+ * Telemetry starts once per process: in a process with several services, later calls return the first result. Errors are logged, not thrown.
  */
 export function startTelemetry(
   settings: TelemetrySettings,
@@ -48,7 +48,7 @@ export function startTelemetry(
   const signals = requestedSignals(settings, environment);
   if (!signals.traces && !signals.prometheus && !signals.otlpMetrics) return Promise.resolve(off);
   running ??= start(settings, signals, environment).catch((error: unknown) => {
-    createLogger('telemetry').warn({ err: error }, 'telemetry could not be started; going on without it');
+    createLogger('telemetry').warn({ err: error }, 'telemetry could not be started; continuing without it');
     running = null;
     return off;
   });
@@ -96,7 +96,7 @@ async function start(
       running = null;
       const { promise: tooLong, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, shutdownMsMax);
-      // Data that can't be delivered at the end is lost: telemetry must not affect the stop of a service.
+      // Errors are ignored and the remaining data is lost, since telemetry must not delay or fail the stop of a service.
       const stopped = Promise.allSettled([stopTraces?.(), metrics?.shutdown()]);
       await Promise.race([stopped, tooLong]);
       clearTimeout(timer);
@@ -129,7 +129,7 @@ async function startTraces(
     autoDetectResources: false,
     idGenerator: idGenerator(spanIdPrefix(serviceName, instanceId)),
     traceExporter: new OTLPTraceExporter({ timeoutMillis: exportMsMax }),
-    // trace.ts writes and reads headers; logs go to stderr; metrics have a separate provider.
+    // Switched off here: trace.ts reads and writes the headers, metrics have a separate provider, and logs go to stderr.
     textMapPropagator: null,
     metricReaders: [],
     logRecordProcessors: [],
@@ -148,7 +148,7 @@ async function startMetricsOf(resource: Resource, signals: Signals, environment:
   );
 }
 
-/** Logs export errors at most once a minute, since they occur with every batch. */
+/** Makes OpenTelemetry log export errors at most once a minute. Otherwise every failed batch would be logged. */
 function complainSeldom(): void {
   const logger = createLogger('telemetry');
   let quietUntil = 0;

@@ -1,6 +1,6 @@
 /**
- * Spans that may last longer than a process, so no process keeps them open. Their ids are derived from the trace and their subject, so that code with the stored
- * traceparent can use them as a parent. Their times are stored too. The process that ends the span exports it; a repeat has the same id.
+ * Spans that may last longer than a process, and are therefore kept open by none. A span's id is derived from its trace and a text, so that any code with the stored
+ * traceparent can use the span as a parent. Its times are stored too. The process in which the span ends exports it; if the export is repeated, the id is the same.
  */
 import { SpanStatusCode } from '@opentelemetry/api';
 import { attributes as names } from './attributes.ts';
@@ -8,7 +8,7 @@ import { storedSpanIdOf, withSpanId } from './span-ids.ts';
 import { formatTraceParent, parseTraceParent } from './trace-parent.ts';
 import { extractTrace, tracer } from './trace.ts';
 
-/** A trace context in the format of the headers of the same names. */
+/** A trace context, in the format of the headers `traceparent` and `tracestate`. */
 export type StoredContext = { traceparent: string; tracestate?: string };
 
 /** A span as plain data. Times are milliseconds since 1970. */
@@ -22,17 +22,17 @@ export type StoredSpan = {
   failure: { type: string; message: string } | null;
 };
 
-/** Returns the traceparent of a stored span in the trace of another traceparent; null if that is null or invalid. */
+/** Returns the traceparent of the stored span for `what`, in the trace of `traceparent`. Returns null if `traceparent` is null or invalid. */
 export function storedSpanContext(traceparent: string | null, what: string): string | null {
   const traceId = parseTraceParent(traceparent)?.traceId;
   return traceId === undefined ? null : withSpan(traceparent, storedSpanIdOf(traceId, what));
 }
 
-/** Returns the span id in a traceparent; null if there is none. */
+/** Returns the span id in a traceparent; null if the traceparent is missing or invalid. */
 export const spanIdOf = (traceparent: string | null | undefined): string | null =>
   parseTraceParent(traceparent)?.spanId ?? null;
 
-/** @param context any context of the span's trace; it also determines if the span is sampled */
+/** Exports an ended span. @param context any context of the span's trace; its flag decides whether the span is sampled */
 export function exportStoredSpan({ traceparent, tracestate }: StoredContext, stored: StoredSpan): void {
   const { name, spanId, parentSpanId, startedAtMs, endedAtMs, attributes, failure } = stored;
   const parent = extractTrace({ traceparent: withSpan(traceparent, parentSpanId) ?? undefined, tracestate });

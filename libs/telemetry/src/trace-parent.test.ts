@@ -5,7 +5,7 @@ import { formatTraceParent, parseTraceParent } from './trace-parent.ts';
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 const spanId = '00f067aa0ba902b7';
 
-test('a trace context survives being written and read', () => {
+test('a trace context is the same after it is written and read', () => {
   const text = `00-${traceId}-${spanId}-01`;
   const spanContext = parseTraceParent(text, 'vendor=1');
   expect(spanContext).toMatchObject({ traceId, spanId, traceFlags: 1, isRemote: true });
@@ -27,11 +27,11 @@ test.each([
   expect(parseTraceParent(text)).toBeNull();
 });
 
-test('a later version is read by its first four parts', () => {
+test('the first four parts of a later version are read', () => {
   expect(parseTraceParent(`01-${traceId}-${spanId}-01-what-comes-later`)).toMatchObject({ traceId });
 });
 
-test('no header makes it throw', () => {
+test('the parser never throws', () => {
   fc.assert(
     fc.property(fc.string({ maxLength: 80 }), fc.string({ maxLength: 600 }), (parent, state) => {
       expect(() => parseTraceParent(parent, state)).not.toThrow();

@@ -1,11 +1,11 @@
 import { createTraceState, isSpanContextValid } from '@opentelemetry/api';
 import type { SpanContext } from '@opentelemetry/api';
 
-/** W3C trace context, version 00. NATS headers are case-sensitive: both names are lowercase. */
+/** Headers of the W3C trace context. NATS headers are case-sensitive, so both names must be lowercase. */
 export const traceParentHeader = 'traceparent';
 export const traceStateHeader = 'tracestate';
 
-/** Maximum length of a tracestate. Longer ones are ignored: they come from outside and are copied into every message and stored state. */
+/** Maximum length of a tracestate. A longer one is ignored, since a publisher chooses it and it is copied into every message and stored state. */
 const traceStateLengthMax = 512;
 
 const pattern = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
@@ -22,7 +22,7 @@ export function sampledTraceId(traceParent: string | undefined): string | null {
   return spanContext === null || (spanContext.traceFlags & 1) === 0 ? null : spanContext.traceId;
 }
 
-/** Parses a trace context; null if it is invalid: an invalid header starts a new trace and never fails a message. */
+/** Parses a trace context. Returns null if it is invalid: the message is then handled in a new trace, not rejected. */
 export function parseTraceParent(traceParent: string | undefined | null, traceState?: string): SpanContext | null {
   const match = pattern.exec(traceParent?.trim() ?? '');
   if (match === null) return null;

@@ -5,13 +5,13 @@ const [traceId, otherTraceId, spanId] = ['4bf92f3577b34da6a3ce929d0e0e4736', 'a'
 const traceparent = `00-${traceId}-${spanId}-01`;
 const other = `00-${otherTraceId}-${spanId}-01`;
 
-test('a message gets the context of its sender; a copy keeps the one that it has', () => {
+test('a message gets the context of its sender, and a copy keeps the context that it has', () => {
   expect(injectTrace({}, extractTrace({ traceparent }))).toEqual({ traceparent });
   expect(injectTrace({ traceparent: other }, extractTrace({ traceparent }))).toEqual({ traceparent: other });
   expect(injectTrace({}, extractTrace({ traceparent: 'nonsense' }))).toEqual({});
 });
 
-test('two contexts are of one trace by their trace id alone, if both are valid', () => {
+test('two valid contexts with the same trace id are of the same trace', () => {
   expect(isSameTrace(traceparent, `00-${traceId}-${'b'.repeat(16)}-00`)).toBe(true);
   expect(isSameTrace(traceparent, other)).toBe(false);
   expect(isSameTrace(undefined, undefined)).toBe(false);

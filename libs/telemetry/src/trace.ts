@@ -7,8 +7,8 @@ import { formatTraceParent, parseTraceParent, traceParentHeader, traceStateHeade
 export const tracer = (): Tracer => trace.getTracer('coppice');
 
 /**
- * Writes a trace context (default: the active span's) into the headers of an outgoing message, unless they have one: a copy of a
- * message keeps the context of its sender. Changes and returns `headers`.
+ * Writes a trace context into the headers of an outgoing message. Default: the active span's. Headers that have a context already keep it, since a copy
+ * of a message must keep the context of its original sender. Changes and returns `headers`.
  */
 export function injectTrace(headers: Record<string, string>, from: Context = context.active()): Record<string, string> {
   if (headers[traceParentHeader] !== undefined) return headers;
@@ -21,13 +21,13 @@ export function injectTrace(headers: Record<string, string>, from: Context = con
   return headers;
 }
 
-/** Returns the context in an incoming message's headers; an empty context if they are missing or invalid, so that its span starts a new trace. */
+/** Returns the trace context in an incoming message's headers. If they are missing or invalid, returns an empty context, in which a span starts a new trace. */
 export function extractTrace(headers: Record<string, string | undefined>): Context {
   const spanContext = parseTraceParent(headers[traceParentHeader], headers[traceStateHeader]);
   return spanContext === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, spanContext);
 }
 
-/** Returns the active span's traceparent, for storage in a durable actor's state; null when there is no span. */
+/** Returns the active span's traceparent, which durable actors store in their state. Returns null if no span is active. */
 export function currentTraceparent(): string | null {
   const spanContext = trace.getSpanContext(context.active());
   return spanContext === undefined ? null : formatTraceParent(spanContext);
@@ -39,7 +39,7 @@ export function linkFrom(traceparent: string | null | undefined): Link[] {
   return spanContext === null ? [] : [{ context: spanContext }];
 }
 
-/** Reports whether both are valid contexts of the same trace. */
+/** Returns true if both are valid contexts of the same trace. */
 export function isSameTrace(left: string | null | undefined, right: string | null | undefined): boolean {
   const traceId = parseTraceParent(left)?.traceId;
   return traceId !== undefined && traceId === parseTraceParent(right)?.traceId;
@@ -62,7 +62,7 @@ export type SpanSettings = {
 };
 
 /**
- * Runs `fn` in a new span, which ends with it. An error is recorded on the span (status error, with its `code` or name as
+ * Runs `fn` in a new span, which ends when `fn` ends. An error is recorded on the span (status error, with the error's `code` or name as
  * `error.type`) and rethrown unchanged.
  */
 export async function withSpan<Result>(
@@ -95,7 +95,7 @@ export function annotateSpan(added: Attributes): void {
   trace.getActiveSpan()?.setAttributes(added);
 }
 
-/** Marks a span as failed without ending it; for errors that are returned and not thrown. */
+/** Marks a span as failed without ending it. Callers use it for errors that are returned instead of thrown. */
 export function recordError(span: Span, error: unknown): void {
   if (!span.isRecording()) return;
   const message = error instanceof Error ? error.message : String(error);
@@ -104,7 +104,7 @@ export function recordError(span: Span, error: unknown): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message });
 }
 
-/** Returns the `error.type` of an error: its code, else its name. */
+/** Returns an error's `error.type`: its code if it has one, else its name. */
 export function errorType(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name;

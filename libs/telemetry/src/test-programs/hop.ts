@@ -1,4 +1,4 @@
-/** Program for start.test.ts: records a producer and a consumer span and a log line, then prints the modules that were loaded. */
+/** Program for start.test.ts. Records a producer span, a consumer span and a log line, then prints the results as JSON, among them the number of loaded SDK modules. */
 import { registerHooks } from 'node:module';
 
 const loaded: string[] = [];
