@@ -6,7 +6,7 @@ export type CollectorFault = 'hangs' | 'answers-500' | 'refuses';
 
 export type BrokenCollector = AsyncDisposable & {
   url: string;
-  /** Paths of received requests; empty if it refuses connections. */
+  /** Paths of the received requests. Empty if the collector refuses connections. */
   requests: readonly string[];
 };
 

@@ -1,18 +1,18 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 
-/** Waits for the end of its input, which closes when this process ends in any way, and then kills the process with the given id. */
+/** Shell script that waits for the end of its input, then kills the process with the given id. Its input is a pipe from this process, so it ends however this process ends. */
 const watchScript = 'cat >/dev/null; kill -KILL "$1" 2>/dev/null';
 
-/** Kills a child, by its id, when this process ends, so that a killed test runner leaves no server behind. */
+/** Kills a child when this process ends. Otherwise a killed test runner would leave servers running. */
 export function endWithThisProcess(child: ChildProcess): void {
   const watcher = spawn('sh', ['-c', watchScript, 'sh', String(child.pid)], {
     stdio: ['pipe', 'ignore', 'ignore'],
-    // In its own process group: a Ctrl-C that ends this process must not end the watcher first.
+    // In a separate process group, so that a Ctrl-C doesn't end the watcher before it has killed the child.
     detached: true,
   });
   watcher.unref();
-  // The watcher ends with the child, since the child's id may be reused by another process.
+  // Ended with the child: the system may give the child's id to another process, which must not be killed.
   child.once('exit', () => watcher.kill('SIGKILL'));
 }
 

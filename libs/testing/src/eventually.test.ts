@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { eventually } from './eventually.ts';
 import { manualClock } from './manual-clock.ts';
 
-test('it looks until there is something, through errors and nothings', async () => {
+test('the probe is repeated while it throws or returns false, null or undefined', async () => {
   const answers = [
     () => null,
     () => false,
@@ -16,7 +16,7 @@ test('it looks until there is something, through errors and nothings', async () 
   expect(answers).toHaveLength(0);
 });
 
-test('it gives up with the last reason', async () => {
+test('on timeout the error has the last reason', async () => {
   const probe = () => {
     expect(1).toBe(2);
   };

@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export type EventuallySettings = {
-  /** Default 10 s. */
+  /** Time limit. Default: 10 s. */
   timeoutMs?: number;
-  /** Pause between two probes; default 20 ms. */
+  /** Pause between two probes. Default: 20 ms. */
   intervalMs?: number;
-  /** Name of the expected result in the error message. */
+  /** Name of the expected result, for the error message. */
   description?: string;
 };
 
 /**
- * Calls `probe` until it neither throws nor returns false, null or undefined, and returns its result. On timeout throws with the last
- * error (for instance a failed assertion) as the cause.
+ * Calls `probe` until it neither throws nor returns false, null or undefined, and returns its result.
+ * @throws an Error on timeout; its cause is the last error of `probe`, such as a failed assertion
  */
 export async function eventually<Result>(
   probe: () => Result | Promise<Result>,

@@ -6,7 +6,7 @@ import { eventually } from './eventually.ts';
 import { natsServerProgram, startNatsServer } from './nats-server.ts';
 import { startProcess } from './start-process.ts';
 
-/** The server's greeting and its answers to raw protocol lines: no client, so that this lib needs none. */
+/** Sends lines of the raw protocol, and returns the server's greeting and answers. Uses no NATS client, so that this package doesn't depend on one. */
 function talk(url: string, ...lines: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createConnection({ host: '127.0.0.1', port: Number(new URL(url).port) });
@@ -21,7 +21,7 @@ function talk(url: string, ...lines: string[]): Promise<string> {
   });
 }
 
-test('two servers at once have ports of their own, JetStream, and end without leaving anything', async () => {
+test('two servers run at the same time on different ports with JetStream, and leave nothing when they stop', async () => {
   const servers = await Promise.all([startNatsServer(), startNatsServer()]);
   expect(new Set(servers.map((server) => server.url)).size).toBe(2);
   for (const server of servers) {
@@ -36,7 +36,7 @@ test('two servers at once have ports of their own, JetStream, and end without le
   for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
 });
 
-test('with credentials it refuses those who have none', async () => {
+test('a server with `auth` rejects clients without credentials', async () => {
   await using server = await startNatsServer({ auth: true });
   expect(await talk(server.url, 'CONNECT {"verbose":false}')).toContain('Authorization Violation');
   const right = JSON.stringify({ verbose: false, user: server.user, pass: server.password });
@@ -44,7 +44,7 @@ test('with credentials it refuses those who have none', async () => {
   expect(server.environment).toEqual({ NATS_URL: server.url, NATS_USER: server.user, NATS_PASSWORD: server.password });
 });
 
-test('after a kill it comes back on the same port', async () => {
+test('after a kill the server restarts on the same port', async () => {
   await using server = await startNatsServer();
   const { url, pid } = server;
   await server.kill();
@@ -55,7 +55,7 @@ test('after a kill it comes back on the same port', async () => {
   expect(await talk(url, 'CONNECT {"verbose":false}')).toContain('PONG');
 });
 
-test('further configuration counts, and a wrong one is reported in the words of the server', async () => {
+test("additional configuration is used, and for an invalid one the error quotes the server's message", async () => {
   await using server = await startNatsServer({ config: 'max_payload: 4096', jetStream: false });
   const greeting = await talk(server.url, 'CONNECT {"verbose":false}');
   expect(greeting).toContain('"max_payload":4096');
@@ -63,7 +63,7 @@ test('further configuration counts, and a wrong one is reported in the words of 
   await expect(startNatsServer({ config: 'max_payload: lots' })).rejects.toThrow(/did not start.*server\.conf:6/s);
 });
 
-test('a missing program is an error that says where it was looked for', async () => {
+test('the error for a missing program names where it was searched', async () => {
   expect(() => natsServerProgram({ COPPICE_NATS_SERVER: '/nowhere/nats-server' })).toThrow(
     'COPPICE_NATS_SERVER=/nowhere/nats-server',
   );
@@ -71,23 +71,23 @@ test('a missing program is an error that says where it was looked for', async ()
 });
 
 test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
-  'it does not outlive a test process that %s ends',
+  'the server ends when %s ends the test process',
   async (signal) => {
     await using holder = startProcess(path.join(import.meta.dirname, 'test-programs/server-holder.ts'));
     const url = (await holder.waitForLine(/^server nats:/)).split(' ')[1] as string;
     expect(await talk(url, 'CONNECT {"verbose":false}')).toContain('PONG');
     await holder.kill(signal);
-    // Looked for by its port: an ended process keeps its id until someone takes note of its end.
+    // Checks the port instead of the process id: an ended process keeps its id until its parent reads the exit status.
     const answer = await eventually(async () => {
       const error = await talk(url, 'CONNECT {"verbose":false}').catch((reason: unknown) => reason);
-      // One that was accepted and then reset still found it alive.
+      // A connection that is accepted and then reset doesn't count: the server was still running.
       return error instanceof Error && error.message.includes('ECONNREFUSED') && error.message;
     });
     expect(answer).toContain('ECONNREFUSED');
   },
 );
 
-test('it does not keep a process that has nothing left to do', async () => {
+test('a stopped server does not keep the process running', async () => {
   await using holder = startProcess(path.join(import.meta.dirname, 'test-programs/server-stopper.ts'));
   expect(await holder.exited).toEqual({ code: 0, signal: null });
 });

@@ -1,9 +1,9 @@
 /**
  * A real nats-server for tests: a child process on a free loopback port, with JetStream in a temporary folder.
  *
- * 1. The server gets a free port from the system and writes it to its ports file, so that two tests never use the same port.
- * 2. A restart keeps port and store, so that clients reconnect and find the stored data.
- * 3. The server is ended by its process id. Its store is removed unless the caller passed the folder.
+ * 1. The system chooses a free port, which the server writes to its ports file. So two tests never use the same port.
+ * 2. A restart keeps the port and the store, so that clients reconnect and find the stored data.
+ * 3. The server is ended by its process id. The store is removed, unless the caller has passed its folder.
  */
 import { randomBytes } from 'node:crypto';
 import { spawn } from 'node:child_process';
@@ -16,39 +16,39 @@ import { eventually } from './eventually.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export type NatsServerSettings = {
-  /** Additional server configuration in its own format, e.g. `max_payload: 64KB`. A function, for a configuration with its own users, gets credentials to include. */
+  /** Additional configuration in the server's format, such as `max_payload: 64KB`. A configuration that defines users must be a function; it gets the credentials of one user to define. */
   config?: string | ((credentials: { user: string; password: string }) => string);
-  /** Folder of JetStream's store, kept at the end. Default: a temporary folder, removed at the end. */
+  /** Folder of JetStream's store, which is kept at the end. Default: a temporary folder, which is removed. */
   storeDir?: string;
-  /** True if clients need the credentials in `user` and `password`; default false. */
+  /** True if clients must use the credentials in `user` and `password`. Default: false. */
   auth?: boolean;
   /** Default true. */
   jetStream?: boolean;
-  /** True if JetStream syncs each write to disk before it acknowledges it; default false. */
+  /** True if JetStream syncs each write to the disk before it acknowledges the write. Default: false. */
   syncAlways?: boolean;
-  /** The server program to run; default: see `natsServerProgram`. */
+  /** The server program. Default: see `natsServerProgram`. */
   program?: string;
 };
 
 export type NatsServer = AsyncDisposable & {
   url: string;
-  /** The server's own monitoring address (`/jsz`, `/varz` …). */
+  /** The server's monitoring address (`/jsz`, `/varz` …). */
   monitoringUrl: string;
-  /** Id of the current process; changes with a restart. */
+  /** Id of the current server process. Changes with a restart. */
   readonly pid: number;
   user: string | undefined;
   password: string | undefined;
   /** Connection options of a client. */
   connection: { servers: string; user?: string; password?: string };
-  /** Environment variables with which Coppice's services connect. */
+  /** Environment variables with which Coppice's services connect to the server. */
   environment: Record<string, string>;
   /** Stops the server gracefully and removes its temporary store. */
   stop(): Promise<void>;
   /** Sends SIGKILL. The store stays for `restart`. */
   kill(): Promise<void>;
-  /** Stops the server if it runs and starts it on the same port and store. */
+  /** Stops the server if it runs, and starts it with the same port and store. */
   restart(): Promise<void>;
-  /** Replaces the `config` of the settings and reloads it while the server runs (SIGHUP). */
+  /** Replaces `config`, and makes the running server reload its configuration (SIGHUP). */
   reload(config: NatsServerSettings['config']): Promise<void>;
 };
 
@@ -56,7 +56,7 @@ const startMsMax = 20_000;
 const stopMsMax = 5_000;
 const outputCharactersMax = 8_000;
 
-/** Returns the server program: COPPICE_NATS_SERVER, else the one in the project's cache folder, else the one in PATH. Throws when there is none. */
+/** Returns the path of the server program: COPPICE_NATS_SERVER if set, else the one in the project's cache folder, else the one in PATH. @throws when there is none */
 export function natsServerProgram(environment: NodeJS.ProcessEnv = process.env): string {
   const named = environment['COPPICE_NATS_SERVER'];
   const cached = path.resolve(import.meta.dirname, '../../../.cache/bin/nats-server');

@@ -11,7 +11,7 @@ async function script(text: string) {
   return { file, [Symbol.asyncDispose]: folder.remove };
 }
 
-test('a line is found whether it came before or comes later, then SIGKILL ends it', async () => {
+test('past and future lines are found, and SIGKILL ends the process', async () => {
   await using it = await script(`
     const word: string = process.argv[2] + process.env.WORD;
     console.log('first ' + word);
@@ -29,14 +29,14 @@ test('a line is found whether it came before or comes later, then SIGKILL ends i
   expect(() => process.kill(child.pid, 0)).toThrow('ESRCH');
 });
 
-test('waiting ends when the process does, with what it printed', async () => {
+test('when the process ends, the wait fails with an error that quotes its output', async () => {
   await using it = await script(`console.log('the reason'); process.exitCode = 3;`);
   const child = startProcess(it.file);
   await expect(child.waitForLine('never')).rejects.toThrow(/ended \(3\).*the reason/s);
   expect(await child.exited).toEqual({ code: 3, signal: null });
 });
 
-test("the test runner's variables don't reach it", async () => {
+test("the process doesn't inherit the test runner's variables", async () => {
   await using it = await script(
     `console.log('seen ' + Object.keys(process.env).filter((name) => name.startsWith('VITEST')).length);`,
   );

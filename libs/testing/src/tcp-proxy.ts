@@ -1,10 +1,10 @@
 import { createConnection, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** A proxy for a TCP server, with which a test can break the connection while the server continues. */
+/** A proxy for a TCP server. A test uses it to break connections while the server continues to run. */
 export type TcpProxy = AsyncDisposable & {
   port: number;
-  /** Resets all connections and refuses new ones, until `heal`. */
+  /** Resets all connections, and refuses new ones until `heal`. */
   cut(): void;
   /** Blocks data in one direction, or in both by default, on existing and new connections until `heal`. The connections stay open. */
   stall(direction?: 'to-server' | 'to-client'): void;
@@ -18,7 +18,7 @@ export async function startTcpProxy(serverPort: number): Promise<TcpProxy> {
   let isCut = false;
   let stalled: readonly Direction[] = [];
   const apply = (link: Record<Direction, Socket>) => {
-    // `to-server` is the client's socket, since data to the server is read from it.
+    // `to-server` is the client's socket: data for the server is read from it.
     if (stalled.includes('to-server')) link['to-server'].pause();
     else link['to-server'].resume();
     if (stalled.includes('to-client')) link['to-client'].pause();

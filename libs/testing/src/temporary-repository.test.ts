@@ -14,7 +14,7 @@ test('the same content makes the same commit, whoever runs the test', async () =
   );
 });
 
-test("the user's configuration has no say", async () => {
+test("the user's configuration has no effect", async () => {
   await using repository = await temporaryRepository();
   expect(await repository.git('config', '--list', '--show-scope')).not.toMatch(/^(system|global)/m);
   expect(await repository.git('log', '-1', '--format=%an <%ae> %cn')).toBe(
@@ -22,7 +22,7 @@ test("the user's configuration has no say", async () => {
   );
 });
 
-test.each([false, true])('further commits build on what others pushed (bare: %s)', async (bare) => {
+test.each([false, true])('new commits are based on what others have pushed (bare: %s)', async (bare) => {
   await using repository = await temporaryRepository({ branch: 'trunk', bare, files: { one: '1' } });
   const first = await repository.head();
   const second = await repository.commit('feat: more', { two: '2' });

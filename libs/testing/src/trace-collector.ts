@@ -4,20 +4,20 @@ import { text } from 'node:stream/consumers';
 
 export type CollectedSpan = {
   service: string;
-  /** The process: `service.instance.id`. */
+  /** The process's `service.instance.id`. */
   instance: string;
   name: string;
-  /** OTLP's numbers: 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
+  /** OTLP's number of the kind: 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
   kind: number;
   traceId: string;
   spanId: string;
   parentSpanId: string | undefined;
   links: { traceId: string; spanId: string }[];
-  /** Milliseconds since 1970, with microsecond precision: a number can't hold today's nanoseconds exactly. */
+  /** Milliseconds since 1970, rounded down to microseconds: a JavaScript number can't hold the current time in nanoseconds exactly. */
   startedAtMs: number;
   durationMs: number;
   attributes: Record<string, unknown>;
-  /** OTLP's numbers: 0 unset, 1 ok, 2 error. */
+  /** OTLP's number of the status: 0 unset, 1 ok, 2 error. */
   status: number;
 };
 
@@ -27,14 +27,14 @@ export type TraceCollector = AsyncDisposable & {
   url: string;
   /** Spans received so far. */
   spans: readonly CollectedSpan[];
-  /** Metrics received so far, one entry for each time. */
+  /** Metrics received so far. A metric that is exported several times has several entries. */
   metrics: readonly CollectedMetric[];
-  /** Environment variables that switch tracing on in a process, with a short export delay. */
+  /** Environment variables that switch on tracing to this collector in a process, with a short export delay. */
   environment: Record<string, string>;
   stop(): Promise<void>;
 };
 
-/** Starts a receiver of traces and metrics by OTLP/HTTP (JSON) in this process. */
+/** Starts an OTLP/HTTP (JSON) receiver of traces and metrics in this process. */
 export async function startTraceCollector(): Promise<TraceCollector> {
   const spans: CollectedSpan[] = [];
   const metrics: CollectedMetric[] = [];

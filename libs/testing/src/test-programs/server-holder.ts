@@ -1,4 +1,4 @@
-/** Program for nats-server.test.ts: starts a server, prints its address, and waits to be killed. */
+/** Program for nats-server.test.ts. Starts a server, prints its address, and runs until it is killed. */
 import { startNatsServer } from '../index.ts';
 
 const server = await startNatsServer();

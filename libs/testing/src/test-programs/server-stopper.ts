@@ -1,4 +1,4 @@
-/** Program for nats-server.test.ts: starts a server, stops it, and exits when nothing is left open. */
+/** Program for nats-server.test.ts. Starts and stops a server. Exits only if nothing keeps its event loop running. */
 import { startNatsServer } from '../index.ts';
 
 const server = await startNatsServer();
