@@ -16,7 +16,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        // They run after the others. Most of their time they wait for timers and for servers.
+        // These files run after the isolated ones. They mostly wait for timers and servers, so four workers are not too many for two cores.
         test: {
           name: 'shared',
           include: unitTests,
@@ -28,15 +28,15 @@ export default defineConfig({
       },
     ],
     environment: 'node',
-    // Tests provoke warnings by the hundred; whoever looks for a cause asks for them.
+    // Tests cause hundreds of warnings. To see them, for instance to find a cause, set COPPICE_LOG_LEVEL.
     env: { COPPICE_LOG_LEVEL: process.env['COPPICE_LOG_LEVEL'] ?? 'error' },
-    // Tests start real servers, sandboxes and processes, and wait for them: on two cores a third one uses what the two leave idle.
+    // Tests often wait for the servers, sandboxes and processes that they start. On two cores a third worker uses the idle time.
     maxWorkers: 3,
-    // What hangs is ended by then. Not a measure: beside two others that build images, a test may get a tenth of the machine.
+    // Only ends tests that hang. The limit is high, since a test beside two others that build images may get a tenth of the CPU time.
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 20_000,
-    // A flake is a fault: nothing is tried again.
+    // A flaky test is a defect, so no test is repeated.
     retry: 0,
     sequence: { sequencer: SlowestFirst },
     globalSetup: ['setup/test-environment.ts'],

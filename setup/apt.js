@@ -1,6 +1,6 @@
 /**
- * Unpacks Debian packages without installing them: a private apt configuration, then `dpkg-deb -x` into the cache. Works for any
- * user. The machine's proxy, mirror and authentication settings are used; apt writes only to a folder that is deleted afterwards.
+ * Unpacks Debian packages into the cache without installing them. Any user can do this: apt downloads them with a separate configuration, and `dpkg-deb -x`
+ * unpacks them. The machine's proxy, mirror and authentication settings are used. apt writes only to a folder that is deleted afterwards.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,8 +21,8 @@ export function hasApt() {
 /**
  * @typedef {object} UnpackRequest
  * @property {readonly string[]} packages
- * @property {'machine' | 'sid'} from the machine's own distribution, or Debian's unstable one
- * @property {string} target the folder for the unpacked packages; its content is replaced
+ * @property {'machine' | 'sid'} from source of the packages: the machine's own distribution, or Debian's unstable distribution
+ * @property {string} target folder for the unpacked packages; its content is replaced
  */
 
 /**
@@ -32,7 +32,7 @@ export function hasApt() {
 export async function unpackPackages(request) {
   if (request.from === 'machine') return unpackFrom(request, undefined);
   const uris = debianUris(readMachineSources());
-  if (uris.length === 0) return "this machine's apt knows no archive of Debian's";
+  if (uris.length === 0) return "this machine's apt has no Debian mirror in its sources";
   const failures = [];
   for (const uri of uris) {
     const failure = await unpackSid(request, uri);
@@ -66,7 +66,7 @@ async function unpackFrom({ packages, target }, sourceList) {
       LC_ALL: 'C',
       DEBIAN_FRONTEND: 'noninteractive',
     };
-    // An error here is not fatal: one of several sources may be unreachable while the needed one answers. Only the download must succeed.
+    // An error of `update` is not fatal: one of several sources may be unreachable although the needed one answers. Only the download must succeed.
     const updated = run('apt-get', [...options, '-q', 'update'], { cwd: folder, env, timeoutMs: aptTimeoutMs });
     const downloads = join(folder, 'downloads');
     mkdirSync(downloads);
@@ -102,7 +102,7 @@ function prepareApt(folder, sourceList) {
   for (const name of existsSync(machineParts) ? readdirSync(machineParts) : []) {
     symlinkSync(join(machineParts, name), join(folder, 'apt.conf.d', name));
   }
-  // Read after the machine's parts. Disables the machine's hooks and fetches only package lists.
+  // apt reads this part after the machine's parts. It disables the machine's hooks, and makes apt fetch only package lists.
   const quiet = [
     '#clear APT::Update::Pre-Invoke;',
     '#clear APT::Update::Post-Invoke;',
@@ -119,7 +119,7 @@ function prepareApt(folder, sourceList) {
   writeFileSync(join(folder, 'apt.conf.d', 'zzz-coppice'), `${quiet.join('\n')}\n`);
   writeFileSync(join(folder, 'apt.conf'), `Dir::Etc::Parts "${join(folder, 'apt.conf.d')}";\n`);
   const settings = [`Dir::State::Lists=${join(folder, 'lists')}`, `Dir::Cache=${join(folder, 'cache')}`];
-  // As root, apt would download as a user that can't write to this folder.
+  // By default, apt of root downloads as another user, who can't write to this folder.
   if (process.getuid?.() === 0) settings.push('APT::Sandbox::User=root');
   if (sourceList !== undefined) {
     const file = join(folder, 'sources.list');
@@ -130,7 +130,7 @@ function prepareApt(folder, sourceList) {
   return settings.flatMap((setting) => ['-o', setting]);
 }
 
-/** @returns {string[]} the contents of the machine's source files */
+/** @returns {string[]} contents of the files that list the machine's package sources */
 function readMachineSources() {
   const parts = '/etc/apt/sources.list.d';
   const files = ['/etc/apt/sources.list'];
@@ -141,8 +141,8 @@ function readMachineSources() {
 }
 
 /**
- * Returns the Debian mirrors in the machine's sources; empty if the machine isn't Debian.
- * @param {readonly string[]} sourceTexts contents of source files in either of apt's two formats
+ * Returns the addresses of Debian mirrors in package sources; none if the machine isn't Debian.
+ * @param {readonly string[]} sourceTexts contents of the files that list the sources, in either of apt's two formats
  * @returns {string[]}
  */
 export function debianUris(sourceTexts) {

@@ -1,4 +1,4 @@
-/** Step: finds or fetches bubblewrap. It is accepted only if a command runs in it. */
+/** Set-up step that finds or fetches bubblewrap. A program is accepted only if a command runs in its sandbox. */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hasApt, unpackPackages } from './apt.js';
@@ -10,10 +10,10 @@ import { parseVersion } from './versions.js';
 
 const probeTimeoutMs = 15_000;
 
-/** Debian and Ubuntu packages of bubblewrap's libraries, for a machine that lacks one. */
+/** Debian and Ubuntu packages of the libraries that bubblewrap needs, for a machine that lacks one of them. */
 const libraryPackages = ['libcap2', 'libselinux1', 'libpcre2-8-0'];
 
-/** Uid and gid of the probe if this process is root: nobody. Sandboxes use another id, chosen by container-service. */
+/** Uid and gid of the probe command if this process is root: user nobody. Sandboxes use another id, which container-service chooses. */
 const unprivilegedId = '65534';
 
 /**
@@ -48,7 +48,7 @@ function fromPath(tried) {
 async function fromDistribution(tried) {
   if (versionOf(join(binFolder, 'bwrap')) !== undefined) return undefined;
   if (!hasApt()) {
-    tried.push("bubblewrap: apt-get is not here to fetch the distribution's package with");
+    tried.push("bubblewrap: the distribution's package can't be fetched, since apt-get is missing");
     return undefined;
   }
   say("fetching bubblewrap (this distribution's package, unpacked into the cache folder)");
@@ -68,8 +68,8 @@ function librariesAreMissing(program) {
 }
 
 /**
- * Writes a wrapper that starts bubblewrap through the dynamic loader with the unpacked libraries. Unlike LD_LIBRARY_PATH, this does not
- * affect the command in the sandbox.
+ * Writes a script that starts bubblewrap by the dynamic loader, with the unpacked libraries. Unlike LD_LIBRARY_PATH, this doesn't affect
+ * the command in the sandbox.
  * @param {string} target
  * @param {string[]} tried
  */
@@ -113,8 +113,8 @@ function accept(program, tried) {
 }
 
 /**
- * Runs a command in a sandbox without real root, as container-service does. (setpriv still has root's rights when
- * it looks for the program, so that a checkout in a folder that only root may enter works.)
+ * Runs a command in a sandbox, as a user other than root, as container-service does. The checkout may be in a folder that only root can
+ * enter: setpriv still has root's rights when it opens the program.
  * @param {string} program
  */
 function probeBubblewrap(program) {

@@ -1,30 +1,30 @@
-/** The cache folder: linked programs, and folders that are created atomically. */
+/** Functions for the cache folder, which contains links to programs, and folders that are created atomically. */
 import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { binFolder, cacheFolder, temporaryFolder } from './paths.js';
 import { SetupError } from './report.js';
 
-/** Removes the files of interrupted set-ups. Only the holder of the set-up lock may call this. */
+/** Removes temporary files of interrupted set-ups. The caller must hold the set-up lock. */
 export function clearLeftovers() {
   rmSync(temporaryFolder, { recursive: true, force: true });
   mkdirSync(temporaryFolder, { recursive: true });
 }
 
-/** Creates the cache folder. Throws SetupError if it can't be written. */
+/** Creates the cache folder if it is missing. Throws SetupError if it isn't writable. */
 export function openCache() {
   try {
     mkdirSync(binFolder, { recursive: true });
     rmSync(mkdtempSync(join(cacheFolder, 'write-')), { recursive: true });
   } catch (error) {
-    throw new SetupError('The cache folder of this checkout cannot be written.', {
+    throw new SetupError('The cache folder of this checkout is not writable.', {
       tried: [error instanceof Error ? error.message : String(error)],
-      byHand: `make ${cacheFolder} yours (it was perhaps made by root), or delete it, or use a checkout of your own`,
+      byHand: `change the owner of ${cacheFolder} to your user (perhaps root created it), or delete it, or use a checkout of your own`,
     });
   }
 }
 
 /**
- * Runs work with a temporary folder, which is always deleted afterwards.
+ * Runs `work` with a temporary folder, which is deleted afterwards, also after an error.
  * @template T
  * @param {(folder: string) => T | Promise<T>} work
  * @returns {Promise<T>}
@@ -39,7 +39,7 @@ export async function inTemporaryFolder(work) {
 }
 
 /**
- * Moves a finished folder to its target, so that an interrupted step never looks complete.
+ * Renames a finished folder to its target. An interrupted step therefore never leaves a target that looks complete.
  * @param {string} finished
  * @param {string} target
  */
@@ -50,7 +50,7 @@ export function moveIntoPlace(finished, target) {
 }
 
 /**
- * Links a program as `.cache/bin/<name>`. Links inside the checkout are relative, so that the checkout can be moved.
+ * Creates or replaces the link `.cache/bin/<name>` to a program. A link to a program in the cache folder is relative, so that the checkout can be moved.
  * @param {string} name
  * @param {string} target
  * @returns {string} the link

@@ -1,6 +1,6 @@
 /**
- * `npm run check`: runs all static checks, even after one failed.
- *   node setup/check.js [--fix]      --fix formats, and applies the linter's safe fixes
+ * `npm run check`: runs all static checks, also those after a failed one.
+ *   node setup/check.js [--fix]      --fix formats the files, and applies the linter's safe fixes
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ const checkTimeoutMs = 5 * 60_000;
 const fix = process.argv.includes('--fix');
 const packages = join(projectFolder, 'node_modules');
 
-/** Checks, as scripts of npm packages. They run with this Node, since their `#!` line would use the one on PATH. */
+/** The checks. Each is a script, mostly of an npm package, that is run with this process's Node: its `#!` line would use the Node on PATH. */
 const checks = [
   { name: 'format', script: 'oxfmt/bin/oxfmt', args: fix ? ['.'] : ['--check', '.'] },
   {

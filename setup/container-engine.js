@@ -1,4 +1,4 @@
-/** Step: finds a Docker or Podman daemon whose API answers. Container-service tests at its start if containers run there. */
+/** Set-up step that finds a Docker or Podman daemon whose API answers. Whether containers run there is tested later, when container-service starts. */
 import { existsSync } from 'node:fs';
 import { request } from 'node:http';
 import { homedir } from 'node:os';
@@ -18,7 +18,7 @@ export async function findContainerEngine() {
     try {
       const { Version, ApiVersion } = JSON.parse(await get(socket, '/version'));
       if (typeof Version !== 'string' || typeof ApiVersion !== 'string')
-        throw new TypeError('its answer is not that of a container engine');
+        throw new TypeError('its answer is not the answer of a container engine');
       return { found: { socket, version: Version, apiVersion: ApiVersion }, tried };
     } catch (error) {
       tried.push(`${socket}: ${error instanceof Error ? error.message : String(error)}`);
@@ -32,7 +32,7 @@ export async function findContainerEngine() {
  * @param {NodeJS.ProcessEnv} env
  * @param {string} home
  * @param {number | undefined} uid
- * @returns {string[]} sockets in the order in which they are tried; only DOCKER_HOST if that names a socket
+ * @returns {string[]} sockets in the order in which they are tried. If DOCKER_HOST names a socket, only that one.
  */
 export function socketCandidates(env, home, uid) {
   const host = env['DOCKER_HOST'];

@@ -1,4 +1,4 @@
-/** Step for tests only: finds or fetches a docker-compose that can read docker-compose.yml. */
+/** Set-up step for tests: finds or fetches a docker-compose that is new enough for docker-compose.yml. */
 import { join } from 'node:path';
 import { hasApt, unpackPackages } from './apt.js';
 import { linkProgram } from './cache.js';
@@ -7,7 +7,7 @@ import { lastLines, say } from './report.js';
 import { findOnPath, run } from './run.js';
 import { dockerComposeVersionMin, isAtLeast, parseVersion } from './versions.js';
 
-/** Docker's plugin folders. The plugin is also a standalone program. */
+/** Docker's plugin folders. The plugin in them can also be run as a program. */
 const pluginFolders = [
   '/usr/local/lib/docker/cli-plugins',
   '/usr/local/libexec/docker/cli-plugins',
@@ -16,7 +16,7 @@ const pluginFolders = [
 ];
 
 /**
- * @param {{ fetch: boolean }} options `fetch`: true to fetch it if it is missing
+ * @param {{ fetch: boolean }} options `fetch`: true to fetch docker-compose if it is missing
  * @returns {Promise<{ found?: { path: string, version: string }, tried: readonly string[] }>}
  */
 export async function findDockerCompose({ fetch }) {
@@ -28,13 +28,14 @@ export async function findDockerCompose({ fetch }) {
     const found = program === undefined ? undefined : accept(program, tried);
     if (found !== undefined) return { found, tried };
   }
-  if (!fetch) return { tried: [...tried, 'docker-compose: not here, and only the tests fetch it'] };
-  if (!hasApt()) return { tried: [...tried, "docker-compose: apt-get is not here to fetch Debian's package with"] };
+  if (!fetch) return { tried: [...tried, 'docker-compose: not found; only the set-up for tests fetches it'] };
+  if (!hasApt())
+    return { tried: [...tried, "docker-compose: Debian's package can't be fetched, since apt-get is missing"] };
   say("fetching docker-compose (Debian's package from sid, unpacked into the cache folder)");
   const target = join(cacheFolder, 'deb', 'docker-compose');
   const failure = await unpackPackages({ packages: ['docker-compose'], from: 'sid', target });
   if (failure !== undefined) {
-    say(`docker-compose can't be had here, so the test of docker-compose.yml is skipped: ${failure}`);
+    say(`docker-compose could not be fetched, so the test of docker-compose.yml is skipped: ${failure}`);
     return { tried: [...tried, `docker-compose: ${failure}`] };
   }
   const found = accept(join(target, 'usr/libexec/docker/cli-plugins/docker-compose'), tried);

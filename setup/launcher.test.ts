@@ -1,4 +1,4 @@
-/** The launcher and with-node.js, as a user's shell starts them: in a small checkout of their own. */
+/** Tests the launcher `coppice` and with-node.js as a user's shell starts them, in a small temporary checkout. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -18,7 +18,7 @@ import { expect, onTestFinished, test } from 'vitest';
 
 const projectFolder = join(import.meta.dirname, '..');
 
-/** A checkout whose command line is the program given. */
+/** Creates a checkout whose command line is this program. */
 function checkout(main: string): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'coppice-launcher-')));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -37,7 +37,7 @@ function setUpDone(folder: string): void {
   writeFileSync(join(folder, '.cache/setup.json'), '{}');
 }
 
-test('it starts from any folder, through links, and hands on arguments and exit code', () => {
+test('the launcher starts from any folder and through links, and passes on arguments and the exit code', () => {
   const folder = checkout(
     'const args: string[] = process.argv.slice(2); console.log(JSON.stringify([process.cwd(), ...args])); process.exitCode = 7;',
   );
@@ -52,19 +52,19 @@ test('it starts from any folder, through links, and hands on arguments and exit 
   }
 });
 
-test('it runs set-up when that has never run, and stops when set-up fails', () => {
+test('the launcher runs set-up if it has never run, and stops if set-up fails', () => {
   const folder = checkout("console.log('started');");
   writeFileSync(join(folder, 'setup/setup.js'), "console.error('setting up'); process.exitCode = 3;");
   const failed = spawnSync(join(folder, 'coppice'), { cwd: folder, encoding: 'utf8' });
   expect([failed.status, failed.stdout, failed.stderr]).toEqual([3, '', 'setting up\n']);
   const links = "import { symlinkSync, writeFileSync } from 'node:fs';";
-  // Set-up is started by whichever Node is on PATH, and chooses this one.
+  // The launcher starts set-up with the Node on PATH. This set-up chooses the test's own Node.
   const steps = `symlinkSync(${JSON.stringify(process.execPath)}, '.cache/bin/node'); writeFileSync('.cache/setup.json', '{}');`;
   writeFileSync(join(folder, 'setup/setup.js'), `${links}\n${steps}`);
   expect(spawnSync(join(folder, 'coppice'), { cwd: folder, encoding: 'utf8' }).stdout).toBe('started\n');
 });
 
-test('it runs set-up again after the lockfile changed', () => {
+test('the launcher runs set-up again after the lockfile has changed', () => {
   const folder = checkout("console.log('started');");
   setUpDone(folder);
   writeFileSync(join(folder, 'setup/setup.js'), "console.log('setting up');");
@@ -94,7 +94,7 @@ test.each(['coppice', 'with-node'])('a signal reaches the program through %s', a
   expect(await once(child, 'exit')).toEqual([42, null]);
 });
 
-test('with-node.js ends like the program that a signal ended', () => {
+test('with-node.js exits with 128 plus the number of the signal that ended the program', () => {
   const folder = checkout("process.kill(process.pid, 'SIGKILL');");
   const script = join(projectFolder, 'setup/with-node.js');
   const result = spawnSync(process.execPath, [script, join(folder, 'apps/cli/src/main.ts')]);

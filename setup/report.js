@@ -1,12 +1,12 @@
-/** Messages of set-up to the user: plain lines on stderr, so that stdout contains only the output of `--json`. */
+/** Messages of set-up to the user. They are plain lines on stderr, so that stdout contains only the output of `--json`. */
 
-/** Error of a step, with what was tried and what the user can do. */
+/** Error of a set-up step. It lists what was tried, and what the user can do by hand. */
 export class SetupError extends Error {
   /** @override */
   name = 'SetupError';
 
   /**
-   * @param {string} what one sentence: what failed
+   * @param {string} what one sentence that says what failed
    * @param {{ tried: readonly string[], byHand: string }} details
    */
   constructor(what, { tried, byHand }) {

@@ -1,4 +1,4 @@
-/** Runs programs for set-up with a time limit, and captures their output. */
+/** Functions that find programs, and run them with a time limit and captured output. */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -7,16 +7,16 @@ const outputBytesMax = 64 * 1024 * 1024;
 
 /**
  * @typedef {object} RunResult
- * @property {boolean} ok true if it exited with code 0 within the time limit
+ * @property {boolean} ok true if the program exited with code 0 within the time limit
  * @property {string} stdout
- * @property {string} output stdout and stderr together, or the reason why it could not be started
+ * @property {string} output stdout, then stderr, then the reason if the program could not be started or was ended
  */
 
 /**
  * @param {string} program
  * @param {readonly string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, input?: string }} [options] the timeout defaults to one minute
- * @returns {RunResult} never throws
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, input?: string }} [options] default of `timeoutMs`: one minute
+ * @returns {RunResult} the function never throws
  */
 export function run(program, args, { cwd, env, timeoutMs = 60_000, input } = {}) {
   const result = spawnSync(program, args, {
@@ -59,7 +59,7 @@ export function isExecutable(file) {
 }
 
 /**
- * Returns the command that starts npm: the npm that started this process, if any, so that its configuration is the same.
+ * Returns the command that starts npm. If npm started this process, that npm is used, so that the configuration is the same.
  * @returns {{ program: string, args: readonly string[] }}
  */
 export function npmCommand() {

@@ -1,7 +1,7 @@
 /**
  * Installs into this checkout what Coppice needs and this machine lacks: npm packages, Node, nats-server, bubblewrap.
- * Run by `npm run demo`, `npm test` and `./coppice`; runs with Node 20 or newer and needs no package. The result is
- * written to `.cache/setup.json`; `--json` prints it. With `--tests` it also fetches what only tests need.
+ * `npm run demo`, `npm test` and `./coppice` run it. It needs Node 20 or newer, and no packages. It writes its result to
+ * `.cache/setup.json`; with `--json` it also prints the result. With `--tests` it also fetches what only tests need.
  */
 import { realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -23,18 +23,18 @@ import { formatSetupError, say, SetupError } from './report.js';
  * @property {string} nodeVersion
  * @property {string} natsServer
  * @property {string} natsServerVersion
- * @property {string | null} bwrap set only if a probe command ran in it
+ * @property {string | null} bwrap path of bubblewrap; null unless a probe command ran in a sandbox
  * @property {string | null} bwrapVersion
  * @property {string | null} dockerSocket socket of a Docker or Podman daemon whose API answered
  * @property {string | null} dockerVersion
  * @property {string | null} dockerCompose
- * @property {'docker' | 'bubblewrap' | 'none'} engine the first of these that was found
- * @property {string[]} tried reasons why engines are missing, one line each
- * @property {number | null} uid the user of this set-up; other users may have access to other engines
+ * @property {'docker' | 'bubblewrap' | 'none'} engine the first of `docker` and `bubblewrap` that was found, else `none`
+ * @property {string[]} tried reasons why engines were not found, one line each
+ * @property {number | null} uid user who ran this set-up. Other users may have access to other engines.
  */
 
 /**
- * @param {{ tests: boolean }} options `tests`: true to fetch also what only tests need
+ * @param {{ tests: boolean }} options `tests`: true to also fetch what only tests need
  * @returns {Promise<SetupResult>}
  */
 export async function setUp({ tests }) {
@@ -76,12 +76,10 @@ export async function setUp({ tests }) {
 function summarise(result) {
   say(`ready: Node ${result.nodeVersion}, nats-server ${result.natsServerVersion}, ${engineText(result)}`);
   if (result.engine !== 'none') return;
-  say('WARNING: no engine to run agents in was found, so nothing would keep what they run away from your files.');
+  say('WARNING: no sandbox engine was found, so nothing would protect your files from the commands of agents.');
   for (const line of result.tried) say(`  tried: ${line}`);
-  say('  by hand: install Docker, Podman or bubblewrap, and let this user use it');
-  say(
-    '  The demo runs all the same, since its model plays a fixed script; "coppice run" refuses without "--engine none".',
-  );
+  say('  by hand: install Docker, Podman or bubblewrap, and allow this user to use it');
+  say('  The demo runs nevertheless, since its model plays a fixed script; "coppice run" requires "--engine none".');
 }
 
 /** @param {SetupResult} result */

@@ -1,4 +1,4 @@
-/** The decisions of set-up that need no download; CI and every fresh checkout try the rest for real. */
+/** Tests the parts of set-up that need no download. The other parts run in CI and in every new checkout. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ test.each([
   expect(isAtLeast(version, minimum)).toBe(expected);
 });
 
-test('installed packages are stale when they are not those of the lockfile', () => {
+test('installed packages are stale when they differ from the lockfile', () => {
   const wanted = {
     packages: {
       '': { version: '1.0.0' },
@@ -68,7 +68,7 @@ test('installed packages are stale when they are not those of the lockfile', () 
   expect(staleReason(wanted, extra, everywhere)).toBe('left-pad is installed but not in the lockfile');
 });
 
-test("a checkout that was copied without its workspaces' own packages has them installed anew", () => {
+test("packages are installed again in a checkout that was copied without its workspaces' own packages", () => {
   const nested = 'apps/llm-gateway/node_modules/undici';
   const packages = {
     'apps/llm-gateway': { version: '0.1.0' },
@@ -78,7 +78,7 @@ test("a checkout that was copied without its workspaces' own packages has them i
   expect(staleReason({ packages }, { packages }, copied)).toBe(`${nested} is missing`);
 });
 
-test("Debian's packages are looked for where this machine gets its own", () => {
+test("Debian's packages are fetched from the mirrors of this machine", () => {
   const deb822 = [
     'Types: deb',
     'URIs: http://mirror.example/debian/',
@@ -99,7 +99,7 @@ test("Debian's packages are looked for where this machine gets its own", () => {
   expect(debianUris(['deb http://archive.ubuntu.com/ubuntu noble main universe'])).toEqual([]);
 });
 
-test('DOCKER_HOST names the only socket that is tried', () => {
+test('only the socket in DOCKER_HOST is tried, if that is set', () => {
   expect(socketCandidates({ DOCKER_HOST: 'unix:///tmp/d.sock' }, '/home/agent', 1000)).toEqual(['/tmp/d.sock']);
   expect(socketCandidates({}, '/home/agent', 1000)).toContain('/run/user/1000/podman/podman.sock');
 });
@@ -112,7 +112,7 @@ test('every download is pinned by a digest of the right length', () => {
   }
 });
 
-test('the lock lets one in at a time', async () => {
+test('the lock has one holder at a time', async () => {
   const lock = join(temporaryFolder(), 'setup.lock');
   let inside = 0;
   let insideMost = 0;
@@ -127,7 +127,7 @@ test('the lock lets one in at a time', async () => {
   expect(insideMost).toBe(1);
 });
 
-test('a lock whose process is gone is taken over, one whose process lives is not', async () => {
+test('the lock of an ended process is taken over, but not that of a running one', async () => {
   const lock = join(temporaryFolder(), 'setup.lock');
   const beyondTheLargestId = 2 ** 22 + 1;
   writeFileSync(lock, String(beyondTheLargestId));
@@ -136,19 +136,19 @@ test('a lock whose process is gone is taken over, one whose process lives is not
   await expect(withLock(lock, async () => 'entered', 0)).rejects.toThrow('does not end');
 });
 
-test('a failed step says what was tried and what to do by hand', () => {
+test('the error of a step lists what was tried and what to do by hand', () => {
   const error = new SetupError('It could not be had.', { tried: ['PATH: none'], byHand: 'install it' });
   expect(formatSetupError(error)).toBe('It could not be had.\n  tried: PATH: none\n  by hand: install it');
 });
 
-test('skipped tests are named with their reason, and condemn a run that requires an engine', () => {
+test('skipped tests are listed with their reasons, and fail a run that requires an engine', () => {
   expect(describeSkipped([], 'docker')).toEqual([]);
   const lines = describeSkipped([{ name: 'a.test.ts > b', reason: 'no Docker' }], 'docker');
   expect(lines.join('\n')).toContain('Skipped, not passed (1) although docker is required here: this run has failed');
   expect(lines.join('\n')).toContain('a.test.ts > b: no Docker');
 });
 
-test('a test that lacks what the machine was said to lack is named as not run, and no other', () => {
+test('only a test that lacks something in COPPICE_TEST_WITHOUT is listed as not run', () => {
   const go = { name: 'a.test.ts > go', reason: 'no go here: go version: spawn go ENOENT' };
   const docker = { name: 'a.test.ts > docker', reason: 'no docker here: no answer' };
   expect(sortSkipped([go, docker], 'go,rust')).toEqual({ skipped: [docker], notRun: [go] });

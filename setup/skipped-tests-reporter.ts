@@ -1,12 +1,12 @@
 /**
- * A test reporter that lists skipped tests and the reasons at the end. If `COPPICE_TEST_REQUIRE` names what the machine
- * must have (as in CI), a skipped test fails the run, except one skipped with `no NAME here` where `COPPICE_TEST_WITHOUT`
- * lists NAME. `COPPICE_TEST_SUMMARY` names a file to which the counts are written.
+ * A test reporter that lists the skipped tests and their reasons at the end. If `COPPICE_TEST_REQUIRE` is set, as in CI, a skipped
+ * test fails the run. Exception: tests skipped with the reason `no NAME here`, if `COPPICE_TEST_WITHOUT` lists NAME. If `COPPICE_TEST_SUMMARY`
+ * is set, the counts are written to that file.
  */
 import { writeFileSync } from 'node:fs';
 import type { Reporter, TestCase, TestModule, TestSuite } from 'vitest/node';
 
-/** Counts of a run. `failures`: the name and error of each failed test, one line each, so that the end of a long log has the cause. */
+/** Counts of a test run. `failures` has one line with the name and the error of each failed test, so that the causes can be printed at the end of a long log. */
 export type TestCounts = { passed: number; failed: number; skipped: number; notRun: number; failures: string[] };
 
 export default class SkippedTestsReporter implements Reporter {
@@ -33,7 +33,7 @@ export default class SkippedTestsReporter implements Reporter {
 
 export type SkippedTest = { name: string; reason: string };
 
-/** Separates tests that were not run because the machine lacks something named in `without`, a comma-separated list. */
+/** Splits skipped tests into those that were not run because the machine lacks something in `without` (names separated by commas), and all others. */
 export function sortSkipped(
   all: readonly SkippedTest[],
   without: string,
@@ -43,14 +43,14 @@ export function sortSkipped(
   return { skipped: all.filter((test) => !isExpected(test)), notRun: all.filter(isExpected) };
 }
 
-/** Returns a heading and a line for each test that was not run; empty if there are none. */
+/** Returns a heading and one line for each test that was not run. Returns no lines if there are none. */
 export function describeNotRun(notRun: readonly SkippedTest[]): string[] {
   if (notRun.length === 0) return [];
   const lines = notRun.map(({ name, reason }) => `  ${name}: ${reason}`);
   return ['', `Not run, since this machine lacks what they need (${notRun.length}):`, ...lines, ''];
 }
 
-/** Returns a heading and a line for each skipped test; empty if there are none. */
+/** Returns a heading and one line for each skipped test. Returns no lines if there are none. */
 export function describeSkipped(skipped: readonly SkippedTest[], required: string): string[] {
   if (skipped.length === 0) return [];
   const verdict = required === '' ? '' : ` although ${required} is required here: this run has failed`;
@@ -65,19 +65,19 @@ export function describeSkipped(skipped: readonly SkippedTest[], required: strin
 function toSkipped(test: TestCase): SkippedTest {
   const result = test.result();
   const note = result.state === 'skipped' ? result.note : undefined;
-  // A skipped suite has the reason in its title.
+  // The reason for a skipped suite is in its title.
   const titled = /\(skipped: (.*)\)/.exec(test.fullName)?.[1];
   return { name: `${test.module.relativeModuleId} > ${test.fullName}`, reason: note ?? titled ?? 'no reason given' };
 }
 
 function describeFailure(name: string, module: TestModule, errors: readonly { message: string }[] | undefined): string {
-  // The first line of a failed command's error names the command; the last one says why.
+  // In the error of a failed command, the first line names the command, and the last line has the cause.
   const lines = errors?.[0]?.message.trim().split('\n') ?? ['no error was reported'];
   const why = [...new Set([lines[0], lines.at(-1)])].join(' … ');
   return `${module.relativeModuleId} > ${name}: ${why}`;
 }
 
-/** Errors of the file and of its suites, such as those of `beforeAll` and `afterAll`. */
+/** Returns the errors of the file and of its suites, such as those in `beforeAll` and `afterAll`. */
 function errorsOutsideTests(module: TestModule): { message: string }[] {
   const suites: (TestModule | TestSuite)[] = [module, ...module.children.allSuites()];
   return suites.flatMap((suite) => suite.errors());

@@ -1,4 +1,4 @@
-/** Vitest's global set-up: sets the environment variables with the paths of programs. Variables that are already set are kept. */
+/** Vitest's global set-up. Sets the environment variables with the paths of the programs that set-up found. Does not change variables that are already set. */
 import { existsSync, readFileSync } from 'node:fs';
 import { resultFile } from './paths.js';
 import type { SetupResult } from './setup.js';

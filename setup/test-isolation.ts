@@ -1,19 +1,19 @@
 /**
- * Which test files need a process of their own. All others of libs/ and apps/ share processes: starting one and loading the
- * packages again for each file took two fifths of the processor time of the gateway's tests.
+ * Finds the test files that need a separate process. All other test files of libs/ and apps/ share processes: with a process per file,
+ * starting it and loading the packages took two fifths of the CPU time of the gateway's tests.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const projectFolder = join(import.meta.dirname, '..');
-/** Folders with unit tests. The tests elsewhere start whole systems, so a process more is nothing to them. */
+/** Folders with unit tests. Other tests start whole systems, so for them the cost of a separate process doesn't matter. */
 const folders = ['libs', 'apps'] as const;
 export const unitTests = folders.map((folder) => `${folder}/**/*.test.ts`);
-/** What outlives a test file in its process: telemetry's global providers, and settings and functions of the process itself. */
+/** Matches code that changes the state of its process, which would affect the next test file: telemetry's global providers, and settings and functions of the process. */
 const processState =
   /\bstartTelemetry\b|\bvi\.|\bprocess\.(chdir|umask)\b|process\.env(\.\w+|\[[^\]]+\]) = |delete process\.env/;
 
-/** Paths of the unit tests that change the state of their process, from the project folder. */
+/** Returns the unit tests that change the state of their process, as paths relative to the project folder. */
 export function isolatedUnitTests(): string[] {
   return globSync(unitTests, { cwd: projectFolder, exclude: ['**/node_modules/**'] }).filter((file) =>
     processState.test(readFileSync(join(projectFolder, file), 'utf8')),

@@ -2,7 +2,7 @@ import { relative } from 'node:path';
 import { BaseSequencer } from 'vitest/node';
 import type { TestSpecification } from 'vitest/node';
 
-/** Test files that take minutes. They start first, so that none of them runs alone at the end. */
+/** Test files that take minutes. They start first: at the end, a slow file would run alone while the other workers are idle. */
 export const slowest = [
   'test/system/compose.test.ts',
   'test/system/cli.test.ts',
@@ -20,8 +20,8 @@ export const slowest = [
 ];
 
 /**
- * Orders test files: the slowest first, then those with a process of their own, then the rest; each in vitest's own order, which
- * is by size in a clean clone. A process is shared only by files that follow one another.
+ * Orders test files: first the slowest, then the others that need a separate process, then the rest. The two last groups keep Vitest's order, which is
+ * by size in a new clone. Files that share a process must follow one another.
  */
 export class SlowestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

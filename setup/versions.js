@@ -1,6 +1,6 @@
-/** Parsing and comparison of version numbers of three parts. */
+/** Parses and compares version numbers of three parts. */
 
-/** Minimum versions that Coppice needs. */
+/** Minimum versions for Coppice. */
 export const nodeVersionMin = '24.0.0';
 export const natsServerVersionMin = '2.12.0';
 /** The first version that supports `env_file` with `required: false`. */
@@ -9,7 +9,7 @@ export const dockerComposeVersionMin = '2.24.0';
 /**
  * Returns the first version number in a program's `--version` output.
  * @param {string} text for example `nats-server: v2.15.1` or `v24.21.0`
- * @returns {string | undefined} for example `2.15.1`; a pre-release's suffix is dropped
+ * @returns {string | undefined} for example `2.15.1`, without a pre-release's suffix
  */
 export function parseVersion(text) {
   const match = /(\d+)\.(\d+)(?:\.(\d+))?/.exec(text);
