@@ -3,13 +3,13 @@ import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** Folders that are searched for programs: the system's, not the caller's PATH, which may contain wrappers. */
+/** Folders that are searched for programs. They are the system's folders, since the caller's PATH may contain wrapper scripts. */
 export const systemSearchPath = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
 const elfMagic = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 const lddTimeoutMs = 60_000;
 
-/** Libraries that old prebuilt programs load by name. Current C libraries contain them in one file. */
+/** Libraries that old prebuilt programs load by name, although current C libraries contain most of them in one file. */
 const runtimeLibraries = [
   'libpthread.so.0',
   'libdl.so.2',
@@ -22,11 +22,11 @@ const runtimeLibraries = [
 const nameServiceLibraries = ['libnss_files.so.2', 'libnss_dns.so.2', 'libresolv.so.2'];
 
 /**
- * Copies a program under this name, also if it is a symbolic link.
+ * Copies a program under this name. If the program is a symbolic link, copies the link's target.
  * @param {string} name
  * @param {string} root
- * @param {Libraries} libraries gets the libraries that the program loads
- * @returns {boolean} false when this machine doesn't have it
+ * @param {Libraries} libraries the program is added to its users
+ * @returns {boolean} false when this machine doesn't have the program
  */
 export function copyProgram(name, root, libraries) {
   const found = systemSearchPath.map((folder) => join(folder, name)).find((file) => fs.existsSync(file));
@@ -37,7 +37,7 @@ export function copyProgram(name, root, libraries) {
 }
 
 /**
- * Copies a folder and keeps its symbolic links. Does nothing if it doesn't exist.
+ * Copies a folder and keeps its symbolic links. Does nothing if the folder doesn't exist.
  * @param {string} from
  * @param {string} to
  * @param {Libraries} [libraries]
@@ -78,7 +78,7 @@ export class Libraries {
     }
   }
 
-  /** @returns {string[]} the folders of this machine's loaded libraries, as paths under /usr */
+  /** @returns {string[]} folders of the libraries that the added programs load, as paths under /usr */
   folders() {
     const files = loadedBy([...this.#users]);
     return [...new Set(files.map((file) => dirname(underUsr(file))))];
@@ -124,7 +124,7 @@ function copyFile(from, to) {
   if (fs.existsSync(to)) return;
   fs.mkdirSync(dirname(to), { recursive: true });
   fs.copyFileSync(from, to, fs.constants.COPYFILE_FICLONE);
-  // Drops setuid bits and makes the file readable by all users.
+  // Removes setuid bits, and makes the file readable by all users.
   fs.chmodSync(to, (fs.statSync(from).mode & 0o111) === 0 ? 0o644 : 0o755);
 }
 

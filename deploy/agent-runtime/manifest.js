@@ -1,6 +1,6 @@
-/** Contents of the agent's root file system besides libraries, git, Node and npm. */
+/** Contents of the agent's root file system, apart from libraries, git's own files, Node and npm. */
 
-/** Programs that every agent needs. A build on a machine that lacks one fails. */
+/** Programs that every agent needs. The build fails if the machine lacks one of them. */
 export const requiredPrograms = words(`
   sh bash env cat chmod cp cut date dirname basename echo expr false head id ln ls mkdir mktemp mv printf pwd readlink
   realpath rm rmdir sleep sort stat tail tee test touch tr true uname uniq wc git grep sed awk find xargs tar gzip diff`);
@@ -15,10 +15,10 @@ export const optionalPrograms = words(`
   tput clear ldd ldconfig iconv bc dc tree openssl git-upload-pack git-receive-pack git-upload-archive
   run-parts sqlite3 fallocate getconf pidof prlimit taskset watch time zgrep xzcat bzcat hd xxd`);
 
-/** User id of agents; the Dockerfile uses the same one. */
+/** User id of agents. The Dockerfile must use the same id. */
 const agentId = 10001;
 
-/** @type {readonly { path: string, mode: number }[]} Includes mount points, since they can't be created later in a read-only root. */
+/** @type {readonly { path: string, mode: number }[]} Folders to create, among them the mount points, which can't be created later in a read-only root. */
 export const baseFolders = [
   ...words(
     'etc proc sys dev run mnt opt srv var/cache var/lib var/log usr/local/bin usr/local/lib etc/ssl/certs workspace',

@@ -1,4 +1,4 @@
-/** npm for the image: this machine's own if it is complete, else from the registry. */
+/** Adds npm to the image: this machine's own npm if it is complete, else the npm of the registry. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 
 const timeoutMs = 3 * 60_000;
 
-/** The npm that is fetched if the machine's npm is split into many packages, as in Debian and Ubuntu. */
+/** The npm that is fetched if the machine's npm is incomplete, for instance because Debian and Ubuntu split it into many packages. */
 const pinned = {
   version: '11.21.2',
   integrity: 'sha512-7HPApk+AflMUavSseL1Pm6CnYqMIHk53x+KmuhqmTDqPkjPMgxIpTPcTqsE91EKNw4gFBJV9fnXiSdGm1DXq9A==',
@@ -15,19 +15,19 @@ const pinned = {
 /**
  * Puts npm's package into a folder.
  * @param {string} target
- * @returns {string | undefined} the reason if it failed
+ * @returns {string | undefined} the reason if this failed
  */
 export function addNpm(target) {
   const found = findWhole();
   fs.mkdirSync(dirname(target), { recursive: true });
   if (found === undefined) return fetchNpm(target);
   fs.cpSync(found, target, { recursive: true, verbatimSymlinks: true, mode: fs.constants.COPYFILE_FICLONE });
-  // The machine's copy may contain its registry settings.
+  // The copy may contain this machine's registry settings.
   fs.rmSync(join(target, 'npmrc'), { force: true });
   return undefined;
 }
 
-/** @returns {string | undefined} the folder of an npm that contains its dependencies */
+/** @returns {string | undefined} the folder of an npm that contains all its dependencies */
 function findWhole() {
   const onPath = (process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'npm'));
   for (const script of [process.env['npm_execpath'], ...onPath]) {

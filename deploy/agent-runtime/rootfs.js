@@ -1,12 +1,12 @@
 /**
- * Builds the root file system of `coppice/agent-runtime` without an image registry, on Linux. It is used for `docker import` (as a tar)
- * and as the read-only root of a bubblewrap sandbox.
+ * Builds the root file system of `coppice/agent-runtime` without an image registry. Works only on Linux. `docker import` makes an image of it
+ * (as a tar), and it is the read-only root of a bubblewrap sandbox.
  *
  *   node deploy/agent-runtime/rootfs.js TARGET_FOLDER [--debootstrap]
  *
- * By default it is copied from this machine's own programs and the libraries that they load, in seconds and without network. With
- * `--debootstrap` (root only) it is built from Debian's packages. It is built beside the target and renamed, so that a folder at
- * the target is always complete.
+ * By default, this machine's own programs and the libraries that they load are copied. This takes seconds, and needs no network unless npm has
+ * to be fetched (npm.js). With `--debootstrap` (root only) Debian's packages are used. The result is built beside the target and then renamed,
+ * so that a folder at the target is always complete.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -31,14 +31,14 @@ const projectFolder = dirname(dirname(thisFolder));
  */
 
 /**
- * Builds the root file system, unless the target already has the same key. Runs in a separate process, so that thousands of small
- * copies don't block the caller's event loop.
+ * Builds the root file system, unless the target has the current key already. The build runs in a separate process, so that thousands of
+ * small copies don't block the caller's event loop.
  *
- * A target with another key is replaced, which removes the programs of sandboxes that use it. If sandboxes may be running,
- * use a folder name that contains `rootfsKey()`.
+ * A target with another key is replaced. This removes the programs of running sandboxes that use the target, so choose a folder name that
+ * contains `rootfsKey()` if sandboxes may be running.
  * @param {string} targetFolder
  * @param {BuildOptions} [options]
- * @returns {Promise<{ folder: string, key: string, built: boolean }>} built: false when it already existed
+ * @returns {Promise<{ folder: string, key: string, built: boolean }>} `built`: false when the target already had the current key
  * @throws {Error} with the programs that this machine lacks, or the file that could not be written
  */
 export async function buildRootfs(targetFolder, { log = () => {}, method = 'host' } = {}) {
@@ -92,7 +92,7 @@ function makeRootfs(target, method, log) {
 }
 
 /**
- * Hash of what a build would contain now. Changes with these scripts and this machine's distribution, git and Node.
+ * Returns a hash that identifies the result of a build. It changes with these scripts, the method, and this machine's distribution, git and Node.
  * @param {{ method?: 'host' | 'debootstrap' }} [options]
  * @returns {string} 12 hexadecimal digits, usable in a folder name or an image tag
  */
@@ -107,7 +107,7 @@ export function rootfsKey({ method = 'host' } = {}) {
 }
 
 /**
- * Removes remains of interrupted builds beside the target that are too old to belong to a running build.
+ * Removes folders of interrupted builds beside the target. Newer folders are kept, since they may belong to a running build.
  * @param {string} target
  */
 function removeLeftovers(target) {
@@ -162,7 +162,7 @@ function copyHostPrograms(root, log) {
 }
 
 /**
- * Copies Debian's minimal perl, which some git commands need.
+ * Copies Debian's minimal perl, if this machine has it. Some git commands need perl.
  * @param {string} root
  * @param {Libraries} libraries
  */
@@ -224,7 +224,7 @@ function addBase(root) {
  * @param {string} work
  * @param {string} target
  * @param {string} key
- * @returns {boolean} false when another process has finished the same build first
+ * @returns {boolean} false when another process finished the same build first
  */
 function moveIntoPlace(work, target, key) {
   const old = `${target}.old-${process.pid}`;
@@ -263,7 +263,7 @@ function output(program, args) {
   return result.stdout;
 }
 
-/** Runs the command line; an error is printed as one line. */
+/** Runs the command line. Prints an error as one line. */
 function main() {
   const [target] = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
   const say = (/** @type {string} */ line) => process.stderr.write(`${line}\n`);

@@ -1,4 +1,4 @@
-/** The root file system is made for real, and used as sandboxes use it: read-only, by another user, without network. */
+/** Builds a real root file system, and uses it as sandboxes do: read-only, as another user, without network. */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,7 +27,7 @@ function runInside(root: string, bwrap: string, command: string) {
   return spawnSync(program, args, { encoding: 'utf8', cwd: '/' });
 }
 
-test('it holds what an agent needs', { timeout: buildMsMax }, async (context) => {
+test('the root file system contains what an agent needs', { timeout: buildMsMax }, async (context) => {
   const bwrap = process.env['COPPICE_BWRAP'] ?? context.skip('bubblewrap does not run here');
   const target = join(temporaryFolder(), 'rootfs');
   const lines: string[] = [];
@@ -48,13 +48,13 @@ test('it holds what an agent needs', { timeout: buildMsMax }, async (context) =>
   expect(result.stderr).toBe('');
   expect(result.stdout.trim().split('\n')).toEqual(['first', 'v24', '1', 'a+b', 'file', '42', '1:1+2+3']);
 
-  // One process for all programs; the name of each comes before its libraries.
+  // One `ldd` checks all programs. It prints a program's name before the program's libraries.
   const missing =
     "ldd /usr/bin/* /usr/sbin/* 2> /dev/null | awk '/^\\// { program = $1 } /not found/ { print program, $0 }'";
   expect(runInside(target, bwrap, missing).stdout).toBe('');
 });
 
-test('an interrupted build leaves no folder that looks whole', { timeout: buildMsMax }, async (context) => {
+test('an interrupted build leaves no folder that looks complete', { timeout: buildMsMax }, async (context) => {
   if (process.platform !== 'linux') context.skip('made on Linux only');
   const folder = temporaryFolder();
   const target = join(folder, 'rootfs');
@@ -69,7 +69,7 @@ test('an interrupted build leaves no folder that looks whole', { timeout: buildM
   expect((await buildRootfs(target)).built).toBe(true);
 });
 
-test('a build that cannot be done says why', { timeout: buildMsMax }, async (context) => {
+test('the error of a failed build has the reason', { timeout: buildMsMax }, async (context) => {
   if (process.platform !== 'linux') context.skip('made on Linux only');
   await expect(buildRootfs('/proc/rootfs')).rejects.toThrow(/\/proc\/rootfs/);
 });

@@ -1,8 +1,8 @@
 /**
- * Starts container-service as the user of the other services, with the group of the Docker socket: `node as-user.js PROGRAM.ts`.
+ * Starts container-service as the user of the other services, and as a member of the Docker socket's group: `node as-user.js PROGRAM.ts`.
  *
- * The id of that group is known only on the daemon's host. So the container starts as root with only the capabilities to change
- * user and group, reads the group of the socket, and permanently drops root before it loads other code.
+ * The id of the group is known only on the daemon's host. So the container starts as root, with only the capabilities to change user and
+ * group. This script reads the socket's group, and permanently drops root before it loads other code.
  */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';

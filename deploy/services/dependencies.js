@@ -1,7 +1,7 @@
 /**
- * Copies the packages that the services need from this checkout's node_modules to .cache/image-dependencies, for building an image
- * without access to the npm registry: `node deploy/services/dependencies.js`, then build with COPPICE_DEPENDENCIES=given. An existing copy for
- * the same lockfile is kept.
+ * Copies the npm packages that the services need from this checkout to .cache/image-dependencies, so that images can be built without
+ * access to the npm registry: `node deploy/services/dependencies.js`, then build with COPPICE_DEPENDENCIES=given. Does nothing if
+ * the copy was made from the same lockfile.
  */
 import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
@@ -17,11 +17,11 @@ const key = createHash('sha256')
   .update(fs.readFileSync(fileURLToPath(import.meta.url)))
   .digest('hex');
 if (fs.existsSync(target) && fs.existsSync(keyFile) && fs.readFileSync(keyFile, 'utf8') === key) {
-  process.stdout.write(`${target}: as it was\n`);
+  process.stdout.write(`${target}: unchanged\n`);
   process.exit(0);
 }
 
-// npm lists the packages without development dependencies. Its exit code is ignored, since `npm ci` checks the packages.
+// Lists the packages without development dependencies. The exit code is ignored, since set-up has already checked the packages.
 const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: projectFolder, encoding: 'utf8' });
 const folders = listed.stdout
   .split('\n')
@@ -30,11 +30,11 @@ const folders = listed.stdout
 if (folders.length === 0) throw new Error(`npm ls named no package: ${listed.stderr || listed.error?.message}`);
 
 const work = `${target}.${process.pid}`;
-// Packages of the workspace are symbolic links and stay links.
+// Packages of the workspace are symbolic links, and are copied as links.
 for (const folder of folders) {
   fs.cpSync(join(projectFolder, folder), join(work, folder), { recursive: true, verbatimSymlinks: true });
 }
-// The key is written last, so that an interrupted copy is repeated.
+// The key is written last, so that the next run repeats an interrupted copy.
 fs.rmSync(keyFile, { force: true });
 fs.rmSync(target, { recursive: true, force: true });
 fs.renameSync(work, target);
