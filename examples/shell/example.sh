@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Meets a refusal, submits a run and follows it, cancels another: with the nats command and jq.
+# Sends an invalid request, submits a run and follows it, and cancels another run. Uses the command nats, and jq.
 #   NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme bash example.sh REPOSITORY MODEL
 set -euo pipefail
 tenant=${COPPICE_TENANT:-default}
 
-# Without a service that answers it prints nothing, and "No responders are available" on stderr.
+# Prints the answer to a request. When no service is running, prints only "No responders are available" on stderr.
 ask() { nats --inbox-prefix "_INBOX_$tenant" req --raw --timeout 30s "$@"; }
 random() { od -An -N8 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# Prints the output of a method of the API; or prints the error (code, message, retryable, details) and fails.
+# Prints the output of an API method. On an error, prints the error (code, message, retryable, details) and fails.
 call() {
   local answer
   answer=$(ask "coppice.api.$tenant.$1" "$2")
@@ -16,7 +16,7 @@ call() {
   [[ $answer == '{'* && $answer != '{"error":'* ]]
 }
 
-# Prints each event of a run, one a line, from its first on, however late it is called.
+# Prints each event of a run, one per line, from the first one, whenever it is called.
 follow() {
   local name subject event
   name=follow-$(random)
@@ -28,13 +28,13 @@ follow() {
     event=$(ask "\$JS.API.CONSUMER.MSG.NEXT.coppice-events.$name" '{"batch": 1, "expires": 10000000000}' 2>&1) || true
     case $event in
       '{'*) printf '%s\n' "$event" ;;
-      'nil body' | '') ;; # Nothing new.
-      *) printf '%s\n' "$event" >&2 && return 1 ;; # The server or the consumer is gone: follow again from the start.
+      'nil body' | '') ;; # No new event.
+      *) printf '%s\n' "$event" >&2 && return 1 ;; # The server or the consumer no longer exists: follow again from the start.
     esac
   done
 }
 
-# Submits a run and prints its events; the second argument names a task's state at which it is cancelled.
+# Submits a run and prints its events. Cancels the run when the task reaches the state in the second argument.
 watch() {
   local answer run event
   answer=$(call run.submit "$1") || { printf '%s\n' "$answer" >&2 && return 1; }
@@ -47,7 +47,7 @@ watch() {
 }
 
 request() {
-  # A request's id is yours to choose: sent again, it is the same run.
+  # Choose a request id yourself: the same id again is the same run.
   jq -nc --arg id "shell-$(random)" --arg repository "$1" --arg model "$2" --argjson prompt "$3" '
     {requestId: $id, $repository, baseBranch: "main", tasks: [{name: "notes", description: "Write the notes", $prompt, $model,
       agent: {kind: "prompt", file: "shell.md"}, verify: "test -s shell.md"}]}'

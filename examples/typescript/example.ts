@@ -1,5 +1,5 @@
 /**
- * Calls Coppice and follows a run with the current client, `@nats-io/transport-node` and `@nats-io/jetstream`; story.ts has the calls that it makes.
+ * Calls Coppice and follows a run with the current client, `@nats-io/transport-node` and `@nats-io/jetstream`. The calls are in story.ts.
  *
  *     NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme node example.ts REPOSITORY MODEL
  */
@@ -50,7 +50,7 @@ async function* follow(runId: string): AsyncGenerator<Event> {
       inactive_threshold: nanos(60_000),
     });
     const info = await added.catch((error) => (error instanceof TimeoutError ? null : Promise.reject(error)));
-    if (info === null) continue; // The server was away; the client reconnects by itself.
+    if (info === null) continue; // The server could not be reached; the client reconnects by itself.
     const consumer = jetstream(nats, { checkAPI: false }).consumers.getConsumerFromInfo(info);
     for (let count = 1; ; count += 1) {
       // After an error the loop above starts a new consumer; a lasting error fails there.

@@ -1,4 +1,4 @@
-/** The calls that both examples in this folder make: an invalid request that is rejected, a run that they submit and follow, and one that they cancel. */
+/** The calls of both examples in this folder: they send an invalid request, submit a run and follow it, and cancel another run. */
 import { randomUUID } from 'node:crypto';
 
 export type Event = { id: string; type: string; data: Data };
