@@ -1,5 +1,5 @@
 /**
- * Faults timed to the worst moment: while a service is in the middle of something, it leaves a trace that is visible from outside; when a trace shows, the service
+ * Faults that strike at the worst moment. In the middle of an operation a service leaves a trace, which is visible from outside. When the trace appears, the service
  * is killed.
  */
 import { watch } from 'node:fs';
@@ -9,9 +9,9 @@ import type { ChaosSystem } from './system.ts';
 
 /** A visible sign of work in progress. */
 export type Trace = {
-  /** Path that is watched, with everything below it. */
+  /** Returns the path to watch, with everything below it. */
   at(system: ChaosSystem): string;
-  /** Pattern for a changed path below it. */
+  /** Pattern of a changed path below `at` that counts as the trace. */
   shows: RegExp;
 };
 
@@ -20,25 +20,25 @@ const storesOf = ({ dataFolder }: ChaosSystem): string => path.join(dataFolder, 
 const worktreesOf = ({ dataFolder }: ChaosSystem): string => path.join(dataFolder, 'worktree-service/worktrees');
 
 export const traces: readonly (Trace & { service: ServiceName })[] = [
-  // A file appears in a worktree: a draft, or the final file.
+  // A draft or a final file appears in a worktree.
   {
     service: 'container-service',
     at: worktreesOf,
     shows: /\/tree\/(.*\/)?[^/]+$|coppice-/,
   },
-  // Git holds a lock in a store.
+  // A git command holds a lock in a store.
   {
     service: 'worktree-service',
     at: storesOf,
     shows: /\.lock$/,
   },
-  // The model has received a request or has answered, and nothing is stored yet.
+  // The model has received a request or has answered, but nothing is stored yet.
   { service: 'llm-gateway', at: ({ countFile }) => countFile, shows: /./ },
 ];
 
 /**
- * Traces after which a user cancels this very task. `import`: git starts to store the task's worktree; from there to the lock on the checkpoint's ref it takes about as
- * long as the cancellation takes to reach worktree-service. `lock`: git has just taken that lock.
+ * Traces of one task, after which a user cancels the task. `import`: git starts to store the task's worktree; a cancellation at this moment reaches worktree-service at
+ * about the time when git locks the checkpoint's ref. `lock`: git has just locked that ref.
  */
 export const tracesOfTask = {
   import: (taskId: string): Trace => ({
@@ -51,7 +51,7 @@ export const tracesOfTask = {
   }),
 };
 
-/** Resolves with true when a trace shows, with false when none shows within `waitMsMax`. */
+/** Resolves with true when the trace appears, or with false when it doesn't appear within `waitMsMax`. */
 export function traceShows(trace: Trace, system: ChaosSystem, waitMsMax: number): Promise<boolean> {
   return new Promise((resolve) => {
     const watcher = watch(trace.at(system), { recursive: true });
@@ -64,7 +64,7 @@ export function traceShows(trace: Trace, system: ChaosSystem, waitMsMax: number)
     watcher.on('change', (_type, file) => {
       if (trace.shows.test(String(file))) end(true);
     });
-    // A watched folder was removed.
+    // The watcher reports an error when a watched folder is removed, which is normal here.
     watcher.on('error', () => undefined);
   });
 }

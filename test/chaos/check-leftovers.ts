@@ -1,4 +1,4 @@
-/** Finds leftovers after every task has ended: anything that is not kept on purpose. */
+/** Finds leftovers after all tasks have ended: everything that exists but is not kept on purpose. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -22,7 +22,7 @@ export type Leftovers = {
   deadLetters: string[];
 };
 
-/** Folders of the data folder that belong to running tasks or commands, and have to be empty without any. */
+/** Subfolders of the data folder that contain only files of running tasks and commands. They have to be empty when none runs. */
 const emptyAtRest = [
   'worktree-service/worktrees',
   'worktree-service/checkouts',
@@ -33,7 +33,7 @@ const emptyAtRest = [
 const keptRefs =
   /^refs\/(heads|tags|remotes|fetched)\/|^refs\/coppice\/(done|merge|merged|candidate|rescue|landed|superseded)\//;
 
-/** Leftovers while the services run. */
+/** Finds the leftovers that can be checked while the services run. */
 export async function leftOfTasks(
   system: ChaosSystem,
 ): Promise<Pick<Leftovers, 'containers' | 'folders' | 'refs' | 'messages' | 'claims' | 'deadLetters'>> {
@@ -49,11 +49,11 @@ export async function leftOfTasks(
   };
 }
 
-/** Git's lock files, in the stores and in the users' repositories. */
+/** Finds git's lock files in the stores and in the users' repositories. */
 export const locksLeft = (system: ChaosSystem, repositories: readonly TemporaryRepository[]): string[] =>
   [system.dataFolder, ...repositories.map((repository) => repository.path)].flatMap(lockFilesUnder);
 
-/** Leftovers after the services have ended. */
+/** Finds the leftovers that can only be checked after the services have ended. */
 export function leftOfServices(system: ChaosSystem): Pick<Leftovers, 'processes' | 'mounts'> {
   const mounts = readFileSync('/proc/mounts', 'utf8')
     .split('\n')
@@ -80,7 +80,7 @@ function entriesOf(folder: string): string[] {
   }
 }
 
-/** Finds git's lock files; not Coppice's own, which the kernel releases. */
+/** Finds git's lock files in a folder. Skips Coppice's own lock files, which stay on purpose: the kernel releases their locks. */
 function lockFilesUnder(folder: string): string[] {
   const found: string[] = [];
   const walk = (current: string): void => {
@@ -111,7 +111,7 @@ async function containersOf({ dataFolder, engine }: ChaosSystem): Promise<string
 async function refsLeft({ dataFolder }: ChaosSystem): Promise<string[]> {
   const stores = path.join(dataFolder, 'worktree-service/repositories');
   const left: string[] = [];
-  // A store whose creation was interrupted has a dot in its name, and is removed after 15 minutes.
+  // Skips names with a dot: these are stores whose creation was interrupted, which are removed after 15 minutes.
   for (const repository of entriesOf(stores).filter((name) => !name.includes('.'))) {
     for (const store of ['tasks.git', 'origin.git']) {
       const { stdout } = await runFile('git', [
@@ -128,7 +128,7 @@ async function refsLeft({ dataFolder }: ChaosSystem): Promise<string[]> {
   return left;
 }
 
-/** Messages of commands and inboxes, including timers of actors that have ended. */
+/** Finds messages of commands, inboxes and the intake, including timers of ended actors. */
 async function messagesLeft({ bus }: ChaosSystem): Promise<string[]> {
   const left: string[] = [];
   for (const stream of [streams.commands, streams.actors, streams.intake, streams.intakeLater])
@@ -136,7 +136,7 @@ async function messagesLeft({ bus }: ChaosSystem): Promise<string[]> {
   return left;
 }
 
-/** Claims that were never finished or cancelled. */
+/** Finds claims that are neither finished nor cancelled. */
 async function claimsLeft({ bus }: ChaosSystem): Promise<string[]> {
   const left: string[] = [];
   for await (const message of bus.read(`KV_${buckets.effects}`, `$KV.${buckets.effects}.>`)) {

@@ -1,4 +1,4 @@
-/** Counts repeated model calls for stored answers: compares the model's own log with the transcripts. */
+/** Finds model calls that were repeated although their answer was stored. Compares the model's own log with the transcripts. */
 import { readFile } from 'node:fs/promises';
 import { streams, transcriptEntrySchema } from '@coppice/contracts';
 import type { ChaosSystem } from './system.ts';
@@ -11,13 +11,13 @@ export type ModelFigures = {
   sent: number;
   /** Number of turns in transcripts. */
   stored: number;
-  /** One sentence for each call that started after its turn was stored. */
+  /** One sentence for each call that started although its turn was stored, and for each turn that is stored twice. */
   paidTwice: string[];
-  /** Calls that were repeated because it was unknown whether the first had finished. */
+  /** Number of calls that were repeated because the outcome of the first call was unknown. */
   unknown: number;
 };
 
-/** Tolerance for the clocks of processes on one machine, and for the time between reading the transcript and the call. */
+/** Tolerance for differing clocks of processes on one machine, and for the time from the gateway's look at the transcript to its call. */
 const toleranceMs = 50;
 
 export async function checkModel(system: ChaosSystem): Promise<ModelFigures> {
@@ -38,7 +38,7 @@ export async function checkModel(system: ChaosSystem): Promise<ModelFigures> {
     const turn = `${owner.taskId} turn ${positionOf.get(effectId) ?? '?'}`;
     if (storedEffects.has(effectId)) paidTwice.push(`${turn}: ${effectId} is stored twice`);
     storedEffects.add(effectId);
-    // A process that lost its connection may store its answer after the call was repeated: the first stored answer counts.
+    // The first stored answer counts: a process that lost its connection may store its answer after the repeated call.
     if (!storedAt.has(turn)) storedAt.set(turn, message.publishedAt.getTime());
   }
   const requests = lines.filter(({ event }) => event === 'requested');

@@ -1,4 +1,4 @@
-/** Checks that every task ended as it should, once, with the right content: in the API, the events and git. */
+/** Checks the API, the events and git: every task has ended as planned, exactly once, with the right content. */
 import { api, isTaskEnd } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import type { TemporaryRepository } from '@coppice/testing';
@@ -11,7 +11,7 @@ import type { StoredEvent } from './users.ts';
 const tenant = 'default';
 const fieldSeparator = '\u001f';
 
-/** Tasks by id. */
+/** Views of all tasks, by task id. */
 export type TaskViews = ReadonlyMap<string, TaskView>;
 
 export async function readTasks(system: ChaosSystem, waves: readonly Wave[]): Promise<TaskViews> {
@@ -25,7 +25,7 @@ export async function readTasks(system: ChaosSystem, waves: readonly Wave[]): Pr
   return views;
 }
 
-/** One sentence for each task that did not end, or ended in a wrong state. */
+/** Returns one sentence for each task that did not end, or ended in a wrong state. */
 export function lostTasks(waves: readonly Wave[], views: TaskViews): string[] {
   const byName = new Map([...views.values()].map((view) => [view.name, view]));
   return waves.flatMap((wave) =>
@@ -52,7 +52,7 @@ const isBlocked = ({ request }: PlannedTask, byName: ReadonlyMap<string, TaskVie
 
 export type Landings = { landedTwice: string[]; wrongContent: string[] };
 
-/** Compares the branch with the plan: one commit for each merged task, with only its files, and nothing else on the branch. */
+/** Compares the branch with the plan. It must have one commit for each merged task, with only that task's files, and nothing else. */
 export async function checkLandings(
   waves: readonly Wave[],
   views: TaskViews,
@@ -102,7 +102,7 @@ async function checkRepository(waves: readonly Wave[], views: TaskViews, place: 
   }
 }
 
-/** Commits of the branch without merges, by the task in their trailer. */
+/** Returns the branch's commits other than merges, by the task in their trailer. */
 async function commitsByTask(repository: TemporaryRepository): Promise<Map<string, string[]>> {
   const format = `--format=%H${fieldSeparator}%(trailers:key=Coppice-Task,valueonly,separator=)`;
   const log = await repository.git('log', '--no-merges', format, 'main');
@@ -128,7 +128,7 @@ async function checkCommit(repository: TemporaryRepository, commit: string, task
   return faults;
 }
 
-/** Checks that the branch has one merge per task that lands by a merge: a repeated merge would be one too many. */
+/** Finds commits that were merged twice, and merges of commits that belong to no task. */
 async function checkMerges(
   repository: TemporaryRepository,
   commits: ReadonlyMap<string, string[]>,
@@ -144,7 +144,7 @@ async function checkMerges(
   ];
 }
 
-/** One sentence for each missing or repeated event. */
+/** Returns one sentence for each source with missing or repeated events. */
 export function eventFaults(events: readonly StoredEvent[], views: TaskViews): string[] {
   const bySource = new Map<string, StoredEvent[]>();
   for (const stored of events)

@@ -1,4 +1,4 @@
-/** The faults of a chaos run, drawn from the seed: kind, process, duration and time. */
+/** Applies the faults of a chaos run. The seed determines their kinds, processes, durations and times. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { traces, traceShows } from './ambush.ts';
 import { serviceNames } from '@coppice/contracts';
@@ -26,13 +26,13 @@ export type AppliedFault = {
   target: string;
   startedAt: number;
   endedAt: number;
-  /** False for an ambush that found no trace. */
+  /** False for an ambush in which no trace appeared. */
   struck: boolean;
 };
 
 type Fault = { kind: FaultKind; service: ServiceName | null };
 
-/** One round of faults: each comes once per round, in a new order. `none` is the baseline without a fault. */
+/** The faults of one round. Each round applies them once, in a new order. `none` applies no fault, and is the baseline for the recovery times. */
 const deck: readonly Fault[] = [
   ...serviceNames.map((service): Fault => ({ kind: 'kill', service })),
   ...traces.flatMap(({ service }): Fault[] => [
@@ -52,17 +52,17 @@ const deck: readonly Fault[] = [
 ];
 const pauseMs = { min: 2_000, max: 6_000 };
 const downMs = { min: 0, max: 3_000 };
-/** Longer than every lease. */
+/** Duration of a freeze, stall or outage. Longer than `lostAfterMs`, so that the processes count as lost. */
 const outageMs = { min: lostAfterMs * 1.25, max: lostAfterMs * 2.5 };
-/** An ambush without a trace ends after this time. */
+/** An ambush ends after this time if no trace appears. */
 const ambushMsMax = 10_000;
-/** Longest delay between the trace and the kill. */
+/** Maximum delay between the trace and the kill. */
 const ambushDelayMsMax = 4;
 const diskFullMs = { min: 1_000, max: 5_000 };
 
 /**
- * Applies one fault after the other until the time is over. A fault that lasts overlaps with the next ones.
- * @returns the applied faults, when all have ended
+ * Applies one fault after the other until the time is over. Long faults overlap with the next ones.
+ * @returns the applied faults, after all have ended
  */
 export async function applyFaults(
   system: ChaosSystem,
@@ -96,14 +96,14 @@ export async function applyFaults(
   return applied.toSorted((one, other) => one.startedAt - other.startedAt);
 }
 
-/** Returns one process of the service, or both for an ambush; all processes when no service is named. */
+/** Returns one process of the fault's service, or both for an ambush. Returns all processes if the fault names no service. */
 function targetsOf({ kind, service }: Fault, { processes }: ChaosSystem, random: Random): readonly ServiceProcess[] {
   if (service === null) return processes;
   const ofService = processes.filter((each) => each.service === service);
   return kind === 'ambush' ? ofService : [random.pick(ofService)];
 }
 
-/** @returns false when the fault was not applied, because no trace showed */
+/** Applies one fault. @returns false when it was not applied, because no trace appeared */
 async function apply(
   kind: FaultKind,
   targets: readonly ServiceProcess[],
@@ -159,11 +159,11 @@ async function apply(
   }
 }
 
-/** Kills a process, with or without the programs that it has started. */
+/** Kills a process, at random with or without its child processes. */
 const kill = (target: ServiceProcess, random: Random): Promise<void> =>
   target.kill(random.integer(downMs.min, downMs.max), { children: random.pick([true, false]) });
 
-/** Runs one restart at a time, since two faults may overlap. */
+/** The latest restart of nats-server. The next one waits for it, since two faults may overlap. */
 let natsRestart: Promise<void> = Promise.resolve();
 
 function restartNats({ nats }: ChaosSystem, waitMs: number): Promise<void> {

@@ -1,4 +1,4 @@
-/** `npm run chaos`; see the usage below and docs/chaos.md. */
+/** Program of `npm run chaos`; see the usage below and docs/chaos.md. */
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import setUpTestEnvironment from '../../setup/test-environment.ts';
@@ -11,15 +11,15 @@ import type { Engine } from './system.ts';
 
 const usage = `usage: npm run chaos -- [--tasks 40] [--seed 1] [--minutes 3] [--engine bubblewrap|docker] [--fault KIND …] [--json FILE] [--logs FILE]
 
---tasks    how many tasks, in runs of up to ten that start over the whole time
+--tasks    number of tasks; they are submitted over the whole time, in runs of up to ten
 --seed     the same seed makes the same tasks and faults
---minutes  how long faults come; then everything has six minutes to end
---fault    only these kinds: ${faultKinds.join(', ')}
---json     writes the whole result
---logs     writes what the services logged
+--minutes  time during which faults are applied; afterwards all runs have six minutes to end
+--fault    applies only these kinds: ${faultKinds.join(', ')}
+--json     writes the result to a file
+--logs     writes the services' logs to a file
 
 Exit code 0: every figure that must be zero is zero. 1: one is not, or the run itself failed. 2: wrong arguments, or the engine doesn't work
-here. 130: interrupted.
+on this machine. 130: interrupted.
 `;
 
 const { values } = readArguments();

@@ -1,6 +1,6 @@
 /**
- * The plan of a chaos run: tasks in waves, each wave one run, made from a seed. Every task states its valid end states and the files it leaves,
- * so that the checks need no knowledge of how the services work.
+ * The plan of a chaos run, which is derived from a seed: tasks in waves, where each wave is one run. Every task lists its valid end states and its files,
+ * so that the checks don't depend on how the services work.
  */
 import type { TaskState } from '@coppice/contracts';
 import type { tracesOfTask } from './ambush.ts';
@@ -10,20 +10,20 @@ export const repositoryNames = ['bare', 'checked-out'] as const;
 export type RepositoryName = (typeof repositoryNames)[number];
 
 export type PlannedTask = {
-  /** Unique in the whole chaos run. */
+  /** Name that is unique in the chaos run. */
   name: string;
   kind: TaskKind;
   /** The task as in a run file. */
   request: Record<string, unknown>;
   /** Turns of the scripted model. */
   turns: object[];
-  /** Path → content of the files in the task's own commit. */
+  /** Files in the task's own commit: content by path. For kind `shared`: the changed line by path. */
   files: Record<string, string>;
   /** Valid end states. */
   ends: TaskState[];
-  /** Pattern for the reason of an end that isn't a success. */
+  /** Pattern for the reason of an end other than `merged`. */
   reason?: RegExp;
-  /** When a user cancels the task: milliseconds after the wave's submission, or after a trace of ambush.ts. */
+  /** Time at which a user cancels the task, in milliseconds after the wave's submission or after a trace of ambush.ts. */
   cancel?: { after: 'submission' | keyof typeof tracesOfTask; ms: number };
 };
 
@@ -32,7 +32,7 @@ export type Wave = {
   repository: RepositoryName;
   /** Time of submission, in milliseconds after the start. */
   atMs: number;
-  /** How it is submitted: by request and reply, or through the durable intake. */
+  /** Way of submission: request and reply, or the durable intake. */
   by: 'request' | 'intake';
   tasks: PlannedTask[];
 };
@@ -49,7 +49,7 @@ const taskKinds = [
   'squash',
 ] as const;
 export type TaskKind = (typeof taskKinds)[number];
-/** Number of tasks per kind, out of 20. Rivals come in pairs. */
+/** Number of tasks of each kind among 20 tasks. Rivals come in pairs. */
 const shares: Readonly<Record<TaskKind, number>> = {
   write: 3,
   loop: 4,
@@ -64,17 +64,17 @@ const shares: Readonly<Record<TaskKind, number>> = {
 
 const waveTasks = 10;
 const latencyMsMax = 2_500;
-/** Short enough that a checkpoint may still be running. */
+/** Maximum latency of the last turn. So short that the checkpoint of the turn before may still be running. */
 const finishMsMax = 400;
 const cancelMsMax = 12_000;
-/** About as long as git's import takes. */
+/** Maximum delay of a cancellation after the trace `import`: about as long as git's import takes. */
 const importMsMax = 30;
 const lockMsMax = 4;
 const concurrency = 6;
-/** Shell line that waits while the disk is full. A real model would read the error and wait; a script can't. */
+/** Shell line that waits while the disk is full. A real model would read the error and wait, which a script can't. */
 const waitForRoom =
   'for i in $(seq 60); do [ "$(df --output=avail . | tail -n 1)" -gt 4096 ] && break; sleep 0.5; done';
-/** Number of lines of the shared file. Each `shared` task changes one of them; the changed lines are far enough apart for git to merge them. */
+/** Number of lines of the shared file. Each `shared` task changes one line. The changed lines are `sharedStep` apart, so that git can merge the changes. */
 const sharedLines = 400;
 const sharedStep = 4;
 
@@ -109,7 +109,7 @@ export function planWaves(options: { tasks: number; minutes: number; random: Ran
   return waves;
 }
 
-/** Chooses the kinds of the tasks. Rivals stay next to each other, so that both are in one wave. */
+/** Chooses the kinds of the tasks. Rivals are next to each other and in the same wave. */
 function kindsFor(tasks: number, random: Random): TaskKind[] {
   const deck = taskKinds.flatMap((kind) =>
     Array.from({ length: kind === 'rival' ? shares.rival / 2 : shares[kind] }, () => kind),
@@ -152,7 +152,7 @@ function planTask(place: Place): PlannedTask {
     case 'dependent':
       return dependent(prompt, place);
     case 'rival': {
-      // Both of a pair write one file; the second conflicts, unless it started after the first had landed.
+      // Both rivals of a pair write the same file. The second one conflicts, unless it starts after the first has landed.
       const before = place.wave.at(-1);
       const pair = before?.kind === 'rival' && before.name.endsWith('-a') ? before.name.slice(0, -2) : null;
       const own = `${pair ?? name}-${pair === null ? 'a' : 'b'}`;
@@ -197,7 +197,7 @@ function planTask(place: Place): PlannedTask {
   }
 }
 
-/** Turns that read, list and run; the file that counts is written as a whole, so the write may be repeated when an executor was lost. */
+/** Turns that list, read, write and run. The checked file is always written completely, so a write may be repeated after its executor was lost. */
 function loopTurns(file: string, content: string, latencyMs: () => number, finishMs: number): object[] {
   const write = { name: 'write', arguments: { path: file, content } };
   return [
@@ -222,7 +222,7 @@ function loopTurns(file: string, content: string, latencyMs: () => number, finis
   ];
 }
 
-/** Each of the three commands makes the whole change, so the next one corrects one whose outcome is unknown. */
+/** Plans a task whose agent runs the same command three times. Each command makes the complete change, so a command whose outcome is unknown is corrected by the next one. */
 function sharedTask(prompt: PlannedTask, { name, sharedLine }: Place, latencyMs: () => number): PlannedTask {
   const run = {
     name: 'run',
@@ -256,7 +256,7 @@ function dependent(prompt: PlannedTask, { wave, random }: Place): PlannedTask {
   };
 }
 
-/** The run request of a wave. @param model the scripted model's name */
+/** Returns the run request of a wave. `model` is the scripted model's name. */
 export function requestOf(wave: Wave, place: { repository: string; model: string }): Record<string, unknown> {
   return {
     requestId: wave.requestId,
@@ -273,7 +273,7 @@ export function requestOf(wave: Wave, place: { repository: string; model: string
   };
 }
 
-/** The scripted model's script, as JSON, which is also YAML. */
+/** Returns the scripted model's script as JSON, which is also valid YAML. */
 export const scriptOf = (waves: readonly Wave[]): string =>
   JSON.stringify({
     rules: waves.flatMap(({ tasks }) =>

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Returns the other processes whose environment or command line contains the text. */
+/** Returns all processes, except this one, whose environment or command line contains the text. */
 export function processesWith(text: string): { pid: number; commandLine: string }[] {
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) return [];
@@ -10,7 +10,7 @@ export function processesWith(text: string): { pid: number; commandLine: string 
   });
 }
 
-/** Returns '' for a process that has ended. */
+/** Reads a file in /proc. Returns '' if the process has ended. */
 function read(file: string): string {
   try {
     return readFileSync(file, 'latin1');

@@ -1,8 +1,8 @@
-/** A seeded random number generator (mulberry32): the same seed gives the same plan and the same faults. */
+/** A seeded random number generator (mulberry32). The same seed gives the same plan and the same faults. */
 export type Random = {
-  /** From 0 (included) to 1 (excluded). */
+  /** Returns a number from 0 (included) to 1 (excluded). */
   next(): number;
-  /** An integer; both bounds are included. */
+  /** Returns an integer from `min` to `max`, both included. */
   integer(min: number, max: number): number;
   pick<Item>(items: readonly Item[]): Item;
   shuffle<Item>(items: readonly Item[]): Item[];

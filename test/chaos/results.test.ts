@@ -6,7 +6,7 @@ import { faultsFound } from './run.ts';
 
 const results = readResults();
 
-test('docs/chaos.md shows the committed results', () => {
+test('docs/chaos.md contains the tables of the committed results', () => {
   const document = readFileSync(path.resolve(import.meta.dirname, '../../docs/chaos.md'), 'utf8');
   expect(document).toContain(resultTables(results));
 });

@@ -1,4 +1,4 @@
-/** `npm run chaos-results`: the results in docs/chaos as the tables of docs/chaos.md. */
+/** Program of `npm run chaos-results`, which prints the results in docs/chaos as the tables of docs/chaos.md. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { faultKinds } from './faults.ts';
@@ -7,7 +7,7 @@ import type { ChaosResult } from './run.ts';
 
 const folder = path.resolve(import.meta.dirname, '../../docs/chaos');
 
-/** The committed results, by file name. */
+/** Returns the committed results, sorted by file name. */
 export function readResults(): { file: string; result: ChaosResult }[] {
   const files = readdirSync(folder).filter((file) => file.endsWith('.json'));
   return files.toSorted().map((file) => {
@@ -15,7 +15,7 @@ export function readResults(): { file: string; result: ChaosResult }[] {
   });
 }
 
-/** One row for each result, then one for each kind of fault over all of them. */
+/** Returns two tables: one row for each result, and one row for each kind of fault over all results. */
 export function resultTables(results: readonly { file: string; result: ChaosResult }[]): string {
   const runs = results.map(({ file, result }) => {
     const { tasks, model, faults, options } = result;

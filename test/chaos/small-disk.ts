@@ -1,4 +1,4 @@
-/** A small file system for the services' data folder, which can be filled up for a while. */
+/** A small file system for the services' data folder, which a fault can fill temporarily. */
 import { execFile } from 'node:child_process';
 import { open, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,12 +10,12 @@ const fillBytesAtOnce = 1024 * 1024;
 export type SmallDisk = {
   /** Uses up all free space. */
   fill(): Promise<void>;
-  /** Frees that space. */
+  /** Frees the space that `fill` used. */
   free(): Promise<void>;
   unmount(): Promise<void>;
 };
 
-/** Mounts a tmpfs of the given size on an empty folder. @returns null when this user may not mount */
+/** Mounts a tmpfs of this size on an empty folder. @returns null when this user may not mount file systems */
 export async function mountSmallDisk(folder: string, mebibytes: number): Promise<SmallDisk | null> {
   try {
     await runFile('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=711`, 'coppice-chaos', folder]);
@@ -42,7 +42,7 @@ export async function mountSmallDisk(folder: string, mebibytes: number): Promise
     },
     unmount: async () => {
       await free();
-      // Lazily: a container that is still being removed may use it for a moment.
+      // Lazily, since a container that is being removed may still use the file system.
       await runFile('umount', ['--lazy', folder]);
     },
   };

@@ -1,6 +1,6 @@
 /**
- * The system under chaos: one nats-server that syncs every write, two processes of each service on one node, a proxy in front of each process, and a supervisor that
- * restarts ended processes, as a container engine would.
+ * The system under chaos: one nats-server that syncs every write, and two processes of each service on one node. Each process connects through its own proxy, and is
+ * restarted when it ends, as a container engine would do.
  */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -21,25 +21,25 @@ export type Engine = 'docker' | 'bubblewrap';
 const copies = [1, 2] as const;
 const node = 'node-1';
 const diskMebibytes = 1_024;
-/** Short, so that a run of a few minutes has many lost processes. */
+/** So short that many processes are lost in a run of a few minutes. */
 export const lostAfterMs = 4_000;
 const restartWaitMs = 300;
 const killLooksMax = 20;
 const startedMsMax = 120_000;
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
 
-/** One of the two processes of a service, through all its restarts. */
+/** One of the two processes of a service. The object stays the same when the process is restarted. */
 export class ServiceProcess {
   readonly service: ServiceName;
   readonly name: string;
   readonly proxy: TcpProxy;
   readonly #start: () => StartedProcess;
-  /** A text in the environment of all programs that it starts. */
+  /** Text in the environment of all programs that the process starts. */
   readonly #mark: string;
   readonly #logLine: (line: string) => void;
   #process: StartedProcess | null = null;
   #running: Promise<void> = Promise.resolve();
-  /** Exits that no fault caused. */
+  /** One sentence for each exit that no fault caused. */
   readonly unexpectedExits: string[] = [];
   #expected = false;
   #stopping = false;
@@ -85,14 +85,14 @@ export class ServiceProcess {
     }
   }
 
-  /** Sends SIGKILL; the process restarts after `downMs`. @param options.children kills its child processes too, as when a container is killed */
+  /** Sends SIGKILL. The process restarts after `downMs`. @param options.children true to kill its child processes too, as when a container is killed */
   async kill(downMs: number, options: { children: boolean }): Promise<void> {
     this.#expected = true;
     this.#holdUntil = sleep(downMs);
     const started = this.#process;
     if (started === null) return;
     if (options.children) {
-      // Stopped first, so that it starts no more children; what the children start meanwhile is found by the next look.
+      // The process is stopped first, so that it starts no more children. Processes that the children have just started are found in the next iteration.
       started.signal('SIGSTOP');
       for (let look = 0; look < killLooksMax; look++) {
         const children = processesWith(this.#mark).filter(({ pid }) => pid !== started.pid);
@@ -115,7 +115,7 @@ export class ServiceProcess {
     await this.#process?.waitForLine('"msg":"started"', { timeoutMs: startedMsMax });
   }
 
-  /** Sends SIGTERM, and does not start the process again. */
+  /** Sends SIGTERM. The process is not started again. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.thaw();
@@ -123,7 +123,7 @@ export class ServiceProcess {
     await this.#running;
   }
 
-  /** Sends SIGTERM and starts the process again, as an upgrade does. */
+  /** Sends SIGTERM, and waits until the process has started again, as after an upgrade. */
   async restart(): Promise<void> {
     this.#expected = true;
     await this.#process?.kill('SIGTERM');
@@ -134,16 +134,16 @@ export class ServiceProcess {
 
 export class ChaosSystem {
   readonly nats: NatsServer;
-  /** The harness's own connection, which uses no proxy. */
+  /** The connection of the harness itself, without a proxy. */
   readonly bus: Bus;
   readonly processes: readonly ServiceProcess[];
-  /** Null when this user may not mount. */
+  /** Null when this user may not mount file systems. */
   readonly disk: SmallDisk | null;
   readonly dataFolder: string;
   readonly engine: Engine;
   readonly folder: string;
   readonly countFile: string;
-  /** A text in the environment of every process that the run starts, by which leftover processes are found. */
+  /** Text in the environment of every process of this run. Leftover processes are found by it. */
   readonly mark: string;
   readonly model = 'scripted/plan.yaml';
   readonly #temporary: TemporaryFolder;
@@ -192,7 +192,7 @@ export class ChaosSystem {
           const proxy = await startTcpProxy(port);
           const name = `${service}-${copy}`;
           const processMark = path.join(folder, name, 'mark');
-          // The mark is in PATH, although that folder has no programs: PATH is the only variable that the services pass on to every program, also in sandboxes.
+          // The mark is a folder in PATH, which doesn't exist. PATH is the only variable that the services pass on to every program, also in sandboxes.
           const PATH = `${process.env['PATH'] ?? ''}:${processMark}`;
           const start = () => startService(service, { proxy, users, environment: { ...environment, PATH } });
           return new ServiceProcess({ service, name, proxy, mark: processMark, start, log: options.log });
@@ -215,7 +215,7 @@ export class ChaosSystem {
     return this.processes.flatMap(({ unexpectedExits }) => unexpectedExits);
   }
 
-  /** Stops only the services: the processes and mounts that remain are orphans. */
+  /** Stops only the services. Processes and mounts that remain afterwards are leftovers. */
   async stopServices(): Promise<void> {
     await Promise.all(this.processes.map((each) => each.stop()));
   }

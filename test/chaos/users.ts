@@ -1,4 +1,4 @@
-/** The users of a chaos run: they submit the waves, cancel tasks, merge those that wait for them, and resend requests without an answer. */
+/** Plays the users of a chaos run. They submit the waves, cancel tasks, merge tasks that wait for a user, and repeat requests without an answer. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { api, coppiceEventSchema, CoppiceError, runIdOf, streams, subjects, taskIdOf } from '@coppice/contracts';
 import type { RunView } from '@coppice/contracts';
@@ -10,7 +10,7 @@ import type { ChaosSystem } from './system.ts';
 const tenant = 'default';
 const againMs = 500;
 const lookMs = 1_000;
-/** Time limit for a trace, after which the task is cancelled anyway. */
+/** Time limit for a trace to appear. Afterwards the task is cancelled without it. */
 const traceWaitMsMax = 60_000;
 
 export const runIdOfWave = (wave: Wave): string => runIdOf(tenant, wave.requestId);
@@ -23,7 +23,7 @@ type Session = {
   say: (line: string) => void;
 };
 
-/** Resolves when every wave's run has ended, or the signal aborts. @returns the runs that were seen, by id */
+/** Resolves when the runs of all waves have ended, or when the signal is aborted. @returns the ended runs, by id */
 export async function playUsers(waves: readonly Wave[], session: Session): Promise<Map<string, RunView>> {
   const runs = new Map<string, RunView>();
   const startedAt = Date.now();
@@ -53,7 +53,7 @@ async function submit(wave: Wave, { system, repositories, signal }: Session): Pr
   });
 }
 
-/** Cancels or merges a task, once it exists. */
+/** Cancels or merges a task, if the plan says so. */
 async function act(wave: Wave, task: PlannedTask, { system, signal }: Session): Promise<void> {
   const taskId = taskIdOfPlan(wave, task);
   if (task.cancel !== undefined) {
@@ -92,7 +92,7 @@ async function ended(wave: Wave, { system, signal }: Session): Promise<RunView |
   return run;
 }
 
-/** Repeats an attempt until it succeeds or the signal aborts. */
+/** Repeats an attempt until it succeeds or the signal is aborted. */
 async function persist(signal: AbortSignal, attempt: () => Promise<void>, waitMs = againMs): Promise<void> {
   while (!signal.aborted) {
     try {
@@ -106,7 +106,7 @@ async function persist(signal: AbortSignal, attempt: () => Promise<void>, waitMs
 
 export type StoredEvent = { at: number; taskId: string; event: ReturnType<typeof coppiceEventSchema.parse> };
 
-/** Returns every event with the time at which it was stored, in the order of storage. */
+/** Returns all events in the order in which they were stored, with the time of storage. */
 export async function storedEvents(system: ChaosSystem): Promise<StoredEvent[]> {
   const all: StoredEvent[] = [];
   for await (const message of system.bus.read(streams.events, subjects.event(tenant, '*', '*', '*'))) {
