@@ -1,4 +1,4 @@
-/** `npm run base-images`: makes the images that docker-compose.yml takes from a registry, out of this machine's own programs. */
+/** Program of `npm run base-images`, which makes the images that docker-compose.yml otherwise pulls from a registry, from this machine's own programs. */
 import { makeStandInImages, standInRegistry } from './stand-in-images.ts';
 
 const { descriptions } = await makeStandInImages();

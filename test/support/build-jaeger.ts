@@ -1,6 +1,6 @@
 /**
- * `npm run jaeger`: builds Jaeger from its sources in Go's module proxy, for the test of docker-compose.yml on machines that can't pull the official image.
- * The build takes some minutes of CPU time, so neither set-up nor CI runs it; without it the test uses a stand-in, and says so.
+ * Program of `npm run jaeger`, which builds Jaeger from its sources in Go's module proxy. For the test of docker-compose.yml on machines that can't pull the official
+ * image. The build takes some minutes of CPU time, so neither set-up nor CI runs it. Without it, the test uses a stand-in, and prints that.
  */
 import { execFileSync } from 'node:child_process';
 import type { StdioOptions } from 'node:child_process';
@@ -10,7 +10,7 @@ import { linkProgram, moveIntoPlace, openCache } from '../../setup/cache.js';
 import { cacheFolder } from '../../setup/paths.js';
 import { whyWithoutToolchain } from './toolchains.ts';
 
-/** Version of the Go module for the release whose image docker-compose.yml names; Jaeger has two version numbers. */
+/** Version of the Go module that corresponds to `imageVersion`, the version of the image in docker-compose.yml. Jaeger uses two version numbers. */
 const moduleVersion = 'v1.76.0';
 const imageVersion = '2.13.0';
 const buildMsMax = 60 * 60_000;
@@ -20,9 +20,9 @@ async function build(): Promise<void> {
   const missing = await whyWithoutToolchain('go');
   if (missing !== null) throw new Error(missing);
   console.log(`building Jaeger ${imageVersion} from its sources: some minutes of processor time`);
-  // In its own module's folder: the `replace` directives of its go.mod would be rejected or ignored anywhere else.
+  // Built in the folder of Jaeger's own module, since Go rejects or ignores the `replace` directives of its go.mod in any other.
   const environment = { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly -trimpath' };
-  // Go prints its own errors.
+  // Go's errors go directly to stderr.
   const stdio: StdioOptions = ['ignore', 'pipe', 'inherit'];
   const settings = { env: environment, timeout: buildMsMax, stdio };
   const module = ['mod', 'download', '-json', `github.com/jaegertracing/jaeger@${moduleVersion}`];

@@ -4,16 +4,16 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import type { BusOptions, Role } from '@coppice/bus';
 
-/** The users that `coppice bus-users` makes, for a test's own server. */
+/** The users that `coppice bus-users` creates, for the server of a test. */
 export type BusUsers = {
   /**
-   * Server configuration for startNatsServer. It adds users with passwords: `everything`, with all permissions in the services' account, and one per tenant
-   * (`acme`, password `for-acme`) with the tenant's permissions.
+   * Returns the server configuration for startNatsServer. It has additional users with passwords: `everything`, with all permissions in the services' account, and one
+   * per tenant, with the tenant's permissions (for tenant `acme`: user `acme`, password `for-acme`).
    */
   configuration: (everything: { user: string; password: string }) => string;
-  /** Path for NATS_CREDENTIALS_FILE. */
+  /** Returns the path of the user's credentials file, for NATS_CREDENTIALS_FILE. */
   file(user: UserName): string;
-  /** Content of that file, as connection options. */
+  /** Returns the content of the credentials file, as connection options. */
   credentials(user: UserName): Partial<BusOptions>;
 };
 export type UserName = Role | `tenant-${string}`;

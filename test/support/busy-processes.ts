@@ -1,8 +1,8 @@
-/** Processes that only use CPU time, for tests of a busy machine. */
+/** Processes that only use CPU time, for tests on a busy machine. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 
-/** Starts `count` of them. They end by themselves after `secondsMax`, even when the test crashes. */
+/** Starts `count` busy processes. They end after `secondsMax`, even when the test crashes. */
 export function startBusyProcesses(count: number, secondsMax: number): AsyncDisposable {
   const words = [String(secondsMax), 'sh', '-c', 'while :; do :; done'];
   const children = Array.from({ length: count }, () => spawn('timeout', words, { stdio: 'ignore' }));

@@ -4,12 +4,12 @@ import path from 'node:path';
 import { startProcess, temporaryFolder, temporaryRepository } from '@coppice/testing';
 import type { FileContent, StartedProcess, TemporaryRepository } from '@coppice/testing';
 
-/** The `coppice` command as a user runs it, with its own home and a small repository. */
 const mainFile = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
 const runMsMax = 90_000;
 
 export type Outcome = { exitCode: number | null; out: string; err: string };
 
+/** Runs the `coppice` command as a user does, with a separate home folder and a small repository. */
 export class CommandLine implements AsyncDisposable {
   readonly home: string;
   readonly folder: string;
@@ -25,7 +25,7 @@ export class CommandLine implements AsyncDisposable {
 
   static async create(files: Record<string, FileContent>): Promise<CommandLine> {
     const folder = await temporaryFolder('cli');
-    // Without a sandbox, a stack that runs as root runs commands as another user, which needs access.
+    // If the stack runs as root without a sandbox engine, it runs commands as another user, who needs access to this folder.
     await chmod(folder.path, 0o711);
     const repository = await temporaryRepository({ files });
     return new CommandLine(folder.path, repository, folder.remove);
@@ -35,7 +35,7 @@ export class CommandLine implements AsyncDisposable {
     return { NATS_URL: '', COPPICE_LOG_LEVEL: undefined, COPPICE_HOME: this.home, NO_COLOR: '', ...extra };
   }
 
-  /** Runs the command to its end and captures its output through pipes. */
+  /** Runs the command until it ends, and captures its output through pipes. */
   run(commandArguments: string[], environment: NodeJS.ProcessEnv = {}, folder: string = this.folder): Promise<Outcome> {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     const child = execFile(
@@ -56,7 +56,7 @@ export class CommandLine implements AsyncDisposable {
     return startProcess(mainFile, commandArguments, this.#environment(environment), { cwd: this.folder });
   }
 
-  /** Writes a file beside the run files. */
+  /** Writes a file into the folder in which commands run. */
   async write(name: string, text: string): Promise<string> {
     const file = path.join(this.folder, name);
     await mkdir(path.dirname(file), { recursive: true });

@@ -1,4 +1,4 @@
-/** The stack of docker-compose.yml for tests: with its own project, volume and images, and ports that the system chooses. */
+/** The stack of docker-compose.yml for tests. It has its own project, volumes and images, and ports that the system chooses. */
 import { execFile } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,7 +12,7 @@ const projectFolder = path.resolve(import.meta.dirname, '../..');
 const runFile = promisify(execFile);
 const commandMsMax = 480_000;
 
-/** Replicas that the first start asks for by flags. */
+/** Numbers of replicas at the first start, which sets them by flags. */
 export const scales = {
   orchestrator: 3,
   'llm-gateway': 2,
@@ -20,7 +20,7 @@ export const scales = {
   'container-service': 2,
 } as const;
 export type ScaledService = keyof typeof scales;
-/** Replicas by the settings, for every start without flags. None is the same as in `scales`, and one isn't the default. */
+/** Numbers of replicas in the settings, for every start without flags. All differ from those in `scales`, and one differs from the default. */
 export const scalesBySettings: Record<ScaledService, number> = {
   orchestrator: 2,
   'llm-gateway': 1,
@@ -40,13 +40,13 @@ export type InspectedContainer = {
 
 export class ComposeStack {
   readonly project = `coppice-test-${process.pid}`;
-  /** Holds the repositories and scripts, under the same path inside and outside the containers. */
+  /** Folder with the repositories and scripts. It has the same path inside and outside the containers. */
   readonly folder: string;
   readonly uid: number;
-  /** Images in use. If there is one of Prometheus, the profile `metrics` is started too. */
+  /** Images in use. If Prometheus has an image, the profile `metrics` is started too. */
   readonly images: StandIns;
   readonly #temporary: TemporaryFolder;
-  /** Tags of the images; each later one stands for an upgrade. */
+  /** Tags of the images. Each additional tag is an upgrade. */
   readonly #versions: [string, ...string[]] = [this.project];
 
   private constructor(temporary: TemporaryFolder, uid: number, images: StandIns) {
@@ -82,7 +82,7 @@ export class ComposeStack {
       COPPICE_DOCKER_SOCKET: process.env['COPPICE_DOCKER_SOCKET'],
       COPPICE_REPOSITORIES: this.folder,
       COPPICE_SCRIPTS: this.folder,
-      // For an "up" without flags.
+      // Used by an "up" without flags.
       COPPICE_ORCHESTRATORS: String(scalesBySettings.orchestrator),
       COPPICE_LLM_GATEWAYS: String(scalesBySettings['llm-gateway']),
       COPPICE_WORKTREE_SERVICES: String(scalesBySettings['worktree-service']),
@@ -105,7 +105,7 @@ export class ComposeStack {
     return this.#run(program, [...options, ...composeArguments]);
   }
 
-  /** Runs the commands of a document, with `docker compose` replaced by this stack's. They run in a folder of their own, which is kept. */
+  /** Runs the commands of a document in a separate folder, which is the same in each call. Replaces `docker compose` by the command of this stack. */
   async type(commands: string): Promise<void> {
     const folder = path.join(this.#temporary.path, 'typed');
     await mkdir(folder, { recursive: true });
@@ -114,7 +114,7 @@ export class ComposeStack {
     await this.#run('bash', ['-euo', 'pipefail', '-c', `${docker}\n${commands}`], folder);
   }
 
-  /** Changes the tag of everything that is built and started from now on, as a later version would. */
+  /** Changes the tag of all images that are built and started from now on, as a later version would. */
   becomeLater(): void {
     this.#versions.push(`${this.project}-later-${this.#versions.length}`);
   }
@@ -124,7 +124,7 @@ export class ComposeStack {
     return (await runFile(program, options, settings)).stdout;
   }
 
-  /** Builds, starts and scales the services; resolves when all are healthy. */
+  /** Builds, starts and scales the services. Resolves when all are healthy. */
   async up(): Promise<void> {
     const scaled = Object.entries(scales).flatMap(([name, count]) => ['--scale', `${name}=${count}`]);
     try {
@@ -151,7 +151,7 @@ export class ComposeStack {
     return (await runFile('docker', ['exec', ...user, container.Name.slice(1), 'sh', '-c', script])).stdout;
   }
 
-  /** Sends SIGKILL to the service's process: the container ends, and its restart policy starts it again. */
+  /** Sends SIGKILL to the service's process. The container then ends, and its restart policy starts it again. */
   async crash(container: InspectedContainer): Promise<void> {
     await this.read(container, 'kill -9 $(cat /proc/1/task/1/children)');
   }

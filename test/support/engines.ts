@@ -4,7 +4,7 @@ import { isRequired } from './required.ts';
 
 const runFile = promisify(execFile);
 
-/** Returns why docker-compose.yml can't be tested here, or null. When COPPICE_TEST_REQUIRE names `compose`, its absence fails the test. */
+/** Returns the reason why docker-compose.yml can't be tested on this machine, or null. Always null when COPPICE_TEST_REQUIRE names `compose`, so that its absence fails the test. */
 export async function whyWithoutCompose(): Promise<string | null> {
   if (isRequired('compose')) return null;
   if ((process.env['COPPICE_DOCKER_COMPOSE'] ?? '') === '')
@@ -12,7 +12,7 @@ export async function whyWithoutCompose(): Promise<string | null> {
   return whyWithout('docker');
 }
 
-/** Returns why an engine can't be used here, or null. When COPPICE_TEST_REQUIRE names it, its absence fails the test instead of skipping it. */
+/** Returns the reason why an engine can't be used on this machine, or null. Always null when COPPICE_TEST_REQUIRE names the engine, so that its absence fails the test. */
 export async function whyWithout(engine: 'docker' | 'bubblewrap'): Promise<string | null> {
   if (isRequired(engine)) return null;
   try {

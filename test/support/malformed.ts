@@ -1,15 +1,15 @@
-/** Malformed requests, generated from the contract's examples with a seed. For each it is known that it must be rejected, and because of which field. */
+/** Generates malformed requests from the contract's examples and a seed. Each request must be rejected; for most of them the wrong field is known. */
 import fc from 'fast-check';
 import type { z } from 'zod';
 
 export type Malformed = {
   what: string;
-  /** Method of the example that it was made from. */
+  /** Method of the example from which the request was made. */
   method: string;
   data: Uint8Array;
-  /** The wrong field; a rejection may name its parent, or a part of it. Null when unknown. */
+  /** The wrong field. The error may also name its parent, or a part of it. Null when the field is unknown. */
   field: string | null;
-  /** True when the rejection has to name exactly this field. */
+  /** True when the error has to name exactly this field. */
   exact: boolean;
 };
 
@@ -17,7 +17,7 @@ export type Sample = { method: string; schema: z.ZodType; payload: unknown };
 
 type Path = (string | number)[];
 type Made = Pick<Malformed, 'data' | 'field' | 'exact'>;
-/** Returns null when the payload has nothing to change in this way. `pick` chooses by numbers from the seed. */
+/** Makes a malformed request. Returns null when the payload has nothing to change in this way. `pick` returns a number below `count`, derived from the seed. */
 type Maker = (payload: unknown, pick: (count: number) => number) => Made | null;
 
 const marker = 'MARKED-PLACE';
@@ -60,7 +60,7 @@ const nameOf = (path: Path): string =>
   path.map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${key}`)).join('');
 
 function changed(payload: unknown, path: Path, by: (old: unknown) => unknown): Made {
-  // JSON.stringify can't write an infinite number.
+  // JSON.stringify can't write an infinite number, so a marker stands for it, which is then replaced by 1e999.
   const value = replaced(payload, path, (old) => by(old) ?? undefined);
   const text =
     JSON.stringify(value, (_key, item: unknown) => (item === Number.POSITIVE_INFINITY ? marker : item)) ?? '';
@@ -72,7 +72,7 @@ function at(payload: unknown, pick: (count: number) => number, which: (value: un
   return found.length === 0 ? null : (found[pick(found.length)] as { path: Path; value: unknown });
 }
 
-/** The JSON with bytes in place of a text. */
+/** Returns the payload as JSON in which these bytes replace a text. */
 function spliced(payload: unknown, path: Path, bytes: Uint8Array): Made {
   const [before = '', after = ''] = JSON.stringify(replaced(payload, path, () => marker)).split(marker);
   return {
@@ -198,7 +198,7 @@ const makers: Record<string, { weight: number; make: Maker }> = {
   },
 };
 
-/** Returns whether the data is in fact well-formed and matches the schema. Uses another parser than Coppice's own. */
+/** Returns true if the data is well-formed and matches the schema after all. Doesn't use Coppice's own parser. */
 function isTaken(data: Uint8Array, schema: z.ZodType): boolean {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(data);
@@ -210,7 +210,7 @@ function isTaken(data: Uint8Array, schema: z.ZodType): boolean {
 
 const strictKinds = ['half of a character', 'a field twice', 'too deep', 'too many values'];
 
-/** Returns `count` malformed requests, always the same for one seed. */
+/** Returns `count` malformed requests. The same seed always gives the same requests. */
 export function malformed(samples: Sample[], options: { count: number; seed: number }): Malformed[] {
   const kinds = Object.entries(makers);
   const numbers = fc.infiniteStream(fc.nat({ max: 2 ** 30 }));

@@ -1,17 +1,18 @@
 /**
- * Twenty changes to this repository's own code, as twenty developers would make them at once: small functions that are added, and a constant that is changed,
- * each with its own check. They touch only modules whose only imports are Node's, so the checks run where no package is installed.
+ * Twenty changes to this repository's own code, as twenty developers could make them at the same time: added functions and changed constants, each with its own check.
+ * They change only modules that import nothing but Node's modules, so that the checks run without installed packages.
  */
 export type Change = {
   name: string;
   file: string;
-  /** Text to replace; occurs in the file exactly once. */
+  /** Text to replace. It occurs exactly once in the file. */
   oldText: string;
   newText: string;
-  /** An error that is written first, in place of a part of `newText`; the check finds it. */
+  /** A mistake of the agent, which the check finds: at first `wrong` is written instead of `right`, which is a part of `newText`. */
   slip?: { wrong: string; right: string };
-  /** The export that the check imports, and its assertion. */
+  /** Exports that the check imports. */
   uses: string;
+  /** Assertion of the check. */
   assertion: string;
 };
 
@@ -134,7 +135,7 @@ const apart: Change[] = [
   }),
 ];
 
-/** Pairs of changes in one file, at different places. */
+/** Pairs of changes in the same file, at different places. */
 const sideBySide: Change[] = [
   added({
     name: 'comment-line',
@@ -188,7 +189,7 @@ const sideBySide: Change[] = [
   }),
 ];
 
-/** The same line, changed in two ways. */
+/** Two different changes of the same line. */
 const rivals = ['played', 'recited'].map((word): Change => ({
   name: `provider-${word}`,
   file: 'apps/cli/src/run-file/addresses.ts',
@@ -200,7 +201,7 @@ const rivals = ['played', 'recited'].map((word): Change => ({
 
 export const manyChanges = { apart, sideBySide, rivals };
 
-/** Path of a change's own check. */
+/** Returns the path of a change's own check. */
 export const checkOf = ({ name }: Pick<Change, 'name'>): string => `checks/${name}.test.ts`;
 
 export const checkText = ({ name, file, uses, assertion }: Change): string =>
@@ -213,7 +214,7 @@ export const checkText = ({ name, file, uses, assertion }: Change): string =>
     '',
   ].join('\n');
 
-/** A check that passes before and after all changes: some of the project's own expectations of the same modules. */
+/** A check that passes before and after all changes. It tests the existing functions of the changed modules. */
 export const baseCheck = {
   path: 'checks/base.test.ts',
   text: `import assert from 'node:assert/strict';

@@ -3,14 +3,14 @@ import type { AddressInfo } from 'node:net';
 
 export type ModelServer = AsyncDisposable & {
   baseUrl: string;
-  /** The Authorization header of each chat request. */
+  /** Authorization header of each chat request received so far. */
   requests: string[];
 };
 
-/** An answer: a text, or a tool's name and its arguments. */
+/** An answer: a text, or a tool call with the tool's name and arguments. */
 export type ModelAnswer = string | { call: string; arguments: object };
 
-/** Starts an OpenAI-compatible server on loopback with one model. It gives its answers in order, then repeats the last one. */
+/** Starts an OpenAI-compatible server on loopback with one model, which gives these answers in order, then repeats the last one. */
 export async function startModelServer(...answers: [ModelAnswer, ...ModelAnswer[]]): Promise<ModelServer> {
   const requests: string[] = [];
   const chunk = (choices: object[], rest: object = {}) =>

@@ -4,8 +4,8 @@ import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 
 /**
- * Starts a cluster of servers on loopback; `config` gets the first one's credentials, which are the same for all. Resolves when the cluster has a leader: before
- * that, nothing can be stored.
+ * Starts a cluster of servers on loopback. `config` gets the first server's credentials, which are valid on all servers. Resolves when the cluster has a leader, since
+ * nothing can be stored before.
  */
 export async function startNatsCluster(
   count: number,
@@ -36,7 +36,7 @@ async function hasLeader({ monitoringUrl }: NatsServer): Promise<boolean> {
   return (cluster?.leader ?? '') !== '';
 }
 
-/** Reserves the ports in advance, because each server's configuration lists those of the others. */
+/** Finds free ports in advance, because each server's configuration lists the ports of all servers. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));

@@ -1,4 +1,4 @@
-/** Prometheus and its checker for tests: from PATH, or from this distribution's package, unpacked into the cache folder. */
+/** Finds Prometheus or promtool for tests: in PATH, or in this distribution's package, which is unpacked into the cache folder. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { hasApt, unpackPackages } from '../../setup/apt.js';

@@ -1,4 +1,4 @@
-/** Parts of docs/protocol.md for tests: blocks by label, tables by the first cell of their head. */
+/** Parts of docs/protocol.md for tests: code blocks by their label, and tables by the first cell of their head. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -15,7 +15,7 @@ export const blocks: Block[] = [...text.matchAll(/^```(\w+)(?: ([^\n]+))?\n(.*?)
 export const example = (label: string): unknown[] =>
   blocks.filter((block) => block.label === label).map(({ content }) => JSON.parse(content));
 
-/** Returns the rows of the table whose head starts with this cell; cells are without their backticks. */
+/** Returns the rows of the table whose head starts with this cell. Removes the backticks around a cell's text. */
 export function table(head: string): string[][] {
   const after = text.split(`\n| ${head} |`)[1];
   if (after === undefined) throw new Error(`no table that begins with ${head}`);

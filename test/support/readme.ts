@@ -1,11 +1,11 @@
-/** The README's files and commands. */
+/** Reads files and commands from the README. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
 export const projectFolder = path.resolve(import.meta.dirname, '../..');
 const readme = readFileSync(path.join(projectFolder, 'README.md'), 'utf8');
 
-/** The fenced blocks of a language between a heading and the next one. */
+/** Returns the fenced code blocks of a language in the section with this heading. */
 export function readmeBlocks(language: string, heading: string): string[] {
   const section = readme.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
   return [...section.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, name, text]) =>
@@ -13,5 +13,5 @@ export function readmeBlocks(language: string, heading: string): string[] {
   );
 }
 
-/** The name of a file whose first line is a comment with it, such as `# plan.yaml`. */
+/** Returns the file name in a block's first line, which is a comment such as `# plan.yaml`. */
 export const fileNameOf = (block: string): string => block.slice(2).split('\n')[0] ?? '';

@@ -18,38 +18,38 @@ import { startNatsCluster } from './nats-cluster.ts';
 import { makeBusUsers } from './bus-users.ts';
 import type { BusUsers } from './bus-users.ts';
 
-/**
- * The whole system for tests: a real nats-server, and one process per service, which a test may kill and start again.
- * Only the model is a stand-in: it plays a script.
- */
-
+/** Settings of a Stack. */
 export type StackSettings = {
   engine: 'docker' | 'bubblewrap' | 'none';
   /** Script of the scripted provider. */
   script: string;
   environment?: Record<string, string>;
-  /** Tenants with their own user, see bus-users.ts. */
+  /** Tenants for which a user is created; see bus-users.ts. */
   tenants?: string[];
-  /** Folder for the server's messages; default: a temporary folder. Not with `servers`. */
+  /** Folder for the server's store. Default: a temporary folder. Not used for several servers. */
   storeDir?: string;
-  /** Number of servers of the bus, which form a cluster with as many replicas of everything; default 1. */
+  /** Number of NATS servers. Several servers form a cluster, in which each server has a replica of everything. Default: 1. */
   servers?: number;
-  /** Hosts, each with its own data folder; the first also runs the services that any host may have. Default: one. */
+  /** Names of the hosts. Each host has its own data folder. The first one also runs the services that are not bound to a host. Default: one host. */
   nodes?: string[];
 };
 
 const tenant = 'default';
 const startedMsMax = 60_000;
-/** The repository's root: the stack's own folder is in the checkout's cache, so that images made once serve every test. */
+/** Root folder of the checkout. Its cache has the images, so that they are built only once for all tests. */
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
 
 const keyOf = (name: ServiceName, node: string): string => `${name}@${node}`;
 
+/**
+ * The whole system for tests: a real nats-server, and one process per service, which a test may kill and start again.
+ * Only the model is a stand-in, which plays a script.
+ */
 export class Stack implements AsyncDisposable {
-  /** The first of `servers`. */
+  /** The first server. */
   readonly nats: NatsServer;
   readonly servers: readonly NatsServer[];
-  /** The test's connection, with all permissions. Each service has its own user. */
+  /** The test's own connection, which has all permissions. Each service connects as its own user. */
   readonly bus: Bus;
   readonly users: BusUsers;
   /** Name of the model that plays the script. */
@@ -100,7 +100,7 @@ export class Stack implements AsyncDisposable {
     const [first = 'node-1', ...others] = settings.nodes ?? [];
     const nodes: [string, ...string[]] = [first, ...others];
     const folder = await temporaryFolder('stack');
-    // A sandbox's user may enter its own folders below this one, but not list it.
+    // With this mode the sandboxes' user can enter subfolders of this folder, but can't list it.
     await chmod(folder.path, 0o711);
     const users = await makeBusUsers({
       folder: path.join(folder.path, 'users'),
@@ -147,17 +147,17 @@ export class Stack implements AsyncDisposable {
     return stack;
   }
 
-  /** Starts the services that a host has its own process of. */
+  /** Starts the services that each host runs itself. */
   async startNode(node: string): Promise<void> {
     await Promise.all(nodeServiceNames.map((name) => this.startService(name, node)));
   }
 
-  /** Sends SIGKILL to the same services. */
+  /** Sends SIGKILL to the services that `startNode` starts. */
   async killNode(node: string): Promise<void> {
     await Promise.all(nodeServiceNames.map((name) => this.kill(name, node)));
   }
 
-  /** Starts a service. The caller has to end one that is running already: see `replace`. */
+  /** Starts a service. If it runs already, the caller has to end the old process; see `replace`. */
   async startService(name: ServiceName, node = this.nodes[0]): Promise<StartedProcess> {
     const script = path.join(repositoryRoot, 'apps', name, 'src/main.ts');
     const started = startProcess(script, [], {
@@ -194,7 +194,7 @@ export class Stack implements AsyncDisposable {
     await this.#end(name, node, 'SIGKILL');
   }
 
-  /** Sends SIGTERM and waits for the exit, as the service's host would. */
+  /** Sends SIGTERM and waits until the process has ended. */
   async stopService(name: ServiceName, node = this.nodes[0]): Promise<void> {
     await this.#end(name, node, 'SIGTERM');
   }
@@ -204,7 +204,7 @@ export class Stack implements AsyncDisposable {
     this.#processes.delete(keyOf(name, node));
   }
 
-  /** Replaces a running service by a new process, as an upgrade does, in one of two orders. @returns how the old one ended */
+  /** Replaces a running service by a new process, as an upgrade does. @param order which comes first: the stop of the old process or the start of the new one @returns how the old process ended */
   async replace(name: ServiceName, order: 'stop-first' | 'start-first') {
     const old = this.#running(name);
     if (order === 'stop-first') await old.kill('SIGTERM');
@@ -265,7 +265,7 @@ export class Stack implements AsyncDisposable {
     return new Map(tasks.map((task) => [task.name, task]));
   }
 
-  /** Waits for the event of a task entering a state; an earlier event counts too. */
+  /** Waits for the event that a task has entered a state. An event from before this call counts too. */
   async reached(runId: string, taskId: string, state: string, timeoutMs = 60_000): Promise<void> {
     const abort = AbortSignal.timeout(timeoutMs);
     const subject = subjects.event(tenant, runId, taskId, 'task-state');
@@ -288,7 +288,7 @@ export class Stack implements AsyncDisposable {
     return all;
   }
 
-  /** Waits for the run's end. Uses the API, not the event, since a test may be about the event. */
+  /** Waits until the run has ended. Uses the API instead of the event, since a test may test the event. */
   async ended(runId: string, timeoutMs = 120_000): Promise<RunView> {
     return eventually(
       async () => {

@@ -1,7 +1,7 @@
 /**
- * Images for docker-compose.yml and its test, made without a registry: the base and nats-server from this machine's own programs, under the official names
- * at a registry that can't exist, so that no official image on this machine is replaced. Unlike the official ones they don't contain
- * Alpine or Debian. Jaeger is real where `npm run jaeger` has built it, else a stand-in. Prometheus is Debian's, which is older.
+ * Makes images for docker-compose.yml and its test without a registry. The base image and nats-server are made from this machine's own programs, so they don't
+ * contain Alpine or Debian as the official images do. Jaeger is real if `npm run jaeger` has built it, else a stand-in. Prometheus is Debian's, which is older. The
+ * images have the official names, but at a registry that can't exist, so that no official image on this machine is replaced.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,11 +24,11 @@ const names = {
 const run = promisify(execFile);
 
 export type StandIns = {
-  /** Lines for people: which image stands in for which. */
+  /** One line for each image, which says what it is made from. */
   descriptions: string[];
-  /** True when Jaeger is real, not a stand-in. */
+  /** True if Jaeger is real, false if it is a stand-in. */
   hasJaeger: boolean;
-  /** True when there is an image of Prometheus. */
+  /** True if Prometheus has an image. */
   hasPrometheus: boolean;
 };
 
@@ -53,7 +53,7 @@ export async function makeStandInImages(): Promise<StandIns> {
   };
 }
 
-/** Returns the image that sandboxes use on this machine: a base with Node and git. */
+/** Returns the image of the sandboxes on this machine, which has Node and git. Builds it if it is missing. */
 async function agentRuntime(): Promise<string> {
   const name = `coppice/agent-runtime:${rootfsKey()}`;
   if (
@@ -68,13 +68,13 @@ async function agentRuntime(): Promise<string> {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const imported = spawn('docker', ['import', '-', name], { stdio: [tar.stdout, 'ignore', 'inherit'] });
-  // `tar` never emits `close`, because its output is passed to the other process.
+  // `tar` emits no `close`, because the other process reads its output.
   const codes = await Promise.all([once(tar, 'exit'), once(imported, 'close')]);
   if (codes.some(([code]) => code !== 0)) throw new Error(`${folder} could not be imported as ${name}`);
   return name;
 }
 
-/** Makes the image with the official entry point's behaviour: options alone are passed to nats-server. */
+/** Makes the image of nats-server. Like the official one, its entry point passes arguments that start with an option to nats-server. */
 async function makeNats(folder: string): Promise<void> {
   await mkdir(folder);
   await copyFile(realpathSync(natsServerProgram()), path.join(folder, 'nats-server'));
@@ -87,7 +87,7 @@ async function makeNats(folder: string): Promise<void> {
   ]);
 }
 
-/** @returns true when the image has the real Jaeger */
+/** Makes the image of Jaeger. @returns true if it contains the real Jaeger */
 async function makeJaeger(folder: string): Promise<boolean> {
   await mkdir(folder);
   const program = path.join(projectFolder, '.cache/bin/jaeger');
@@ -109,7 +109,7 @@ async function makeJaeger(folder: string): Promise<boolean> {
   return isReal;
 }
 
-/** @returns null when the image is made, else why the stack runs without it */
+/** Makes the image of Prometheus. @returns null, or the reason why the stack runs without Prometheus */
 async function makePrometheus(folder: string): Promise<string | null> {
   const found = await prometheusProgram('prometheus');
   if ('absent' in found) return `none, so that it is not tried (${found.absent})`;

@@ -1,6 +1,6 @@
 /**
- * The programs that other languages' examples need on this machine.
- *   node test/support/toolchains.ts [--missing]      prints the toolchains that are here, or that are missing, separated by commas
+ * Finds the toolchains that the examples and tests in other languages need.
+ *   node test/support/toolchains.ts [--missing]      prints the toolchains that this machine has, or lacks, separated by commas
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -31,7 +31,7 @@ const toolchains = {
 } as const satisfies Record<string, readonly Program[]>;
 export type Toolchain = keyof typeof toolchains;
 
-/** Returns why a toolchain can't be used here, or null. When COPPICE_TEST_REQUIRE names it, its absence fails the test. */
+/** Returns the reason why a toolchain can't be used on this machine, or null. Throws instead if COPPICE_TEST_REQUIRE names the toolchain. */
 export async function whyWithoutToolchain(name: Toolchain): Promise<string | null> {
   const missing = (await Promise.all(toolchains[name].map(whyWithoutProgram))).find((reason) => reason !== null);
   if (missing === undefined) return null;
