@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { prometheusProgram } from './support/prometheus-program.ts';
 import { isRequired } from './support/required.ts';
 
-/** Tests of the rules in deploy/prometheus: Prometheus accepts them, and they use only existing metrics and labels. */
+/** Tests of the alert rules in deploy/prometheus: Prometheus accepts them, and they use only existing metrics and labels. */
 
 const runFile = promisify(execFile);
 const file = path.resolve(import.meta.dirname, '../deploy/prometheus/alerts.yaml');
@@ -32,7 +32,7 @@ const rulesFile = z.strictObject({
 const rules = rulesFile.parse(parse(readFileSync(file, 'utf8'))).groups.flatMap((group) => group.rules);
 
 const names = Object.keys(metricDefinitions) as MetricName[];
-/** Each name that a scrape can contain, with its labels. */
+/** Labels of each name that a scrape can contain. */
 const series = new Map<string, string[]>();
 for (const name of names) {
   const labels = Object.keys(metricDefinitions[name].labels).map(prometheusLabel);
@@ -44,12 +44,12 @@ for (const name of names) {
 }
 series.set('up', ['job', 'instance']);
 
-/** The functions and keywords of PromQL in use; all other words are metrics or labels. */
+/** Functions and keywords of PromQL that the rules use. All other words are metrics or labels. */
 const words = new Set(
   'sum max by rate increase delta absent scalar histogram_quantile and or label_replace max_over_time'.split(' '),
 );
 
-/** Returns the names in an expression: metrics with the labels they are filtered by, and labels it groups by. */
+/** Returns the names in an expression: its metrics, and the labels by which it filters or groups. */
 function namesIn(expression: string): { metrics: string[]; labels: string[] } {
   const metrics: string[] = [];
   const labels: string[] = [];
@@ -66,7 +66,7 @@ function namesIn(expression: string): { metrics: string[]; labels: string[] } {
 }
 
 test.for(rules.map((each) => [each.alert, each] as const))(
-  '%s asks for metrics and labels that exist',
+  '%s uses only existing metrics and labels',
   ([, { expr }]) => {
     const { metrics, labels } = namesIn(expr);
     expect(metrics.length).toBeGreaterThan(0);
@@ -76,7 +76,7 @@ test.for(rules.map((each) => [each.alert, each] as const))(
   },
 );
 
-test('a summary names only labels that its expression leaves', () => {
+test('a summary uses only labels that the result of its expression has', () => {
   for (const { expr, annotations } of rules) {
     const used = [...`${annotations.summary}${annotations.description ?? ''}`.matchAll(/\$labels\.([a-z_]+)/g)];
     const known = new Set([...namesIn(expr).labels, ...(/^up\b/.test(expr) ? ['instance'] : [])]);
@@ -85,7 +85,7 @@ test('a summary names only labels that its expression leaves', () => {
 });
 
 test(
-  "Prometheus's own checker accepts the rules, refuses a broken one, and sees them fire",
+  'promtool accepts the rules, rejects an invalid one, and its tests of the rules pass',
   { timeout: fetchMsMax },
   async (context) => {
     const found = await prometheusProgram('promtool');
@@ -94,10 +94,10 @@ test(
     const { stdout } = await runFile(program, ['check', 'rules', '--lint=all', '--lint-fatal', file]);
     expect(stdout).toContain(`SUCCESS: ${rules.length} rules found`);
     await expect(runFile(program, ['check', 'rules', import.meta.filename])).rejects.toThrow('FAILED');
-    // The configuration of docker-compose.yml's profile, and the rules that it names.
+    // Checks the configuration of docker-compose.yml's profile, and the rules that it uses.
     const configuration = file.replace(/alerts.yaml$/, 'prometheus.yaml');
     expect((await runFile(program, ['check', 'config', '--lint=all', configuration])).stdout).toContain('SUCCESS');
-    // Tests which rules fire on a stack in trouble, and that none fires on a working one.
+    // Tests which rules fire on a stack with failures, and that none fires on a working stack.
     const tested = await runFile(program, ['test', 'rules', file.replace(/yaml$/, 'test.yaml')]);
     expect(tested.stdout).toContain('SUCCESS');
   },

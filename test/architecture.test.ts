@@ -1,4 +1,4 @@
-/** Dependencies point one way, and few files import each vendor's packages. Read from Nx's project graph and from the sources. */
+/** Tests that dependencies point one way, and that few files import a vendor's package. Reads Nx's project graph and the sources. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -14,7 +14,7 @@ type Manifest = {
 };
 
 async function readGraph(): Promise<{ packages: WorkspacePackage[]; dependencies: Dependency[] }> {
-  // So that no daemon keeps running, and nothing is written outside the checkout.
+  // Without these, Nx would leave a daemon running and write outside the checkout.
   process.env['NX_DAEMON'] = 'false';
   process.env['NX_CACHE_DIRECTORY'] = join(projectFolder, '.nx/cache');
   process.env['NX_WORKSPACE_DATA_DIRECTORY'] = join(projectFolder, '.nx/workspace-data');
@@ -39,19 +39,19 @@ function readPackage(folder: string): WorkspacePackage {
   };
 }
 
-test('the project graph and the sources keep the rules', { timeout: 60_000 }, async () => {
+test('the project graph and the sources follow the rules', { timeout: 60_000 }, async () => {
   const { packages, dependencies } = await readGraph();
   expect(packages.map(({ name }) => name)).toContain('@coppice/durable-actor');
   expect(dependencies).toContainEqual({ from: '@coppice/bus', to: '@coppice/contracts' });
   const shippedTesting = packages.filter(({ dependencies: names }) => names.includes('@coppice/testing'));
   expect(shippedTesting.map(({ name }) => `${name} ships @coppice/testing`)).toEqual([]);
-  // Whatever else `contracts` names is for its generator.
+  // Other packages in the manifest of `contracts` are development dependencies, for its generator.
   expect(packages.find(({ name }) => name === '@coppice/contracts')?.dependencies).toEqual(['zod']);
   expect(checkGraph(dependencies)).toEqual([]);
   expect(checkImports(packages, readSources(['libs', 'apps']))).toEqual([]);
 });
 
-test('a graph with a forbidden edge is refused', () => {
+test('a forbidden dependency is found in the graph', () => {
   expect(
     checkGraph([
       { from: '@coppice/bus', to: '@coppice/contracts' },
@@ -69,7 +69,7 @@ test('a graph with a forbidden edge is refused', () => {
   ]);
 });
 
-test('a source with a forbidden import is refused', () => {
+test('a forbidden import is found in a source', () => {
   const packages = ['bus', 'contracts', 'testing'].map((name) => ({
     name: `@coppice/${name}`,
     folder: `libs/${name}`,

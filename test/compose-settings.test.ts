@@ -1,4 +1,4 @@
-/** The settings of docker-compose.yml are documented for operators, and have the documented effect. */
+/** Tests that the settings of docker-compose.yml are documented for operators, and have the documented effect. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -14,7 +14,7 @@ const absent = await whyWithoutCompose();
 const projectFolder = path.resolve(import.meta.dirname, '..');
 const read = (name: string) => readFileSync(path.join(projectFolder, name), 'utf8');
 
-test('each variable of docker-compose.yml is in the guide, with its default, and none else', () => {
+test('the guide lists exactly the variables of docker-compose.yml, with their defaults', () => {
   const compose = read('docker-compose.yml').replaceAll(/#.*$/gm, '');
   const used = new Map(
     [...compose.matchAll(/\$\{(\w+):?-([^}]*)\}/g)].map(([, name = '', text = '']) => [name, text] as const),
@@ -28,7 +28,7 @@ test('each variable of docker-compose.yml is in the guide, with its default, and
   expect(wrong).toEqual([]);
 });
 
-test('the health check of a service needs no Node, and takes 200 alone for an answer', async () => {
+test('the health check of a service needs no Node, and passes only for the status 200', async () => {
   const compose = parseYaml(read('docker-compose.yml')) as { 'x-service': { healthcheck: { test: string[] } } };
   const [kind, program = '', ...words] = compose['x-service'].healthcheck.test;
   expect([kind, program]).toEqual(['CMD', 'bash']);
@@ -37,7 +37,7 @@ test('the health check of a service needs no Node, and takes 200 alone for an an
     { host: '127.0.0.1', port: 0 },
     { whyNotReady: async () => (isReady ? null : 'starting'), metrics: null },
   );
-  // As compose passes it to the container, except for the port, which the system chooses here.
+  // The command as compose passes it to the container, except for the port, which the system chooses here.
   const given = words.map((word) => word.replaceAll('$$', '$').replace('/8080', `/${server.port}`));
   const check = () => promisify(execFile)(program, given, { timeout: 30_000 });
   await check();
@@ -47,29 +47,24 @@ test('the health check of a service needs no Node, and takes 200 alone for an an
   await expect(check()).rejects.toMatchObject({ code: 1 });
 });
 
-test.skipIf(absent !== null)(
-  'a file .env with what the guide says scales the services and adds Prometheus',
-  async () => {
-    const guide = read('docs/operations.md');
-    const [scaling = ''] = /lasts until the next `up`.*/.exec(guide) ?? [];
-    const lines = [...scaling.matchAll(/`(COPPICE_\w+=\d)`/g)].map(([, line = '']) => line);
-    const [, profile = ''] = /^echo (COMPOSE_PROFILES=\S+) >> \.env$/m.exec(guide) ?? [];
-    await using folder = await temporaryFolder('compose-settings');
-    const file = path.join(folder.path, '.env');
-    await writeFile(file, [...lines, profile, ''].join('\n'));
-    const program = process.env['COPPICE_DOCKER_COMPOSE'] ?? 'docker-compose';
-    const options = ['--env-file', file, '--file', path.join(projectFolder, 'docker-compose.yml')];
-    const { stdout } = await promisify(execFile)(program, [...options, 'config', '--format', 'json']);
-    const { services } = JSON.parse(stdout) as { services: Record<string, { scale?: number }> };
-    const scales = Object.entries(services).flatMap(([name, { scale }]) =>
-      scale === undefined ? [] : [[name, scale]],
-    );
-    expect(Object.fromEntries(scales)).toEqual({
-      orchestrator: 3,
-      'llm-gateway': 3,
-      'worktree-service': 2,
-      'container-service': 2,
-    });
-    expect(Object.keys(services)).toContain('prometheus');
-  },
-);
+test.skipIf(absent !== null)("a file .env with the guide's lines scales the services and adds Prometheus", async () => {
+  const guide = read('docs/operations.md');
+  const [scaling = ''] = /lasts until the next `up`.*/.exec(guide) ?? [];
+  const lines = [...scaling.matchAll(/`(COPPICE_\w+=\d)`/g)].map(([, line = '']) => line);
+  const [, profile = ''] = /^echo (COMPOSE_PROFILES=\S+) >> \.env$/m.exec(guide) ?? [];
+  await using folder = await temporaryFolder('compose-settings');
+  const file = path.join(folder.path, '.env');
+  await writeFile(file, [...lines, profile, ''].join('\n'));
+  const program = process.env['COPPICE_DOCKER_COMPOSE'] ?? 'docker-compose';
+  const options = ['--env-file', file, '--file', path.join(projectFolder, 'docker-compose.yml')];
+  const { stdout } = await promisify(execFile)(program, [...options, 'config', '--format', 'json']);
+  const { services } = JSON.parse(stdout) as { services: Record<string, { scale?: number }> };
+  const scales = Object.entries(services).flatMap(([name, { scale }]) => (scale === undefined ? [] : [[name, scale]]));
+  expect(Object.fromEntries(scales)).toEqual({
+    orchestrator: 3,
+    'llm-gateway': 3,
+    'worktree-service': 2,
+    'container-service': 2,
+  });
+  expect(Object.keys(services)).toContain('prometheus');
+});

@@ -5,7 +5,7 @@ import { StepBudget } from '../libs/service/src/index.ts';
 import { ProtectPatterns } from '../apps/worktree-service/src/import/protect-patterns.ts';
 import { protectedAmong } from '../apps/worktree-service/src/import/protected-paths.ts';
 
-/** The paths that the orchestrator protects for a verify command, as the worktree-service applies them to changed paths. */
+/** Tests which changed paths are protected: the orchestrator derives patterns from a verify command, and worktree-service applies them to the paths. */
 
 const protectedOf = (verify: string, rest: object = {}): string[] =>
   specify(
@@ -32,9 +32,9 @@ const among = (changed: string, protect: string[]): Promise<string[]> => {
   return protectedAmong([changed], new ProtectPatterns(protect, budget), budget);
 };
 
-/** Commands with a file whose change could make them pass. */
+/** Verify commands, each with a file whose change could make the command pass. */
 const attacks: [command: string, changed: string][] = [
-  // Nested shells, wrappers, and every place where a command can be.
+  // Nested shells, wrappers, and all syntax in which a command can occur.
   [`sh -c 'node test.js'`, 'test.js'],
   [`bash -euo pipefail -c "node test.js"`, 'test.js'],
   [`sh -c "sh -c 'node test.js'"`, 'test.js'],
@@ -171,7 +171,7 @@ const attacks: [command: string, changed: string][] = [
   ['awk -f check.awk out.txt', 'check.awk'],
 ];
 
-/** Commands with a file that tasks may change. */
+/** Verify commands, each with a file that tasks may change without approval. */
 const wanted: [command: string, changed: string][] = [
   ['npm test', 'test/a.test.js'],
   ['npm test', 'src/app.js'],
@@ -194,12 +194,12 @@ const wanted: [command: string, changed: string][] = [
   ['true', 'node.js'],
 ];
 
-describe('files that the verify command depends on', () => {
-  test.each(attacks)('%s: a change of %s waits for a person', async (verify, changed) => {
+describe('files that define the verification', () => {
+  test.each(attacks)('%s: a change of %s needs approval', async (verify, changed) => {
     expect(await among(changed, protectedOf(verify))).toEqual([changed]);
   });
 
-  test.each(wanted)('%s: a change of %s lands', async (verify, changed) => {
+  test.each(wanted)('%s: a change of %s needs no approval', async (verify, changed) => {
     expect(await among(changed, protectedOf(verify))).toEqual([]);
   });
 });

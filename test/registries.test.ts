@@ -1,6 +1,6 @@
 /**
- * Adds a new entry to each registry. Each list that derives from the registry must have it, and each comparison of a list that can't derive must miss it.
- * Services: services.test.ts.
+ * Adds a new entry to each registry. Each list that is derived from the registry must contain the entry. For each list that can't be derived, a comparison must
+ * find that the entry is missing. For services see services.test.ts.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -49,7 +49,7 @@ const foldersIn = (folder: string): string[] =>
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name);
 
-/** Returns what a registry has and a list lacks. */
+/** Returns the names in a registry that a list lacks. */
 const missingIn = (list: readonly string[], registry: readonly string[]) =>
   registry.filter((name) => !list.includes(name));
 
@@ -65,7 +65,7 @@ describe('states of tasks', () => {
     return paint(colours(true), symbol);
   };
 
-  test('the command line shows a new one by its label, and as its kind', () => {
+  test('the command line shows a new state by its label, and in the look of its kind', () => {
     expect(Object.keys(added).map((state) => stateText(state, extended))).toEqual([
       'in quarantine for now',
       'in the archive',
@@ -75,19 +75,19 @@ describe('states of tasks', () => {
     expect([stateColumns, stateColumnsOf(extended)]).toEqual([17, 21]);
   });
 
-  test('without its entry, it is shown by its name, as busy', () => {
+  test('a state without an entry is shown by its name, in the look of busy states', () => {
     for (const state of Object.keys(added)) {
       expect(stateText(state)).toBe(state);
       expect(lookText(state)).toBe(lookText('working'));
     }
   });
 
-  test('the command line waits for you in a new state that needs you, and for no task in a new end', () => {
+  test('the command line reports that a new state needs a decision, but not a new end', () => {
     const tasks = Object.keys(added).map((state) => ({ state }));
     expect([waitsForPerson(tasks), waitsForPerson(tasks, extended)]).toEqual([false, true]);
   });
 
-  test('the published schema lists it, and takes any other', () => {
+  test('the published schema lists a new state, and accepts any other', () => {
     expect(jsonSchemaOf(taskStateSchemaOf(extended.states))).toMatchObject({
       anyOf: [{ enum: extended.states }, { type: 'string' }],
     });
@@ -96,7 +96,7 @@ describe('states of tasks', () => {
   const quoted = (text: string) => [...text.matchAll(/`([a-z-]+)`/g)].map(([, name = '']) => name);
   const ends = Object.keys(entries).filter((state) => extended.kindOf(state) === 'end');
   const living = Object.keys(entries).filter((state) => extended.kindOf(state) !== 'end');
-  /** The lists that can't derive, with the states that each must have. */
+  /** The lists that can't be derived, with the states that each must contain. */
   const lists: [name: string, list: () => readonly string[], states: readonly string[]][] = [
     [
       'the protocol document',
@@ -111,7 +111,7 @@ describe('states of tasks', () => {
     ['the task machine', () => Object.keys(taskMachine.root.states), living],
   ];
 
-  test.each(lists)('%s: all are there, and a new one is missed', (_name, list, states) => {
+  test.each(lists)('%s: has all states, and the comparison finds that a new one is missing', (_name, list, states) => {
     expect(missingIn(list(), states)).toEqual(Object.keys(added).filter((state) => states.includes(state)));
   });
 });
@@ -122,14 +122,14 @@ describe('agent kinds', () => {
   const kinds = { ...agentKinds, fake };
   const names = kindNamesOf<string>([...agentSchemas, fakeSchema]);
 
-  test('a run file may name a new one', () => {
+  test('a run file may use a new agent kind', () => {
     const agent = { kind: 'fake', colour: 'green' };
     expect(agentSchema.safeParse(agent).success).toBe(false);
     expect(agentSchemaOf([...agentSchemas, fakeSchema]).parse(agent)).toEqual(agent);
     expect(names).toEqual([...agentKindNames, 'fake']);
   });
 
-  test('the task machine has a state for it, and a task its fields', () => {
+  test('the task machine has a state for a new agent kind, and a task has its fields', () => {
     expect(Object.keys(agentStates(kinds))).toEqual(['choosing', ...Object.keys(kinds)]);
     const agent = agentSchema.parse({ kind: 'loop' });
     expect(newAgentFields(agent, kinds)).toMatchObject({ ...newAgentFields(agent), colour: 'green' });
@@ -144,9 +144,12 @@ describe('agent kinds', () => {
       [...read('docs/run-file.md').matchAll(/\{ kind: ([a-z]+)/g)].map(([, kind = '']) => kind),
   };
 
-  test.each(Object.entries(lists))('%s: all are there, and a new one is missed', (_name, list) => {
-    expect(missingIn(list(), names)).toEqual(['fake']);
-  });
+  test.each(Object.entries(lists))(
+    '%s: has all kinds, and the comparison finds that a new one is missing',
+    (_name, list) => {
+      expect(missingIn(list(), names)).toEqual(['fake']);
+    },
+  );
 });
 
 describe('vendors', () => {
@@ -161,13 +164,13 @@ describe('vendors', () => {
   const extended: VendorRegistry<WireName> = { ...vendors, acme };
   const variables = ['ACME_BASE_URL', 'ACME_API_KEY', 'ACME_API_KEY_FILE', 'ACME_TOKEN', 'ACME_TOKEN_FILE'];
 
-  test('the gateway reads the variables of a new one, and has its provider', () => {
+  test('the gateway reads the variables of a new vendor, and has its provider', () => {
     expect(Object.keys(vendorVariablesOf(extended))).toEqual(expect.arrayContaining(variables));
     const [provider] = vendorServersOf(extended, { ACME_TOKEN: 'k' }).filter(({ name }) => name === 'acme');
     expect(provider).toMatchObject({ baseUrl: acme.baseUrl, key: 'k', keyRequired: 'ACME_API_KEY' });
   });
 
-  test("no program but the gateway gets them, and the gateway's file may name them", () => {
+  test("only the gateway gets the variables, and the gateway's file may name them", () => {
     for (const variable of [...variables, 'ACME_ORGANISATION']) {
       expect([variable, isOfTheGateway(variable), isOfTheGateway(variable, extended)]).toEqual([variable, false, true]);
       expect(isVendorVariable(variable, extended)).toBe(true);
@@ -176,7 +179,7 @@ describe('vendors', () => {
     }
   });
 
-  test('doctor and help name it', () => {
+  test('doctor and help name a new vendor', () => {
     expect(howToGetModels(extended)).toContain(', or ACME_API_KEY, or start');
     expect(environmentHelpOf(extended)).toMatch(
       /^ {2}ACME_API_KEY \(or ACME_TOKEN\), ACME_BASE_URL {3}the model provider "acme"$/m,
@@ -184,7 +187,7 @@ describe('vendors', () => {
     expect(environmentHelp).not.toContain('ACME');
   });
 
-  test('logs are redacted of its keys', () => {
+  test('the keys of a new vendor are redacted in logs', () => {
     const text = 'refused: acme-0123456789 is not valid, nor is acme-abcdefghij';
     expect(redactionFor(vendors)(text)).toBe(text);
     expect(redactionFor(extended)(text)).toBe('refused: [redacted] is not valid, nor is [redacted]');
@@ -193,7 +196,7 @@ describe('vendors', () => {
   const documented = () => [...read('docs/models.md').matchAll(/`([A-Z_]+)`/g)].map(([, name = '']) => name);
   const variablesIn = (registry: VendorRegistry) => Object.values(registry).flatMap(variablesOf);
 
-  test('docs/models.md has all variables, and a new one is missed', () => {
+  test('docs/models.md has all variables, and the comparison finds that new ones are missing', () => {
     expect(missingIn(documented(), variablesIn(vendors))).toEqual([]);
     expect(missingIn(documented(), variablesIn(extended))).toEqual(variables);
   });
@@ -208,14 +211,17 @@ describe('wire formats', () => {
     'folders in apps/llm-gateway/src/wires': () => foldersIn('apps/llm-gateway/src/wires'),
   };
 
-  test.each(Object.entries(lists))('%s: all are there, and a new one is missed', (_name, list) => {
-    expect(missingIn(list(), wireNames)).toEqual([]);
-    expect(missingIn(list(), extended)).toEqual(['new-format']);
-    expect(missingIn(wireNames, list())).toEqual([]);
-  });
+  test.each(Object.entries(lists))(
+    '%s: has all formats, and the comparison finds that a new one is missing',
+    (_name, list) => {
+      expect(missingIn(list(), wireNames)).toEqual([]);
+      expect(missingIn(list(), extended)).toEqual(['new-format']);
+      expect(missingIn(wireNames, list())).toEqual([]);
+    },
+  );
 
   test.each(wireNames)(
-    "%s: the headers with its key are not to be set in the gateway's file, and are redacted in logs",
+    "%s: the headers with the key can't be set in the gateway's file, and are redacted in logs",
     (name) => {
       for (const header of Object.keys(wireOf(name, 'http://127.0.0.1:1').keyHeaders('k'))) {
         expect(header).toMatch(keyHeader);

@@ -1,4 +1,4 @@
-/** The registry of services (libs/contracts/src/services.ts) and the files that name services and can't derive them from it. */
+/** Compares the registry of services (libs/contracts/src/services.ts) with the lists of services that can't be derived from it. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { roles } from '@coppice/bus';
@@ -13,7 +13,7 @@ import { scaledServices } from './support/compose.ts';
 const projectFolder = path.resolve(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(path.join(projectFolder, file), 'utf8');
 
-/** The lists of services outside the registry. */
+/** Lists of services that are not derived from the registry. */
 const lists: Record<string, () => readonly string[]> = {
   'users of the bus': () => roles.filter((role) => role !== 'operator' && role !== 'administrator'),
   'the stack in one process': () =>
@@ -42,11 +42,11 @@ const difference = (list: readonly string[], registry: readonly string[]) => ({
   unknown: list.filter((name) => !registry.includes(name)),
 });
 
-test.each(Object.entries(lists))('%s: each service, and no other', (_name, list) => {
+test.each(Object.entries(lists))('%s: has each service, and no other', (_name, list) => {
   expect(difference(list(), serviceNames)).toEqual({ missing: [], unknown: [] });
 });
 
-test.each(Object.entries(lists))('%s: a service that is added to the registry is missed', (_name, list) => {
+test.each(Object.entries(lists))('%s: the comparison finds that a new service is missing', (_name, list) => {
   expect(difference(list(), [...serviceNames, 'new-service']).missing).toEqual(['new-service']);
 });
 
@@ -55,7 +55,7 @@ test('each service has a folder with a main program', () => {
   expect(programs.filter((file) => !existsSync(path.join(projectFolder, file)))).toEqual([]);
 });
 
-test('metrics are reported by services', () => {
+test('each metric names services, or all, as its reporters', () => {
   const reporters = Object.values(metricDefinitions).flatMap(({ reportedBy }) => reportedBy.split(', '));
   const known = [...serviceNames, 'all services'];
   expect([...new Set(reporters)].filter((name) => !known.includes(name))).toEqual([]);

@@ -1,4 +1,4 @@
-/** Style rules for the whole repository, as a test. */
+/** Tests style rules for all files of the repository. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ const textFile = /\.([cm]?[jt]s|json|ya?ml|md|sh|conf|toml)$|(^|\/)(Dockerfile|c
 
 type Finding = { what: string; pattern: RegExp; files: RegExp };
 
-// Written so that this file doesn't match its own patterns.
+// Single letters are in brackets, so that this file doesn't match its own patterns.
 const findings: readonly Finding[] = [
   { what: 'exports everything of a module', pattern: /^export \* /m, files: codeFile },
   { what: 'leaves work undone', pattern: /\b(?:TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b/, files: textFile },
@@ -30,13 +30,13 @@ const findings: readonly Finding[] = [
   { what: 'holds unfilled template text', pattern: /lorem ipsu[m]|\[your .*her[e]\]/i, files: textFile },
 ];
 
-/** Words that the house style rules out in comments and documents, since the field has others. A name of the code stands in backticks. */
+/** Words that the house style rules out in comments and documents, since the field uses other words. Text in backticks is not checked, since it is a name in the code. */
 const ruledOut =
   /\b(?:tol[d]|asks who[m]|makes d[o]|in vai[n]|doo[r]s?|prove[n]|let go o[f]|at han[d]|waited for b[y])\b|^\/\*\* (?:O[f]|Whethe[r]|For who[m]|Wh[o]) /i;
 const commentLine = /^\s*(\/\/|\/\*\*?|\*) /;
 
 function ruledOutWords(path: string, text: string): string[] {
-  // The glossary lists such words as those not to use.
+  // The glossary is not checked, since it lists the words that must not be used.
   const isDocument = path.endsWith('.md') && path !== 'docs/glossary.md';
   if (!codeFile.test(path) && !isDocument) return [];
   return text.split('\n').flatMap((line, index) => {
@@ -46,9 +46,9 @@ function ruledOutWords(path: string, text: string): string[] {
   });
 }
 
-/** Words that the house style rules out in code: as a word of a string or comment, or as a part of a name in camelCase, kebab-case or SNAKE_CASE. */
+/** Words that the house style rules out in code, as a word in a string or comment, or as a part of a name in camelCase, kebab-case or SNAKE_CASE. */
 const ruledOutName = /(?<![A-Za-z])(?:tol[d]|aske[d]|TOL[D]|ASKE[D])(?![a-z])|(?:Tol[d]|Aske[d])(?![a-z])/;
-/** Names that stored values have, so that they can't be changed. */
+/** Exceptions: names in stored values, which can't be changed. */
 const storedNames = /\brepetitionTol[d]\b/g;
 
 function ruledOutNames(path: string, text: string): string[] {
@@ -59,7 +59,7 @@ function ruledOutNames(path: string, text: string): string[] {
   });
 }
 
-/** @returns one sentence per fault */
+/** Checks one file. @returns one sentence per fault */
 function faultsOf(path: string, text: string): string[] {
   const faults = findings
     .filter(({ files, pattern }) => files.test(path) && pattern.test(text))
@@ -122,6 +122,6 @@ test.each([
 });
 
 test.each(['const isMasked = masked;', 'this.#forgetOld();', `state.repetitionTold = true;`])(
-  'a name that only contains the letters, or is stored, is no fault: %s',
+  'a name that only contains the letters, or is in stored values, is no fault: %s',
   (line) => expect(faultsOf('libs/x.ts', line)).toEqual([]),
 );

@@ -1,14 +1,14 @@
-/** The rules for dependencies, and a checker that takes the graph and the sources as input, so that a test can show it failing. */
+/** The rules for dependencies, and their checker. It gets the graph and the sources as input, so that a test can check that it finds violations. */
 import { serviceNames } from '@coppice/contracts';
 import { isTestFile } from './sources.ts';
 import type { SourceFile } from './sources.ts';
 
 const services = serviceNames.map((name) => `@coppice/${name}`);
 
-/** The packages that each package may depend on, besides npm's. `testing` is not listed: only tests may import it. */
+/** The workspace packages on which each package may depend. `testing` is not listed, since only tests may import it. */
 const allowedDependencies: Readonly<Record<string, readonly string[]>> = {
   '@coppice/contracts': [],
-  // Only the registry of vendors, whose keys it redacts.
+  // Uses only the registry of vendors, to redact their keys.
   '@coppice/telemetry': ['@coppice/contracts'],
   '@coppice/bus': ['@coppice/contracts', '@coppice/telemetry'],
   '@coppice/files': [],
@@ -17,7 +17,7 @@ const allowedDependencies: Readonly<Record<string, readonly string[]>> = {
   '@coppice/service': ['@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
   '@coppice/durable-actor': ['@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
   '@coppice/testing': ['@coppice/contracts'],
-  // The gateway is tested against it, so it has nothing of the gateway's.
+  // The gateway is tested against this package, so it must not share code with the gateway.
   '@coppice/faulty-upstream': ['@coppice/contracts'],
   '@coppice/orchestrator': [
     '@coppice/service',
@@ -50,7 +50,7 @@ const allowedDependencies: Readonly<Record<string, readonly string[]>> = {
     '@coppice/contracts',
     '@coppice/telemetry',
   ],
-  // The command line runs the whole stack in one process, so only it composes the services.
+  // The command line runs the whole stack in one process, so it is the only package that may depend on the services.
   '@coppice/cli': [
     '@coppice/service',
     '@coppice/files',
@@ -67,13 +67,13 @@ const testingPackage = '@coppice/testing';
 
 type VendorRule = {
   vendor: RegExp;
-  /** Number of files that may import the vendor, by folder or file. */
+  /** Maximum number of files that may import the vendor, by folder or file. */
   importers: Readonly<Record<string, number>>;
 };
 
 const any = Number.POSITIVE_INFINITY;
 
-/** The code that may import each vendor: one file, so that the vendor can be replaced, except where its types span a package. */
+/** The code that may import each vendor. This is one file, so that the vendor can be replaced, unless a whole package uses the vendor's types. */
 const vendorRules: readonly VendorRule[] = [
   { vendor: /^@nats-io\//, importers: { 'libs/bus': 1 } },
   { vendor: /^nats$/, importers: {} },
@@ -93,7 +93,7 @@ const vendorRules: readonly VendorRule[] = [
   { vendor: /^yaml$/, importers: { 'libs/yaml': 1 } },
   { vendor: /^p-retry$/, importers: { 'libs/service': 1 } },
   { vendor: /^semver(\/|$)/, importers: { 'libs/bus': 1, 'libs/service': 1 } },
-  // Contracts consists of schemas; the others read their own files or settings.
+  // `contracts` consists of schemas. The others parse their own files or settings.
   {
     vendor: /^zod(\/|$)/,
     importers: {
@@ -108,7 +108,7 @@ const vendorRules: readonly VendorRule[] = [
       'apps/cli': any,
     },
   },
-  // Starting other programs: git in one file, sandboxes in their engines, the embedded stack in the command line.
+  // Code that starts programs: git in one file, sandboxes in their engines, the embedded stack in the command line.
   {
     vendor: /^(node:)?child_process$/,
     importers: {
@@ -127,7 +127,7 @@ const vendorRules: readonly VendorRule[] = [
 
 export type Dependency = { from: string; to: string };
 
-/** @returns one sentence per broken rule */
+/** Checks the project graph. @returns one sentence per violation */
 export function checkGraph(dependencies: readonly Dependency[]): string[] {
   return dependencies.flatMap(({ from, to }) => {
     const allowed = allowedDependencies[from];
@@ -139,15 +139,15 @@ export function checkGraph(dependencies: readonly Dependency[]): string[] {
 
 export type WorkspacePackage = {
   name: string;
-  /** `libs/bus` */
+  /** Path from the checkout's root folder, such as `libs/bus`. */
   folder: string;
-  /** The specifiers that its `exports` allow, such as `@coppice/bus`. */
+  /** Import specifiers that the package's `exports` allow, such as `@coppice/bus`. */
   entries: readonly string[];
   dependencies: readonly string[];
   devDependencies: readonly string[];
 };
 
-/** @returns one sentence per broken rule */
+/** Checks the imports of all sources. @returns one sentence per violation */
 export function checkImports(packages: readonly WorkspacePackage[], sources: readonly SourceFile[]): string[] {
   const problems: string[] = [];
   for (const source of sources) {
@@ -166,7 +166,7 @@ function checkImport(
 ): string[] {
   if (specifier.startsWith('.')) {
     const target = new URL(specifier, `file:///${source.path}`).pathname.slice(1);
-    // Only container-service knows the path of the image's recipe.
+    // Exception: container-service imports the program that builds the image.
     const isRootfs = owner.folder === 'apps/container-service' && target === 'deploy/agent-runtime/rootfs.js';
     return target.startsWith(`${owner.folder}/`) || isRootfs
       ? []

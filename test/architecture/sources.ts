@@ -1,18 +1,18 @@
-/** The workspace's own source files and what they import. */
+/** Reads the workspace's source files and their imports. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The checkout's top folder. */
+/** Root folder of the checkout. */
 export const projectFolder = join(import.meta.dirname, '../..');
 
 export type SourceFile = {
-  /** Path from the checkout's top folder, with forward slashes: `libs/bus/src/nats.ts`. */
+  /** Path from the checkout's root folder, with forward slashes, such as `libs/bus/src/nats.ts`. */
   path: string;
   text: string;
   imports: readonly string[];
 };
 
-/** Returns every TypeScript and JavaScript file under the folders. */
+/** Reads every TypeScript and JavaScript file in the folders and their subfolders. */
 export function readSources(folders: readonly string[]): SourceFile[] {
   return folders.flatMap((folder) =>
     readdirSync(join(projectFolder, folder), { recursive: true, withFileTypes: true })
@@ -26,7 +26,7 @@ function toSource(file: string): SourceFile {
   return { path: file.slice(projectFolder.length + 1), text, imports: importsOf(text) };
 }
 
-/** Returns the specifiers of static and dynamic imports and of re-exports; comments are ignored. */
+/** Returns the specifiers of static imports, dynamic imports and re-exports. Ignores comments. */
 export function importsOf(text: string): string[] {
   const code = text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/^\s*\/\/.*$/gm, '');
   const patterns = [
@@ -38,7 +38,7 @@ export function importsOf(text: string): string[] {
   return [...new Set(patterns.flatMap((pattern) => [...code.matchAll(pattern)].map((match) => String(match[1]))))];
 }
 
-/** Returns true for tests, code shared by tests, programs that only tests start, and the generator of the published contract: none of it is shipped. */
+/** Returns true for files that aren't shipped: tests, code shared by tests, programs that only tests start, and the generator of the published contract. */
 export function isTestFile(path: string): boolean {
   return (
     /\.test\.ts$|\/test-programs\/|\/(test-support|testing)\/|\/conformance[^/]*\.ts$|^test\//.test(path) ||
