@@ -7,15 +7,15 @@ import type { RawEngine } from './by-hand.ts';
 import { median, print } from './report.ts';
 
 /**
- * Benchmark of the coding agent's loop per turn: the model answers at once, and the one tool call of each turn runs `true`. It is compared with the necessary part of
- * such a turn, a sandboxed `true`, started by hand in the same run. A separate traced run shows where the time goes, since tracing isn't free; one long task shows
- * what a turn costs after many others.
+ * Benchmark of the coding agent's loop. It measures the time of a turn in which the model answers at once and the only tool call runs `true`. This is compared with the
+ * necessary part of such a turn: a sandboxed `true`, started without Coppice in the same run. The time of each step is measured in a separate run with traces, since
+ * tracing takes time itself. One long task shows whether a turn takes longer after many others.
  */
 export type AgentBenchSettings = {
   engines: RawEngine[];
   rounds: number;
   turns: number;
-  /** Turns of the long task that shows how a turn's cost grows; 0 leaves it out. */
+  /** Number of turns of the long task, which shows whether later turns take longer; 0 skips that task. */
   growthTurns: number;
 };
 
@@ -27,13 +27,13 @@ export type AgentBenchResult = {
   coppiceMs: number;
   byHandMs: number;
   ratio: number;
-  /** Milliseconds per turn and step, while traced. */
+  /** Milliseconds per turn by step, from the run with traces. */
   steps: Record<string, number>;
   /** Milliseconds per turn, by the number of turns before it. */
   byTurn: Record<string, number>;
 };
 
-/** Each of these turns is averaged with its neighbours on both sides, so that no single turn decides. */
+/** Turns of the long task that are reported. Each is reported as the median of itself and its neighbours, so that one unusual turn doesn't matter. */
 const shownTurns = [10, 100] as const;
 const neighbours = 8;
 const exportMs = 2_000;
@@ -87,7 +87,7 @@ async function benchEngine(engine: RawEngine, settings: AgentBenchSettings): Pro
   };
 }
 
-/** Makes each call different, because an agent that repeats a call gets a warning. */
+/** Returns the model's script. Each call is different, because an agent that repeats a call gets a warning. */
 function scriptOf(lengths: Record<string, number>): string {
   const rules = Object.entries(lengths).map(([word, length]) => ({
     when: { contains: `the ${word} task` },
@@ -101,7 +101,7 @@ function scriptOf(lengths: Record<string, number>): string {
   return JSON.stringify({ rules });
 }
 
-/** Returns the time of each turn of one task, from one answer of the model, through its call, to the next answer. */
+/** Runs one task, and returns the time of each turn: from one answer of the model until the next answer. */
 async function runAgent(stack: Stack, repository: TemporaryRepository, word: string): Promise<number[]> {
   const { runId } = await stack.submit({
     repository: repository.path,
@@ -125,7 +125,7 @@ async function runAgent(stack: Stack, repository: TemporaryRepository, word: str
   return answered.slice(1).map((at, index) => at - (answered[index] ?? Number.NaN));
 }
 
-/** Splits a turn into the gateway's part, the container-service's part, and the rest: deciding, storing, and the bus. */
+/** Measures the parts of a turn: the gateway's, container-service's, and the rest, which is the time for decisions, storage and the bus. */
 async function stepsOf(engine: RawEngine, repository: TemporaryRepository, script: string) {
   await using collector = await startTraceCollector();
   let turnMs: number;
@@ -142,7 +142,7 @@ async function stepsOf(engine: RawEngine, repository: TemporaryRepository, scrip
   };
   const middle = (spans: CollectedSpan[]) => median(spans.map(({ durationMs }) => durationMs));
   const gateway = middle(ofLastTask('llm-gateway.*.turn'));
-  // The first call of a task reads the repository's instructions.
+  // Skips the first call of the task, which reads the repository's instructions.
   const tool = middle(ofLastTask('container-service.*.tools').slice(1));
   return { 'model turn': gateway, tool, orchestration: turnMs - gateway - tool };
 }

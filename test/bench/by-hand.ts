@@ -9,8 +9,8 @@ import { daemonAddress } from './docker-daemon.ts';
 import type { DaemonAddress } from './docker-daemon.ts';
 
 /**
- * The git and container operations of a task, run with the raw tools one after the other: the cost of the task without Coppice. Hardened in the same way
- * as far as one command line allows; without checks, storage, retries or events.
+ * Runs the git and container operations of a task directly, one after the other. Their time is the cost of the task without Coppice. Sandboxes are hardened in the same
+ * way, as far as one command line allows. There are no checks, no storage, no retries and no events.
  */
 export type RawEngine = 'bubblewrap' | 'docker';
 type ByHandSettings = {
@@ -20,8 +20,8 @@ type ByHandSettings = {
   imagesFolder: string;
   daemon: DaemonAddress;
   /**
-   * Sets the attribute on its folders that Coppice sets on its own (see the worktree-service's unrelated-folders.ts): with it, a checkout costs
-   * both sides the same on ext4; without it, the folders are as a person would make them.
+   * True to set the attribute on the folder that Coppice sets on its own folders (see worktree-service's unrelated-folders.ts), so that on ext4
+   * a checkout takes the same time with and without Coppice. By default the folder is as a user would create it.
    */
   marked?: boolean;
 };
@@ -38,9 +38,9 @@ export class ByHand {
   #programs: Promise<{ image: string; bwrap: string }> | null = null;
   #number = 0;
 
-  /** Creates one with the images and the daemon that the system itself uses. */
+  /** Creates an instance that uses the same images and the same daemon as Coppice. */
   static async in(folder: string, settings: Pick<ByHandSettings, 'engine' | 'repository' | 'marked'>): Promise<ByHand> {
-    // A sandbox's user may enter its own folders below this one.
+    // Allows the sandboxes' user to enter subfolders of this folder.
     await chmod(folder, 0o711);
     return new ByHand({
       ...settings,
@@ -58,7 +58,7 @@ export class ByHand {
   }
 
   async setUp(): Promise<void> {
-    // On a file system without this attribute Coppice does without it too.
+    // Errors are ignored: on a file system without this attribute, Coppice doesn't use it either.
     if (this.#settings.marked === true) await runFile('chattr', ['+T', this.#settings.folder]).catch(() => undefined);
     await this.#git(
       this.#settings.folder,
@@ -73,7 +73,7 @@ export class ByHand {
     await writeFile(path.join(this.#tasks, 'objects/info/alternates'), `${this.#origin}/objects\n`);
   }
 
-  /** Runs one task that writes `text` to `file`, from fetch to merge. @returns its time in milliseconds, in total and by step */
+  /** Runs one task that writes `text` to `file`, from fetch to merge. @returns the time in milliseconds, in total and by step */
   async task(file: string, text: string): Promise<{ totalMs: number; steps: Record<string, number> }> {
     const steps: Record<string, number> = {};
     const started = performance.now();
@@ -97,7 +97,7 @@ export class ByHand {
     return { totalMs: performance.now() - started, steps };
   }
 
-  /** Runs the necessary part of an agent's turn: one sandboxed `true`. @returns its time in milliseconds */
+  /** Runs the necessary part of an agent's turn: one sandboxed `true`. @returns the time in milliseconds */
   async turn(): Promise<number> {
     const workspace = path.join(this.#settings.folder, 'turns');
     await mkdir(workspace, { recursive: true });
@@ -218,14 +218,14 @@ export class ByHand {
     await runProgram(words[0] ?? '', words.slice(1), { cwd: '/', env: process.env, input });
   }
 
-  /** Image and program in a place that the sandbox's user can read; found once, before the measurements. A checkout in root's home is closed to that user. */
+  /** Returns image and program at paths that the sandboxes' user can read; that user can't read a checkout in root's home folder. Called only once, before the measurements. */
   async #reachable(): Promise<{ image: string; bwrap: string }> {
     const cached = path.resolve(import.meta.dirname, '../../.cache/bin/bwrap');
     const bwrap = process.env['COPPICE_BWRAP'] ?? (existsSync(cached) ? realpathSync(cached) : 'bwrap');
     return { image: await this.#withinReach(await this.#rootfs()), bwrap: await this.#withinReach(bwrap) };
   }
 
-  /** Returns the path, or that of a copy in the work folder when the sandbox's user can't enter one of the folders above it. */
+  /** Returns the path itself, or the path of a copy in the work folder if the sandboxes' user can't enter one of the path's folders. */
   async #withinReach(source: string): Promise<string> {
     if (process.getuid?.() !== 0 || !path.isAbsolute(source)) return source;
     const isReached = (file: string) =>
@@ -238,20 +238,20 @@ export class ByHand {
     await runFile('cp', ['-a', source, copy]);
     if (await isReached(copy)) return copy;
     throw new Error(
-      `user ${sandboxUid}, which runs the sandboxed work by hand, reaches neither ${source} nor ${copy}; set TMPDIR to a folder that every user can enter`,
+      `user ${sandboxUid}, who runs the commands in sandboxes, can read neither ${source} nor ${copy}; set TMPDIR to a folder that every user can enter`,
     );
   }
 
   async #rootfs(): Promise<string> {
     const names = (await readdir(this.#settings.imagesFolder)).filter((name) => /^agent-runtime-[0-9a-f]+$/.test(name));
     const newest = names.at(-1);
-    if (newest === undefined) throw new Error('no root file system there yet');
+    if (newest === undefined) throw new Error('there is no root file system yet');
     return path.join(this.#settings.imagesFolder, newest);
   }
 
-  /** Uses the engine's own API over its socket: create, start, wait, remove. */
+  /** Runs the command by the daemon's API: create, start, wait, remove. */
   async #docker(workspace: string, shell: string, input: string): Promise<void> {
-    // The API takes standard input through a hijacked connection; a file beside the workspace is simpler, and no slower.
+    // The input is written to a file in the workspace. The API would need a hijacked connection for standard input, which is not faster.
     if (input !== '')
       await writeFile(path.join(workspace, '.input'), input).then(() =>
         chown(path.join(workspace, '.input'), sandboxUid, sandboxUid),
@@ -321,7 +321,7 @@ function runProgram(
       else reject(new Error(`${program} ${args.join(' ')}: ${code} ${Buffer.concat(errors).toString('utf8')}`));
     });
     child.stdin.on('error', () => {
-      // A program that reads no input closes its pipe; its exit code is the result.
+      // A program that doesn't read its input closes the pipe. The program's exit code is the result.
     });
     child.stdin.end(options.input);
   });

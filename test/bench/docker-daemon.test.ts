@@ -12,7 +12,7 @@ test.each([
 });
 
 test.each([{ DOCKER_HOST: 'ssh://host' }, { DOCKER_HOST: 'tcp://host:2376', DOCKER_TLS_VERIFY: '1' }])(
-  '%j is refused by its name',
+  '%j is rejected with an error that names the variable',
   (environment) => {
     expect(() => daemonAddress(environment)).toThrow(`DOCKER_HOST=${environment.DOCKER_HOST}`);
   },

@@ -4,8 +4,8 @@ export type DaemonAddress = { socketPath: string } | { host: string; port: numbe
 const plainPort = 2375;
 
 /**
- * Returns the address of the daemon that the services use: COPPICE_DOCKER_SOCKET, else DOCKER_HOST, else the usual socket.
- * @throws Error for a DOCKER_HOST that is neither `unix://` nor `tcp://`: TLS and SSH are not supported here
+ * Returns the address of the daemon that the services use: COPPICE_DOCKER_SOCKET if set, else DOCKER_HOST if set, else the usual socket.
+ * @throws Error for a DOCKER_HOST other than `unix://` or `tcp://` without TLS
  */
 export function daemonAddress(environment: NodeJS.ProcessEnv): DaemonAddress {
   const socket = environment['COPPICE_DOCKER_SOCKET'] ?? '';

@@ -9,9 +9,9 @@ import type { Target, Targets } from './gateway/targets.ts';
 import { median, print } from './report.ts';
 
 /**
- * Benchmark of the gateway's endpoints, over HTTP and on the bus, with budgets on: the time that each adds to a direct request to a model's server. It is compared, in turns
- * in the same run, with a bare proxy (the floor) and with other gateways. The load generator, the upstream and each gateway run in their own processes. On a machine with
- * few processors these take time from each other: ratios, and CPU time per request, are more reliable than milliseconds.
+ * Benchmark of the gateway's endpoints, over HTTP and on the bus, with budgets on. It measures the time that each adds to a direct request to a model's server. A bare proxy
+ * (the minimum) and other gateways are measured alternately in the same run. The load generator, the upstream and each gateway run in separate processes. On a machine with
+ * few processors they slow each other down, so ratios and CPU time per request are more reliable than milliseconds.
  */
 export type GatewayBenchSettings = { rounds: number; streams: number };
 
@@ -27,11 +27,11 @@ const loads = {
 export type LoadName = keyof typeof loads;
 const loadNames = Object.keys(loads) as LoadName[];
 
-/** Milliseconds, except where the name has another unit; `added` figures are relative to the direct request in the same round. */
+/** Results in milliseconds, unless the name has another unit. Names with `added` are differences to direct requests in the same round. */
 export type GatewayFigures = {
   addedP50: number;
   addedP99: number;
-  /** Added time to the answer's first chunk. */
+  /** Added time until the first chunk of the answer. */
   addedFirstChunkP50: number;
   perSecond: number;
   cpuMicrosecondsPerRequest: number;
@@ -39,21 +39,21 @@ export type GatewayFigures = {
 type Rounds = Record<LoadName, GatewayFigures[]>;
 
 export type GatewayBenchResult = GatewayBenchSettings & {
-  /** Medians of the rounds, by gateway and load. */
+  /** Medians over the rounds, by gateway and load. */
   figures: Record<string, Record<LoadName, GatewayFigures>>;
-  /** Time from when a client of a paced stream disconnects to when the upstream sees its connection close, in milliseconds. */
+  /** Milliseconds from a client's disconnect during a paced stream until the upstream's connection closes. */
   leaving: Record<'direct' | 'coppice', { p50: number; max: number }>;
   memory: { streams: number; heapGrowthBytes: number; residentGrowthBytes: number };
 };
 
-/** Not counted: code gets faster for some ten thousand requests (the gateway then takes half of its initial CPU time). */
+/** Requests before the measurement. The code gets faster during some ten thousand requests; the gateway then needs half of its initial CPU time. */
 const warmUp = [
   { kind: 'whole', atOnce: 32, count: 12_000 },
   { kind: 'stream', atOnce: 32, count: 2_000 },
 ] as const;
 const leavings = 50;
 const memoryAtOnce = 32;
-/** Enough for caches and pools to reach their final size. */
+/** Streams before the measurement of memory. Enough for caches and pools to reach their final size. */
 const memoryWarmUpStreams = 3_000;
 
 export async function benchGateway(settings: GatewayBenchSettings): Promise<GatewayBenchResult> {
@@ -93,7 +93,7 @@ async function measureRound(
 ): Promise<void> {
   for (const name of loadNames) {
     const base = (await measure(direct, loads[name])).result;
-    // Rotates the order, so that each target is first, second … equally often.
+    // Rotates the order, so that each target has each position equally often.
     for (const index of others.keys()) {
       const target = others[(index + round) % others.length] as Target;
       const { result, cpuMs } = await measure(target, loads[name]);
@@ -108,7 +108,7 @@ async function measureRound(
   }
 }
 
-/** One process generates all loads, so that it is warmed up, and the same, for every target. */
+/** Starts the load generator. One process generates all loads, so that all targets get the same, warmed-up generator. */
 async function startGenerator() {
   const generator = fork(path.join(import.meta.dirname, 'gateway/load.ts'));
   await once(generator, 'message');
@@ -166,7 +166,7 @@ async function measureMemory(
   return { streams, heapGrowthBytes, residentGrowthBytes: residentBytesOf(coppice.processId) - resident };
 }
 
-/** The results as lines for people. */
+/** Formats the results as lines for a terminal. */
 export function gatewayReport({ figures, leaving, memory, rounds }: GatewayBenchResult): string[] {
   const lines = Object.entries(figures).flatMap(([name, byLoad]) => [
     `${name}:`,
@@ -195,7 +195,7 @@ export function gatewayReport({ figures, leaving, memory, rounds }: GatewayBench
       );
   }
   lines.push(
-    `a client leaves: the upstream is closed ${ms(leaving.coppice.p50)} later, at most ${ms(leaving.coppice.max)} (without a gateway ${ms(leaving.direct.p50)}, ${ms(leaving.direct.max)}; aim: before its next chunk, ${pacedChunkMs} ms later)`,
+    `a client disconnects: the connection to the upstream is closed ${ms(leaving.coppice.p50)} later, at most ${ms(leaving.coppice.max)} (without a gateway ${ms(leaving.direct.p50)}, ${ms(leaving.direct.max)}; aim: before its next chunk, ${pacedChunkMs} ms later)`,
   );
   if (memory.streams > 0)
     lines.push(

@@ -7,19 +7,19 @@ import { benchSizing, printSizing } from './sizing.ts';
 import { benchTask } from './task.ts';
 import { benchTelemetry } from './telemetry.ts';
 
-/** `npm run bench`: the benchmarks by name; see the usage below. */
+/** Usage of `npm run bench`, which runs a benchmark by its name. */
 const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
        npm run bench -- agent [--engine bubblewrap|docker] [--rounds 5] [--turns 30] [--growth-turns 200] [--json FILE]
        npm run bench -- telemetry [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
        npm run bench -- gateway [--rounds 8] [--streams 20000] [--json FILE]
        npm run bench -- sizing [--engine bubblewrap|docker] [--tasks 32] [--files 200] [--json FILE]
 
---growth-turns: length of the one task that shows what a turn costs late in it; 0 leaves it out
---streams: how many the gateway answers while its memory is watched; 0 leaves it out
+--growth-turns: number of turns of a long task, which shows whether later turns take longer; 0 skips it
+--streams: number of streams after which the gateway's memory is measured; 0 skips this
 `;
-/** An agent's script holds 1,000 turns, some of which run besides the measured ones. */
+/** Below 1,000, the maximum number of turns in a script, since some turns are not measured. */
 const turnsMax = 900;
-/** As many as a run works on at once. */
+/** Maximum concurrency of a run. */
 const tasksMax = 64;
 const { values, positionals } = readArguments();
 if (values.help) {
@@ -73,7 +73,7 @@ async function agent() {
     print(`  where it goes, while traced: ${shares(result.steps)}`);
     if (growthTurns === 0) continue;
     print(
-      `  by what went before: ${Object.entries(result.byTurn)
+      `  by number of turns before: ${Object.entries(result.byTurn)
         .map(([turn, value]) => `turn ${turn} ${value.toFixed(1)} ms`)
         .join(', ')}`,
     );
@@ -130,7 +130,7 @@ function readArguments() {
       },
     });
   } catch (error) {
-    // parseArgs reports an invalid option as a TypeError.
+    // For an invalid option, parseArgs throws a TypeError with a message for the user.
     return refuse(error instanceof Error ? error.message : String(error));
   }
 }

@@ -11,8 +11,8 @@ import { print } from './report.ts';
 import { project } from './task.ts';
 
 /**
- * Measures what a stack needs: memory of each process at rest and while tasks run; the data that a task leaves in JetStream; and its disk space while it runs and
- * afterwards. Each task uses a `loop` agent with some turns that run one command each. Each service has one process of its own.
+ * Measures the resources of a stack: the memory of each process at rest and while tasks run, the data that a task leaves in JetStream, and the disk space of a task while
+ * it runs and afterwards. Each task has a `loop` agent, which runs one command per turn. Each service runs in a separate process.
  */
 export type SizingSettings = { engine: RawEngine; files: number; tasks: number };
 
@@ -21,11 +21,11 @@ export type SizingResult = {
   tasks: number;
   files: number;
   turnsPerTask: number;
-  /** Resident memory in bytes. */
+  /** Resident memory in bytes, by process: before, maximum during, and after the run. */
   memory: Record<string, { atRest: number; atMost: number; after: number }>;
-  /** Bytes per task that each stream holds after all tasks have ended. */
+  /** Bytes per task in each stream after all tasks have ended. */
   storedBytesPerTask: Record<string, number>;
-  /** Messages stored in total, acknowledged ones included. */
+  /** Messages per task that were stored, including those that were deleted after their acknowledgement. */
   storedMessagesPerTask: number;
   diskBytesOfRepository: number;
   diskBytesPerTaskAtWork: number;
@@ -41,7 +41,7 @@ const runMsMax = 900_000;
 export async function benchSizing({ engine, files, tasks }: SizingSettings): Promise<SizingResult> {
   await using stack = await Stack.start({ engine, script: script(), environment: { COPPICE_LOST_AFTER_MS: '15000' } });
   await using repository = await temporaryRepository({ files: project(files) });
-  // The first run creates the stores and loads late imports.
+  // A first run, which is not measured, makes the services create their stores and load the modules that they import late.
   await run(stack, repository.path, 'warm-up', 1);
   const [atRest, diskBefore, storedBefore] = [await memoryOf(stack), await diskOf(stack), await storedIn(stack)];
   const atMost = { ...atRest };
@@ -89,7 +89,7 @@ export async function benchSizing({ engine, files, tasks }: SizingSettings): Pro
 }
 
 function script(): string {
-  // Each call differs, because an agent that repeats itself is stopped.
+  // Each call is different, because an agent that repeats a call is stopped.
   const call = (turn: number) => ({
     name: 'run',
     arguments: { command: `cat src/1/file-1.txt | tee -a notes.txt | tail -${turn + 1}` },
@@ -139,7 +139,7 @@ const pidsOf = (stack: Stack): [string, number][] => [
   ['nats-server', stack.nats.pid],
 ];
 
-/** Resident memory of each process, in bytes. Works only on Linux. */
+/** Returns the resident memory of each process, in bytes. Works only on Linux. */
 async function memoryOf(stack: Stack): Promise<Record<string, number>> {
   const read = async ([name, pid]: [string, number]) => {
     const status = await readFile(`/proc/${pid}/status`, 'utf8');
@@ -148,9 +148,9 @@ async function memoryOf(stack: Stack): Promise<Record<string, number>> {
   return Object.fromEntries(await Promise.all(pidsOf(stack).map(read)));
 }
 
-/** Disk space of the data folder, in bytes. */
+/** Returns the disk space that the data folder uses, in bytes. */
 async function diskOf(stack: Stack): Promise<number> {
-  // `du` reports files that are removed while it runs; these errors are ignored.
+  // `du` fails for files that are removed while it runs. These errors are ignored.
   const { stdout } = await promisify(execFile)('sh', ['-c', 'du -sk "$0" 2>/dev/null || true', stack.dataFolder]);
   return Number(stdout.split('\t')[0]) * 1_024;
 }

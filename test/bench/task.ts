@@ -5,12 +5,12 @@ import type { RawEngine } from './by-hand.ts';
 import { median, print } from './report.ts';
 
 /**
- * Measures what Coppice adds to a task: the time of a task whose model answers at once, from request to merged, compared with the same operations by hand, alternating
- * in the same run; where the time goes; and tasks per second with 1, 8 and 32 at once.
+ * Measures the time that Coppice adds to a task. A task whose model answers at once is measured from the request until it is merged, and compared with the same operations
+ * without Coppice ("by hand"), alternately in the same run. Also measures the time of each step, and tasks per second with 1, 8 and 32 at once.
  */
 export type TaskBenchSettings = { engines: RawEngine[]; rounds: number; files: number };
 
-/** A model that answers at once. */
+/** Script of a model that answers at once. */
 export const instantScript = 'default: { turns: [{ text: "good\\n" }] }';
 
 export type TaskBenchResult = {
@@ -19,14 +19,14 @@ export type TaskBenchResult = {
   coppiceMs: number;
   byHandMs: number;
   ratio: number;
-  /** By hand in folders with the attribute that Coppice's folders have, so that the file system treats both alike. */
+  /** Time by hand in folders with the attribute of Coppice's folders, so that the file system treats both in the same way. */
   markedByHandMs: number;
   markedRatio: number;
   steps: Record<string, number>;
   byHandSteps: Record<string, number>;
-  /** Milliseconds by which each step of a task is slower than the same step by hand in folders with the attribute: the reasons for a ratio above 1. */
+  /** Milliseconds by which each step of a task is slower than the same step by hand in folders with the attribute. They explain a `markedRatio` above 1. */
   excess: Record<string, number>;
-  /** Messages that the services send to the server per task, including acknowledgements and reads. */
+  /** Messages that the server receives per task, including acknowledgements and reads. */
   messagesPerTask: number;
   tasksPerSecond: Record<string, number>;
 };
@@ -134,7 +134,7 @@ export async function runTask(
   return { totalMs: since - started, steps };
 }
 
-/** Returns tasks per second, from the request to the last merge, for as many tasks as run at once, but at least eight. `name` is part of their file names. */
+/** Runs `atOnce` tasks, but at least eight, and returns tasks per second from the request until the last merge. `name` is part of their file names. */
 export async function throughput(
   stack: Stack,
   repository: string,
@@ -156,7 +156,7 @@ function medians(samples: Record<string, number>[]): Record<string, number> {
   return Object.fromEntries(names.map((name) => [name, median(samples.map((sample) => sample[name] ?? 0))]));
 }
 
-/** The steps by hand that correspond to a task's state. */
+/** Steps by hand that correspond to each state of a task. */
 const sameByHand: Record<string, string[]> = {
   preparing: ['prepare'],
   working: ['write'],
@@ -174,7 +174,7 @@ const excessOf = (steps: Record<string, number>, byHand: Record<string, number>)
     ]),
   );
 
-/** Messages that the server has received from its clients so far. */
+/** Returns the number of messages that the server has received from its clients so far. */
 async function messagesIn(stack: Stack): Promise<number> {
   const response = await fetch(`${stack.nats.monitoringUrl}/varz`);
   return ((await response.json()) as { in_msgs: number }).in_msgs;

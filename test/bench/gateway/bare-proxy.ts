@@ -1,4 +1,4 @@
-/** The floor: a proxy that forwards requests without reading them. It uses undici's `request`, or, with `handler`, a custom handler like the gateway's. */
+/** The minimum for comparisons: a proxy that forwards requests without parsing them. It uses undici's `request`, or with the argument `handler` a custom handler, as the gateway does. */
 import { createServer } from 'node:http';
 import { listenAndReport } from './ready.ts';
 import { undici } from './undici.ts';

@@ -1,4 +1,4 @@
-/** The gateway as its own service, with its bus, its HTTP endpoints, and budgets of the tenant and of the token; the message `heap` requests its heap size. */
+/** Runs the gateway with its bus, its HTTP endpoints, and budgets of the tenant and of the token. Answers each message of the parent process with its heap size. */
 import { gatewayCalls } from '@coppice/contracts';
 import { gatewayOptionsFrom, startLlmGateway } from '@coppice/llm-gateway';
 import { startService } from '@coppice/service';
@@ -7,7 +7,7 @@ import { printReady } from './ready.ts';
 
 const [, , upstream = '', server = ''] = process.argv;
 const connection = { servers: server };
-/** Never reached, but counted. */
+/** So high that they are never reached. The gateway still has to count the usage. */
 const limits = { tokens: 1_000_000_000 };
 await startService({
   name: 'llm-gateway',

@@ -1,28 +1,29 @@
-/** Measures the time from a client's disconnect until the upstream sees its connection close. */
+/** Measures the time from a client's disconnect until the upstream's connection closes. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Target } from './targets.ts';
 import { undici } from './undici.ts';
 
-/** When the upstream's connection closed, by the clock that all processes of a machine share. */
+/** Message of the upstream with the time at which its connection closed. All processes of a machine share this clock. */
 export type Left = { closedAtNs: string };
 
 const nanosecondsPerMs = 1e6;
-/** Longer than an answer takes. */
+/** Time limit for the upstream's message. Longer than a whole answer takes. */
 const closedMsMax = 2_000;
 
-/** Returns milliseconds, sorted, for clients that leave a paced stream after its first chunk, one after the other. @throws when most answers end before the client leaves */
+/** Starts clients one after the other that disconnect after the first chunk of a paced stream. @returns sorted milliseconds @throws when most answers end before the client disconnects */
 export async function measureLeaving(target: Target, upstream: ChildProcess, count: number): Promise<number[]> {
   const took: number[] = [];
   for (let times = 0; took.length < count; times++) {
-    if (times > 2 * count) throw new Error(`${target.name}: the upstream saw ${took.length} of ${times} clients leave`);
+    if (times > 2 * count)
+      throw new Error(`${target.name}: the upstream saw only ${took.length} of ${times} clients disconnect`);
     const ms = await leave(target, upstream);
     if (ms !== null) took.push(ms);
   }
   return took.toSorted((one, other) => one - other);
 }
 
-/** Returns null when the answer had ended before the client left. */
+/** Measures one client. Returns null when the answer ended before the client disconnected. */
 async function leave(target: Target, upstream: ChildProcess): Promise<number | null> {
   const content = 'Say something of a hundred words.';
   const body = JSON.stringify({ model: target.modelFor('paced'), messages: [{ role: 'user', content }], stream: true });
@@ -30,12 +31,12 @@ async function leave(target: Target, upstream: ChildProcess): Promise<number | n
   const options = { method: 'POST' as const, headers: { 'content-type': 'application/json', ...target.headers }, body };
   const answer = await undici.request(target.url, { ...options, dispatcher });
   if (answer.statusCode !== 200) throw new Error(`HTTP ${answer.statusCode}: ${await answer.body.text()}`);
-  // A timeout means that the answer was over before the client left; the caller then tries again with another client.
+  // A timeout means that the answer ended before the client disconnected. The caller then starts another client.
   const closed = once(upstream, 'message', { signal: AbortSignal.timeout(closedMsMax) }).catch(() => null);
   const pieces = answer.body[Symbol.asyncIterator]();
   await pieces.next();
   const leftAtNs = process.hrtime.bigint();
-  // Also closes the connection.
+  // Ending the iteration also closes the connection.
   await pieces.return?.();
   const notice = (await closed) as [Left] | null;
   await dispatcher.close();

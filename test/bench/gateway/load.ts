@@ -1,4 +1,4 @@
-/** The load generator: sends a given number of requests with a given concurrency. It runs in its own process, so that its CPU time is counted apart. */
+/** The load generator, which sends a number of requests with a given concurrency. It runs in a separate process, so that its CPU time is not counted for a target. */
 import { Bus } from '@coppice/bus';
 import { chatApi, chatLimits, chatMessageSchema } from '@coppice/contracts';
 import type { Load, LoadResult } from './load-plan.ts';
@@ -14,7 +14,7 @@ process.on('disconnect', () => process.exit(0));
 process.send?.('ready');
 
 type Asking = {
-  /** Sends one request; resolves with the time of the answer's first chunk, as `performance.now()` counts. */
+  /** Sends one request and reads its answer. Resolves with the time of the first chunk, as returned by `performance.now()`. */
   ask(): Promise<number>;
   close(): Promise<void>;
 };
@@ -97,7 +97,7 @@ async function overBus({ model, kind }: Load, servers: string): Promise<Asking> 
   return { ask: kind === 'whole' ? askWhole : askStreamed, close: () => bus.close() };
 }
 
-/** Checks that an answer is complete: a target that fails fast would look fast. */
+/** Throws if an answer is incomplete. Otherwise a target that fails quickly would count as fast. */
 function requireWhole(status: number, kind: Load['kind'], last: Uint8Array): void {
   const end = Buffer.from(last).toString().trimEnd();
   const whole = kind === 'whole' ? end.endsWith('}') : end.endsWith('[DONE]');

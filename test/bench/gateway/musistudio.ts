@@ -1,4 +1,4 @@
-/** Starts @musistudio/llms as its own documentation does, with its log off. */
+/** Starts @musistudio/llms as its documentation describes, without its log. */
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { freePort } from './free-port.ts';

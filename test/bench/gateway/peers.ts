@@ -1,4 +1,4 @@
-/** Other gateways of the same kind, from npm. They are not part of the project, so they are installed, pinned, when the benchmark first needs them. */
+/** Installs other gateways from npm, for comparison. They are not dependencies of the project, so pinned versions are installed when the benchmark first needs them. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,7 +9,7 @@ export const peersFolder = path.resolve(import.meta.dirname, '../../../.cache/be
 const manifest = JSON.stringify({
   private: true,
   dependencies: { '@portkey-ai/gateway': '1.15.2', '@musistudio/llms': '1.0.53' },
-  // With the newest versions in its range, Portkey's streams fail.
+  // Portkey's streams fail with the newest versions that its manifest allows.
   overrides: { '@hono/node-server': '1.13.8', hono: '4.9.7' },
 });
 const installMsMax = 5 * 60_000;
@@ -22,7 +22,7 @@ export function installPeers(): boolean {
   mkdirSync(peersFolder, { recursive: true });
   writeFileSync(path.join(peersFolder, 'package.json'), manifest);
   const options = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--no-package-lock'];
-  // The npm that runs this script, if there is one.
+  // Uses the npm that runs this script, if npm runs it.
   const npm = process.env['npm_execpath'];
   const [program, ...first] = npm === undefined ? ['npm'] : [process.execPath, npm];
   const { status, stderr } = spawnSync(program, [...first, ...options], {

@@ -1,4 +1,4 @@
-/** The targets of the load: the upstream itself, the gateway that is measured, and those it is compared with; each in its own process. */
+/** Starts the targets of the load, each in a separate process: the upstream itself, Coppice's gateway, and the proxies and gateways for comparison. */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +20,7 @@ export type Target = {
   bus: string | null;
   modelFor(kind: Kind): string;
   processId: number;
-  /** Bytes on its heap after a garbage collection; null for a target that can't report them. */
+  /** Returns the bytes on the target's heap after a garbage collection. Null for a target that can't report them. */
   heapBytes: (() => Promise<number>) | null;
 };
 
@@ -80,7 +80,7 @@ export async function startTargets(): Promise<Targets> {
 
 const stdio: ['ignore', 'ignore', 'inherit', 'ipc'] = ['ignore', 'ignore', 'inherit', 'ipc'];
 
-/** Starts Portkey by its own program, which doesn't report when it is ready. */
+/** Starts Portkey's own program. It doesn't report when it is ready, so this polls its URL. */
 async function portkey(upstream: string, stack: AsyncDisposableStack): Promise<Target> {
   const port = await freePort();
   const program = path.join(peersFolder, 'node_modules/@portkey-ai/gateway/build/start-server.js');
@@ -131,18 +131,18 @@ export async function ended(child: ChildProcess): Promise<void> {
   await exit;
 }
 
-/** One tick of USER_HZ, in which Linux counts CPU time. */
+/** Milliseconds per tick (USER_HZ), the unit in which Linux reports CPU time. */
 const tickMs = 10;
 
-/** CPU time of a process so far, in milliseconds. */
+/** Returns the CPU time that a process has used so far, in milliseconds. */
 export function cpuMsOf(processId: number): number {
   const stat = readFileSync(`/proc/${processId}/stat`, 'utf8');
-  // The program's name, in brackets, may contain any character; user and system time are the 14th and 15th field.
+  // The program's name is in brackets and may contain any character, so the fields after it are split. User and system time are the 14th and 15th field.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * tickMs;
 }
 
-/** Resident memory of a process, in bytes. */
+/** Returns the resident memory of a process, in bytes. */
 export function residentBytesOf(processId: number): number {
   const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${processId}/status`, 'utf8')) ?? [];
   return Number(kilobytes) * 1024;

@@ -1,4 +1,4 @@
-/** The gateway's own HTTP client, for the programs that it is compared with: another version would measure something else. */
+/** The gateway's own version of its HTTP client. The other programs of the benchmark use it too, since different versions would make the results incomparable. */
 import { createRequire } from 'node:module';
 
 type Body = AsyncIterable<Uint8Array> & { text(): Promise<string>; dump(): Promise<void> };
