@@ -1,4 +1,4 @@
-/** The examples in every language, run by the commands of examples/README.md as a tenant's user, with its key and with a password. */
+/** Runs the examples in all languages by the commands of examples/README.md, as a tenant's user, with a key and with a password. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { coppiceEventSchema, streams, subjects } from '@coppice/contracts';
@@ -15,10 +15,10 @@ import type { Toolchain } from '../support/toolchains.ts';
 const projectFolder = path.resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(path.join(projectFolder, file), 'utf8');
 const tenant = 'acme';
-/** The first builds download and compile, which takes minutes on two busy cores. */
+/** Time limit of a build. The first builds download and compile, which takes minutes on two busy cores. */
 const buildMsMax = 15 * 60_000;
 const runMsMax = 120_000;
-/** The first run is silent for longer than one pull request waits (10 s). */
+/** The model's script. The first run has no event for longer than one pull request waits (10 s). */
 const script = `
 rules:
   - { when: { contains: short notes }, turns: [{ text: "good\\n", latencyMs: 11000 }] }
@@ -28,9 +28,9 @@ rules:
 type Language = {
   heading: string;
   toolchain: Toolchain | null;
-  /** The file that its task writes. */
+  /** File that the example's task writes. */
   file: string;
-  /** The error that its client reports when no service answers. */
+  /** Error that the example's client reports when no service answers. */
   noService: RegExp;
 };
 const languages: readonly Language[] = [
@@ -43,7 +43,7 @@ const languages: readonly Language[] = [
   { heading: 'TypeScript, the older package', toolchain: null, file: 'nats-package.md', noService: /NatsError: 503/ },
 ];
 
-/** The commands under a heading: the last one runs the program, those before it build it. */
+/** Commands by heading. The last command in a block runs the program, and the commands before it build the program. */
 const commands = new Map(
   [...read('examples/README.md').matchAll(/^## ([^\n]+)$.*?^```sh\n(.*?)\n```$/gms)].map(([, heading, block = '']) => {
     const lines = block.split('\n');
@@ -60,25 +60,25 @@ const reasons = new Map(
 const withNode = { PATH: `${path.join(projectFolder, '.cache/bin')}:${process.env['PATH'] ?? ''}` };
 const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
 
-/** Two rows that run in parallel, each in order: builds that use all processors, the quickest first, and builds that mostly wait for downloads. All have a lower priority than other tests. */
+/** Two sequences of builds, which run in parallel: those that use all processors, the quickest first, and those that mostly wait for downloads. All have a lower priority than other tests. */
 const buildRows = [
   ['Go', 'Shell', 'Rust'],
   ['Python', 'Java'],
 ] as const;
-/** Every language runs at once, since each mostly waits: for its build, then for a model that is slow on purpose. */
+/** All languages run at the same time, since each mostly waits: for its build, then for the model, which is slow on purpose. */
 vi.setConfig({ maxConcurrency: languages.length });
 
-test('each example in the document is run here', () => {
+test('this test runs each example in the document', () => {
   expect([...commands.keys()]).toEqual(languages.map(({ heading }) => heading));
 });
 
-describe('against the whole', () => {
+describe('against the whole stack', () => {
   let stack: Stack;
   const builds = new Map<string, Promise<ShellOutcome>>();
   const build = (heading: string) =>
     runShellLine(`renice -n 10 $$ >/dev/null; ${commands.get(heading)?.build ?? ''}`, {
       cwd: projectFolder,
-      // Without the optimizations that cost the compiler the most.
+      // Disables the optimizations that take the compiler the most time.
       environment: { GOFLAGS: '-gcflags=all=-l -ldflags=-w' },
       timeoutMs: buildMsMax,
     });
@@ -128,7 +128,7 @@ describe('against the whole', () => {
   }
 
   test.concurrent.for(languages)(
-    '$heading: by a key, a refusal, a merged commit, a cancelled run',
+    '$heading: with a key, prints a rejected request, a merged commit and a cancelled run',
     { timeout: buildMsMax },
     async ({ heading, file }, { skip }) => {
       const reason = reasons.get(heading) ?? null;
@@ -158,7 +158,7 @@ describe('against the whole', () => {
     },
   );
 
-  test('by a password, that no service is up is an error at once, which says so', { timeout: buildMsMax }, async () => {
+  test('with a password, an immediate error reports that no service is running', { timeout: buildMsMax }, async () => {
     await stack.kill('orchestrator');
     const here = languages.filter(({ heading }) => reasons.get(heading) === null);
     const outcomes = await Promise.all(

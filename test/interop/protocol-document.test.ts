@@ -1,4 +1,4 @@
-/** docs/protocol.md agrees with the code: its examples match the schemas, and its tables are complete. */
+/** Tests that docs/protocol.md agrees with the code: its examples match the schemas, and its tables are complete. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { artifactsKept, bundlesKept, retention } from '@coppice/bus';
@@ -44,7 +44,7 @@ const published = (name: string): unknown[] =>
 
 const expectPublished = (name: string) => (value: unknown) => expect(published(name)).toContainEqual(value);
 
-/** The check for each kind of example, by the label of its code block. */
+/** Checks for the examples, by the label of their code block. */
 const checks: Record<string, (value: unknown) => void> = {
   error: expectPublished('error'),
   event: expectPublished('event'),
@@ -81,11 +81,11 @@ describe('examples', () => {
   const labels = [...new Set(blocks.map(({ label }) => label))].filter((label) => label !== 'conf');
   test.each(labels)('%s', (label) => {
     const expectGood = checks[label];
-    if (expectGood === undefined) throw new Error(`an example that nothing is known about: ${label}`);
+    if (expectGood === undefined) throw new Error(`no check for the example: ${label}`);
     for (const value of example(label)) expectGood(value);
   });
 
-  test('they are of one run, whose ids are as derived', () => {
+  test('the examples are of one run, and its ids are derived as documented', () => {
     const [request] = example('run.submit input') as [{ requestId: string; tasks: { name: string }[] }];
     const runId = runIdOf('acme', request.requestId);
     const answers = example('run.submit output') as { runId: string; created: boolean; tasks: { taskId: string }[] }[];
@@ -109,14 +109,14 @@ test("the command of docs/gateway.md makes a token for the gateway's endpoints",
 });
 
 describe('tables', () => {
-  test('every error code, and whether it may pass', () => {
+  test('every error code, and whether it is retryable', () => {
     const expected = Object.entries(errorCodes);
     expect(table('code')).toEqual(
       expected.map(([code, { retryable, meaning }]) => [code, retryable ? 'yes' : 'no', meaning]),
     );
   });
 
-  test('every method of the API, what it takes, and how long to wait', () => {
+  test('every method of the API, with its fields and its deadline', () => {
     const fieldsOf = ({ input }: (typeof methods)[number]) =>
       Object.entries<z.ZodType>(input.shape)
         .map(([name, schema]) => (schema.safeParse(undefined).success ? `\`${name}?\`` : `\`${name}\``))
@@ -135,7 +135,7 @@ describe('tables', () => {
     expect(table('method')).toEqual(expected);
   });
 
-  test('no output has a field named as that of an error', () => {
+  test('no output has a field `error`', () => {
     for (const { name, output } of methods) {
       const { properties } = jsonSchemaOf(output) as { properties?: object };
       expect([name, Object.keys(properties ?? {})]).not.toEqual([name, expect.arrayContaining(['error'])]);
@@ -147,7 +147,7 @@ describe('tables', () => {
     expect(table('type')).toEqual(Object.entries(events).map(([type, { description }]) => [type, description]));
   });
 
-  test('every field of a run request, and which are also defaults', () => {
+  test('every field of a run request, and which fields are also defaults', () => {
     const fields = table('field').map(([field = '']) => field);
     expect(fields.toSorted()).toEqual(Object.keys(runRequestSchema.shape).toSorted());
     const [, ofTask = ''] = text.split('A task, in which');
@@ -192,7 +192,7 @@ describe('tables', () => {
     });
   });
 
-  test('how long things are kept', () => {
+  test('how long messages and objects are kept', () => {
     const documented = table('stream or object store');
     const objects = { [buckets.bundles]: bundlesKept, [buckets.artifacts]: artifactsKept };
     const expected = Object.entries({ ...retention, ...objects });
@@ -214,7 +214,7 @@ describe('tables', () => {
     }
   });
 
-  test('every type of a message of a chat, and how long each side waits for the other', () => {
+  test('every type of chat message, and how long each side waits for the other', () => {
     const documented = table('`type`').map(([type]) => type);
     expect(documented).toEqual(chatMessageSchema.options.map(({ shape }) => shape.type.value));
     for (const [limitMs, sentence] of [
@@ -238,7 +238,7 @@ describe('tables', () => {
     expect(documented).toEqual(expected);
   });
 
-  test('every setting of a chat, and values that it takes', () => {
+  test('every setting of a chat, with valid values', () => {
     const rows = table('setting');
     const shape: Record<string, z.ZodType> = modelSettingsSchema.shape;
     expect(rows.map(([name, , meaning]) => [name, meaning])).toEqual(
@@ -268,7 +268,7 @@ describe('tables', () => {
   });
 });
 
-test("each client's words are those of its example", () => {
+test("the documented name of each client's option for a key occurs in its example", () => {
   const files = [
     'python/with_nats_py.py',
     'go/main.go',

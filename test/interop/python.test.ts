@@ -9,7 +9,7 @@ import { whyWithout } from '../support/engines.ts';
 import { whyWithoutToolchain } from '../support/toolchains.ts';
 import { Stack } from '../support/stack.ts';
 
-/** A publisher without Coppice's or NATS's packages: the example in Python, against the whole stack. */
+/** Tests a publisher that uses neither Coppice's nor NATS's packages: the example in Python, against the whole stack. */
 
 const program = path.resolve(import.meta.dirname, '../../examples/python/submit_and_follow.py');
 const runMsMax = 100_000;
@@ -44,7 +44,7 @@ beforeEach((context) => {
 
 type Outcome = { exitCode: number | null; out: string[]; err: string[] };
 
-/** Runs the example; `onLine` gets each line of its stdout as it arrives. By default the user has all permissions and a password. */
+/** Runs the example. `onLine` is called with each line of stdout when it arrives. By default the user has all permissions and logs in with a password. */
 async function run(
   request: unknown,
   options: string[] = [],
@@ -91,7 +91,7 @@ const request = (requestId: string, rest: object = {}) => ({
 });
 
 const states = ['waiting', 'preparing', 'working', 'committing', 'verifying', 'landing', 'cleaning', 'merged'];
-/** Returns the printed lines without the times and the commit's id. */
+/** Returns the printed lines without the time and the details, such as the commit's id. */
 const withoutDetails = (lines: string[]) => lines.map((line) => line.split(' ').slice(1, 3).join(' '));
 const wholeLife = (name: string) => [
   'run-submitted',
@@ -100,7 +100,7 @@ const wholeLife = (name: string) => [
   'run-ended',
 ];
 
-/** Checks that no event is missing or repeated: as many lines as the stream has events, with the same types. */
+/** Checks that no event is missing or repeated: the printed times and types are those of the events in the stream. */
 async function expectWholeLife(requestId: string, outcome: Outcome): Promise<void> {
   const stored = (await stack?.events(runIdOf('default', requestId))) ?? [];
   expect(outcome.out.map((line) => line.split(' ').slice(0, 2))).toEqual(
@@ -115,11 +115,11 @@ test('submits a run and follows it to the merge', { timeout: 120_000 }, async ()
   const outcome = await run(request('python-one'));
   expect(outcome).toMatchObject({ exitCode: 0, err: [] });
   await expectWholeLife('python-one', outcome);
-  // The same request again is the same run, whose events are printed from the first.
+  // The same request again is the same run. All of its events are printed again.
   expect(await run(request('python-one'))).toEqual(outcome);
 });
 
-test("a tenant's user, by its key", { timeout: 120_000 }, async (context) => {
+test("a tenant's user submits and follows a run with its key", { timeout: 120_000 }, async (context) => {
   if (withoutOpenssl !== null) context.skip(withoutOpenssl);
   const outcome = await run(request('python-key'), [], undefined, stack?.users.file(`tenant-${tenant}`));
   expect(outcome).toMatchObject({ exitCode: 0, err: [] });
@@ -130,15 +130,15 @@ test("a tenant's user, by its key", { timeout: 120_000 }, async (context) => {
   await expect(stack?.bus.call(api.runGet, { tenant }, { runId })).resolves.toMatchObject({ state: 'succeeded' });
 });
 
-test('by the durable intake, which gives no answer', { timeout: 120_000 }, async () => {
+test('a run is submitted by the durable intake, which gives no answer', { timeout: 120_000 }, async () => {
   const outcome = await run(request('python-intake'), ['--intake']);
   expect(outcome).toMatchObject({ exitCode: 0, err: [] });
   await expectWholeLife('python-intake', outcome);
 });
 
-test('a request with a message id, while a service is down: it waits in the intake', { timeout: 120_000 }, async () => {
+test('a request with a message id waits in the intake while a service is down', { timeout: 120_000 }, async () => {
   await stack?.kill('worktree-service');
-  // With a message id, as NATS clients add one: a redelivered copy with the same id would be dropped as a duplicate.
+  // NATS clients can add a message id. The server would drop a copy with the same id as a duplicate, so a request that is put off must not keep it.
   await stack?.bus.publish(subjects.intake('default'), request('python-early'), { messageId: 'python-early' });
   const waiting = async () => {
     for await (const message of stack?.bus.browse(streams.intakeLater, subjects.intakeLater('default', '*')) ?? [])
@@ -152,7 +152,7 @@ test('a request with a message id, while a service is down: it waits in the inta
   await expectWholeLife('python-early', outcome);
 });
 
-test('the server goes and comes back meanwhile: no event is lost', { timeout: 120_000 }, async () => {
+test('no event is lost when the server restarts while the program follows a run', { timeout: 120_000 }, async () => {
   let restarted: Promise<void> | undefined;
   const outcome = await run(request('python-outage', { prompt: 'slowly' }), [], (line) => {
     if (line.includes('-> working')) restarted ??= stack?.nats.restart();
@@ -163,23 +163,27 @@ test('the server goes and comes back meanwhile: no event is lost', { timeout: 12
   await expectWholeLife('python-outage', outcome);
 });
 
-test('a task that does not land', { timeout: 120_000 }, async () => {
+test('the exit code and the output report a task that does not land', { timeout: 120_000 }, async () => {
   const outcome = await run(request('python-bad-verify', { verify: 'exit 3' }));
   expect(outcome.exitCode).toBe(1);
   expect(outcome.out.at(-2)).toMatch(/task-ended python-bad-verify: failed verify ended with exit code 3$/);
 });
 
-test.each([[[]], [['--intake']]])('a bad request is reported by field (%j)', { timeout: 60_000 }, async (options) => {
-  const outcome = await run(request(`python-refused${options.length}`), ['--bad', ...options]);
-  expect(outcome.exitCode).toBe(2);
-  expect(outcome.err).toEqual([
-    expect.stringMatching(/^refused: invalid-request: run\.submit: tasks\[0\]\.prompt: expected string, received 7/),
-    '  tasks[0].prompt: expected string, received 7',
-    '  tasks[0].colour: expected no such field, received "red"',
-  ]);
-});
+test.each([[[]], [['--intake']]])(
+  'the error for an invalid request names each wrong field (%j)',
+  { timeout: 60_000 },
+  async (options) => {
+    const outcome = await run(request(`python-refused${options.length}`), ['--bad', ...options]);
+    expect(outcome.exitCode).toBe(2);
+    expect(outcome.err).toEqual([
+      expect.stringMatching(/^refused: invalid-request: run\.submit: tasks\[0\]\.prompt: expected string, received 7/),
+      '  tasks[0].prompt: expected string, received 7',
+      '  tasks[0].colour: expected no such field, received "red"',
+    ]);
+  },
+);
 
-test('a user that may not connect gets the error at once', { timeout: 60_000 }, async () => {
+test('a user who may not connect gets the error at once', { timeout: 60_000 }, async () => {
   const file = path.join(folder?.path ?? '', 'wrong.json');
   await writeFile(file, JSON.stringify({ user: stack?.nats.user, password: 'not the password' }));
   const outcome = await run(request('python-nobody'), [], undefined, file);

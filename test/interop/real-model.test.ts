@@ -1,6 +1,6 @@
 /**
- * A real model on the whole stack: a small one on llama.cpp's server, which has endpoints for three of the gateway's wire formats. The quality of its answers
- * doesn't matter; the test checks that they arrive as the server itself gives them.
+ * Tests the whole stack with a real model, a small one on llama.cpp's server, which has endpoints for three of the gateway's wire formats. The quality of its
+ * answers doesn't matter. The test checks that the gateway passes them on unchanged.
  */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -20,7 +20,7 @@ const missing = await whyWithoutToolchain('llama-cpp');
 const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
 const tenant = 'default';
 const wires = ['openai-chat', 'openai-responses', 'anthropic'] as const;
-/** Makes answers reproducible. */
+/** Settings of a request. Temperature 0 makes answers reproducible. */
 const settings = { temperature: 0, maxOutputTokens: 40 };
 const question = 'What is the capital of France?';
 const messages = [{ role: 'user' as const, content: [{ type: 'text' as const, text: question }] }];
@@ -74,30 +74,34 @@ async function saidDirectly(): Promise<string> {
   return answer.choices[0]?.message.content ?? '';
 }
 
-test.each(wires)('an answer by %s is what the server says, whole and streamed', { timeout: 120_000 }, async (wire) => {
-  const expected = await saidDirectly();
-  expect(expected).not.toBe('');
-  const input = { model: `${wire}/smollm2`, messages, settings };
-  const whole = await operator.call(chatApi.chat, { tenant }, { ...input, stream: false });
-  expect(whole.message.content).toEqual([{ type: 'text', text: expected }]);
-  const heard: ChatMessage[] = [];
-  const request = { method: chatApi.chat, target: { tenant }, input, message: chatMessageSchema };
-  for await (const message of operator.callStreamed({ ...request, silenceMsMax: chatLimits.lostAfterMs })) {
-    heard.push(message);
-    if (message.type === 'result') break;
-  }
-  const pieces = heard.flatMap((message) => (message.type === 'text-delta' ? [message.text] : []));
-  expect(pieces.join('')).toBe(expected);
-  expect(pieces.length).toBeGreaterThan(1);
-  for (const end of [whole, heard.at(-1)]) {
-    expect(end).toMatchObject({ provider: wire, model: 'smollm2', attempts: 1, cached: false });
-    const { inputTokens, outputTokens } = (end as typeof whole).usage;
-    expect(inputTokens).toBeGreaterThan(10);
-    expect(outputTokens).toBeGreaterThan(pieces.length / 2);
-  }
-});
+test.each(wires)(
+  'an answer by %s is the same as that of the server itself, whole and streamed',
+  { timeout: 120_000 },
+  async (wire) => {
+    const expected = await saidDirectly();
+    expect(expected).not.toBe('');
+    const input = { model: `${wire}/smollm2`, messages, settings };
+    const whole = await operator.call(chatApi.chat, { tenant }, { ...input, stream: false });
+    expect(whole.message.content).toEqual([{ type: 'text', text: expected }]);
+    const heard: ChatMessage[] = [];
+    const request = { method: chatApi.chat, target: { tenant }, input, message: chatMessageSchema };
+    for await (const message of operator.callStreamed({ ...request, silenceMsMax: chatLimits.lostAfterMs })) {
+      heard.push(message);
+      if (message.type === 'result') break;
+    }
+    const pieces = heard.flatMap((message) => (message.type === 'text-delta' ? [message.text] : []));
+    expect(pieces.join('')).toBe(expected);
+    expect(pieces.length).toBeGreaterThan(1);
+    for (const end of [whole, heard.at(-1)]) {
+      expect(end).toMatchObject({ provider: wire, model: 'smollm2', attempts: 1, cached: false });
+      const { inputTokens, outputTokens } = (end as typeof whole).usage;
+      expect(inputTokens).toBeGreaterThan(10);
+      expect(outputTokens).toBeGreaterThan(pieces.length / 2);
+    }
+  },
+);
 
-test('an answer by a schema is as the schema says', { timeout: 120_000 }, async () => {
+test('an answer for a schema matches the schema', { timeout: 120_000 }, async () => {
   const schema = {
     type: 'object',
     properties: { city: { type: 'string', maxLength: 20 }, inEurope: { type: 'boolean' } },
@@ -112,35 +116,39 @@ test('an answer by a schema is as the schema says', { timeout: 120_000 }, async 
   expect(answer).toEqual({ city: expect.any(String) as unknown, inEurope: expect.any(Boolean) as unknown });
 });
 
-test.each(wires)('a model that has seen calls of a tool calls it, by %s', { timeout: 120_000 }, async (wire) => {
-  const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
-  const tools = [{ name: 'weather', description: 'Returns the weather of a city.', parameters }];
-  const before = { Rome: 'sunny', Oslo: 'rain' };
-  const conversation = Object.entries(before).flatMap(([city, weather]) => {
-    const call = { id: `call-${city}`, name: 'weather', arguments: { text: JSON.stringify({ city }) } };
-    const result = { callId: call.id, name: 'weather', content: { text: weather }, isError: false };
-    return [
-      weatherIn(city),
-      { role: 'assistant' as const, content: [{ type: 'tool-call' as const, ...call }] },
-      { role: 'tool' as const, content: [{ type: 'tool-result' as const, ...result }] },
-    ];
-  });
-  const input = { model: `${wire}/smollm2`, messages: [...conversation, weatherIn('Paris')], tools, settings };
-  const { message, finishReason } = await operator.call(chatApi.chat, { tenant }, { ...input, stream: false });
-  const calls = message.content.flatMap((part) => (part.type === 'tool-call' ? [part] : []));
-  expect([finishReason, calls.map(({ name }) => name)]).toEqual(['tool-calls', ['weather']]);
-  const weatherArguments = calls[0]?.arguments;
-  expect(JSON.parse(weatherArguments !== undefined && 'text' in weatherArguments ? weatherArguments.text : '')).toEqual(
-    { city: 'Paris' },
-  );
-});
+test.each(wires)(
+  'after examples of tool calls, the model calls the tool, by %s',
+  { timeout: 120_000 },
+  async (wire) => {
+    const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
+    const tools = [{ name: 'weather', description: 'Returns the weather of a city.', parameters }];
+    const before = { Rome: 'sunny', Oslo: 'rain' };
+    const conversation = Object.entries(before).flatMap(([city, weather]) => {
+      const call = { id: `call-${city}`, name: 'weather', arguments: { text: JSON.stringify({ city }) } };
+      const result = { callId: call.id, name: 'weather', content: { text: weather }, isError: false };
+      return [
+        weatherIn(city),
+        { role: 'assistant' as const, content: [{ type: 'tool-call' as const, ...call }] },
+        { role: 'tool' as const, content: [{ type: 'tool-result' as const, ...result }] },
+      ];
+    });
+    const input = { model: `${wire}/smollm2`, messages: [...conversation, weatherIn('Paris')], tools, settings };
+    const { message, finishReason } = await operator.call(chatApi.chat, { tenant }, { ...input, stream: false });
+    const calls = message.content.flatMap((part) => (part.type === 'tool-call' ? [part] : []));
+    expect([finishReason, calls.map(({ name }) => name)]).toEqual(['tool-calls', ['weather']]);
+    const weatherArguments = calls[0]?.arguments;
+    expect(
+      JSON.parse(weatherArguments !== undefined && 'text' in weatherArguments ? weatherArguments.text : ''),
+    ).toEqual({ city: 'Paris' });
+  },
+);
 
 const weatherIn = (city: string) => ({
   role: 'user' as const,
   content: [{ type: 'text' as const, text: `What is the weather in ${city}?` }],
 });
 
-test('a task of the kind prompt lands what the model says', { timeout: 180_000 }, async () => {
+test("a task of the kind `prompt` lands the model's answer", { timeout: 180_000 }, async () => {
   await using repository = await temporaryRepository();
   const view = await endedTask(repository.path, {
     prompt: `${question} Answer in one short sentence.`,
@@ -152,14 +160,14 @@ test('a task of the kind prompt lands what the model says', { timeout: 180_000 }
   expect(view.usage.outputTokens).toBeGreaterThan(0);
 });
 
-test('an agent with tools takes its turns, and what it says is kept', { timeout: 300_000 }, async () => {
+test('the turns of an agent with tools are counted and stored', { timeout: 300_000 }, async () => {
   await using repository = await temporaryRepository({ files: { 'greeting.txt': 'hello\n' } });
   const view = await endedTask(repository.path, {
     prompt: 'Write the word good-bye into the file greeting.txt.',
     agent: { kind: 'loop', turns: 3, contextTokens: 8_000 },
     verify: 'true',
   });
-  // The task may fail, but not because of its provider.
+  // The task may fail, but not because of the provider.
   expect(view.reason ?? '').not.toContain('openai-chat');
   const turns = (await stack.events(view.runId)).filter(({ type }) => type === 'coppice.task-turn');
   expect(turns.length).toBeGreaterThan(0);

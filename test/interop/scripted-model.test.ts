@@ -1,4 +1,4 @@
-/** docs/scripted-model.md agrees with the code: its example is a valid script, and its tools are those that a model gets. */
+/** Tests that docs/scripted-model.md agrees with the code: its example is a valid script, and its table lists the tools that a model gets. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { agentToolSchemas, sandboxToolSchemas, toolDefinitions, toolLimits } from '@coppice/contracts';
@@ -7,7 +7,7 @@ import { parseScript } from '../../apps/llm-gateway/src/provider/scripted/script
 
 const text = readFileSync(path.resolve(import.meta.dirname, '../../docs/scripted-model.md'), 'utf8');
 
-test('the example is a script, whose calls are as their tools take them', () => {
+test('the example is a valid script, and its calls match the schemas of the tools', () => {
   const example = text.split('```yaml\n')[1]?.split('```')[0] ?? '';
   const script = parseScript(example, 'docs/scripted-model.md');
   const schemas = { ...sandboxToolSchemas, ...agentToolSchemas };
@@ -18,7 +18,7 @@ test('the example is a script, whose calls are as their tools take them', () => 
   expect(text).toContain(`up to ${toolLimits.callsPerTurnMax} that`);
 });
 
-test('its table of tools is this', () => {
+test('the table lists all tools with their arguments and descriptions', () => {
   const rows = toolDefinitions().map(({ name, description, parameters }) => {
     const { properties = {}, required = [] } = parameters as { properties?: object; required?: string[] };
     const fields = Object.keys(properties).map((field) =>

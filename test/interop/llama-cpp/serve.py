@@ -1,6 +1,6 @@
-"""Serves a model by llama.cpp on a free port of the loopback until standard input ends.
+"""Serves a model with llama.cpp on a free loopback port until standard input ends.
 
-serve.py PACKAGES    the folder into which pip has put requirements.txt; prints the server's address
+serve.py PACKAGES    the folder into which pip has installed requirements.txt; prints the server's address
 """
 
 import os
