@@ -6,12 +6,12 @@ import type { TemporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 
-/** Bad input gets an immediate answer that names the field, what was expected and what came, and leaves nothing behind. */
+/** Tests that the error for bad input names the field, the expected and the received value, and that nothing is stored. */
 
 let stack: Stack;
 let repository: TemporaryRepository;
 beforeAll(async () => {
-  // No request of this test gets as far as a sandbox.
+  // No request of this test reaches a sandbox, so none is needed.
   stack = await Stack.start({ engine: 'none', script: 'default: { turns: [{ text: ok }] }' });
   await writeFile(path.join(stack.scriptsFolder, 'wrong.yaml'), 'default: { turns: [{ txt: ok }] }');
   repository = await temporaryRepository();
@@ -67,7 +67,7 @@ const cases: [what: string, payload: () => unknown, code: string, field: string,
       /byte 0xe9 at line 1, column 18/,
     ],
     [
-      'half of a character',
+      'an unpaired surrogate',
       () => good({ requestId: 'half \ud83d' }),
       'invalid-request',
       'requestId',
@@ -75,7 +75,7 @@ const cases: [what: string, payload: () => unknown, code: string, field: string,
       /half \\ud83d/,
     ],
     [
-      'a field that comes twice',
+      'a repeated field',
       () => Buffer.from(JSON.stringify(good()).replace('"name":"one"', '"name":"one","na\\u006de":"two"')),
       'invalid-request',
       'tasks[0].name',
@@ -83,7 +83,7 @@ const cases: [what: string, payload: () => unknown, code: string, field: string,
       /again at line 1, column \d+/,
     ],
     [
-      'a comma too many',
+      'an additional comma',
       () => Buffer.from('{"requestId":"x",\n  "tasks": [1, 2,]}'),
       'invalid-request',
       'tasks[2]',
@@ -153,7 +153,7 @@ const cases: [what: string, payload: () => unknown, code: string, field: string,
       /99d/,
     ],
     [
-      'a limit that is no duration',
+      'a limit that is not a duration',
       () => good({ tasks: [task({ limits: { time: 'soon' } })] }),
       'invalid-request',
       'tasks[0].limits.time',
@@ -243,7 +243,7 @@ const cases: [what: string, payload: () => unknown, code: string, field: string,
       /openai\/large/,
     ],
     [
-      'a circle',
+      'a dependency cycle',
       () => good({ tasks: [task({ dependsOn: ['one'] })] }),
       'invalid-request',
       'tasks[0].dependsOn',
@@ -264,11 +264,11 @@ describe('run.submit', () => {
     expect(await leftBehind()).toEqual([]);
   });
 
-  test('a near branch is offered', async () => {
+  test('the error for an unknown branch suggests a similar name', async () => {
     expect((await refusalOf(good({ baseBranch: 'mian' }))).message).toContain('main');
   });
 
-  test('a payload over what a message carries', async () => {
+  test('a payload that is larger than a message may be is rejected', async () => {
     const prompt = 'x'.repeat(60 * 1024);
     const tasks = Array.from({ length: 20 }, (_, index) => task({ name: `t${index}`, prompt }));
     await expect(stack.submit(good({ tasks }))).rejects.toMatchObject({ code: 'limit-exceeded' });
@@ -277,7 +277,7 @@ describe('run.submit', () => {
 });
 
 describe('the durable intake', () => {
-  test('a bad request becomes a dead letter with the reason, and an event to who follows the run', async () => {
+  test('a bad request becomes a dead letter with the reason, and an event for users who follow the run', async () => {
     const requestId = 'from-the-intake';
     await stack.bus.publish(subjects.intake('default'), { ...good({ requestId }), colour: 'red' });
     const runId = runIdOf('default', requestId);
@@ -296,7 +296,7 @@ describe('the durable intake', () => {
     ]);
   });
 
-  test('a good one becomes a run, the same one as by request', async () => {
+  test('a valid request becomes a run, the same run as by request and reply', async () => {
     const request = good({ requestId: 'twice' });
     await stack.bus.publish(subjects.intake('default'), request);
     const runId = runIdOf('default', 'twice');
@@ -310,7 +310,7 @@ describe('the durable intake', () => {
 });
 
 describe('while no gateway answers', () => {
-  test('a run is accepted, and its model judged by the turn', async () => {
+  test('a run is accepted, and its model is only checked by the first model call', async () => {
     await stack.kill('llm-gateway');
     const { runId } = await stack.submit(
       good({ requestId: 'nobody', tasks: [task({ model: 'scripted/absent.yaml' })] }),
@@ -330,7 +330,7 @@ describe('what does not exist', () => {
     ['task.get', () => stack.task('taaaaaaaaaaaaaaaa')],
     ['task.merge', () => stack.command('taskMerge', { taskId: 'taaaaaaaaaaaaaaaa' })],
     ['run.cancel', () => stack.cancelRun('raaaaaaaaaaaaaaaa')],
-  ])('%s says so', async (_method, call) => {
+  ])('%s reports it', async (_method, call) => {
     const error: unknown = await call().catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(CoppiceError);
     expect(error).toMatchObject({ code: 'not-found', message: expect.stringMatching(/there is no (run|task) [rt]a+/) });

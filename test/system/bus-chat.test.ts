@@ -1,4 +1,4 @@
-/** Chats between accounts: a tenant's user, who gets the replies in its own account, and a gateway with its own user's permissions. */
+/** Tests chats between accounts: a tenant's user receives the replies in its own account, and the gateways have only their own user's permissions. */
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
 import { buckets, chatApi, chatLimits, chatMessageSchema, subjects } from '@coppice/contracts';
@@ -77,7 +77,7 @@ test.each([
   ['tenant-acme', 'acme'],
   ['tenant-other', 'other'],
   ['operator', 'acme'],
-] as const)('%s hears all of an answer, as it comes and whole', async (user, tenant) => {
+] as const)('%s receives a complete answer, as a stream and as one message', async (user, tenant) => {
   const bus = await as(user);
   const requestsBefore = requests.length;
   const heard = await Array.fromAsync(untilEnd(ask(bus, tenant, 'drill/paced@20')));
@@ -97,7 +97,7 @@ async function* untilEnd(stream: AsyncIterable<ChatMessage>): AsyncGenerator<Cha
   }
 }
 
-test('a chat is kept and cancelled across accounts by its tenant, and not by another who knows its id', async () => {
+test('a chat can be kept and cancelled by its tenant across accounts, but not by another tenant who knows its id', async () => {
   const [acme, other] = [await as('tenant-acme'), await as('tenant-other')];
   const cancel = (bus: Bus, tenant: string, chatId: string) =>
     bus.call(chatApi.cancel, { tenant }, { chatId }, { deadlineMs: 1_000 });
@@ -117,7 +117,7 @@ test('a chat is kept and cancelled across accounts by its tenant, and not by ano
   expect(await requests.at(-1)?.ended).toBe('left');
 });
 
-test('a reply subject that names something of the services names nothing there', async () => {
+test('a reply subject that is a subject of the services has no effect in their account', async () => {
   const actors = everything.keyValue(buckets.actors);
   await actors.put(actorKey, new TextEncoder().encode('{"version":1}'));
   await using client = await RawClient.connect(nats.url, 'acme', 'for-acme');
@@ -125,7 +125,7 @@ test('a reply subject that names something of the services names nothing there',
   const subject = subjects.api('acme', chatApi.chat.name);
   client.publish(subject, `$KV.${buckets.actors}.${actorKey}`, JSON.stringify({ model: 'drill/healthy', messages }));
   expect(await client.settle()).not.toContain('-ERR');
-  // The answer, sent to the request's own subject, must not become another request.
+  // The reply subject is the request's own subject. The answer must not become another request.
   client.publish(subject, subject, JSON.stringify({ model: 'drill/healthy', messages }));
   const acme = await as('tenant-acme');
   const heard = await Array.fromAsync(untilEnd(ask(acme, 'acme', 'drill/paced@20')));
@@ -134,13 +134,13 @@ test('a reply subject that names something of the services names nothing there',
   expect(new TextDecoder().decode((await actors.get(actorKey))?.value)).toBe('{"version":1}');
 });
 
-test('a server that is restarted ends the chats that nobody hears any more: their models are left', async () => {
+test('a restart of the server ends chats without a listener, and the gateway disconnects from their models', async () => {
   const client = await Bus.connect({ servers: nats.url, ...users.credentials('tenant-acme'), name: 'before' });
   const { promise: said, resolve } = Promise.withResolvers<void>();
   const hear = async () => {
     for await (const { type } of ask(client, 'acme', 'drill/stall-after-output')) if (type === 'text-delta') resolve();
   };
-  // This test isn't about the end of the chat reaching a client whose server restarts.
+  // Ignores how the chat ends for the client whose server restarts, since this test is about the gateway.
   const heard = hear().catch(() => null);
   await said;
   await nats.restart();
@@ -148,12 +148,12 @@ test('a server that is restarted ends the chats that nobody hears any more: thei
   await client.close();
   await heard;
   const acme = await as('tenant-acme');
-  // After the reconnect.
+  // Repeated until the gateways have reconnected.
   const again = { model: 'drill/healthy', messages, stream: false };
   await eventually(() => acme.call(chatApi.chat, { tenant: 'acme' }, again, { deadlineMs: 1_000 }));
 });
 
-test('the gateways were refused nothing', () => {
+test('no permission was denied to the gateways', () => {
   for (const { lines } of gateways)
     expect(lines.filter(({ text }) => /permission/i.test(text) && !text.includes('permission-denied'))).toEqual([]);
 });

@@ -9,11 +9,11 @@ import { parse } from 'yaml';
 
 type Overridden = { command?: string[]; environment?: Record<string, string>; volumes: string[] };
 
-/** Connections to a server that has a certificate, and requires one of its clients. */
+/** Tests connections to a server that has a certificate, and to one that also requires certificates of its clients. */
 const run = promisify(execFile);
 const whyWithoutOpenssl = await run('openssl', ['version']).then(
   () => null,
-  () => 'openssl is not installed, which makes the certificates',
+  () => 'openssl, which makes the certificates, is not installed',
 );
 
 describe.skipIf(whyWithoutOpenssl !== null)(
@@ -23,7 +23,7 @@ describe.skipIf(whyWithoutOpenssl !== null)(
     const file = (name: string) => path.join(folder.path, name);
     const openssl = (...all: string[]) => run('openssl', all, { cwd: folder.path });
 
-    /** Makes a key and a certificate, `<name>.key` and `<name>.crt`; signed by `authority`, or self-signed. */
+    /** Makes a key and a certificate, `<name>.key` and `<name>.crt`. The certificate is signed by `authority`, or by itself if there is none. */
     async function certificate(name: string, authority?: string, host = 'localhost'): Promise<void> {
       const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', `${name}.key`];
       const signer = authority === undefined ? [] : ['-CA', `${authority}.crt`, '-CAkey', `${authority}.key`];
@@ -67,7 +67,7 @@ describe.skipIf(whyWithoutOpenssl !== null)(
         ...(tls === undefined ? {} : { tls }),
       });
 
-    test('is reached with its authority, and by nobody who trusts another', async () => {
+    test('accepts clients that trust its authority, and not those that trust another one', async () => {
       await using nats = await server(false);
       const bus = await connect(nats.url, { caFile: file('authority.crt') });
       await bus.flush();
@@ -76,13 +76,13 @@ describe.skipIf(whyWithoutOpenssl !== null)(
       await expect(connect(nats.url, undefined)).rejects.toMatchObject({ code: 'unavailable' });
     });
 
-    test('is not taken for another by its certificate', async () => {
+    test('is rejected if its certificate has another name', async () => {
       await using nats = await server(false, 'misnamed');
       const connected = connect(nats.url, { caFile: file('authority.crt') });
       await expect(connected).rejects.toMatchObject({ code: 'unavailable' });
     });
 
-    test('is named by its name: an IP address is refused, and the error says what to set', async () => {
+    test('must be addressed by its name: an IP address is rejected, and the error names the setting', async () => {
       await using nats = await server(false);
       const byAddress = (tls?: { caFile: string }) =>
         Bus.connect({ servers: nats.url, name: 'test', ...(tls === undefined ? {} : { tls }) });
@@ -99,17 +99,17 @@ describe.skipIf(whyWithoutOpenssl !== null)(
       await expect(connected).rejects.toThrow(/NATS_URL has to name the server as its certificate does/);
     });
 
-    test('a server that asks for encryption by itself is named by its name, too', async () => {
+    test("a server that requires encryption without a client's setting must also be addressed by its name", async () => {
       await using nats = await server(false);
       const script = `const { Bus } = await import('@coppice/bus'); await Bus.connect({ servers: process.argv[1], name: 'test' })`;
-      // Node reads its trusted certificates when it starts.
+      // A separate process, since Node reads its trusted certificates only when it starts.
       const env = { ...process.env, NODE_EXTRA_CA_CERTS: file('authority.crt') };
       const options = { env, cwd: path.resolve(import.meta.dirname, '../../apps/cli') };
       const connected = run(process.execPath, ['--input-type=module', '--eval', script, nats.url], options);
       await expect(connected).rejects.toThrow(/received an IP address/);
     });
 
-    test("the guide's settings for docker-compose encrypt, and the services trust its authority", async () => {
+    test("the guide's settings for docker-compose switch on encryption, and the services trust the authority", async () => {
       const guide = path.resolve(import.meta.dirname, '../../docs/operations.md');
       const blocks = (await readFile(guide, 'utf8')).matchAll(/^```yaml\n([\s\S]*?)^```$/gm);
       const override = [...blocks].map(([, text = '']) => text).find((text) => text.includes('--tlscert')) ?? '';
@@ -134,7 +134,7 @@ describe.skipIf(whyWithoutOpenssl !== null)(
       await expect(connect(nats.url, undefined)).rejects.toMatchObject({ code: 'unavailable' });
     });
 
-    test('requires a certificate of the client, where it is configured to', async () => {
+    test('requires a certificate of the client if it is configured to', async () => {
       await using nats = await server(true);
       const tls = { caFile: file('authority.crt'), certFile: file('client.crt'), keyFile: file('client.key') };
       const bus = await connect(nats.url, tls);
@@ -143,7 +143,7 @@ describe.skipIf(whyWithoutOpenssl !== null)(
       await expect(connect(nats.url, { caFile: file('authority.crt') })).rejects.toMatchObject({ code: 'unavailable' });
     });
 
-    test('a client that was given an authority speaks to no server in the clear', async () => {
+    test('a client with an authority does not connect without encryption', async () => {
       await using nats = await startNatsServer();
       await expect(connect(nats.url, { caFile: file('authority.crt') })).rejects.toMatchObject({ code: 'unavailable' });
     });

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeBusUsers } from '../support/bus-users.ts';
 import type { BusUsers, UserName } from '../support/bus-users.ts';
 
-/** Tests each user of the bus against each kind of subject, on a real server. The permissions are listed here a second time, by hand. */
+/** Tests each user of the bus with each kind of subject, on a real server. The expected permissions are a second list, independent of the code. */
 let folder: { path: string; remove(): Promise<void> };
 let users: BusUsers;
 let nats: NatsServer;
@@ -41,7 +41,7 @@ function as(user: UserName | 'everything'): Bus {
   return bus;
 }
 
-test('a client that is slow to begin may still log in, where the server alone would end its connection', async () => {
+test("a client that logs in slowly is not disconnected, as it would be by the server's default", async () => {
   const { hostname, port } = new URL(nats.url);
   const socket = connect(Number(port), hostname);
   let received = '';
@@ -56,7 +56,7 @@ test('a client that is slow to begin may still log in, where the server alone wo
 
 const deadlineMs = 10_000;
 
-/** The server sends a refusal before it answers the flush that follows. The answer to the request itself isn't awaited. */
+/** Returns true if the user may publish on the subject. Doesn't wait for an answer to the request: the server sends a permission error before it answers the flush. */
 async function mayPublish(user: UserName, subject: string, payload: object = {}): Promise<boolean> {
   let refused = false;
   const sent = as(user).request(subject, payload, { deadlineMs });
@@ -68,7 +68,7 @@ async function mayPublish(user: UserName, subject: string, payload: object = {})
   return !refused;
 }
 
-/** Returns whether a message that the administrator publishes reaches the user's subscription. */
+/** Returns true if the user's subscription receives a message that the administrator publishes. */
 async function maySubscribe(user: UserName, subject: string): Promise<boolean> {
   const received: string[] = [];
   const subscription = as(user).subscribeCore(subject, (_data, on) => received.push(on));
@@ -90,9 +90,9 @@ const readers = {
   logs: ['operator', 'orchestrator'],
 } as const;
 
-/** Subjects with the users that may publish there, besides the administrator, who may publish on all. */
+/** Subjects, each with the users that may publish on it. The administrator may publish on all subjects. */
 const publishing: readonly [subject: string, ...may: UserName[]][] = [
-  // The public API is for users alone: services have calls of their own.
+  // Only users may call the public API. Services have their own calls.
   ...[...Object.values(api), ...Object.values(chatApi)].flatMap(({ name }): [string, ...UserName[]][] => [
     [subjects.api('acme', name), 'operator', 'tenant-acme'],
     [subjects.api('other', name), 'operator', 'tenant-other'],
@@ -199,7 +199,7 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
     ...(role === 'orchestrator' ? (['orchestrator'] as const) : []),
     ...(role === 'operator' ? (['llm-gateway'] as const) : []),
   ]),
-  // Reply subjects of other accounts, which only the receiver of a request knows.
+  // Reply subjects of other accounts. Only the receiver of a request knows them.
   ['_R_.x.y', 'llm-gateway'],
   ['$SYS.REQ.SERVER.PING'],
 ];
@@ -251,7 +251,7 @@ describe('publishing', () => {
   });
 });
 
-test('what the worktree-service stores as a bundle the orchestrator reads; what was pushed out in part is stored again', async () => {
+test('the orchestrator reads bundles of worktree-service, and a bundle of which a part was deleted can be stored again', async () => {
   const content = randomBytes(300_000);
   const stored = await as('worktree-service').objects(buckets.bundles);
   const read = await as('orchestrator').objects(buckets.bundles);

@@ -1,4 +1,4 @@
-/** Tenants are added and removed while the server runs: its configuration is rewritten and reloaded (SIGHUP); all other clients stay connected. */
+/** Tests that tenants can be added and removed while the server runs. Its configuration is rewritten and reloaded (SIGHUP), and all other clients stay connected. */
 import { execFile } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -49,7 +49,7 @@ async function connect(user: UserName, credentials = users.credentials(user)): P
   return bus;
 }
 
-/** Returns the name and number of each connection; after a reconnect the number differs. */
+/** Returns the name and number of each connection. A client has another number after a reconnect. */
 async function connected(): Promise<string[]> {
   const answer = (await (await fetch(`${nats.monitoringUrl}/connz`)).json()) as {
     connections: { name: string; cid: number }[];
@@ -61,7 +61,7 @@ const cancel = (bus: Bus, tenant: string) => bus.call(api.runCancel, { tenant },
 const events = (bus: Bus, tenant: string) =>
   Array.fromAsync(bus.read(streams.events, `coppice.event.${tenant}.>`), (message) => message.json());
 
-test('a new tenant has all that is its own after two reloads, and nobody was disconnected', async () => {
+test('after two reloads a new tenant has all its permissions, and no client was disconnected', async () => {
   const acme = await connect('tenant-acme');
   const heard: unknown[] = [];
   const ending = new AbortController();
@@ -95,7 +95,7 @@ test('a new tenant has all that is its own after two reloads, and nobody was dis
 
 const closing = (bus: Bus) => ({ bus, [Symbol.asyncDispose]: () => bus.close() });
 
-/** The configuration as an earlier version wrote it: one import for the tenant's whole API, one message per answer, and consumers made by the server. */
+/** Converts a configuration to that of an earlier version: one import for the tenant's whole API, one message per answer, and consumers created by the server. */
 const asBefore = (text: string): string =>
   text
     .replaceAll(/"coppice\.consumer\.acme\.(coppice-\w+)\./g, '"$JS.API.CONSUMER.CREATE.$1.')
@@ -105,7 +105,7 @@ const asBefore = (text: string): string =>
     .join('\n')
     .replaceAll(/, "coppice\.api\.acme\.[a-z][^"]*"/g, '');
 
-test('a tenant whose account an earlier version made hears answers of several messages after a reload', async () => {
+test('after a reload, a tenant with an account of an earlier version receives answers of several messages', async () => {
   await using earlier = await startNatsServer({ config: asBefore(configuration()) });
   const connectTo = (user: UserName) => Bus.connect({ servers: earlier.url, ...users.credentials(user), name: user });
   await using administrator = closing(await connectTo('administrator'));
@@ -144,7 +144,7 @@ test('a tenant whose account an earlier version made hears answers of several me
   await service.stop();
 });
 
-test('a tenant whose account an earlier version made gets consumers from the orchestrator alone after a reload', async () => {
+test('after a reload, a tenant with an account of an earlier version gets consumers only from the orchestrator', async () => {
   await using earlier = await startNatsServer({ config: asBefore(configuration()) });
   const connectTo = (user: UserName) => Bus.connect({ servers: earlier.url, ...users.credentials(user), name: user });
   await using orchestrating = closing(await connectTo('orchestrator'));
@@ -164,7 +164,7 @@ test('a tenant whose account an earlier version made gets consumers from the orc
   await consumers.stop();
 });
 
-test('a tenant whose files are deleted is out with the next reload, wherever it is connected', async () => {
+test('the next reload disconnects all clients of a tenant whose files were deleted', async () => {
   const credentials = users.credentials('tenant-leaving');
   const [one, two] = [await connect('tenant-leaving'), await connect('tenant-leaving')];
   const acme = await connect('tenant-acme');
@@ -182,7 +182,7 @@ test('a tenant whose files are deleted is out with the next reload, wherever it 
   expect(await cancel(acme, 'acme')).toEqual({ runId: `acme-${runId}` });
 });
 
-test('a node that is added or taken out is so after one reload, for a service that stays connected', async () => {
+test('an added or removed node takes effect after one reload, also for a service that stays connected', async () => {
   const service = await connect('worktree-service');
   const before = await connected();
   const consumer = '$JS.API.CONSUMER.INFO.coppice-commands.worktree-service-n2';

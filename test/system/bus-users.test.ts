@@ -2,7 +2,7 @@ import { temporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 
-/** The whole stack, with the restricted users of the bus. */
+/** Tests the whole stack with the restricted users of the bus. */
 let stack: Stack;
 beforeAll(async () => {
   stack = await Stack.start({ engine: 'none', script: 'default: { turns: [{ text: "good\\n" }] }' });

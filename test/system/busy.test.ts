@@ -1,7 +1,7 @@
 /**
- * On a machine with overloaded processors, a user's commands take longer, but don't fail.
+ * Tests that a user's commands take longer on a machine with overloaded processors, but don't fail.
  *
- * Beside other tests, a few busy processes and tasks are enough. The full variant, which includes the demo, needs a machine of its own:
+ * While other tests run, a few busy processes and tasks are enough. The full variant, which includes the demo, should run alone on a machine:
  * COPPICE_TEST_BUSY=40 npm test -- test/system/busy.test.ts
  */
 import { chmod } from 'node:fs/promises';
@@ -27,8 +27,8 @@ const tasks = Array.from(
     agent: { kind: prompt, file: ${index}.txt }`,
 ).join('\n');
 
-describe(`beside ${busyCount} busy processes`, () => {
-  test(`up, run of ${taskCount} tasks, questions and down succeed`, { timeout: msMax }, async () => {
+describe(`while ${busyCount} other processes use the CPU`, () => {
+  test(`up, a run of ${taskCount} tasks, ls and down succeed`, { timeout: msMax }, async () => {
     await using cli = await CommandLine.create({ 'README.md': '# A repository\n' });
     await cli.write('script.yaml', 'default: { turns: [{ text: "right\\n" }] }\n');
     const defaults = `{ model: scripted/script.yaml, verify: 'true' }`;
@@ -49,7 +49,7 @@ describe(`beside ${busyCount} busy processes`, () => {
     expect(merges.split('\n')).toHaveLength(taskCount);
   });
 
-  // Not a skipped test otherwise: the demo has its own tests, see demo.test.ts.
+  // Without the full variant this returns instead of skipping a test, since demo.test.ts tests the demo.
   if (busyInFull === 0) return;
 
   test('the demo keeps what it promises', { timeout: msMax }, async () => {

@@ -1,4 +1,4 @@
-/** Commands for agents that use tools, on the whole stack: run without a file, logs, watch, pull, replay, doctor. */
+/** Tests commands for agents with tools, on the whole stack: run without a file, logs, watch, pull, replay, doctor. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -59,13 +59,13 @@ test.each([
   [['--prompt', '', '--model', 'a/b', '--no-verify'], '--prompt: expected'],
   [['plan.yaml', '--prompt', 'x'], 'either a run file or --prompt, not both'],
   [['plan.yaml', '--no-verify'], '--no-verify is only valid with --prompt'],
-])('run %j is wrong usage: the option is named, and nothing started', async (options, expected) => {
+])('run %j is wrong usage: the error names the option, and nothing is started', async (options, expected) => {
   const outcome = await inRepository(['run', ...options]);
   expect(outcome).toMatchObject({ exitCode: 2, out: '' });
   expect(outcome.err).toContain(expected);
 });
 
-test('outside of a repository --prompt says so', async () => {
+test('outside of a repository --prompt fails with that reason', async () => {
   const outcome = await cli.run(prompt('x', 'outside', ['--no-verify']), {}, cli.folder);
   expect(outcome.exitCode).toBe(2);
   expect(outcome.err).toContain('is not in a git repository');
@@ -90,7 +90,7 @@ test(
 );
 
 test(
-  'logs shows what the agent said and did, in order, and as nothing that a terminal would obey',
+  'logs shows texts and calls of the agent in order, without terminal control characters',
   { timeout: 60_000 },
   async () => {
     const { exitCode, out } = await cli.run(['logs', idOf('fix')]);
@@ -127,21 +127,17 @@ test(
   },
 );
 
-test(
-  'replay decides the same again; of another kind of agent there is nothing to replay',
-  { timeout: 60_000 },
-  async () => {
-    const same = await cli.run(['replay', idOf('fix')]);
-    expect(same).toMatchObject({ exitCode: 0, err: '' });
-    expect(same.out).toBe('same: 3 turns replayed, each alike; then the agent finishes: It is right now.\n');
-    await inRepository(prompt('Say it.', 'said', ['--no-verify', '--write', 'said.txt', '--name', 'said']));
-    const none = await cli.run(['replay', `${idOf('said')}/said`]);
-    expect(none.exitCode).toBe(2);
-    expect(none.err).toContain('said has no loop agent');
-  },
-);
+test('replay makes the same decisions again, and fails for other kinds of agents', { timeout: 60_000 }, async () => {
+  const same = await cli.run(['replay', idOf('fix')]);
+  expect(same).toMatchObject({ exitCode: 0, err: '' });
+  expect(same.out).toBe('same: 3 turns replayed, each alike; then the agent finishes: It is right now.\n');
+  await inRepository(prompt('Say it.', 'said', ['--no-verify', '--write', 'said.txt', '--name', 'said']));
+  const none = await cli.run(['replay', `${idOf('said')}/said`]);
+  expect(none.exitCode).toBe(2);
+  expect(none.err).toContain('said has no loop agent');
+});
 
-test('pull makes a branch of what landed or was kept, and touches nothing else', { timeout: 90_000 }, async () => {
+test('pull creates a branch for landed or kept work, and changes nothing else', { timeout: 90_000 }, async () => {
   const before = await cli.repository.git('status', '--porcelain', '--branch');
   const landed = await inRepository(['pull', idOf('fix')]);
   expect(landed.exitCode).toBe(0);
@@ -170,7 +166,7 @@ test('pull makes a branch of what landed or was kept, and touches nothing else',
   const wanted = await cli.run(['pull', idOf('fix'), '--into', other.path, '--branch', 'theirs']);
   expect(wanted.exitCode).toBe(0);
   expect(await other.show('sum.txt', 'theirs')).toBe('right\n');
-  // Outside of any repository, such as in the run file's folder, it is the run's own.
+  // Outside of any repository, such as in the run file's folder, the branch is created in the run's own repository.
   await using outside = await temporaryFolder('outside');
   expect((await cli.run(['pull', idOf('fix'), '--branch', 'outside'], {}, outside.path)).exitCode).toBe(0);
   expect(await cli.repository.show('sum.txt', 'outside')).toBe('right\n');
@@ -179,7 +175,7 @@ test('pull makes a branch of what landed or was kept, and touches nothing else',
   expect((await cli.run(['pull', idOf('fix'), '--branch', 'mine'], {}, clone.path)).exitCode).toBe(0);
 });
 
-test('logs: only the last lines, with how many there are before', { timeout: 60_000 }, async () => {
+test('logs --tail shows only the last lines, and the number of lines before', { timeout: 60_000 }, async () => {
   const all = await cli.run(['logs', idOf('fix')]);
   const lines = all.out.trimEnd().split('\n');
   const tail = await cli.run(['logs', idOf('fix'), '--tail', '2']);
@@ -189,7 +185,7 @@ test('logs: only the last lines, with how many there are before', { timeout: 60_
   expect(JSON.parse(entries.out)).toMatchObject({ kind: 'state', state: 'merged' });
 });
 
-test('logs -f shows what comes until the task is over; watch shows all runs', { timeout: 90_000 }, async () => {
+test('logs -f shows new lines until the task has ended; watch shows all runs', { timeout: 90_000 }, async () => {
   await cli.repository.commit('chore: wrong again', { 'sum.txt': 'wrong\n' });
   await using watching = cli.start(['watch', '--json']);
   await using watchingLines = cli.start(['watch']);
@@ -209,7 +205,7 @@ test('logs -f shows what comes until the task is over; watch shows all runs', { 
   expect(await watchingLines.kill('SIGINT')).toEqual({ code: 130, signal: null });
 });
 
-test('doctor says what is found, what is missing, and the fix', { timeout: 90_000 }, async () => {
+test('doctor reports what it finds, what is missing, and how to fix it', { timeout: 90_000 }, async () => {
   const running = await cli.run(['doctor', '--json'], { OPENAI_API_KEY: key, OPENAI_BASE_URL: '' });
   expect(running.exitCode).toBe(0);
   const checks = running.out
@@ -247,7 +243,7 @@ test('doctor says what is found, what is missing, and the fix', { timeout: 90_00
   expect(existsSync(wrong.COPPICE_HOME)).toBe(false);
 });
 
-test('a key reaches the provider, and no file, log or child of the stack', { timeout: 120_000 }, async () => {
+test('a key reaches the provider, but no file, log or child process of the stack', { timeout: 120_000 }, async () => {
   await using model = await startModelServer('said by a server');
   await using other = await CommandLine.create({ 'a.txt': 'a\n' });
   const environment = { OPENAI_API_KEY: key, OPENAI_BASE_URL: model.baseUrl };

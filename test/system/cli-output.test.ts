@@ -1,4 +1,4 @@
-/** Output of the command line when a start is interrupted, and for a task with a hostile command and a hostile change. Only the model is a stand-in. */
+/** Tests the command line's output for an interrupted start, and for a task with a hostile command and a hostile change. Only the model is a stand-in. */
 import { execFileSync } from 'node:child_process';
 import { runIdOf } from '@coppice/contracts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -30,7 +30,7 @@ afterAll(async () => {
   await cli[Symbol.asyncDispose]();
 }, 60_000);
 
-test('Ctrl-C while the stack starts says that nothing was submitted', async () => {
+test('after Ctrl-C while the stack starts, a message says that nothing was submitted', async () => {
   await using running = cli.start(['run', 'escapes.yaml', '--engine', sandboxes()]);
   await running.waitForLine('nats-server:');
   expect(await running.kill('SIGINT')).toEqual({ code: 130, signal: null });
@@ -39,7 +39,7 @@ test('Ctrl-C while the stack starts says that nothing was submitted', async () =
   expect((await cli.run(['down'])).exitCode).toBe(0);
 }, 60_000);
 
-test('what is not protected is said at once, and a change into a pipe has no character that a terminal obeys', async () => {
+test('unprotected parts are reported immediately, and a diff into a pipe has no terminal control characters', async () => {
   const notProtected = '"node -e 0": files that its inline code loads are not known: name them under protect';
   const outcome = await cli.run(['run', 'escapes.yaml', '--engine', sandboxes(), '--request-id', 'escapes']);
   expect(outcome).toMatchObject({ exitCode: 0, err: expect.stringContaining(`not protected: ${notProtected}\n`) });

@@ -1,4 +1,4 @@
-/** The command line on the whole stack: nats-server, four services in one process, sandboxes, git. Only the model is a stand-in. */
+/** Tests the command line on the whole stack: nats-server, four services in one process, sandboxes, git. Only the model is a stand-in. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -10,7 +10,7 @@ import { sandboxes } from '../support/sandboxes.ts';
 
 const script = `
 rules:
-  # Longer than all that is started beside it takes on a busy machine.
+  # The answer takes longer than everything else that its test starts, even on a busy machine.
   - when: { contains: very long }
     turns: [{ text: "late\\n", latencyMs: 60000 }]
   - when: { contains: slowly }
@@ -42,7 +42,7 @@ ${tasks
   .join('\n')}
 `;
 
-/** Fails when a file contains "wrong", and prints the file's text. */
+/** Verify script that fails when a file contains "wrong", and prints the matching lines. */
 const check = 'if grep -h wrong *.txt; then exit 3; fi\n';
 
 let cli: CommandLine;
@@ -64,14 +64,14 @@ async function run(name: string, tasks: Task[], options: string[] = [], defaults
 
 const idOf = (requestId: string) => runIdOf('default', requestId);
 
-test('without a stack a question says how to start one, and leaves nothing behind', async () => {
+test('without a stack, ls explains how to start one, and creates no files', async () => {
   const outcome = await cli.run(['ls']);
   expect(outcome).toMatchObject({ exitCode: 3, out: '' });
   expect(outcome.err).toContain('start one with "coppice up"');
   expect(existsSync(cli.home)).toBe(false);
 });
 
-test('a wrong run file is answered with its place before anything is started', async () => {
+test('the error for an invalid run file has its place, and nothing is started', async () => {
   const file = await cli.write('wrong.yaml', 'repository: .\nbaseBranch: main\ntasks:\n  - { name: a }\n');
   const outcome = await cli.run(['run', file]);
   expect(outcome.exitCode).toBe(2);
@@ -79,7 +79,7 @@ test('a wrong run file is answered with its place before anything is started', a
   expect(existsSync(cli.home)).toBe(false);
 });
 
-test('a misspelt branch, too', async () => {
+test('the error for a misspelt branch has its place, too', async () => {
   const file = await cli.write('misspelt.yaml', runFile(cli.repository.path, [{ name: 'a' }]).replace('main', 'mian'));
   const outcome = await cli.run(['run', file, '--engine', engine]);
   expect(outcome).toMatchObject({ exitCode: 2, out: '' });
@@ -110,7 +110,7 @@ test('help has examples and the exit codes', async () => {
   expect(outcome.out).toMatch(/130 +interrupted by Ctrl-C/);
 });
 
-test('help of a command is its own, and --version prints the version', async () => {
+test('help with a command describes that command, and --version prints the version', async () => {
   const help = await cli.run(['help', 'run']);
   expect(help).toMatchObject({ exitCode: 0, err: '' });
   expect(help.out).toMatch(/^Usage: coppice run /);
@@ -119,7 +119,7 @@ test('help of a command is its own, and --version prints the version', async () 
 });
 
 test(
-  'run starts the stack, shows plain lines into a pipe, and shows why a task was kept out',
+  'run starts the stack, writes plain lines into a pipe, and shows why a task did not land',
   { timeout: 120_000 },
   async () => {
     const outcome = await run('mixed', [
@@ -157,7 +157,7 @@ test('the same request id is the same run', { timeout: 60_000 }, async () => {
   expect(other.err).toContain('--request-id: expected an id that names no other run');
 });
 
-test('--json writes events alone, one a line', { timeout: 60_000 }, async () => {
+test('--json writes only events, one per line', { timeout: 60_000 }, async () => {
   const outcome = await run('json', [{ name: 'one' }, { name: 'two' }], ['--json']);
   expect(outcome.exitCode).toBe(0);
   const events = outcome.out
@@ -170,7 +170,7 @@ test('--json writes events alone, one a line', { timeout: 60_000 }, async () => 
   expect(again).toMatchObject({ exitCode: 0, out: outcome.out });
 });
 
-test('what the orchestrator refuses has its place in the file, too', { timeout: 60_000 }, async () => {
+test('an error of the orchestrator has its place in the file, too', { timeout: 60_000 }, async () => {
   const unknown = await run('unknown', [{ name: 'a', rest: 'dependsOn: [b]' }]);
   expect(unknown.exitCode).toBe(2);
   expect(unknown.err).toMatch(/unknown\.yaml:\d+:17: tasks\[0\]\.dependsOn\[0\]: expected the name of a task/);
@@ -180,7 +180,7 @@ test('what the orchestrator refuses has its place in the file, too', { timeout: 
   expect(branch.err).toMatch(/branch\.yaml:3:1: baseBranch: .*"absent"/);
 });
 
-test('Ctrl-C detaches, the run goes on; then a person merges it', { timeout: 90_000 }, async () => {
+test('Ctrl-C detaches while the run continues; then a user merges it', { timeout: 90_000 }, async () => {
   const file = await cli.write(
     'manual.yaml',
     runFile(cli.repository.path, [{ name: 'asks', prompt: 'slowly', rest: 'merge: manual' }]),
@@ -206,7 +206,7 @@ test('Ctrl-C detaches, the run goes on; then a person merges it', { timeout: 90_
   expect(twice.exitCode).toBe(2);
 });
 
-test('a protected path waits for approval; rejected, it stays out', { timeout: 90_000 }, async () => {
+test('a change of a protected path waits for approval; a rejected one does not land', { timeout: 90_000 }, async () => {
   const tasks = [{ name: 'wanted' }, { name: 'unwanted' }];
   const submitted = await run('protected', tasks, [], '  protect: ["*.txt"]');
   expect(submitted.exitCode).toBe(4);
@@ -222,7 +222,7 @@ test('a protected path waits for approval; rejected, it stays out', { timeout: 9
 });
 
 test(
-  'a branch that is kept of a discarded task is reported, and pulled by the command that is printed',
+  'the kept branch of a discarded task is reported, and the printed command pulls it',
   { timeout: 90_000 },
   async () => {
     expect((await run('discarded', [{ name: 'kept', rest: 'merge: manual' }])).exitCode).toBe(4);
@@ -238,7 +238,7 @@ test(
 );
 
 test(
-  'a stack that is killed during work is started again, and the run goes on to one merge',
+  'a stack that was killed during work can be started again, and the run continues to exactly one merge',
   { timeout: 120_000 },
   async () => {
     const detached = await run('killed', [{ name: 'survivor', prompt: 'slowly' }], ['--detach', '--json']);
@@ -267,7 +267,7 @@ test('cancel stops a run', { timeout: 60_000 }, async () => {
   expect(watched.out).toMatch(/stopped +cancelled/);
 });
 
-test('the stack can be reached by its address, as any stack elsewhere', { timeout: 60_000 }, async () => {
+test('the stack can be used by its address, as a remote stack', { timeout: 60_000 }, async () => {
   const { servers, user, password } = await cli.connection();
   const environment = { NATS_URL: servers, NATS_USER: user, NATS_PASSWORD: password, COPPICE_HOME: `${cli.home}-none` };
   const listed = await cli.run(['ls', '--json'], environment);
@@ -282,7 +282,7 @@ test('the stack can be reached by its address, as any stack elsewhere', { timeou
   expect(otherTenant).toMatchObject({ exitCode: 0, out: '' });
 });
 
-test('down ends it; a second time there is nothing to end', { timeout: 90_000 }, async () => {
+test('down ends the stack; a second down finds nothing to end', { timeout: 90_000 }, async () => {
   const { servers, user, password } = await cli.connection();
   expect((await cli.run(['down'])).exitCode).toBe(0);
   const environment = { NATS_URL: servers, NATS_USER: user, NATS_PASSWORD: password };
@@ -293,7 +293,7 @@ test('down ends it; a second time there is nothing to end', { timeout: 90_000 },
 });
 
 test.each([...new Set([engine, 'none'])])(
-  'down ends what a killed stack left running, with engine %s',
+  'down ends the processes that a killed stack left, with engine %s',
   { timeout: 120_000 },
   async (name) => {
     await using other = await CommandLine.create({ 'check.sh': check });
@@ -314,7 +314,7 @@ test.each([...new Set([engine, 'none'])])(
 const serverProcess = (home: string): number =>
   (JSON.parse(readFileSync(path.join(home, 'stack', 'nats', 'process.json'), 'utf8')) as { pid: number }).pid;
 
-/** Ways in which a stack ends: in order, by killing its process, and by killing its server too. */
+/** Ways in which a stack ends: by `coppice down`, by killing its process, and by killing its process and its server. */
 const ends = {
   down: async (of: CommandLine) => expect((await of.run(['down'])).exitCode).toBe(0),
   'a killed process': async (of: CommandLine) => process.kill(await of.stackProcess(), 'SIGKILL'),
@@ -324,7 +324,7 @@ const ends = {
 };
 
 test.each(Object.entries(ends))(
-  'watch reports the end of the stack by %s, and ends',
+  'watch and logs -f report the end of the stack by %s, and exit',
   { timeout: 120_000 },
   async (_name, end) => {
     await using other = await CommandLine.create({ 'check.sh': check });
@@ -354,7 +354,7 @@ test.each(Object.entries(ends))(
 
 const idOnly = ({ out }: { out: string }): string => (JSON.parse(out) as { runId: string }).runId;
 
-/** Returns whether a process of this machine has the text in its command line; this includes processes in sandboxes. */
+/** Returns true if a process's command line starts with the text. On systems without /proc it may be anywhere in it. Processes in sandboxes count too. */
 function isRunning(text: string): boolean {
   if (!existsSync('/proc/self/cmdline'))
     return execFileSync('ps', ['-A', '-o', 'args='], { encoding: 'utf8' }).includes(text);
@@ -369,7 +369,7 @@ function isRunning(text: string): boolean {
   });
 }
 
-test('in the foreground it logs, and stops in order at Ctrl-C', { timeout: 60_000 }, async () => {
+test('up --foreground writes logs, and Ctrl-C stops the stack in order', { timeout: 60_000 }, async () => {
   await using running = cli.start(['up', '--foreground', '--engine', 'none']);
   await running.waitForLine('"msg":"ready"');
   const second = await cli.run(['up']);
@@ -378,7 +378,7 @@ test('in the foreground it logs, and stops in order at Ctrl-C', { timeout: 60_00
   expect((await cli.run(['down'])).out).toContain('nothing runs');
 });
 
-test('where a stack isolates nothing, run refuses unless that is requested', { timeout: 90_000 }, async () => {
+test('if a stack has no sandboxes, run fails unless that is requested', { timeout: 90_000 }, async () => {
   await using other = await CommandLine.create({ 'check.sh': check });
   await other.write('script.yaml', script);
   const file = await other.write('plan.yaml', runFile(other.repository.path, [{ name: 'a' }]));

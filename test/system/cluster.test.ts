@@ -1,4 +1,4 @@
-/** A bus of three servers with three replicas of everything: one server dies while tasks run. */
+/** Tests a cluster of three NATS servers with three replicas of everything, in which one server after the other is killed while tasks run. */
 import { streams, subjects } from '@coppice/contracts';
 import { eventually, temporaryRepository } from '@coppice/testing';
 import { expect, test } from 'vitest';
@@ -7,12 +7,12 @@ import { Stack } from '../support/stack.ts';
 
 const absent = await whyWithout('bubblewrap');
 const script = 'default: { turns: [{ text: "good\\n", latencyMs: 2000 }] }\n';
-/** Long enough for the servers to elect a new leader, during which no process can refresh its key. */
+/** `lostAfter` is longer than the election of a new leader, during which no process can refresh its key. */
 const environment = { COPPICE_LOST_AFTER_MS: '15000' };
 const testMsMax = 300_000;
 
 test.skipIf(absent !== null)(
-  `each server of three dies and comes back in turn, and every task lands${absent === null ? '' : ` (skipped: ${absent})`}`,
+  `each of three servers is killed and restarted in turn, and every task lands${absent === null ? '' : ` (skipped: ${absent})`}`,
   { timeout: testMsMax },
   async () => {
     await using stack = await Stack.start({ engine: 'bubblewrap', script, servers: 3, environment });
@@ -41,7 +41,7 @@ test.skipIf(absent !== null)(
     const turns = await eventually(() =>
       Array.fromAsync(stack.bus.read(streams.transcripts, subjects.transcript('default', '*'))),
     );
-    // One per task: however often a turn is requested again, one answer counts.
+    // One stored answer per task. A turn may be requested several times, but only one answer counts.
     expect(turns).toHaveLength(12);
     expect((await stack.modelCalls()).filter(({ event }) => event === 'requested').length).toBeGreaterThanOrEqual(12);
   },

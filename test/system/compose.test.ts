@@ -1,4 +1,4 @@
-/** docker-compose.yml as a platform team uses it: built, started, scaled, used from outside, and with containers that die. */
+/** Tests docker-compose.yml as a platform team uses it: builds, starts and scales the stack, uses it from outside, and kills containers. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -17,14 +17,14 @@ import { giveTo, strangersIn } from '../support/owners.ts';
 const absent = await whyWithoutCompose();
 const program = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
 const guide = path.resolve(import.meta.dirname, '../../docs/operations.md');
-/** Time limit of a start; it takes minutes beside two other tests that build and compile. */
+/** Time limit of a start, which takes minutes while two other tests build and compile. */
 const startMsMax = 600_000;
 const runMsMax = 180_000;
-/** The same as in busy.test.ts. */
+/** Number of busy processes, set as in busy.test.ts. */
 const busyCount = Number(process.env['COPPICE_TEST_BUSY'] ?? 3);
 const tenant = 'default';
 const scripted = { name: 'scripted/script.yaml', isScripted: true, environment: {}, where: null };
-/** A normal user's id when the tests run as root; else the caller's own. */
+/** User id of the services: a normal user's if the tests run as root, else the caller's own. */
 const uid = process.getuid?.() === 0 ? 12_345 : (process.getuid?.() ?? 0);
 
 describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (skipped: ${absent})`}`, () => {
@@ -39,7 +39,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     bus = await connect();
   }, startMsMax);
 
-  /** Connects to the bus; the published port changes with each start of the server. */
+  /** Connects to the bus. The published port changes with each start of the server. */
   async function connect(): Promise<Bus> {
     const servers = `nats://${await stack.published('nats', 4222)}`;
     const file = path.join(stack.users, 'administrator.json');
@@ -55,7 +55,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     await stack?.down();
   }, startMsMax);
 
-  test('each service runs as often as it is scaled, and replicas on one engine are one node', async () => {
+  test('each service has the configured number of replicas, and replicas on one engine are one node', async () => {
     const members: string[] = [];
     for await (const id of bus.keyValue(buckets.members).keys()) members.push(id);
     const counts = members.map((id) => id.replace(/-[0-9a-f]+$/, ''));
@@ -64,12 +64,12 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     );
   });
 
-  test('whoever has no key is refused', async () => {
+  test('a client without a key is rejected', async () => {
     const servers = `nats://${await stack.published('nats', 4222)}`;
     await expect(Bus.connect({ servers, name: 'stranger' })).rejects.toMatchObject({ code: 'permission-denied' });
   });
 
-  test('nobody is root, nothing but volumes can be written, and one service alone has the Docker socket', async () => {
+  test('no process is root, only volumes are writable, and only one service has the Docker socket', async () => {
     const others = ['nats', 'jaeger', ...(stack.images.hasPrometheus ? ['prometheus'] : [])];
     for (const service of [...scaledServices, ...others]) {
       for (const container of await stack.containers(service)) {
@@ -83,7 +83,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
         expect(status).toMatch(new RegExp(`^Uid:(\\s${uid}){4}$`, 'm'));
         expect(status).toMatch(/^CapEff:\s0+$/m);
         expect(status).toMatch(/^NoNewPrivs:\s1$/m);
-        // Only its own key.
+        // A service has only its own key.
         expect(await stack.read(container, 'ls /run/coppice')).toBe(`${service}.json\n`);
         await expect(stack.read(container, ': > /coppice/written')).rejects.toThrow(/[Rr]ead-only file system/);
       }
@@ -91,7 +91,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
   });
 
   test(
-    'the demo lands through the published port while a container of each service dies',
+    'tasks submitted through the published port land while a container of each service is killed',
     { timeout: runMsMax },
     async () => {
       onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
@@ -115,7 +115,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       const diedAt = new Date().toISOString();
       expect(dying).toHaveLength(scaledServices.length);
       await eventually(async () => (await runNow()).state !== 'running', { timeoutMs: 120_000 });
-      // Otherwise the containers died after the run.
+      // Otherwise the containers were killed only after the run.
       expect((await runNow()).endedAt?.localeCompare(diedAt)).toBe(1);
       const tasks = new Map((await tasksOf()).map((task) => [task.name, task]));
       // All files that landed belong to the repository's owner.
@@ -132,7 +132,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     },
   );
 
-  test('with the profile `metrics`, Prometheus asks each replica, and has the rules', async (context) => {
+  test('with the profile `metrics`, Prometheus scrapes each replica, and has the alert rules', async (context) => {
     context.skip(!stack.images.hasPrometheus, 'there is no image of Prometheus');
     const prometheus = `http://${await stack.published('prometheus', 9090)}/api/v1`;
     const ask = async (what: string) => ((await (await fetch(`${prometheus}/${what}`)).json()) as { data: never }).data;
@@ -149,8 +149,8 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     expect(groups.map(({ name, rules }) => [name, rules.length > 0])).toEqual([['coppice', true]]);
   });
 
-  test('a container-service that cannot find its paths on the host refuses to start', { timeout: 60_000 }, async () => {
-    // With another host name it doesn't find itself among the daemon's containers.
+  test('a container-service that can not find its paths on the host does not start', { timeout: 60_000 }, async () => {
+    // With another host name, the service doesn't find its own container in the daemon.
     const service = await stack.compose('config', '--format', 'json');
     const { image, environment } = (JSON.parse(service) as ComposeConfig).services['container-service'];
     const settings = Object.entries(environment).flatMap(([name, value]) => ['--env', `${name}=${value}`]);
@@ -168,7 +168,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     });
   });
 
-  test('root is refused before anything starts, with what was expected', { timeout: 60_000 }, async () => {
+  test('root as owner is rejected before anything starts; the error names the fix', { timeout: 60_000 }, async () => {
     for (const owner of ['0:0', `${uid}:0`]) {
       const run = stack.compose('run', '--rm', '--no-TTY', '--no-deps', '--env', `OWNER=${owner}`, 'volumes');
       await expect(run).rejects.toMatchObject({
@@ -180,7 +180,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     }
   });
 
-  test('a tenant that is added gets in, and so does an example', { timeout: 2 * runMsMax }, async () => {
+  test('an added tenant can run an example, until its files are deleted', { timeout: 2 * runMsMax }, async () => {
     await stack.compose('run', '--rm', '--no-TTY', 'users', '--publisher', tenant);
     await stack.compose('restart', 'nats');
     await stack.compose('cp', 'users:/volumes/users/.', stack.users);
@@ -197,12 +197,12 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       return true;
     };
     await eventually(isRefused, { timeoutMs: 30_000 });
-    // A restart may publish another port.
+    // After a restart the published port may differ.
     await bus.close();
     bus = await eventually(connect, { timeoutMs: 30_000 });
   });
 
-  test("the guide's commands upgrade all services, while tasks run", { timeout: 2 * startMsMax }, async () => {
+  test("the guide's commands upgrade all services while tasks run", { timeout: 2 * startMsMax }, async () => {
     onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
     const [upgrade = ''] = await typedIn('Upgrading');
     expect(upgrade).toMatch(/^git pull\n/);
@@ -232,7 +232,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     stack.becomeLater();
     await stack.type(upgrade.replace('git pull\n', ''));
     const upgradedAt = new Date().toISOString();
-    // A container that was not recreated would keep its old image and settings.
+    // The server's container must be recreated, else it would keep its old image and settings.
     expect((await stack.containers('nats'))[0]?.Id).not.toBe(natsBefore?.Id);
     bus = await eventually(connect, { timeoutMs: startMsMax });
     for (const [index, name] of scaledServices.entries()) {
@@ -266,7 +266,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       const task = { name: requestId, description: `Write ${requestId}`, prompt: 'write', agent, verify: 'true' };
       const tasks = [{ ...task, model: 'scripted/later.yaml' }];
       const request = { requestId, repository, baseBranch: 'main', tasks };
-      // Services that have just started may need a moment. The same request again is the same run.
+      // Repeated, since services that have just started may not answer yet. The same request again is the same run.
       await eventually(() => bus.call(api.runSubmit, { tenant }, request), { timeoutMs: 60_000 });
       const runId = runIdOf(tenant, requestId);
       const state = async () => (await bus.call(api.runGet, { tenant }, { runId })).state;
@@ -281,7 +281,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     await land('later');
   });
 
-  test('up --wait starts all services anew beside busy processes', { timeout: 2 * startMsMax }, async () => {
+  test('up --wait recreates all services while other processes use the CPU', { timeout: 2 * startMsMax }, async () => {
     onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
     await using _ = startBusyProcesses(busyCount, (2 * startMsMax) / 1_000);
     await stack.compose('up', '--detach', '--wait', '--no-deps', '--force-recreate', ...scaledServices);
@@ -292,40 +292,37 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
   });
 });
 
-test.skipIf(absent !== null)(
-  'the override that the guide has for a further host is one that compose reads',
-  async () => {
-    const [, text = ''] =
-      /^```yaml\n(# docker-compose.override.yml\nservices:\n  worktree-service:\n    depends_on[\s\S]*?)^```$/m.exec(
-        await readFile(guide, 'utf8'),
-      ) ?? [];
-    await using folder = await temporaryFolder('override');
-    const override = path.join(folder.path, 'override.yaml');
-    await writeFile(override, text);
-    const files = ['--file', path.resolve(guide, '../../docker-compose.yml'), '--file', override];
-    const compose = process.env['COPPICE_DOCKER_COMPOSE'] ?? 'docker-compose';
-    const { stdout } = await promisify(execFile)(compose, [...files, 'config', '--format', 'json']);
-    const { services } = JSON.parse(stdout) as ComposeConfig;
-    for (const name of ['worktree-service', 'container-service'] as const) {
-      const { environment, depends_on: dependsOn, networks } = services[name];
-      expect(Object.keys(dependsOn)).toEqual(['volumes']);
-      expect(Object.keys(networks).toSorted()).toEqual(['bus', 'outside']);
-      expect(environment['NATS_URL']).toBe('nats://nats.example:4222');
-      expect(environment['NATS_CREDENTIALS_FILE']).toBe(`/run/keys/${name}.json`);
-    }
-  },
-);
+test.skipIf(absent !== null)("compose accepts the guide's override for a further host", async () => {
+  const [, text = ''] =
+    /^```yaml\n(# docker-compose.override.yml\nservices:\n  worktree-service:\n    depends_on[\s\S]*?)^```$/m.exec(
+      await readFile(guide, 'utf8'),
+    ) ?? [];
+  await using folder = await temporaryFolder('override');
+  const override = path.join(folder.path, 'override.yaml');
+  await writeFile(override, text);
+  const files = ['--file', path.resolve(guide, '../../docker-compose.yml'), '--file', override];
+  const compose = process.env['COPPICE_DOCKER_COMPOSE'] ?? 'docker-compose';
+  const { stdout } = await promisify(execFile)(compose, [...files, 'config', '--format', 'json']);
+  const { services } = JSON.parse(stdout) as ComposeConfig;
+  for (const name of ['worktree-service', 'container-service'] as const) {
+    const { environment, depends_on: dependsOn, networks } = services[name];
+    expect(Object.keys(dependsOn)).toEqual(['volumes']);
+    expect(Object.keys(networks).toSorted()).toEqual(['bus', 'outside']);
+    expect(environment['NATS_URL']).toBe('nats://nats.example:4222');
+    expect(environment['NATS_CREDENTIALS_FILE']).toBe(`/run/keys/${name}.json`);
+  }
+});
 
-/** Returns the commands in a section of the guide, one string per block. */
+/** Returns the shell commands in a section of the guide, one string per code block. */
 async function typedIn(heading: string, level = '### '): Promise<string[]> {
   const section = (await readFile(guide, 'utf8')).split(`\n${level}${heading}\n`)[1]?.split(/\n##+ /)[0] ?? '';
   return [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
 }
 
-/** Runs an example program as a tenant, with only its key. @returns what it printed */
+/** Runs an example program as a tenant, with only the tenant's key. @returns its output */
 async function playExample(stack: ComposeStack, environment: Record<string, string>): Promise<string> {
   const { repository } = makeProject(path.join(stack.folder, 'example'), scripted);
-  // So slow that the example cancels it first.
+  // So slow that the example cancels the task before the answer.
   const slow = '{ when: { contains: long book }, turns: [{ text: "book\\n", latencyMs: 600000 }] }';
   const rest = 'default: { turns: [{ text: "short\\n" }] }';
   await writeFile(path.join(stack.folder, 'example.yaml'), `rules:\n  - ${slow}\n${rest}\n`);
@@ -352,7 +349,7 @@ async function expectBegunAnew(stack: ComposeStack, names: readonly string[]): P
       const [crashed] = (await stack.containers(service)).filter(({ Name }) => names.includes(Name));
       return crashed?.State.Running === true && crashed.RestartCount === 1;
     };
-    await eventually(isAnew, { timeoutMs: 30_000, description: `${service} begun anew` });
+    await eventually(isAnew, { timeoutMs: 30_000, description: `a restart of ${service}` });
   }
 }
 
@@ -370,7 +367,7 @@ async function expectNoSandboxLeft(stack: ComposeStack): Promise<void> {
   expect([id.length > 8, stdout]).toEqual([true, '']);
 }
 
-/** Checks Jaeger's own API: it has all services, and, where Jaeger is real, one trace for the run with all services and the model's requests. The stand-in has no traces. */
+/** Checks with Jaeger's API that Jaeger has spans of all services. If `runId` is given, also checks that one trace has all services and the model's requests; the stand-in for Jaeger stores no traces. */
 async function expectTracesOfAll(jaeger: string, runId: string | null): Promise<void> {
   const isThere = async () => {
     const { data } = (await (await fetch(`http://${jaeger}/api/services`)).json()) as { data: string[] | null };
@@ -379,7 +376,7 @@ async function expectTracesOfAll(jaeger: string, runId: string | null): Promise<
   await eventually(isThere, { timeoutMs: 30_000, description: 'spans of all services' });
   if (runId === null) return;
   const tags = encodeURIComponent(JSON.stringify({ 'coppice.run.id': runId }));
-  // Searches by a service whose spans name the run; the trace contains all spans.
+  // Searches the spans of a service whose spans have the run's id. A found trace contains the spans of all services.
   const hasOneTrace = async () => {
     const found = await fetch(`http://${jaeger}/api/traces?service=worktree-service&limit=100&tags=${tags}`);
     const { data } = (await found.json()) as { data: JaegerTrace[] };

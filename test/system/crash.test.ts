@@ -9,8 +9,8 @@ import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Any process may die at any moment: each service is killed (SIGKILL) during its own work, and the orchestrator in each state of a task.
- * The task still ends with one commit and one merge, and no finished model turn is requested again.
+ * Tests that any process may die at any moment. Each service is killed (SIGKILL) during its own work, and the orchestrator in each state of a task.
+ * The task must still end with one commit and one merge, and no finished model call may be repeated.
  */
 
 const script = `
@@ -23,9 +23,9 @@ const files = {
   'check.sh': 'sleep 0.3; test -f one.txt\n',
   'slow-check.sh': 'sleep 3; test -f one.txt\n',
 };
-/** A lost command is redelivered after its ack wait (15 s), a lost membership expires as late; one may follow the other. */
+/** Time limit for a recovery. A lost command is redelivered after its ack wait (15 s), and a lost membership may expire after that. */
 const recoveryMsMax = 120_000;
-/** Tasks until the orchestrator is killed in the state that a test names. */
+/** Maximum number of tasks until the orchestrator is killed in the state that the test needs. */
 const triesMax = 3;
 
 const absent = await whyWithout('bubblewrap');
@@ -56,7 +56,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     });
     return { runId, taskId: tasks[0]?.taskId ?? '' };
   };
-  /** A task that works for some time, and one that waits for its end. */
+  /** Submits a task that waits for another one, which works for some time. */
   const submitWaiting = (repository: TemporaryRepository) => {
     const first = {
       name: 'first',
@@ -68,7 +68,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     return submitOne(repository, { dependsOn: ['first'] }, [first]);
   };
 
-  /** Checks that there is one commit and one merge, nothing unfinished, and no repeated request for an answered turn. */
+  /** Checks that the run ends with one commit and one merge, that nothing is left unfinished, and that no answered model call was repeated. */
   async function expectLandedOnce(repository: TemporaryRepository, runId: string, taskId: string): Promise<void> {
     const run = await stack.ended(runId, recoveryMsMax);
     expect(run.tasks.map(({ state }) => state)).toEqual(run.tasks.map(() => 'merged'));
@@ -80,13 +80,13 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     const lines = (await stack.modelCalls()).filter((line) => line.taskId === taskId);
     const firstAnswer = lines.findIndex((line) => line.event === 'answered');
     expect(lines.slice(firstAnswer + 1)).toEqual([]);
-    // Each event was published once, in order.
+    // Each event must have been published once, in order.
     const ofTask = (await stack.events(runId)).filter((event) => event.source.endsWith(taskId));
     expect(ofTask.map((event) => event.sequence)).toEqual(ofTask.map((_event, index) => String(index + 1)));
     expect(ofTask.filter((event) => event.type === 'coppice.task-ended')).toHaveLength(1);
   }
 
-  /** Kills the orchestrator. Returns the state in which it left the task, as it is stored. */
+  /** Kills the orchestrator. Returns the task's stored state. */
   async function killOrchestrator(taskId: string): Promise<string> {
     await stack.kill('orchestrator');
     const view = await readActor(stack.bus, 'task', `default.${taskId}`);
@@ -107,7 +107,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     'the orchestrator, while the task is %s',
     async (state) => {
       const left: string[] = [];
-      // The orchestrator may leave a short state before the signal arrives; such a task lands as well, but another one is killed for the state's sake.
+      // A short state may have ended before the signal arrives. That task must land as well, but the test then tries another task.
       while (left.at(-1) !== state && left.length < triesMax) {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await (state === 'waiting' ? submitWaiting : submitOne)(repository);
@@ -121,7 +121,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     400_000,
   );
 
-  test('the orchestrator, while a person is waited for', async () => {
+  test('the orchestrator, while a task waits for a user', async () => {
     await using repository = await temporaryRepository({ files });
     const { runId, taskId } = await submitOne(repository, { merge: 'manual', protect: ['one.txt'] });
     await stack.reached(runId, taskId, 'awaiting-approval');
@@ -135,12 +135,12 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     await expectLandedOnce(repository, runId, taskId);
   }, 180_000);
 
-  test('every state of a task that is not an end was one of these', () => {
+  test('these tests cover every state of a task that is not an end', () => {
     const states = [...beforeTheEnd, 'awaiting-approval', 'ready'];
     expect(allStates.filter((state) => !isTaskEnd(state)).toSorted()).toEqual(states.toSorted());
   });
 
-  test('the gateway, during a model call: called again, and counted apart', async () => {
+  test('the gateway, during a model call: the call is repeated, and counted as unknown', async () => {
     await using repository = await temporaryRepository({ files });
     const { runId, taskId } = await submitOne(repository, { prompt: 'slowly' });
     await eventually(async () => (await stack.modelCalls()).some((line) => line.taskId === taskId));
@@ -177,7 +177,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     180_000,
   );
 
-  test('all of them, one after the other, under a run of eight', async () => {
+  test('all services, one after the other, during a run of eight tasks', async () => {
     await using repository = await temporaryRepository({ files });
     const task = (index: number) => ({
       name: `t${index}`,

@@ -1,4 +1,4 @@
-/** The demo as a new user runs it: its output and exit code. The demo checks its promises itself. */
+/** Tests the output and the exit code of the demo. The demo itself checks what it promises. */
 import { execFile } from 'node:child_process';
 import { chmod, readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -43,17 +43,17 @@ async function expectPromisesKept(engine: string, environment: NodeJS.ProcessEnv
   expect(out.match(/^✔ .*replayed offline, decides the same$/gm)).toHaveLength(2);
   expect(out).toMatch(/What next[^]*^ +\/\S+\/coppice run \/\S+\/plan\.yaml  /m);
   expect(out).toContain('has stopped');
-  // It used its own home, not the user's.
+  // The demo must use its own home folder, not the user's.
   expect(await readdir(folder.path)).toEqual([expect.stringMatching(/^coppice-demo-/)]);
   return outcome;
 }
 
-test('everything is as promised', { timeout: 180_000 }, async () => {
+test('the demo keeps its promises', { timeout: 180_000 }, async () => {
   const { out } = await expectPromisesKept(sandboxes());
   expect(out).not.toContain('No sandbox works');
 });
 
-test('where no sandbox works it goes on without, and says so loudly', { timeout: 180_000 }, async () => {
+test('if no sandbox works, the demo runs without one and prints a warning', { timeout: 180_000 }, async () => {
   const nowhere = { COPPICE_DOCKER_SOCKET: '/nonexistent', COPPICE_BWRAP: '/nonexistent' };
   const { out } = await expectPromisesKept('auto', nowhere);
   expect(out).toContain('No sandbox works on this machine');
@@ -64,7 +64,7 @@ test.each([
   [['--engine', 'vm'], 'Usage'],
   [['--provider', 'openai', '--model', 'm'], 'there is no key; set OPENAI_API_KEY'],
   [['--provider', 'nowhere'], 'expected openai, a name from COPPICE_OPENAI_PROVIDERS, or a server on this machine'],
-])('%j is wrong usage, and nothing is left behind', async (programArguments, expected) => {
+])('%j is wrong usage, and no files are left', async (programArguments, expected) => {
   await using folder = await temporaryFolder('demo');
   const noKey = { OPENAI_API_KEY: '', OPENAI_API_KEY_FILE: '', OPENAI_BASE_URL: '', COPPICE_OPENAI_PROVIDERS: '' };
   expect(await runDemo(folder.path, programArguments, noKey)).toMatchObject({
@@ -74,26 +74,22 @@ test.each([
   expect(await readdir(folder.path)).toEqual([]);
 });
 
-test(
-  'on a real model no outcome is promised, but that what is not verified stays out',
-  { timeout: 180_000 },
-  async () => {
-    const key = `sk-${'demo'.repeat(8)}`;
-    await using model = await startModelServer('I am small, and know little of this.');
-    await using folder = await temporaryFolder('demo');
-    await chmod(folder.path, 0o711);
-    const { exitCode, out } = await runDemo(
-      folder.path,
-      ['--engine', sandboxes(), '--provider', 'openai', '--model', 'small-1'],
-      { OPENAI_BASE_URL: model.baseUrl, OPENAI_API_KEY: key },
-    );
-    expect(out).toContain('their results depend on it');
-    expect(out).toMatch(/^✔ slugify did not land, and says why$/m);
-    expect(out).toMatch(/^✔ fix-truncate did not land, and says why$/m);
-    expect(out).not.toMatch(/^✔ \S+ +merged/m);
-    expect(exitCode).toBe(0);
-    expect(model.requests.length).toBeGreaterThan(5);
-    expect(new Set(model.requests)).toEqual(new Set([`Bearer ${key}`]));
-    expect(out).not.toContain(key);
-  },
-);
+test('with a real model the demo only promises that unverified work does not land', { timeout: 180_000 }, async () => {
+  const key = `sk-${'demo'.repeat(8)}`;
+  await using model = await startModelServer('I am small, and know little of this.');
+  await using folder = await temporaryFolder('demo');
+  await chmod(folder.path, 0o711);
+  const { exitCode, out } = await runDemo(
+    folder.path,
+    ['--engine', sandboxes(), '--provider', 'openai', '--model', 'small-1'],
+    { OPENAI_BASE_URL: model.baseUrl, OPENAI_API_KEY: key },
+  );
+  expect(out).toContain('their results depend on it');
+  expect(out).toMatch(/^✔ slugify did not land, and says why$/m);
+  expect(out).toMatch(/^✔ fix-truncate did not land, and says why$/m);
+  expect(out).not.toMatch(/^✔ \S+ +merged/m);
+  expect(exitCode).toBe(0);
+  expect(model.requests.length).toBeGreaterThan(5);
+  expect(new Set(model.requests)).toEqual(new Set([`Bearer ${key}`]));
+  expect(out).not.toContain(key);
+});

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tasks that repeatedly leave large folders which can't be imported don't fill the disk. */
+/** Tests that tasks which repeatedly leave large folders that can't be imported don't fill the disk. */
 
 const folderMib = 20;
 const rescueMib = 50;
@@ -23,7 +23,7 @@ default:
 const runFile = promisify(execFile);
 const mebibytesOf = async (folder: string) => Number((await runFile('du', ['-sm', folder])).stdout.split('\t')[0]);
 
-test('a run is refused while the disk has less free space than is kept free, with what uses it', async () => {
+test('a run is rejected while the disk has less than the minimum free space, and the error lists what uses the disk', async () => {
   await using repository = await temporaryRepository();
   const environment = { COPPICE_DISK_FREE_MIB: String(1024 ** 3) };
   await using stack = await Stack.start({ engine: 'none', script, environment });
@@ -41,7 +41,7 @@ test('a run is refused while the disk has less free space than is kept free, wit
 for (const engine of ['bubblewrap', 'docker'] as const) {
   const absent = await whyWithout(engine);
   describe.skipIf(absent !== null)(`${engine}${absent === null ? '' : ` (skipped: ${absent})`}`, () => {
-    test('what is kept of refused tasks stays within its bound: the oldest goes first, the newest is there', async () => {
+    test('the kept folders of failed tasks stay within their limit: the oldest are deleted, and the newest is there', async () => {
       await using repository = await temporaryRepository();
       await using stack = await Stack.start({
         engine,

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeBusUsers } from '../support/bus-users.ts';
 import { RawClient } from '../support/raw-client.ts';
 
-/** Attacks that permissions don't cover: reply subjects, bodies and headers. The attacker is tenant `acme`. */
+/** Tests attacks against which permissions on subjects don't help: by reply subjects, bodies and headers. The attacker is tenant `acme`. */
 let folder: { path: string; remove(): Promise<void> };
 let nats: NatsServer;
 let everything: Bus;
@@ -50,7 +50,7 @@ const hostile = () => RawClient.connect(nats.url, 'acme', 'for-acme');
 const stored = async () => new TextDecoder().decode((await everything.keyValue(buckets.actors).get(actorKey))?.value);
 const answerSubject = '_INBOX.answer';
 
-/** Sends a request and returns the answer. */
+/** Sends a request and returns the server's output with the answer. */
 async function ask(
   client: RawClient,
   subject: string,
@@ -70,8 +70,8 @@ const consumer = (name: string, config: object): object => ({
   config: { name, filter_subject: ownEvents, ack_policy: 'none', ...config },
 });
 
-describe('a reply subject that names something of the services', () => {
-  test('would have had the acknowledgement written over an actor, in their account', async () => {
+describe('a reply subject that is a subject of the services', () => {
+  test('overwrites an actor with the acknowledgement, if it is used inside their account', async () => {
     const { user = '', password = '' } = nats;
     await using insider = await RawClient.connect(nats.url, user, password);
     insider.publish(subjects.intake('acme'), actorSubject, '{}');
@@ -82,16 +82,16 @@ describe('a reply subject that names something of the services', () => {
     ['the intake', subjects.intake('acme'), '{}'],
     ['the API', subjects.api('acme', 'run.get'), '{}'],
     ['a new consumer', createConsumer('reflected', ownEvents), JSON.stringify(consumer('reflected', {}))],
-  ])('names nothing there from a tenant (%s)', async (_what, subject, payload) => {
+  ])('has no effect if it is used by a tenant (%s)', async (_what, subject, payload) => {
     await using client = await hostile();
     client.publish(subject, actorSubject, payload);
     expect(await client.settle()).not.toContain('-ERR');
-    // When the server has answered the same request with a legitimate reply subject, it has finished the first.
+    // When the server has answered a second request, with a legitimate reply subject, it has also finished the first one.
     await ask(client, subjects.intake('acme'), {});
     expect(await stored()).toBe(actorValue);
   });
 
-  test('nor by what a consumer delivers', async () => {
+  test('has no effect for the messages that a consumer delivers', async () => {
     await using client = await hostile();
     expect(await ask(client, createConsumer('pull', ownEvents), consumer('pull', {}))).toContain('"name":"pull"');
     client.publish(`$JS.API.CONSUMER.MSG.NEXT.${streams.events}.pull`, actorSubject, '{"batch":1}');
@@ -102,7 +102,7 @@ describe('a reply subject that names something of the services', () => {
 });
 
 describe('a consumer', () => {
-  test('of its own events is had', async () => {
+  test('of the own events is created', async () => {
     await using client = await hostile();
     await ask(client, createConsumer('own', ownEvents), consumer('own', {}));
     client.publish(`$JS.API.CONSUMER.MSG.NEXT.${streams.events}.own`, answerSubject, '{"batch":2,"expires":300000000}');
@@ -115,24 +115,24 @@ describe('a consumer', () => {
     ['another filter in its body', { filter_subject: 'coppice.event.other.>' }],
     ['no filter in its body', { filter_subject: undefined }],
     [
-      'one more filter in its body',
+      'a second filter in its body',
       { filter_subject: undefined, filter_subjects: [ownEvents, 'coppice.event.other.>'] },
     ],
-  ])('with %s is refused', async (_what, config) => {
+  ])('with %s is rejected', async (_what, config) => {
     await using client = await hostile();
     expect(await ask(client, createConsumer('lies', ownEvents), consumer('lies', config))).toContain('"error"');
   });
 });
 
-describe('a consumer that would deliver by itself', () => {
+describe('a request for a consumer', () => {
   test.each([
     ['over an actor', { deliver_subject: actorSubject }],
-    ['as an order to the server', { deliver_subject: `$JS.API.STREAM.PURGE.${streams.events}` }],
+    ['as a request to the server', { deliver_subject: `$JS.API.STREAM.PURGE.${streams.events}` }],
     ['as a command', { deliver_subject: subjects.command('worktree-service', 'any', 'land') }],
     ['as an event of another tenant', { deliver_subject: subjects.event('other', 'r', 't', 'task-state') }],
     ['to services', { deliver_subject: '$SRV.INFO', deliver_group: 'q' }],
-    ['without end', { deliver_subject: '$SRV.INFO', idle_heartbeat: 100_000_000, flow_control: true }],
-  ])('%s is refused, and nobody hears of it', async (_what, config) => {
+    ['endlessly', { deliver_subject: '$SRV.INFO', idle_heartbeat: 100_000_000, flow_control: true }],
+  ])('that delivers %s is rejected, and delivers nothing', async (_what, config) => {
     const heard: string[] = [];
     const { deliver_subject: subject } = config;
     const subscription = everything.subscribeCore(subject, (_data, on) => heard.push(on));
@@ -149,16 +149,16 @@ describe('a consumer that would deliver by itself', () => {
   });
 
   test.each([
-    ['a lasting name', { durable_name: 'stays' }, 'config.durable_name: expected'],
+    ['a durable name', { durable_name: 'stays' }, 'config.durable_name: expected'],
     ['acknowledgements', { ack_policy: 'explicit' }, 'config.ack_policy: expected'],
     ['a field of a later server', { deliver_to_all: true }, 'deliver_to_all'],
     ['another name', { name: 'other' }, 'config.name: expected own, as in the subject, received other'],
-  ])('nor is one with %s made', async (_what, config, why) => {
+  ])('with %s is rejected', async (_what, config, why) => {
     await using client = await hostile();
     expect(await ask(client, createConsumer('own', ownEvents), consumer('own', config))).toContain(why);
   });
 
-  test('a name that is taken keeps its filter', async () => {
+  test('can not change the filter of an existing consumer', async () => {
     await using client = await hostile();
     await ask(client, createConsumer('taken', ownEvents), consumer('taken', {}));
     expect(await ask(client, createConsumer('taken', ownEvents), consumer('taken', {}))).toContain('"name":"taken"');
@@ -168,7 +168,7 @@ describe('a consumer that would deliver by itself', () => {
     expect(await ask(other, createConsumer('taken', filter_subject), body)).toContain('"err_code":10148');
   });
 
-  test('it lives in memory, and ends some minutes after its last use, whatever was requested', async () => {
+  test('gets a consumer in memory that ends some minutes after its last use, whatever was requested', async () => {
     await using client = await hostile();
     const settings = { mem_storage: false, num_replicas: 3, inactive_threshold: 3_600_000_000_000 };
     const said = await ask(client, createConsumer('short', ownEvents), consumer('short', settings));
@@ -178,16 +178,16 @@ describe('a consumer that would deliver by itself', () => {
   });
 });
 
-describe('a request for a consumer, of any size and kind', () => {
+describe('a malformed request for a consumer', () => {
   const huge = 'x'.repeat(1_000_000);
   const create = createConsumer('huge', ownEvents);
   test.each([
     ['a stream name of a megabyte', create, JSON.stringify({ stream_name: huge, config: {} })],
     ['a name of some kilobytes', create, JSON.stringify(consumer('y'.repeat(15_000), {}))],
-    ['what is no text', create, '\xff'.repeat(10_000)],
+    ['bytes that are not text', create, '\xff'.repeat(10_000)],
     ['nothing', create, ''],
     ['a list', create, '[]'],
-  ])('%s is refused, shortly, and the next is answered', async (_what, subject, payload) => {
+  ])('%s is rejected with a short error, and the next request is answered', async (_what, subject, payload) => {
     await using client = await hostile();
     client.subscribe(answerSubject);
     client.publish(subject, answerSubject, payload);
@@ -198,7 +198,7 @@ describe('a request for a consumer, of any size and kind', () => {
   });
 });
 
-test('a tenant that makes consumers without end has as many as one may have, and others go on', async () => {
+test('a tenant that creates consumers endlessly gets only the allowed number, and other tenants are not affected', async () => {
   await using client = await hostile();
   client.subscribe('_INBOX.many.>');
   const many = 1_200;
@@ -218,7 +218,7 @@ test('a tenant that makes consumers without end has as many as one may have, and
   const { data } = await everything.request(`$JS.API.STREAM.INFO.${streams.events}`, {}, { deadlineMs: 5_000 });
   const { state } = JSON.parse(new TextDecoder().decode(data)) as { state: { consumer_count: number } };
   expect(state.consumer_count).toBeLessThan(100);
-  // Deleted consumers make room for others.
+  // After the deletion of consumers, new ones can be created.
   for (let count = 0; count < many; count++)
     client.publish(`$JS.API.CONSUMER.DELETE.${streams.events}.many-${count}`, '_INBOX.many.x', '');
   await using later = await hostile();
@@ -233,12 +233,12 @@ test('a tenant that makes consumers without end has as many as one may have, and
 
 describe('a schedule', () => {
   test.each([
-    ['to another tenant', { 'Nats-Schedule-Target': subjects.intake('other') }],
+    ['with another tenant as its target', { 'Nats-Schedule-Target': subjects.intake('other') }],
     [
-      'of what another tenant sent',
+      'with the requests of another tenant as its source',
       { 'Nats-Schedule-Target': subjects.intakeLater('acme', 'x'), 'Nats-Schedule-Source': subjects.intake('other') },
     ],
-  ])('%s does nothing', async (_what, headers) => {
+  ])('%s has no effect', async (_what, headers) => {
     const before = await everything.storedMessages(streams.intake);
     await using client = await hostile();
     const all = { 'Nats-Schedule': '@every 1s', ...headers };
@@ -248,7 +248,7 @@ describe('a schedule', () => {
   });
 });
 
-test('requests that nobody answers are forgotten by the server, whoever sends how many', async () => {
+test('the server forgets requests that are never answered, however many a tenant sends', async () => {
   const subject = subjects.api('acme', chatApi.keep.name);
   const deaf = everything.subscribeCore(subject, () => {});
   await everything.flush();

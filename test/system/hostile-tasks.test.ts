@@ -7,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tasks that attack the disk watch, and a local user who reads a task's files. */
+/** Tests tasks that attack the disk watch, and a local user who tries to read a task's files. */
 
-/** Makes links to the whole host in each measured folder, and a link that replaces a folder again and again until the test has seen enough. */
+/** Node program that creates links to the host's root folder in each measured folder, and repeatedly replaces a folder by such a link, until the test creates the file `go`. */
 const swap = `
   const { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } = require('node:fs');
   for (const folder of [process.env.HOME, process.cwd()]) {
@@ -30,7 +30,7 @@ const swap = `
   for (const name of ['root', 'aside', 'turning', 'private.txt', 'go']) rmSync(name, { recursive: true });
   writeFileSync('unharmed.txt', 'yes');`;
 
-/** Writes more than the 1 GiB allowed in a home folder, in files that are each within the limit. */
+/** Shell line that writes more than the 1 GiB allowed in a home folder, in files that are each below the limit. */
 const fill = `cd; for i in 1 2 3 4 5; do fallocate -l 300M part$i || head -c 300M /dev/zero > part$i; done; sleep 60; touch /workspace/survived.txt`;
 const look = `rm -f ~/part*; test ! -e survived.txt && echo yes > ended.txt`;
 
@@ -62,7 +62,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
     }, 180_000);
     afterAll(() => stack?.stop());
 
-    test('links and swapped folders are not counted, too much is, and no other user reads the worktree', async () => {
+    test('the targets of links are not counted, exceeding the limit ends the command, and no other user can read the worktree', async () => {
       await using repository = await temporaryRepository({ files: { 'swap.cjs': swap } });
       const task = (name: string, verify: string) => ({
         name,

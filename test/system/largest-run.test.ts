@@ -3,7 +3,7 @@ import { temporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 
-/** The largest allowed run: its actor's value stays within its limit, and every task is listed and ends. */
+/** Tests the largest allowed run: the value of its actor stays within its limit, and every task is listed and ends. */
 
 let stack: Stack;
 beforeAll(async () => {
@@ -18,7 +18,7 @@ default: { turns: [{ fault: { kind: error, message: no, retryable: false } }] }
 afterAll(() => stack?.stop());
 
 const longest = (text: string, length: number) => text.padEnd(length, 'x');
-/** As large as fits into a request: names and descriptions of full length, ten dependencies each. */
+/** Returns a task that is as large as a request allows: the name and the description have their maximum length. Tests add ten dependencies. */
 const task = (index: number, prompt: string) => ({
   name: longest(`task-${index}-`, 63),
   description: longest(`Task ${index} `, 200),
@@ -33,7 +33,7 @@ async function valueBytes(runId: string): Promise<number> {
 }
 
 describe(`a run of ${runLimits.tasksMax} tasks`, () => {
-  test('in which the first fails: all that depend on it end with the reason', async () => {
+  test('in which the first task fails: all tasks that depend on it end with that reason', async () => {
     await using repository = await temporaryRepository();
     const tasks = Array.from({ length: runLimits.tasksMax }, (_, index) => {
       const dependsOn =
@@ -54,7 +54,7 @@ describe(`a run of ${runLimits.tasksMax} tasks`, () => {
     expect(await valueBytes(runId)).toBeLessThan(256 * 1024);
   }, 180_000);
 
-  test('whose every task is found as soon as it is accepted', async () => {
+  test('of which every task can be read as soon as the run is accepted', async () => {
     await using repository = await temporaryRepository();
     const submitted = await stack.submit({
       repository: repository.path,
@@ -62,14 +62,14 @@ describe(`a run of ${runLimits.tasksMax} tasks`, () => {
       defaults: { model: stack.model },
       tasks: Array.from({ length: runLimits.tasksMax }, (_, index) => task(index, 'fail')),
     });
-    // The last tasks first: they are created last.
+    // Reads the last tasks first, since they are created last.
     for (const { taskId, name } of submitted.tasks.toReversed().slice(0, 50))
       expect(await stack.task(taskId)).toMatchObject({ taskId, name });
     await stack.cancelRun(submitted.runId);
     await stack.ended(submitted.runId, 120_000);
   }, 180_000);
 
-  test('that is cancelled: all end as cancelled', async () => {
+  test('that is cancelled: all tasks end as cancelled', async () => {
     await using repository = await temporaryRepository();
     const tasks = Array.from({ length: runLimits.tasksMax }, (_, index) => task(index, 'wait'));
     const { runId } = await stack.submit({

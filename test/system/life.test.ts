@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 import { whyWithout } from '../support/engines.ts';
 
-/** A task's life on the whole stack: from a message to a merged commit, and every other way in which it can end. */
+/** Tests the life of a task on the whole stack: from the submission to a merged commit, and every other way in which a task can end. */
 
 const script = `
 rules:
@@ -54,7 +54,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         ...rest,
       });
 
-    test('several tasks at once: the good ones land, the bad one is kept out, who builds on them waits', async () => {
+    test('several tasks at once: the good ones land, the bad one does not, and dependent tasks wait', async () => {
       await using repository = await temporaryRepository({ files });
       const { runId } = await submit(repository, [
         task('one'),
@@ -77,7 +77,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(tasks.get('three')?.rescue).toMatch(/tasks\.git refs\/coppice\/rescue\//);
       expect(tasks.get('one')?.usage).toEqual({ inputTokens: 7, outputTokens: 3, costUsd: 0.01 });
 
-      // The checked-out branch moved together with its files; nothing is left unfinished.
+      // The checked-out branch has moved together with its files, and nothing is left unfinished.
       expect(await repository.git('status', '--porcelain')).toBe('');
       expect(await repository.show('one.txt')).toBe('good\n');
       expect(await repository.show('three.txt')).toBeNull();
@@ -125,7 +125,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(ended).toMatchObject({ type: 'coppice.run-ended', data: { usage } });
     });
 
-    test('a task that changes nothing lands nothing, and says so', async () => {
+    test('a task that changes nothing lands nothing, and has that reason', async () => {
       await using repository = await temporaryRepository({ files });
       const { runId } = await submit(repository, [
         task('same', { prompt: 'write-same', agent: { kind: 'prompt', file: 'README.md' } }),
@@ -138,7 +138,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect((await repository.git('log', '--format=%H')).split('\n')).toHaveLength(1);
     });
 
-    test('an answer that was cut or refused is no file: it would pass a check that is too weak', async () => {
+    test('a truncated or refused answer does not become a file, since a weak check would accept it', async () => {
       await using repository = await temporaryRepository({ files });
       const { runId } = await submit(repository, [
         task('half', { prompt: 'write-half' }),
@@ -155,7 +155,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect((await repository.git('log', '--format=%H')).split('\n')).toHaveLength(1);
     });
 
-    test('a merge by hand waits for it; a squash is one commit', async () => {
+    test('a task with a manual merge waits for the command; a squash is one commit', async () => {
       await using repository = await temporaryRepository({ files });
       const { runId, tasks } = await submit(repository, [
         task('one', { merge: 'manual', method: 'squash' }),
@@ -181,7 +181,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       await expect(stack.command('taskMerge', { taskId })).rejects.toMatchObject({ code: 'conflict' });
     });
 
-    test('a change to CI configuration waits for approval, and a refused one is not landed', async () => {
+    test('a change to CI configuration waits for approval, and a rejected one does not land', async () => {
       await using repository = await temporaryRepository({ files });
       const ci = { prompt: 'write-ci', agent: { kind: 'prompt', file: '.github/workflows/ci.yml' } };
       const { runId, tasks } = await submit(repository, [task('approved', ci), task('rejected', ci)]);
@@ -209,7 +209,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(states).toEqual(['failed: conflicts with main in README.md', 'merged: null']);
     });
 
-    test('a cancelled task stops, and so does one whose time is over; neither lands', async () => {
+    test('a cancelled task and a task that exceeds its time limit stop, and do not land', async () => {
       await using repository = await temporaryRepository({ files });
       const { runId, tasks } = await submit(repository, [
         task('cancelled', { prompt: 'write-slowly' }),
@@ -224,7 +224,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(views.get('late')).toMatchObject({ state: 'timed-out', reason: 'the agent took longer than 1 s' });
     });
 
-    test('a cancelled run ends every task, those too that had not begun', async () => {
+    test('a cancelled run ends every task, also those that have not started', async () => {
       await using repository = await temporaryRepository({ files });
       const many = Array.from({ length: 12 }, (_, index) => task(`t${index}`, { prompt: 'write-slowly' }));
       const { runId } = await submit(repository, many, { concurrency: 2 });
@@ -233,7 +233,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect([...(await stack.tasks(runId)).values()].every(({ state }) => state === 'cancelled')).toBe(true);
     });
 
-    test("a task's branch alone is pushed for a pull request", async () => {
+    test("with `merge: branch` only the task's branch is pushed, for a pull request", async () => {
       await using repository = await temporaryRepository({ files, bare: true });
       const { runId } = await submit(repository, [task('one', { merge: 'branch' })]);
       await stack.ended(runId);
@@ -244,7 +244,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(await repository.show('one.txt')).toBeNull();
     });
 
-    test('a checkout with work of its own is left as it is; the landing is kept, and the one command reported', async () => {
+    test('a checkout with uncommitted changes is not touched; the landing is stored, and the command to finish it is reported', async () => {
       await using repository = await temporaryRepository({ files });
       await writeFile(path.join(repository.path, 'README.md'), '# mine, not committed\n');
       const { runId } = await submit(repository, [task('one'), task('two', { dependsOn: ['one'] })]);
@@ -273,7 +273,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(runs.find((run) => run.runId === runId)?.taskCounts).toEqual({ merged: 1, 'landed-pending': 1 });
     });
 
-    test('setup runs once on the base tree; its result is there for agent and verify, and is not landed', async () => {
+    test('setup runs once on the base tree; agent and verify get its result, which does not land', async () => {
       await using repository = await temporaryRepository({ files: { ...files, 'deps.txt': 'v1\n' } });
       const setup = {
         run: 'mkdir -p vendor && cat deps.txt > vendor/lib && date +%s%N > vendor/when',
@@ -290,7 +290,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(await repository.git('ls-tree', '-r', '--name-only', 'HEAD')).not.toContain('vendor');
     });
 
-    test('a model that fails, and an unknown image, end the task with the reason', async () => {
+    test('a failing model and an unknown image end the task with the reason', async () => {
       await using repository = await temporaryRepository({ files });
       const { runId } = await submit(repository, [
         task('strike', { prompt: 'no-model' }),

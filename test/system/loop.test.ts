@@ -20,11 +20,11 @@ import { z } from 'zod';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** The built-in coding agent on the whole stack, with a model that plays turns as real models make them, good and bad ones. */
+/** Tests the built-in coding agent on the whole stack. The scripted model plays good and bad turns, as real models produce them. */
 
 const script = `
 rules:
-  # After a compaction, which begins a new conversation.
+  # Matches after a compaction, which starts a new conversation.
   - when: { contains: the-file-must-say-compacted }
     turns:
       - toolCalls:
@@ -155,7 +155,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         }
         return turns;
       };
-      /** Returns the tool results that the model got, in order, as `name: text`. */
+      /** Returns the tool results that the model received, in order, as `name: text`. */
       const toolResults = async (turns: RecordedTurn[]): Promise<string[]> => {
         const parts = turns.flatMap(({ messages }) => messages).flatMap(({ content }) => content);
         const results = parts.filter(
@@ -163,7 +163,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         );
         return Promise.all(results.map(async ({ name, content }) => `${name}: ${await textOf(content)}`));
       };
-      /** Checks that the agent, replayed offline with the recorded turns, does the same. */
+      /** Checks that the agent makes the same decisions when it is replayed offline with the recorded turns. */
       const expectReplays = (task: TaskView, turns: RecordedTurn[]) => {
         const agent = agentSchema.parse(task.agent);
         if (agent.kind !== 'loop') throw new Error('not a loop');
@@ -214,7 +214,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         ]);
       }, 180_000);
 
-      test('a model that does everything wrong gets the reason, each time', async () => {
+      test('a model gets the reason for each of its mistakes', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'be-a-bad-model');
         const task = await ended(runId, taskId);
@@ -237,7 +237,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         expectReplays(task, turns);
       }, 180_000);
 
-      test('a call that is made again and again ends the task, which names it', async () => {
+      test('a repeated call ends the task, and the reason names the call', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'go-in-circles');
         const task = await ended(runId, taskId);
@@ -252,7 +252,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         expect(notices).toEqual([false, false, false, true, false]);
       }, 180_000);
 
-      test('silence fails; words after the work are taken for its end', async () => {
+      test('a model that says nothing fails the task; texts without a call after some work end the task normally', async () => {
         await using repository = await temporaryRepository({ files });
         const silent = await submit(repository, 'say-nothing');
         const words = await submit(repository, 'only-words');
@@ -263,7 +263,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         expect(await ended(words.runId, words.taskId)).toMatchObject({ state: 'merged', summary: 'I wrote the file.' });
       }, 180_000);
 
-      test('the last turn ends the task, and what it wrote is kept', async () => {
+      test('a task without turns left fails, and its files are kept', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'use-all-turns', { agent: { kind: 'loop', turns: 2 } });
         const task = await ended(runId, taskId);
@@ -276,7 +276,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         expect((await runFile('git', ['--git-dir', store, 'show', `${ref}:two.txt`])).stdout).toBe('half\n');
       }, 180_000);
 
-      test('a conversation near the limit is summed up, and goes on', async () => {
+      test('a conversation near its limit is summarised and continues', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'fill-the-context', {
           agent: { kind: 'loop', contextTokens: 10_000 },
@@ -292,11 +292,11 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         expect(await repository.show('two.txt')).toBe('compacted\n');
       }, 180_000);
 
-      test('a cancellation ends the command that runs; what was written is kept', async () => {
+      test('a cancellation ends the running command, and the written files are kept', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'work-slowly');
         await turnReported(runId, 2);
-        // The first turn's file is saved while the second turn runs.
+        // The checkpoint with the first turn's file is stored while the second turn runs.
         const saved = await eventually(() => showSaved(taskId, 'two.txt'), { timeoutMs: 20_000 });
         expect(saved).toMatch(/^begun\n/);
         await stack.command('taskCancel', { taskId });
@@ -311,7 +311,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         return false;
       };
 
-      /** Returns a file of a task's checkpoint, from any store of the stack. */
+      /** Returns a file of a task's checkpoint. Searches all stores of the stack. */
       const showSaved = async (taskId: string, path: string): Promise<string | undefined> => {
         for await (const store of glob(`${stack.dataFolder}/worktree-service/repositories/*/tasks.git`)) {
           const shown = runFile('git', ['--git-dir', store, 'show', `refs/coppice/checkpoint/${taskId}:${path}`]);
@@ -332,7 +332,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
           { timeoutMs: 60_000 },
         );
 
-      test('the gateway dies while the model thinks: called again, counted apart, nothing done twice', async () => {
+      test('the gateway is killed during a model call: the call is repeated and counted as unknown, and no command runs twice', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'think-slowly');
         await eventually(
@@ -348,7 +348,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         expectReplays(task, await transcript(taskId));
       }, 240_000);
 
-      test('the container service dies during a call: the model gets the result that its outcome is not known', async () => {
+      test('container-service is killed during a tool call: the model gets a result which says that the outcome is unknown', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'work-endlessly');
         await turnReported(runId, 1);
@@ -359,13 +359,13 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         const turns = await transcript(taskId);
         const [first, second] = await toolResults(turns);
         expect(first).toMatch(/^run: it is not known whether this was done/);
-        // The lost service's command was ended before the agent continued.
+        // The command that the killed service had started was ended before the agent continued.
         expect(second).toMatch(/still/);
         expect(await repository.show('two.txt')).toBe('begun\n');
         expectReplays(task, turns);
       }, 240_000);
 
-      test('the orchestrator dies in the middle: the agent goes on where it was', async () => {
+      test('the orchestrator is killed between turns: the agent continues where it was', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'think-slowly');
         await turnReported(runId, 1);

@@ -9,11 +9,11 @@ import { malformed } from '../support/malformed.ts';
 import type { Malformed } from '../support/malformed.ts';
 import { Stack } from '../support/stack.ts';
 
-/** 5,000 malformed requests of every kind, on the bus, in the intake and by HTTP: each is rejected at once with the name of its field, and none leaves anything behind. */
+/** Sends 5,000 malformed requests of every kind, on the bus, to the intake and by HTTP. Each must be rejected immediately with the name of its field, and nothing may be stored. */
 
 const seed = 13;
 const counts = { warmUp: 1_000, api: 3_300, intake: 400, http: 300 };
-/** The large requests alone are several times as much, so a service that kept any part of them would exceed it. */
+/** Maximum growth of a service's memory. The large requests together are several times as much, so a service that keeps a part of each would exceed this. */
 const growthBytesMax = 192 * 1024 * 1024;
 const refusalBytesMax = 64 * 1024;
 
@@ -42,7 +42,7 @@ async function inParallel<Item>(items: readonly Item[], work: (item: Item) => Pr
   );
 }
 
-/** Accepts a rejection that names the parent of the wrong field, or a part of it: for a union, the intended alternative is unknown. */
+/** Returns true if an error names the wrong field. Unless `exact` is set, it may also name the field's parent or a part of it, since the intended alternative of a union is unknown. */
 function isAbout({ field, exact }: Malformed, named: string): boolean {
   const shown = named.replace(/…$/, '');
   return field === null || shown === field || (!exact && (field.startsWith(shown) || shown.startsWith(field)));
@@ -55,7 +55,7 @@ function faultsOf(request: Malformed, { code, message, details }: z.output<typeo
   if (issue === undefined) faults.push('no issue');
   else if (!isAbout(request, issue.field)) faults.push(`names ${issue.field} instead of ${request.field}`);
   if (/not JSON/.test(message) && !/at line \d+, column \d+/.test(message)) faults.push('no line and column');
-  if (!message.isWellFormed()) faults.push('the message is no Unicode');
+  if (!message.isWellFormed()) faults.push('the message is not valid Unicode');
   return faults.map((fault) => `${request.what}, ${request.method}: ${fault}: ${message.slice(0, 300)}`);
 }
 
@@ -95,7 +95,7 @@ async function residentBytes(): Promise<number[]> {
   return texts.map((text) => Number(/VmRSS:\s+(\d+) kB/.exec(text)?.[1]) * 1024);
 }
 
-test('requests on the bus and by HTTP are refused, and leave nothing behind', async () => {
+test('requests on the bus and by HTTP are rejected, and nothing is stored', async () => {
   const all = malformed(samples, { count: counts.warmUp + counts.api, seed });
   const before = await kept();
   expect(await refuse(all.slice(0, counts.warmUp))).toEqual([]);
@@ -135,7 +135,7 @@ test('requests on the bus and by HTTP are refused, and leave nothing behind', as
   expect(await kept()).toEqual(before);
 }, 300_000);
 
-test('requests in the intake become dead letters, each with its event, and a run goes on as always', async () => {
+test('requests in the intake become dead letters, each with its event, and a normal run still works', async () => {
   const before = await kept();
   const requests = malformed(runSamples, { count: counts.intake, seed: seed + 1_000 });
   await inParallel(requests, ({ data }) => stack.bus.publish(subjects.intake('default'), data).then(() => undefined));

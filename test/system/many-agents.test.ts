@@ -10,8 +10,8 @@ import type { Change } from '../support/many-changes.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Twenty agents at once on real code: a clone of this repository, with checks that Node runs by itself. Twelve change files of their own, six share three
- * files, two want the same line. Nineteen land, and each commit of the branch on the way passes the checks.
+ * Tests twenty agents at the same time on real code: a clone of this repository, with checks that Node runs without packages. Twelve agents change separate files,
+ * six share three files, and two change the same line. Nineteen land, and after each landing the branch passes the checks.
  */
 const runFile = promisify(execFile);
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
@@ -19,7 +19,7 @@ const verify = "node --test --test-isolation=none 'checks/*.test.ts'";
 const all = [...manyChanges.apart, ...manyChanges.sideBySide, ...manyChanges.rivals];
 const runMsMax = 600_000;
 
-/** Turns that look around, edit and test; a change with a slip finds and corrects it. */
+/** Returns turns of an agent that reads the code, edits it and runs the checks. If the change has a slip, the agent makes the mistake, finds it and corrects it. */
 function turnsOf(change: Change): object[] {
   const { file, oldText, newText, slip, name } = change;
   const written = slip === undefined ? newText : newText.replace(slip.right, slip.wrong);
@@ -65,7 +65,7 @@ const script = JSON.stringify({
   rules: all.map((change) => ({ when: { contains: `make the change ${change.name}.` }, turns: turnsOf(change) })),
 });
 
-/** Clones this repository as committed, and adds the checks in one more commit. */
+/** Clones this repository without its uncommitted changes, and adds the checks in another commit. */
 async function cloned(folder: string) {
   const work = path.join(folder, 'work');
   const env = isolatedGitEnvironment(folder);
@@ -83,15 +83,15 @@ async function cloned(folder: string) {
   return { work, git, write };
 }
 
-/** Returns the file with the change, by plain replacement. */
+/** Returns the content of the change's file after the change. */
 async function apply(change: Change, root: string): Promise<string> {
   const text = await readFile(path.join(root, change.file), 'utf8');
   if (text.split(change.oldText).length !== 2)
-    throw new Error(`${change.name}: ${change.file} doesn't hold once: ${change.oldText}`);
+    throw new Error(`${change.name}: ${change.file} doesn't contain exactly once: ${change.oldText}`);
   return text.replace(change.oldText, () => change.newText);
 }
 
-// The engine makes no difference to what lands; this one costs the least.
+// The engine doesn't affect what lands, and this one is the cheapest.
 const engine = 'bubblewrap';
 const absent = await whyWithout(engine);
 test.skipIf(absent !== null)(
@@ -133,7 +133,7 @@ test.skipIf(absent !== null)(
       ),
     );
 
-    // The checked-out branch is the base with all nineteen changes, and nothing else.
+    // The checked-out branch must be the base with the nineteen changes, and nothing else.
     expect(await git(work, 'status', '--porcelain')).toBe('');
     const fresh = path.join(folder.path, 'fresh');
     await git(folder.path, 'clone', '--quiet', '--no-hardlinks', work, fresh);
@@ -144,7 +144,7 @@ test.skipIf(absent !== null)(
     }
     await git(fresh, 'add', '--all');
     expect(await git(work, 'rev-parse', 'main^{tree}')).toBe(await git(fresh, 'write-tree'));
-    // Each change landed once, as one commit of its task and one merge.
+    // Each change must have landed once, as one commit of its task and one merge.
     const commits = await git(
       work,
       'log',
@@ -163,7 +163,7 @@ test.skipIf(absent !== null)(
       const { stdout } = await runFile('sh', ['-c', `PATH='${path.dirname(process.execPath)}':$PATH ${verify}`], {
         cwd: fresh,
       });
-      // The base's checks, and one check per change up to here, so the checks ran on the code of this commit.
+      // Expects three base checks and one check per change up to this commit, which shows that the checks ran on the code of this commit.
       expect(stdout).toMatch(new RegExp(`^ℹ pass ${3 + index + 1}$`, 'm'));
     }
   },

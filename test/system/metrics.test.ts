@@ -11,9 +11,9 @@ import type { Sample } from '../support/prometheus.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * The metrics of each service's own endpoint after known runs. The collector for traces and metrics never answers, which must not affect the services.
+ * Tests the metrics at each service's own endpoint after known runs. The collector for traces and metrics never answers, which must not affect the services.
  *
- * The first run has an end of each common kind; during the second the gateway and the orchestrator are killed (SIGKILL).
+ * The tasks of the first run end in the common ways. During the second run the gateway and the orchestrator are killed (SIGKILL).
  */
 
 const script = `
@@ -32,9 +32,11 @@ const runMsMax = 120_000;
 type Scrape = Record<ServiceName, Sample[]>;
 let engine: 'bubblewrap' | 'none';
 let tenants: string[];
-/** Scrapes after the first run, before the orchestrator is killed, and after all runs. */
+/** Scrape after the first run. */
 let first: Scrape;
+/** Scrape before the orchestrator is killed. */
 let beforeKill: Scrape;
+/** Scrape after all runs. */
 let last: Scrape;
 let endOfKilled: string;
 let deadTraces: readonly string[];
@@ -80,7 +82,7 @@ beforeAll(async () => {
   beforeKill = await scrape(stack);
   await stack.killAndRestart('orchestrator');
   endOfKilled = (await stack.ended(killed.runId, runMsMax)).state;
-  // A run can end while its task still releases its landing slot.
+  // Waits for empty queues, since a run can end before its task has released the landing slot.
   last = await eventually(async () => {
     const scraped = await scrape(stack);
     const waiting = sumOf(scraped.orchestrator, 'coppice_queue_messages', { state: 'waiting' });
@@ -102,14 +104,14 @@ async function scrape(stack: Stack): Promise<Scrape> {
 const samplesOf = (metric: MetricName, scraped: Sample[]): Sample[] =>
   scraped.filter(({ name }) => name.replace(/_(bucket|sum|count)$/, '') === prometheusName(metric));
 
-test('tasks are counted by how they ended', () => {
+test('ended tasks are counted by their end state', () => {
   const { orchestrator } = first;
   expect(sumOf(orchestrator, 'coppice_task_ended_total', { state: 'merged' })).toBe(2);
   expect(sumOf(orchestrator, 'coppice_task_ended_total', { state: 'failed' })).toBe(1);
   expect(sumOf(orchestrator, 'coppice_task_ended_total')).toBe(3);
 });
 
-test('each task was in each of its states once, for a time that is not zero', () => {
+test('each step of each task is counted once, with a time that is not zero', () => {
   const { orchestrator } = first;
   const steps = (state: string, part: 'count' | 'sum') =>
     sumOf(orchestrator, `coppice_task_step_duration_${part}`, { state });
@@ -117,11 +119,11 @@ test('each task was in each of its states once, for a time that is not zero', ()
     expect([state, steps(state, 'count')]).toEqual([state, 3]);
   }
   expect(steps('landing', 'count')).toBe(2);
-  // The verify command sleeps for that long.
+  // The verify command sleeps for 0.3 s.
   expect(steps('verifying', 'sum')).toBeGreaterThan(3 * 0.3);
 });
 
-test('tokens and cost are what the model says, and a failed attempt is counted apart', () => {
+test('tokens and cost are those that the model reports, and a failed attempt is counted with its error', () => {
   const gateway = first['llm-gateway'];
   const model = { gen_ai_provider_name: 'scripted', gen_ai_request_model: 'plan.yaml' };
   const tokens = (type: string) =>
@@ -135,18 +137,18 @@ test('tokens and cost are what the model says, and a failed attempt is counted a
   expect(attempts.reduce((sum, { value }) => sum + value, 0)).toBe(4);
 });
 
-test('after a SIGKILL of the orchestrator its tasks are counted once, by the one that ended them', () => {
+test('after a SIGKILL of the orchestrator, its tasks are counted once, by the process in which they ended', () => {
   expect(endOfKilled).toBe('succeeded');
   expect(sumOf(beforeKill.orchestrator, 'coppice_task_ended_total')).toBe(3);
   expect(sumOf(last.orchestrator, 'coppice_task_ended_total')).toBe(1);
   expect(sumOf(last.orchestrator, 'coppice_task_ended_total', { state: 'merged' })).toBe(1);
 });
 
-test('a turn whose gateway was killed is counted by the one that had its answer', () => {
+test('a call whose gateway was killed is counted by the gateway that received the answer', () => {
   const gateway = last['llm-gateway'];
   expect(sumOf(gateway, 'gen_ai_client_token_usage_sum', { gen_ai_token_type: 'input' })).toBe(1000);
   expect(sumOf(gateway, 'gen_ai_client_token_usage_sum', { gen_ai_token_type: 'output' })).toBe(500);
-  // The call was taken over, and the result of the first is unknown: it may have been paid twice.
+  // The call was repeated, and the outcome of the first call is unknown, so it may have been paid twice.
   expect(
     sumOf(gateway, 'messaging_process_duration_count', {
       messaging_destination_template: 'coppice.cmd.llm-gateway.*.turn',
@@ -155,7 +157,7 @@ test('a turn whose gateway was killed is counted by the one that had its answer'
   ).toBe(1);
 });
 
-test('the queues are there by name, with nothing left in them, and no dead letter', () => {
+test('all queues are reported by name, without remaining messages and without dead letters', () => {
   const { orchestrator } = last;
   const queues = new Set(orchestrator.flatMap(({ labels }) => labels['queue'] ?? []));
   for (const name of ['actor-task', 'actor-run', 'orchestrator-intake', 'llm-gateway-any', 'container-service-node-1'])
@@ -174,7 +176,7 @@ test('the queues are there by name, with nothing left in them, and no dead lette
   }
 });
 
-test('sandboxes and the disk are reported by the service that has them', () => {
+test('sandboxes and disks are reported by the services that have them', () => {
   const sandboxes = samplesOf('coppice.sandboxes', last['container-service']);
   expect(sandboxes.map(({ labels }) => labels)).toEqual(
     ['running', 'idle'].map((state) => ({ container_runtime_name: engine, node: 'node-1', state })),
@@ -187,7 +189,7 @@ test('sandboxes and the disk are reported by the service that has them', () => {
   }
 });
 
-test('every sample is of a metric that is defined, and has just its labels', () => {
+test('every sample belongs to a defined metric, and has only its labels', () => {
   const known = new Map(
     (Object.keys(metricDefinitions) as MetricName[]).map((name) => [
       prometheusName(name),
@@ -203,7 +205,7 @@ test('every sample is of a metric that is defined, and has just its labels', () 
   expect(strange).toEqual([]);
 });
 
-test('no label holds the id of anything, nor a tenant', () => {
+test('no label contains an id or a tenant', () => {
   expect(tenants).toContain('default');
   const ids = new Set(tenants.filter((part) => part === 'default' || /^[rt][a-z2-7]{16}$/.test(part)));
   expect(ids.size).toBeGreaterThan(3);
@@ -213,6 +215,6 @@ test('no label holds the id of anything, nor a tenant', () => {
   expect(values.filter((value) => [...ids].some((id) => value.includes(id)))).toEqual([]);
 });
 
-test('the collector got traces and metrics all the while, and never answered', () => {
+test('the collector received traces and metrics, and never answered', () => {
   expect(new Set(deadTraces)).toEqual(new Set(['/v1/traces', '/v1/metrics']));
 });

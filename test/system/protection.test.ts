@@ -4,13 +4,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tasks that make their verification pass by changing the files it runs. None may land without a person's approval. */
+/** Tests tasks that make their verification pass by changing files that the verification runs. None may land without a user's approval. */
 
 const scripts = { exits0: 'process.exit(0);\n', exits1: 'process.exit(1);\n' };
 const packageOf = (script: string) => `${JSON.stringify({ scripts: { test: script } })}\n`;
 const launcher = (text: string) => ({ text, executable: true });
 
-/** Attacks: a verify command, and the file that makes it fail, which the task replaces. */
+/** Attacks. Each has a verify command and a file that makes the command fail. The task replaces the file. */
 const attacks: {
   name: string;
   verify: string;
@@ -71,7 +71,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
     }, 180_000);
     afterAll(() => stack?.stop());
 
-    test('a task that changes what its verification runs waits for a person, however the command is written', async () => {
+    test('a task that changes a file of its verification waits for approval, however the command is written', async () => {
       const files = Object.fromEntries(attacks.map(({ file, base }) => [file, base]));
       await using repository = await temporaryRepository({
         files: { ...files, 'b/package.json': packageOf('node ok.js'), 'b/ok.js': scripts.exits0 },
@@ -111,7 +111,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(tasks.get('shell')?.unprotected).toEqual([
         { part: 'node test.js', why: expect.stringContaining('files that test.js starts or loads') },
       ]);
-      // The change alone makes the verification pass: after a person's approval, the work lands.
+      // The change makes the verification pass, so the work lands after a user's approval.
       const [{ taskId } = { taskId: '' }] = attacks.flatMap(({ name }) =>
         name === 'dependency' ? (tasks.get(name) ?? []) : [],
       );

@@ -1,4 +1,4 @@
-/** The README's files and commands, run as a reader would write and type them. */
+/** Tests the README's files and commands by running them as a reader would. */
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, writeFile } from 'node:fs/promises';
@@ -13,7 +13,7 @@ const read = (file: string) => readFileSync(path.join(projectFolder, file), 'utf
 const readme = read('README.md');
 const runMsMax = 150_000;
 
-test('the two first commands are there, and are scripts of the package', () => {
+test("the README's first two commands are scripts of the package", () => {
   const first = readme.split('```sh\n')[1]?.split('```')[0] ?? '';
   const names = [...first.matchAll(/^npm (?:run )?(\w+)/gm)].map(([, name]) => name);
   expect(names).toEqual(['demo', 'test']);
@@ -23,14 +23,14 @@ test('the two first commands are there, and are scripts of the package', () => {
   for (const name of names) expect(Object.keys(scripts)).toContain(name);
 });
 
-/** The command that a reader runs first in the checkout. */
+/** Returns the command that a reader runs first in the checkout. */
 function pathCommand(): string {
   const [first] = readmeBlocks('sh', 'Install');
   expect(first).toBe('export PATH="$PWD:$PATH"\n');
   return first ?? '';
 }
 
-/** The option that a reader without any sandbox is advised to add. */
+/** Returns the option that `coppice run` needs on a machine without sandboxes. */
 const engineOption = () => (sandboxes() === 'none' ? ' --engine none' : '');
 
 const brokenProject = {
@@ -39,7 +39,7 @@ const brokenProject = {
   'test.js': "import { sum } from './sum.js';\nif (sum(1, 2) !== 3) process.exit(1);\n",
 };
 
-test('one task without a file goes as the README says', { timeout: 180_000 }, async () => {
+test('one task without a file works as the README describes', { timeout: 180_000 }, async () => {
   const [keyCommand, ...rest] = readmeBlocks('sh', 'One task, without a file');
   expect(keyCommand).toContain('export OPENAI_API_KEY=YOUR-KEY #');
   await using model = await startModelServer(
@@ -70,7 +70,7 @@ test('one task without a file goes as the README says', { timeout: 180_000 }, as
   expect(model.requests).toEqual(['Bearer YOUR-KEY', 'Bearer YOUR-KEY']);
 });
 
-test('a run of your own goes as the README says', { timeout: 180_000 }, async () => {
+test('a run of your own works as the README describes', { timeout: 180_000 }, async () => {
   const heading = 'A run of your own';
   const files = readmeBlocks('yaml', heading);
   expect(files.map((text) => text.split('\n')[0])).toEqual(['# plan.yaml', '# script.yaml']);
@@ -99,11 +99,11 @@ test('a run of your own goes as the README says', { timeout: 180_000 }, async ()
   expect(readFileSync(path.join(folder.path, 'my-project/NOTES.md'), 'utf8')).toBe('# Version 1\n\nIt works.\n');
 });
 
-test('it is short', () => {
+test('the README is short', () => {
   expect(readme.split('\n').length).toBeLessThanOrEqual(151);
 });
 
-test('every file and section that a document links to is there', () => {
+test('the target of every link in a document exists', () => {
   const documents = ['README.md', 'ARCHITECTURE.md', 'docs', 'docs/decisions'].flatMap((place) =>
     place.endsWith('.md')
       ? [place]
@@ -127,7 +127,7 @@ test('every file and section that a document links to is there', () => {
   expect(broken).toEqual([]);
 });
 
-/** Returns the anchors of a document's headings, as GitHub makes them. */
+/** Returns the anchors of a document's headings, in GitHub's form. */
 function sectionsOf(text: string): string[] {
   return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading
@@ -137,7 +137,7 @@ function sectionsOf(text: string): string[] {
   );
 }
 
-test('every command of the command line is named, and no other', async () => {
+test('the documentation lists exactly the commands of the command line', async () => {
   const { out } = await shell(`"${projectFolder}/coppice" --help`, '/nonexistent');
   const listed = out.split('Runs and tasks:')[1]?.split('ID is')[0] ?? '';
   const commands = [...listed.matchAll(/^ {2}(\w+) /gm)]

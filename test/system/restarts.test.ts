@@ -1,4 +1,4 @@
-/** A client that watches a run survives a restart of each service and of the NATS server, and ends when the run does. */
+/** Tests that a client which watches a run continues after a restart of each service and of the NATS server, and exits when the run ends. */
 import path from 'node:path';
 import { runIdOf, serviceNames } from '@coppice/contracts';
 import { startProcess, temporaryRepository } from '@coppice/testing';
@@ -21,7 +21,7 @@ describe.skipIf(absent !== null)(`restarts under a watcher${absent === null ? ''
   }, 180_000);
   afterAll(() => stack?.stop());
 
-  test('run and watch show each event once and end with the code of the run', { timeout: 300_000 }, async () => {
+  test('watch shows each event once and exits with the code of the run', { timeout: 300_000 }, async () => {
     await using repository = await temporaryRepository({ files: { 'README.md': '# A repository\n' } });
     const names = Array.from({ length: 14 }, (_, index) => `task-${index}`);
     const task = (name: string, verify = 'true', prompt = 'write') => ({

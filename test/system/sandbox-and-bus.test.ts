@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** A sandbox with network access may share the host's loopback (bubblewrap does), and so reach the bus, which rejects it. */
+/** Tests that the bus rejects connections from a sandbox. A sandbox with network access may share the host's loopback, as with bubblewrap, and so can reach the bus. */
 
 const absent = await whyWithout('bubblewrap');
 
@@ -14,7 +14,7 @@ describe.skipIf(absent !== null)(`from a sandbox${absent === null ? '' : ` (skip
   }, 180_000);
   afterAll(() => stack?.stop());
 
-  /** A program that prints the server's answer to a client without credentials, and exits with 0 only for a rejection. */
+  /** Returns a program that connects without credentials and prints the server's answer. It exits with 0 only if the server rejects it. */
   const knock = (port: string) => `
 import { connect } from 'node:net';
 const socket = connect(${port}, '127.0.0.1');
@@ -51,21 +51,21 @@ setTimeout(() => { console.log('silence'); process.exit(8); }, 5000);
     return (await stack.tasks(runId)).get('one');
   };
 
-  test('with network, the bus refuses whoever has no credentials', async () => {
+  test('with network, the bus rejects a client without credentials', async () => {
     expect(await verifyWith('full', 'node knock.mjs')).toMatchObject({ state: 'merged' });
   });
 
-  test('without network, there is no bus', async () => {
+  test('without network, the bus can not be reached', async () => {
     const view = await verifyWith('none', 'node knock.mjs');
     expect(view).toMatchObject({ state: 'failed', reason: 'verify ended with exit code 7' });
     expect(view?.logTail).toMatch(/unreachable: (ECONNREFUSED|ENETUNREACH)/);
   });
 
-  test('no credential of the stack is in its environment or files', async () => {
+  test("no credentials of the stack are in the sandbox's environment or files", async () => {
     const secret = stack.nats.password ?? '';
     expect(secret.length).toBeGreaterThan(8);
     const look = `! env | grep -q '${secret}' && ! grep -rqs '${secret}' /workspace /home /etc /tmp /run && ! cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n' | grep -q '${secret}$'`;
-    // The command itself contains the name, so it searches everything except the command.
+    // The command contains the password itself, so it doesn't search command lines.
     expect(await verifyWith('full', look)).toMatchObject({ state: 'merged' });
   });
 });

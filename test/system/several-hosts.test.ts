@@ -11,8 +11,8 @@ import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Two hosts as in docs/operations.md: each has its own worktree-service and container-service, under its own node name and with its own
- * data folder; they share the bus, and a repository that they reach by its URL.
+ * Tests two hosts as in docs/operations.md. Each has its own worktree-service and container-service, with its own node name and its own data
+ * folder. They share the bus, and a repository that they access by its URL.
  */
 const nodes = ['node-1', 'node-2'];
 const lostAfterMs = 6_000;
@@ -36,7 +36,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
       engine: 'bubblewrap',
       script,
       nodes,
-      // So few tasks per host that no host takes all of them.
+      // With this low concurrency no host takes all tasks.
       environment: { COPPICE_NODE_LOST_AFTER_MS: String(lostAfterMs), COPPICE_WORKTREE_CONCURRENCY: '2' },
     });
     origin = await temporaryRepository({ files: { 'README.md': '# A repository\n' }, bare: true });
@@ -68,7 +68,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     return ((actor?.context ?? actor?.summary) as { node?: string } | null)?.node ?? null;
   };
 
-  /** Returns each task's host once all tasks run. Both hosts have to have tasks, or the test would be about one host. */
+  /** Waits until all tasks work, and returns the host of each. Fails unless both hosts have tasks, since the test needs both. */
   async function nodesAtWork(runId: string, tasks: { taskId: string }[]): Promise<Map<string, string | null>> {
     for (const { taskId } of tasks) await stack.reached(runId, taskId, 'working');
     const on = new Map(await Promise.all(tasks.map(async ({ taskId }) => [taskId, await nodeOf(taskId)] as const)));
@@ -85,7 +85,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     expect(landed.length + failed.length).toBe(tasks.length);
   }
 
-  test('tasks spread over both, each with its setup on its own host, and land', async () => {
+  test('tasks spread over both hosts, each with a setup on its own host, and land', async () => {
     const setup = { run: 'date +%N > made.txt', inputs: ['README.md'] };
     const { runId, tasks } = await submit('spread', 8, {
       setup,
@@ -106,7 +106,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     const run = await stack.ended(runId, runMsMax);
     expect(run.tasks.map(({ state, reason }) => `${state}: ${reason}`)).toEqual(tasks.map(() => 'merged: null'));
     expect((await origin.git('log', '--merges', '--format=%H', 'main')).split('\n')).toHaveLength(tasks.length);
-    // Answered by the host that has the commit.
+    // The host that has the commit answers these calls.
     for (const { taskId, name } of tasks) {
       const { patch } = await stack.bus.call(api.taskDiff, { tenant }, { taskId });
       expect(patch).toContain(`+++ b/${name}.txt`);
@@ -115,7 +115,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     }
   }, 180_000);
 
-  test('tasks of a host that is gone for good fail with its name; those of the other land', async () => {
+  test('tasks of a permanently lost host fail with a reason that names the host; those of the other host land', async () => {
     const { runId, tasks } = await submit('lost', 6, { prompt: 'write slowly' });
     const on = await nodesAtWork(runId, tasks);
     await stack.killNode('node-2');
@@ -124,12 +124,12 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     const run = await stack.ended(runId, runMsMax);
     expect(run.state).toBe('failed');
     expectEnds(run, on, /its host node-2 is gone/);
-    // The lost host's tasks don't block later runs.
+    // The tasks of the lost host must not block later runs.
     const { runId: next } = await submit('next', 2);
     expect((await stack.ended(next, runMsMax)).state).toBe('succeeded');
   }, 180_000);
 
-  test('a host that is replaced by an empty one under its name fails its tasks at once, and takes part again', async () => {
+  test('when an empty host with the same name replaces a host, its tasks fail at once, and it gets new tasks', async () => {
     await stack.startNode('node-2');
     const { runId, tasks } = await submit('replaced', 6, { prompt: 'write slowly' });
     const on = await nodesAtWork(runId, tasks);

@@ -4,7 +4,7 @@ import { eventually, temporaryRepository } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 
-/** The model usage of a program with a running task's token counts towards the limits of the run file; on the whole stack. */
+/** Tests on the whole stack that the model usage of a program with a running task's token counts towards the limits of the run file. */
 
 const script = `
 rules:
@@ -12,7 +12,7 @@ rules:
 default: { turns: [{ text: "good\\n", usage: { inputTokens: 70, outputTokens: 30, costUsd: 0.01 } }] }
 `;
 
-test('a token of a task is bound by the limits of its run file, and none is made when it has ended', async () => {
+test("the limits of the run file apply to a task's token, and no token is made after the task has ended", async () => {
   await using stack = await Stack.start({
     engine: 'none',
     script,

@@ -1,4 +1,4 @@
-/** The command line for a tenant's user, on the whole stack with its restricted users; and the repositories that a tenant may name. */
+/** Tests the command line as a tenant's user, on the whole stack with its restricted users, and the repositories that a tenant may use. */
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
 import {
@@ -26,7 +26,7 @@ rules:
         toolCalls: [{ name: run, arguments: { command: "seq 1 ${linesPrinted}" } }]
       - toolCalls: [{ name: edit, arguments: { path: sum.txt, oldText: wrong, newText: right } }]
       - toolCalls: [{ name: finish, arguments: { summary: It is right now. } }]
-  # Longer than all that is started beside it takes.
+  # The answer takes longer than everything else that its test starts.
   - when: { contains: slowly }
     turns: [{ text: "late\\n", latencyMs: 600000 }]
   - when: { contains: spoil }
@@ -64,7 +64,7 @@ function plan(repository: string): string {
     ...rest,
   });
   const approval = { protect: ['*.txt'] };
-  // Too long for an event or a value, so it is stored in the object store.
+  // The prompt is too long for an event or an actor's value, so it is stored in the object store.
   const long = { prompt: `Fix sum.${' Please.'.repeat(1_000)}`, agent: { kind: 'loop' } };
   // JSON is also YAML.
   return JSON.stringify({
@@ -89,7 +89,7 @@ const user = (name = tenant) => ({
   NATS_CREDENTIALS_FILE: stack.users.file(`tenant-${name}`),
 });
 const coppice = (...words: string[]) => cli.run(words, user());
-/** Runs a command and returns its output. Fails with its error output on another exit code. */
+/** Runs a command and returns its output. Fails on any other exit code, with the command's error output. */
 async function outputOf(exitCode: number, ...words: string[]): Promise<string> {
   const outcome = await coppice(...words);
   expect({ words, exitCode: outcome.exitCode, complaint: outcome.exitCode === exitCode ? '' : outcome.err }).toEqual({
@@ -102,8 +102,8 @@ async function outputOf(exitCode: number, ...words: string[]): Promise<string> {
 const of = (name: string) => `${runId}/${name}`;
 const task = async (name: string) => taskViewSchema.parse(JSON.parse(await outputOf(0, 'show', of(name), '--json')));
 
-describe("each command as a tenant's user, whose file says which tenant it is", () => {
-  test('run, cancel, watch until a person is awaited', { timeout: 180_000 }, async () => {
+describe("each command as a tenant's user, whose credentials file names the tenant", () => {
+  test('run, cancel, and watch until a task waits for a user', { timeout: 180_000 }, async () => {
     expect(await outputOf(0, 'run', 'plan.yaml', '--request-id', 'one', '--detach')).toContain(
       `run ${runId} is submitted`,
     );
@@ -121,7 +121,7 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     expect(await outputOf(0, 'trace', runId)).toMatch(/fix/);
   });
 
-  test('logs, with what lies in the object store, and replay', { timeout: 60_000 }, async () => {
+  test('logs, including texts from the object store, and replay', { timeout: 60_000 }, async () => {
     const out = await outputOf(0, 'logs', of('fix'));
     expect(out).toContain('I look.');
     expect(out).toMatch(/\| 1\n.*\| 2\n/s);
@@ -134,7 +134,7 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     expect(await outputOf(0, 'replay', of('fix'))).toMatch(/^same: 3 turns/);
   });
 
-  test('artifact: the whole log of what failed, by the name that show prints', { timeout: 60_000 }, async () => {
+  test('artifact: the complete log of a failed task, by the name that show prints', { timeout: 60_000 }, async () => {
     const shown = await outputOf(0, 'show', of('spoilt'));
     const [, name = ''] = /coppice artifact (log\/\S+)/.exec(shown) ?? [];
     expect(await outputOf(0, 'artifact', name)).toBe(`bad\n${printed()}`);
@@ -144,7 +144,7 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     expect((await coppice('artifact', 'log/acme')).err).toContain('expected the name of an artifact');
   });
 
-  test('the error for a wrong state names the state as a view does', { timeout: 60_000 }, async () => {
+  test("the error for a wrong state names the same state as the task's view", { timeout: 60_000 }, async () => {
     const views = await stack.bus.call(api.taskList, { tenant }, { runId, limit: 100 });
     const rejected = [
       ['fix', api.taskMerge, 'merged'],
@@ -184,11 +184,11 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     expect(watching.lines.map(({ text }) => text).join('\n')).not.toMatch(/ermission|coppice: /);
   });
 
-  test('doctor says what a tenant may not see', { timeout: 60_000 }, async () => {
+  test('doctor reports what a tenant may not see', { timeout: 60_000 }, async () => {
     expect(await outputOf(0, 'doctor')).toContain("a tenant's user can't list them");
   });
 
-  test('pull: what has landed, and what was kept, as branches of its repository', { timeout: 60_000 }, async () => {
+  test('pull: landed and kept work as branches of the repository', { timeout: 60_000 }, async () => {
     const pull = async (name: string, branch: string, into = cli.repository.path) => {
       const outcome = await cli.run(['pull', of(name), '--branch', branch, '--into', into], user());
       expect([outcome.exitCode, outcome.err]).toEqual([0, '']);
@@ -198,30 +198,30 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     expect(await cli.repository.show('merged.txt', 'pulled')).toBe('good\n');
     expect(await pull('rejected', 'kept')).toMatch(/which has not landed$/m);
     expect(await cli.repository.show('rejected.txt', 'kept')).toContain('good');
-    // Pulls from another repository, which lacks the commits that the work builds on.
+    // Pulls into another repository, which lacks the commits on which the work is based.
     await using other = await temporaryRepository();
     await pull('merged', 'whole', other.path);
     expect(await other.show('merged.txt', 'whole')).toBe('good\n');
   });
 
-  test("another tenant's work is no bundle of one's own", { timeout: 60_000 }, async () => {
+  test("a tenant can not pull another tenant's work", { timeout: 60_000 }, async () => {
     const outcome = await cli.run(['pull', of('merged'), '--branch', 'x'], user('other'), cli.repository.path);
     expect([outcome.exitCode, outcome.out]).toEqual([2, '']);
   });
 
-  test('token, which the operator makes, is refused', { timeout: 60_000 }, async () => {
+  test('token is rejected, since only the operator may make tokens', { timeout: 60_000 }, async () => {
     const outcome = await coppice('token');
     expect(outcome).toMatchObject({ exitCode: 2, out: '' });
     expect(outcome.err).toContain('may not publish on coppice.call.llm-gateway');
   });
 
-  test('another tenant is refused by the server', { timeout: 60_000 }, async () => {
+  test('the server rejects commands for another tenant', { timeout: 60_000 }, async () => {
     const outcome = await coppice('--tenant', 'other', 'ls');
     expect(outcome).toMatchObject({ exitCode: 2, out: '' });
     expect(outcome.err).toContain('may not publish on coppice.api.other.run.list');
   });
 
-  test("the operator's user reads the same way", { timeout: 60_000 }, async () => {
+  test("the operator's user can read a tenant's logs", { timeout: 60_000 }, async () => {
     const environment = { NATS_URL: stack.nats.url, NATS_CREDENTIALS_FILE: stack.users.file('operator') };
     const outcome = await cli.run(['--tenant', tenant, 'logs', of('fix')], environment);
     expect([outcome.exitCode, outcome.err]).toEqual([0, '']);
@@ -229,8 +229,8 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
   });
 });
 
-describe('a request in the intake that names no run', () => {
-  test('is refused, and its sender gets the refusal by the number that it got', { timeout: 60_000 }, async () => {
+describe('a request in the intake from which no run id can be derived', () => {
+  test("is rejected, and its sender gets the event by the message's sequence number", { timeout: 60_000 }, async () => {
     const bus = await Bus.connect({
       servers: stack.nats.url,
       ...stack.users.credentials(`tenant-${tenant}`),
@@ -250,7 +250,7 @@ describe('a request in the intake that names no run', () => {
   });
 });
 
-describe('a repository that the tenant is not allowed', () => {
+describe('a repository that the tenant may not use', () => {
   const refusal = {
     code: 'permission-denied',
     retryable: false,
@@ -259,7 +259,7 @@ describe('a repository that the tenant is not allowed', () => {
     ) as string,
   };
 
-  test('is refused at once, with its place in the run file', { timeout: 60_000 }, async () => {
+  test('is rejected at once, with its place in the run file', { timeout: 60_000 }, async () => {
     await using elsewhere = await temporaryRepository();
     await cli.write('elsewhere.yaml', plan(elsewhere.path));
     const outcome = await coppice('run', 'elsewhere.yaml');
@@ -267,7 +267,7 @@ describe('a repository that the tenant is not allowed', () => {
     expect(outcome.err).toMatch(/elsewhere\.yaml:1:\d+: repository: expected a repository that tenant "acme" may use/);
   });
 
-  test('by the API, by the intake, and of whoever has no list', { timeout: 60_000 }, async () => {
+  test('is rejected by the API and by the intake, also for a tenant without a list', { timeout: 60_000 }, async () => {
     await using elsewhere = await temporaryRepository();
     const bus = await Bus.connect({
       servers: stack.nats.url,

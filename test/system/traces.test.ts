@@ -15,20 +15,20 @@ import {
 import type { Run } from '../support/traced-runs.ts';
 
 /**
- * Each run is one readable trace with every hop, checked on the spans that all processes export during four runs, see traced-runs.ts.
+ * Tests that each run is one readable trace with every hop. Checks the spans that all processes export during four runs; see traced-runs.ts.
  *
- * Missing spans: a span id identifies its process. So each parent that was never exported must have an id of a killed process, and there may be no more
- * of them than can be in progress or unexported at one moment. The spans of runs, tasks and states have ids that belong to no process;
- * they are exported when they end, so until then their children name a missing parent.
+ * Missing spans: a span id identifies its process. So each parent that was never exported must have an id of a killed process, and the number of such parents is
+ * limited by the spans that can be in progress or unexported at one moment. The ids of the spans of runs, tasks and states identify no process. These spans are
+ * exported when they end, so until then their children have a missing parent.
  */
 
-/** Programs that are not services and may start a trace: the publisher and the command line. */
+/** Programs that may start a trace, since they are not services: the publisher and the command line. */
 const outside = [publisher, 'coppice'];
-/** Upper bound of one task's spans that are in progress or not yet exported; spans are exported every 100 ms here. */
+/** Maximum number of one task's spans that are in progress or not exported yet. In this test, spans are exported every 100 ms. */
 const lostSpansMax = 40;
-/** The same for its ended states. */
+/** Maximum number of one task's ended states whose spans are not exported yet. */
 const lostStatesMax = 3;
-/** Depth of a task's span tree, the task's span included. */
+/** Maximum depth of a task's span tree, including the task's span. */
 const depthMax = 6;
 const waitMsMax = 120_000;
 
@@ -43,7 +43,7 @@ beforeAll(async () => {
   ({ first, second, loops, broken, all } = runs);
 }, 400_000);
 
-/** Every hop of a task: the service that makes the span, and the span's name. */
+/** Every hop of a task, as the service that makes the span and the span's name. */
 const hops = [
   ['orchestrator', 'publish coppice.actor.run.*'],
   ['orchestrator', 'process create coppice.actor.run.*'],
@@ -80,24 +80,24 @@ function expectHops(run: Run, expected: readonly (readonly [string, string])[]):
   expect(expected.map(([service, name]) => `${service}: ${name}`).filter((hop) => !seen.has(hop))).toEqual([]);
 }
 
-test('a whole run is one trace from its publisher on, with every hop in it and no orphan', () => {
+test('a run is one trace that starts at its publisher, with every hop and without missing parents', () => {
   expectHops(first, [...submitHops, ...hops]);
   expect(missingParents(first.spans)).toEqual(new Map());
   const roots = first.spans.filter((span) => span.parentSpanId === undefined);
   expect(roots.map(({ service, name }) => [service, name])).toEqual([[publisher, 'submit']]);
 });
 
-test('so is one by the intake, from a publisher of its own, though it lands in turn with the other', () => {
+test("a run by the intake from another publisher is also one trace, although its landing waits for the other run's", () => {
   expectHops(second, [...intakeHops, ...hops]);
   expect([...missingParents(second.spans).keys()]).toEqual([foreign.spanId]);
-  // Each landed once, in its own trace. A command that NATS delivers again, as on a busy machine, has another span but the same effect.
+  // Each run landed once, in its own trace. A command that NATS redelivers, as on a busy machine, has another span but the same effect id.
   for (const { spans } of [first, second]) {
     const landings = spans.filter((span) => span.name === 'process coppice.cmd.worktree-service.*.land');
     expect(new Set(landings.map((span) => span.attributes['coppice.effect.id'])).size).toBe(1);
   }
 });
 
-test('what is ordered has a span of its own, whose child is the handling; a result is linked to the work that it ends', () => {
+test('each command has its own span, whose child is the handling, and a result is linked to the handling of its command', () => {
   const parents = byId(all);
   const handled = first.spans.filter(({ name }) => name.startsWith('process '));
   const parentOf = ({ parentSpanId }: CollectedSpan) => parents.get(parentSpanId ?? '');
@@ -111,12 +111,12 @@ test('what is ordered has a span of its own, whose child is the handling; a resu
   }
   const results = handled.filter(({ name }) => name === 'process result coppice.actor.task.*');
   expect(results.length).toBeGreaterThan(5);
-  // Results of commands, and of the landing slot that the landing actor grants.
+  // These are results of commands, and the landing slot that the landing actor grants.
   const works = results.map(({ links }) => parents.get(links[0]?.spanId ?? ''));
   expect(works.filter((work) => work?.kind !== 5)).toEqual([]);
 });
 
-/** Returns the spans of one task and its states, and the names of the children of each. */
+/** Returns the spans of one task and of its states, a function that returns a span's children, and the depth of the task's tree. */
 function taskTree({ spans }: Run, name: string) {
   const task = spans.find((span) => span.name === 'task' && span.attributes['coppice.task.name'] === name);
   const childrenOf = (parent: CollectedSpan | undefined) =>
@@ -131,7 +131,7 @@ function taskTree({ spans }: Run, name: string) {
 const endOf = ({ startedAtMs, durationMs }: CollectedSpan) => Math.round(startedAtMs + durationMs);
 const inTime = (spans: readonly CollectedSpan[]) => spans.map(({ name }) => name);
 
-test('a run is a span, its tasks are spans below it, and the states of a task below that, one after the other', () => {
+test("a run has a span, its tasks have child spans, and a task's states are consecutive children of the task's span", () => {
   for (const [run, name] of [
     [first, 'first'],
     [second, 'second'],
@@ -149,7 +149,7 @@ test('a run is a span, its tasks are spans below it, and the states of a task be
       status: 0,
       attributes: { 'coppice.task.id': taskIdOf(run.runId, name), 'coppice.state': 'merged' },
     });
-    // A verified tree is verified again when the target branch has moved; only the first states are fixed.
+    // Only the first states are fixed, since a task is verified again if the target branch has moved.
     expect(inTime(states).slice(0, 6)).toEqual(
       ['waiting', 'preparing', 'working', 'committing', 'verifying', 'landing'].map((state) => `task ${state}`),
     );
@@ -162,7 +162,7 @@ test('a run is a span, its tasks are spans below it, and the states of a task be
   }
 });
 
-test('what a state orders are siblings below it', () => {
+test('the commands of a state are children of its span', () => {
   const { states, childrenOf } = taskTree(first, 'first');
   const orders = (state: string) =>
     inTime(childrenOf(states.find(({ name }) => name === `task ${state}`)))
@@ -174,7 +174,7 @@ test('what a state orders are siblings below it', () => {
     ['remove', 'commit'],
     ['remove'],
   ]);
-  // The span that caused it is a link.
+  // A link names the span that caused the command.
   const spans = byId(all);
   for (const order of first.spans.filter(({ name }) => name.startsWith('publish coppice.cmd.'))) {
     expect(spans.get(order.parentSpanId ?? '')?.name).toMatch(/^(run|task .*)$/);
@@ -182,13 +182,13 @@ test('what a state orders are siblings below it', () => {
   }
 });
 
-test('the tree of a task is as deep after many turns as after few', () => {
+test("the depth of a task's tree does not depend on the number of turns", () => {
   const [few, many] = [taskTree(loops, 'few'), taskTree(loops, 'many')];
   for (const [name, { states, childrenOf }] of [
     ['few', few],
     ['many', many],
   ] as const) {
-    // The first tool call, before any turn, reads the repository's instructions.
+    // There are as many tool calls as turns: the last turn has none, but a call before the first turn reads the repository's instructions.
     const below = inTime(childrenOf(states.find((state) => state.name === 'task working')));
     expect(below.filter((child) => child === orderOfTurn)).toHaveLength(turns[name]);
     expect(below.filter((child) => child === 'publish coppice.cmd.container-service.*.tools')).toHaveLength(
@@ -196,18 +196,18 @@ test('the tree of a task is as deep after many turns as after few', () => {
     );
   }
   expect(many.depth).toBe(few.depth);
-  // Task, state, command, its handling, and what the handler does.
+  // The levels: task, state, command, its handling, and the handler's parts.
   expect(many.depth).toBeLessThanOrEqual(depthMax);
 });
 
-test('while a run goes on its own spans, those of its tasks and of their present states are missing, and no others', () => {
+test('while a run is in progress, only the spans of the run, its tasks and their current states are missing', () => {
   const spans = byId(broken.spans);
   const names = [...runs.missingMeanwhile.keys()].map((spanId) => spans.get(spanId)?.name);
   expect(new Set(names)).toEqual(new Set(['run', 'task', 'task working']));
   expect(names).toHaveLength(3);
 });
 
-test('what a span says of its run is what its trace is of', () => {
+test("every span with a run's id is in the trace of that run", () => {
   for (const run of [first, second, loops, broken]) {
     const saying = all.filter((span) => span.attributes['coppice.run.id'] === run.runId);
     expect(saying.length).toBeGreaterThan(0);
@@ -215,12 +215,12 @@ test('what a span says of its run is what its trace is of', () => {
   }
 });
 
-test('no service begins a trace: everything it does was requested from outside', () => {
+test('no service starts a trace, since everything is requested from outside', () => {
   const roots = all.filter((span) => span.parentSpanId === undefined && !outside.includes(span.service));
   expect(roots.map(({ service, name }) => `${service}: ${name}`)).toEqual([]);
 });
 
-test('the wait in the queue is on every span of a message', () => {
+test('every span of a delivered message has its wait in the queue', () => {
   const consumed = all.filter((span) => span.name.startsWith('process '));
   expect(consumed.length).toBeGreaterThan(50);
   const waits = consumed.map((span) => span.attributes['coppice.queue.wait_ms']);
@@ -237,14 +237,14 @@ test('the span of a model call follows the GenAI conventions', () => {
   expect(byId(all).get(chat?.parentSpanId ?? '')?.name).toBe('process coppice.cmd.llm-gateway.*.turn');
 });
 
-test('a name of a span holds no id', () => {
+test('no span name contains an id', () => {
   const names = [...new Set(all.map((span) => span.name))];
   const ids = /[rt][a-z2-7]{16}|_[a-z0-9]+_|[0-9a-f]{8}|node-1|default|\d{3}/;
   expect(names.filter((name) => ids.test(name))).toEqual([]);
   expect(names.length).toBeLessThan(65);
 });
 
-test('all four services took part', () => {
+test('all four services export spans', () => {
   for (const name of serviceNames) expect(first.spans.some((span) => span.service === name)).toBe(true);
 });
 
@@ -254,11 +254,11 @@ test('a run in which processes were killed is one trace; each missing parent is 
   expectHops(broken, [...submitHops, ...hops]);
   const { killed } = runs;
   const prefixes = killed.map(({ name, instance }) => spanIdPrefix(name, instance));
-  // A killed process is known by the spans that it had exported.
+  // Each killed process must have exported some spans, which shows that the prefixes are right.
   for (const { instance } of killed) expect(all.filter((span) => span.instance === instance).length).toBeGreaterThan(0);
   const missing = missingParents(broken.spans);
   await annotate(`missing parents after two kills: ${missing.size}, of ${JSON.stringify([...missing.values()])}`);
-  // States that the orchestrator had ended but not yet exported.
+  // These are states that had ended, but whose spans the killed orchestrator had not exported yet.
   const lostStates = [...missing.keys()].filter((spanId) => spanId.startsWith(storedSpanIdPrefix));
   expect(lostStates.length).toBeLessThanOrEqual(lostStatesMax);
   prefixes.push(storedSpanIdPrefix);
@@ -269,7 +269,7 @@ test('a run in which processes were killed is one trace; each missing parent is 
   expect(roots.map(({ service, name }) => [service, name])).toEqual([[publisher, 'submit']]);
 });
 
-test('what was done again is a child of whoever ordered it, and says that it repeats', () => {
+test('a repeated command is a child of the same command span, and is marked as taken over', () => {
   const handled = broken.spans.filter((span) => span.name === 'process coppice.cmd.llm-gateway.*.turn');
   const again = handled.find((span) => span.attributes['coppice.claim.taken_over'] === true);
   expect(again?.attributes['coppice.delivery.count']).toBeGreaterThan(1);
@@ -278,7 +278,7 @@ test('what was done again is a child of whoever ordered it, and says that it rep
   expect(again?.links).toEqual([{ traceId: broken.traceId, spanId: ordered?.spanId }]);
 });
 
-test('spans of worktrees and sandboxes use the words of the conventions for version control and containers', () => {
+test('spans of worktrees and sandboxes follow the conventions for version control and containers', () => {
   const attributesOf = (operation: string) =>
     first.spans.find((span) => span.name === `process coppice.cmd.${operation}`)?.attributes;
   expect(attributesOf('worktree-service.*.land')).toMatchObject({
@@ -294,7 +294,7 @@ test('spans of worktrees and sandboxes use the words of the conventions for vers
   });
 });
 
-test('coppice trace shows the same run from its stored events, and where Jaeger has it', () => {
+test('coppice trace shows the same run from its stored events, with a link to Jaeger', () => {
   const { traceLines, traceJson } = runs;
   expect(traceJson).toMatchObject({
     kind: 'run',
@@ -317,7 +317,7 @@ test('coppice trace shows the same run from its stored events, and where Jaeger 
     { kind: 'turn', model: 'scripted/plan.yaml', attempts: 1, queuedMs: expect.any(Number) as number },
     ofService('container-service.write'),
   ]);
-  // The second task's wait for the landing slot is as long as the first held it.
+  // The task's wait for the landing slot is a separate step.
   expect(states.find(({ name }) => name === 'landing')?.children).toContainEqual(
     expect.objectContaining({ kind: 'wait', name: 'waits for its turn to land' }),
   );

@@ -7,10 +7,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** An upgrade as docs/operations.md describes it: one service after the other, while tasks run. */
+/** Tests an upgrade as docs/operations.md describes it: one service after the other is replaced while tasks run. */
 const tasksOfRun = 9;
 const nameOf = (index: number): string => `task-${index}`;
-/** Each task has a model turn, a command in its sandbox, and another turn. */
+/** Rules of the script. Each task has a turn, which runs a command in the sandbox, and another turn. */
 const rules = Array.from({ length: tasksOfRun }, (_, index) => ({
   when: { contains: `do ${nameOf(index)}.` },
   turns: [
@@ -23,7 +23,7 @@ const rules = Array.from({ length: tasksOfRun }, (_, index) => ({
 }));
 // JSON is also YAML.
 const script = JSON.stringify({ rules, default: { turns: [{ text: 'good\n' }] } });
-/** A service that is called comes before those that call it. */
+/** Order of the upgrade: a called service comes before its callers. */
 const upgradeOrder: readonly ServiceName[] = ['worktree-service', 'container-service', 'llm-gateway', 'orchestrator'];
 const tenant = 'default';
 const concurrency = 3;
@@ -31,7 +31,7 @@ const states = ['waiting', 'preparing', 'working', 'committing', 'verifying', 'l
 
 const absent = await whyWithout('bubblewrap');
 
-describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : ` (skipped: ${absent})`}`, () => {
+describe.skipIf(absent !== null)(`an upgrade while tasks run${absent === null ? '' : ` (skipped: ${absent})`}`, () => {
   let stack: Stack;
   let repository: TemporaryRepository;
   beforeAll(async () => {
@@ -69,7 +69,7 @@ describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : 
         await eventually(() => isAtWork(runId), { timeoutMs: 60_000, description: 'work to interrupt' });
         expect(await stack.replace(name, order)).toMatchObject({ code: 0 });
       }
-      // Otherwise the last service was replaced after the work.
+      // The run must not have ended yet, since otherwise the last service was replaced after the work.
       expect((await stack.run(runId)).state).toBe('running');
       expect((await stack.ended(runId)).tasks.map(({ state }) => state)).toEqual(tasks.map(() => 'merged'));
       expect(await repository.git('status', '--porcelain')).toBe('');
@@ -88,7 +88,7 @@ describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : 
     180_000,
   );
 
-  test('the intake and the consumers of an earlier version, with what waits in them, are taken over; by two orchestrators that start at once', async () => {
+  test('two orchestrators that start at the same time take over the intake and the consumers of an earlier version, with their waiting messages', async () => {
     repository = await temporaryRepository({ files: { 'README.md': '# A repository\n' } });
     for (const name of upgradeOrder) await stack.stopService(name);
     await makeEarlierConsumers();
@@ -97,13 +97,13 @@ describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : 
     for (const [index, requestId] of requestIds.entries()) {
       const name = `earlier-${index}`;
       const request = { requestId, ...requestOf([name], () => ({ kind: 'prompt', file: `${name}.txt` })) };
-      // This request had been put off by the earlier version.
+      // The last request is stored as the earlier version stores a request that it puts off.
       const isLater = index === 5;
       const schedule = { at: new Date(Date.now() + 3_600_000), target: subjects.intake(tenant) };
       if (isLater) await stack.bus.publish(subjects.intakeLater(tenant, 'x'), request, { schedule });
       else await stack.bus.publish(subjects.intake(tenant), request, { messageId: requestId });
     }
-    // Delivers another request to a process that has ended since: nobody listens to the reply here.
+    // Makes the server deliver one request to a reply subject without a listener, as to a process that has ended since.
     stack.bus.publishCore(`$JS.API.CONSUMER.MSG.NEXT.${streams.intake}.${intakeConsumer}`, { batch: 1 }, {});
     const [one] = await Promise.all([
       stack.startService('orchestrator'),
@@ -118,7 +118,7 @@ describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : 
     const { config } = (await ask(`STREAM.INFO.${streams.intake}`)) as { config: object };
     expect(config).toMatchObject({ subjects: [subjects.intake('*')] });
     expect(config).not.toHaveProperty('allow_msg_schedules', true);
-    // The new intake takes requests.
+    // The new intake accepts requests.
     const last = { requestId: randomUUID(), ...requestOf(['last'], () => ({ kind: 'prompt', file: 'last.txt' })) };
     expect(await stack.bus.publish(subjects.intake(tenant), last)).toMatchObject({ duplicate: false });
     const lastRun = runIdOf(tenant, last.requestId);
@@ -133,7 +133,7 @@ describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : 
     return answer;
   };
 
-  /** Recreates the stream as the earlier version made it: with schedules, and with the subjects of requests that are put off. */
+  /** Recreates the intake's stream as in the earlier version: with schedules, and with the subjects of requests that are put off. */
   async function makeEarlierIntake(): Promise<void> {
     for (const stream of [streams.intake, streams.intakeLater]) await ask(`STREAM.DELETE.${stream}`);
     await ask(`STREAM.CREATE.${streams.intake}`, {
@@ -162,7 +162,7 @@ describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : 
     }
   }
 
-  /** Recreates a consumer as the earlier version made it: with its filter in a list. */
+  /** Recreates a consumer as in the earlier version: with its filter in a list. */
   const makeEarlierConsumer = (stream: string, name: string, filter: string) =>
     ask(`CONSUMER.DURABLE.CREATE.${stream}.${name}`, {
       stream_name: stream,

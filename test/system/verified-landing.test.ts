@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Only verified trees land, exactly as verified, and no protected path changes without a person's approval. */
+/** Tests that only verified trees land, exactly as verified, and that no protected path changes without a user's approval. */
 
 const script = `
 rules:
@@ -39,9 +39,9 @@ describe.skipIf(absent !== null)(`verified landing${absent === null ? '' : ` (sk
       ],
     });
 
-  test('a verification whose executor is lost begins anew, on a tree that the first did not touch', async () => {
+  test('a verification whose executor was killed is repeated on a tree that the first one did not change', async () => {
     await using repository = await temporaryRepository();
-    // Passes only if an earlier run of the command left a mark.
+    // This command passes only if an earlier run has left its mark.
     const verify = 'if [ -e built ]; then exit 0; fi; touch built; sleep 3; exit 1';
     const { runId, tasks } = await submitOne(repository, { verify });
     await stack.reached(runId, tasks[0]?.taskId ?? '', 'verifying');
@@ -53,7 +53,7 @@ describe.skipIf(absent !== null)(`verified landing${absent === null ? '' : ` (sk
     expect(await repository.show('one.txt')).toBeNull();
   }, 120_000);
 
-  test('a home folder that can not be removed does not turn a failed verification into another try', async () => {
+  test('a failed verification is not repeated because its home folder is hard to remove', async () => {
     await using repository = await temporaryRepository({
       files: {
         'dig.mjs': `
@@ -74,7 +74,7 @@ mkdirSync(Buffer.from([0xff, 0x66]));
     await stack.killAndRestart('container-service');
   }, 120_000);
 
-  test('a merge that carries the change to a protected path waits for a person', async () => {
+  test('a merge that moves a change to a protected path waits for approval', async () => {
     await using repository = await temporaryRepository({ files: { 'ci.yml': 'run: make test\n' } });
     const { runId, tasks } = await submitOne(repository, {
       prompt: 'slowly',
@@ -82,7 +82,7 @@ mkdirSync(Buffer.from([0xff, 0x66]));
     });
     const taskId = tasks[0]?.taskId ?? '';
     await stack.reached(runId, taskId, 'working');
-    // Git follows the rename: the agent's change to ci.yml lands in the workflow.
+    // Git's merge follows the rename, so the agent's change to ci.yml changes the workflow.
     await repository.git('rm', '--quiet', 'ci.yml');
     await repository.commit('build: move the workflow', { '.github/workflows/ci.yml': 'run: make test\n' });
     await stack.reached(runId, taskId, 'awaiting-approval');
@@ -93,7 +93,7 @@ mkdirSync(Buffer.from([0xff, 0x66]));
     expect(await repository.show('.github/workflows/ci.yml')).toBe('run: make all\n');
   }, 60_000);
 
-  test('a setup that failed is tried again on a fresh tree, and does not serve another branch', async () => {
+  test("a failed setup is repeated on a fresh tree, and a setup's result is not used for another branch", async () => {
     await using repository = await temporaryRepository({
       files: { 'lock.txt': '1\n', 'install.sh': 'echo good > lib.txt\n' },
     });
