@@ -111,7 +111,7 @@ describe('states of tasks', () => {
     ['the task machine', () => Object.keys(taskMachine.root.states), living],
   ];
 
-  test.each(lists)('%s: has all states, and the comparison finds that a new one is missing', (_name, list, states) => {
+  test.each(lists)('%s: has all states; a missing new one is found', (_name, list, states) => {
     expect(missingIn(list(), states)).toEqual(Object.keys(added).filter((state) => states.includes(state)));
   });
 });
@@ -144,12 +144,9 @@ describe('agent kinds', () => {
       [...read('docs/run-file.md').matchAll(/\{ kind: ([a-z]+)/g)].map(([, kind = '']) => kind),
   };
 
-  test.each(Object.entries(lists))(
-    '%s: has all kinds, and the comparison finds that a new one is missing',
-    (_name, list) => {
-      expect(missingIn(list(), names)).toEqual(['fake']);
-    },
-  );
+  test.each(Object.entries(lists))('%s: has all kinds; a missing new one is found', (_name, list) => {
+    expect(missingIn(list(), names)).toEqual(['fake']);
+  });
 });
 
 describe('vendors', () => {
@@ -211,14 +208,11 @@ describe('wire formats', () => {
     'folders in apps/llm-gateway/src/wires': () => foldersIn('apps/llm-gateway/src/wires'),
   };
 
-  test.each(Object.entries(lists))(
-    '%s: has all formats, and the comparison finds that a new one is missing',
-    (_name, list) => {
-      expect(missingIn(list(), wireNames)).toEqual([]);
-      expect(missingIn(list(), extended)).toEqual(['new-format']);
-      expect(missingIn(wireNames, list())).toEqual([]);
-    },
-  );
+  test.each(Object.entries(lists))('%s: has all formats; a missing new one is found', (_name, list) => {
+    expect(missingIn(list(), wireNames)).toEqual([]);
+    expect(missingIn(list(), extended)).toEqual(['new-format']);
+    expect(missingIn(wireNames, list())).toEqual([]);
+  });
 
   test.each(wireNames)(
     "%s: the headers with the key can't be set in the gateway's file, and are redacted in logs",

@@ -63,74 +63,70 @@ const beyond = [
 ];
 
 /** Starts a server with the document's configuration, which enforces the permissions, and a minimal service. */
-test(
-  'the permissions allow a tenant to submit and follow its own runs, and nothing else',
-  { timeout: 60_000 },
-  async (context) => {
-    if (withoutPython !== null) context.skip(withoutPython);
-    const config = blocks.find(({ label }) => label === 'conf')?.content ?? '';
-    await using server = await startNatsServer({ config });
-    const bus = await Bus.connect({ servers: server.url, user: 'coppice', password: 'for-the-services', name: 'test' });
-    await bus.ensureResources();
-    await using folder = await temporaryFolder('permissions');
-    const [request] = example('run.submit input');
-    const credentials = { user: 'acme', password: 'for-acme' };
-    const files = { 'acme.json': JSON.stringify(credentials), 'request.json': JSON.stringify(request) };
-    for (const [name, content] of Object.entries(files)) await writeFile(path.join(folder.path, name), content);
-    const [ended] = (example('event') as { type: string }[]).filter(({ type }) => type === 'coppice.run-ended');
-    const service = await bus.serve({
-      name: 'orchestrator',
-      version: '0.0.0',
-      description: 'answers as in the document',
-      endpoints: [
-        apiEndpoint(api.runSubmit, async ({ requestId }, { tenant }) => {
-          const runId = runIdOf(tenant, requestId);
-          await bus.publish(subjects.event(tenant, runId, runItself, 'run-ended'), ended ?? {});
-          return { runId, created: true, tasks: [], unprotected: [] };
-        }),
-      ],
+test('the permissions allow a tenant to submit and follow its own runs only', { timeout: 60_000 }, async (context) => {
+  if (withoutPython !== null) context.skip(withoutPython);
+  const config = blocks.find(({ label }) => label === 'conf')?.content ?? '';
+  await using server = await startNatsServer({ config });
+  const bus = await Bus.connect({ servers: server.url, user: 'coppice', password: 'for-the-services', name: 'test' });
+  await bus.ensureResources();
+  await using folder = await temporaryFolder('permissions');
+  const [request] = example('run.submit input');
+  const credentials = { user: 'acme', password: 'for-acme' };
+  const files = { 'acme.json': JSON.stringify(credentials), 'request.json': JSON.stringify(request) };
+  for (const [name, content] of Object.entries(files)) await writeFile(path.join(folder.path, name), content);
+  const [ended] = (example('event') as { type: string }[]).filter(({ type }) => type === 'coppice.run-ended');
+  const service = await bus.serve({
+    name: 'orchestrator',
+    version: '0.0.0',
+    description: 'answers as in the document',
+    endpoints: [
+      apiEndpoint(api.runSubmit, async ({ requestId }, { tenant }) => {
+        const runId = runIdOf(tenant, requestId);
+        await bus.publish(subjects.event(tenant, runId, runItself, 'run-ended'), ended ?? {});
+        return { runId, created: true, tasks: [], unprotected: [] };
+      }),
+    ],
+  });
+  const program = path.join(examplesInPython, 'submit_and_follow.py');
+  const run = async (...options: string[]) => {
+    const positional = [server.url, ...Object.keys(files).map((name) => path.join(folder.path, name))];
+    const { exitCode, err } = await python(['-I', program, ...options, ...positional]);
+    return { exitCode, err };
+  };
+  try {
+    expect(await run('--tenant', 'acme')).toEqual({ exitCode: 0, err: '' });
+    expect(await run('--tenant', 'acme', '--intake')).toEqual({ exitCode: 0, err: '' });
+    expect(await run('--tenant', 'other')).toMatchObject({
+      exitCode: 3,
+      err: expect.stringContaining('Permissions'),
     });
-    const program = path.join(examplesInPython, 'submit_and_follow.py');
-    const run = async (...options: string[]) => {
-      const positional = [server.url, ...Object.keys(files).map((name) => path.join(folder.path, name))];
-      const { exitCode, err } = await python(['-I', program, ...options, ...positional]);
-      return { exitCode, err };
-    };
-    try {
-      expect(await run('--tenant', 'acme')).toEqual({ exitCode: 0, err: '' });
-      expect(await run('--tenant', 'acme', '--intake')).toEqual({ exitCode: 0, err: '' });
-      expect(await run('--tenant', 'other')).toMatchObject({
-        exitCode: 3,
-        err: expect.stringContaining('Permissions'),
-      });
-      const asAcme = (subject: string, payload: object) =>
-        python(['-I', '-c', oneRequest, examplesInPython, server.url, subject, JSON.stringify(payload)]);
-      expect(await asAcme(subjects.api('acme', 'run.start'), {})).toEqual({ exitCode: 0, out: '503\n', err: '' });
-      for (const subject of beyond) {
-        expect([subject, await asAcme(subject, {})]).toEqual([
-          subject,
-          { exitCode: 1, out: '', err: expect.stringContaining('Permissions Violation for Publish') },
-        ]);
-      }
-      for (const [stream, filter] of [
-        [streams.transcripts, 'coppice.transcript.acme.>'],
-        [streams.logs, 'coppice.log.acme.>'],
-      ] as const) {
-        const configuration = { name: 'mine', filter_subject: filter, ack_policy: 'none' };
-        const made = await asAcme(`$JS.API.CONSUMER.CREATE.${stream}.mine.${filter}`, {
-          stream_name: stream,
-          config: configuration,
-        });
-        expect(JSON.parse(made.out)).toMatchObject({ name: 'mine', config: configuration });
-      }
-      // A consumer whose configuration has another filter than the request's subject is rejected too.
-      const configuration = { name: 'x', filter_subject: 'coppice.event.other.>', ack_policy: 'none' };
-      const create = `$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.acme.>`;
-      const { out } = await asAcme(create, { stream_name: streams.events, config: configuration });
-      expect(JSON.parse(out)).toMatchObject({ error: { code: 400 } });
-    } finally {
-      await service.stop();
-      await bus.close();
+    const asAcme = (subject: string, payload: object) =>
+      python(['-I', '-c', oneRequest, examplesInPython, server.url, subject, JSON.stringify(payload)]);
+    expect(await asAcme(subjects.api('acme', 'run.start'), {})).toEqual({ exitCode: 0, out: '503\n', err: '' });
+    for (const subject of beyond) {
+      expect([subject, await asAcme(subject, {})]).toEqual([
+        subject,
+        { exitCode: 1, out: '', err: expect.stringContaining('Permissions Violation for Publish') },
+      ]);
     }
-  },
-);
+    for (const [stream, filter] of [
+      [streams.transcripts, 'coppice.transcript.acme.>'],
+      [streams.logs, 'coppice.log.acme.>'],
+    ] as const) {
+      const configuration = { name: 'mine', filter_subject: filter, ack_policy: 'none' };
+      const made = await asAcme(`$JS.API.CONSUMER.CREATE.${stream}.mine.${filter}`, {
+        stream_name: stream,
+        config: configuration,
+      });
+      expect(JSON.parse(made.out)).toMatchObject({ name: 'mine', config: configuration });
+    }
+    // A consumer whose configuration has another filter than the request's subject is rejected too.
+    const configuration = { name: 'x', filter_subject: 'coppice.event.other.>', ack_policy: 'none' };
+    const create = `$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.acme.>`;
+    const { out } = await asAcme(create, { stream_name: streams.events, config: configuration });
+    expect(JSON.parse(out)).toMatchObject({ error: { code: 400 } });
+  } finally {
+    await service.stop();
+    await bus.close();
+  }
+});

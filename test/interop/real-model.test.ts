@@ -74,32 +74,28 @@ async function saidDirectly(): Promise<string> {
   return answer.choices[0]?.message.content ?? '';
 }
 
-test.each(wires)(
-  'an answer by %s is the same as that of the server itself, whole and streamed',
-  { timeout: 120_000 },
-  async (wire) => {
-    const expected = await saidDirectly();
-    expect(expected).not.toBe('');
-    const input = { model: `${wire}/smollm2`, messages, settings };
-    const whole = await operator.call(chatApi.chat, { tenant }, { ...input, stream: false });
-    expect(whole.message.content).toEqual([{ type: 'text', text: expected }]);
-    const heard: ChatMessage[] = [];
-    const request = { method: chatApi.chat, target: { tenant }, input, message: chatMessageSchema };
-    for await (const message of operator.callStreamed({ ...request, silenceMsMax: chatLimits.lostAfterMs })) {
-      heard.push(message);
-      if (message.type === 'result') break;
-    }
-    const pieces = heard.flatMap((message) => (message.type === 'text-delta' ? [message.text] : []));
-    expect(pieces.join('')).toBe(expected);
-    expect(pieces.length).toBeGreaterThan(1);
-    for (const end of [whole, heard.at(-1)]) {
-      expect(end).toMatchObject({ provider: wire, model: 'smollm2', attempts: 1, cached: false });
-      const { inputTokens, outputTokens } = (end as typeof whole).usage;
-      expect(inputTokens).toBeGreaterThan(10);
-      expect(outputTokens).toBeGreaterThan(pieces.length / 2);
-    }
-  },
-);
+test.each(wires)('an answer by %s is that of the server, whole and streamed', { timeout: 120_000 }, async (wire) => {
+  const expected = await saidDirectly();
+  expect(expected).not.toBe('');
+  const input = { model: `${wire}/smollm2`, messages, settings };
+  const whole = await operator.call(chatApi.chat, { tenant }, { ...input, stream: false });
+  expect(whole.message.content).toEqual([{ type: 'text', text: expected }]);
+  const heard: ChatMessage[] = [];
+  const request = { method: chatApi.chat, target: { tenant }, input, message: chatMessageSchema };
+  for await (const message of operator.callStreamed({ ...request, silenceMsMax: chatLimits.lostAfterMs })) {
+    heard.push(message);
+    if (message.type === 'result') break;
+  }
+  const pieces = heard.flatMap((message) => (message.type === 'text-delta' ? [message.text] : []));
+  expect(pieces.join('')).toBe(expected);
+  expect(pieces.length).toBeGreaterThan(1);
+  for (const end of [whole, heard.at(-1)]) {
+    expect(end).toMatchObject({ provider: wire, model: 'smollm2', attempts: 1, cached: false });
+    const { inputTokens, outputTokens } = (end as typeof whole).usage;
+    expect(inputTokens).toBeGreaterThan(10);
+    expect(outputTokens).toBeGreaterThan(pieces.length / 2);
+  }
+});
 
 test('an answer for a schema matches the schema', { timeout: 120_000 }, async () => {
   const schema = {
@@ -116,32 +112,28 @@ test('an answer for a schema matches the schema', { timeout: 120_000 }, async ()
   expect(answer).toEqual({ city: expect.any(String) as unknown, inEurope: expect.any(Boolean) as unknown });
 });
 
-test.each(wires)(
-  'after examples of tool calls, the model calls the tool, by %s',
-  { timeout: 120_000 },
-  async (wire) => {
-    const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
-    const tools = [{ name: 'weather', description: 'Returns the weather of a city.', parameters }];
-    const before = { Rome: 'sunny', Oslo: 'rain' };
-    const conversation = Object.entries(before).flatMap(([city, weather]) => {
-      const call = { id: `call-${city}`, name: 'weather', arguments: { text: JSON.stringify({ city }) } };
-      const result = { callId: call.id, name: 'weather', content: { text: weather }, isError: false };
-      return [
-        weatherIn(city),
-        { role: 'assistant' as const, content: [{ type: 'tool-call' as const, ...call }] },
-        { role: 'tool' as const, content: [{ type: 'tool-result' as const, ...result }] },
-      ];
-    });
-    const input = { model: `${wire}/smollm2`, messages: [...conversation, weatherIn('Paris')], tools, settings };
-    const { message, finishReason } = await operator.call(chatApi.chat, { tenant }, { ...input, stream: false });
-    const calls = message.content.flatMap((part) => (part.type === 'tool-call' ? [part] : []));
-    expect([finishReason, calls.map(({ name }) => name)]).toEqual(['tool-calls', ['weather']]);
-    const weatherArguments = calls[0]?.arguments;
-    expect(
-      JSON.parse(weatherArguments !== undefined && 'text' in weatherArguments ? weatherArguments.text : ''),
-    ).toEqual({ city: 'Paris' });
-  },
-);
+test.each(wires)('after examples of calls, the model calls the tool, by %s', { timeout: 120_000 }, async (wire) => {
+  const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
+  const tools = [{ name: 'weather', description: 'Returns the weather of a city.', parameters }];
+  const before = { Rome: 'sunny', Oslo: 'rain' };
+  const conversation = Object.entries(before).flatMap(([city, weather]) => {
+    const call = { id: `call-${city}`, name: 'weather', arguments: { text: JSON.stringify({ city }) } };
+    const result = { callId: call.id, name: 'weather', content: { text: weather }, isError: false };
+    return [
+      weatherIn(city),
+      { role: 'assistant' as const, content: [{ type: 'tool-call' as const, ...call }] },
+      { role: 'tool' as const, content: [{ type: 'tool-result' as const, ...result }] },
+    ];
+  });
+  const input = { model: `${wire}/smollm2`, messages: [...conversation, weatherIn('Paris')], tools, settings };
+  const { message, finishReason } = await operator.call(chatApi.chat, { tenant }, { ...input, stream: false });
+  const calls = message.content.flatMap((part) => (part.type === 'tool-call' ? [part] : []));
+  expect([finishReason, calls.map(({ name }) => name)]).toEqual(['tool-calls', ['weather']]);
+  const weatherArguments = calls[0]?.arguments;
+  expect(JSON.parse(weatherArguments !== undefined && 'text' in weatherArguments ? weatherArguments.text : '')).toEqual(
+    { city: 'Paris' },
+  );
+});
 
 const weatherIn = (city: string) => ({
   role: 'user' as const,
