@@ -1,5 +1,5 @@
 /**
- * Spans that may last longer than a process, and are therefore kept open by none. A span's id is derived from its trace and a text, so that any code with the stored
+ * Spans that may last longer than a process, so no process keeps them open. A span's id is derived from its trace and a text, so that any code with the stored
  * traceparent can use the span as a parent. Its times are stored too. The process in which the span ends exports it; if the export is repeated, the id is the same.
  */
 import { SpanStatusCode } from '@opentelemetry/api';
