@@ -4,10 +4,10 @@ import type { HostParts } from './host-parts.ts';
 import { copiedHeaders, headerNames } from './message-headers.ts';
 
 /**
- * Postpones an event for an actor that doesn't exist yet: its `create` may still be on its way.
+ * Postpones an event for an actor that doesn't exist yet, since the actor's `create` may still be in transit.
  *
- * Invariant 6: the event is copied to a scheduled message with a try count, then acknowledged. It is never nak'ed with a delay, since it would stay pending and
- * block others. After ten tries or an hour it is given up on.
+ * Invariant 6: the event is copied to a scheduled message with a try count, then acknowledged. It is never nak'ed with a delay, since a nak'ed message stays
+ * pending and blocks others. After ten tries or an hour the event is given up on.
  */
 export async function tryAgainLater(
   parts: HostParts,

@@ -23,8 +23,8 @@ export class ActorStore {
 
   /**
    * @param revision revision that was read; null if there was no value
-   * @param bytesMax larger when unparking, which may use the bytes reserved for parking
-   * @throws RevisionConflict if another writer was faster; TooLarge if the value must not be stored
+   * @param bytesMax limit; larger when unparking, which may use the bytes reserved for parking
+   * @throws RevisionConflict if another writer was faster; TooLarge if the value or one of its messages is over a limit
    */
   async write(value: ActorValue, revision: number | null, bytesMax = usualBytesMax): Promise<number> {
     const bytes = encodeValue(value);
@@ -35,7 +35,7 @@ export class ActorStore {
     return this.#parts.actors.update(key, bytes, revision, options);
   }
 
-  /** Stores the unchanged bytes behind a note. @throws RevisionConflict */
+  /** Stores a note on why the actor is parked, followed by the value's unchanged bytes. @throws RevisionConflict */
   writeParked(kind: string, id: string, parked: Parked, original: Uint8Array, revision: number): Promise<number> {
     return this.#parts.actors.update(actorKey(kind, id), encodeParked(parked, original), revision);
   }
@@ -57,5 +57,5 @@ export class ActorStore {
 
 const usualBytesMax = actorLimits.valueBytesMax - actorLimits.parkingReserveBytes;
 
-/** For headers, and fields that the message has beside the item. */
+/** Bytes reserved for headers, and for fields of a message that aren't in its outbox item. */
 const messageReserveBytes = 20 * 1024;

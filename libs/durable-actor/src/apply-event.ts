@@ -10,7 +10,7 @@ import { faultOfAddress, stateText } from './value.ts';
 import type { ActorValue, Answer, Deferred, PersistedMachine } from './value.ts';
 
 /**
- * Runs a machine over a draft of an actor's value: its creation, one event, and then the deferred events that the new state handles. Pure.
+ * Runs a machine over a draft of an actor's value: creates the actor or applies one event, then applies the deferred events that the new state handles. Pure.
  *
  * Invariant 2: only XState's pure functions are used; a restored actor is never started.
  * Invariant 5: time comes in with the event, as `now`.
@@ -71,7 +71,7 @@ export function resume(definition: ActorDefinition, stored: ActorValue, nowMs: n
   const draft = structuredClone(stored);
   draft.outbox = [];
   delete draft.unstash;
-  // The clocks of two hosts differ; an actor's own time never goes back.
+  // The clocks of two hosts may differ, but an actor's time must never go back.
   const now = Math.max(nowMs, stored.updatedAtMs);
   draft.updatedAtMs = now;
   migrate(definition, draft);
@@ -117,7 +117,9 @@ function restore(definition: ActorDefinition, draft: Draft): AnyMachineSnapshot 
   }
 }
 
-/** Applies an event without checking that the state names it (results and timers), then the deferred events. */
+/**
+ * Applies an event, then the deferred events that the new state handles. Doesn't check whether the state handles the event: results and timers need no check.
+ */
 export function applyEvent(work: Work, event: EventObject): void {
   step(work, event);
   replayDeferred(work);
@@ -145,7 +147,7 @@ function compute(work: Work, run: () => readonly [unknown, readonly unknown[]]):
   }
 }
 
-/** Rejects a child that an assign spawned: no action represents it, so it would be lost when the actor is stored. */
+/** Rejects a child that an `assign` spawned. XState returns no action for such a child, so it would be lost when the actor is stored. */
 function requireMappedChildren({ definition, draft, snapshot: before }: Work, { children }: AnyMachineSnapshot): void {
   const known = new Set(Object.keys(before?.children ?? {}));
   for (const effect of Object.values(draft.inFlight)) if (effect.type !== 'timer') known.add(effect.childId);
@@ -155,7 +157,7 @@ function requireMappedChildren({ definition, draft, snapshot: before }: Work, { 
   }
 }
 
-/** The snapshot to store, without its children, which `inFlight` holds. */
+/** The snapshot to store. Leaves out the children, since they are restored from `inFlight`. */
 function persisted(definition: ActorDefinition, snapshot: AnyMachineSnapshot): PersistedMachine {
   const { status, value, context, historyValue } = definition.machine.getPersistedSnapshot(
     snapshot,
@@ -177,7 +179,7 @@ function finish(work: Work): void {
   }
 }
 
-/** The error for an event to an ended actor, with the definition's text for this event, if there is one. */
+/** The error for an event to an ended actor. Its text is that of the event's policy, if the definition has one. */
 export function endedError(definition: ActorDefinition, value: ActorValue, event: EventObject): WireError {
   const state = stateText(value.state);
   const policy = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined;
@@ -236,7 +238,10 @@ function ownPolicy(snapshot: AnyMachineSnapshot, type: string): 'refuse' | 'defe
   return policies.toSorted((left, right) => right.depth - left.depth)[0]?.policy;
 }
 
-/** Replays the deferred events in order. Starts again from the first after each one that was handled; ends, since each handled or rejected event is removed. */
+/**
+ * Replays the deferred events in order. After each handled event it starts again from the first, since the new state may handle events that were deferred
+ * before. It ends, since each handled or rejected event is removed.
+ */
 function replayDeferred(work: Work): void {
   const { draft } = work;
   let index = 0;
@@ -255,7 +260,7 @@ function replayDeferred(work: Work): void {
   }
 }
 
-/** Notifies the sender of a deferred event that it won't be handled: an actor by a stored message, a client only if it is still listening. */
+/** Notifies the sender that its deferred event is rejected. An actor gets a stored message; a client gets an answer only if it still listens. */
 function refuseLater(work: Work, deferred: Deferred, error: WireError): void {
   if (deferred.request !== null) pushResult(work.draft, deferred.request, { status: 'failed', error });
   if (deferred.answerTo !== null)

@@ -9,13 +9,13 @@ import { readActor } from './index.ts';
 import { Harness, prepared } from './test-support/harness.ts';
 
 /**
- * Two hosts work on many actors. Each kills itself at random moments, and another one is started. At the end every effect was done and published
- * exactly once. The moments follow from a seed, which can be set.
+ * Two hosts work on many actors. Each kills itself at random moments and is then restarted. At the end, every effect must have been done and published exactly
+ * once. A seed, which can be set, determines the moments.
  */
 let harness: Harness;
 const jobs = Array.from({ length: 16 }, (_, index) => `c${index}`);
 const killsMin = 8;
-/** As often as hosts die here, no message may be taken for poison. */
+/** High enough that no message becomes a dead letter although hosts die this often. */
 const limits = { ackWaitMs: 1_000, retryDelayMsMin: 20, deliveriesMax: 1_000, sweepIntervalMs: 600_000 };
 
 beforeAll(async () => {
@@ -25,10 +25,10 @@ afterAll(() => harness.stop());
 
 const seed = process.env['COPPICE_CHAOS_SEED'] ?? 'coppice';
 let drawn = 0;
-/** 1 to `max`. */
+/** A number from 1 to `max`, determined by the seed. */
 const draw = (max: number) => 1 + (createHash('sha256').update(`${seed}:${drawn++}`).digest().readUInt32LE() % max);
 
-/** Restarts a host until it is stopped. Returns the number of its deaths. */
+/** Restarts a host each time it kills itself. Returns the number of kills. */
 async function restartAgainAndAgain(running: () => boolean, started: Set<StartedProcess>): Promise<number> {
   const script = path.join(import.meta.dirname, 'test-programs/crash-host.ts');
   let kills = 0;
@@ -52,13 +52,13 @@ const ended = async () => (await states()).every((state) => state === 'finished'
 
 let served = 0;
 
-/** The outside world: asks the desk to serve and approves what waits, repeating itself as people and networks do. */
+/** Simulates clients: makes the desk serve and approves waiting jobs. It repeats its messages, as users and networks do. */
 async function press(): Promise<void> {
   for (const [index, state] of (await states()).entries()) {
     const id = jobs[index] ?? '';
     const issuedAt = new Date().toISOString();
     if (state === 'asking') {
-      // Serves whoever is first, so it isn't a repeat of any other.
+      // Each `serve` answers the first request in line, so every message has its own id.
       const messageId = `serve-${served++}`;
       await harness.post('desk', 'main', { type: 'event', messageId, event: { type: 'serve' }, issuedAt });
     }
@@ -74,7 +74,7 @@ async function press(): Promise<void> {
 }
 
 test(
-  `hosts that die anywhere, again and again, do everything exactly once (COPPICE_CHAOS_SEED=${seed})`,
+  `hosts that are killed at random points do everything exactly once (COPPICE_CHAOS_SEED=${seed})`,
   { timeout: 120_000 },
   async () => {
     const ran: string[] = [];
@@ -103,9 +103,9 @@ test(
     for (const child of started) child.signal('SIGKILL');
     const kills = (await Promise.all(hosts)).reduce((sum, each) => sum + each, 0);
 
-    // What is left to do is done by one that lives.
+    // A host that isn't killed does the remaining work.
     await harness.host({ limits });
-    // Where the machine was busy with other things that may be anything, requested and approved like the rest.
+    // On a slow machine much work may remain, so requests and approvals continue here.
     await eventually(
       async () => {
         await press();
@@ -125,7 +125,7 @@ test(
     }));
     for (const id of jobs) {
       const events = (await harness.events(id)).map(({ state, sequence }) => ({ state, sequence }));
-      // A host that was slow may publish after its successor: the order in the stream is not promised, the sequence shows it.
+      // A slow host may publish after its successor. The stream's order isn't promised; the sequence numbers show the real one.
       expect(events.toSorted((left, right) => left.sequence - right.sequence)).toEqual(expected);
     }
     const desk = await harness.deskContext();

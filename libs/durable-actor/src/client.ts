@@ -5,15 +5,15 @@ import { Unrestorable } from './errors.ts';
 import { actorKey, decodeStored, faultOfAddress, stateText } from './value.ts';
 import type { ActorValue, Parked } from './value.ts';
 
-/** The client: sends events to actors and reads their values, from code that isn't an actor. */
+/** Address of an actor, for code that sends events to actors and reads their values without being an actor. */
 export type Address = { kind: string; id: string };
 
-/** A stored event. `state` is the actor's state after it; null if no answer came in time. */
+/** An event that is stored in the inbox. `state` is the actor's state after the event; null if no answer was awaited, or none arrived in time. */
 export type Sent = { messageId: string; state: string | null; deferred: boolean };
 
 /**
- * Sends an event to an actor's inbox. Resolves when it is stored there. With `awaitAnswerMs`: when the actor has handled or deferred it, or after that time; a
- * missing answer is no failure, since the event is stored and will be handled.
+ * Sends an event to an actor's inbox. Resolves when the event is stored there; with `awaitAnswerMs`, when the actor has handled or deferred it, or after that
+ * time. A missing answer is no failure, since the stored event will be handled.
  * @throws CoppiceError if the actor rejects the event
  */
 export async function sendEvent(
@@ -36,8 +36,8 @@ export async function sendEvent(
       issuedAt,
       ...(answerTo === undefined ? {} : { answerTo }),
     };
-    // No message id for the server: its dedupe window would drop an intended repeat after a rejection. The actor itself drops duplicates of events that it
-    // applied.
+    // Sent without a message id for the server, whose dedupe window would drop an event that is sent again after a rejection. The actor itself drops duplicates
+    // of events that it applied.
     await bus.publish(subjects.actor(kind, id), message, { template: subjects.actor(kind, '*') });
   };
   if (awaitAnswerMs === undefined) {
@@ -69,7 +69,7 @@ async function answerOf(bus: Bus, awaitMs: number, post: (answerTo: string) => P
   }
 }
 
-/** Creates an actor, unless it exists. Resolves when the message is stored. `event` reaches the actor in both cases. */
+/** Creates an actor unless it exists. Resolves when the `create` is stored in the inbox. `event` reaches the actor even if it existed before. */
 export async function createActor(
   bus: Bus,
   options: Address & { input: unknown; messageId: string; event?: { type: string } & Record<string, unknown> },

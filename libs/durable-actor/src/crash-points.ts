@@ -1,6 +1,6 @@
 /**
- * Points at which tests kill the process, one between every two steps of handling a message, in the order in which they are passed. One test kills a child
- * process at each; another reads the sources and checks that each name is reached exactly once, in its place.
+ * Points between every two steps of handling a message, listed in the order in which a message passes them. One test kills a child process at each point;
+ * another checks that each point occurs exactly once in the sources.
  */
 export const crashPoints = [
   'message-received',

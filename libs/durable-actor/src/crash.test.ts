@@ -11,13 +11,13 @@ import { Harness, prepared } from './test-support/harness.ts';
 import { decodeStored, encodeParked, encodeValue } from './value.ts';
 
 /**
- * Kills a host between every two steps of handling a message, looks at everything that is stored then, and lets another host go on. Each test has its
- * own actor; the names of its subjects show what belongs to which test.
+ * Kills a host between every two steps of handling a message, checks everything that is stored at that point, and lets another host continue. Each test has its
+ * own actor, whose id is in the test's subjects.
  */
 let harness: Harness;
 let count = 0;
 const covered = new Set<CrashPoint>();
-/** Short enough that a dead host's message comes again soon. */
+/** The ack wait is short, so that a dead host's message is soon redelivered. */
 const limits: Partial<HostLimits> = { ackWaitMs: 1_000, sweepIntervalMs: 600_000, retryDelayMsMin: 20 };
 const names = () => `a${++count}`;
 
@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterEach(() => harness.stopHosts());
 afterAll(() => harness.stop());
 
-/** Starts a host that kills itself at a point, and waits for that. A point that isn't passed fails the test. */
+/** Starts a host that kills itself at a point, and waits for its end. A point that isn't passed fails the test. */
 async function crashAt(point: CrashPoint, occurrence = 1, more: Partial<HostLimits> = {}): Promise<void> {
   covered.add(point);
   const script = path.join(import.meta.dirname, 'test-programs/crash-host.ts');
@@ -45,7 +45,7 @@ async function crashAt(point: CrashPoint, occurrence = 1, more: Partial<HostLimi
     throw new Error(`${point} was not reached:\n${child.lines.map((line) => line.text).join('\n')}`);
 }
 
-/** A job in a state, with nothing left to do and no host running. */
+/** Creates a job in a state, with an empty inbox and no host running. */
 async function parkedAt(state: 'waiting' | 'preparing', input: unknown = {}): Promise<string> {
   const id = names();
   await harness.host({ limits });
@@ -56,7 +56,7 @@ async function parkedAt(state: 'waiting' | 'preparing', input: unknown = {}): Pr
   return id;
 }
 
-/** All that a crash may leave: what is stored, dispatched and not acknowledged. */
+/** All traces that a crash may leave: stored state, published messages, unacknowledged messages. */
 async function left(id: string, kind = 'job') {
   const view = await readActor(harness.bus, kind, id);
   return {
@@ -77,7 +77,7 @@ const eventMessage = (type: string, messageId: string = type) => ({
 });
 const atRest = { timers: 0, commands: 0, inbox: 0, stash: 0 };
 
-/** From `preparing` on to the end, counting everything. */
+/** Takes the job from `preparing` to its end and checks that each step happened once. */
 async function finishes(id: string): Promise<void> {
   const effectId = await harness.effectOf('job', id, 'prepare');
   expect((await harness.commands(id)).map((command) => command.effectId)).toEqual([effectId]);
@@ -141,7 +141,7 @@ describe('a crash while an event is handled', () => {
   });
 });
 
-describe('a crash while the outbox of a dead host is published', () => {
+describe('a crash while the outbox that a dead host left is published', () => {
   const none = {
     state: 'preparing',
     status: 'active',
@@ -184,11 +184,11 @@ describe('a crash while the outbox of a dead host is published', () => {
   });
 });
 
-test('a crash after a refused request was reported: it is reported once', async () => {
+test('a crash after the rejection of a request was published: the sender gets it once', async () => {
   const id = await parkedAt('preparing');
   const deskId = `d${id}`;
   const effectId = await harness.effectOf('job', id, 'prepare');
-  // Its request goes to a desk that refuses: `serve` by request while nobody waits.
+  // The sender's request goes to a desk that rejects it: `serve` while no request is open.
   await harness.host({ limits });
   await harness.create('desk', deskId);
   await harness.reaches('desk', deskId, 'open');
@@ -210,7 +210,7 @@ test('a crash after a refused request was reported: it is reported once', async 
   expect(await readActor(harness.bus, 'job', id)).toMatchObject({ summary: { error: 'conflict' } });
 });
 
-test('a crash after an event for an absent actor was copied: it comes once', async () => {
+test('a crash after an event for an absent actor was copied: the event is applied once', async () => {
   const id = names();
   await harness.post('job', id, eventMessage('start'));
   await crashAt('absent-copied');
@@ -252,7 +252,7 @@ describe('a crash while an actor is parked', () => {
   });
 });
 
-describe('a crash while a parked actor is brought back', () => {
+describe('a crash while an actor is unparked', () => {
   const table: [CrashPoint, number, object][] = [
     ['unpark-stored', 1, { status: 'active', inbox: 1, stash: 2 }],
     ['unpark-message-published', 1, { status: 'active', inbox: 2, stash: 2 }],
@@ -335,7 +335,7 @@ describe('a crash of the sweeper', () => {
 });
 
 describe('the list of crash points', () => {
-  test('is what the sources pass, each at one place', async () => {
+  test('contains exactly the points in the sources, each of which occurs once', async () => {
     const found: string[] = [];
     const variables: unknown[] = [];
     for (const file of await readdir(import.meta.dirname)) {
@@ -347,12 +347,12 @@ describe('the list of crash points', () => {
       }
       for (const [, name] of text.matchAll(/#publishItems\([^)]*'([a-z-]+)'\)/g)) found.push(name ?? '');
     }
-    // Publishing an outbox passes the point that its caller names.
+    // `#publishItems` reaches the point that its caller names.
     expect(variables).toEqual([['dispatch.ts', 'point']]);
     expect(found.toSorted()).toEqual([...crashPoints].toSorted());
   });
 
-  test('is covered by a crash each', () => {
+  test('has a crash test for each point', () => {
     expect([...covered].toSorted()).toEqual([...crashPoints].toSorted());
   });
 });

@@ -130,7 +130,7 @@ describe('defineActor refuses', () => {
     expect(attempt).toThrow(message);
   });
 
-  test('naming everything at once', () => {
+  test('all problems at once', () => {
     const attempt = () => define(base.createMachine({ ...idle, entry: [() => {}, log('x')], invoke: { src: 'work' } }));
     expect(attempt).toThrow(/inline function.*xstate\.log|no id.*inline function/s);
     expect(attempt).toThrow(/no onError/);
@@ -138,7 +138,7 @@ describe('defineActor refuses', () => {
 });
 
 describe('a definition', () => {
-  test('takes what is mapped', () => {
+  test('accepts every mapped feature', () => {
     expect(() =>
       define(
         base.createMachine({ ...idle, entry: [raise({ type: 'go' }), assign({}), { type: 'notify', params: {} }] }),
@@ -146,7 +146,7 @@ describe('a definition', () => {
     ).not.toThrow();
   });
 
-  test('has a hash of the structure, which the code of functions does not change', () => {
+  test("has a hash of the structure, which doesn't depend on the code of functions", () => {
     const changed = jobMachine.provide({ delays: { limit: 5 } });
     expect(defineActor({ ...optionsOf(), machine: changed }).hash).toBe(job.hash);
     expect(desk.hash).not.toBe(job.hash);

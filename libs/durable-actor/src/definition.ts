@@ -6,7 +6,7 @@ import type { PersistedMachine } from './value.ts';
 /** The `input` of a machine when its actor is created. `now` is the time in milliseconds since 1970, which always comes from outside. */
 export type Birth<Input> = { kind: string; id: string; now: number; input: Input };
 
-/** Added to every event that reaches a machine: the time at which it is applied, in milliseconds since 1970. */
+/** Field of every event that reaches a machine: the time at which the event is applied, in milliseconds since 1970. */
 export type Timed = { now: number };
 
 /** An invoke source that is a command to a service. */
@@ -51,8 +51,8 @@ export type EventPolicy = {
 export type StatePolicy = 'refuse' | 'defer' | { refuse: string };
 
 /**
- * An emitted event's place in the actor's own sequence, which starts at 1. `time` is RFC 3339; `eventId` is the same on each repeat; `steps` are the effects
- * that have ended since the previous event.
+ * Metadata of an emitted event. `sequence` counts the actor's events from 1; `time` is RFC 3339; `eventId` stays the same if the event is published again;
+ * `steps` are the effects that ended since the previous event.
  */
 export type Emission = {
   kind: string;
@@ -69,11 +69,11 @@ export type SpanDescription = {
   within: { kind: string; id: string } | null;
   /** Name of the current state, one of a small set; null for an actor whose states have no spans. */
   state: string | null;
-  /** Attributes of each of its spans. */
+  /** Attributes of all spans of the actor. */
   attributes: Record<string, string>;
-  /** The end of the actor, an attribute of its life span. */
+  /** The state in which the actor ended, an attribute of its life span. */
   end: string;
-  /** The failure, once the actor has ended with one. */
+  /** The failure with which the actor ended; null if it hasn't failed. */
   failure: { type: string; message: string } | null;
 };
 
@@ -87,7 +87,7 @@ export type ActorOptions<Machine extends AnyStateMachine> = {
   actions?: Record<string, OrderingAction>;
   /** Maps an event that the machine emits to its subject and CloudEvent. Pure. */
   emitted?: (event: EmittedFrom<Machine>, self: Emission) => { subject: string; data: unknown };
-  /** Makes spans of the actor's life and states. For an actor that belongs to one trace only. Pure. */
+  /** Describes the spans of the actor's life and states. Only for an actor that belongs to a single trace. Pure. */
   spans?: (snapshot: SnapshotFrom<Machine>) => SpanDescription;
   /** Policies of all events from outside. */
   events: Record<string, EventPolicy>;
@@ -95,7 +95,7 @@ export type ActorOptions<Machine extends AnyStateMachine> = {
   internalEvents?: readonly string[];
   /** Extra data that a finished actor's tombstone keeps beside its state and output. */
   summary?: (snapshot: SnapshotFrom<Machine>) => unknown;
-  /** Maps a summary to the state name that a rejected sender sees. Default: the machine's own state. */
+  /** Maps a summary to the state name in the error for a rejected event. Default: the machine's own state. */
   reportedState?: (summary: never) => string;
   /** Migrations by the version that they start from; each returns a snapshot that the next version can restore. */
   migrations?: Record<number, (snapshot: PersistedMachine) => PersistedMachine>;

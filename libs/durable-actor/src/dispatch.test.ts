@@ -5,7 +5,7 @@ import { Harness, prepared } from './test-support/harness.ts';
 import { encodeValue } from './value.ts';
 import type { ActorValue } from './value.ts';
 
-/** Which outboxes are published again, and which aren't: each repeat beyond need is work done twice somewhere. */
+/** Checks which outboxes are published again. Each unnecessary repeat costs some receiver work. */
 let harness: Harness;
 let passed: CrashPoint[] = [];
 const repeats = () => passed.filter((point) => point === 'old-outbox-item-published').length;
@@ -22,7 +22,7 @@ const host = (more: Partial<HostLimits> = {}) => {
   return harness.host({ limits: { ...limits, ...more }, hooks: { reach: (point) => void passed.push(point) } });
 };
 
-/** A job whose last outbox (two events, two timers and a command are possible) is stored but forgotten by its host. */
+/** A job whose last outbox (an event, two timers and a command) is stored, while its host no longer remembers that it was published. */
 async function forgotten(id: string): Promise<ActorValue> {
   await host();
   await harness.create('job', id);
@@ -35,7 +35,7 @@ async function forgotten(id: string): Promise<ActorValue> {
   return value;
 }
 
-/** Makes it look as if the message that caused the value's outbox were still in handling. */
+/** Makes it look as if the message that caused the value's outbox were still being handled. */
 async function inDoubt(id: string, change: Partial<ActorValue> = {}): Promise<void> {
   const value = await harness.value('job', id);
   const { sequence } = await harness.bus.publish(subjects.stash('job', `${id}-cause`), {});
@@ -55,7 +55,7 @@ describe('an outbox is not published again', () => {
     expect(passed).toContain('outbox-item-published');
   });
 
-  test('by another, once the message that caused it is acknowledged', async () => {
+  test('by another host, once the message that caused it is acknowledged', async () => {
     await forgotten('acknowledged');
     await host();
     await harness.send('job', 'acknowledged', { type: 'pad', text: 'x' });
@@ -64,7 +64,7 @@ describe('an outbox is not published again', () => {
     expect(Object.keys((await harness.value('job', 'acknowledged')).inFlight)).toHaveLength(3);
   });
 
-  test('up to the item whose result has come', async () => {
+  test('up to the item whose result has arrived', async () => {
     await forgotten('confirmed');
     await inDoubt('confirmed');
     const effectId = await harness.effectOf('job', 'confirmed', 'prepare');
@@ -83,24 +83,24 @@ describe('an outbox is published again', () => {
     await host();
     await harness.post('job', 'partly', { type: 'timer', effectId });
     await harness.quiet('job', 'partly');
-    // Of event, reminder, time limit and command, the last two.
+    // The outbox is event, reminder, time limit and command; only the last two are published again.
     expect(repeats()).toBe(2);
     expect(await harness.commands('partly')).toHaveLength(1);
   });
 
-  test('wholly, while the message that caused it may be in handling, and by a repeat of it that changes nothing', async () => {
+  test('completely, while the message that caused it may still be in handling; then not again', async () => {
     await forgotten('doubtful');
     await inDoubt('doubtful');
     await host();
     await expect(harness.send('job', 'doubtful', { type: 'approve' })).rejects.toMatchObject({ code: 'conflict' });
     expect(repeats()).toBe(4);
-    // Now this host knows.
+    // Now this host remembers that it has published the outbox.
     await harness.send('job', 'doubtful', { type: 'stop' });
     expect(repeats()).toBe(4);
     expect((await harness.events('doubtful')).map((event) => event.sequence)).toEqual([1, 2, 3]);
   });
 
-  test('even when the message that caused it is past its delivery limit: then it is not given up on', async () => {
+  test("even when the message that caused it is over its delivery limit; that message then isn't given up on", async () => {
     const value = await forgotten('limit');
     const { sequence } = await harness.bus.publish(subjects.actor('job', 'limit'), { type: 'wake' });
     const actors = harness.bus.keyValue(buckets.actors);

@@ -16,11 +16,11 @@ import type { ActorValue, OutboxItem } from './value.ts';
  *
  * Invariants:
  * 2. Only stored items are published, in order. The message that caused them is acknowledged afterwards, never before.
- * 3. A stored outbox isn't cleared by a separate write: the next transition's write leaves it out. Until then it counts as published if this host has published
- *    that revision; or if a result has arrived for one of its effects (then that item and all before it are published); or if the message that caused it is no
- *    longer in the inbox (its handler acknowledges last). Otherwise it is published again: the server drops duplicates within the dedupe window, later the
- *    receivers do, by effect or message id.
- * 4. An item that is published again may already be cancelled by a newer owner, or done: receivers handle both (see claims).
+ * 3. No separate write clears a stored outbox: the next transition's write leaves it out. Until then, the outbox counts as published in three cases: this host
+ *    has published that revision; the message that caused it is no longer in the inbox (its handler acknowledges last); or the result of one of its effects has
+ *    arrived, which shows that this item and all before it were published. Otherwise it is published again. The server drops duplicates within the dedupe
+ *    window; later, receivers drop them by effect or message id.
+ * 4. When an item is published again, a newer owner of the actor may have cancelled its effect, or the effect may be done. Receivers handle both (see claims).
  */
 export class Dispatcher {
   readonly #parts: HostParts;
@@ -43,7 +43,7 @@ export class Dispatcher {
   }
 
   /**
-   * Publishes what is left of a stored outbox, before anything new happens to the actor.
+   * Publishes the items of a stored outbox that may be unpublished, before the next transition.
    * @param resultOf effect whose result or timer has just arrived; null for other messages
    */
   async settle(value: ActorValue, revision: number, resultOf: string | null): Promise<void> {

@@ -8,12 +8,12 @@ const failed = {
   effectId: 'job_a_1',
 };
 
-test('the failure of an effect is read from its event, with the id of the effect', () => {
+test("failureOf returns an effect's failure, with the effect's id", () => {
   expect(isEffectFailed(failed)).toBe(true);
   expect(failureOf(failed)).toMatchObject({ error: { code: 'git-failed', retryable: true }, effectId: 'job_a_1' });
 });
 
-test('any other event is a defect of the machine and is named', () => {
+test('failureOf throws for any other event and names it', () => {
   for (const type of ['start', 'xstate.done.actor.prepare', 'xstate.error.execution']) {
     expect(isEffectFailed({ type })).toBe(false);
     expect(() => failureOf({ type })).toThrow(`${type} reports no failure of an effect`);

@@ -1,7 +1,7 @@
 import type { WireError } from '@coppice/contracts';
 import type { EventObject } from 'xstate';
 
-/** The event that a machine gets when an effect has failed. XState's own type of it leaves the error unknown. */
+/** The event that a machine gets when an effect has failed. XState's own type for it declares the error as unknown. */
 export type EffectFailed = {
   type: `xstate.error.actor.${string}`;
   error: WireError;
@@ -18,7 +18,7 @@ export const isEffectFailed = (event: EventObject): event is EffectFailed =>
 
 /**
  * The failure that an event reports.
- * @throws Error for any other event: a guard or action of `onError` is used elsewhere, which is a defect of the machine
+ * @throws Error for any other event: then a guard or action written for `onError` is used elsewhere, which is a defect of the machine
  */
 export function failureOf(event: EventObject): EffectFailed {
   if (isEffectFailed(event)) return event;

@@ -31,11 +31,11 @@ export class Unrestorable extends Error {
 export type ParkCode =
   /** The stored bytes aren't an actor's value. */
   | 'corrupt'
-  /** The value was stored by another version of the machine, or by another structure under the same version, and no migration leads to this one. */
+  /** The value was stored by another version of the machine without a migration to this one, or by another structure under the same version. */
   | 'machine-changed'
   /** The stored snapshot names states or children that the machine doesn't have. */
   | 'restore-failed'
-  /** A result or timer makes the value larger than it may be. */
+  /** A result or timer would make the value larger than its limit. */
   | 'limit-exceeded'
   /** The machine fails on a result or timer that can't be refused. */
   | 'transition-failed';

@@ -28,7 +28,7 @@ const host = (options: { actors?: ActorDefinition[] } = {}) => harness.host({ li
 async function preparing(id: string, input: unknown = {}): Promise<string> {
   await harness.create('job', id, input, { type: 'start' });
   await harness.reaches('job', id, 'preparing');
-  // Stored comes before dispatched.
+  // The state is stored before the outbox is published.
   await harness.quiet('job', id);
   return harness.effectOf('job', id, 'prepare');
 }
@@ -37,8 +37,8 @@ const asking = async (id: string) => {
   await harness.result('job', id, effectId, { status: 'done', output: prepared });
 };
 
-describe('a message that can not be handled', () => {
-  test('because it is no message is dead-lettered at once, and others go on', async () => {
+describe("a message that can't be handled", () => {
+  test("because it isn't a message becomes a dead letter at once; the actor still handles others", async () => {
     await host();
     await preparing('fine');
     await harness.post('job', 'fine', new TextEncoder().encode('{broken'));
@@ -49,7 +49,7 @@ describe('a message that can not be handled', () => {
     expect(await harness.send('job', 'fine', { type: 'stop' })).toMatchObject({ state: 'stopped' });
   });
 
-  test('because its machine fails is dead-lettered after the limit, its sender notified, its actor unharmed', async () => {
+  test('because the machine fails becomes a dead letter after the limit; the sender is notified, and the actor is unharmed', async () => {
     await host();
     await harness.create('job', 'guarded');
     await harness.reaches('job', 'guarded', 'waiting');
@@ -61,7 +61,7 @@ describe('a message that can not be handled', () => {
     expect(await harness.send('job', 'guarded', { type: 'start' })).toMatchObject({ state: 'preparing' });
   });
 
-  test('because the actor it names is never born is dead-lettered after its tries', async () => {
+  test('because its actor is never created becomes a dead letter after its tries', async () => {
     await host();
     await expect(harness.send('job', 'unborn', { type: 'start' })).rejects.toMatchObject({ code: 'not-found' });
     await harness.quiet('job', 'unborn');
@@ -69,7 +69,7 @@ describe('a message that can not be handled', () => {
     expect(await harness.stored(streams.actors, subjects.timer('job', 'unborn', '*'))).toEqual([]);
   });
 
-  test('because it is a create of long ago is dead-lettered, and nothing is born', async () => {
+  test('because it is a `create` that is too old becomes a dead letter; no actor is created', async () => {
     await host();
     const issuedAt = new Date(Date.now() - actorLimits.createAgeMsMax - 60_000).toISOString();
     await harness.post('job', 'old', { type: 'create', messageId: 'c', input: {}, issuedAt });
@@ -79,8 +79,8 @@ describe('a message that can not be handled', () => {
   });
 });
 
-describe('an actor that waits for another', () => {
-  test('is notified when the other has ended', async () => {
+describe('an actor that waits for another actor', () => {
+  test('is notified if the other actor has ended', async () => {
     await host();
     await harness.create('desk', 'main');
     await harness.reaches('desk', 'main', 'open');
@@ -89,7 +89,7 @@ describe('an actor that waits for another', () => {
     expect(await harness.reaches('job', 'spurned', 'failed')).toMatchObject({ summary: { error: 'conflict' } });
   });
 
-  test('is notified when its request had to be given up on', async () => {
+  test('is notified when its request is given up on', async () => {
     const broken: ActorDefinition = {
       ...desk,
       kind: 'desk',
@@ -115,7 +115,7 @@ describe('an actor that waits for another', () => {
   });
 });
 
-/** `preparing` can't be left: what comes of the command makes the machine fail. */
+/** A job that can't leave `preparing`: the machine fails on each result of its command. */
 const stuck = (): ActorDefinition => ({
   ...job,
   emitted: (event, self) => {
@@ -129,7 +129,7 @@ const stuck = (): ActorDefinition => ({
 });
 
 describe('a result that the machine fails on', () => {
-  test('becomes a failure, and where that fails too the actor is parked with both kept', async () => {
+  test('is replaced by a failed result; if the machine fails on that too, the actor is parked and both messages are kept', async () => {
     await host({ actors: [stuck(), desk] });
     const effectId = await preparing('stuck');
     await harness.result('job', 'stuck', effectId, { status: 'done', output: prepared });
@@ -143,7 +143,7 @@ describe('a result that the machine fails on', () => {
     expect(await harness.stored(streams.actors, subjects.stash('job', 'stuck'))).toHaveLength(1);
     await harness.stopHosts();
 
-    // A repaired machine of a new version takes it from there.
+    // A repaired machine of a new version continues.
     const repaired = await host({ actors: [{ ...job, version: 2, migrations: { 1: (snapshot) => snapshot } }, desk] });
     expect(await repaired.unpark('job', 'stuck')).toBe('unparked');
     expect(await harness.reaches('job', 'stuck', 'failed')).toMatchObject({ summary: { error: 'delivery-limit' } });
@@ -152,8 +152,8 @@ describe('a result that the machine fails on', () => {
   });
 });
 
-describe('a snapshot that the machine can not go on from', () => {
-  test('is parked, its messages wait in the stash, and a machine that can takes both over by itself', async () => {
+describe("a stored value that the machine can't continue from", () => {
+  test('is parked, with its messages in the stash, until a host with a suitable machine unparks it', async () => {
     await host();
     await harness.create('job', 'ahead');
     await harness.reaches('job', 'ahead', 'waiting');
@@ -194,7 +194,7 @@ describe('a snapshot that the machine can not go on from', () => {
     expect(await harness.stored(streams.actors, subjects.stash('job', 'ahead'))).toEqual([]);
   });
 
-  test('and bytes that are no value at all: parked unchanged, the process lives', async () => {
+  test("and bytes that aren't a value are parked unchanged; the process survives", async () => {
     const running = await host();
     const bytes = new TextEncoder().encode('{"format":9}');
     await harness.bus.keyValue(buckets.actors).create('job.garbage', bytes);
@@ -211,7 +211,7 @@ describe('a snapshot that the machine can not go on from', () => {
 describe('a state that would grow too large', () => {
   const tooMuch = 'x'.repeat(actorLimits.valueBytesMax);
 
-  test('by an event: it is refused, the actor goes on', async () => {
+  test('because of an event: the event is rejected, and the actor continues', async () => {
     await host();
     await preparing('padded');
     await expect(harness.send('job', 'padded', { type: 'pad', text: tooMuch })).rejects.toMatchObject({
@@ -220,7 +220,7 @@ describe('a state that would grow too large', () => {
     expect(await harness.send('job', 'padded', { type: 'stop' })).toMatchObject({ state: 'stopped' });
   });
 
-  test('by a result: the machine is notified that its effect failed', async () => {
+  test('because of a result: the machine is notified that its effect failed', async () => {
     await host();
     const effectId = await preparing('large');
     const output = { ...prepared, branch: tooMuch };
@@ -228,19 +228,19 @@ describe('a state that would grow too large', () => {
     expect(await harness.reaches('job', 'large', 'failed')).toMatchObject({ summary: { error: 'limit-exceeded' } });
   });
 
-  test('by a create: it is dead-lettered, nothing is born', async () => {
+  test('because of a `create`: it becomes a dead letter, and no actor is created', async () => {
     await host();
     await harness.create('job', 'giant', { padding: tooMuch });
     await eventually(async () => (await harness.deadLetters(subjects.actor('job', 'giant'))).length === 1);
     expect(await readActor(harness.bus, 'job', 'giant')).toBeNull();
   });
 
-  test('by its own timer: parked with its bytes unchanged, nothing lost', async () => {
+  test("because of the actor's own timer: the actor is parked with its bytes unchanged", async () => {
     await host();
     await preparing('brimming', { limitMs: 600_000 });
     await harness.stopHosts();
     const value = await harness.value('job', 'brimming');
-    // As full as may be: the reminder's bookkeeping would still fit, one deferred event more would not, so a growing context is put in place.
+    // This machine's events carry a text that is too large, so that the transition after the timer is over the limit.
     const growing: ActorDefinition = {
       ...job,
       emitted: (event, self) => ({ ...job.emitted?.(event, self), data: { text: tooMuch } }) as never,

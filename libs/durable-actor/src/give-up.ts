@@ -13,7 +13,7 @@ import type { RequestOrigin } from './value.ts';
  * Nothing waits forever.
  */
 
-/** What the caller has to do for the actor itself: nothing, or park it, because it also fails on the notification of the failure. */
+/** The caller's next step. `park`: the actor must be parked, since it failed on a timer or wake-up, or on the failed result that replaced a result. */
 export type GivenUp = 'notified' | 'park';
 
 export async function giveUp(

@@ -99,7 +99,7 @@ export class MessageHandler {
     }
   }
 
-  /** Parks the actor and stashes the message. If it was parked before, a new note replaces the old one in front of the same original bytes. */
+  /** Parks the actor and stashes the message. If the actor is parked already, the new note replaces the old one in front of the same original bytes. */
   async #park(attempt: Attempt, entry: { bytes: Uint8Array; revision: number }, error: Unrestorable): Promise<void> {
     const { definition, id } = attempt;
     let original = entry.bytes;
@@ -113,7 +113,7 @@ export class MessageHandler {
     await this.#stash(attempt);
   }
 
-  /** Stashes the message. A sender that waits gets the answer that the event is deferred. */
+  /** Stashes the message. If the sender waits for an answer, the answer is that the event is deferred. */
   async #stash({ definition, id, delivery, incoming: { message } }: Attempt): Promise<void> {
     await this.#parking.stash(definition, id, delivery);
     if (message.type !== 'event' || message.answerTo === undefined) return;
@@ -131,7 +131,7 @@ export class MessageHandler {
     await this.#parts.reach('transition-computed');
     if (decision.type === 'absent') return this.#notYet(attempt);
     if (decision.type === 'drop') {
-      // The handler that stored it died before it acknowledged the message.
+      // An earlier handler of this message stored the value and died before the acknowledgement, so the ended spans may not be exported yet.
       if (stored?.value.cause === attempt.delivery.sequence) exportEnded(stored.value);
       return this.#drop(attempt, decision);
     }
@@ -191,8 +191,8 @@ export class MessageHandler {
   }
 
   /**
-   * Handles a next value over a limit. An event is rejected. A result is replaced by a failed result, which needs less room. If that is too large as well, or
-   * for any other message, the actor is parked, so that nothing is lost and nothing continues silently.
+   * Handles a new value that is over a limit. An event or `create` is rejected. A result is replaced by a failed result, which takes fewer bytes. If the failed
+   * result is too large as well, and for timers and wake-ups, the actor is parked, so that nothing is lost and nothing continues silently.
    */
   async #tooLarge(attempt: Attempt, stored: Stored | null, cause: TooLarge): Promise<void> {
     const { incoming, definition, id, delivery } = attempt;
@@ -270,5 +270,5 @@ const changeOf = (before: ActorValue | null, after: ActorValue): StoredChange =>
 
 const failed = (error: WireError) => ({ status: 'failed' as const, error });
 
-/** A random id of 60 bits, so that two actors that had the same name one after the other don't share effect ids. */
+/** A random id of 60 bits. It keeps effect ids unique when one actor is created after another with the same address. */
 const newIncarnation = (): string => randomBytes(8).toString('hex').slice(0, 15);

@@ -13,7 +13,7 @@ export type Clock = { now(): Date };
 /** One stored transition of an actor. */
 export type StoredChange = {
   kind: string;
-  /** The machine's context before; null when the actor is created. */
+  /** The machine's context before the transition; null when the actor is created. */
   before: unknown;
   /** Events that the transition emits, in order. */
   events: readonly unknown[];
@@ -35,7 +35,7 @@ export type HostParts = {
   limits: HostLimits;
   reach: Reach;
   onStored: OnStored;
-  /** Called by the sweeper with the result of each walk. */
+  /** Called by the sweeper with the counts of each walk. */
   onCensus: (census: Census) => void;
   log: Logger;
 };
@@ -53,7 +53,7 @@ export function hostParts(
   return {
     bus,
     actors: bus.keyValue(buckets.actors),
-    // Used only to cancel, which never needs to know whether an owner is lost.
+    // Used only to cancel. Cancelling doesn't depend on whether an owner is lost, so the answer doesn't matter.
     claims: new Claims(bus, () => Promise.resolve(false)),
     nowMs: () => options.clock?.now().getTime() ?? Date.now(),
     limits: { ...hostLimits, ackWaitMs: bus.lostAfterMs, ...options.limits },

@@ -32,8 +32,8 @@ export type ActorHost = {
   /** Stops consuming and waits for messages in progress. */
   stop(): Promise<void>;
   /**
-   * Removes a parked actor's note and brings its messages back.
-   * @throws Unrestorable if this machine can't restore it either
+   * Unparks an actor: removes its note and puts its stashed messages back into the inbox.
+   * @throws Unrestorable if the actor can't be restored by this host's machine either
    */
   unpark(kind: string, id: string): Promise<'unparked' | 'not-parked' | 'absent'>;
   /** Runs one walk of the sweeper. */
@@ -92,7 +92,7 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
 
 const concurrencyDefault = 16;
 
-/** Handles a message. A failed one is redelivered after a growing pause, up to the delivery limit. */
+/** Handles a message. If that fails, the message is redelivered after a growing pause, up to the delivery limit. */
 async function handleOrGiveBack(
   parts: HostParts,
   handler: MessageHandler,

@@ -9,13 +9,13 @@ import { contextOf } from './spans.ts';
 import type { ActorValue } from './value.ts';
 
 /**
- * Runs the handling of one message in a span, so that everything an actor does is one trace, whichever processes take part or die, and the depth of the tree
- * doesn't grow with the actor's history:
+ * Runs the handling of one message in a span. Everything an actor does is one trace, whichever processes take part or die, and the depth of the tree doesn't
+ * grow with the actor's history:
  * 1. A `create` or an event is a child of its sender's span.
  * 2. Everything else is a child of the actor's own context (spans.ts), with a link to its origin: a result, a timer, a wake-up, a message without a sender, and
  *    a redelivery.
- * 3. If the sender is in another trace, its event stays in that trace: a user who acts later has their own, and an actor that many runs use (landing, setup)
- *    works in the trace of each.
+ * 3. An event from another trace stays in the sender's trace. Examples: a user acts later, in a trace of their own; or many runs send to one actor (landing,
+ *    setup).
  */
 export function inActorSpan<Result>(
   { definition, delivery, incoming }: { definition: ActorDefinition; delivery: Delivery; incoming: Incoming },

@@ -5,8 +5,8 @@ import { isEffect } from './sources.ts';
 /**
  * Inspects a machine's structure through XState's state nodes, without running it: finds what can't be made durable, and computes the structure's hash.
  *
- * Invariant 2: mapped are named actions with parameters, invoke of named sources with onError, delayed raise and `after`, delayed sendTo to itself, cancel,
- * stopChild, emit. Everything else is rejected: here if it is visible in the structure, otherwise before storing.
+ * Invariant 2: the mapped features are named actions with parameters, invoke of named sources with onError, delayed raise and `after`, delayed sendTo to
+ * itself, cancel, stopChild, emit. Everything else is rejected: by this file if it is visible in the structure, otherwise before storing.
  */
 
 type Action = { type: string } | string | (((...args: never[]) => unknown) & { type?: string; resolve?: unknown });

@@ -1,6 +1,6 @@
 /**
- * Serializes work on a key within this process, in the order of arrival. It only saves the host conflicts with itself: correctness comes from the
- * compare-and-set.
+ * Serializes work on a key within this process, in the order of arrival. It only avoids conflicts of a host with itself; correctness depends on the
+ * compare-and-set alone.
  */
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<void>>();

@@ -13,11 +13,11 @@ beforeAll(async () => {
 });
 afterAll(() => harness.stop());
 
-/** A job that has got as far as waiting for its command. */
+/** A job that waits for the result of its command. */
 async function preparing(id: string, input: unknown = {}): Promise<string> {
   await harness.create('job', id, input, { type: 'start' });
   await harness.reaches('job', id, 'preparing');
-  // Stored comes before dispatched.
+  // The state is stored before the outbox is published.
   await harness.quiet('job', id);
   return harness.effectOf('job', id, 'prepare');
 }
@@ -57,7 +57,7 @@ describe('an actor', () => {
     expect(new Set(events.map((event) => event.id)).size).toBe(5);
   });
 
-  test('that leaves a state calls off its timers and its command', async () => {
+  test('that leaves a state cancels its timers and its command', async () => {
     const effectId = await preparing('timers');
     const timers = async () => harness.stored(streams.actors, subjects.timer('job', 'timers', '*'));
     expect(await timers()).toHaveLength(2);
@@ -66,14 +66,14 @@ describe('an actor', () => {
     expect(await timers()).toEqual([]);
     const claim = await harness.bus.keyValue(buckets.effects).get(effectId);
     expect(JSON.parse(new TextDecoder().decode(claim?.value))).toEqual({ state: 'cancelled' });
-    // Its result, coming all the same, changes nothing.
+    // A result that arrives anyway changes nothing.
     const before = await readActor(harness.bus, 'job', 'timers');
     await harness.result('job', 'timers', effectId, { status: 'done', output: prepared });
     await harness.quiet('job', 'timers');
     expect(await readActor(harness.bus, 'job', 'timers')).toEqual(before);
   });
 
-  test('hears of its own time limit by a scheduled message, with the time of the event', async () => {
+  test('gets its own time limit as a scheduled message', async () => {
     await preparing('limited', { limitMs: 300 });
     const view = await harness.reaches('job', 'limited', 'failed');
     expect(view.summary).toEqual({ error: 'timed-out', pokes: [] });
@@ -81,14 +81,14 @@ describe('an actor', () => {
     expect((await harness.events('limited')).map((event) => event.state)).toEqual(['waiting', 'preparing', 'failed']);
   });
 
-  test('makes another actor, which starts', async () => {
+  test('creates another actor, which starts', async () => {
     await harness.create('desk', 'maker');
     await harness.reaches('desk', 'maker', 'open');
     await harness.send('desk', 'maker', { type: 'make', id: 'made' });
     expect(await harness.reaches('job', 'made', 'preparing')).toMatchObject({ status: 'active' });
   });
 
-  test('notifies the one it waits for that it waits no longer', async () => {
+  test('notifies the actor from which it no longer needs an answer', async () => {
     const effectId = await preparing('fickle');
     await harness.result('job', 'fickle', effectId, { status: 'done', output: prepared });
     await harness.reaches('job', 'fickle', 'asking');
@@ -110,7 +110,7 @@ describe('an actor', () => {
 });
 
 describe('a sender', () => {
-  test('gets a refusal, a deferral, and for a repeat the answer of the first', async () => {
+  test('gets a rejection, a deferral, or, for a repeated event, the first answer again', async () => {
     await harness.create('job', 'answering');
     await harness.reaches('job', 'answering', 'waiting');
     await expect(harness.send('job', 'answering', { type: 'approve' })).rejects.toMatchObject({
@@ -134,7 +134,7 @@ describe('a sender', () => {
     });
   });
 
-  test('that names no actor is refused at once', async () => {
+  test('that uses an invalid address is rejected at once', async () => {
     await expect(
       sendEvent(harness.bus, { kind: 'job', id: 'No*', event: { type: 'x' }, messageId: 'm' }),
     ).rejects.toMatchObject({ code: 'invalid-request' });
@@ -146,8 +146,8 @@ describe('a sender', () => {
   });
 });
 
-describe('messages that come twice, late, or not at all', () => {
-  test('a result twice counts once', async () => {
+describe('messages that arrive twice, late, or not at all', () => {
+  test('a result that arrives several times is applied once', async () => {
     const effectId = await preparing('doubled');
     const outcome: Outcome = { status: 'done', output: prepared };
     await Promise.all([1, 2, 3, 4].map(() => harness.result('job', 'doubled', effectId, outcome)));
@@ -156,7 +156,7 @@ describe('messages that come twice, late, or not at all', () => {
     expect((await harness.events('doubled')).map((event) => event.state)).toEqual(['waiting', 'preparing', 'asking']);
   });
 
-  test('a create after the end finds the tombstone: the actor does not run again, nor the event that came with it', async () => {
+  test("a `create` after the end finds the tombstone: the actor doesn't run again, and the attached event is rejected", async () => {
     await preparing('ended');
     await harness.send('job', 'ended', { type: 'stop' });
     await harness.quiet('job', 'ended');
@@ -177,14 +177,14 @@ describe('messages that come twice, late, or not at all', () => {
     expect(await harness.commands('ended')).toHaveLength(1);
   });
 
-  test('a tombstone is small and expires one day', async () => {
+  test('a tombstone is small and has an expiry', async () => {
     const value = await harness.value('job', 'ended');
     expect(value).toMatchObject({ snapshot: null, inFlight: {}, deferred: [] });
     const [stored] = await harness.stored(`KV_${buckets.actors}`, `$KV.${buckets.actors}.job.ended`);
     expect(stored?.headers['Nats-TTL']).toBe(`${60 * 24 * 3_600}s`);
   });
 
-  test('a timer that is lost is made up for by the sweeper', async () => {
+  test('the sweeper wakes an actor whose timer was lost', async () => {
     const host = await harness.host({ limits: { sweepGraceMs: 0 } });
     await preparing('lost', { limitMs: 400 });
     expect(await harness.bus.purge(streams.actors, subjects.timer('job', 'lost', '*'))).toBe(2);
@@ -194,7 +194,7 @@ describe('messages that come twice, late, or not at all', () => {
     await harness.reaches('job', 'lost', 'failed');
   });
 
-  test('an event that comes before its actor waits for it', async () => {
+  test("an event that arrives before its actor's `create` is applied after it", async () => {
     const sent = harness.send('job', 'early', { type: 'start' });
     await eventually(
       async () => (await harness.stored(streams.actors, subjects.timer('job', 'early', '*'))).length === 1,

@@ -1,18 +1,18 @@
 /** Limits of the stored data, the same for every host. */
 export const actorLimits = {
-  /** Bytes of one actor's stored value. */
+  /** Size of one actor's stored value, in bytes. */
   valueBytesMax: 256 * 1024,
   /** Bytes kept free in every value, so that a full actor can still be parked with a note beside its unchanged bytes. */
   parkingReserveBytes: 8 * 1024,
   /** Characters of kind and id together: they are part of effect ids, which are tokens of subjects and keys. */
   addressLengthMax: 180,
-  /** Deferred events of an actor; further ones are rejected. */
+  /** Deferred events of an actor. Further events are rejected. */
   deferredMax: 64,
-  /** Ids of events from outside that are remembered to drop duplicates. A duplicate that arrives after more than this many other events is applied again. */
+  /** Ids of outside events that an actor remembers to drop duplicates. A duplicate that arrives after more than this many other events is applied again. */
   recentMessagesMax: 128,
-  /** Ended effects that are kept for the next event. If there are more before it, only the first ones are reported. */
+  /** Ended effects that are reported with the actor's next event. If more effects end before it, only the first ones are reported. */
   stepsMax: 32,
-  /** Microsteps of a machine within one transition. A cycle of raised events or eventless transitions ends there, and the message fails. */
+  /** Microsteps of a machine within one transition. At this number a cycle of raised events or eventless transitions is stopped, and the message fails. */
   microstepsMax: 1_000,
   /** Maximum delay of a timer. */
   timerDelayMsMax: 30 * 24 * 3_600_000,
@@ -22,19 +22,22 @@ export const actorLimits = {
   createAgeMsMax: 7 * 24 * 3_600_000,
 } as const;
 
-/** Limits and intervals of a host. Tests start hosts with others. */
+/** Limits and intervals of a host. Tests override them. */
 export const hostLimits = {
   /** Attempts to handle a message when its compare-and-set fails; then the message is redelivered. */
   compareAndSetAttemptsMax: 10,
   /** Deliveries of a message before it becomes a dead letter. */
   deliveriesMax: 20,
-  /** Pause before a message on which the machine failed is redelivered; doubles from min to max. All deliveries together take two minutes. */
+  /** Pause before a message on which the machine failed is redelivered; doubles from min to max. All deliveries together take about two minutes. */
   retryDelayMsMin: 100,
   retryDelayMsMax: 10_000,
-  /** The pause after any other failure, such as a bus outage: an outage of 15 minutes costs no message. */
+  /** Pause after any other failure, such as a bus outage. All deliveries together take 14 minutes, so a shorter outage loses no message. */
   outageDelayMsMin: 500,
   outageDelayMsMax: 60_000,
-  /** Time after which an unacknowledged message is redelivered. Handling is short: no long work runs here. */
+  /**
+   * Time after which an unacknowledged message is redelivered, unless a host sets it otherwise (see `hostParts`). A handler finishes long before that, since
+   * handlers do no long work.
+   */
   ackWaitMs: 30_000,
   /** Tries and total time for an event to an actor that doesn't exist yet. The pause starts at the minimum and doubles. */
   absentTriesMax: 10,
@@ -44,14 +47,14 @@ export const hostLimits = {
   sweepIntervalMs: 30_000,
   /** Actors that the sweeper reads in a second. */
   sweepReadsPerSecond: 200,
-  /** Time that the sweeper leaves an overdue timer to arrive by itself. */
+  /** Time after which the sweeper wakes an actor for an overdue timer. Until then the timer may still arrive by itself. */
   sweepGraceMs: 5_000,
-  /** Finished actors that the sweeper doesn't read again. It forgets all of them when there are more, and after this time. */
+  /** Finished actors that the sweeper remembers, so that it doesn't read them again. It forgets all of them when there are more, and after this time. */
   rememberedTombstonesMax: 100_000,
   rememberedTombstonesMs: 24 * 3_600_000,
   /** Lifetime of the sweeper's lease unless renewed. */
   sweepLeaseMs: 30_000,
-  /** Actors whose last published revision a host remembers, so that it needs no check whether their outbox is published. */
+  /** Actors for which a host remembers the last revision whose outbox it published. For these it needn't check whether the outbox was published. */
   rememberedDispatchesMax: 20_000,
 };
 

@@ -93,7 +93,7 @@ function cancelInvocation(draft: Draft, childId: string | undefined): void {
   }
 }
 
-/** Cancels an effect. An effect of the same handling is removed from the outbox; an earlier one gets a cancellation. */
+/** Cancels an effect. If this handling started it, its item is removed from the outbox; otherwise a cancellation is added. */
 export function cancelEffect(draft: Draft, effectId: string, effect: InFlight): void {
   delete draft.inFlight[effectId];
   const ordered = draft.outbox.findIndex((item) => orders(item, effectId));

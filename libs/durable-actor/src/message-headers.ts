@@ -7,7 +7,7 @@ export const headerNames = {
   replyTo: 'coppice-reply-to',
   /** The effect of another actor that this event cancels. */
   cancels: 'coppice-cancels',
-  /** Number of tries while the actor was absent, and time of the first (milliseconds since 1970). */
+  /** Number of tries while the actor was absent, and time of the first try (milliseconds since 1970). */
   tries: 'coppice-tries',
   triedSince: 'coppice-tried-since',
   /** Marks a failed result that replaces a result that could not be handled. */

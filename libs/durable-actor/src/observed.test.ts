@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Census, CrashPoint, StoredChange } from './index.ts';
 import { Harness } from './test-support/harness.ts';
 
-/** What a host reports of its actors to whoever measures. */
+/** What a host reports about its actors for metrics. */
 let harness: Harness;
 beforeAll(async () => {
   harness = await Harness.start();
@@ -13,7 +13,7 @@ afterAll(() => harness.stop());
 const limits = { sweepIntervalMs: 600_000, outageDelayMsMin: 10, outageDelayMsMax: 10 };
 
 test.for(['state-stored', 'outbox-published', 'senders-answered'] as const)(
-  'a transition that is stored is reported once, though its handling fails at %s and is repeated',
+  'a stored transition is reported once, although its handling fails at %s and is repeated',
   async (point) => {
     const changes: StoredChange[] = [];
     const passed: CrashPoint[] = [];
@@ -32,7 +32,7 @@ test.for(['state-stored', 'outbox-published', 'senders-answered'] as const)(
   },
 );
 
-test('a walk over all actors counts those that have not ended, by kind and state', async () => {
+test("a walk over all actors counts those that haven't ended, by kind and state", async () => {
   let census: Census = [];
   const host = await harness.host({ limits, onCensus: (taken) => (census = taken) });
   const count = async (state: string) => {

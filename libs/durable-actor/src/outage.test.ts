@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => harness.stop());
 
-test('a nats-server that is killed and comes back in the middle of everything: the hosts go on by themselves', async () => {
+test('hosts continue by themselves after a nats-server was killed and restarted during their work', async () => {
   await harness.host({ limits: { ackWaitMs: 1_000, outageDelayMsMin: 50, outageDelayMsMax: 500 } });
   for (const id of jobs) await harness.create('job', id);
   for (const id of jobs) await harness.reaches('job', id, 'waiting');

@@ -16,9 +16,9 @@ import type { ActorValue, Parked, StoredActor } from './value.ts';
  * Parks actors that can't continue, and unparks them.
  *
  * Invariant 8: a parked actor's bytes stay unchanged behind a note with the reason. Its messages go to its stash, in the order in which they are handled, and
- * are acknowledged. Once a machine that can restore the actor runs, the note is removed. Then the stash goes back into the inbox one message at a time, each
- * deleted from the stash after it is in the inbox. Until this is complete, the value has the mark `unstash`, and the handler of the next message continues it.
- * A handler that stashes a message while the note is being removed brings that message back itself.
+ * are acknowledged. Once a machine that can restore the actor runs, the note is removed. Then the stash goes back into the inbox: each message is deleted from
+ * the stash after it is stored in the inbox. Until all are back, the value has the field `unstash`, and the handler of the next message continues. A handler
+ * that stashes a message while another removes the note puts that message back itself.
  */
 const machineName = ({ version, hash }: { version: number; hash: string }): string => `${version}:${hash}`;
 
@@ -46,7 +46,7 @@ export class Parking {
       const stored = decodeStored(bytes);
       return stored.type === 'value' ? stored.value : null;
     } catch {
-      // Unreadable and not yet parked: the handler of the next message parks it.
+      // Unreadable bytes that aren't parked yet: the handler of the next message parks the actor.
       return null;
     }
   }
@@ -83,8 +83,8 @@ export class Parking {
   }
 
   /**
-   * Removes the note if this machine can restore the actor, and brings its messages back.
-   * @throws Unrestorable if it can't be restored
+   * Removes the note if this machine can restore the actor, and puts the stashed messages back into the inbox.
+   * @throws Unrestorable if it can't restore the actor
    */
   async unpark(definition: ActorDefinition, id: string): Promise<'unparked' | 'not-parked' | 'absent'> {
     const { kind } = definition;
@@ -97,7 +97,7 @@ export class Parking {
       await this.#store.write({ ...value, unstash: true }, entry.revision, actorLimits.valueBytesMax);
     } catch (error) {
       if (!(error instanceof RevisionConflict)) throw error;
-      // Another handler has removed the note, or parked the actor again. It brings the stash back; a second time does no harm.
+      // Another handler has removed the note, or parked the actor again. It also replays the stash; replaying it twice does no harm.
     }
     await this.#parts.reach('unpark-stored');
     await this.replayStash(kind, id);
@@ -125,5 +125,5 @@ export class Parking {
   }
 }
 
-/** Fits into the bytes that are reserved in every value (`parkingReserveBytes`). */
+/** Length at which a message fits into the bytes that are reserved in every value (`parkingReserveBytes`). */
 const messageLengthMax = 1_000;

@@ -39,7 +39,7 @@ test('two hosts that handle an actor at once lose nothing and do nothing twice',
   const attempts: CrashPoint[] = [];
   const slowly = async (point: CrashPoint) => {
     if (point === 'value-read') attempts.push(point);
-    // Long enough between reading and writing that both have read the same.
+    // Waits long enough between read and write that both hosts read the same revision.
     if (point === 'transition-computed') await new Promise((resolve) => setTimeout(resolve, 3));
   };
   await host(slowly);
@@ -65,11 +65,11 @@ test('two hosts that handle an actor at once lose nothing and do nothing twice',
     [4, 'approving'],
   ]);
   expect(await harness.commands('raced')).toHaveLength(1);
-  // They did race: some handlings had to start again.
+  // Shows that the hosts did race: some handlings started again.
   expect(attempts.length).toBeGreaterThan(pokes.length + 8);
 });
 
-test('an owner that was slow for longer than the ack wait changes nothing when it comes back', async () => {
+test('a host that was slow for longer than the ack wait changes nothing when it continues', async () => {
   let release = () => {};
   const gate = new Promise<void>((resolve) => {
     release = resolve;
@@ -106,7 +106,7 @@ test('an owner that was slow for longer than the ack wait changes nothing when i
   expect((await readActor(harness.bus, 'job', 'slow'))?.state).toBe('asking');
 });
 
-test('an owner that stored and then was slow dispatches what a newer owner has called off: the claim says so', async () => {
+test('a host that was slow after storing publishes commands that another host has cancelled: their claims are cancelled', async () => {
   let release = () => {};
   const gate = new Promise<void>((resolve) => {
     release = resolve;
@@ -129,7 +129,7 @@ test('an owner that stored and then was slow dispatches what a newer owner has c
   await eventually(() => held);
   const effectId = await harness.effectOf('job', 'late', 'prepare');
   await host();
-  // The held host keeps its own lock on this actor, so the other one must get both messages.
+  // The held host keeps its own lock on this actor, so the other host must get both messages.
   await harness.send('job', 'late', { type: 'stop' }).catch(() => null);
   await harness.reaches('job', 'late', 'stopped');
   release();
@@ -138,6 +138,6 @@ test('an owner that stored and then was slow dispatches what a newer owner has c
   const claim = await harness.bus.keyValue(buckets.effects).get(effectId);
   expect(JSON.parse(new TextDecoder().decode(claim?.value))).toEqual({ state: 'cancelled' });
   expect((await harness.events('late')).map((event) => event.state)).toEqual(['waiting', 'preparing', 'stopped']);
-  // A timer that was dispatched again after it was called off fires into nothing.
+  // A timer that was published again after its cancellation has no effect.
   expect((await harness.stored(streams.actors, subjects.actor('job', 'late'))).length).toBe(0);
 });

@@ -6,7 +6,7 @@ import { alone, born, event, create, result, give, next } from './test-support/p
 import { stateText } from './value.ts';
 import type { ActorValue, OutboxItem } from './value.ts';
 
-test('whatever comes in whatever order, often and late: ids are never used twice and what is in flight fits the state', () => {
+test('any sequence of messages, repeated or late: no id is used twice, and the effects in flight match the state', () => {
   const step = fc.oneof(
     fc.constantFrom('start', 'approve', 'stop', 'pad').map((type) => ({ type, text: 'x' })),
     fc.record({ type: fc.constant('poke'), number: fc.integer() }),
@@ -27,7 +27,7 @@ test('whatever comes in whatever order, often and late: ids are never used twice
         if (incoming === null) continue;
         const decision = give(value, incoming, nowMs);
         if (each.type === 'again' && incoming.message.type !== 'wake' && decision.type === 'store') {
-          // Only a refused event may count when it comes again.
+          // Only an event that was rejected may be applied when it is repeated.
           counted.push(incoming.message.type);
         }
         last = incoming;

@@ -9,8 +9,8 @@ import { prepared } from './test-support/harness.ts';
 import { desk, job } from './test-support/machines.ts';
 import { decodeStored, encodeParked, stateText } from './value.ts';
 
-describe('what a transition orders', () => {
-  test('birth: time and id come in from outside, the first state is entered', () => {
+describe('effects of a transition', () => {
+  test('creation: time and id come from outside, and the first state is entered', () => {
     const value = next(null, create('c'));
     expect(value).toMatchObject({
       kind: 'job',
@@ -31,7 +31,7 @@ describe('what a transition orders', () => {
     ]);
   });
 
-  test('invoke, after and a delayed raise: a command and timers, in the order of XState; leaving calls off what went out', () => {
+  test("`invoke`, `after` and a delayed `raise` become a command and timers, in XState's order; leaving the state cancels them", () => {
     const waiting = next(null, create('c'));
     const preparing = next(waiting, event('m', { type: 'start' }), born + 5);
     expect(types(preparing.outbox)).toEqual(['event', 'timer', 'timer', 'command']);
@@ -66,7 +66,7 @@ describe('what a transition orders', () => {
     );
   });
 
-  test('a cancellation that overtakes its request annuls it; one that comes after it is given to the machine', () => {
+  test('a cancellation that overtakes its request annuls it; one that arrives after the request is an event for the machine', () => {
     const request = () =>
       event('job_x_i_3', { type: 'ask', name: 'n', effectId: 'job_x_i_3', replyTo: { kind: 'job', id: 'x' } });
     const called = { ...event('job_x_i_4', { type: 'forget', name: 'n' }), cancels: 'job_x_i_3' };
@@ -77,7 +77,7 @@ describe('what a transition orders', () => {
     const inOrder = next(next(open, request(), born, desk), called, born, desk);
     expect(inOrder.snapshot?.context).toMatchObject({ forgotten: ['n'], open: [{ name: 'n' }] });
 
-    // In a state that would refuse the cancellation it counts all the same; a deferred request is taken out.
+    // A cancellation counts even in a state that rejects its event; a deferred request is removed.
     const waiting = next(null, create('c'));
     const refused = next(waiting, { ...event('y', { type: 'approve' }), cancels: 'p1' });
     expect(give(refused, event('p1', { type: 'poke', number: 1 }))).toMatchObject({ type: 'drop', reason: 'a repeat' });
@@ -85,7 +85,7 @@ describe('what a transition orders', () => {
     expect(next(deferred, { ...event('y', { type: 'approve' }), cancels: 'p1' }).deferred).toEqual([]);
   });
 
-  test('what is ordered and called off within one handling never goes out', () => {
+  test('an effect that is started and cancelled within one handling is never published', () => {
     const machine = setup({ actors: { work: effect<number, unknown>() } }).createMachine({
       initial: 'a',
       states: {
@@ -109,7 +109,7 @@ describe('what a transition orders', () => {
     expect(value).toMatchObject({ state: 'c', outbox: [], inFlight: {} });
   });
 
-  test('what is not mapped stops the handling before anything is stored', () => {
+  test('an unmapped action stops the handling before anything is stored', () => {
     const lure = (entry: unknown) =>
       defineActor({
         kind: 'lure',
@@ -140,7 +140,7 @@ describe('what a transition orders', () => {
     expect(attempt(assign({}))).not.toThrow();
   });
 
-  test('a cycle without end stops', () => {
+  test('an endless cycle is stopped', () => {
     const machine = setup({}).createMachine({
       initial: 'a',
       states: { a: { on: { go: 'b' } }, b: { always: 'c' }, c: { always: 'b' } },
@@ -152,7 +152,7 @@ describe('what a transition orders', () => {
 });
 
 describe('results and timers', () => {
-  test('count once, while in flight, by their own kind', () => {
+  test('are applied once, while their effect is in flight, and only to an effect of their own kind', () => {
     const preparing = upTo('preparing');
     const effectId = effectOf(preparing, 'prepare');
     const timer = effectOf(preparing, 'reminder');
@@ -171,7 +171,7 @@ describe('results and timers', () => {
     });
   });
 
-  test('an output that does not fit the operation is a failure that the machine gets', () => {
+  test("an output that doesn't fit the operation's schema is a failed result", () => {
     const preparing = upTo('preparing');
     const value = next(preparing, result(effectOf(preparing, 'prepare'), { status: 'done', output: { node: 7 } }));
     expect(value).toMatchObject({ status: 'done', state: 'failed', summary: { error: 'internal' } });
@@ -184,7 +184,7 @@ describe('results and timers', () => {
     expect(value.summary).toEqual({ error: 'branch-not-found', pokes: [] });
   });
 
-  test('a wake-up applies what is due, in the order of time, and not what an earlier one called off', () => {
+  test('a wake-up applies due timers in the order of time, except those that an earlier one cancelled', () => {
     const preparing = upTo('preparing', { limitMs: 90_000 });
     expect(give(preparing, alone({ type: 'wake' }), born + 59_999).type).toBe('drop');
     const reminded = next(preparing, alone({ type: 'wake' }), born + 60_000);
@@ -200,7 +200,7 @@ describe('results and timers', () => {
 });
 
 describe('events from outside', () => {
-  test('are refused in words, with the state', () => {
+  test('are rejected with a message that names the state', () => {
     const waiting = next(null, create('c'));
     const refused = (incoming: Incoming, value = waiting) => {
       const decision = give(value, incoming);
@@ -222,7 +222,7 @@ describe('events from outside', () => {
     });
   });
 
-  test('that are deferred are kept in order and applied when a state takes them; more than the limit are refused', () => {
+  test('that are deferred stay in order and are applied when a state handles them; those over the limit are rejected', () => {
     let value = upTo('asking');
     for (let number = 0; number < actorLimits.deferredMax; number++)
       value = next(value, event(`p${number}`, { type: 'poke', number }));
@@ -237,7 +237,7 @@ describe('events from outside', () => {
     expect(approving.snapshot?.context).toMatchObject({ pokes: Array.from({ length: 64 }, (_, index) => index) });
   });
 
-  test('that are still deferred when the actor ends are refused: the actor that waits is notified durably', () => {
+  test('that are still deferred when the actor ends are rejected; a requesting actor gets a stored message', () => {
     const request = { effectId: 'other_x_i_1', replyTo: { kind: 'other', id: 'x' } };
     const asking = next(upTo('asking'), { ...event('p', { type: 'poke', number: 1 }, 'inbox'), request });
     const decision = give(asking, event('m2', { type: 'stop' }));
@@ -251,7 +251,7 @@ describe('events from outside', () => {
     );
   });
 
-  test('a create with an event reaches the living, not the ended; an absent actor is not born by an event', () => {
+  test('a `create` with an event is applied to an active actor, not to an ended one; an event alone creates no actor', () => {
     const started = next(next(null, create('c')), create('again', {}, { type: 'start' }));
     expect(started.state).toBe('preparing');
     expect(give(started, create('again', {}, { type: 'start' }))).toMatchObject({ type: 'drop', reason: 'a repeat' });
@@ -267,7 +267,7 @@ describe('events from outside', () => {
 });
 
 describe('restoring', () => {
-  test('another version or structure is not guessed at; a migration leads over', () => {
+  test('a value of another version or structure is parked; a migration makes it usable', () => {
     const waiting = next(null, create('c'));
     const newer: ActorDefinition = { ...job, version: 2, hash: 'other' };
     const parkCode = (definition: ActorDefinition, value = waiting) => {
@@ -300,7 +300,7 @@ describe('restoring', () => {
     ).toEqual({ version: 2, hash: 'other' });
   });
 
-  test('parallel and remembered states come back as they were, with what they invoke', () => {
+  test('parallel and history states are restored with their invocations', () => {
     const machine = setup({ actors: { work: effect<number, { desk: string; name: string }>() } }).createMachine({
       type: 'parallel',
       states: {
@@ -343,7 +343,7 @@ describe('restoring', () => {
     expect(stateText(done.state)).toBe('work.phases.one|light.on');
   });
 
-  test('parked bytes are kept as they were, whatever they are', () => {
+  test('parking keeps any bytes unchanged', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         const parked = { code: 'corrupt' as const, message: 'line\nbreak', parkedAtMs: 1, by: '1:x' };
@@ -361,7 +361,7 @@ describe('restoring', () => {
   });
 });
 
-test('an answer orders the result of the effect that waits', () => {
+test('the action `answer` sends the result of the effect that waits', () => {
   const opened = next(
     null,
     create('c', {}, { type: 'ask', name: 'n', effectId: 'job_x_i_3', replyTo: { kind: 'job', id: 'x' } }),

@@ -22,8 +22,8 @@ export type Incoming = {
   /** The effect of another actor that waits for the result of this message. */
   request: RequestOrigin | null;
   /**
-   * The request that this event cancels. The inbox has no order: if the event arrives first, the request's message id (its effect id) is remembered as already
-   * handled.
+   * Effect id of the request that this event cancels, which is also the request's message id. An inbox has no order: if the event arrives first, this id is
+   * remembered as handled, so that the request is dropped.
    */
   cancels: string | null;
 };
@@ -127,7 +127,7 @@ function offer(
   if (disposition.type === 'refuse' || full) {
     const error = disposition.type === 'refuse' ? disposition.error : tooManyDeferred(work);
     if (!changedAlready) return refusal(incoming, answerTo, error);
-    // Sent from the outbox, once the value is stored.
+    // Sent from the outbox, since the value is stored in any case.
     if (incoming.request !== null) pushResult(draft, incoming.request, { status: 'failed', error });
     work.answers.push(...answered(answerTo, { status: 'failed', error }));
     remember(work, messageId);
@@ -145,7 +145,7 @@ function receiveWake(definition: ActorDefinition, stored: ActorValue, nowMs: num
   const due = Object.entries(stored.inFlight)
     .flatMap(([effectId, effect]) => (effect.type === 'timer' && effect.atMs <= nowMs ? [{ effectId, effect }] : []))
     .toSorted((left, right) => left.effect.atMs - right.effect.atMs);
-  // The stash is already back in the inbox; storing the value without the mark records that.
+  // With `unstash`, the stash is already back in the inbox; storing the value without that field records this.
   if (due.length === 0 && stored.unstash !== true) return dropped('nothing is due');
   const work = resume(definition, stored, nowMs);
   for (const { effectId, effect } of due) {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readActor } from './index.ts';
 import { Harness, prepared } from './test-support/harness.ts';
 
-/** Actors with a real command service on the other side. */
+/** Tests actors together with a real command service. */
 let harness: Harness;
 let member: Membership;
 let service: CommandServer;
@@ -43,7 +43,7 @@ afterAll(async () => {
   await harness.stop();
 });
 
-test('a command goes out once and comes back as a result', async () => {
+test('a command is handled once, and its result reaches the actor', async () => {
   await harness.create('job', 'served', {}, { type: 'start' });
   const view = await harness.reaches('job', 'served', 'asking');
   expect(view.context).toMatchObject({ path: JSON.stringify(prepared) });
@@ -51,14 +51,14 @@ test('a command goes out once and comes back as a result', async () => {
   expect(await harness.commands('served')).toEqual([]);
 });
 
-test("a service's failure is the machine's, by its code", async () => {
+test("a service's failure reaches the machine with its code", async () => {
   await harness.create('job', 'unserved', { repository: '/missing' }, { type: 'start' });
   expect(await harness.reaches('job', 'unserved', 'failed')).toMatchObject({
     summary: { error: 'repository-not-found' },
   });
 });
 
-test('leaving the state ends the command that is at work; its result changes nothing', async () => {
+test('leaving the state aborts the running command; its result changes nothing', async () => {
   await harness.create('job', 'fickle', { repository: '/endless' }, { type: 'start' });
   await harness.reaches('job', 'fickle', 'preparing');
   await harness.quiet('job', 'fickle');
@@ -72,7 +72,7 @@ test('leaving the state ends the command that is at work; its result changes not
   expect((await harness.events('fickle')).map((event) => event.state)).toEqual(['waiting', 'preparing', 'stopped']);
 });
 
-test('what is called off before a service takes it is not done', async () => {
+test("a command that is cancelled before a service takes it isn't run", async () => {
   await service.stop();
   await harness.create('job', 'early', {}, { type: 'start' });
   await harness.reaches('job', 'early', 'preparing');

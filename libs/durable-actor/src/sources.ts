@@ -17,8 +17,8 @@ type Typed<Input, Output> = Operation & { input: { _zod: { input: Input } }; out
 const effects = new WeakSet<object>();
 
 /**
- * Placeholder logic for `setup({ actors })` of a durable machine: only its types matter. The work runs elsewhere, so XState must not run it, and a machine with
- * any other logic is rejected.
+ * Placeholder logic for `setup({ actors })` of a durable machine; only its types matter. The work runs elsewhere, so XState must not run it. A machine with any
+ * other logic is rejected.
  */
 export function effect<Input, Output>(operation: Typed<Input, Output>): PromiseActorLogic<Output, Input>;
 export function effect<Output, Input>(): PromiseActorLogic<Output, Input>;

@@ -5,7 +5,7 @@ import { contextOf, trackSpans } from './spans.ts';
 import { born, create, event, next } from './test-support/pure.ts';
 import type { ActorValue } from './value.ts';
 
-/** What is stored of an actor's spans; what is exported of them is in trace.test.ts. */
+/** Tests the stored parts of an actor's spans; trace.test.ts tests their export. */
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 const [handlingId, senderId] = ['00f067aa0ba902b7', '00f067aa0ba902b8'];
 const handling = `00-${traceId}-${handlingId}-01`;
@@ -32,7 +32,7 @@ const later = (value: ActorValue, description: SpanDescription | null, nowMs: nu
   return after;
 };
 
-test('a life begins below whoever had it made, in its trace; its state is the place of what it lives through', () => {
+test("a life span is a child of its creator's span; the state's span is the parent of the work in that state", () => {
   const value = bornAs(described('waiting'));
   expect(value.spans).toEqual({
     parentSpanId: senderId,
@@ -45,13 +45,13 @@ test('a life begins below whoever had it made, in its trace; its state is the pl
   expect(value.traceparent).toMatch(life);
   expect(contextOf(value)).toEqual({ traceparent: expect.stringMatching(life) as string, tracestate });
   expect(contextOf(value)?.traceparent).not.toBe(value.traceparent);
-  // Whoever handles it, and however often: the same.
+  // Any host computes the same spans, however often.
   expect(bornAs(described('waiting'))).toEqual(value);
   const whole = bornAs(described(null));
   expect(contextOf(whole)?.traceparent).toBe(whole.traceparent);
 });
 
-test('a state ends when another begins, not when it is reported again; each time that it is entered is another span', () => {
+test("a state's span ends when another state begins, not when the same one is reported again; each entry is a new span", () => {
   const waiting = bornAs(described('waiting'));
   const still = later(waiting, described('waiting'), born + 5);
   expect(still.spans).toEqual(waiting.spans);
@@ -63,7 +63,7 @@ test('a state ends when another begins, not when it is reported again; each time
   expect(contextOf(again)).not.toEqual(contextOf(waiting));
 });
 
-test('an actor that an earlier version made has its spans from then on, below the context that it had kept', () => {
+test('an actor that an earlier version created has spans from now on, below its stored context', () => {
   const old = next(null, create('c'));
   old.traceparent = sender;
   const value = later(old, described('waiting'), born + 10);
@@ -71,7 +71,7 @@ test('an actor that an earlier version made has its spans from then on, below th
   expect(value.traceparent).toContain(traceId);
 });
 
-test('without a description, a trace or its being sampled there are none; what is lived through belongs to what it was born in', () => {
+test('without a description, a trace or sampling there are no spans; work belongs to the context of the creation', () => {
   expect(bornAs(null)).toMatchObject({ traceparent: handling });
   for (const unsampled of [null, handling.replace(/01$/, '00')]) {
     const value = next(null, create('c'));
@@ -83,6 +83,6 @@ test('without a description, a trace or its being sampled there are none; what i
     expect(value.spans).toBeUndefined();
     expect(contextOf(value)?.traceparent ?? null).toBe(unsampled);
   }
-  // Nor are those kept that nobody would end.
+  // Spans are removed if the definition no longer describes them, since nothing would end them.
   expect(later(bornAs(described('waiting')), null, born + 1).spans).toBeUndefined();
 });

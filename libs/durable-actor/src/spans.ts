@@ -11,14 +11,14 @@ import type { SpanDescription } from './definition.ts';
 import type { ActorValue } from './value.ts';
 
 /**
- * The spans of an actor's life and of its states, if its definition has them.
+ * The spans of an actor's life and of its states, if its definition describes them.
  *
  * Invariants:
- * 1. No process keeps such a span open. Its id is derived from the trace and from what it describes, and its times are stored with the actor. Work in the
- *    meantime can therefore name it as its parent, in whatever process it runs.
+ * 1. No process keeps such a span open. Its id is derived from the trace and the actor, and its times are stored with the actor. Any process can therefore use
+ *    it as a parent before it has ended.
  * 2. A span is exported when it is over: after the change is stored and published, and before the message that ended it is acknowledged. A redelivery of that
  *    message exports it again, with the same id and times. Spans that a killed process had not sent yet are lost, as usual.
- * 3. `traceparent` of such an actor is that of its life span.
+ * 3. The `traceparent` of an actor with spans is that of its life span.
  */
 export type ActorSpans = {
   /** Span id of the life span's parent. */
@@ -32,11 +32,13 @@ export type ActorSpans = {
   ended: StoredSpan[];
 };
 
-/** Names a span within its trace; its id is derived from this. */
+/** Name of a span within its trace, from which its id is derived. */
 const lifeOf = ({ kind, id }: { kind: string; id: string }): string => `${kind}/${id}`;
 const stateOf = (value: ActorValue, entered: number): string => `${lifeOf(value)}/${entered}`;
 
-/** The parent context for the actor's current work: its state's span, else its life span; without its own spans, the context in which it was created. */
+/**
+ * The parent context for the actor's current work: its state's span, or else its life span. For an actor without spans, the context in which it was created.
+ */
 export function contextOf(value: ActorValue): StoredContext | null {
   const { spans } = value;
   const traceparent =

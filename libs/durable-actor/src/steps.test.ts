@@ -6,7 +6,7 @@ import { born, create, effectOf, event, next, result, upTo } from './test-suppor
 import { prepared } from './test-support/harness.ts';
 import type { ActorValue } from './value.ts';
 
-/** The steps that the events in an outbox report, one list an event. */
+/** The steps that each event in an outbox reports. */
 const stepsIn = ({ outbox }: ActorValue): (Step[] | undefined)[] =>
   outbox.flatMap((item) => (item.type === 'event' ? [(item.data as { steps?: Step[] }).steps] : []));
 
@@ -14,7 +14,7 @@ const preparing = () => next(next(null, create('c')), event('m', { type: 'start'
 const done = (value: ActorValue) => result(effectOf(value, 'prepare'), { status: 'done', output: prepared });
 const prepare = { what: 'worktree-service.prepare', orderedAtMs: born + 10 };
 
-test('the event after a result reports what was ordered, when, how long it lay in its queue and was worked on; once', () => {
+test('the next event reports each ended effect once, with its start, its time in the queue and its working time', () => {
   const before = preparing();
   expect(stepsIn(before)).toEqual([undefined]);
   const incoming = done(before);
@@ -29,12 +29,12 @@ test('the event after a result reports what was ordered, when, how long it lay i
     result(effectOf(asking, 'desk'), { status: 'done', output: { ticket: 1 } }),
     born + 900,
   );
-  // A request to another actor is named by that actor's kind; how long it waited in the inbox is unknown.
+  // A request is named by the kind of the requested actor. Its time in the inbox is unknown.
   const request = { what: 'desk', orderedAtMs: born + 400, endedAtMs: born + 900, queuedMs: null, workedMs: null };
   expect(stepsIn(answered)).toEqual([[{ ...request, error: null }]]);
 });
 
-test('a failure is reported with its code, and what is no longer wanted as cancelled', () => {
+test('a failure is reported with its code, and a cancelled effect as cancelled', () => {
   const error = { code: 'unavailable', message: 'away', retryable: true } as const;
   const failed = next(preparing(), result(effectOf(preparing(), 'prepare'), { status: 'failed', error }), born + 20);
   expect(stepsIn(failed).flat()).toMatchObject([{ ...prepare, error: 'unavailable' }]);
@@ -43,13 +43,13 @@ test('a failure is reported with its code, and what is no longer wanted as cance
   for (const ended of [failed, stopped]) expect(ended.steps).toBeUndefined();
 });
 
-test('what an earlier version ordered without a time is not reported', () => {
+test("an effect that an earlier version started without a time isn't reported", () => {
   const before = preparing();
   for (const effect of Object.values(before.inFlight)) if (effect.type !== 'timer') delete effect.ordered;
   expect(stepsIn(next(before, done(before), born + 50))).toEqual([undefined]);
 });
 
-test('an actor that reports nothing for long keeps a bounded number', () => {
+test('an actor that emits no events for long keeps a bounded number of steps', () => {
   const draft = upTo('preparing');
   const effect = draft.inFlight[effectOf(draft, 'prepare')];
   if (effect === undefined) throw new Error('nothing in flight');

@@ -3,21 +3,21 @@ import { actorLimits } from './limits.ts';
 import type { ActorValue, InFlight } from './value.ts';
 
 /**
- * An effect of an actor that has ended. It is kept in the actor's value until the next emitted event, which reports it, so that a reader of the events can see
- * where the time went.
+ * An ended effect of an actor. It is kept in the actor's value until the next emitted event, which reports it, so that a reader of the events can see where the
+ * time went.
  */
 export type Step = {
   /** `<service>.<operation>` of a command, or the kind of the actor that a request was sent to. */
   what: string;
   /** Start of the effect by the actor's own clock, in milliseconds since 1970. */
   orderedAtMs: number;
-  /** Time at which its result was handled, or it was cancelled. */
+  /** Time at which the actor handled the result or cancelled the effect, in milliseconds since 1970. */
   endedAtMs: number;
   /** Time that the command waited in its queue; null if unknown. */
   queuedMs: number | null;
   /** Time that its executor took; null if unknown. The rest is transport. */
   workedMs: number | null;
-  /** The error's code; null if it succeeded. */
+  /** The error's code, or `cancelled`; null if the effect succeeded. */
   error: string | null;
 };
 
@@ -25,7 +25,7 @@ type Result = Extract<ActorMessage, { type: 'result' }>;
 
 /** Records that an effect has ended, by its result or because it was cancelled. Changes the draft. */
 export function noteStep(draft: ActorValue, effect: InFlight, endedAtMs: number, result: Result | null): void {
-  // An effect started by an earlier version has no start time.
+  // Timers aren't reported. Effects of actors without events, or started by an earlier version, have no start time.
   if (effect.type === 'timer' || effect.ordered === undefined) return;
   const { what, atMs } = effect.ordered;
   const steps = (draft.steps ??= []);

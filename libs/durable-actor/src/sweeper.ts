@@ -15,8 +15,8 @@ import type { StoredActor } from './value.ts';
  * 5. A timer that never arrives only delays its actor, which is woken soon after the stored time.
  * 8. A parked actor is woken when a machine other than the one that parked it is running.
  *
- * An unpublished outbox needs no walk: the message that caused it stays in the inbox until it is published.
- * One host walks at a time, by a lease that is taken by compare-and-set; two walks at once would only wake actors twice, which does no harm. At most
+ * Unpublished outboxes need no walk: the message that caused an outbox stays in the inbox until the outbox is published.
+ * A lease, taken by compare-and-set, lets one host walk at a time. Two walks at once would only wake actors twice, which does no harm. At most
  * `sweepReadsPerSecond` values are read per second.
  */
 export class Sweeper {
@@ -128,12 +128,12 @@ export class Sweeper {
   }
 }
 
-/** Can't be an actor's key, since those have a dot. */
+/** Never the key of an actor, since the keys of actors contain a dot. */
 const leaseKey = 'sweeper-lease';
 
 type Look = 'wake' | 'leave' | 'done';
 
-/** @param stored null if it can't be read; the handling of the wake-up then parks it */
+/** @param stored null if the value can't be read; the handler of the wake-up then parks the actor */
 function lookAt(definition: ActorDefinition, stored: StoredActor | null, nowMs: number, graceMs: number): Look {
   if (stored === null) return 'wake';
   if (stored.type === 'parked') return mayUnpark(definition, stored.parked) ? 'wake' : 'leave';

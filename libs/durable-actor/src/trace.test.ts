@@ -11,7 +11,7 @@ import { Harness, prepared } from './test-support/harness.ts';
 let harness: Harness;
 let collector: TraceCollector;
 let telemetry: Telemetry;
-/** Where the next message is to fail, to be delivered again. */
+/** Point at which the handling of the next message fails, so that it is redelivered. */
 let failAt: CrashPoint | null = null;
 
 beforeAll(async () => {
@@ -35,7 +35,7 @@ afterAll(async () => {
   vi.unstubAllEnvs();
 });
 
-test('what is sent has a span that is the parent of its handling; a timer is a child of the state that it is for, linked to what set it', async () => {
+test('a published message has a span that is the parent of its handling; a timer is a child of its state, linked to the span that set it', async () => {
   let traceId = '';
   await withSpan('submit', {}, async (span) => {
     traceId = span.spanContext().traceId;
@@ -60,7 +60,7 @@ test('what is sent has a span that is the parent of its handling; a timer is a c
   expect(birth.attributes).toMatchObject({ 'messaging.system.name': 'nats', 'coppice.delivery.count': 1 });
 });
 
-test('the life of an actor is a span, its states are spans below it, and what belongs to a state is a child of it', async () => {
+test("an actor's life is a span, its states are child spans, and the work of a state is a child of that state's span", async () => {
   let submit = '';
   await withSpan('live', {}, async (span) => {
     submit = span.spanContext().spanId;
@@ -69,10 +69,10 @@ test('the life of an actor is a span, its states are spans below it, and what be
   await harness.reaches('job', 'lives', 'waiting');
   await harness.send('job', 'lives', { type: 'start' });
   const effectId = await harness.effectOf('job', 'lives', 'prepare');
-  // No sender: then only its stored context shows where it belongs.
+  // The result has no sender's span, so its place in the trace comes from the actor's stored context.
   await harness.result('job', 'lives', effectId, { status: 'done', output: prepared });
   await harness.reaches('job', 'lives', 'asking');
-  // Somebody else's trace: what it orders by that is its own.
+  // The event comes from another trace; what the actor publishes because of it belongs to the actor's trace.
   await withSpan('come by', {}, () => harness.send('job', 'lives', { type: 'stop' }));
   await harness.reaches('job', 'lives', 'stopped');
   const life = await ofJob('lives', 'job');
@@ -97,7 +97,7 @@ test('the life of an actor is a span, its states are spans below it, and what be
       return span;
     }),
   );
-  // One begins when the one before it ends.
+  // Each state begins when the previous one ends.
   const ends = states.map(({ startedAtMs, durationMs }) => Math.round(startedAtMs + durationMs));
   expect(states.map(({ startedAtMs }) => startedAtMs)).toEqual([createdAtMs, ...ends.slice(0, -1)]);
   expect(ends.at(-1)).toBe(updatedAtMs);
@@ -114,7 +114,7 @@ test('the life of an actor is a span, its states are spans below it, and what be
   const [request] = collector.spans.filter(({ parentSpanId }) => parentSpanId === asking?.spanId);
   const answered = collector.spans.find(({ spanId }) => spanId === request?.links[0]?.spanId);
   expect(answered).toMatchObject({ name: 'process result coppice.actor.job.*', parentSpanId: preparing?.spanId });
-  // The last order, to forget the question, was made in the other trace, and is part of this one.
+  // The last message, which cancels the request, was caused in the other trace but belongs to this one.
   const forgets = collector.spans.find(
     ({ parentSpanId, name }) => parentSpanId === life.spanId && name === 'publish coppice.actor.desk.*',
   );
@@ -122,7 +122,7 @@ test('the life of an actor is a span, its states are spans below it, and what be
   expect(forgets?.links[0]?.traceId).not.toBe(life.traceId);
 });
 
-test('one that is part of another is below it, and a failure is reported on its span', async () => {
+test("the life span of an actor within another is a child of that actor's; a failure is recorded on it", async () => {
   await withSpan('family', {}, async () => {
     await harness.create('job', 'parent', {});
     await harness.create('job', 'child', { parent: 'parent' });
@@ -149,7 +149,7 @@ test.for([
   async ([point, exports], { task }) => {
     const id = `fails-at-${point}`;
     await withSpan(task.name, {}, () => harness.create('job', id, {}));
-    // Its birth passes the same points.
+    // The creation passes the same points, so wait until it is over.
     await harness.quiet('job', id);
     failAt = point;
     await harness.send('job', id, { type: 'stop' });
@@ -158,7 +158,7 @@ test.for([
       const found = collector.spans.filter((span) => span.attributes['coppice.task.id'] === id);
       return found.length >= 2 * exports && found;
     });
-    // What was exported before it failed comes again, and is the same.
+    // Spans that were exported before the failure are exported again, unchanged.
     const same = ({ name, spanId, parentSpanId, startedAtMs, durationMs }: CollectedSpan) =>
       [name, spanId, parentSpanId, startedAtMs, durationMs].join(' ');
     expect(spans.map(({ name }) => name).toSorted()).toEqual(
@@ -168,7 +168,7 @@ test.for([
   },
 );
 
-test('a person who comes later with a trace of their own keeps it; what they began is part of the trace of the actor', async () => {
+test("an event from a later trace stays in that trace; the commands that it causes are part of the actor's trace", async () => {
   let bornIn = '';
   await withSpan('order', {}, async (span) => {
     bornIn = span.spanContext().traceId;
@@ -188,7 +188,7 @@ test('a person who comes later with a trace of their own keeps it; what they beg
   const command = commands.find((message) => (message.json() as CommandMessage).replyTo.id === 'later');
   expect(command?.headers['traceparent']).toContain(bornIn);
 
-  // Whoever answers in another trace, the actor is in its own.
+  // A result from another trace is handled in the actor's own trace.
   const click = await spanNamed('click');
   const effectId = await harness.effectOf('job', 'later', 'prepare');
   const headers = { traceparent: `00-${traceId}-${click.spanId}-01` };
@@ -205,13 +205,13 @@ test('a person who comes later with a trace of their own keeps it; what they beg
     collector.spans.find((span) => span.parentSpanId === preparing.spanId && span.name.startsWith('process result ')),
   );
   expect(result.links).toEqual([{ traceId, spanId: click.spanId }]);
-  // What it ordered then goes on there, through the other actor.
+  // The next request continues in the actor's trace, through the other actor.
   await eventually(() =>
     collector.spans.find((span) => span.name === 'process create coppice.actor.desk.*' && span.traceId === bornIn),
   );
 });
 
-test('a redelivery is a child of the state in which it comes, linked to what it repeats', async () => {
+test('a redelivery is a child of the current state, linked to its sender', async () => {
   let traceId = '';
   await withSpan('order twice', {}, async (span) => {
     traceId = span.spanContext().traceId;
@@ -221,7 +221,7 @@ test('a redelivery is a child of the state in which it comes, linked to what it 
   const stored = (await harness.value('job', 'again')).traceparent;
   let poke = '';
   failAt = 'transition-computed';
-  // Of the same trace, as what another actor of the run sends.
+  // The event belongs to the same trace, like an event from another actor of the run.
   await withSpan('poke', { parent: extractTrace({ traceparent: stored ?? undefined }) }, async (span) => {
     poke = span.spanContext().spanId;
     await harness.send('job', 'again', { type: 'pad', text: 'x' });
@@ -237,7 +237,7 @@ test('a redelivery is a child of the state in which it comes, linked to what it 
   expect(again?.parentSpanId).toBe((await ofJob('again', 'job waiting')).spanId);
 });
 
-test('a message without a sender is part of the trace of its actor', async () => {
+test("a message without a sender is part of its actor's trace", async () => {
   await withSpan('order', {}, () => harness.create('job', 'woken', {}));
   await harness.reaches('job', 'woken', 'waiting');
   await harness.post('job', 'woken', { type: 'wake' });
@@ -246,12 +246,12 @@ test('a message without a sender is part of the trace of its actor', async () =>
   expect(await ofJob('woken', 'job waiting')).toMatchObject({ traceId: wake.traceId, spanId: wake.parentSpanId });
 });
 
-/** The span of the one message that was sent in another. */
+/** The span of the one message that was published within this span. */
 const sentIn = (spanId: string) =>
   eventually(() => collector.spans.find((span) => span.parentSpanId === spanId && span.name.startsWith('publish ')));
 const spanNamed = (name: string) =>
   eventually(() => collector.spans.find((span) => span.name === name), { description: `a span ${name}` });
-/** The span of a job's own, once it is over. */
+/** A span of a job's life or states, once it has ended. */
 const ofJob = (id: string, name: string) =>
   eventually(() => collector.spans.find((span) => span.name === name && span.attributes['coppice.task.id'] === id), {
     description: `the span ${name} of ${id}`,

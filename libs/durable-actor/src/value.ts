@@ -7,11 +7,11 @@ import type { ActorSpans } from './spans.ts';
 import type { Step } from './steps.ts';
 
 /**
- * An actor at rest: one value in KV `coppice-actors`, key `<kind>.<id>`.
+ * The stored value of an actor, in KV `coppice-actors` under the key `<kind>.<id>`.
  *
  * Invariant 1: one value holds everything, is at most `valueBytesMax`, and is written by compare-and-set on its revision.
- * Invariant 3: `outbox` and `inFlight` are separate lists. Only the outbox is ever published again. An effect is in flight from its creation until its result;
- * it leaves the outbox when it is known to be published.
+ * Invariant 3: `outbox` and `inFlight` are separate lists. An effect is in `inFlight` from its creation until its result, and in `outbox` until it is known to
+ * be published. Only the outbox is ever published again.
  */
 export type ActorValue = {
   format: 1;
@@ -40,7 +40,7 @@ export type ActorValue = {
   deferred: Deferred[];
   /** Stream sequence of the inbox message that this revision was written for. That message is acknowledged after the outbox is published. */
   cause: number;
-  /** Set after unparking: the stash must go back into the inbox before anything else happens. */
+  /** Set after unparking: the stash must go back into the inbox before the next message is handled. */
   unstash?: true;
   /** Trace context to which the actor's work belongs: see spans.ts. Null without traces. */
   traceparent: string | null;
@@ -86,7 +86,7 @@ export type InFlight =
     }
   | { type: 'timer'; sendId: string; atMs: number; event: { type: string } };
 
-/** A description of the effect, and its start by the actor's own clock, in milliseconds since 1970. */
+/** Name of the effect, and its start by the actor's own clock, in milliseconds since 1970. */
 export type Ordered = { what: string; atMs: number };
 
 /** The effect of another actor that waits for the answer to a message; sent in headers. */
@@ -103,7 +103,7 @@ export type Deferred = {
 export type Parked = { code: ParkCode; message: string; parkedAtMs: number; by: string };
 export type StoredActor =
   | { type: 'value'; value: ActorValue }
-  /** `original` is the value stored before, byte for byte. */
+  /** `original` holds the unchanged bytes of the value that was stored before. */
   | { type: 'parked'; parked: Parked; original: Uint8Array };
 
 /** The answer to the sender of an event. */

@@ -4,8 +4,8 @@ import type { CrashPoint, HostLimits } from '../index.ts';
 import { desk, job } from '../test-support/machines.ts';
 
 /**
- * A host in a process of its own that kills itself at a named point: SIGKILL, so nothing of it can clean up.
- * Arguments: server address, point (`any` for all of them), which time it is passed (from 1), limits as JSON, handlings at once.
+ * A host in its own process that kills itself at a crash point. It uses SIGKILL, so no cleanup runs.
+ * Arguments: server address; point, or `any` for all points; which passage of the point kills it (from 1); limits as JSON; number of messages handled at once.
  */
 const [servers, point, occurrence, limits, concurrency] = process.argv.slice(2) as [
   string,
@@ -20,7 +20,7 @@ const bus = await Bus.connect({ servers, name: 'crash-host' });
 await startActorHost({
   bus,
   actors: [job, desk],
-  // One after the other where nothing else may be under way when it dies.
+  // Tests pass 1 if no other message may be in handling when the host dies.
   concurrency: Number(concurrency),
   limits: JSON.parse(limits) as Partial<HostLimits>,
   hooks: {
@@ -29,7 +29,7 @@ await startActorHost({
       passed += 1;
       if (passed !== Number(occurrence)) return;
       process.kill(process.pid, 'SIGKILL');
-      // The signal has no way to be late: nothing after this point may run.
+      // Blocks until the signal arrives, so that no code after the crash point runs.
       for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
     },
   },

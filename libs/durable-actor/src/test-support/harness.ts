@@ -11,7 +11,7 @@ import type { ActorValue } from '../value.ts';
 import { desk, job } from './machines.ts';
 import type { DeskContext } from './machines.ts';
 
-/** A real nats-server with the actors of machines.ts, and a look at everything that is stored there. */
+/** A real nats-server for the actors of machines.ts, with methods that read everything stored on it. */
 export class Harness {
   readonly server: NatsServer;
   readonly bus: Bus;
@@ -51,7 +51,7 @@ export class Harness {
     return createActor(this.bus, { kind, id, input, messageId, ...(event === undefined ? {} : { event }) });
   }
 
-  /** Sends and waits for the answer. */
+  /** Sends an event and waits for the answer. */
   send(
     kind: string,
     id: string,
@@ -61,7 +61,7 @@ export class Harness {
     return sendEvent(this.bus, { kind, id, event, messageId, awaitAnswerMs: 5_000 });
   }
 
-  /** Puts anything at all into an inbox. */
+  /** Puts any message, even an invalid one, into an inbox. */
   post(kind: string, id: string, message: unknown, headers: Record<string, string> = {}): Promise<unknown> {
     const data = message instanceof Uint8Array ? message : (message as object);
     return this.bus.publish(subjects.actor(kind, id), data, { headers });
@@ -79,7 +79,7 @@ export class Harness {
     return stored.value;
   }
 
-  /** The actor, once it is in a state whose text is or begins with this. */
+  /** Waits until the actor is in this state. */
   async reaches(kind: string, id: string, state: string): Promise<ActorView> {
     return eventually(
       async () => {
@@ -91,14 +91,14 @@ export class Harness {
     );
   }
 
-  /** What the desk `main` keeps. */
+  /** The context of the desk `main`. */
   async deskContext(): Promise<DeskContext> {
     const view = await readActor(this.bus, 'desk', 'main');
     if (view === null) throw new Error('there is no desk');
     return view.context as DeskContext;
   }
 
-  /** The effect of a child that is in flight. */
+  /** Id of the effect in flight with this child id or timer id. */
   async effectOf(kind: string, id: string, childId: string): Promise<string> {
     const { inFlight } = await this.value(kind, id);
     const found = Object.entries(inFlight).find(([, effect]) =>
@@ -114,7 +114,7 @@ export class Harness {
     return all;
   }
 
-  /** Commands that wait in the stream. Nobody serves them here: tests answer by `result`. */
+  /** Commands in the stream. No service handles them; tests answer with `result`. */
   async commands(id?: string): Promise<CommandMessage[]> {
     const all = (await this.stored(streams.commands, 'coppice.cmd.>')).map(
       (message) => message.json() as CommandMessage,
@@ -122,7 +122,7 @@ export class Harness {
     return id === undefined ? all : all.filter((command) => command.replyTo.id === id);
   }
 
-  /** States that a job published, in the order of the stream. */
+  /** State events that a job published, in the order of the stream. */
   async events(id: string): Promise<{ sequence: number; state: string; id: string }[]> {
     const all: { sequence: number; state: string; id: string }[] = [];
     for (const message of await this.stored(streams.events, `coppice.event.default.r1.${id}.>`))
@@ -137,7 +137,7 @@ export class Harness {
     return subject === undefined ? all : all.filter((letter) => letter.subject === subject);
   }
 
-  /** Resolves when nothing is left in an inbox. */
+  /** Resolves when an inbox is empty. */
   async quiet(kind: string, id: string): Promise<void> {
     await eventually(async () => (await this.stored(streams.actors, subjects.actor(kind, id))).length === 0, {
       description: `the inbox of ${kind} ${id} to be empty`,

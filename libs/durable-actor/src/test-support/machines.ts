@@ -5,8 +5,8 @@ import { answer, command, create, defineActor, effect, ordered, request, send } 
 import type { AnswerParams, Birth, CreateParams, SendParams } from '../index.ts';
 
 /**
- * A small machine that uses everything which is mapped: a job that waits, prepares a folder by a command, asks a desk for a number by a request, may be poked,
- * and ends; with a time limit.
+ * A small machine that uses every mapped feature: a job that waits, prepares a folder by a command, requests a number from a desk, handles pokes, and ends. It
+ * has a time limit.
  */
 export type JobInput = { repository?: string; limitMs?: number; padding?: string; parent?: string };
 type JobContext = {
@@ -205,7 +205,7 @@ const first = (context: DeskContext) => {
   return entry;
 };
 
-/** Answers one request for each `serve`; ends when closed. */
+/** Answers one request for each `serve`; ends on `close`. */
 export const desk = defineActor({
   kind: 'desk',
   version: 1,
