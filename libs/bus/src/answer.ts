@@ -22,12 +22,12 @@ export class Answer {
     this.bytesMax = (connection.info?.max_payload ?? payloadBytesDefault) - busLimits.payloadReserveBytes;
   }
 
-  /** True when the request has a reply subject. Whether anybody listens there isn't known. */
+  /** True when the request has a reply subject. It isn't known whether anybody listens there. */
   get isAwaited(): boolean {
     return this.#request.reply !== '';
   }
 
-  /** Sends one message, at most once: it may be lost. @returns its size in bytes @throws CoppiceError `limit-exceeded` */
+  /** Sends one message, at most once: the message may be lost. @returns its size in bytes @throws CoppiceError `limit-exceeded` */
   send(body: unknown): number {
     const bytes = new TextEncoder().encode(JSON.stringify(body));
     if (bytes.length > this.bytesMax) {
@@ -38,19 +38,19 @@ export class Answer {
     return bytes.length;
   }
 
-  /** Resolves when the server has received everything that this connection has sent. Rejects when the connection was lost; what was sent may then be lost too. */
+  /** Resolves when the server has received all messages of this connection. Rejects when the connection was lost; its last messages may then be lost too. */
   flushed(): Promise<void> {
     return this.#connection.flush();
   }
 
-  /** Sets how later errors are encoded: after the first message of an answer, an error has to be in the form of the messages. */
+  /** Sets the encoding of later errors. After the first message of an answer, an error must have the form of the other messages. */
   sendErrorsAs(wrap: (error: WireError) => object): void {
     this.#wrap = wrap;
   }
 
   fail(error: WireError): void {
     const body = JSON.stringify(this.#wrap(error));
-    // An error's message can quote the caller's text, such as a field name, and so be of any length.
+    // An error's message can have any length, since it may quote the caller's text, such as a field name.
     const fits = Buffer.byteLength(body) <= this.bytesMax;
     const { code, message, retryable } = error;
     const shortened = message.slice(0, busLimits.errorTextCharactersMax);

@@ -36,19 +36,19 @@ async function consumersOf(stream: string): Promise<number | undefined> {
 }
 
 describe('connecting', () => {
-  test('a server that is too old is refused with what is needed', () => {
+  test('a server that is too old is refused, with the required version', () => {
     expect(() => requireVersion('2.11.9')).toThrow(UnsuitableServer);
     expect(() => requireVersion('2.11.9')).toThrow(/2\.11\.9 is too old: Coppice needs 2\.12\.0/);
     expect(() => requireVersion('2.12.0-RC.1')).not.toThrow();
     expect(() => requireVersion('3.0.0')).not.toThrow();
   });
 
-  test('a wrong password is refused, and said to be', async () => {
+  test('a wrong password is refused with permission-denied', async () => {
     const attempt = Bus.connect({ servers: server.url, name: 'intruder', user: 'coppice', password: 'wrong' });
     await expect(attempt).rejects.toMatchObject({ code: 'permission-denied' });
   });
 
-  test('a server of a cluster that has no leader yet is unavailable, so that whoever starts waits for it', async () => {
+  test('a cluster without a leader is unavailable, so that a starting process waits for it', async () => {
     const routes = 'routes: ["nats://127.0.0.1:9"]';
     const alone = await startNatsServer({
       config: () => `server_name: alone\ncluster { name: lonely, listen: "127.0.0.1:-1", ${routes} }\n`,
@@ -61,7 +61,7 @@ describe('connecting', () => {
     await alone.stop();
   });
 
-  test('making the resources again, even twice at once, keeps what is in them', async () => {
+  test('creating the resources again, even twice at once, keeps their content', async () => {
     const subject = subjects.event('default', 'r0', 'run', 'run-submitted');
     await bus.publish(subject, { kept: true });
     await Promise.all([bus.ensureResources(), bus.ensureResources()]);
@@ -72,7 +72,7 @@ describe('connecting', () => {
 });
 
 describe('key-value', () => {
-  test('compare-and-set: the loser gets a conflict', async () => {
+  test('a failed compare-and-set is a conflict', async () => {
     const values = bus.keyValue('coppice-actors');
     const revision = await values.create('kind.one', text('a'));
     await expect(values.create('kind.one', text('b'))).rejects.toBeInstanceOf(RevisionConflict);
@@ -82,7 +82,7 @@ describe('key-value', () => {
     expect(await values.get('kind.absent')).toBeNull();
   });
 
-  test('of many creates at once one wins', async () => {
+  test('only one of many concurrent creates succeeds', async () => {
     const values = bus.keyValue('coppice-effects');
     const tries = await Promise.allSettled(
       Array.from({ length: 20 }, () => values.create('race', text('x'), { ttlMs: 60_000 })),
@@ -90,7 +90,7 @@ describe('key-value', () => {
     expect(tries.filter((each) => each.status === 'fulfilled')).toHaveLength(1);
   });
 
-  test('a deleted key reads as absent and can be made again', async () => {
+  test('a deleted key reads as absent and can be created again', async () => {
     const values = bus.keyValue('coppice-members');
     await values.put('member', text('x'), { ttlMs: 60_000 });
     await values.delete('member');
@@ -99,7 +99,7 @@ describe('key-value', () => {
     expect(await values.get('member')).toMatchObject({ value: text('y') });
   });
 
-  test('a key with a time to live goes by itself', async () => {
+  test('a key with a time to live expires', async () => {
     const values = bus.keyValue('coppice-members');
     await values.put('brief', text('x'), { ttlMs: 1_000 });
     expect(await values.get('brief')).not.toBeNull();
@@ -114,7 +114,7 @@ describe('key-value', () => {
     expect(await collect(values.keys('list.nobody.*'))).toEqual([]);
   });
 
-  test('keys are listed once each, without those that are gone, and a listing leaves nothing at the server', async () => {
+  test('each key is listed once, without deleted keys, and a listing leaves no consumer on the server', async () => {
     const values = bus.keyValue('coppice-actors');
     const revision = await values.create('listed.a', text('1'));
     await values.create('listed.b', text('1'));
@@ -126,7 +126,7 @@ describe('key-value', () => {
     await expect.poll(() => consumersOf('KV_coppice-actors'), { timeout: 10_000 }).toBe(0);
   });
 
-  test('more keys than a listing asks for at once are all listed', async () => {
+  test('all keys are listed, even more than one pull returns', async () => {
     const values = bus.keyValue('coppice-actors');
     const keys = Array.from({ length: busLimits.keyBatch + 10 }, (_, index) => `many.k${index}`);
     await Promise.all(keys.map((key) => values.put(key, text('1'))));
@@ -148,7 +148,7 @@ describe('streams', () => {
     expect(await collect(bus.read(streams.events, subjects.event('default', 'none', '*', '*')))).toEqual([]);
   });
 
-  test('a live reading goes on with what comes', async () => {
+  test('a live read continues with new messages', async () => {
     const subject = subjects.event('default', 'r2', 'run', 'run-submitted');
     await bus.publish(subject, { n: 1 });
     const abort = new AbortController();
@@ -190,7 +190,7 @@ describe('streams', () => {
     await consumption.stop();
   });
 
-  test('a handler that throws gets its message again; one that stops keeps nothing', async () => {
+  test('a message is redelivered if its handler throws; a stopped consumption takes no messages', async () => {
     const counts: number[] = [];
     const consumption = await bus.consume(
       {
@@ -215,21 +215,21 @@ describe('streams', () => {
     expect(await bus.backlog(streams.intake, 'intake')).toEqual({ pending: 1, unacknowledged: 0 });
     const [queue] = (await bus.queues()).filter(({ name }) => name === 'intake');
     expect(queue).toMatchObject({ waiting: 1, inProgress: 0, redelivered: 0 });
-    // At least as long as the pause above.
+    // The age is at least the pause above.
     expect(queue?.oldestAgeMs).toBeGreaterThanOrEqual(250);
     expect(await bus.purge(streams.intake, subjects.intake('default'))).toBe(1);
     const [emptied] = (await bus.queues()).filter(({ name }) => name === 'intake');
     expect(emptied).toMatchObject({ waiting: 0, oldestAgeMs: null });
   });
 
-  test('a message over the limit is refused before it is sent', async () => {
+  test('a message over the limit is rejected before it is sent', async () => {
     await expect(bus.publish(subjects.intake('default'), new Uint8Array(2_000_000))).rejects.toMatchObject({
       code: 'limit-exceeded',
     });
   });
 });
 
-test('dead letters of one source, or one tenant, push out none of another', async () => {
+test("dead letters of one source, or one tenant, don't evict those of another", async () => {
   const { perSubjectMax } = deadLettersKept;
   await bus.publish(subjects.deadLetter('intake', 'other'), { reason: 'the only one' });
   const flood = Array.from({ length: perSubjectMax + 100 }, (_, index) =>
@@ -243,7 +243,7 @@ test('dead letters of one source, or one tenant, push out none of another', asyn
 });
 
 describe('request and reply', () => {
-  test('validates, answers, refuses with typed errors, and is advertised', async () => {
+  test('requests are validated and answered, errors are typed, and the service is advertised', async () => {
     const service = await bus.serve({
       name: 'coppice-test',
       version: '1.2.3',

@@ -119,7 +119,7 @@ export class Bus {
             `the NATS server at ${options.servers} has no JetStream for this user: start it with -js (or a jetstream block)`,
             { cause },
           );
-        // For instance while the servers of a cluster elect their first leader.
+        // Happens, for instance, while the servers of a cluster elect their first leader.
         const text = `JetStream at ${options.servers} does not answer: ${cause instanceof Error ? cause.message : String(cause)}`;
         throw new CoppiceError('unavailable', text, { cause });
       });
@@ -144,7 +144,7 @@ export class Bus {
     return this.#connection.closed().then((error) => error ?? undefined);
   }
 
-  /** Drains the connection, then closes it; closes at once when the server is gone. */
+  /** Drains the connection, then closes it. Closes it at once when draining fails, and after `drainConnectionMs` in any case. */
   async close(): Promise<void> {
     if (this.#connection.isClosed()) return;
     const drained = this.#connection.drain().then(
@@ -224,7 +224,7 @@ export class Bus {
     await this.#manager.streams.deleteMessage(stream, sequence);
   }
 
-  /** Returns whether a work queue still holds the message with this sequence; an acknowledged message is gone. */
+  /** Returns true while a work queue holds the message with this sequence. An acknowledged message is removed. */
   isStored(stream: string, sequence: number): Promise<boolean> {
     return isStored(this.#manager, stream, sequence);
   }
@@ -254,7 +254,7 @@ export class Bus {
     return browse(this.#manager, stream, subject);
   }
 
-  /** The messages that a durable consumer has not yet delivered, and those that it has delivered without an acknowledgement. */
+  /** Counts the messages that a durable consumer has not delivered yet, and those that it has delivered without an acknowledgement. */
   async backlog(stream: string, durable: string): Promise<{ pending: number; unacknowledged: number }> {
     const info = await this.#manager.consumers.info(stream, durable);
     return { pending: info.num_pending, unacknowledged: info.num_ack_pending };
@@ -270,7 +270,7 @@ export class Bus {
     return readFullness(this.#manager);
   }
 
-  /** Messages that a stream holds. */
+  /** Number of messages in a stream. */
   async storedMessages(stream: string): Promise<number> {
     return (await this.#manager.streams.info(stream)).state.messages;
   }
@@ -362,7 +362,7 @@ export class Bus {
   }
 }
 
-/** By name, because the client exports no class for it. */
+/** Checks the name, because the client doesn't export the error's class. */
 const hasNoJetStream = (cause: unknown): boolean => cause instanceof Error && cause.name === 'JetStreamNotEnabled';
 
 const isDenied = (cause: unknown): boolean => cause instanceof CoppiceError && cause.code === 'permission-denied';

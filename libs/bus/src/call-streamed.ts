@@ -15,7 +15,7 @@ export type StreamedCall<Message> = {
   message: Parameters<typeof validate<Message>>[0];
   /** A reply subject that is not used elsewhere. */
   inbox: string;
-  /** Time without a message after which the other side counts as gone, in milliseconds. */
+  /** Maximum time without a message, in milliseconds. After that the call fails. */
   silenceMsMax: number;
 };
 

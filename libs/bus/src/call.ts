@@ -7,13 +7,13 @@ import { errors } from './nats.ts';
 import { unreachable } from './unreachable.ts';
 import { parseJson, validate } from './validate.ts';
 
-/** Where a method is called: on the public API for a tenant, or on another service (any of its processes, or those of one node). */
+/** Target of a call: the public API for a tenant, or another service (any of its processes, or those of one node). */
 export type CallTarget = { tenant: string } | { service: string; node?: string };
 
 /**
  * Calls a method and returns its answer.
- * @throws CoppiceError the error that the other side answered; `unavailable` when nobody received the request; `deadline-exceeded` when no answer came in time, or
- * the connection was lost before it came (the work may have been done); `invalid-request` when the input or the answer doesn't match its schema.
+ * @throws CoppiceError the error that the other side answered; `unavailable` when nobody received the request; `deadline-exceeded` when no answer arrived in
+ * time or the connection was lost before (the work may have been done anyway); `invalid-request` when the input or the answer doesn't match its schema.
  */
 export async function call(
   bus: Bus,
@@ -68,7 +68,7 @@ async function request(bus: Bus, subject: string, input: object, deadlineMs: num
   }
 }
 
-/** True when the connection was lost or closed after the request was sent. A request that the server refuses reaches nobody. */
+/** True when the connection was lost or closed after the request was sent. A request that the server refuses is never received. */
 function mayHaveBeenReceived(cause: unknown): cause is Error {
   if (!(cause instanceof errors.RequestError) || cause instanceof NotConnected) return false;
   return !(cause.cause instanceof errors.PermissionViolationError);

@@ -21,7 +21,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** A store that performs all writes, but loses the answers to the first `lost` of them. */
+/** A store that performs all writes but loses the answers to the first `lost` writes. */
 function withoutAnswers(lost: number) {
   const bucket = bus.keyValue(buckets.effects);
   const answer = async (revision: Promise<number>): Promise<number> => {
@@ -45,7 +45,7 @@ const held = (attempt: ClaimAttempt): HeldClaim => {
 };
 const nextEffect = () => `test_claims_0_${counter++}`;
 
-test('a claim whose answer did not come is begun once, and by no lost owner', async () => {
+test('a claim whose answer got lost is begun once, and not as a take-over', async () => {
   const effectId = nextEffect();
   const attempt = await new Claims(withoutAnswers(1), everybodyIsLost).begin(effectId, 'one', 'hash');
   expect(attempt).toMatchObject({ status: 'held', takenOver: false });
@@ -53,7 +53,7 @@ test('a claim whose answer did not come is begun once, and by no lost owner', as
   expect(await new Claims(bus, nobodyIsLost).begin(effectId, 'two', 'hash')).toEqual({ status: 'done', outcome });
 });
 
-test('a finish whose answer did not come is no loss of the claim', async () => {
+test("a finish whose answer got lost doesn't lose the claim", async () => {
   const effectId = nextEffect();
   const claim = held(await new Claims(withoutAnswers(0), nobodyIsLost).begin(effectId, 'one', 'hash'));
   await claim.finish(outcome, signal);
@@ -65,7 +65,7 @@ test('a finish whose answer did not come is no loss of the claim', async () => {
   expect((await new Claims(bus, nobodyIsLost).look(other))?.claim).toMatchObject({ state: 'done', outcome });
 });
 
-test('what was taken over can neither be written again nor finished', async () => {
+test("a claim that was taken over can't be rewritten or finished by its old owner", async () => {
   const effectId = nextEffect();
   const first = held(await new Claims(bus, nobodyIsLost).begin(effectId, 'one', 'hash'));
   const second = await new Claims(bus, everybodyIsLost).begin(effectId, 'two', 'hash');
@@ -75,7 +75,7 @@ test('what was taken over can neither be written again nor finished', async () =
   await held(second).finish(outcome, signal);
 });
 
-test('an owner that writes its claim again makes a take-over fail that was decided before', async () => {
+test('an owner that rewrites its claim makes an already decided take-over fail', async () => {
   const effectId = nextEffect();
   const owner = held(await new Claims(bus, nobodyIsLost).begin(effectId, 'one', 'hash'));
   let judged = 0;
@@ -89,7 +89,7 @@ test('an owner that writes its claim again makes a take-over fail that was decid
   await owner.finish(outcome, signal);
 });
 
-test('a claim that the server has lost is made anew, unless another process has begun the effect meanwhile', async () => {
+test('a claim that the server has lost is created again, unless another process has begun the effect', async () => {
   const bucket = bus.keyValue(buckets.effects);
   const claims = new Claims(bus, nobodyIsLost);
   const [lost, begun] = [nextEffect(), nextEffect()];
@@ -105,7 +105,7 @@ test('a claim that the server has lost is made anew, unless another process has 
   await expect(second.finish(outcome, signal)).rejects.toThrow(ClaimLost);
 });
 
-test('a finished claim stays done, although its owner confirms it until its outcome is sent', async () => {
+test('a finished claim stays done, although its owner rewrites it until the outcome is sent', async () => {
   const effectId = nextEffect();
   const claims = new Claims(bus, everybodyIsLost);
   const claim = held(await claims.begin(effectId, 'one', 'hash'));

@@ -7,15 +7,15 @@ import { busLimits } from './limits.ts';
 import { untilAnswered } from './until-answered.ts';
 
 /**
- * A record of who does, or did, an effect that must not be done twice: KV `coppice-effects`, one key per effect.
+ * The record of which process runs, or ran, an effect that must not run twice. KV `coppice-effects` has one key per effect.
  *
  * Invariants:
- * 1. A claim goes absent → started → done, or absent → cancelled. Only a compare-and-set moves it.
- * 2. A started claim changes hands only when its owner is lost; the old owner's `finish` then fails.
+ * 1. A claim changes from absent to started to done, or from absent to cancelled. Only a compare-and-set changes it.
+ * 2. A started claim passes to another process only when its owner is lost; the old owner's `finish` then fails.
  * 3. A claim outlives every message that could redeliver its command.
  * 4. After a write without an answer, the claim is read before the write is repeated: an owner recognises its own writes by `attempt`.
- * 5. An owner that others may have judged lost rewrites its claim before it continues. That write fails if another owner has taken the claim over, and makes a
- *    take-over that was decided before it fail.
+ * 5. An owner that others may have judged lost rewrites its claim before it continues. This write fails if another process has taken the claim over. Otherwise
+ *    it causes any take-over that was already decided to fail.
  */
 export type Claim =
   | { state: 'started'; owner: string; inputHash: string; startedAt: string; takenOver: number; attempt?: string }
@@ -25,7 +25,7 @@ export type Claim =
 type Started = Extract<Claim, { state: 'started' }>;
 
 export type ClaimAttempt =
-  /** This process holds the claim. `takenOver` when a lost owner had started the effect. */
+  /** This process holds the claim. `takenOver`: a lost owner had started the effect. */
   | { status: 'held'; claim: HeldClaim; takenOver: boolean }
   | { status: 'done'; outcome: Outcome }
   | { status: 'cancelled' }
@@ -48,7 +48,7 @@ export class Claims {
   readonly #claims: Store;
   readonly #isLost: (owner: string, effectId: string) => Promise<boolean>;
 
-  /** @param isLost returns whether an owner's process is gone; also true for this process itself when it is not working on the effect. */
+  /** @param isLost returns true if the owner is lost, or if the owner is this process and isn't working on the effect */
   constructor(bus: { keyValue(bucket: string): Store }, isLost: (owner: string, effectId: string) => Promise<boolean>) {
     this.#claims = bus.keyValue(buckets.effects);
     this.#isLost = isLost;
@@ -98,7 +98,7 @@ export class Claims {
     return { status: 'held', claim, takenOver: started.takenOver > 0 };
   }
 
-  /** Creates a `cancelled` claim if there is none yet, so that a late command finds it. @returns the claim that is now there */
+  /** Creates a `cancelled` claim if there is no claim yet, so that a late command finds it. @returns the claim that now exists */
   async cancel(effectId: string): Promise<Claim> {
     const cancelled: Claim = { state: 'cancelled' };
     try {
@@ -121,7 +121,7 @@ export class HeldClaim {
   readonly #effectId: string;
   readonly #started: Started;
   #revision: number;
-  /** Serializes the writes, so that none mistakes another write of this process for a foreign one. */
+  /** Serializes the writes of this process, so that none of them is mistaken for a write of another process. */
   #writing: Promise<void> = Promise.resolve();
   #isFinishing = false;
 
@@ -138,7 +138,10 @@ export class HeldClaim {
     await this.#write(this.#started, signal);
   }
 
-  /** Stores the outcome. Retries while the server doesn't answer, since only this process knows the outcome. @throws ClaimLost: this process must then not report the outcome; the signal's reason */
+  /**
+   * Stores the outcome. Retries while the server doesn't answer, since only this process knows the outcome.
+   * @throws ClaimLost: this process must then not report the outcome; the signal's reason
+   */
   async finish(outcome: Outcome, signal: AbortSignal): Promise<void> {
     const { inputHash, attempt } = this.#started;
     this.#isFinishing = true;
@@ -147,7 +150,7 @@ export class HeldClaim {
 
   async #write(claim: Exclude<Claim, { state: 'cancelled' }>, signal: AbortSignal): Promise<void> {
     const writing = this.#writing.then(() => untilAnswered(() => this.#try(claim), signal));
-    // The chain only keeps the order; the caller gets the error through `writing`.
+    // This chain only orders the writes; the caller gets the error through `writing`.
     this.#writing = writing.catch(() => {});
     await writing;
   }
@@ -162,20 +165,20 @@ export class HeldClaim {
       }
       const found = await look(this.#claims, this.#effectId);
       if (found === null) {
-        // No other process took it over: the server lost it, through an unsynced write or a restored bucket.
+        // No other process took the claim over. The server lost it: a write was not synced, or the bucket was restored.
         if (await this.#createAnew(claim)) return;
         continue;
       }
       if (found.claim.state === 'cancelled' || found.claim.attempt !== this.#started.attempt)
         throw new ClaimLost(this.#effectId);
-      // An earlier write of this process, whose answer did not arrive.
+      // The stored claim is an earlier write of this process, whose answer did not arrive.
       this.#revision = found.revision;
       if (found.claim.state === 'done') return;
     }
     throw new CoppiceError('unavailable', `the claim on ${this.#effectId} is contended`);
   }
 
-  /** Returns false when another process created it first. */
+  /** Returns false when another process created the claim first. */
   async #createAnew(claim: Claim): Promise<boolean> {
     try {
       this.#revision = await this.#claims.create(this.#effectId, encode(claim), ttl);

@@ -30,7 +30,7 @@ export async function reportOutcome(
     ...timing,
   };
   const to = subjects.actor(replyTo.kind, replyTo.id);
-  // The server drops duplicates within its window, the actor drops later ones.
+  // The server drops duplicates within its window; the actor drops later duplicates.
   await untilAnswered(() => bus.publish(to, result, { messageId: `${effectId}-result` }), signal);
 }
 

@@ -6,9 +6,9 @@ import type { Membership } from './members.ts';
  * The commands that this process works on, and whether it still holds their claims.
  *
  * Invariants:
- * 1. A command is in progress from before its claim is begun until its outcome is sent: of two deliveries of a command, this process handles only one.
- * 2. After a time in which this process may not have been listed as a member, each claim is rewritten before its handler continues; a handler whose claim another
- *    process has taken over is aborted with ClaimLost.
+ * 1. A command is in progress from before its claim is begun until its outcome is sent, so this process handles only one of two deliveries of a command.
+ * 2. When this process may have been unlisted as a member for some time, it rewrites each claim before the claim's handler continues. A handler whose claim
+ *    another process has taken over is aborted with ClaimLost.
  */
 export type InProgress = {
   abort: AbortController;
@@ -30,7 +30,7 @@ export class CommandsInProgress {
     });
   }
 
-  /** Aborted when this process stops; nothing waits any longer then. */
+  /** Aborted when this process stops. All waits then end. */
   get drained(): AbortSignal {
     return this.#drained.signal;
   }
@@ -60,7 +60,7 @@ export class CommandsInProgress {
     for (const { abort } of this.#all.values()) abort.abort(new Draining());
   }
 
-  /** Resolves once this process certainly holds the claim: at once, unless it was unlisted meanwhile. @throws ClaimLost; Draining */
+  /** Resolves once this process certainly holds the claim: at once, unless this process was unlisted since the last check. @throws ClaimLost; Draining */
   async confirmClaim(command: InProgress): Promise<void> {
     const { claim } = command;
     if (claim === null) return;

@@ -81,7 +81,7 @@ const lettersOf = async (): Promise<number> => {
 };
 
 describe('a command', () => {
-  test('is done, and its result is in the inbox', async () => {
+  test('runs, and its result is stored in the inbox', async () => {
     await serveWith(handle(sandboxOperations.remove, async () => ({})));
     const effectId = await order('remove', { owner, sandboxId: 's' });
     expect(await result(effectId)).toEqual({
@@ -93,7 +93,7 @@ describe('a command', () => {
     });
   });
 
-  test('with a wrong input, an unknown operation, or a failure: the actor gets the reason', async () => {
+  test('with an invalid input, an unknown operation or a failing handler reports the error to its actor', async () => {
     await serveWith(
       handle(sandboxOperations.remove, async () => {
         throw new CoppiceError('sandbox-failed', 'the engine said no');
@@ -109,13 +109,13 @@ describe('a command', () => {
     });
   });
 
-  test('that is older than 7 days is dead-lettered, and its actor notified', async () => {
+  test('that is older than 7 days becomes a dead letter, and its actor is notified', async () => {
     await serveWith(handle(sandboxOperations.remove, async () => ({})));
     const effectId = await order('remove', { owner, sandboxId: 's' }, { issuedAt: '2020-01-01T00:00:00Z' });
     expect(await result(effectId)).toMatchObject({ outcome: { status: 'failed', error: { code: 'expired' } } });
   });
 
-  test('with an address that is no actor is dead-lettered, once', async () => {
+  test('with an invalid reply address becomes one dead letter', async () => {
     await serveWith(handle(sandboxOperations.remove, async () => ({})));
     const before = await lettersOf();
     await order('remove', { owner, sandboxId: 's' }, { replyTo: { kind: 'a b', id: 'x' } });
@@ -125,7 +125,7 @@ describe('a command', () => {
       .toEqual({ pending: 0, unacknowledged: 0 });
   });
 
-  test('that is no command at all is dead-lettered', async () => {
+  test("that isn't a command becomes a dead letter", async () => {
     await serveWith();
     await bus.publish(subjects.command('container-service', 'any', 'remove'), new TextEncoder().encode('garbage'));
     await expect
@@ -140,7 +140,7 @@ describe('a command', () => {
 });
 
 describe('a claimed operation', () => {
-  test('ordered twice is done once, and answered twice', async () => {
+  test('that is sent twice runs once', async () => {
     let times = 0;
     await serveWith(
       handle(sandboxOperations.exec, async () => {
@@ -158,7 +158,7 @@ describe('a claimed operation', () => {
     expect(times).toBe(1);
   });
 
-  test('that a living process is at is left to it', async () => {
+  test("that a running process works on isn't started again", async () => {
     let times = 0;
     let finish = () => {};
     const finished = new Promise<void>((resolve) => (finish = resolve));
@@ -178,7 +178,7 @@ describe('a claimed operation', () => {
     expect(times).toBe(1);
   });
 
-  test('what is looked at again later keeps its sender, and says how often it came', async () => {
+  test("that is postponed keeps its sender's trace and counts its deliveries", async () => {
     let finish = () => {};
     const finished = new Promise<void>((resolve) => (finish = resolve));
     await serveWith(handle(sandboxOperations.exec, () => finished.then(() => execOutput)));
@@ -205,7 +205,7 @@ describe('a claimed operation', () => {
 
   const claims = () => new Claims(bus, async () => true);
 
-  test('that a lost owner had begun is unknown, unless it can be recovered', async () => {
+  test('that a lost owner had started ends as unknown, unless its result can be recovered', async () => {
     let recovered: typeof execOutput | null = null;
     await serveWith(
       handle(
@@ -226,7 +226,7 @@ describe('a claimed operation', () => {
     expect(await result(found)).toMatchObject({ outcome: { status: 'done', output: { exitCode: 7 } } });
   });
 
-  test('that can’t be looked for at once is looked for again, and no failure', async () => {
+  test("is postponed, not failed, while it can't be found out whether the lost owner had finished", async () => {
     let looks = 0;
     await serveWith(
       handle(
@@ -245,7 +245,7 @@ describe('a claimed operation', () => {
     expect(looks).toBe(2);
   });
 
-  test('a result that the claim has no room for is reported as such, at once', async () => {
+  test('with a result that is too large for the claim fails at once with limit-exceeded', async () => {
     await serveWith(
       handle(sandboxOperations.exec, async () => ({ ...execOutput, standardOutput: 'x'.repeat(400 * 1024) })),
     );
@@ -253,7 +253,7 @@ describe('a claimed operation', () => {
     expect(await result(effectId)).toMatchObject({ outcome: { status: 'failed', error: { code: 'limit-exceeded' } } });
   });
 
-  test('with the policy rerun is done again by the one who takes it over', async () => {
+  test('with the policy `rerun` is run again by the process that takes it over', async () => {
     const specification = {
       owner,
       sandboxId: 's',
@@ -277,7 +277,7 @@ describe('a claimed operation', () => {
     expect(await result(effectId)).toMatchObject({ outcome: { status: 'done', output: { exitCode: 3 } } });
   });
 
-  test('cancelled before it began does not begin; cancelled later it is aborted', async () => {
+  test("that is cancelled before its start doesn't start; one that is cancelled later is aborted", async () => {
     let began = 0;
     await serveWith(
       handle(sandboxOperations.exec, async (_input, { signal }) => {
@@ -299,7 +299,7 @@ describe('a claimed operation', () => {
     expect(await result(later)).toMatchObject({ outcome: { status: 'failed', error: { code: 'cancelled' } } });
   });
 
-  test('whose claim was taken over meanwhile reports no result', async () => {
+  test('whose claim was taken over during its run reports no result', async () => {
     let release = () => {};
     const released = new Promise<void>((resolve) => (release = resolve));
     let began = 0;
@@ -324,7 +324,7 @@ describe('a claimed operation', () => {
   });
 });
 
-test('a command whose handler has no place for it now is done later', async () => {
+test("a command whose handler can't start it now runs later", async () => {
   let tries = 0;
   await serveWith(
     handle(sandboxOperations.remove, async () => {

@@ -34,9 +34,9 @@ import { validate } from './validate.ts';
  * 3. A command that was cancelled before its start doesn't start. One that is cancelled later is aborted, best effort; the actor drops its result.
  * 4. A command never runs longer than its time limit. While it runs, its ack wait is renewed every third of that wait.
  * 5. Work that a stopping process aborts is released without a result, for another process.
- * 6. Before a taken-over operation runs again, its handler finds out whether the lost owner had finished; while that is unknown, the command is retried later.
+ * 6. Before a taken-over operation runs again, its handler checks whether the lost owner had finished; while that is unknown, the command is retried later.
  * 7. This process starts a claimed command only while it is listed as a member, and continues only while it holds the claim: see commands-in-progress.ts.
- * 8. A handler's result is kept until its claim is finished, however long the server is away. Until then the command is in progress here.
+ * 8. A handler's result is kept until its claim is finished, however long the server is unreachable. Until then the command is in progress in this process.
  */
 export type CommandContext = {
   effectId: string;
@@ -47,8 +47,9 @@ export type CommandContext = {
   /** Time the command spent in its queue before this delivery, in milliseconds; computed from the clocks of two hosts. */
   queuedMs: number;
   /**
-   * Has to be awaited before each step that has effects. Resolves at once, unless others may have judged this process lost meanwhile, for instance because it was
-   * stopped; then it resolves when the claim is confirmed. @throws ClaimLost when another process has taken the command over.
+   * Must be awaited before each step that has effects. Resolves at once, unless others may have judged this process lost in the meantime, for instance because
+   * it was stopped. Then it resolves when the claim is confirmed.
+   * @throws ClaimLost when another process has taken the command over.
    */
   confirmClaim: () => Promise<void>;
 };
@@ -56,15 +57,16 @@ export type CommandContext = {
 export type CommandHandler = {
   operation: Operation;
   run(input: unknown, context: CommandContext): Promise<unknown>;
-  /** Called before the lost-owner policy when a claim is taken over. Returns the output if the lost owner had produced it, else null. When it throws, it is called again later. */
+  /**
+   * Called when a claim is taken over, before the lost-owner policy applies. Returns the output if the lost owner had produced it, else null. When it throws,
+   * it is called again later.
+   */
   recover: ((input: unknown, context: CommandContext) => Promise<unknown>) | undefined;
 };
 
 type Typed<Input, Output> = Operation & { input: { _zod: { output: Input } }; output: { _zod: { input: Output } } };
 
-/**
- * An operation with its handler. `run` throws CoppiceError for a failure that the actor gets as it is; any other error becomes `internal`.
- */
+/** An operation with its handler. A CoppiceError that `run` throws reaches the actor unchanged; any other error becomes `internal`. */
 export const handle = <Input, Output>(
   operation: Typed<Input, Output>,
   run: (input: Input, context: CommandContext) => Promise<Output>,
@@ -279,7 +281,7 @@ class RunningCommandServer implements CommandServer {
     const input = validate(operation.input, command.input, `input of ${operation.name}`);
     if (context.takenOver) {
       const recovered = await handler.recover?.(input, context).catch((cause: unknown) => {
-        const text = `whether a lost process had done ${operation.name} can't be looked for now`;
+        const text = `can't find out now whether a lost process had done ${operation.name}`;
         throw new NotKnownYet(text, { cause });
       });
       if (recovered !== undefined && recovered !== null) return recovered;
@@ -298,11 +300,14 @@ class RunningCommandServer implements CommandServer {
     await delivery.acknowledge();
   }
 
-  /** Redelivers the command later: its owner is alive and the redelivery came too early, or the state of its work is unknown for now. A delayed nak would count towards the delivery limit. */
+  /**
+   * Redelivers the command later, because its owner is alive, the handler can't start now, or the state of a lost owner's work is unknown. Sends a scheduled
+   * copy, since a delayed nak would count towards the delivery limit.
+   */
   async #lookAgainLater(delivery: Delivery, command: CommandMessage): Promise<void> {
     const inMs = Math.min(busLimits.commandOwnerAliveRetryMs, this.#bus.lostAfterMs / 3);
     const later = subjects.commandLater(this.#options.service, command.effectId);
-    // Retried while the server stores nothing, since each redelivery would count too. A second copy replaces the first.
+    // Retried while the server can't store the copy, since a redelivery would count towards that limit too. A second copy replaces the first.
     await untilAnswered(
       () =>
         this.#bus.publish(later, delivery.data, {
@@ -325,13 +330,13 @@ class RunningCommandServer implements CommandServer {
   }
 }
 
-/** The state of a lost owner's work is unknown. Reported as a failure, the work would be ordered again although it may be done. */
+/** The state of a lost owner's work is unknown for now. It isn't reported as a failure, since the actor would then repeat work that may be done. */
 class NotKnownYet extends Error {
   override readonly name = 'NotKnownYet';
 }
 
 type Given = { delivery: Delivery; command: CommandMessage; handler: CommandHandler; running: InProgress };
-/** Span attributes for the command's owner; not every operation's input names one. */
+/** Span attributes for the command's owner; none if the operation's input has no owner. */
 function ownerAttributes(input: unknown): Record<string, string> {
   const owner = ownerSchema.safeParse((input as { owner?: unknown } | null)?.owner);
   if (!owner.success) return {};

@@ -1,15 +1,17 @@
 import { errors } from './nats.ts';
 import type { NatsConnection } from './nats.ts';
 
-/** The request was not sent. */
+/** Thrown when a request was not sent. */
 export class NotConnected extends errors.RequestError {}
 
 /**
  * Tracks whether a connection is up.
  *
  * Invariants:
- * 1. The client silently drops what is sent while it is not connected. A request made then waits for the connection, within its own time limit.
- * 2. A request whose connection is lost before its answer arrives fails at once, not at the end of its time limit, so that a retry runs as soon as there is a connection.
+ * 1. The client silently drops messages while it is not connected. A request made during that time waits for the connection, up to the request's own time
+ *    limit.
+ * 2. A request whose connection is lost before its answer arrives fails at once, not at the end of its time limit, so that a retry runs as soon as there is a
+ *    connection.
  */
 export class ConnectionWatch {
   readonly #lossHandlers = new Set<() => void>();
@@ -78,7 +80,7 @@ export class ConnectionWatch {
       this.#isConnected = type === 'reconnect';
       for (const handler of this.#isConnected ? this.#reconnectHandlers : this.#lossHandlers) handler();
     }
-    // On a closed connection the client itself rejects requests.
+    // On a closed connection the client itself rejects requests, so none must wait here.
     this.#isConnected = true;
     for (const handler of this.#reconnectHandlers) handler();
   }

@@ -16,7 +16,7 @@ export type ConsumeOptions = {
   stream: string;
   /** Name of the durable consumer; processes that use the same name share its messages. */
   durable: string;
-  /** A single subject, so that it is part of the subject of the consumer's create request, where permissions can match it. */
+  /** One subject only. The consumer's create request then has the filter in its own subject, where permissions can match it. */
   filterSubject: string;
   ackWaitMs: number;
   /** Limit of handlers in progress at once in this process. */
@@ -35,9 +35,9 @@ export type Delivery = {
   /** Sequence of the stored message in its stream. */
   sequence: number;
   publishedAt: Date;
-  /** Resolves when the server has confirmed the acknowledgement. Not a fence: a late one from a lost owner succeeds too. */
+  /** Resolves when the server has confirmed the acknowledgement. Doesn't protect against a lost owner, whose late acknowledgement succeeds too. */
   acknowledge(): Promise<void>;
-  /** Returns the message to the queue. With a delay it still counts as pending, so it holds one of the consumer's places until it is delivered again. */
+  /** Returns the message to the queue. During the delay it still counts as pending. */
   retry(delayMs?: number): void;
   /** Restarts the ack wait. */
   working(): void;
@@ -91,9 +91,10 @@ async function ensureConsumer(
   try {
     await manager.consumers.add(options.stream, config);
   } catch (error) {
-    // The consumer exists with other settings, from another version of the software: those of the process that started last apply.
+    // The consumer exists with settings from another version of the software. The settings of the process that started last apply.
     if (!(error instanceof JetStreamApiError) || error.code !== consumerExists) throw error;
-    // An earlier version put its filter into a list. The client keeps fields that the update omits, and with any list it uses another request subject.
+    // An earlier version used a list of filters. It must be removed explicitly: the client keeps fields that the update omits, and uses another request subject
+    // when there is a list.
     const withoutList = { ...config, filter_subjects: undefined as unknown as string[] };
     await manager.consumers.update(options.stream, options.durable, withoutList);
   }
@@ -178,7 +179,7 @@ function deliveryOf(message: JsMsg): Delivery {
   };
 }
 
-/** Returns headers as a plain record; of a repeated header the last value. */
+/** Returns headers as a plain record. Of a repeated header, only the last value is kept. */
 export function headersOf(source: Iterable<[string, string[]]> | undefined): Record<string, string> {
   const record: Record<string, string> = {};
   for (const [name, values] of source ?? []) record[name] = values.at(-1) ?? '';

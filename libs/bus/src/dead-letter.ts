@@ -10,13 +10,13 @@ const { letterDataBytesMax, letterHeadersBytesMax, letterReasonBytesMax, errorTe
 type DeadLetterOptions = {
   /** The tenant, when the tenant itself sent the message. */
   tenant?: string;
-  /** Limit of the message's data that is kept, in bytes. Default and maximum: `busLimits.letterDataBytesMax`. */
+  /** Limit on the kept part of the message's data, in bytes. Default and maximum: `busLimits.letterDataBytesMax`. */
   keptBytesMax?: number;
 };
 
 /**
- * Stores a message that no process will try again, with the reason, before it is removed from its queue. Resolves when the server has stored it. The letter always fits
- * into a message: only the first part of a large one is kept, and the letter says how much is missing.
+ * Stores a message that no process will try again, with the reason, before it is removed from its queue. Resolves when the server has stored it. The letter
+ * always fits into a message: only the first part of large data is kept, and `bytes` is the full size.
  * @param source one subject token that names the queue's owner
  */
 export async function deadLetter(

@@ -12,10 +12,10 @@ import {
 import type { Context, SpanSettings } from '@coppice/telemetry';
 import type { Delivery } from './consume.ts';
 
-/** Header of a copy that replaces a message which was put off: the number of deliveries of the earlier messages. */
+/** Header of a copy that replaces a postponed message: the number of deliveries before the copy. */
 const earlierDeliveriesHeader = 'coppice-earlier-deliveries';
 
-/** The number of deliveries of this message, including those of the messages that it is a copy of; 1 the first time. */
+/** The number of deliveries of this message, including those of the messages that it replaces as a copy; 1 the first time. */
 export const deliveriesOf = ({ deliveryCount, headers }: Delivery): number =>
   deliveryCount + (Number(headers[earlierDeliveriesHeader]) || 0);
 

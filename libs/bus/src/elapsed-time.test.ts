@@ -15,7 +15,7 @@ function setUp() {
   };
 }
 
-test('time passes as the monotonic clock does, and during suspension as the wall clock does', () => {
+test('time follows the monotonic clock, and the wall clock during a suspension', () => {
   const { time, run, setClock } = setUp();
   expect(time.now()).toBe(500);
   run(1_000);
@@ -26,7 +26,7 @@ test('time passes as the monotonic clock does, and during suspension as the wall
   expect(time.now()).toBe(3_602_500);
 });
 
-test('a clock that is set back does not count, and what it gains from there does', () => {
+test('a clock that is set back is ignored, but what it gains afterwards counts', () => {
   const { time, run, setClock } = setUp();
   setClock(-60_000);
   expect(time.now()).toBe(500);
@@ -36,7 +36,7 @@ test('a clock that is set back does not count, and what it gains from there does
   expect(time.now()).toBe(20_600);
 });
 
-test('clocks that differ by a few milliseconds with each reading do not add up', () => {
+test("differences of a few milliseconds between the clocks don't add up", () => {
   const { time, run, setClock } = setUp();
   for (let reading = 0; reading < 10_000; reading++) {
     run(1);
@@ -55,7 +55,7 @@ test('short suspensions add up', () => {
   expect(time.now()).toBe(1_100);
 });
 
-test('a host that was suspended knows that its key may be gone, and judges nobody by the time before', () => {
+test('after a suspension a host knows that its key may have expired, and judges no process by the time before', () => {
   const { time, run, setClock } = setUp();
   const lease = new Lease(15_000);
   lease.tick(time.now());

@@ -1,15 +1,19 @@
 type Clocks = { monotonicMs: () => number; wallMs: () => number };
 
-/** Smallest lead that counts as a jump, in milliseconds. Reading two clocks in turn, and slewing of the wall clock, cause less; smaller suspensions go unnoticed. */
+/**
+ * Smallest gain that counts as time passed, in milliseconds. Reading two clocks in turn, and slewing of the wall clock, cause less. Shorter suspensions count
+ * once they add up to it.
+ */
 const jumpMsMin = 100;
 
 /**
- * Milliseconds that have passed for other hosts; it never goes back. On Linux the monotonic clock stands still while the host is suspended; the wall clock includes that
- * time. So a lead that the wall clock gains over the monotonic clock counts as time passed, and a wall clock that is set back is ignored.
+ * Clock that also counts the time in which this host is suspended, in milliseconds; it never goes back. On Linux the monotonic clock stops during a suspension,
+ * while the wall clock includes that time. So the time that the wall clock gains over the monotonic clock is added, and a wall clock that is set back is
+ * ignored.
  */
 export class ElapsedTime {
   readonly #clocks: Clocks;
-  /** The part of the wall clock's lead over the monotonic clock that is already counted. */
+  /** Lead of the wall clock over the monotonic clock that is already counted, in milliseconds. */
   #leadMs: number;
   #suspendedMs = 0;
 

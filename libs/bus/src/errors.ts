@@ -16,8 +16,8 @@ export class UnsuitableServer extends Error {
 }
 
 /**
- * Thrown by the handler of an idempotent command that has started nothing and can't start now: the command is redelivered a little later, and no result
- * is sent. (The handler of a claimed command already holds its claim.)
+ * Thrown by the handler of an idempotent command that has started nothing and can't start now: the command is redelivered a little later, and no result is
+ * sent. Not for claimed commands, whose handlers already hold their claims.
  */
 export class NotNow extends Error {
   override readonly name = 'NotNow';

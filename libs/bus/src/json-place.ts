@@ -11,7 +11,7 @@ export type JsonFault = JsonPlace & { expected: string; received: string };
 
 const receivedCharactersMax = 60;
 
-/** By the numbers of `ParseErrorCode`, which is a const enum and so not usable with erasable TypeScript. */
+/** Texts by the number of a `ParseErrorCode`. That const enum can't be used with erasable TypeScript. */
 const expectedByCode: Partial<Record<ParseErrorCode, string>> = {
   2: 'a number',
   3: 'a field name in double quotes',
@@ -32,7 +32,7 @@ const expectedByCode: Partial<Record<ParseErrorCode, string>> = {
 
 const strict = { disallowComments: true } as const;
 
-/** The place of the character at `offset`. The text may end there. The path is empty when the text is nested too deep for this parser. */
+/** The place of the character at `offset`, which may be the end of the text. The path is empty when the text is nested too deep for this parser. */
 export function placeAt(text: string, offset: number): JsonPlace {
   const before = text.slice(0, offset);
   const lineStart = before.lastIndexOf('\n') + 1;

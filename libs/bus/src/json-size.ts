@@ -8,7 +8,7 @@ const [openList, closeList, openObject, closeObject, comma, colon] = [0x5b, 0x5d
 
 export type JsonLimits = { valuesMax: number; depthMax: number };
 
-/** Limit of path parts in an error message; deeper ones add nothing. */
+/** Maximum number of path parts in an error message. */
 const pathPartsMax = 9;
 
 /**

@@ -77,8 +77,8 @@ export class KeyValue {
   }
 
   /**
-   * Keys that match a filter (such as `task.default.*`), each once, in no particular order; keys written meanwhile may be missing. All are read into memory first, so that
-   * a slow caller holds no consumer. The client's own listing leaves its consumer on the server for five minutes.
+   * Keys that match a filter (such as `task.default.*`), each once, in no particular order; keys written during the listing may be missing. All are read into
+   * memory first, so that a slow caller holds no consumer. The client's own listing leaves its consumer on the server for five minutes.
    */
   async *keys(filter = '>'): AsyncIterable<string> {
     const keys = new Set<string>();

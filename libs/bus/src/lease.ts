@@ -1,11 +1,13 @@
 /**
- * What a process knows about its own key in KV `coppice-members`. Pure; all times are milliseconds of `elapsedMs()`, which includes the time during which the host is suspended.
+ * State of a process's own key in KV `coppice-members`, as far as the process knows it. Pure; all times are milliseconds of `elapsedMs()`, which includes the
+ * time during which the host is suspended.
  *
  * Invariants:
- * 1. The key lives `lostAfterMs` from when the server stores it, so it certainly exists for `lostAfterMs` from when a confirmed write was sent.
- * 2. A time that no confirmed write covers is a lapse: others may have judged this process lost during it. Each lapse starts a new epoch.
- * 3. `soundSince` is the start of the current time in which this process was connected, running and a member without interruption. A process judges others only over such
- *    a time, because what interrupted it may have interrupted them too.
+ * 1. The server keeps the key for `lostAfterMs` after it stores a write. So, once a write is confirmed, the key certainly exists for `lostAfterMs` after that
+ *    write was sent.
+ * 2. A lapse is a time that no confirmed write covers. Others may have judged this process lost during it. Each lapse starts a new epoch.
+ * 3. `soundSince` is the start of the current period in which this process was connected, running and a member without interruption. A process judges others
+ *    only by such a period, because whatever interrupted it may have interrupted them too.
  */
 export class Lease {
   readonly #lostAfterMs: number;
@@ -44,7 +46,7 @@ export class Lease {
     this.#tickedAt = nowMs;
   }
 
-  /** Records an interruption: the connection was lost, or the time since the last tick is unaccounted for. */
+  /** Records an interruption: the connection was lost, or a tick was too late. */
   interrupt(nowMs: number): void {
     this.#soundSince = null;
     this.#interruptedAt = nowMs;

@@ -1,4 +1,4 @@
-/** Two processes with their own connections: one works on a command that is delivered to the other too. */
+/** Two processes with their own connections. One works on a command that is also delivered to the other. */
 import { buckets, sandboxOperations, streams, subjects } from '@coppice/contracts';
 import type { ActorMessage } from '@coppice/contracts';
 import { eventually, startNatsServer, startTcpProxy } from '@coppice/testing';
@@ -79,7 +79,10 @@ const isPutOff = async (effectId: string): Promise<boolean> => {
 const expire = (id: string) => bus.purge(keyValueStream(buckets.members), `$KV.${buckets.members}.${id}`);
 const portOf = (url: string) => Number(new URL(url).port);
 
-/** An executor behind a proxy that has started a command, and a second one. The first loses its connection and its listing, and the command is delivered to the second too. */
+/**
+ * Starts two executors. The first is behind a proxy and has started a command; then it loses its connection and its listing, and the command is also delivered
+ * to the second.
+ */
 async function cutOff(name: string) {
   const proxy = await startTcpProxy(portOf(server.url));
   const effectId = `test_${name}_0_1`;
@@ -112,8 +115,8 @@ async function cutOff(name: string) {
   };
 }
 
-describe('a process that is away', () => {
-  test.concurrent('for a moment keeps its claim, and its result counts', async () => {
+describe('a process that loses its connection', () => {
+  test.concurrent('for a moment keeps its claim, and its result is accepted', async () => {
     await using away = await cutOff('moment');
     await eventually(() => isPutOff(away.effectId), deadline);
     away.proxy.heal();
@@ -122,7 +125,7 @@ describe('a process that is away', () => {
     expect(away.context.signal.aborted).toBe(false);
   });
 
-  test.concurrent('for longer loses it, notices when it is back, and its result counts no more', async () => {
+  test.concurrent('for longer loses its claim, notices this after the reconnect, and its result is ignored', async () => {
     const startedAt = performance.now();
     await using away = await cutOff('longer');
     expect(await result(away.effectId)).toMatchObject({ outcome: { status: 'failed', error: { code: 'unknown' } } });
@@ -141,7 +144,7 @@ describe('a process that is away', () => {
   });
 
   test.concurrent.each(['to-server', 'to-client'] as const)(
-    'behind a connection that lets nothing through %s makes another, and keeps its claim',
+    'with a stalled connection %s opens another one and keeps its claim',
     async (direction) => {
       const name = `stalled-${direction}`;
       await using proxy = await startTcpProxy(portOf(server.url));
@@ -158,7 +161,7 @@ describe('a process that is away', () => {
       await using other = await startExecutor(name, server.url, async () => ({ ...output, exitCode: 2 }));
       expect(other.member.id).not.toBe(owner.member.id);
       proxy.stall(direction);
-      // Until the client has closed the stalled connection; its new one passes the proxy.
+      // Waits until the client has closed the stalled connection; its new one passes the proxy.
       await eventually(() => owner.member.soundSince() === null, deadline);
       proxy.heal();
       await eventually(() => owner.member.soundSince() !== null, deadline);
@@ -168,7 +171,7 @@ describe('a process that is away', () => {
   );
 });
 
-test('what was done while the server was away is reported once it is back, and done once', async () => {
+test('a result that arises while the server is down is reported once the server is back; the work runs once', async () => {
   const effectId = 'test_outage_0_1';
   let times = 0;
   const release = Promise.withResolvers<void>();
@@ -190,7 +193,7 @@ test('what was done while the server was away is reported once it is back, and d
   expect(await executor.member.isMember(executor.member.id)).toBe(true);
 });
 
-test('a process whose host was suspended notices it by the wall clock, and has to confirm its claims', async () => {
+test('a process whose host was suspended notices it by the wall clock and must confirm its claims', async () => {
   await using executor = await startExecutor('suspended', server.url, async () => output);
   const { member } = executor;
   await eventually(() => member.soundSince() !== null, deadline);

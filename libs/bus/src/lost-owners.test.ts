@@ -6,7 +6,7 @@ import type { Sighting } from './lost-owners.ts';
 const lostAfterMs = 15_000;
 const beatMs = 5_000;
 
-/** A judge with a simulated clock and the timer of members.ts. */
+/** A judging process with a simulated clock and the timer of members.ts. */
 function setUp() {
   let now = 1_000_000;
   let sighting: Sighting = 'absent';
@@ -35,7 +35,7 @@ function setUp() {
   };
 }
 
-test('a process is lost once it was absent for the whole time, not before', async () => {
+test('a process is lost once its key was absent for the whole time, not before', async () => {
   const judge = setUp();
   await judge.beat();
   expect(await judge.isLost()).toBe(false);
@@ -45,7 +45,7 @@ test('a process is lost once it was absent for the whole time, not before', asyn
   expect(await judge.isLost()).toBe(true);
 });
 
-test('one that left is lost at once, one that is there never', async () => {
+test('a process that left is lost at once; a listed process is never lost', async () => {
   const judge = setUp();
   await judge.beat();
   judge.see('listed');
@@ -56,7 +56,7 @@ test('one that left is lost at once, one that is there never', async () => {
   expect(await judge.isLost()).toBe(true);
 });
 
-test('one that was seen in between is waited for anew', async () => {
+test('the wait restarts for a process that was seen in between', async () => {
   const judge = setUp();
   await judge.beat();
   expect(await judge.isLost()).toBe(false);
@@ -74,13 +74,13 @@ test.each([
   ['was disconnected', (judge: ReturnType<typeof setUp>) => judge.lease.interrupt(judge.now())],
   ['was stopped for a while', (judge: ReturnType<typeof setUp>) => judge.stand(beatMs * 2 + 1)],
   ['was stopped for longer than its own lease', (judge: ReturnType<typeof setUp>) => judge.stand(100 * lostAfterMs)],
-])('a judge that %s begins anew', async (_, happen) => {
+])('the wait restarts for a judge that %s', async (_, happen) => {
   const judge = setUp();
   await judge.beat();
   expect(await judge.isLost()).toBe(false);
   await judge.run(lostAfterMs - beatMs);
   happen(judge);
-  // Before its timer has run, and after.
+  // The check runs once before the judge's timer has fired, and once after.
   expect(await judge.isLost()).toBe(false);
   await judge.run(lostAfterMs);
   expect(await judge.isLost()).toBe(false);
@@ -88,7 +88,7 @@ test.each([
   expect(await judge.isLost()).toBe(true);
 });
 
-test('a judge whose writes are not confirmed judges nobody, and knows that it may be judged itself', async () => {
+test("a process whose writes aren't confirmed judges no others, and knows that it may be judged lost itself", async () => {
   const judge = setUp();
   await judge.beat();
   const epoch = judge.lease.epoch(judge.now());
@@ -104,7 +104,7 @@ test('a judge whose writes are not confirmed judges nobody, and knows that it ma
   expect(judge.lease.epoch(judge.now())).toBe(epoch + 1);
 });
 
-test('a confirmation that comes late covers the time from its request on, and not more', () => {
+test('a late confirmation covers only the time after its request', () => {
   const lease = new Lease(lostAfterMs);
   lease.confirm(0, 8_000);
   expect(lease.isValid(14_999)).toBe(true);

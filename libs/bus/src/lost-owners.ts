@@ -4,9 +4,10 @@ import type { Lease } from './lease.ts';
  * Decides which processes this process considers lost.
  *
  * Invariants:
- * 1. A process is lost when its key was absent at every look for `lostAfterMs`, during which this process was sound (see lease.ts) and looked at least once per
- *    `lostAfterMs`; a key lives that long, so no return is missed. A process that left by itself is lost at once: it leaves after its work has ended.
- * 2. A look that fails, or comes too late, restarts the wait.
+ * 1. A process is lost when its key was absent at every check for `lostAfterMs`. During that time this process must have been sound (see lease.ts) and must
+ *    have checked at least once per `lostAfterMs`; a key lives that long, so no return is missed. A process that has left is lost at once, since it leaves
+ *    after its work has ended.
+ * 2. A check that fails, or comes too late, restarts the wait.
  */
 export type Sighting = 'listed' | 'left' | 'absent';
 
@@ -38,7 +39,7 @@ export class LostOwners {
     return isLost;
   }
 
-  /** Looks at the suspects that somebody queried. Has to be called more often than every `lostAfterMs`. Never throws. */
+  /** Checks the suspects again that somebody queried. Must be called more often than once per `lostAfterMs`. Never throws. */
   async lookAgain(): Promise<void> {
     const { now, lostAfterMs } = this.#with;
     for (const [id, { queriedAtMs }] of this.#suspects) {

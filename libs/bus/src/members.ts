@@ -10,27 +10,28 @@ import { LostOwners } from './lost-owners.ts';
 import { keyValueStream } from './resources.ts';
 
 /**
- * The running processes: each has a key in KV `coppice-members` that expires after `lostAfterMs`. A process refreshes its key three times as often, and at once after
- * a reconnect.
+ * The running processes: each has a key in KV `coppice-members` that expires after `lostAfterMs`. A process refreshes its key three times as often, and at once
+ * after a reconnect.
  *
- * Collaborators: lease.ts knows this process's own key, lost-owners.ts those of the others.
+ * Collaborators: lease.ts tracks this process's own key, lost-owners.ts the keys of others.
  *
  * Invariants:
  * 1. A member's id is never reused: a process that returns is a new member.
- * 2. A process is lost only by invariant 1 of lost-owners.ts. A missing key alone proves nothing: the server may have been away, or this process stopped.
+ * 2. A process is lost only by invariant 1 of lost-owners.ts. A missing key alone isn't enough: the server may have been unreachable, or this process may have
+ *    been stopped.
  */
 export type Membership = {
   /** One token: `<service>-<node>-<random>`. */
   id: string;
   /** Returns whether a member's key exists now. */
   isMember(id: string): Promise<boolean>;
-  /** Returns whether a member's process is gone, as far as this process can know. @throws when the server doesn't answer. */
+  /** Returns whether a member is lost, as far as this process can know. @throws when the server doesn't answer. */
   isLost(id: string): Promise<boolean>;
   /** Resolves once this process is certainly listed. @throws the signal's reason */
   listed(signal?: AbortSignal): Promise<void>;
-  /** A number that grows whenever others may have judged this process lost; it then has to confirm its claims. */
+  /** A number that grows whenever others may have judged this process lost. Claims of an earlier epoch must be confirmed. */
   epoch(): number;
-  /** Registers a handler that is called when this process is listed again after such a time. */
+  /** Registers a handler that is called when this process is listed again after others may have judged it lost. */
   onReturn(handler: () => void): void;
   /** Start of the current time, by `elapsedMs()`, in which this process was connected, running and listed without interruption; null during an interruption. */
   soundSince(): number | null;
@@ -146,11 +147,11 @@ class RunningMember implements Membership {
   }
 }
 
-/** Every process that is running now. */
+/** Lists every process that is running now. */
 export async function listMembers(bus: Bus): Promise<Member[]> {
   const members: Member[] = [];
   for await (const message of bus.browse(keyValueStream(buckets.members), `$KV.${buckets.members}.>`)) {
-    // The marker of a process that is gone.
+    // Skips the marker of a key that was deleted or has expired.
     if ('KV-Operation' in message.headers || 'Nats-Marker-Reason' in message.headers) continue;
     members.push(memberSchema.parse(message.json()));
   }

@@ -35,7 +35,7 @@ afterAll(async () => {
 const consumers = async () => (await manager.streams.info(stream)).state.consumer_count;
 const noneIsLeft = () => eventually(async () => expect(await consumers()).toBe(0));
 const chunksAtOnce = busLimits.objectChunksAtOnce * 128 * 1024;
-/** Returns the subject of the last stored chunk; the message after it is the name's. */
+/** Returns the subject of the last stored chunk. The stream's last message, after that chunk, is the object's name. */
 async function lastChunkSubject(): Promise<string> {
   const { state } = await manager.streams.info(stream);
   const stored = await manager.streams.getMessage(stream, { seq: state.last_seq - 1 });
@@ -45,8 +45,8 @@ async function lastChunkSubject(): Promise<string> {
 test.each([
   ['empty', 0],
   ['of one chunk', 1],
-  ['of several askings', 2 * chunksAtOnce + 12_345],
-])('what is stored is read whole, and its reading leaves nothing at the server (%s)', async (name, size) => {
+  ['of several pulls', 2 * chunksAtOnce + 12_345],
+])('a stored object is read completely, and the read leaves nothing on the server (%s)', async (name, size) => {
   const content = randomBytes(size);
   await store.put(name, content);
   expect(await store.find(name)).toMatchObject({ size });
@@ -54,7 +54,7 @@ test.each([
   await noneIsLeft();
 });
 
-test('what is not there, or not any more, is null; what is deleted while it is read is reported as such', async () => {
+test('an absent or deleted object is null; an object that is deleted before it is read is not-found', async () => {
   expect(await store.get('absent')).toBeNull();
   await store.put('deleted', randomBytes(10));
   const found = await store.find('deleted');
@@ -63,7 +63,7 @@ test('what is not there, or not any more, is null; what is deleted while it is r
   await expect(found?.read()).rejects.toMatchObject({ code: 'not-found' });
 });
 
-test('what is not what was stored is an error', async () => {
+test('changed content is an error', async () => {
   await store.put('longer', randomBytes(10));
   await insider.request(await lastChunkSubject(), randomBytes(10));
   await expect(store.get('longer')).rejects.toMatchObject({ code: 'internal' });
@@ -76,7 +76,7 @@ test('what is not what was stored is an error', async () => {
   await noneIsLeft();
 });
 
-test('bundles have an age and a size; where they are full, the oldest make room, and those alone', async () => {
+test('bundles have a maximum age and size; when full, the store evicts only its own oldest bundles', async () => {
   const { config } = await manager.streams.info(bundleStream);
   expect(config).toMatchObject({
     max_age: bundlesKept.days * 24 * 3_600 * 1e9,
@@ -93,7 +93,7 @@ test('bundles have an age and a size; where they are full, the oldest make room,
     const found = await bundles.find('oldest');
     await bundles.put('other-0', others[0] as Buffer);
     await bundles.put('other-1', others[1] as Buffer);
-    // Its name still exists, some of its chunks don't.
+    // The object's name still exists, but some of its chunks don't.
     await expect(bundles.get('oldest').then((read) => read ?? 'gone')).rejects.toMatchObject({ code: 'not-found' });
     await expect(found?.read()).rejects.toMatchObject({ code: 'not-found' });
     await bundles.put('oldest', oldest as Buffer);
@@ -109,7 +109,7 @@ test('bundles have an age and a size; where they are full, the oldest make room,
   }
 });
 
-test('artifacts have an age and a size, a bucket of an earlier version gets them, and one that is pushed out is not found', async () => {
+test("artifacts have a maximum age and size, an earlier version's bucket gets these limits, and an evicted artifact is not-found", async () => {
   const bounds = {
     max_age: artifactsKept.days * 24 * 3_600 * 1e9,
     max_bytes: artifactsKept.mebibytesMax * 1024 ** 2,
@@ -124,15 +124,15 @@ test('artifacts have an age and a size, a bucket of an earlier version gets them
   expect((await manager.streams.info(stream)).config).toMatchObject(bounds);
   expect((await bus.fullness()).find((each) => each.stream === stream)?.share).toBeGreaterThan(0);
   expect(content.equals((await store.get('earlier')) as Uint8Array)).toBe(true);
-  // Keeps its last chunk and its name.
+  // The last chunk and the name are kept.
   const { state } = await manager.streams.info(stream);
   await manager.streams.purge(stream, { seq: state.last_seq - 1 });
   await expect(store.get('earlier')).rejects.toMatchObject({ code: 'not-found' });
 });
 
-test('a server without room for the size of the artifacts has them by age alone', async () => {
+test('on a server without space for the size of the artifacts, only their age is limited', async () => {
   await using folder = await temporaryFolder('small-disk');
-  // Larger than what all other streams reserve.
+  // The limit is larger than what all other streams reserve.
   const config = `jetstream { store_dir: ${JSON.stringify(folder.path)}, max_file: 9GB }`;
   await using small = await startNatsServer({ config });
   const other = await Bus.connect({ ...small.connection, name: 'small-disk' });
@@ -149,7 +149,7 @@ test('a server without room for the size of the artifacts has them by age alone'
   }
 });
 
-test('a service starts without the bundles, which an upgrade brings last, and reports it when one is requested', async () => {
+test('a service starts without the bundles, which an upgrade creates last, and reports unavailable when one is requested', async () => {
   await manager.streams.delete(bundleStream);
   await bus.awaitResources({ waitMs: 0 });
   await expect(bus.objects(buckets.bundles)).rejects.toMatchObject({
@@ -161,7 +161,7 @@ test('a service starts without the bundles, which an upgrade brings last, and re
   expect(await (await bus.objects(buckets.bundles)).find('none')).toBeNull();
 });
 
-test('a reading that is not wanted any more ends with the reason, and leaves nothing', async () => {
+test("an aborted read ends with the signal's reason and leaves nothing on the server", async () => {
   await store.put('unwanted', randomBytes(6 * chunksAtOnce));
   const found = await store.find('unwanted');
   const leaving = new AbortController();

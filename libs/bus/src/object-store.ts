@@ -1,10 +1,9 @@
 /**
- * Stores large values by name. A name is written once and its content never changes. It stays unless the bucket's size limit evicts it, oldest chunks
- * first.
+ * Stores large values by name. A name is written once and its content never changes. It stays unless the bucket's size limit evicts it, oldest chunks first.
  *
  * Invariants:
  * 1. A read leaves nothing on the server: the client's own `getBlob` leaves its consumer for five minutes, and a stream allows a thousand consumers.
- * 2. A read has at most `objectChunksAtOnce` chunks in flight: the server disconnects a client that is too slow for what it gets.
+ * 2. A read has at most `objectChunksAtOnce` chunks in flight: the server disconnects a client that receives more than it can read in time.
  * 3. A returned value is complete: its digest equals the stored one.
  */
 import { createHash } from 'node:crypto';
@@ -16,7 +15,7 @@ import type { ReadSubject } from './read.ts';
 type StoredObject = {
   /** Size in bytes. */
   size: number;
-  /** @throws CoppiceError `not-found` when it was deleted meanwhile, `unavailable`; the signal's reason. */
+  /** @throws CoppiceError `not-found` when the object was deleted or evicted before or during the read, `unavailable`; the signal's reason. */
   read(signal?: AbortSignal): Promise<Uint8Array>;
 };
 
@@ -91,7 +90,7 @@ export class ObjectStore {
     if (isWhole) return Buffer.concat(chunks, size);
     const left = await this.#store.info(name);
     if (left === null || left.deleted || bytes < size)
-      throw new CoppiceError('not-found', `${name} was deleted, or pushed out, while it was read`);
+      throw new CoppiceError('not-found', `${name} was deleted, or evicted, while it was read`);
     throw new CoppiceError('internal', `${name} is not what was stored: ${bytes} of ${size} bytes, or another digest`);
   }
 }

@@ -5,7 +5,7 @@ import { Bus, NotNow, handle, joinMembers, serveCommands } from './index.ts';
 
 const refusalsOfEach = 3;
 
-test('while the server stores nothing a command is delivered once, and again after it was put off', async () => {
+test("a postponed command is delivered once more, even if the server can't store messages for a while", async () => {
   await using server = await startNatsServer({ auth: true });
   const user = await Bus.connect({ ...server.connection, name: 'user' });
   const bus = await Bus.connect({ ...server.connection, name: 'test', lostAfterMs: 3_000 });

@@ -62,7 +62,7 @@ function follow(subject: string, options: ReadOptions = {}) {
   };
 }
 
-test('more than is requested at once comes whole and in order', async () => {
+test('more messages than one pull returns are read completely and in order', async () => {
   const subject = newSubject();
   const numbers = Array.from({ length: 450 }, (_, index) => index);
   for (const number of numbers) await publish(subject, number);
@@ -70,7 +70,7 @@ test('more than is requested at once comes whole and in order', async () => {
   expect(read).toEqual(numbers.map((number) => ({ number })));
 });
 
-test('names are not to be guessed, and consumers go with their reading', async () => {
+test('consumers have unguessable names and are deleted when their read ends', async () => {
   const subject = newSubject();
   const [one, two] = [follow(subject), follow(subject)];
   const names = await eventually(
@@ -88,13 +88,13 @@ test('names are not to be guessed, and consumers go with their reading', async (
 });
 
 test.each([
-  ['with others behind it', 2],
-  ['the last', 0],
-])('a message that is lost on its way comes all the same: %s', { timeout: 60_000 }, async (_what, behind) => {
+  ['followed by others', 2],
+  ['the last one', 0],
+])('a message that is lost in transit is read anyway: %s', { timeout: 60_000 }, async (_what, behind) => {
   const subject = newSubject();
   const reading = follow(subject);
   const { name } = await theConsumer(subject);
-  // Delivered to the test instead of the reader.
+  // These messages are delivered to the test instead of the reader.
   const lost: string[] = [];
   insider.subscribe(`_INBOX.lost-${counter}`, { callback: (_error, message) => void lost.push(message.subject) });
   insider.publish(`$JS.API.CONSUMER.MSG.NEXT.${streams.events}.${name}`, JSON.stringify({ batch: 1 }), {
@@ -106,7 +106,7 @@ test.each([
     numbers.push(numbers.length);
     await publish(subject, numbers.length - 1);
   };
-  // The server serves the consumer's pull requests in turn.
+  // The server serves the consumer's pull requests in turn, so one message soon goes to the test.
   while (lost.length === 0) {
     await next();
     await eventually(() => lost.length > 0 || reading.seen.length === numbers.length, { timeoutMs: 10_000 });
@@ -119,7 +119,7 @@ test.each([
 test.each([
   ['all', {}],
   ['only new ones', { newOnly: true }],
-])('a consumer that is gone is made anew behind the last message (%s)', async (_what, options) => {
+])('a deleted consumer is replaced by one that starts after the last message (%s)', async (_what, options) => {
   const subject = newSubject();
   const reading = follow(subject, options);
   const first = await theConsumer(subject);
@@ -134,7 +134,7 @@ test.each([
   await reading.end();
 });
 
-test('a server that is restarted takes its consumers along, and no message', async () => {
+test('a restart of the server deletes its consumers, but the read gets every message', async () => {
   const subject = newSubject();
   await publish(subject, 1);
   const reading = follow(subject);
@@ -145,6 +145,6 @@ test('a server that is restarted takes its consumers along, and no message', asy
   await reading.end();
 });
 
-test('what may not be read is refused at once', async () => {
+test('an unreadable stream is an error at once', async () => {
   await expect(Array.fromAsync(bus.read('no-such-stream', 'a.b'))).rejects.toThrow(/stream not found/);
 });

@@ -2,10 +2,10 @@
  * Reads a stream without consuming it.
  *
  * Invariants:
- * 1. Each message is yielded once and in order, whatever is lost on the way: the server's delivery count is compared with what arrived. When they differ, or
- *    the consumer is gone, a new consumer starts after the last message.
- * 2. A consumer is made by a request whose subject contains its filter, under an unguessable name. That is what users of the bus are permitted, and the only thing that
- *    separates one tenant's consumers from another's. No request is made about the stream itself.
+ * 1. Each message is yielded once and in order, even if messages are lost in transit: the server's delivery count is compared with the number that arrived.
+ *    When they differ, or the consumer no longer exists, a new consumer starts after the last message.
+ * 2. A consumer is created under an unguessable name, by a request whose subject contains its filter. Users of the bus may send only such requests, and nothing
+ *    but the name protects one tenant's consumers from another tenant. No request is made about the stream itself.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,7 +24,7 @@ export type ReadOptions = {
   newOnly?: boolean;
   /** Continues with new messages; without it the read ends when it has caught up. */
   live?: boolean;
-  /** Ends the read; a read that isn't live may not have caught up then. */
+  /** Ends the read, even if it has not caught up yet. */
   signal?: AbortSignal;
   /** Messages pulled at once; default `busLimits.readBatch`. */
   batch?: number;
@@ -122,7 +122,7 @@ function deleteConsumer(manager: JetStreamManager, { stream_name, name }: Consum
   manager.consumers.delete(stream_name, name).catch(() => {});
 }
 
-/** Yields what one consumer delivers, until the read has caught up or ended. @throws when a new consumer has to continue */
+/** Yields the messages of one consumer, until the read has caught up or ended. @throws when a new consumer has to continue */
 async function* deliveries(
   jetStream: JetStreamClient,
   made: ConsumerInfo,
@@ -155,7 +155,9 @@ async function* deliveries(
   }
 }
 
-/** Makes a new consumer; null when the read has ended meanwhile. A live read waits for the server without limit, any other read for `publishTimeoutMs`. */
+/**
+ * Makes a new consumer; null when the read was ended in the meantime. A live read waits for the server without limit, any other read for `publishTimeoutMs`.
+ */
 async function again(
   connection: NatsConnection,
   make: () => Promise<ConsumerInfo>,
@@ -183,7 +185,7 @@ const isClosed = (error: unknown): boolean =>
   error instanceof errors.ClosedConnectionError || error instanceof errors.DrainingConnectionError;
 
 const consumerNotFound = 10014;
-/** May pass: consumers of other readers end. */
+/** The stream has its maximum of consumers. A retry may succeed, since consumers of other readers end. */
 const consumersAtMost = 10026;
 const ownFault = 500;
 /** An error that a retry doesn't change. */
@@ -236,7 +238,7 @@ export async function* browse(
   }
 }
 
-/** Returns whether a work queue still holds the message with this sequence; an acknowledged message is gone. */
+/** Returns true while a work queue holds the message with this sequence. An acknowledged message is removed. */
 export async function isStored(manager: JetStreamManager, stream: string, sequence: number): Promise<boolean> {
   try {
     return (await manager.streams.getMessage(stream, { seq: sequence })) !== null;

@@ -26,7 +26,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-test('items of answers have an age and a size; where they are full, the oldest make room, and those alone', async () => {
+test('response items have a maximum age and size; when full, the bucket evicts only its own oldest items', async () => {
   const { config } = await manager.streams.info(stream);
   expect(config).toMatchObject({
     max_age: itemsKept.hours * 3_600 * 1e9,
@@ -50,7 +50,7 @@ test('items of answers have an age and a size; where they are full, the oldest m
   }
 });
 
-test('a service starts without the items of answers, which an upgrade brings last', async () => {
+test('a service starts without the response items, which an upgrade creates last', async () => {
   await manager.streams.delete(stream);
   await bus.awaitResources({ waitMs: 0 });
   await bus.ensureResources();

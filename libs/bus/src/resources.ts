@@ -40,7 +40,7 @@ export const retention = {
 export const bundlesKept = { days: 1, mebibytesMax: 512 } as const;
 /** Retention of artifacts: longer than any task runs. A reference to an evicted one fails with `not-found`. */
 export const artifactsKept = { days: 90, mebibytesMax: 4_096 } as const;
-/** Retention of response items. Clients that refer to older conversations have to be warned. */
+/** Retention of response items. Documents for clients must name it, since a client can't refer to an older item. */
 export const itemsKept = { hours: 12, mebibytesMax: 512 } as const;
 type KeptStream = keyof typeof retention;
 
@@ -66,7 +66,7 @@ const definitions: readonly Definition[] = [
   kept(streams.events, [event]),
   kept(streams.transcripts, [transcript]),
   { ...kept(streams.logs, [output]), max_msgs_per_subject: outputKept.piecesMax },
-  // One source, and one tenant of the intake, evicts only its own oldest letters.
+  // A source, or a tenant of the intake, evicts only its own oldest letters.
   { ...kept(streams.deadLetters, [deadLetter]), max_msgs_per_subject: deadLettersKept.perSubjectMax },
 ];
 
@@ -84,7 +84,10 @@ const keyValueBuckets = [
 export const keyValueStream = (bucket: string): string => `KV_${bucket}`;
 export const objectStream = (bucket: string): string => `OBJ_${bucket}`;
 
-/** The stream of an object store, with another behaviour when full: the client's own rejects new objects, so that one tenant could fill it for all. */
+/**
+ * The stream of an object store that evicts its oldest objects when full. The client's own object stores reject new objects instead, so that one tenant could
+ * fill a store for all.
+ */
 const objects = (bucket: string, bounds: { days: number; mebibytesMax: number }): Definition => ({
   name: objectStream(bucket),
   subjects: [`$O.${bucket}.C.>`, `$O.${bucket}.M.>`],
@@ -97,7 +100,7 @@ const objects = (bucket: string, bounds: { days: number; mebibytesMax: number })
 const bundles = objects(buckets.bundles, bundlesKept);
 const artifacts: Definition = { ...objects(buckets.artifacts, artifactsKept), allow_direct: true };
 
-/** The stream of a bucket that evicts the oldest values when it is full, as with bundles. */
+/** The stream of a bucket that, like the bundles, evicts its oldest values when full. */
 const items: Definition = {
   name: keyValueStream(buckets.llmItems),
   subjects: [`$KV.${buckets.llmItems}.>`],
@@ -153,8 +156,8 @@ export async function ensureResources(
 }
 
 /**
- * Waits until another process has made every stream and bucket that a service needs to start. During an upgrade the orchestrator comes last and makes those of newer
- * versions: bundles and response items are not waited on here.
+ * Waits until another process has made every stream and bucket that a service needs to start. Doesn't wait for bundles and response items: during an upgrade
+ * the orchestrator, which makes the resources of a new version, is replaced last.
  * @throws CoppiceError `unavailable`, which names what is missing, after `waitMs`; the signal's reason when aborted.
  */
 export async function awaitResources(

@@ -8,14 +8,14 @@ import { JetStreamApiError, headers } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, StoredMsg, StreamInfo } from './nats.ts';
 
 /**
- * Migrates an intake stream of an earlier version, which allowed schedules; the server can't switch these off. The stream is recreated, and its waiting
+ * Migrates the intake stream of an earlier version, which allowed schedules; the server can't switch these off. The stream is recreated, and its waiting
  * messages move to the stream `intakeLater`.
  *
  * Invariants:
  * 1. The old stream is closed to publishers before it is emptied, and deleted only when it is empty. Until the new one exists, a publisher gets no
  *    acknowledgement, and so knows that nothing was stored.
  * 2. A message is deleted after its copy is stored. A crash in between makes a second copy, which is the same request for the same run.
- * 3. Only one process at a time does this: a second one's deletion could hit the new stream.
+ * 3. Only one process at a time migrates the stream, since the deletion by a second process could hit the new stream.
  */
 const lock = 'retire-intake';
 const lockMs = 30_000;

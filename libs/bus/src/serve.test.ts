@@ -41,7 +41,7 @@ const streamed = (handler: (answer: Answer) => Promise<ChatAnswer | undefined>) 
   streamedApiEndpoint(chatApi.chat, (_input, { answer }) => handler(answer));
 
 describe('an answer of several messages', () => {
-  test('comes in their order, as long as the caller reads', async () => {
+  test('arrives in order, as long as the caller reads', async () => {
     await serve(
       streamed(async (answer) => {
         answer.send({ sequence: 0, type: 'started', chatId });
@@ -58,7 +58,7 @@ describe('an answer of several messages', () => {
     expect(sequences).toEqual([...Array(500).keys()]);
   });
 
-  test('fails in the words of its own, once it has begun', async () => {
+  test('reports an error in the form of its messages, once it has begun', async () => {
     await serve(
       streamed(async (answer) => {
         answer.send({ sequence: 0, type: 'started', chatId });
@@ -74,7 +74,7 @@ describe('an answer of several messages', () => {
     expect(heard).toHaveLength(1);
   });
 
-  test('is refused a message that is too large, and the caller gets the error', async () => {
+  test("can't contain a message that is too large; the caller gets the error", async () => {
     await serve(
       streamed(async (answer) => {
         answer.send({ sequence: 0, type: 'text-delta', text: 'x'.repeat(2_000_000) });
@@ -84,7 +84,7 @@ describe('an answer of several messages', () => {
     await expect(ask().next()).rejects.toMatchObject({ code: 'limit-exceeded' });
   });
 
-  test('is not made for who awaits none', async () => {
+  test("isn't made for a request without a reply subject", async () => {
     let handled = 0;
     await serve(
       streamed(async (answer) => {
@@ -98,7 +98,7 @@ describe('an answer of several messages', () => {
     expect(handled).toBe(1);
   });
 
-  test('nobody serves it, or nothing comes', async () => {
+  test('is unavailable when no service answers, or no message arrives', async () => {
     await expect(ask().next()).rejects.toMatchObject({
       code: 'unavailable',
       message: expect.stringContaining('llm.chat'),
@@ -118,10 +118,10 @@ describe('an answer of several messages', () => {
   });
 });
 
-describe('what every process hears', () => {
+describe('an endpoint that every process gets requests of', () => {
   const cancel = (deadlineMs = 5_000) => bus.call(chatApi.cancel, { tenant: 'acme' }, { chatId }, { deadlineMs });
 
-  test('is answered by the one whose business it is', async () => {
+  test('is answered by the process that the request concerns', async () => {
     const heard: string[] = [];
     const named = (name: string, own: boolean) =>
       sharedApiEndpoint(chatApi.cancel, (input) => {
@@ -136,7 +136,7 @@ describe('what every process hears', () => {
     expect(heard.toSorted()).toEqual(['one', 'three', 'two']);
   });
 
-  test('is heard by a stopping one while it has requests in progress', async () => {
+  test('is still served by a stopping process while it has requests in progress', async () => {
     const { promise: released, resolve } = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
     await serve(
@@ -156,7 +156,7 @@ describe('what every process hears', () => {
     await answers.next();
     await begun.promise;
     const stopped = services.pop()?.stop();
-    // Until the service takes no more requests.
+    // Waits until the service accepts no more requests.
     await eventually(async () => {
       await using other = ask();
       return other.next().then(
@@ -188,7 +188,7 @@ describe('a hostile request', () => {
 
   test.each([
     [
-      'names a field that is as long as the whole',
+      'has a field name almost as long as the request',
       `{"runId":"${runId}","${'x'.repeat(900_000)}":1}`,
       'invalid-request',
     ],
@@ -199,7 +199,7 @@ describe('a hostile request', () => {
     ],
     ['has very many values', `[${'{},'.repeat(300_000)}{}]`, 'limit-exceeded'],
     ['is very deep', `${'['.repeat(500_000)}${']'.repeat(500_000)}`, 'limit-exceeded'],
-  ])('that %s is answered as any other', async (_what, body, code) => {
+  ])('that %s gets an error as its answer', async (_what, body, code) => {
     await serve(apiEndpoint(api.runGet, async () => Promise.reject(new Error('not reached'))));
     const reply = await bus.request(subject, new TextEncoder().encode(body), { deadlineMs: 20_000 });
     expect(reply.headers?.get(messageHeaders.errorCode)).toBe(code);

@@ -28,9 +28,9 @@ export type Endpoint = {
   method: Method;
   /** The subject, with a wildcard in place of the tenant. */
   subject: string;
-  /** True when every process gets each request, even while it stops; false when one of them gets it. */
+  /** True: every process gets each request, even a process that is stopping. False: one process gets each request. */
   heardByAll: boolean;
-  /** Returns the answer; `undefined` sends none: the handler has answered itself, or the request concerns another process. */
+  /** Returns the answer. With `undefined` none is sent: the handler has answered itself, or the request concerns another process. */
   handler(input: unknown, context: RequestContext, answer: Answer): Promise<unknown>;
 };
 
@@ -178,7 +178,10 @@ class RunningService implements Service {
     this.#refusals.push(new CoppiceError('permission-denied', `this user may not serve ${subject}`, { cause: error }));
   }
 
-  /** Stops taking requests, and resolves when those in progress are answered. Endpoints that all processes hear stay until then, since their requests may concern those in progress. */
+  /**
+   * Stops accepting requests, and resolves when those in progress are answered. Endpoints with `heardByAll` stay open until then, since their requests may
+   * concern requests in progress.
+   */
   async stop(): Promise<void> {
     await this.#drain(false);
     await this.#drain(true);

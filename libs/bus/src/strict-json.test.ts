@@ -27,7 +27,7 @@ function outcomeOf(data: Uint8Array): { value: unknown; issues: number } {
   }
 }
 
-describe('what other readers may see differently is refused', () => {
+describe('JSON that other parsers may read differently is rejected', () => {
   test.each([
     ['{"a":1,"a":2}', 'a', 'each field once', 'it again at line 1, column 8'],
     ['{"a":{"b":1,\n "\\u0062":2}}', 'a.b', 'each field once', 'it again at line 2, column 2'],
@@ -57,7 +57,7 @@ describe('what other readers may see differently is refused', () => {
   });
 });
 
-test('what is not UTF-8 in a text that is nested too deep for the parser is refused', () => {
+test('invalid UTF-8 is rejected even in a text that is nested too deep for the parser', () => {
   const error = refusalOf(Buffer.concat([Buffer.from('['.repeat(100_000)), Buffer.from([0xff])]));
   expect(error.code).toBe('invalid-request');
   expect(error.details?.['issues']).toEqual([
@@ -84,17 +84,17 @@ test.each([
 test.each([
   [`{"a":{"b":[${'0,'.repeat(1_000)}0]}}`, 'a.b', 'at most 1000 JSON values'],
   [`{"a":${'{"b":'.repeat(30)}`, 'a.b.b.b.b.b.b.b.b…', 'at most 20 levels of nesting'],
-])('what is too large names the field (case %#)', (text, field, expected) => {
+])('the error for a text over a limit names the field (case %#)', (text, field, expected) => {
   const error = refusalOf(text);
   expect(error.code).toBe('limit-exceeded');
   expect(error.details?.['issues']).toMatchObject([{ field, expected }]);
 });
 
-test('a byte order mark is no part of the text', () => {
+test("a byte order mark isn't part of the text", () => {
   expect(parse('\ufeff{"a":"\ufeff"}')).toEqual({ a: '\ufeff' });
 });
 
-test('any value reads as it was written, with escapes or without', () => {
+test('any value is read as it was written, with escapes or without', () => {
   const json = fc.json({ maxDepth: 6, noUnicodeString: false, stringUnit: 'binary' });
   fc.assert(
     fc.property(json, (text) => {
@@ -109,7 +109,7 @@ test('any value reads as it was written, with escapes or without', () => {
   );
 });
 
-test('any bytes are read or refused as a request, never as a defect, and what is read JSON.parse reads the same', () => {
+test('any bytes are either rejected as an invalid request or read as JSON.parse reads them', () => {
   const part = fc.constantFrom(
     '{',
     '}',

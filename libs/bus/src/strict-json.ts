@@ -6,8 +6,8 @@ import type { JsonLimits } from './json-size.ts';
 import { fieldName, parseJson, shorten } from './validate.ts';
 
 /**
- * Parses JSON from outside. Unlike JSON.parse it rejects what other parsers may read differently: bytes that are not UTF-8, unpaired surrogates, and
- * fields that an object holds twice. Valid input costs one pass over the bytes and one over the values; the place is searched only for invalid input.
+ * Parses JSON from outside. Unlike JSON.parse it rejects what other parsers may read differently: bytes that are not UTF-8, unpaired surrogates, and fields
+ * that occur twice in an object. Valid input costs one pass over the bytes and one over the values; the place of a fault is searched only for invalid input.
  * @throws CoppiceError `limit-exceeded` or `invalid-request`, whose message and `details.issues` name the field.
  */
 export function parseStrictJson(data: Uint8Array, what: string, limits: JsonLimits): unknown {

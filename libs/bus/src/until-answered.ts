@@ -9,8 +9,9 @@ import { unreachable } from './unreachable.ts';
 const log = createLogger('bus');
 
 /**
- * Retries a request until the server answers, for requests that must not be lost while the server is away. The work has to be safe to repeat after a missing
- * answer. @param waiting the time limit, and the purpose for the log
+ * Retries a request until the server answers, for requests that must not be lost while the server is unreachable. The work must be safe to repeat after a
+ * missing answer.
+ * @param waiting the time limit, and the purpose for the log
  * @throws an error that waiting doesn't change; CoppiceError `unavailable` when the time limit has passed; the signal's reason.
  */
 export async function untilAnswered<Answer>(

@@ -83,7 +83,7 @@ export function readFields<Output>(
   schema: Schema<Output>,
   value: unknown,
 ): { success: true; data: Output } | { success: false; issues: FieldIssue[] } {
-  // Keyed by the issue's list of unknown fields, which is the same object before and after.
+  // The known fields beside each unknown one. The key is the issue's list of unknown fields, which is the same array in the raw issue and in the final one.
   const fieldsBeside = new Map<readonly string[], string[]>();
   const error = ({ keys, inst }: RawIssue) => {
     const { shape } = (inst ?? {}) as { shape?: object };
@@ -132,7 +132,7 @@ function spread(
   return [{ field: fieldName(issue.path), expected: expectation(issue), received: shorten(received) }];
 }
 
-/** Turns the library's sentence (`Invalid input: expected string, received undefined`) into what follows "expected". */
+/** Extracts the text after "expected" from the library's sentence, such as `Invalid input: expected string, received undefined`. */
 function expectation(issue: SchemaIssue): string {
   // For a union without a message of its own, lists what each alternative expects.
   if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
@@ -155,7 +155,7 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
   return current;
 }
 
-/** `tasks[2].agent.kind` */
+/** Formats a path as a field name, such as `tasks[2].agent.kind`. */
 export function fieldName(path: readonly PropertyKey[]): string {
   let name = '';
   for (const key of path) {

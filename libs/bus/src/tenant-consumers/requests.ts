@@ -39,7 +39,7 @@ function taken(config: ConsumerRequest['config']): object {
   return { ...all, max_batch, max_expires, max_bytes };
 }
 
-/** Limits the size: a refusal quotes the request and has to fit into a message. */
+/** Parses a request. Limits its size, since a refusal quotes the request and must fit into a message. */
 function read(data: Uint8Array): ConsumerRequest {
   if (data.length > busLimits.consumerRequestBytesMax)
     throw badRequest(`the request has ${data.length} bytes, over the limit of ${busLimits.consumerRequestBytesMax}`);

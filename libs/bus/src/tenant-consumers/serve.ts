@@ -1,12 +1,12 @@
 /**
- * Makes the consumers by which tenants read their own messages. A tenant's request to JetStream for a consumer comes here instead of to the server, because the
- * server would accept fields of its body that no permission checks, such as an arbitrary delivery subject.
+ * Makes the consumers with which tenants read their own messages. A tenant's request to JetStream for a consumer is sent to this process instead of the server,
+ * because the server would accept fields of its body that no permission checks, such as an arbitrary delivery subject.
  *
  * Collaborators: the accounts of the bus (users/server-configuration.ts), which map such requests to a subject that names the tenant; JetStream.
  *
  * Invariants:
  * 1. A consumer is a pull consumer in memory, without acknowledgements, sees only its tenant's subjects, and is removed some minutes after its last use.
- * 2. The number of consumers is limited per tenant and process, and per stream, so that the services and other tenants keep room.
+ * 2. The number of consumers is limited per tenant and process, and per stream, so that some remain for the services and other tenants.
  * 3. An existing consumer's filter is never changed.
  * 4. No request can end the process.
  */
@@ -69,9 +69,8 @@ class TenantConsumers {
     try {
       message.respond(await this.#make(request, message.data));
     } catch (error) {
-      if (!(error instanceof Refused))
-        log.warn({ err: error, subject: message.subject }, 'a consumer is not to be had');
-      const { error: reason } = error instanceof Refused ? error : unavailable('no consumer is to be had just now');
+      if (!(error instanceof Refused)) log.warn({ err: error, subject: message.subject }, 'consumer not created');
+      const { error: reason } = error instanceof Refused ? error : unavailable('no consumer can be created now');
       message.respond(JSON.stringify({ type: answerType, error: reason }));
     }
   }
@@ -113,7 +112,7 @@ class TenantConsumers {
     if (state.consumer_count >= streamConsumersMax) throw tooMany(`${stream} has ${state.consumer_count}`);
   }
 
-  /** Forgets the consumers that the server no longer has. Does not check again soon when the last check found few. */
+  /** Forgets the consumers that the server no longer has. If a check finds few, the next one runs after `consumersLookedAtMs` at the earliest. */
   async #forgetGone(room: Room): Promise<void> {
     const nowMs = performance.now();
     if (nowMs < room.lookAgainAtMs) return;
@@ -135,7 +134,7 @@ class Room {
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Runs one after the other, so that the limit is kept; no more wait than can be answered in time. */
+  /** Runs one request of the tenant after the other, so that the limit is kept. Only as many may wait as can be answered in time. */
   async within<Result>(work: () => Promise<Result>): Promise<Result> {
     if (this.#waiting >= busLimits.consumersWaitingMax) throw unavailable('too many requests for consumers at once');
     this.#waiting++;

@@ -43,7 +43,7 @@ export type Role = (typeof roles)[number];
 export type Permissions = {
   publish: string[];
   subscribe: string[];
-  /** May answer requests, with one message within two minutes; the server remembers each reply subject for that long. */
+  /** The user may answer requests, with one message within two minutes; the server remembers each reply subject for that long. */
   answers: boolean;
 };
 
@@ -71,14 +71,14 @@ const join = (...all: readonly Parts[]): Parts => ({
 const publishing = (...publish: string[]): Parts => ({ publish, subscribe: [] });
 const subscribing = (...subscribe: string[]): Parts => ({ publish: [], subscribe });
 
-/** Reading a stream by the user's own consumers, with random names, limited to the filter. */
+/** Permissions to read a stream through the user's own consumers, which have random names and are limited to the filter. */
 const reading = (stream: string, filter: string): Parts =>
   publishing(
     ...['INFO', 'MSG.NEXT', 'DELETE'].map((operation) => apiSubject(`CONSUMER.${operation}.${stream}.*`)),
     apiSubject(`CONSUMER.CREATE.${stream}.*.${filter}`),
   );
 
-/** Consuming a work queue by a consumer that all processes of a service share. */
+/** Permissions to consume a work queue through a consumer that all processes of a service share. */
 const consuming = (stream: string, durable: string, filter: string): Parts =>
   publishing(
     apiSubject(`CONSUMER.CREATE.${stream}.${durable}.${filter}`),
@@ -86,7 +86,7 @@ const consuming = (stream: string, durable: string, filter: string): Parts =>
     `$JS.ACK.${stream}.${durable}.>`,
   );
 
-/** Reading, and by default writing, the values of a bucket by key. */
+/** Permissions to read, and by default write, the values of a bucket by key. */
 const keyValue = (bucket: string, write = true): Parts =>
   publishing(apiSubject(`STREAM.MSG.GET.${keyValueStream(bucket)}`), ...(write ? [`$KV.${bucket}.>`] : []));
 
@@ -110,7 +110,7 @@ const serving = (name: string, endpoints: string[]): Parts =>
 const taking = (name: ServiceName, pool: string): Parts =>
   consuming(streams.commands, commandConsumer(name, pool), subjects.command(name, pool, '*'));
 
-/** What every service does: be a member, take commands under claims, and send results to the inboxes of actors. */
+/** Permissions of every service: be a member, take commands under claims, and send results to the inboxes of actors. */
 function commands(name: ServiceName, pools: readonly string[]): Parts {
   return join(
     lookingUp,
@@ -125,13 +125,13 @@ function commands(name: ServiceName, pools: readonly string[]): Parts {
 /** Reply subjects of requests from other accounts, for any receiver. The server makes a new one for each request, and reveals it only to the receiver. */
 const repliesToOtherAccounts = '_R_.>';
 
-/** What each service does besides taking commands, and the pools from which it takes them. */
+/** Permissions of each service, including those for the command pools that it takes from. */
 const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Parts>> = {
   orchestrator: (nodes) =>
     join(
       commands('orchestrator', [anyPool]),
       orchestrator,
-      // On behalf of a host that is gone.
+      // To refuse commands on behalf of a host that is gone.
       ...nodes.flatMap((node) => [
         taking('worktree-service', node),
         taking('container-service', node),
@@ -179,7 +179,7 @@ const calls = (name: string, methods: Readonly<Record<string, { name: string }>>
 
 const { diff, bundle, ...anyNodeCalls } = worktreeCalls;
 const worktreesOfAny = calls('worktree-service', anyNodeCalls);
-/** What only the task's host can answer. */
+/** Calls that only the task's host can answer. */
 const worktreesOf = (node: string): string[] =>
   [diff, bundle].map(({ name }) => subjects.callOnNode('worktree-service', name, node));
 
@@ -232,12 +232,12 @@ const operator: Parts = join(
 );
 
 /**
- * Prefix for the services' JetStream in a tenant's account. That account has no JetStream of its own, and the server itself answers `$JS.API.…` there with an error. So
- * the requests have another name, to which the account maps the usual one; clients don't notice.
+ * Prefix under which a tenant's account imports the services' JetStream. The account has no JetStream of its own, so the server itself answers `$JS.API.…`
+ * there with an error. The account therefore maps the usual subjects to this prefix; clients don't notice.
  */
 const importedApi = 'coppice.js.';
 
-/** What a tenant's account imports from the services' account. */
+/** Subjects that a tenant's account imports from the services' account. */
 export type TenantShare = {
   /**
    * Requests: the subject that a client uses, the subject by which the tenant's account imports it, and the subject in the services' account.
@@ -248,7 +248,10 @@ export type TenantShare = {
   streams: string[];
 };
 
-/** One entry per noun: a request that two imports match is delivered twice, so a wildcard over all methods can't stand beside the streamed methods. */
+/**
+ * Requests with a single answer, with one wildcard per noun. A request that two imports match is delivered twice, so a wildcard over all methods must not also
+ * match the streamed methods.
+ */
 const answeredOnce: readonly string[] = [
   ...new Set(Object.values(api).map(({ name }) => `${name.split('.')[0]}.*`)),
   chatApi.keep.name,
@@ -256,8 +259,8 @@ const answeredOnce: readonly string[] = [
 ];
 
 /**
- * What a publisher may do: call the API for its tenant, submit, and read its tenant's messages, by consumers whose filter is in the request subject and by plain
- * subscriptions. It may not request a message by its number (MSG.GET, DIRECT.GET), since these requests name no subject.
+ * Permissions of a publisher: call the API for its tenant, submit, and read its tenant's messages, by consumers whose filter is in the request subject and by
+ * plain subscriptions. It may not request a message by its number (MSG.GET, DIRECT.GET), since these requests name no subject.
  */
 export function shareOf(tenant: string): TenantShare {
   const own = tenantFamilies(tenant);
