@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { taskActor } from './actors.ts';
 
-test('only the verification of a task that holds its landing slot goes to the pool of landings', () => {
+test('only the verification of a task that holds its landing slot uses the landing pool', () => {
   const poolOf = (name: string, context: object) => {
     const source = taskActor.sources?.[name];
     return source?.type === 'command' ? source.pool({}, context) : null;

@@ -31,16 +31,16 @@ import { runSummary, taskCounts, taskSummary } from './views.ts';
  */
 
 /**
- * Commands go to the node that holds the task's files: the node of its setup. A task without a node may go to any; the node that prepares its worktree keeps
- * it.
+ * Sends a command to the node that holds the task's files. This is the node of the task's setup, if there is one. Without a setup, any node may prepare the
+ * worktree; from then on that node holds the files.
  */
 const onNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.node ?? 'any' });
 const onMergeNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.merge?.node ?? context.node ?? 'any' });
 /**
- * Commands of a task that holds the landing slot go to the landing pool. All other tasks of that branch wait for it, so its verification waits for no other
- * command.
+ * Sends a command of a task that holds the landing slot to the landing pool. All other tasks of that branch wait for this task, so its verification must not
+ * wait for other commands.
  */
 const onMergeNodeFirst = (operation: Operation) =>
   command(operation, {
@@ -142,7 +142,7 @@ const stepsField = (steps: readonly Step[]): { steps?: TaskStep[] } =>
         })),
       };
 
-/** Task state of a machine's state text: `working.prompt.asking` is `working`. */
+/** The task state for a machine's state text, such as `working` for `working.prompt.asking`. `pushing` counts as `landing`. */
 const outer = (state: string): TaskState => {
   const name = state.split('.')[0] ?? '';
   return (name === 'pushing' ? 'landing' : name) as TaskState;

@@ -15,7 +15,7 @@ import { livingTasks, pendingTasks, runContextOf, runListed, runView, taskContex
 /** Maximum wait for an actor to handle an event. */
 const awaitAnswerMs = 8_000;
 const readsAtOnce = 16;
-/** Tasks in `landed-pending` that one list of runs checks; the others are reported as they ended. */
+/** Maximum number of tasks in `landed-pending` that one list of runs checks. The others are reported with the state in which they ended. */
 const pendingLookedAtMax = 200;
 const patchBytesMax = 512 * 1024;
 const listBytesMax = 800 * 1024;
@@ -107,7 +107,7 @@ async function readTasks(bus: Bus, tenant: string, taskIds: string[]): Promise<T
   return taskViews(bus, tenant, found);
 }
 
-/** Cuts a list to what one message carries. The caller reads the other tasks one by one. */
+/** Shortens a list to the size of one message. The caller reads the other tasks one by one. */
 function fitting(tasks: TaskView[], more: boolean): { tasks: TaskView[]; more: boolean } {
   let bytes = 0;
   const count = tasks.findIndex((task) => (bytes += Buffer.byteLength(JSON.stringify(task))) > listBytesMax);
@@ -125,15 +125,15 @@ const look = async (bus: Bus, tenant: string, actor: ActorView): Promise<TaskVie
   (await taskViews(bus, tenant, [actor]))[0] ?? taskView(actor);
 
 /**
- * Sends `merge` to a task. A task in `landed-pending` is finished by the user: once that has happened, returns its view; until then, throws `conflict` with the
- * command to run.
+ * Sends `merge` to a task. A task in `landed-pending` must be finished by the user instead: throws `conflict` with the command to run until the user has done
+ * so, then returns the task's view.
  */
 async function mergeTask(bus: Bus, tenant: string, taskId: string): Promise<TaskView> {
   const actor = await requireTask(bus, tenant, taskId);
   if (taskContextOf(actor).state !== 'landed-pending') return printTask(bus, tenant, taskId, { type: 'merge' });
   const task = await look(bus, tenant, actor);
   if (task.state === 'merged') return task;
-  const text = `${task.name} has landed but for your checkout. To finish: ${task.finishCommand}`;
+  const text = `${task.name} has landed, but not in your checkout. To finish: ${task.finishCommand}`;
   throw new CoppiceError('conflict', text, { details: { state: task.state } });
 }
 

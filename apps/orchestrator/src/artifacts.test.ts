@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endpoints } from './api.ts';
 import { Artifacts, artifactLimits } from './artifacts.ts';
 
-/** Requests as a publisher sends them, over the bus. */
+/** Sends requests over the bus, as a publisher does. */
 let server: NatsServer;
 let bus: Bus;
 const owner = { tenant: 'acme', taskId: 'taaaaaaaaaaaaaaaa' };
@@ -30,7 +30,7 @@ afterAll(async () => {
 const ask = (tenant: string, input: { name: string; offset?: number; length?: number }) =>
   bus.call(api.artifactGet, { tenant }, input);
 
-test('the whole comes part by part, each as large as requested', async () => {
+test('an artifact is read part by part, each at most as large as requested', async () => {
   for (const length of [undefined, 100_000, artifactPartBytesMax]) {
     const parts: Buffer[] = [];
     for (let offset: number | null = 0; offset !== null;) {
@@ -44,12 +44,12 @@ test('the whole comes part by part, each as large as requested', async () => {
   }
 });
 
-test('the largest part is far below what a message may hold', async () => {
+test('the largest part is far below the size limit of a message', async () => {
   const { data } = await bus.request(`coppice.api.acme.artifact.get`, { name }, { deadlineMs: 10_000 });
   expect(data.length).toBeLessThan(bus.payloadBytesMax / 2);
 });
 
-test('a part in the middle, the end, and nothing behind it', async () => {
+test('an offset in the middle, at the end, and after the end', async () => {
   expect(await ask('acme', { name, offset: 7, length: 5 })).toMatchObject({
     data: content.subarray(7, 12).toString('base64'),
     nextOffset: 12,
@@ -73,14 +73,14 @@ test.each([
   [{ name: 'log/acme/../other/x' }, 'name'],
   [{ name: 'log//acme/x' }, 'name'],
   [{ name: 'log/acme/x\n' }, 'name'],
-])('%j is refused for its %s', async (input, field) => {
+])('%j is rejected because of its %s', async (input, field) => {
   const reply = await bus.request('coppice.api.acme.artifact.get', input, { deadlineMs: 5_000 });
   expect(JSON.parse(new TextDecoder().decode(reply.data))).toMatchObject({
     error: { code: 'invalid-request', details: { issues: [{ field }] } },
   });
 });
 
-test("another tenant's is answered as one that isn't there", async () => {
+test("another tenant's artifact is reported like one that doesn't exist", async () => {
   const absent = name.replace('cafe', 'beef');
   const refusal = (tenant: string, requested: string) =>
     ask(tenant, { name: requested }).then(
@@ -90,14 +90,14 @@ test("another tenant's is answered as one that isn't there", async () => {
   const expected = 'not-found: there is no artifact NAME';
   expect(await refusal('acme', absent)).toBe(expected);
   expect(await refusal('other', name)).toBe(expected);
-  // Held in memory by now, and a name that begins with another's.
+  // The artifact is now cached. The name of tenant `acm` is a prefix of the owner's.
   await ask('acme', { name });
   expect(await refusal('other', name)).toBe(expected);
   expect(await refusal('acm', name)).toBe(expected);
   expect(await refusal('other', name.replace('/acme/', '/other/'))).toBe(expected);
 });
 
-test('an empty one has a digest, too', async () => {
+test('an empty artifact has a digest, too', async () => {
   const empty = artifactNames.text(owner, 'e0');
   await (await bus.objects(buckets.artifacts)).put(empty, new Uint8Array());
   expect(await ask('acme', { name: empty })).toEqual({
@@ -108,7 +108,7 @@ test('an empty one has a digest, too', async () => {
   });
 });
 
-test('every name that is made contains its tenant, as those that lie in stores already', () => {
+test('every generated name contains its tenant; the names equal those in existing stores', () => {
   const { tenant, taskId } = owner;
   const names = [
     artifactNames.run(tenant, 'raaaaaaaaaaaaaaaa', 'a'.repeat(64)),
@@ -125,7 +125,7 @@ test('every name that is made contains its tenant, as those that lie in stores a
   ]);
 });
 
-test('a bundle is read from where bundles lie, and nothing else is', async () => {
+test('bundles are read only from the bundle store, and other artifacts never from it', async () => {
   const bundle = artifactNames.bundle(owner, 'c'.repeat(64), new Date());
   expect(tenantOfArtifact(bundle)).toBe('acme');
   await (await bus.objects(buckets.artifacts)).put(bundle, Buffer.from('of an earlier version'));
@@ -138,7 +138,7 @@ test('a bundle is read from where bundles lie, and nothing else is', async () =>
   await expect(ask('acme', { name: log })).rejects.toMatchObject({ code: 'not-found' });
 });
 
-test('many at once are answered, and too many are rejected as retryable; what is requested again was not forgotten', async () => {
+test('many concurrent reads are answered, and those over the limit are rejected with unavailable', async () => {
   const artifacts = new Artifacts(bus);
   const names = Array.from({ length: 20 }, (_, index) => artifactNames.text(owner, `many-${index}`));
   const store = await bus.objects(buckets.artifacts);
@@ -154,7 +154,7 @@ test('many at once are answered, and too many are rejected as retryable; what is
   );
   expect(codes.filter((code) => code === 'unavailable').length).toBe(5);
   expect(codes.filter((code) => code === 'not-found').length).toBe(more - 5);
-  // The places are given back.
+  // Reads are admitted again after the rejected ones.
   expect(await whole(names[0] ?? '')).toMatchObject({ nextOffset: null });
   expect(await new Artifacts(bus).part('acme', { name, offset: 0, length: 1 })).toMatchObject({ nextOffset: 1 });
 });

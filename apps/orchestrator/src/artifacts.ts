@@ -4,7 +4,7 @@
  * Invariants:
  * 1. Another tenant's artifact is reported as `not-found`.
  * 2. Memory is bounded: a cache of at most `heldBytesMax`, plus `readsAtOnce` objects that are being read. The cache exists because the store can only read an
- *    object from its beginning, and a caller that asks for one part usually asks for the next.
+ *    object from its beginning, and a caller that requests one part usually requests the next.
  */
 import { createHash } from 'node:crypto';
 import type { Bus } from '@coppice/bus';

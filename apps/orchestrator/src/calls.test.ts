@@ -7,7 +7,7 @@ import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startOrchestrator } from './service.ts';
 
-/** Calls of other services, against a real orchestrator. The worktree service answers only that the repository exists, so tasks stay in their first states. */
+/** Calls of other services to a real orchestrator. Its worktree service only reports that the repository exists, so tasks stay in their first states. */
 const tenant = 'acme';
 const service = { service: 'orchestrator' };
 const missing = 'aaaaaaaaaaaaaaaa';
@@ -67,7 +67,7 @@ const taskStatus = (taskId: string, of = tenant) =>
 const runStatus = (id: string, of = tenant) =>
   bus.call(orchestratorCalls.runStatus, service, { tenant: of, runId: id });
 
-test('a task and a run that are at work, with the limits of the request, until they have ended', async () => {
+test("reports active tasks and runs with the request's limits, until they have ended", async () => {
   const second = taskIds[1] ?? '';
   const modelLimits = { task: { costUsd: 2 }, run: { tokens: 5_000 } };
   await eventually(async () =>
@@ -82,14 +82,14 @@ test('a task and a run that are at work, with the limits of the request, until t
   );
 });
 
-test("a task or run that isn't there, or is another tenant's, is null and no error", async () => {
+test("a task or run that doesn't exist, or is another tenant's, is null", async () => {
   expect(await taskStatus(`t${missing}`)).toEqual({ task: null });
   expect(await runStatus(`r${missing}`)).toEqual({ run: null });
   expect(await taskStatus(taskIds[0] ?? '', 'other')).toEqual({ task: null });
   expect(await runStatus(runId, 'other')).toEqual({ run: null });
 });
 
-test('a value that this version does not understand is an error, not a missing task', async () => {
+test("a value that this version can't read is an error, not a missing task", async () => {
   const unreadable = `t${'b'.repeat(16)}`;
   await bus.keyValue(buckets.actors).create(`task.${tenant}.${unreadable}`, new TextEncoder().encode('{"format":99}'));
   await expect(taskStatus(unreadable)).rejects.toMatchObject({ code: 'internal' });

@@ -3,7 +3,7 @@ import type { ActorDefinition } from '@coppice/durable-actor';
 import { expect, test } from 'vitest';
 import { landingActor, runActor, setupActor, taskActor } from './actors.ts';
 
-/** Every event in every state is handled, refused with a sentence, or deferred; a change of that shows here, to be looked at. */
+/** The table of every event in every state: handled, rejected with a message, or deferred. The snapshot shows each change for review. */
 const table = (actor: ActorDefinition): string =>
   eventMatrix(actor)
     .map(({ state, event, does }) => `${state} · ${event}: ${does}`)

@@ -1,6 +1,6 @@
 /**
- * Tasks that ended as `landed-pending` and whose landing the user has finished since. Their actors have ended and can't be updated, so each read checks the
- * state in the repository. Nothing is stored.
+ * Finds tasks that ended as `landed-pending` and whose landing the user has finished since. Their actors have ended and can't be updated, so each read checks
+ * the state in the repository. Nothing is stored.
  */
 import type { Bus } from '@coppice/bus';
 import { CoppiceError, worktreeCalls } from '@coppice/contracts';

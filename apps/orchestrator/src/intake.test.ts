@@ -18,7 +18,7 @@ import type { NatsServer } from '@coppice/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { consumeIntake } from './intake.ts';
 
-/** The intake alone: what it refuses by itself needs no other service. */
+/** Tests the intake alone; what it rejects by itself needs no other service. */
 let nats: NatsServer;
 let bus: Bus;
 let intake: Consumption;
@@ -48,7 +48,7 @@ const request = (requestId: string) => ({
   tasks: [{ name: 'a', description: 'a', prompt: 'a', agent: { kind: 'prompt', file: 'a' }, verify: false }],
 });
 
-test('a request of any body and headers becomes a dead letter of its tenant, by its first part', async () => {
+test('a request with any body and headers becomes a dead letter of its tenant, which keeps its first part', async () => {
   const body = { requestId: 'large', more: 'a'.repeat(900_000) };
   const junk = '\u0001'.repeat(64_000);
   await bus.publish(subjects.intake('acme'), body, { headers: { junk, small: 'kept' } });
@@ -66,15 +66,15 @@ test('a request of any body and headers becomes a dead letter of its tenant, by 
   expect(await letters('other')).toMatchObject([{ reason: { code: 'invalid-request' } }]);
 });
 
-test('a request that would be looked at again, and is too large to be stored again, is refused', async () => {
-  // Nobody answers whether there is such a repository, so it has to wait; and it is as large as the server lets a message be.
+test('a request that would be postponed but is too large to be stored again is rejected', async () => {
+  // No service answers whether the repository exists, so the request has to wait. It has the maximum size of a message.
   await publishRaw(subjects.intake('acme'), JSON.stringify(request('padded')).padEnd(bus.payloadBytesMax));
   await eventually(async () => expect(await letters('acme')).toHaveLength(1));
   expect(await letters('acme')).toMatchObject([{ reason: { code: 'limit-exceeded' }, bytes: bus.payloadBytesMax }]);
   await eventually(async () => expect(await bus.storedMessages(streams.intake)).toBe(0));
 });
 
-/** As large as the server takes it, which our own client doesn't send. */
+/** Publishes a message of the maximum size, which our own client doesn't send. */
 async function publishRaw(subject: string, payload: string): Promise<void> {
   const { hostname, port } = new URL(nats.url);
   const { user = '', password = '' } = nats.connection;
@@ -84,8 +84,8 @@ async function publishRaw(subject: string, payload: string): Promise<void> {
   for await (const said of socket) if (String(said).includes('PONG')) break;
 }
 
-test('requests of one tenant whose repositories never answer keep no other tenant waiting', async () => {
-  // In the place of a worktree service whose git waits for a server that doesn't answer.
+test("requests for one tenant's unresponsive repositories don't block other tenants", async () => {
+  // Stands in for a worktree service whose git waits for an unresponsive server.
   const inspected: string[] = [];
   const silence = Promise.withResolvers<void>();
   const inspect = serviceEndpoint('worktree-service', worktreeCalls.inspect, async ({ tenant }) => {
@@ -107,8 +107,8 @@ test('requests of one tenant whose repositories never answer keep no other tenan
   await service.stop();
 });
 
-test('requests of one tenant whose repositories are slow keep no other tenant waiting for all of them', async () => {
-  // Each answer frees a place, so that those of the tenant that wait for one are never refused for want of any.
+test("requests for one tenant's slow repositories don't make another tenant wait for all of them", async () => {
+  // Each answer admits another waiting request of the tenant, so none of them is ever postponed.
   const inspected: string[] = [];
   const inspect = serviceEndpoint('worktree-service', worktreeCalls.inspect, async ({ tenant }) => {
     inspected.push(tenant);
@@ -128,7 +128,7 @@ test('requests of one tenant whose repositories are slow keep no other tenant wa
   await service.stop();
 }, 60_000);
 
-test('two refusals are two events, though their requests have the same number in two streams', async () => {
+test('two rejections are two events, even if the requests have the same sequence number in two streams', async () => {
   const requestId = 'refused';
   const first = await bus.publish(subjects.intake('acme'), { requestId });
   const second = await bus.publish(subjects.intakeAgain('other'), { requestId });
@@ -146,30 +146,33 @@ test.each([
   [JSON.stringify({ requestId: 'x'.repeat(201) }), 'requestId: expected'],
   ['run it', 'JSON'],
   ['null', 'run.submit'],
-])('the sender of %s gets a refusal by its sequence number, since it names no run', async (payload, words) => {
-  await bus.publish(subjects.intake('acme'), {});
-  const { sequence } = await bus.publish(subjects.intake('acme'), Buffer.from(payload));
-  const wanted = subjects.event('acme', noRun, String(sequence), 'intake-refused');
-  const [event] = await eventually(async () => {
-    const refusals = await Array.fromAsync(bus.read(streams.events, wanted));
-    expect(refusals).toHaveLength(1);
-    return refusals.map((message) => coppiceEventSchema.parse(message.json()));
-  });
-  const failure = { code: 'invalid-request', message: expect.stringContaining(words) as string };
-  expect(event).toMatchObject({ id: `intake_${sequence}`, data: { intakeSequence: sequence, failure } });
-});
+])(
+  'the sender of %s gets a rejection by its sequence number, since the request names no run',
+  async (payload, words) => {
+    await bus.publish(subjects.intake('acme'), {});
+    const { sequence } = await bus.publish(subjects.intake('acme'), Buffer.from(payload));
+    const wanted = subjects.event('acme', noRun, String(sequence), 'intake-refused');
+    const [event] = await eventually(async () => {
+      const refusals = await Array.fromAsync(bus.read(streams.events, wanted));
+      expect(refusals).toHaveLength(1);
+      return refusals.map((message) => coppiceEventSchema.parse(message.json()));
+    });
+    const failure = { code: 'invalid-request', message: expect.stringContaining(words) as string };
+    expect(event).toMatchObject({ id: `intake_${sequence}`, data: { intakeSequence: sequence, failure } });
+  },
+);
 
-test('a requestId of 200 characters names a run, whatever they are', async () => {
+test('a requestId of any 200 characters names a run', async () => {
   const requestId = '🌿'.repeat(200);
   await bus.publish(subjects.intake('acme'), { requestId });
   const wanted = subjects.event('acme', runIdOf('acme', requestId), runItself, 'run-refused');
   await eventually(async () => expect(await Array.fromAsync(bus.read(streams.events, wanted))).toHaveLength(1));
 });
 
-test('the number of a request that the intake never had is published to nobody', async () => {
+test("a sequence number that isn't the intake's is not published", async () => {
   await bus.publish(subjects.intakeAgain('acme'), { foo: 1 });
   await eventually(async () => expect(await letters('acme')).toHaveLength(1));
-  // It is acknowledged after everything is published.
+  // The message is acknowledged only after everything is published.
   await eventually(async () => expect(await bus.storedMessages(streams.intakeLater)).toBe(0));
   expect(await bus.storedMessages(streams.events)).toBe(0);
 });

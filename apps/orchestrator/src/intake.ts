@@ -27,15 +27,15 @@ import { submitRun } from './submit.ts';
  *
  * Invariants:
  * 1. A request is acknowledged once its run exists, or once it is stored as a dead letter and its rejection is published as an event.
- * 2. Requests of one tenant whose repositories are slow, or never answer, hold a few places and never all of them.
+ * 2. Requests for one tenant's slow or unresponsive repositories are limited, so that they never block all requests.
  * 3. A request that fails with a retryable error is retried for up to 7 days after it was published.
  */
 const ackWaitMs = 60_000;
 const concurrency = 16;
 /**
- * Places in this process, shared by both streams. A request that finds no place, and gets none while it waits, is postponed. Waiting requests fill the
- * consumers' slots as well: one tenant's running and waiting requests together take at most half of the slots, so other tenants' requests are handled however
- * slow its repositories are.
+ * Limits on requests that are handled at once in this process, shared by both streams. A request over a limit waits, and is postponed if it isn't admitted.
+ * Waiting requests occupy the consumers' slots as well. One tenant's running and waiting requests together take at most half of the slots, so other tenants'
+ * requests are handled however slow its repositories are.
  */
 const placesOfIntake = { total: 32, perGroup: 4, waitingPerGroupMax: 4, stuckAfterMs: 1_000 };
 const retryMsMin = 1_000;
@@ -45,7 +45,7 @@ const publishedHeader = 'Coppice-Published';
 const source = 'intake';
 const { requestValuesMax: valuesMax, requestDepthMax: depthMax } = busLimits;
 const keptBytesMax = 16 * 1024;
-/** Characters of a trace header; W3C trace context requires no more. */
+/** Maximum length of a trace header; W3C trace context requires no more. */
 const traceCharactersMax = 512;
 
 export async function consumeIntake(bus: Bus): Promise<Consumption> {
@@ -94,7 +94,7 @@ async function receive(
   await delivery.acknowledge();
 }
 
-/** Rejects a request. Its sender has the whole of it, so the dead letter keeps only the beginning, which is enough to identify it. */
+/** Rejects a request. The dead letter keeps only its beginning, which is enough to identify it, since the sender has the whole request. */
 async function refuse(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
   await deadLetter(bus, delivery, source, error, { tenant: tenantOf(delivery.subject), keptBytesMax });
   await publishRefusal(bus, delivery, error);
@@ -104,7 +104,7 @@ async function refuse(bus: Bus, delivery: Delivery, error: unknown): Promise<voi
 async function later(bus: Bus, delivery: Delivery, publishedAt: string): Promise<CoppiceError | null> {
   const tries = Number(ownHeader(delivery, triesHeader) ?? 0) + 1;
   const waitMsMax = Math.min(retryMsMin * 2 ** Math.min(tries, 10), retryMsMax);
-  // Random, so that requests postponed together don't compete for the same few places again.
+  // The wait is random, so that requests that were postponed together don't compete again at the same time.
   const waitMs = retryMsMin + Math.random() * (waitMsMax - retryMsMin);
   const waiting = subjects.intakeLater(tenantOf(delivery.subject), shortHash(String(delivery.sequence), publishedAt));
   try {
@@ -145,7 +145,7 @@ async function publishRefusal(bus: Bus, delivery: Delivery, error: unknown): Pro
   const failure = toWireError(error);
   const requestId = requestIdOf(delivery);
   if (requestId === null) {
-    // Its sequence number in the other stream means nothing to a publisher, or belongs to another request.
+    // The sequence number in the stream of postponed requests isn't known to a publisher, and may be that of another request in the intake.
     if (!isFromPublisher(delivery)) return;
     const { sequence: intakeSequence } = delivery;
     const subject = subjects.event(tenant, noRun, String(intakeSequence), 'intake-refused');

@@ -5,14 +5,14 @@ import type { NodeServiceName } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 
 /**
- * Detects hosts that don't come back. A task's files are on one node, so its commands wait for that node's services. After a service has been absent for
+ * Detects hosts that don't return. A task's files are on one node, so its commands wait for that node's services. After a service has been absent for
  * `lostAfterMs`, each of its commands is answered as failed: its tasks end with a reason and release their landing slots.
  *
  * Invariants:
- * 1. A node counts as lost only if this process has seen it absent for the whole time, while it was itself connected, running and registered. An outage of the
- *    NATS server or of an orchestrator proves nothing.
- * 2. A node that comes back takes its own commands again. Results of commands that were in progress are ignored, since their actors no longer wait for them;
- *    its folders stay.
+ * 1. A node counts as lost only if this process has seen it absent for the whole time, while this process was connected, running and registered. So an outage
+ *    of the NATS server or of an orchestrator doesn't make a node lost.
+ * 2. A node that returns takes its commands itself again. Results of commands that were in progress are ignored, since their actors no longer wait for them;
+ *    the node's folders stay.
  */
 export type LostNodes = { stop(): Promise<void> };
 
@@ -80,7 +80,7 @@ class Watch {
     if (nowMs - absent.sinceMs < this.#lostAfterMs) return;
     const { service, node, pool } = absent;
     const text = `its host ${node} is gone: no ${service} has been there for ${Math.round(this.#lostAfterMs / 1_000)} s`;
-    log.error({ node, service }, `${text}; what waits for it is answered as failed`);
+    log.error({ node, service }, `${text}; its waiting commands are answered as failed`);
     const error = new CoppiceError('unavailable', text, { retryable: false });
     absent.refusing = await refuseCommands(this.#bus, { service, pool, error });
   }

@@ -6,13 +6,13 @@ import { landingCase, runCase, setupCase } from './test-support/paths/small-case
 import { taskCases } from './test-support/paths/task-cases.ts';
 
 /**
- * Every transition of the four machines, on generated paths (`pathsOf` says how they are chosen), against the real engine: once with an engine that lives, and once
- * with an engine that is killed after every step. Both must leave the same values, messages, timers and claims.
+ * Every transition of the four machines, on generated paths (`pathsOf` describes their choice), with the real engine. Each path is replayed with an
+ * uninterrupted engine, and with an engine that is killed after every step. Both must leave the same values, messages, timers and claims.
  */
 const counted: string[] = [];
 afterAll(() => console.log(counted.join('\n')));
 
-/** Alternately before anything of the new state is published, and after all of it but before the message is acknowledged. */
+/** Alternates between two points: before any message of the new state is published, and after all are published but before the acknowledgement. */
 const pointOf = (round: number) => (round % 2 === 0 ? 'state-stored' : 'outbox-published');
 
 test.each<[string, readonly PathCase[]]>([
@@ -20,20 +20,17 @@ test.each<[string, readonly PathCase[]]>([
   ['landing', [landingCase]],
   ['setup', [setupCase]],
   ['task', taskCases],
-])(
-  'the %s machine ends alike on every path, whether its engine lives or dies after every step',
-  async (name, cases) => {
-    const paths = cases.flatMap(pathsOf);
-    await using living = await Replay.start(paths);
-    await using dying = await Replay.start(paths);
-    const expected = await living.uninterrupted();
-    const { remains, crashes } = await dying.interrupted(pointOf);
-    counted.push(`${name}: ${paths.length} paths, ${crashes} crash points`);
+])('the %s machine ends the same on every path, even if its engine is killed after every step', async (name, cases) => {
+  const paths = cases.flatMap(pathsOf);
+  await using living = await Replay.start(paths);
+  await using dying = await Replay.start(paths);
+  const expected = await living.uninterrupted();
+  const { remains, crashes } = await dying.interrupted(pointOf);
+  counted.push(`${name}: ${paths.length} paths, ${crashes} crash points`);
 
-    const ends = (await dying.values()).map(({ state }, index) => [textOf(paths[index] as never), state]);
-    expect(ends).toEqual(paths.map((path) => [textOf(path), path.states.at(-1)]));
-    expect(remains.values).toEqual(expected.values);
-    expect(remains.messages).toEqual(expected.messages);
-    expect(remains.claims).toEqual(expected.claims);
-  },
-);
+  const ends = (await dying.values()).map(({ state }, index) => [textOf(paths[index] as never), state]);
+  expect(ends).toEqual(paths.map((path) => [textOf(path), path.states.at(-1)]));
+  expect(remains.values).toEqual(expected.values);
+  expect(remains.messages).toEqual(expected.messages);
+  expect(remains.claims).toEqual(expected.claims);
+});

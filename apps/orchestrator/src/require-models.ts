@@ -1,9 +1,9 @@
 /**
  * Rejects a run at submission if its models can't work.
  *
- * It queries the gateway, since only the gateway knows its providers and scripts. This way every publisher gets the check, not only the command line. It is a convenience,
- * not a guard: if the gateway doesn't answer, the run is accepted (it waits for a gateway anyway, and each model call checks again), and the answer may be
- * outdated by the time of the model call.
+ * The check queries the gateway, since only the gateway knows its providers and scripts. It runs here so that every publisher gets it, not only the command
+ * line. It is a convenience, not a guard: if the gateway doesn't answer, the run is accepted, and an answer may be outdated by the time of the model call,
+ * which checks again.
  */
 import type { Bus } from '@coppice/bus';
 import { CoppiceError, gatewayCalls } from '@coppice/contracts';
@@ -25,7 +25,7 @@ export async function requireModels(
     if (problem === undefined) continue;
     const field = request.tasks[index]?.model === undefined ? 'defaults.model' : `tasks[${index}].model`;
     if (issues.some((issue) => issue.field === field)) continue;
-    const expected = `a model that this stack's gateway can ask (${problem})`;
+    const expected = `a model that this stack's gateway can call (${problem})`;
     issues.push({ field, expected, received: JSON.stringify(model) });
   }
   if (issues.length > 0) throw refusal(issues);

@@ -58,13 +58,13 @@ describe('defaults', () => {
     });
   });
 
-  test('what decides the verification is protected: CI configuration, and what the verify command names', () => {
+  test('files that decide the verification are protected: CI configuration, and those that the verify command names', () => {
     const [specification] = specify(request([task('a')]));
     expect(specification?.protect).toContain('.github/**');
     expect(specification?.protect).toContain('package.json');
   });
 
-  test('what the run file protects is added; an entry with ! takes one out, or all', () => {
+  test("the run file's own entries are added; an entry with ! removes one glob, or all", () => {
     const protectOf = (...protect: string[]) => specify(request([task('a', { protect })]))[0]?.protect ?? [];
     expect(protectOf('docs/**')).toEqual(expect.arrayContaining(['docs/**', '.github/**', 'package.json']));
     expect(protectOf('!package.json')).not.toContain('package.json');
@@ -72,14 +72,14 @@ describe('defaults', () => {
     expect(protectOf('!**', 'docs/**')).toEqual(['docs/**']);
   });
 
-  test('the files of a setup are protected too, where it runs again on the changed tree', () => {
+  test('a setup that runs again on the changed tree is protected, too', () => {
     const protectOf = (inputs: string[]) =>
       specify(request([task('a', { setup: { run: 'sh install.sh', inputs } })]))[0]?.protect;
     expect(protectOf(['lock.txt'])).toContain('install.sh');
     expect(protectOf([])).not.toContain('install.sh');
   });
 
-  test('what no protected file defines is said of the task', () => {
+  test('parts that no protected file defines are reported for the task', () => {
     const unprotectedOf = (verify: string | false, protect: string[] = []) =>
       specify(request([task('a', { verify, protect })]))[0]?.unprotected?.map(({ part }) => part);
     expect(unprotectedOf('npm test; unknown-program')).toEqual(['unknown-program', 'npm test']);
@@ -89,8 +89,8 @@ describe('defaults', () => {
   });
 });
 
-describe('refusals name the field, what was expected and what came', () => {
-  test('what is missing both in the task and in defaults', () => {
+describe('rejections name the field, the expected value and the received one', () => {
+  test('a field that is missing both in the task and in defaults', () => {
     expect(issuesOf([task('a')], { defaults: {} })).toEqual([
       { field: 'tasks[0].model', expected: 'provider/model, here or in defaults', received: 'nothing' },
       expect.objectContaining({ field: 'tasks[0].agent' }),
@@ -98,26 +98,26 @@ describe('refusals name the field, what was expected and what came', () => {
     ]);
   });
 
-  test('two tasks of one name', () => {
+  test('two tasks with the same name', () => {
     expect(issuesOf([task('a'), task('a')])).toEqual([
       { field: 'tasks[1].name', expected: 'a name of its own (tasks[0] has it already)', received: '"a"' },
     ]);
   });
 
-  test('a dependency on nobody', () => {
+  test('a dependency on an unknown task', () => {
     expect(issuesOf([task('a', { dependsOn: ['b'] })])).toEqual([
       { field: 'tasks[0].dependsOn[0]', expected: 'the name of a task of this run', received: '"b"' },
     ]);
   });
 
-  test('dependencies in a circle, also of a task on itself', () => {
+  test('circular dependencies, also of a task on itself', () => {
     expect(
       issuesOf([task('a', { dependsOn: ['c'] }), task('b', { dependsOn: ['a'] }), task('c', { dependsOn: ['b'] })]),
     ).toEqual([{ field: 'tasks[0].dependsOn', expected: 'no circle', received: 'a → c → b → a' }]);
     expect(issuesOf([task('a', { dependsOn: ['a'] })])).toMatchObject([{ received: 'a → a' }]);
   });
 
-  test('a chain as long as the largest run is no circle', () => {
+  test("a chain as long as the largest run isn't a circle", () => {
     const tasks = Array.from({ length: 500 }, (_, index) =>
       task(`t${index}`, index === 0 ? {} : { dependsOn: [`t${index - 1}`] }),
     );

@@ -18,7 +18,7 @@ const defaults = {
   timeLimit: '30m',
 } as const;
 
-/** Dependencies of all tasks of a run together, since the run's value holds them. */
+/** Maximum number of dependencies of all tasks of a run together, since the run's value contains them. */
 const dependenciesOfRunMax = 5_000;
 
 /**
@@ -60,7 +60,7 @@ function specifyTask(
   const verify = task.verify ?? common.verify;
   if (model === undefined) missing('model', 'provider/model');
   if (agent === undefined) missing('agent', 'an agent such as {kind: prompt, file: NOTES.md}');
-  if (verify === undefined) missing('verify', 'a command whose exit code 0 means that the task is done, or false');
+  if (verify === undefined) missing('verify', 'a command that verifies the task, or false');
   const setup = task.setup ?? common.setup;
   const network = (step: 'setup' | 'agent' | 'verify') =>
     task.network?.[step] ?? common.network?.[step] ?? defaults.network;

@@ -11,14 +11,14 @@ beforeAll(async () => {
 });
 
 describe.each(actors.map((actor) => [actor.kind, actor] as const))('stored values of a %s', (kind, actor) => {
-  test('are there for every state of the present version: else its version must be raised and store-snapshots.ts run', () => {
+  test('exist for every state of the current version; if not, raise its version and run store-snapshots.ts', () => {
     const present = files.find((file) => file.kind === kind && file.version === actor.version);
     expect(present?.hash).toBe(actor.hash);
     const states = [...pathsToStates(pathCases.filter((each) => each.actor === actor)).keys()];
     expect(present?.snapshots.map(({ state }) => JSON.stringify(state)).toSorted()).toEqual(states.toSorted());
   });
 
-  test('of every version are continued to an end by the present machine', async () => {
+  test('of every version are continued to an end by the current machine', async () => {
     const snapshots = files.filter((file) => file.kind === kind).flatMap((file) => file.snapshots);
     const paths = snapshots.map((snapshot) => {
       const of = pathCases.find(({ name }) => name === snapshot.case);

@@ -17,7 +17,7 @@ import { whenServed } from './when-served.ts';
  * Invariants:
  * 1. A rejected request leaves nothing behind.
  * 2. Tenant and requestId identify the run: a repeated request finds it; a different request with the same id is rejected.
- * 3. When the request is answered, the run exists: `run.get` finds it, and it continues whatever process dies then.
+ * 3. When the request is answered, the run exists: `run.get` finds it, and it continues even if any process dies.
  * 4. run.submit also waits for the run's tasks, so that `task.get` finds them, but no longer than its caller waits for the answer.
  */
 export type Submitted = {
@@ -37,7 +37,7 @@ export type StoredRun = {
   tasks: { taskId: string; specification: TaskSpecification }[];
 };
 
-/** Calls to `inspect` that may answer `disk-full` before the run is rejected. */
+/** Maximum number of calls to `inspect` while they are answered with `disk-full`. After that, the run is rejected. */
 const inspectionsMax = 5;
 const appearsWithinMs = 15_000;
 /** Less than the deadline of run.submit. */
@@ -155,7 +155,7 @@ export async function submitRunWithTasks(bus: Bus, tenant: string, request: RunR
     const missing = views.indexOf(null);
     found += missing === -1 ? views.length : missing;
     if (missing === -1) continue;
-    // A run that has ended creates no more.
+    // A run that has ended creates no more tasks.
     if ((await readActor(bus, 'run', `${tenant}.${submitted.runId}`))?.status === 'done') break;
     await sleep(pauseMs);
     pauseMs = Math.min(pauseMs * 2, lookAgainMsMax);

@@ -12,7 +12,7 @@ const rfc3339 = (ms: number): string => new Date(ms).toISOString();
 /** The part of a run that its tombstone keeps: everything. */
 export const runSummary = (context: RunContext): RunContext => context;
 
-/** The part of a task that its tombstone keeps: everything except what only its work needed. */
+/** The part of a task that its tombstone keeps: everything except the fields that only its work needed. */
 export const taskSummary = (context: TaskContext): TaskContext => ({
   ...context,
   specification: { ...context.specification, prompt: { text: '' }, protect: [] },
@@ -61,7 +61,7 @@ export function taskView(view: ActorView): TaskView {
   };
 }
 
-/** @param finished ids of tasks whose landing a person has finished since they ended */
+/** @param finished ids of tasks whose landing the user has finished since they ended */
 export function taskCounts(context: RunContext, finished: ReadonlySet<string> = new Set()): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { taskId, state: ended } of context.tasks) {
@@ -93,13 +93,13 @@ export const runListed = (view: ActorView, finished: ReadonlySet<string>): RunSu
   return { ...common(context), taskCounts: taskCounts(context, finished) };
 };
 
-/** @param living views, by task id, of tasks whose own actors know more; the run only knows that they are active */
+/** @param living views, by task id, of tasks about which the run only knows that they are active */
 export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>): RunView {
   const context = runContextOf(view);
   const tasks = context.tasks.map(({ taskId, name, state, reason }) => {
     const seen = living.get(taskId);
     if (seen !== undefined) return { taskId, name, state: seen.state, reason: seen.reason };
-    // It was sent `start` or `skip`, and its actor couldn't be read yet.
+    // The task was sent `start` or `skip`, and its actor couldn't be read yet.
     const known = state === 'active' || state === 'idle' || state === 'skipped' ? 'waiting' : state;
     return { taskId, name, state: known, reason };
   });
@@ -107,7 +107,7 @@ export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>):
   return { ...common(context), ...(usage === undefined ? {} : { usage }), tasks };
 }
 
-/** Usage of the run: ended tasks as the run has recorded them, the others from their own views. */
+/** Usage of the run: that of ended tasks as the run has recorded it, that of the others from their own views. */
 function usageOf(view: ActorView, living: ReadonlyMap<string, TaskView>): Usage | undefined {
   const usage = usageOfEnded(runContextOf(view));
   if (usage === undefined) return undefined;
@@ -115,7 +115,7 @@ function usageOf(view: ActorView, living: ReadonlyMap<string, TaskView>): Usage 
   return others.reduce((sum, task) => addUsage(sum, task.usage), usage);
 }
 
-/** Tasks whose own actors know more than the run. */
+/** Tasks whose own actors must be read, since the run only knows that they are active. */
 export const livingTasks = (view: ActorView): string[] =>
   runContextOf(view)
     .tasks.filter(({ state }) => state === 'active' || state === 'idle' || state === 'skipped')

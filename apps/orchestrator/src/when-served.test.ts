@@ -6,7 +6,7 @@ import { whenServed } from './when-served.ts';
 
 const away = new CoppiceError('unavailable', 'nobody serves it');
 
-test('a service that comes back in time answers', async () => {
+test('a service that returns in time answers', async () => {
   await using nats = await startNatsServer();
   const bus = await Bus.connect({ ...nats.connection, name: 'test' });
   const input = { tenant: 'default', repository: '/one', baseBranch: 'main' };
@@ -22,7 +22,7 @@ test('a service that comes back in time answers', async () => {
   await bus.close();
 });
 
-test('the error of one that stays away is thrown, and another failure at once', async () => {
+test('the error of a service that stays absent is thrown, and any other error at once', async () => {
   const gone = vi.fn<() => Promise<never>>(() => Promise.reject(away));
   await expect(whenServed(gone, 0)).rejects.toBe(away);
   const refused = new CoppiceError('repository-not-found', 'no');

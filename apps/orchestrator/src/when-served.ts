@@ -2,8 +2,8 @@ import { CoppiceError } from '@coppice/contracts';
 import { retry } from '@coppice/service';
 
 /**
- * Time in milliseconds that a service may be absent. After a restart of the NATS server each service reconnects at a different moment, and a replaced one has
- * to start first.
+ * Time in milliseconds that a service may be absent. After a restart of the NATS server each service reconnects at a different moment, and a replaced service
+ * must start first.
  */
 const awayMsMax = 8_000;
 const againMs = 200;

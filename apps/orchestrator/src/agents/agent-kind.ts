@@ -1,7 +1,7 @@
 import type { Agent } from '@coppice/contracts';
 import type { TaskStateConfig } from '../machines/task/task-setup.ts';
 
-/** What an agent kind adds to the task machine. */
+/** The parts of the task machine that an agent kind adds. */
 export type AgentKind<Fields = object> = {
   /** The child state of `working` that runs the agent. It leads to `#task.committing` or `#task.cleaning`. */
   states: TaskStateConfig;

@@ -11,13 +11,13 @@ import { agentKinds, agentStates, newAgentFields } from './registry.ts';
 const loop = agentSchema.parse({ kind: 'loop' });
 const prompt = agentSchema.parse({ kind: 'prompt', file: 'a.txt' });
 
-test('every kind that a run file may name is one that the task machine has, and no other', () => {
+test('the task machine has exactly the kinds that a run file may name', () => {
   expect(Object.keys(agentKinds).toSorted()).toEqual(agentKindNames.toSorted());
   const working = taskMachine.root.states['working'];
   expect(Object.keys(working?.states ?? {}).toSorted()).toEqual(['choosing', ...agentKindNames].toSorted());
 });
 
-test('every kind leaves `working` for the commit or for the clean-up, and has no other way out', () => {
+test('every kind leaves `working` only for `committing` or `cleaning`', () => {
   const working = taskMachine.root.states['working'];
   for (const kind of agentKindNames) {
     const node = working?.states[kind];
@@ -34,12 +34,12 @@ test('every kind leaves `working` for the commit or for the clean-up, and has no
 });
 
 describe('a new task', () => {
-  test('has the fields of all kinds, and a state of its own kind only', () => {
+  test('has the fields of all kinds, but state only for its own kind', () => {
     expect(newAgentFields(loop)).toMatchObject({ content: null, unsaved: false, loop: { turns: 0, turnId: null } });
     expect(newAgentFields(prompt)).toMatchObject({ content: null, unsaved: false, loop: null });
   });
 
-  test('shares no state with another one', () => {
+  test('shares no state with another task', () => {
     const [one, other] = [newTask(taskInput({ agent: loop }), 0), newTask(taskInput({ agent: loop }), 0)];
     expect(one.loop).toEqual(other.loop);
     expect(one.loop).not.toBe(other.loop);
@@ -54,12 +54,12 @@ describe('a kind that is added to the registry', () => {
     states: agentStates({ first: fake, fake }) as never,
   });
 
-  test('gets a state, and the tasks that name it', () => {
+  test('gets a state, and runs the tasks that name it', () => {
     expect(Object.keys(working.root.states)).toEqual(['choosing', 'first', 'fake']);
     expect(initialTransition(working)[0].value).toBe('fake');
   });
 
-  test('takes no task of another kind', () => {
+  test("doesn't run tasks of another kind", () => {
     const chosen = (kind: string) =>
       initialTransition(createMachine({ ...working.config, context: { specification: { agent: { kind } } } }))[0].value;
     expect(chosen('other')).toBe('choosing');

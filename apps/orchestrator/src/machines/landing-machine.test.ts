@@ -55,7 +55,7 @@ test('tasks get the slot one after the other, in the order of their requests', (
   expect([slot.state, slot.holder]).toEqual(['free', null]);
 });
 
-test('a task that waited for others knows it, since the branch has most likely moved', () => {
+test('a task that waited for others is informed of it, since the branch has most likely moved', () => {
   const slot = new Slot().acquire('a', 'b').release('a').release('b').acquire('c');
   expect(slot.answers.map(({ outcome }) => outcome)).toMatchObject([
     { output: { turn: 'a', waited: false } },
@@ -65,20 +65,20 @@ test('a task that waited for others knows it, since the branch has most likely m
 });
 
 describe('a task that gives up', () => {
-  test('while it waits loses its place, and the others keep theirs', () => {
+  test('while it waits is removed from the queue, and the others stay', () => {
     const slot = new Slot().acquire('a', 'b', 'c').release('b');
     expect(slot.holder).toBe('a');
     slot.release('a');
     expect([slot.granted, slot.holder]).toEqual([['a', 'c'], 'c']);
   });
 
-  test('before its request arrives changes nothing for anyone', () => {
+  test('before its request arrives changes nothing', () => {
     const slot = new Slot().release('a');
     expect([slot.state, slot.answers]).toEqual(['free', []]);
     expect(new Slot().acquire('b').release('a').holder).toBe('b');
   });
 
-  test('twice does not take the slot from the next one', () => {
+  test("twice doesn't take the slot from the next task", () => {
     const slot = new Slot().acquire('a', 'b').release('a').release('a');
     expect([slot.granted, slot.holder]).toEqual([['a', 'b'], 'b']);
   });
@@ -92,14 +92,14 @@ describe('a holder whose time is over', () => {
     expect([slot.granted, slot.holder]).toEqual([['a', 'b'], 'b']);
   });
 
-  test('frees the slot if nobody waits, and its late release takes it from nobody', () => {
+  test('frees the slot if no task waits, and its late release takes the slot from no other task', () => {
     const slot = new Slot().acquire('a').timeOut(timeIsOver);
     expect(slot.state).toBe('free');
     slot.acquire('b').release('a');
     expect(slot.holder).toBe('b');
   });
 
-  test('leaves the next one its whole time', () => {
+  test('leaves the next task its full time', () => {
     const slot = new Slot().acquire('a', 'b');
     slot.nowMs += holdMs / 2;
     slot.release('a');

@@ -8,7 +8,8 @@ import type { AnswerParams, Birth, Timed } from '@coppice/durable-actor';
  * moves the branch. The slot only avoids wasted work; safety comes from the compare-and-set on the branch.
  *
  * Invariants:
- * 1. At most one task holds the slot. It ends when the holder releases it or when its time is over, so that a parked holder can't block the others forever.
+ * 1. At most one task holds the slot. The slot is freed when its holder releases it or when the holder's time is over, so that a parked holder can't block the
+ *    others forever.
  * 2. Every request is answered: with the slot, or with a rejection.
  */
 export type TurnRequest = {
@@ -33,7 +34,7 @@ type LandingEvent = (
 ) &
   Timed;
 
-/** Tasks that may wait for the slot of one branch. */
+/** Maximum number of tasks that wait for the slot of one branch. */
 const landingQueueMax = 1_000;
 
 const full: Outcome = {

@@ -4,7 +4,7 @@ import { runMachine } from './run-machine.ts';
 
 const usage = { inputTokens: 10, outputTokens: 2, costUsd: 0.5 };
 
-/** A run whose tasks are named a, b, c … and depend on earlier ones by their names. */
+/** A run whose tasks are named a, b, c …; each argument names the tasks that one task depends on. */
 class Run extends DrivenMachine<typeof runMachine> {
   constructor(concurrency: number, ...dependencies: string[]) {
     const names = dependencies.map((_, index) => nameOf(index));
@@ -56,7 +56,7 @@ const retryCancellation = 'xstate.after.retry.run.cancelling.retrying';
 
 describe('the dependency graph', () => {
   test('a chain runs one after the other, whatever the concurrency', () => {
-    const chain = run(8, '', 'a', 'b');
+    const chain = run(8, 'a chain runs one after the other, whatever the concurrency', 'a', 'b');
     expect(chain.recipients('start')).toEqual(['a']);
     chain.ended('a');
     expect(chain.recipients('start')).toEqual(['a', 'b']);
@@ -64,7 +64,7 @@ describe('the dependency graph', () => {
     expect([chain.state, chain.output]).toEqual(['ended', { state: 'succeeded' }]);
   });
 
-  test('a task with two dependencies starts after the second one', () => {
+  test('a task with two dependencies starts after the second one has landed', () => {
     const diamond = run(8, '', 'a', 'a', 'bc').ended('a').ended('c');
     expect(diamond.recipients('start')).toEqual(['a', 'b', 'c']);
     expect(diamond.ended('b').recipients('start')).toEqual(['a', 'b', 'c', 'd']);
@@ -86,7 +86,7 @@ describe('the dependency graph', () => {
     },
   );
 
-  test('a failure skips everything behind it, and nothing beside it', () => {
+  test('a failure skips all tasks that depend on it, and no others', () => {
     const tree = run(1, '', 'a', 'b', '').ended('a', 'failed');
     expect([tree.recipients('skip'), tree.recipients('start')]).toEqual([['b'], ['a', 'd']]);
     tree.ended('b', 'failed', 'depends on a, which ended as failed');
@@ -95,7 +95,7 @@ describe('the dependency graph', () => {
     expect([tree.output, tree.states()]).toEqual([{ state: 'failed' }, 'a failed, b failed, c failed, d merged']);
   });
 
-  test('a task whose one dependency failed is skipped before the other one has ended', () => {
+  test('a task is skipped as soon as one dependency has failed, before the others end', () => {
     expect(run(8, '', '', 'ab').ended('b', 'failed').recipients('skip')).toEqual(['c']);
   });
 
@@ -103,7 +103,7 @@ describe('the dependency graph', () => {
     expect(run(8, '', '', 'ab').ended('b', 'failed').ended('a', 'failed').recipients('skip')).toEqual(['c']);
   });
 
-  test('more dependants than one step may skip are skipped as the first ones end', () => {
+  test("if one step can't skip all dependants, the ends of the first trigger the rest", () => {
     const wide = new Run(1, '', ...Array.from({ length: 120 }, () => 'a')).created().ended('a', 'failed');
     const tasks = wide.context.tasks.slice(1).map(({ taskId }) => taskId);
     expect(wide.recipients('skip')).toEqual(tasks.slice(0, 50));
@@ -114,22 +114,22 @@ describe('the dependency graph', () => {
   });
 });
 
-describe('the places of a run', () => {
-  test('as many tasks start as there are places, and the next one when a place is free', () => {
+describe('the concurrency of a run', () => {
+  test('as many tasks start as it allows, and the next one when a task ends', () => {
     const pair = run(2, '', '', '', '');
     expect(pair.recipients('start')).toEqual(['a', 'b']);
     expect(pair.ended('b', 'failed').recipients('start')).toEqual(['a', 'b', 'c']);
     expect(pair.ended('a').recipients('start')).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  test('a task that waits for you gives its place to another one', () => {
+  test('a task that waits for you lets another one start', () => {
     const single = run(1, '', '', '').idle('a');
     expect(single.recipients('start')).toEqual(['a', 'b']);
     single.ended('a');
     expect(single.recipients('start')).toEqual(['a', 'b']);
   });
 
-  test('a task that was skipped holds no place', () => {
+  test("a skipped task doesn't count", () => {
     expect(run(1, '', 'a', '').ended('a', 'failed').recipients('start')).toEqual(['a', 'c']);
   });
 
@@ -140,23 +140,23 @@ describe('the places of a run', () => {
   });
 });
 
-describe('notices of tasks', () => {
-  test('that come twice count once', () => {
+describe('reports of tasks', () => {
+  test('that arrive twice count once', () => {
     const twice = run(1, '', '', '').ended('a').ended('a');
     expect(twice.recipients('start')).toEqual(['a', 'b']);
     expect(twice.context.used).toEqual({ usage, tasks: 1 });
   });
 
-  test('of a task that has ended already change nothing', () => {
+  test('about a task that has ended change nothing', () => {
     const late = run(1, '', '').ended('a').idle('a');
     expect(late.ended('a', 'failed').states()).toBe('a merged, b active');
   });
 
-  test('of a task of another run change nothing', () => {
+  test('about a task of another run change nothing', () => {
     expect(run(1, '').ended('z').states()).toBe('a active');
   });
 
-  test('that come before the tasks are all created are kept', () => {
+  test('that arrive before all tasks are created are kept', () => {
     const early = new Run(1, '', '').ended('a', 'cancelled', 'enough');
     expect(early.state).toBe('creating.ordering');
     expect(early.created().recipients('start')).toEqual(['b']);
@@ -198,7 +198,7 @@ describe('creating the tasks', () => {
 });
 
 describe('a run that is cancelled', () => {
-  test('starts nothing more, has its tasks cancelled, and ends when they have ended', () => {
+  test('starts no more tasks, has its tasks cancelled, and ends when they have ended', () => {
     const cancelled = run(1, '', '').send({ type: 'cancel', reason: 'enough' });
     expect(cancelled.inputs['cancelTasks']).toMatchObject({ runId: 'r1', reason: 'enough' });
     cancelled.done('cancelTasks', { tasks: 2 }).ended('a', 'cancelled');
@@ -208,7 +208,7 @@ describe('a run that is cancelled', () => {
     expect(cancelled.emitted.at(-1)).toMatchObject({ type: 'run-ended', state: 'cancelled' });
   });
 
-  test('while its tasks are created cancels them once they all exist', () => {
+  test('while its tasks are created cancels them once all exist', () => {
     const early = new Run(1, '').send({ type: 'cancel' });
     expect(early.started).toEqual(['createTasks']);
     early.created();
@@ -222,7 +222,7 @@ describe('a run that is cancelled', () => {
     expect(twice.started.filter((name) => name === 'cancelTasks')).toHaveLength(1);
   });
 
-  test('counts what landed before the cancellation', () => {
+  test('counts the tasks that landed before the cancellation', () => {
     const late = run(2, '', '').ended('a').send({ type: 'cancel' }).done('cancelTasks', { tasks: 2 });
     late.ended('b', 'merged');
     expect([late.output, late.states()]).toEqual([{ state: 'cancelled' }, 'a merged, b merged']);
@@ -236,7 +236,7 @@ describe('a run that is cancelled', () => {
     expect(stuck.ended('a').state).toBe('ended');
   });
 
-  test('records the ends that come while the cancellation is sent', () => {
+  test('records tasks that end while the cancellation is sent', () => {
     const sending = run(1, '').send({ type: 'cancel' }).ended('a', 'cancelled').done('cancelTasks', { tasks: 1 });
     expect(sending.output).toEqual({ state: 'cancelled' });
   });

@@ -26,39 +26,39 @@ const run = (concurrency: number, ...tasks: [state: RunTask['state'], ...depends
   })),
 });
 
-describe('what a run starts', () => {
-  test('as many as there are places, in order', () => {
+describe('the tasks that a run starts', () => {
+  test('as many as the concurrency allows, in order', () => {
     expect(plan(run(2, ['waiting'], ['waiting'], ['waiting']))).toEqual({ start: [0, 1], skip: [] });
     expect(plan(run(2, ['active'], ['waiting'], ['waiting'])).start).toEqual([1]);
   });
 
-  test('a task that waits for a person holds no place', () => {
+  test("a task that waits for a person doesn't count as active", () => {
     expect(plan(run(1, ['idle'], ['waiting'])).start).toEqual([1]);
   });
 
-  test('nothing before all that it depends on has landed', () => {
+  test('none before all its dependencies have landed', () => {
     expect(plan(run(4, ['merged'], ['active'], ['waiting', 0, 1])).start).toEqual([]);
     expect(plan(run(4, ['merged'], ['no-changes'], ['landed-pending'], ['waiting', 0, 1, 2])).start).toEqual([3]);
   });
 
-  test('nothing whose dependency did not land: the reason names it', () => {
+  test('none with a dependency that did not land: the reason names it', () => {
     const { start, skip } = plan(run(4, ['failed'], ['waiting', 0], ['waiting', 1]));
     expect(start).toEqual([]);
     expect(skip).toEqual([{ index: 1, reason: 'depends on n0, which ended as failed' }]);
   });
 
-  test('nothing after a cancellation', () => {
+  test('none after a cancellation', () => {
     expect(plan({ ...run(4, ['waiting']), cancelReason: 'enough' })).toEqual({ start: [], skip: [] });
   });
 
-  test('bounded messages in one step, however many wait', () => {
+  test('one step sends a bounded number of messages, however many tasks wait', () => {
     const many = Array.from({ length: 300 }, (): [RunTask['state'], number] => ['waiting', 0]);
     expect(plan(run(4, ['failed'], ...many)).skip).toHaveLength(50);
   });
 });
 
-describe('how a run ends', () => {
-  test('succeeded when nothing failed; what a person discarded is no failure', () => {
+describe('the end of a run', () => {
+  test("succeeded if no task failed; a task that a person discarded didn't fail", () => {
     expect(runStateOf(run(1, ['merged'], ['no-changes'], ['discarded'], ['branch-pushed'], ['landed-pending']))).toBe(
       'succeeded',
     );
@@ -68,7 +68,7 @@ describe('how a run ends', () => {
   });
 });
 
-test('a run counts what each of its tasks used, once; where one of an earlier version reported nothing, it is not known', () => {
+test("each task's usage counts once; it is unknown if a task of an earlier version didn't report it", () => {
   const usage = { inputTokens: 10, outputTokens: 2, costUsd: 0.5 };
   const ended = (taskId: string, reported?: object) =>
     ({ type: 'task-ended', taskId, state: 'merged', reason: null, now: 1, ...reported }) as const;
@@ -82,7 +82,7 @@ test('a run counts what each of its tasks used, once; where one of an earlier ve
   expect(usageOfEnded(snapshot.context)).toBeUndefined();
 });
 
-test('of a reason that is long a run keeps the beginning, marked as cut', () => {
+test('a long reason is shortened, with an ellipsis', () => {
   const running = runMachine.resolveState({ value: 'running', context: run(1, ['active'], ['active']) });
   const reasonAfter = (reason: string) => {
     const event = { type: 'task-ended', taskId: 't0', state: 'failed', reason, now: 1 } as const;

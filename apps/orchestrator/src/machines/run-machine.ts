@@ -7,10 +7,10 @@ import { shorten } from './shorten.ts';
 import { addUsage, noUsage } from './usage.ts';
 
 /**
- * A run. It starts a task once the tasks it depends on have landed and a place is free, and ends when all tasks have ended.
+ * A run. It starts a task once all tasks that it depends on have landed and fewer than `concurrency` tasks are active. It ends when all tasks have ended.
  *
  * Invariants:
- * 1. At most `concurrency` tasks are active. A task that waits for the user holds no place.
+ * 1. At most `concurrency` tasks are active. A task that waits for the user isn't active.
  * 2. A task is started once, and only when everything it depends on has landed. A task that can't be started gets the reason with `skip`.
  * 3. One step sends a bounded number of messages, so that the value stays within its limit; each end of a task triggers the next messages.
  */
@@ -62,7 +62,7 @@ export type RunEmitted =
   | { type: 'run-ended'; context: RunContext; state: RunState };
 
 const runMachineLimits = {
-  /** Tasks that are skipped in one step. */
+  /** Maximum number of tasks that one step skips. */
   skipsPerStepMax: 50,
   reasonCharactersMax: 100,
   retriesMax: 10,
@@ -76,7 +76,7 @@ export function usageOfEnded({ used, tasks }: RunContext): Usage | undefined {
   return used?.tasks === tasks.filter(({ state }) => isTaskEnd(state)).length ? used.usage : undefined;
 }
 
-/** Ends of tasks that make the run fail. A task discarded by the user doesn't. */
+/** Ends of tasks that make the run fail. `discarded` isn't one of them. */
 const badEnds: readonly string[] = ['failed', 'timed-out', 'cancelled'] satisfies TaskEnd[];
 
 export function runStateOf(context: RunContext): RunState {

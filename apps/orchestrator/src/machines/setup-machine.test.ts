@@ -33,12 +33,12 @@ class Setup extends DrivenMachine<typeof setupMachine> {
     return this.send({ type: 'unwant', effectId: task });
   }
 
-  /** Runs the command, with this result. */
+  /** Completes the command with this result. */
   ran(changes: object = {}): this {
     return this.done('prepareSetup', prepared).done('run', { ...commandPassed, ...changes });
   }
 
-  /** Each task that was answered, with `done` or the message of its error. */
+  /** The answered tasks, with `done` or the error's message. */
   get answered(): [task: string, answer: string][] {
     return this.answers.map(({ effectId, outcome }) => [
       effectId,
@@ -47,7 +47,7 @@ class Setup extends DrivenMachine<typeof setupMachine> {
   }
 }
 
-test('a setup that nobody wants runs nothing', () => {
+test('a setup that no task wants runs nothing', () => {
   expect(new Setup().started).toEqual([]);
 });
 
@@ -81,7 +81,7 @@ describe('a task that wants a sealed setup', () => {
     expect(setup.started.filter((name) => name === 'run')).toHaveLength(1);
   });
 
-  test('waits for another run where the result was removed meanwhile', () => {
+  test('waits for another run if the result was removed in between', () => {
     const setup = done().want('t2').done('prepareSetup', prepared);
     expect(setup.state).toBe('running');
     expect(setup.inputs['run']).toMatchObject({ specification: { sandboxId: 'setup-key-2' } });
@@ -92,7 +92,7 @@ describe('a command that fails', () => {
   test.each([
     [{ exitCode: 1, standardError: 'no such package\n', logArtifact: 'log/1' }, 'setup ended with exit code 1'],
     [{ exitCode: null, timedOut: true }, 'setup took too long'],
-  ])('fails every task that waits, after its tree is removed: %j', (result, message) => {
+  ])('fails every waiting task, after its tree is removed: %j', (result, message) => {
     const setup = new Setup().want('t1', 't2').ran(result);
     expect([setup.state, setup.answered]).toEqual(['discarding', []]);
     setup.done('discardSetup', {});
@@ -103,7 +103,7 @@ describe('a command that fails', () => {
     expect(setup.state).toBe('idle');
   });
 
-  test('reports what it printed, and is not retryable', () => {
+  test("reports the command's output, and isn't retryable", () => {
     const setup = new Setup().want('t1').ran({ exitCode: 1, standardError: 'no such package\n', logArtifact: 'log/1' });
     setup.done('discardSetup', {});
     expect(setup.answers[0]?.outcome).toEqual({
@@ -117,7 +117,7 @@ describe('a command that fails', () => {
     });
   });
 
-  test('runs again on a fresh tree when another task wants it, and that one gets its own answer', () => {
+  test('runs again on a fresh tree when another task wants it, and only that task gets the new answer', () => {
     const setup = new Setup().want('t1').ran({ exitCode: 1 }).done('discardSetup', {}).want('t2');
     expect(setup.inputs['prepareSetup']).toMatchObject({ attempt: 2 });
     setup.ran().done('sealSetup', { files: 3 });
@@ -136,7 +136,7 @@ describe('an attempt without a result', () => {
     ['prepareSetup', (setup: Setup) => setup],
     ['run', (setup: Setup) => setup.done('prepareSetup', prepared)],
     ['sealSetup', (setup: Setup) => setup.ran()],
-  ])('is made again on a fresh tree when %s is lost', (lost, reach) => {
+  ])('is repeated on a fresh tree when %s is lost', (lost, reach) => {
     const setup = reach(new Setup().want('t1')).failed(lost, { code: 'unknown', retryable: false });
     expect([setup.state, setup.answered]).toEqual(['discarding', []]);
     setup.done('discardSetup', {});
@@ -157,13 +157,13 @@ describe('an attempt without a result', () => {
     ]);
   });
 
-  test('is not made again after an error that would come again', () => {
+  test("isn't repeated after a permanent error", () => {
     const setup = new Setup().want('t1').done('prepareSetup', prepared);
     setup.failed('run', { code: 'image-not-found', message: 'no image', retryable: false }).done('discardSetup', {});
     expect([setup.state, setup.answered]).toEqual(['idle', [['t1', 'no image']]]);
   });
 
-  test('counts anew for the next task', () => {
+  test('starts a new count for the next task', () => {
     const setup = new Setup().want('t1');
     for (let attempts = 0; attempts < 3; attempts++) setup.failed('prepareSetup').done('discardSetup', {});
     setup.want('t2').failed('prepareSetup').done('discardSetup', {});
@@ -177,7 +177,7 @@ describe('a task that no longer wants the setup', () => {
     expect(setup.answered).toEqual([['t2', 'done']]);
   });
 
-  test('does not stop a setup that runs already, since its result can be used later', () => {
+  test("doesn't stop a running setup, since its result can be used later", () => {
     const setup = new Setup().want('t1').done('prepareSetup', prepared).unwant('t1').done('run', commandPassed);
     setup.done('sealSetup', { files: 1 });
     expect([setup.state, setup.answered]).toEqual(['sealed', []]);

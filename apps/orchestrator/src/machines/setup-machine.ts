@@ -21,7 +21,7 @@ import { logTail, passed } from './task/command-result.ts';
  * wait for it.
  *
  * Invariants:
- * 1. Each request is answered once: the setup is sealed, or the reason why not.
+ * 1. Each request is answered once: with the sealed setup, or with the reason for its failure.
  * 2. After a failed command, the setup runs again only when another task requests it. An attempt without a result (a retryable or unknown error) is retried a
  *    few times.
  * 3. Each attempt starts with a fresh tree; the tree of a failed attempt is removed.
@@ -55,7 +55,7 @@ export type SetupContext = {
 
 type SetupEvent = ({ type: 'want'; effectId: string; replyTo: ReplyTo } | { type: 'unwant'; effectId: string }) & Timed;
 
-/** Tasks that may wait for one setup. */
+/** Maximum number of tasks that wait for one setup. */
 const setupWaitingMax = 1_000;
 
 const sealed: Outcome = { status: 'done', output: {} };
@@ -66,7 +66,7 @@ const full = failed({
   retryable: true,
 });
 
-/** Attempts at one setup that may end without a result. */
+/** Attempts at one setup before an error without a result is final. */
 const attemptsMax = 3;
 
 const failure = [

@@ -1,6 +1,6 @@
 /**
- * Remaining budget of the analysis of a command: characters of shell text to parse, commands in it, and words that programs get as arguments. Each may exceed
- * the command itself many times: `parallel` copies its text for each input, and each wrapper of a chain gets all words behind it.
+ * Remaining budget of the analysis of a command: characters of shell text to parse, commands in it, and words that programs get as arguments. Each amount may
+ * be many times larger than in the command itself: `parallel` copies its text for each input, and each wrapper in a chain gets all words after it.
  */
 export type Budget = { characters: number; commands: number; words: number };
 

@@ -32,7 +32,7 @@ describe('files', () => {
     expect(definitionOf(command)).toMatchObject({ files, unprotected: [] });
   });
 
-  test('no glob of a program is a whole folder of sources, and each program belongs to one ecosystem', () => {
+  test('no glob of a program matches a whole source folder, and each program belongs to one ecosystem', () => {
     for (const programs of Object.values(ecosystems))
       for (const { files = [] } of Object.values(programs))
         expect(files.filter((file) => /^(\*+|\*\*\/\*+|src|lib|test|tests|spec)(\/\*+)?$/.test(file))).toEqual([]);
@@ -41,7 +41,7 @@ describe('files', () => {
   });
 });
 
-describe('files that a program loads beside', () => {
+describe('files that a program loads in addition', () => {
   test.each([
     ['pytest', 'sitecustomize.py'],
     ['pytest -p tools.ci_plugin', '**/tools/ci_plugin.py'],
@@ -53,12 +53,12 @@ describe('files that a program loads beside', () => {
     expect(definitionOf(command).files).toContain(file);
   });
 
-  test('an absolute folder of modules is not of the task', () => {
+  test("an absolute module folder isn't part of the work tree", () => {
     expect(definitionOf('PYTHONPATH=/usr/lib/extra node a.js').unprotected).toEqual([]);
   });
 });
 
-describe('scripts whose own files are not followed are reported', () => {
+describe('scripts whose loaded files are not followed are reported', () => {
   test.each([
     ['npm test', 'the script in package.json'],
     ['timeout 60 npm --prefix app run check', 'the script in package.json'],
@@ -82,7 +82,7 @@ describe('scripts whose own files are not followed are reported', () => {
     },
   );
 
-  test('but not where the run file names files of its own', () => {
+  test('but not if the run file protects files of its own', () => {
     expect(protectionOf(['npm test'], []).unprotected).toHaveLength(1);
     expect(protectionOf(['npm test'], ['scripts/**']).unprotected).toEqual([]);
   });
@@ -141,7 +141,7 @@ describe('parts that no protected file defines', () => {
     expect(notProtected(command)).toEqual([]);
   });
 
-  test('a part is shortened to one line, and of many parts only the first are reported', () => {
+  test('a part is shortened to one line, and only the first of many parts are reported', () => {
     const [part = ''] = notProtected(`unknown-program \\\n  ${'a '.repeat(200)}`);
     expect(part).toMatch(/^unknown-program \\ a a .*…$/);
     expect(part).toHaveLength(120);
@@ -149,7 +149,7 @@ describe('parts that no protected file defines', () => {
   });
 
   test.each(['$(', '(', '{ ', 'if ', '"$(', '${a:-', '`', '$((', '<<a ', "sh -c '", 'a|', '<(', 'eval a;'])(
-    '8 KiB of %s end neither in a full stack nor in a long report',
+    '8 KiB of %s cause neither a stack overflow nor a long report',
     (piece) => {
       const { files, unprotected } = definitionOf(piece.repeat(8_192 / piece.length));
       expect(JSON.stringify([files, unprotected]).length).toBeLessThan(4_000);
@@ -162,11 +162,11 @@ describe('parts that no protected file defines', () => {
     ['a chain of options that may have values', 'nyc --unknown '.repeat(500)],
     ['a chain of find', `find ${'-exec find '.repeat(700)}`],
     ['text of more than 32 KiB', `true ${'a'.repeat(32_768)}`],
-  ])('what takes long to analyze is given up and reported: %s', (_name, command) => {
-    expect(whyNot(command)).toContain('it is too much to look into: name the files that it runs under protect');
+  ])('the analysis of a command that takes too long ends, and the command is reported: %s', (_name, command) => {
+    expect(whyNot(command)).toContain('it is too large to analyze: name the files that it runs under protect');
   });
 
-  test('the commands of a request have one budget, and the same command is analyzed once', () => {
+  test('all commands of a request share one budget, and the same command is analyzed once', () => {
     const definitions = new Definitions();
     const command = (index: number) => `node ${index}.js; ${'true; '.repeat(400)}`;
     expect(definitions.of(command(0))).toMatchObject({ files: ['0.js'], unprotected: [] });
@@ -175,16 +175,16 @@ describe('parts that no protected file defines', () => {
     for (let index = 2; index < 30; index++) definitions.of(command(index));
     expect(definitions.of(command(30))).toMatchObject({
       files: [],
-      unprotected: [expect.objectContaining({ why: expect.stringContaining('too much') })],
+      unprotected: [expect.objectContaining({ why: expect.stringContaining('too large') })],
     });
     expect(definitions.of(command(0)).unprotected).toEqual([]);
   });
 
-  test('shells in shells are looked into to a limit, which is reported', () => {
+  test('nested shells are analyzed up to a limit, which is reported', () => {
     let nested = 'node test.js';
     for (let depth = 0; depth < 5; depth++) nested = `sh -c ${JSON.stringify(nested)}`;
     expect(definitionOf(nested)).toMatchObject({ files: ['test.js'], unprotected: [] });
     for (let depth = 0; depth < 5; depth++) nested = `sh -c ${JSON.stringify(nested)}`;
-    expect(whyNot(nested)).toEqual([expect.stringContaining('too many shells')]);
+    expect(whyNot(nested)).toEqual([expect.stringContaining('nested too deeply')]);
   });
 });

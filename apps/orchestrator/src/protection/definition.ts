@@ -4,7 +4,7 @@
  * Invariants:
  * 1. Every program in the command counts, also one that only some branches of the command run.
  * 2. A program, script or text that isn't known before the command runs is reported, never skipped.
- * 3. Files that those files start or load aren't followed, since the tree isn't read here. `unfollowed` lists the scripts that may have some.
+ * 3. Files that are started or loaded by those files aren't found, since the tree isn't read here. `unfollowed` lists the scripts that may start or load files.
  */
 import type { UnprotectedPart } from '@coppice/contracts';
 import { budgetOfCommand, Spending } from './budget.ts';
@@ -31,11 +31,11 @@ import { loaders, modulePaths, searchPathGlobs } from './variables.ts';
 /** `unfollowed`: parts whose own file is protected, but not the files that it starts or loads. */
 export type Definition = { files: string[]; unprotected: UnprotectedPart[]; unfollowed: UnprotectedPart[] };
 
-/** Nested shells: `sh -c "sh -c …"`. */
+/** Maximum depth of nested shells, such as `sh -c "sh -c …"`. */
 const depthMax = 8;
-/** Shell scripts that are analyzed for one command, itself included. */
+/** Maximum number of shell texts that are analyzed for one command, including the command itself. */
 const scriptsMax = 100;
-/** Unknown options whose next word is analyzed both as their value and as an operand. */
+/** Maximum number of unknown options whose next word is analyzed both as their value and as an operand. */
 const alternativesMax = 20;
 
 const startsCode = new Set(['eval', 'trap', 'alias']);
@@ -53,22 +53,22 @@ export function definitionOf(command: string, ...shared: Budget[]): Definition {
 
 type Place = { command: ShellCommand; functions: ReadonlySet<string>; operandsFromInput: boolean };
 
-/** What the options before an operand say about it. */
+/** The meaning of an operand, which the options before it determine. */
 type OperandContext = {
   runs: Program['runs'];
   /** The operand is the text of a script, as after `sh -c`. */
   shellText: boolean;
-  /** The word that stands for the input in what `xargs` starts. */
+  /** The word that `xargs` replaces with its input in the command that it starts. */
   placeholder: string | null;
-  /** Perhaps the value of the unknown option before it. */
+  /** The word after an unknown option, which may be the option's value. */
   maybeValue: ShellWord | undefined;
 };
 
 /** Operand of `concurrently` that names a package script. */
 const namesScript = /^(npm|pnpm|yarn|bun|node|deno):/;
-/** A package name as for `npx`, perhaps with a version: no file of the tree. */
+/** A scoped package, as for `npx`, optionally with a version. It isn't a file of the tree. */
 const scopedPackage = /^(@[\w.~-]+\/[\w.~-]+)(@.*)?$/;
-/** Jest replaces it with its root folder. */
+/** Placeholder that Jest replaces with its root folder. */
 const jestRoot = '<rootDir>/';
 
 class DefinitionFinder {
@@ -77,7 +77,7 @@ class DefinitionFinder {
   readonly unfollowed = new Unprotected();
   /** True if some command changes the folder. The analysis doesn't determine which commands run after it. */
   #moved = false;
-  /** Files that a command writes by `-o`, as a compiler does. */
+  /** Files that a command writes with `-o`, as a compiler does. */
   readonly #outputs = new Set<string>();
   readonly #spending: Spending;
   #depth = 0;
@@ -177,7 +177,7 @@ class DefinitionFinder {
         if (option.kind === 'placeholder') placeholder = value?.value ?? null;
         if (value !== undefined) this.#option(option.kind, value, place, program.resolves);
         hasCode ||= option.kind === 'code' || option.kind === 'module';
-        // Words behind a program text or a module are its arguments.
+        // Words after a program text or a module are its arguments.
         if (hasCode) return this.#module(option.kind, value, args.slice(index + 1), place);
         continue;
       }
@@ -198,7 +198,7 @@ class DefinitionFinder {
     this.#withoutOperand(program, runs, operands, place);
   }
 
-  /** Analyzes the first word as an operand. Returns true if that took the words behind it, too. */
+  /** Analyzes the first word as an operand. Returns true if the words after it were analyzed with it. */
   #operand(program: Program, context: OperandContext, [word, ...rest]: readonly ShellWord[], place: Place): boolean {
     if (word === undefined) return false;
     const { runs, shellText, placeholder, maybeValue } = context;
@@ -224,7 +224,7 @@ class DefinitionFinder {
     return true;
   }
 
-  /** Analyzes what a program does of which no operand was given. */
+  /** Completes the analysis of a program whose operands contain no script or command. */
   #withoutOperand(program: Program, runs: Program['runs'], operands: string, place: Place): void {
     const { commandList } = program;
     if (commandList?.operands.test(operands) === true) this.#unfollowed(commandList.file, place);
@@ -235,7 +235,7 @@ class DefinitionFinder {
     else if (runs === undefined) for (const input of place.command.inputs) this.#arguments([input]);
   }
 
-  /** Analyzes an operand also for the case that the word before it is the value of an unknown option. */
+  /** Also analyzes the case that the operand is the value of the unknown option before it, so that the words after it are the operands. */
   #alternative(program: Program, word: ShellWord, rest: readonly ShellWord[], place: Place): void {
     if (!mayBeValue(program, word, rest)) return;
     if (this.#alternatives++ < alternativesMax) this.#apply(program, rest, place);
@@ -272,7 +272,7 @@ class DefinitionFinder {
     else this.script(words.map(({ text }) => text).join(' '));
   }
 
-  /** Analyzes a module: it is a program of that name, which a file of the tree may replace. */
+  /** Analyzes a module, which is a program with the module's name. A file of the tree may replace it. */
   #module(kind: OptionKind, value: ShellWord | undefined, args: readonly ShellWord[], place: Place): void {
     if (kind !== 'module' || value === undefined) return this.#arguments(args);
     if (value.value === null) return this.#dynamic(value, 'module', place);
@@ -280,7 +280,7 @@ class DefinitionFinder {
     const known = programNamed(value.value);
     if (known !== undefined) return this.#apply(known, args, place);
     this.#arguments(args);
-    // A name with a dot is a module of a package, mostly in the tree; its files are protected.
+    // A name with a dot is a module of a package, usually of one in the tree; the module's files are protected.
     if (!value.value.includes('.')) this.unprotected.add(place.command.text, reasons.programUnknown);
   }
 
@@ -291,7 +291,7 @@ class DefinitionFinder {
     else this.#apply(known, args, place);
   }
 
-  /** Adds a program or script of the tree. What it starts or loads in turn isn't followed. */
+  /** Adds a program or script of the tree. Files that it starts or loads aren't followed. */
   #script(word: ShellWord, place: Place, resolves: readonly string[] = []): void {
     if (word.value !== null && globOfFile(word.glob ?? '', this.#moved) !== null) this.#unfollowed(word.text, place);
     this.#run(word, place, resolves);
@@ -301,7 +301,7 @@ class DefinitionFinder {
     this.unfollowed.add(command.text, reasons.notFollowed(what));
   }
 
-  /** Adds a file that is run, or loaded by a file that is run, whatever its name. */
+  /** Adds a file that is run or loaded, whatever its name. */
   #run(word: ShellWord, place: Place, resolves: readonly string[] = []): void {
     if (word.value === null) return this.#dynamic(word, 'file', place);
     if (/^\.?\/?$/.test(word.value)) return this.unprotected.add(place.command.text, reasons.runsFolder);
@@ -325,7 +325,7 @@ class DefinitionFinder {
     }
   }
 
-  /** Analyzes the input of an interpreter that gets no script. */
+  /** Analyzes the standard input of an interpreter that gets no script as an argument. */
   #input(runs: 'shell' | 'script', place: Place): void {
     const { command } = place;
     for (const source of command.pipedFrom ?? [])

@@ -35,12 +35,12 @@ export function optionOf({ options = {} }: Program, word: ShellWord): Option | n
   return { kind: kindOf(`-${text.at(-1)}`), value: null };
 }
 
-/** Reports whether the word behind an unknown option may be its value. */
+/** Returns true if the word after an unknown option may be the option's value. */
 export const mayHaveValue = ({ value }: ShellWord): boolean => value === null || /^--(?!no-)[^=]+$/.test(value);
 
 /**
- * Reports whether the operand behind an unknown option may be its value, so that the program or script is in `rest`. It isn't if the operand is a known program
- * and the next word isn't, or if it is a script with an extension: `nyc --unknown npm test`, `tsx --unknown check.ts test/a.ts`.
+ * Returns true if the operand after an unknown option may be the option's value, so that the program or script is in `rest`. False if the operand is a known
+ * program and the next word isn't, or if the operand is a script with an extension: `nyc --unknown npm test`, `tsx --unknown check.ts test/a.ts`.
  */
 export function mayBeValue({ runs }: Program, operand: ShellWord, rest: readonly ShellWord[]): boolean {
   const next = rest.find(({ value }) => value === null || !/^[-+]./.test(value));

@@ -6,7 +6,7 @@ import type { ShellWord } from './shell.ts';
 const workTree = '/workspace/';
 
 /**
- * The glob that protects a file named in a command; null if the file is outside the work tree. A glob without a slash means a name in every folder.
+ * The glob that protects a file named in a command; null if the file is outside the work tree. A glob without a slash matches that name in every folder.
  * @param moved true if the command may run in another folder than the root; the file then counts in every folder
  */
 export function globOfFile(glob: string, moved: boolean): string | null {
@@ -55,7 +55,7 @@ export function looksLikeFile({ value }: ShellWord): boolean {
   return value.includes('/') || /[^.]\.[A-Za-z]\w*$/.test(value);
 }
 
-/** The part of a word behind its first `characters`. */
+/** The rest of a word after its first `characters` characters. */
 export function wordAfter(word: ShellWord, characters: number): ShellWord {
   if (word.value === null) return { ...word, text: word.text.slice(characters), glob: null };
   const value = word.value.slice(characters);

@@ -1,7 +1,7 @@
 import { wordAfter } from './paths.ts';
 import type { ShellWord } from './shell.ts';
 
-/** Stands for a placeholder in a text to be parsed. Like the input itself, a variable is only known when the command runs. */
+/** Variable that replaces a placeholder in a text to be parsed. Like the input itself, its value is only known when the command runs. */
 const input = '$input';
 const ofParallel = /'?\{[^{}\s]*\}'?/g;
 
@@ -18,7 +18,7 @@ export function insertsInput(words: readonly ShellWord[], placeholder: string | 
   });
 }
 
-/** Yields the shell texts that GNU parallel makes of its command and the words behind `:::`. A generator, since all of them together may take megabytes. */
+/** Yields the shell texts that GNU parallel makes from its command and the words after `:::`. A generator, since all texts together may take megabytes. */
 export function* commandsOfParallel(words: readonly ShellWord[]): Generator<string> {
   const end = words.findIndex(({ value }) => value?.startsWith(':::') === true);
   const command = (end < 0 ? words : words.slice(0, end)).map(({ value, text }) => value ?? text).join(' ');

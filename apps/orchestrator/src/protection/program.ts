@@ -1,44 +1,64 @@
-/** The files that decide what a program does. */
+/** A description of a program: the files that decide what it does, and the meaning of its arguments. */
 export type Program = {
-  /** Globs of files that decide what it does without being named in its arguments. One without a slash means a name in every folder. */
+  /** Globs of files that affect what the program does although its arguments don't name them. A glob without a slash matches that name in every folder. */
   files?: readonly string[];
   /** More globs, which apply if the operands, joined by spaces, match. */
   filesFor?: { operands: RegExp; files: readonly string[] };
   /**
-   * The meaning of its first operand: a script that it interprets, the program of a command that it starts, or a shell's script. Undefined: a tool whose
-   * operands count if they are files. `nothing`: it runs nothing, and its operands don't count, since the task may have to create them. `text`: all operands
-   * together are a shell's command; `texts`: each operand is one; `copies`: it runs nothing, but a copy of an operand may be run.
+   * The meaning of the program's first operand.
+   * - `script`: a script that it interprets
+   * - `command`: the program of a command that it starts
+   * - `shell`: a shell's script
+   * - `nothing`: it runs nothing, and its operands don't count, since the task may have to create them
+   * - `text`: all operands together are a shell's command
+   * - `texts`: each operand is a shell's command
+   * - `copies`: it runs nothing, but a copy of an operand may be run
+   * - undefined: a tool whose operands count if they are files
    */
   runs?: 'script' | 'command' | 'shell' | 'nothing' | 'text' | 'texts' | 'copies';
-  /** Number of its own operands before those of `runs`, such as the duration of `timeout`. */
+  /** Number of the program's own operands before the one that `runs` describes, such as the duration of `timeout`. */
   operands?: number;
-  /** Other files that a script's name without an extension may mean, with `{}` for the name. */
+  /** Other files that a script's name without an extension may stand for, with `{}` for the name. */
   resolves?: readonly string[];
   options?: Partial<Record<OptionKind, readonly string[]>>;
-  /** True if it takes further operands from its standard input, as `xargs` does. */
+  /** True if the program takes further operands from its standard input, as `xargs` does. */
   operandsFromInput?: true;
   /** Definitions that replace this one, by the first operand. */
   subcommands?: Readonly<Record<string, Program>>;
   /** Definitions that replace this one, by an option of kind `program`. */
   optionPrograms?: Readonly<Record<string, Program>>;
   /**
-   * Matches operands, joined by spaces, with which it runs a program that no known file defines; the use is then reported. `cargo run` builds one from the
-   * tree.
+   * Matches operands, joined by spaces, with which the program runs another program that no known file defines. Such a use is reported. For example, `cargo
+   * run` runs a program that it builds from the tree.
    */
   reports?: RegExp;
-  /** The file whose commands it runs, for a message, if the operands, joined by spaces, match. They aren't analyzed, since the tree isn't read here. */
+  /**
+   * If the operands, joined by spaces, match: the file whose commands the program runs, as a message names it. The commands aren't analyzed, since the tree
+   * isn't read here.
+   */
   commandList?: { operands: RegExp; file: string };
-  /** True if an operand may name a program that it starts, or a script that its files define: `yarn vitest`, `yarn lint`. */
+  /** True if an operand may name a program that this one starts, or a script that its files define: `yarn vitest`, `yarn lint`. */
   mayStart?: true;
   /** True if the use is reported when no command follows: a container image then starts its own program. */
   needsCommand?: true;
 };
 
 /**
- * The meaning of an option's value: `value`, not analyzed; `flag`, none; `file`, a file that it loads; `load`, the same if it looks like a file, else a package; `code`, a program text in its language; `module`, a
- * module's name; `plugin`, a module that it loads beside; `command`, a shell's command; `tests`, none, and the operands are tests; `setting`, `name=file`;
- * `folder`, one in which it looks for modules; `placeholder`, the string that input replaces in its command; `unknown`, it runs a program whose
- * files aren't known; `program`, none: see `optionPrograms`.
+ * The meaning of an option's value.
+ * - `value`: not analyzed
+ * - `flag`: the option has no value
+ * - `file`: a file that the program loads
+ * - `load`: a file that the program loads, if the value looks like one, else a package
+ * - `code`: a program text in the program's language
+ * - `module`: a module's name
+ * - `plugin`: a module that the program loads in addition
+ * - `command`: a shell's command
+ * - `tests`: the option has no value, and the operands are tests
+ * - `setting`: `name=file`
+ * - `folder`: a folder in which the program looks for modules
+ * - `placeholder`: the string that input replaces in the program's command
+ * - `unknown`: the program runs another one, whose files aren't known
+ * - `program`: the option has no value: see `optionPrograms`
  */
 export type OptionKind =
   | 'value'

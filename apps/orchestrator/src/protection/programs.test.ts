@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { definitionOf } from './definition.ts';
 
-/** Verify commands of many ecosystems, and what is said of each. */
+/** Verify commands of many ecosystems, with the files that are protected and the parts that are reported. */
 
-describe('a program that starts another is followed to it', () => {
+describe('a program that starts another program is followed', () => {
   test.each([
     ['git bisect run ./check', '**/check'],
     [`git submodule foreach 'node check.js'`, 'check.js'],
@@ -38,7 +38,7 @@ describe('a program that starts another is followed to it', () => {
   });
 });
 
-describe('files by which a program knows what to do', () => {
+describe('files that configure a program', () => {
   test.each([
     ['node --run check', 'package.json'],
     ['npx vitest run', 'postcss.config.*'],
@@ -96,7 +96,7 @@ test.each([
   expect(definitionOf(command).files).not.toContain(file);
 });
 
-describe('what a program runs is reported where no file in the command defines it', () => {
+describe('a program whose started code no file in the command defines is reported', () => {
   test.each([
     'cargo run --bin check',
     'cargo +nightly run -p check -- --all',

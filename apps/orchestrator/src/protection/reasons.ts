@@ -7,8 +7,8 @@ const wordCharactersMax = 40;
 const short = ({ text }: Pick<ShellWord, 'text'>): string => shortened(text, wordCharactersMax);
 
 export const programUnknown = `which files define the program that it runs is not known: ${remedy}`;
-export const tooMuch = 'it is too much to look into: name the files that it runs under protect';
-export const tooDeep = 'there are too many shells in shells to look into: name the files that they run under protect';
+export const tooMuch = 'it is too large to analyze: name the files that it runs under protect';
+export const tooDeep = 'its shells are nested too deeply to analyze: name the files that they run under protect';
 export const inlineCode = `files that its inline code loads are not known: ${remedy}`;
 export const noCommand = `which program it starts is not known: ${remedy}`;
 export const runsFolder = `which files of the folder it runs is not known: ${remedy}`;

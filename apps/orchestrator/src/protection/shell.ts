@@ -7,7 +7,7 @@ export type ShellWord = {
   text: string;
   /** Its value without quotes; null if it is only known when the command runs. */
   value: string | null;
-  /** Its value as a glob, in which only what the shell expands is special. For a word that begins with a variable, the rest of it. */
+  /** The value as a glob, in which only the characters that the shell expands are special. For a word that begins with a variable: a glob of the rest. */
   glob: string | null;
   /** The word with a variable in place of what `xargs` or `find` inserts. Absent if they insert nothing. */
   template?: string;
@@ -29,7 +29,7 @@ export type ShellCommand = {
 export type ShellScript = { commands: ShellCommand[]; functions: Set<string>; errors: string[] };
 
 /**
- * Parses a script of bash or POSIX sh. Parts that can't be parsed are listed in `errors`; the other commands are returned nevertheless.
+ * Parses a script of bash or POSIX sh. Parts that can't be parsed are listed in `errors`; the other commands are still returned.
  * @param commandsMax number of commands that are analyzed
  */
 export function parseShell(source: string, commandsMax: number): ShellScript {

@@ -4,13 +4,13 @@ import type { CrashPoint } from '@coppice/durable-actor';
 import { landingActor, runActor, setupActor, taskActor } from '../actors.ts';
 
 /**
- * An engine in a process of its own that handles a number of messages at once, stops each at a point, and kills itself when all are there: SIGKILL, so nothing of
- * it can clean up.
+ * An engine in its own process that handles a number of messages at once, holds each at a crash point, and kills itself when all have reached that point. It
+ * uses SIGKILL, so no cleanup runs.
  * Arguments: server address, kind of actor, point, number of messages, the time in milliseconds since 1970.
  */
 const [servers, kind, point, count, nowMs] = process.argv.slice(2) as [string, string, CrashPoint, string, string];
 
-/** Messages of the engine before come again while these are handled. */
+/** Extra slots, since messages of the previous engine are redelivered at the same time. */
 const concurrencySpare = 100;
 const never = new Promise<void>(() => {});
 let stopped = 0;

@@ -6,11 +6,11 @@ import type { AnyMachineSnapshot, AnyStateMachine, ContextFrom } from 'xstate';
 type Action = { type: string; params?: unknown };
 export type Sent = { kind: string; id: string; event: { type: string } & Record<string, unknown> };
 
-/** A machine without an engine: a test gives it events and looks at what it requests. */
+/** A machine without an engine: a test sends it events and checks the effects that it starts. */
 export class DrivenMachine<Machine extends AnyStateMachine> {
   readonly #machine: Machine;
   #snapshot: AnyMachineSnapshot;
-  /** Inputs of the requested effects, by the machine's name for the invocation; the last one of each. */
+  /** Inputs of the started effects, by the machine's name for the invocation. Only the last input of each is kept. */
   readonly inputs: Record<string, Record<string, unknown>> = {};
   /** Names of the invocations, in the order in which they were started. */
   readonly started: string[] = [];
@@ -20,7 +20,7 @@ export class DrivenMachine<Machine extends AnyStateMachine> {
   readonly answers: AnswerParams[] = [];
   /** Emitted events, in order. */
   readonly emitted: ({ type: string } & Record<string, unknown>)[] = [];
-  /** Delays in milliseconds of the timers that run, by the event that they send. */
+  /** Delays of the running timers in milliseconds, by the event that the timer sends. */
   readonly timers: Record<string, number> = {};
   nowMs: number;
 
@@ -67,7 +67,7 @@ export class DrivenMachine<Machine extends AnyStateMachine> {
     return this.send({ type: `xstate.error.actor.${invocation}`, error: wire, actorId: invocation, effectId });
   }
 
-  /** Lets the time of the timer pass that sends this event. */
+  /** Lets time pass until the timer that sends this event fires. */
   timeOut(event: string): this {
     const delayMs = this.timers[event];
     if (delayMs === undefined)

@@ -17,7 +17,7 @@ const passed = {
   durationMs: 1,
 };
 
-/** Results with which a task goes on, by the machine's name for the invocation. */
+/** Successful results of effects, by the machine's name for the invocation. */
 export const goodResults: Readonly<Record<string, unknown>> = {
   resolveSetup: { baseCommit: 'a', inputsHash: 'h', node },
   setup: {},
@@ -75,7 +75,7 @@ export class DrivenTask extends DrivenMachine<typeof taskMachine> {
     return super.done(invocation, output);
   }
 
-  /** Gives each effect its good result until the machine waits for this invocation, or rests in this state. */
+  /** Gives each effect its successful result until the machine has started this invocation or is in this state. */
   until(target: string): this {
     if (this.state === 'waiting') this.send({ type: 'start' });
     for (let steps = 0; steps < stepsMax; steps++) {

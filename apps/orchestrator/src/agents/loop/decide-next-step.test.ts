@@ -49,7 +49,7 @@ const result = ({ id, name }: ToolCall, isError = false): ToolResult => ({
   durationMs: 1,
 });
 const begun = (changes: Partial<Assignment> = {}): LoopState => begin(newLoop(), [], { ...assignment, ...changes });
-/** The calls are done, all well or none. */
+/** Answers the state's calls, either all with a success or all with an error. */
 const done = (state: LoopState, isError = false, changes: Partial<Assignment> = {}): LoopState => {
   if (state.next.do !== 'call') throw new Error(`not calling but ${JSON.stringify(state.next)}`);
   return afterTools(
@@ -75,7 +75,7 @@ test('the model gets its task, its verify command and the repository’s instruc
   expect(textOf(state.messages)).toMatch(/Fix the sum.*sum is wrong.*npm test.*AGENTS\.md.*text\/1/s);
 });
 
-test('instructions that are there count, once each', () => {
+test('existing instruction files are included, each content once', () => {
   const read = (path: string, text: string, isError = false): ToolResult => ({
     ...result(call('read', {}, path), isError),
     content: { text },
@@ -89,7 +89,7 @@ test('instructions that are there count, once each', () => {
 });
 
 describe('calls', () => {
-  test('go to the sandbox, their results to the model, and the turn is continued', () => {
+  test('run in the sandbox, their results are sent to the model, and the conversation continues', () => {
     const calling = turn(begun(), calls(look('a'), call('run', { command: 'ls' }, 'b')));
     expect(calling.next).toMatchObject({ do: 'call', calls: [{ id: 'a' }, { id: 'b' }], finish: null });
     const asking = done(calling);
@@ -107,7 +107,7 @@ describe('calls', () => {
     expect(asking.steps).toEqual(['read a.ts → ok', 'run ls → ok']);
   });
 
-  test('the agent’s own are answered in their places, and wrong ones say what is wrong', () => {
+  test('to the agent’s own tools are answered in their places; invalid ones get the reason', () => {
     const todo = call('todo', { items: [{ text: 'look', done: true }] }, 't');
     const state = done(
       turn(begun(), calls(todo, look('a'), call('finish', '{"summary":', 'f'), call('todo', { items: 1 }, 'u'))),
@@ -121,11 +121,11 @@ describe('calls', () => {
     expect(state.todo).toEqual([{ text: 'look', done: true }]);
   });
 
-  test('a list alone needs no sandbox', () => {
+  test('to `todo` alone need no sandbox', () => {
     expect(turn(begun(), calls(call('todo', { items: [] }))).next).toEqual({ do: 'ask', for: 'work' });
   });
 
-  test('too many are answered, not done; far too many end the task', () => {
+  test('over the first limit are answered but not run; over the second limit the task ends', () => {
     const state = turn(
       begun(),
       calls(...Array.from({ length: toolLimits.callsPerTurnMax + 1 }, (_, at) => look(`c${at}`))),
@@ -136,7 +136,7 @@ describe('calls', () => {
     expect(flood.next).toMatchObject({ do: 'stop', reason: expect.stringMatching(/made 100 calls/) as string });
   });
 
-  test('calls whose ids and names are too long together end the task, and it is said how long they may be', () => {
+  test('with too long ids and names end the task; the reason names the limit', () => {
     const perCall = Math.floor(agentLimits.callFramesBytesMax / 8);
     const long = (bytes: number) => calls(...Array.from({ length: 8 }, (_, at) => look(String(at).padEnd(bytes, 'x'))));
     expect(turn(begun(), long(perCall - 32)).next).toMatchObject({ do: 'call' });
@@ -149,7 +149,7 @@ describe('calls', () => {
     });
   });
 
-  test('what the actor holds stays small, whatever the model says', () => {
+  test("of any size leave the actor's value small", () => {
     const control = '\u0001'.repeat(30_000);
     let state = turn(
       begun(),
@@ -175,7 +175,7 @@ describe('calls', () => {
     expect(JSON.stringify(state).length).toBeLessThan(40_000);
   });
 
-  test('what is too large is refused with the limit, and nothing after it is done', () => {
+  test('that are too large are rejected with the limit, and no call after them runs', () => {
     const items = Array.from({ length: 50 }, () => ({ text: '\u0001'.repeat(200), done: false }));
     const state = turn(
       begun(),
@@ -190,7 +190,7 @@ describe('calls', () => {
     ]);
   });
 
-  test('whose executor was lost are done again where that is safe, and the others are reported as unknown', () => {
+  test('are repeated after the loss of their executor if that is safe; the others are reported as unknown', () => {
     const called = turn(
       begun(),
       calls(
@@ -207,7 +207,7 @@ describe('calls', () => {
     expect(results(done(again))).toEqual([
       'a: {"text":"ok"}',
       expect.stringMatching(/^c: .*not known whether this was done/),
-      // The edit after it may have been done: writing again would undo it.
+      // The edit after this write may have been done, and repeating the write would undo it.
       expect.stringMatching(/^d: .*not known whether this was done/),
       expect.stringMatching(/^e: .*not known whether this was done/),
       'g: {"text":"ok"}',
@@ -216,7 +216,7 @@ describe('calls', () => {
     expect(again.steps.map((step) => step.split(' ')[0])).toEqual(['run', 'write', 'edit']);
   });
 
-  test('that are lost again and again, or failed by themselves, are not repeated for ever', () => {
+  test('that are lost repeatedly, or failed by themselves, are not repeated without end', () => {
     let state = turn(begun(), calls(look('a'), finish('f')));
     expect(done(afterToolsLost(state, assignment, true)).next).toMatchObject({ do: 'finish' });
     for (let lost = 1; lost < agentLimits.toolsLostMax; lost++) state = afterToolsLost(state, assignment, true);
@@ -228,11 +228,11 @@ describe('calls', () => {
 });
 
 describe('the end', () => {
-  test('finish ends, and what it says is the summary', () => {
+  test('finish ends the work with its summary', () => {
     expect(turn(begun(), calls(finish())).next).toEqual({ do: 'finish', summary: 'Fixed it.' });
   });
 
-  test('other calls of the turn are done first; where one fails the end doesn’t count', () => {
+  test("finish waits for the turn's other calls, and is rejected if one of them fails", () => {
     const calling = turn(begun(), calls(finish('f'), call('run', { command: 'npm test' }, 'r')));
     expect(calling.next).toMatchObject({ do: 'call', calls: [{ id: 'r' }] });
     expect(done(calling).next).toEqual({ do: 'finish', summary: 'Fixed it.' });
@@ -242,7 +242,7 @@ describe('the end', () => {
     expect(results(done(turn(begun(), calls(finish('f'), finish('g'), look('a'))), false))[1]).toMatch(/^g: .*already/);
   });
 
-  test('words without a call are nudged twice, then they are the end', () => {
+  test('answers without a call are followed by two reminders; the next one ends the work', () => {
     let state = begun();
     for (const expected of ['ask', 'ask', 'finish']) {
       state = turn(state, answer({ text: { text: 'All is done.' } }));
@@ -251,13 +251,13 @@ describe('the end', () => {
     expect(state.next).toEqual({ do: 'finish', summary: 'All is done.' });
   });
 
-  test('a call in between starts the count again', () => {
+  test('a call in between resets the count', () => {
     let state = turn(turn(begun(), answer({ text: { text: 'hm' } })), answer({ text: { text: 'hm' } }));
     state = done(turn(state, calls(look())));
     expect(turn(state, answer({ text: { text: 'hm' } })).next.do).toBe('ask');
   });
 
-  test('silence, and answers that are cut off, end as failures', () => {
+  test('empty and cut-off answers end as failures', () => {
     const three = (output: () => TurnOutput) => turn(turn(turn(begun(), output()), output()), output()).next;
     expect(three(() => answer())).toEqual({
       do: 'stop',
@@ -275,7 +275,7 @@ describe('the end', () => {
 });
 
 describe('limits', () => {
-  test('of turns: the model is warned, then the task ends', () => {
+  test('on turns: the model is warned, then the task ends', () => {
     const few = { turnsMax: 4 };
     let state = begun(few);
     const said: boolean[] = [];
@@ -291,14 +291,14 @@ describe('limits', () => {
     expect(state.next).toEqual({ do: 'stop', reason: 'the agent took 4 turns, the most it may, without finishing' });
   });
 
-  test('of tokens', () => {
+  test('on tokens', () => {
     const few = { tokensMax: 20 };
     let state = done(afterTurn(begun(few), calls(look()), { ...assignment, ...few }), false, few);
     state = done(afterTurn(state, calls(look()), { ...assignment, ...few }), false, few);
     expect(state.next).toEqual({ do: 'stop', reason: 'the agent used 30 tokens; its limit is 20' });
   });
 
-  test('of turns whose outcome is unknown, in a row', () => {
+  test('on consecutive turns whose outcome is unknown', () => {
     let lost = begun();
     const effects = Array.from({ length: agentLimits.turnsLostMax - 1 }, (_, index) => `effect_${index}`);
     for (const effectId of effects) lost = afterTurnLost(lost, effectId);
@@ -309,7 +309,7 @@ describe('limits', () => {
       next: { do: 'ask' },
       lostTurns: ['another'],
     });
-    // A conversation that begins anew asks something else.
+    // A new conversation makes another request, so earlier answers don't fit it.
     expect(withoutSummary({ ...lost, turnId: 'some' }, assignment).lostTurns).toEqual([]);
     expect(afterTurnLost(lost, 'last').next).toMatchObject({
       do: 'stop',
@@ -318,7 +318,7 @@ describe('limits', () => {
   });
 });
 
-describe('going in circles', () => {
+describe('repetition', () => {
   const circle = (...commands: string[]) => {
     let state = begun();
     const warnedAt: number[] = [];
@@ -330,7 +330,7 @@ describe('going in circles', () => {
     return { next: state.next, turns: state.turns, warnedAt };
   };
 
-  test('the same call is warned of at the third time, and ends the task at the fifth', () => {
+  test('the third occurrence of a call causes a warning, the fifth ends the task', () => {
     expect(circle('npm test')).toEqual({
       next: { do: 'stop', reason: 'the agent made the same call 5 times in a row: run npm test' },
       turns: 5,
@@ -338,12 +338,12 @@ describe('going in circles', () => {
     });
   });
 
-  test('so are two or three in turn', () => {
+  test('groups of two or three calls count as well', () => {
     expect(circle('a', 'b')).toMatchObject({ turns: 10, warnedAt: [6] });
     expect(circle('a', 'b', 'c')).toMatchObject({ turns: 15, warnedAt: [9] });
   });
 
-  test('work that moves on is none', () => {
+  test("different calls don't count", () => {
     const commands = Array.from({ length: 30 }, (_, at) => `step ${Math.floor(at / 2)}${at % 2 === 0 ? '' : at}`);
     expect(circle(...commands)).toMatchObject({ turns: 30, warnedAt: [] });
   });
@@ -353,7 +353,7 @@ describe('compaction', () => {
   const full = { usage: { inputTokens: 9_000, outputTokens: 10, costUsd: 0 } };
   const withTodo = call('todo', { items: [{ text: 'check', done: false }] }, 't');
 
-  test('near the limit the model sums up, and a new conversation begins with task, summary, list and last steps', () => {
+  test('near the limit the model writes a summary, and a new conversation begins with task, summary, list and last steps', () => {
     let state = done(turn(begun(), { ...calls(look('a'), withTodo), ...full }));
     expect(state.next).toEqual({ do: 'ask', for: 'summary' });
     expect(results(state)).toHaveLength(2);
@@ -369,7 +369,7 @@ describe('compaction', () => {
     expect(state.next).toEqual({ do: 'ask', for: 'summary' });
   });
 
-  test('a summary that can’t be had is made up from what is known', () => {
+  test('a missing summary is replaced by the facts that are known', () => {
     const nearLimit = done(turn(begun(), { ...calls(look('a')), ...full }));
     const long = '\u0001'.repeat(agentLimits.summaryBytesMax);
     for (const state of [
@@ -382,7 +382,7 @@ describe('compaction', () => {
     }
   });
 
-  test('a task that doesn’t fit, however often it is summed up, ends', () => {
+  test('a task that doesn’t fit after several summaries ends', () => {
     let state = begun();
     for (let at = 0; state.next.do !== 'stop' && at < 20; at++) {
       if (state.next.do === 'ask' && state.next.for === 'summary') state = turn(state, answer({ text: { text: 's' } }));

@@ -3,9 +3,9 @@
  *
  * Invariants:
  * 1. Each tool call of the model gets exactly one result, in the order of the calls, before the next model call.
- * 2. A conversation begins with the task. Whatever is left out later, the task, the open points and the last steps stay.
- * 3. Every way to continue is counted, and ends at a limit with a reason that names it.
- * 4. Nothing here depends on anything but its arguments: `replay` runs the same decisions again.
+ * 2. A conversation begins with the task. A compaction may leave out everything except the task, the open points and the last steps.
+ * 3. Each way to continue is counted and has a limit. At the limit the task ends, with a reason that names the limit.
+ * 4. These functions depend only on their arguments, so that `replay` can repeat their decisions.
  */
 import { toolLimits } from '@coppice/contracts';
 import type { ModelMessage, ToolCall, ToolResult, TurnOutput } from '@coppice/contracts';
@@ -68,7 +68,8 @@ export function afterTurn(before: LoopState, output: TurnOutput, assignment: Ass
 }
 
 /**
- * Handles an answer without a tool call. It requests a call from the model twice; after that a text counts as the end, and an empty or cut-off answer as a failure.
+ * Handles an answer without a tool call. The first two in a row are followed by a request to call a tool. After that, a text counts as the end, and an empty or
+ * cut-off answer as a failure.
  */
 function afterWords(state: LoopState, output: TurnOutput, assignment: Assignment): LoopState {
   const said = 'artifact' in output.text ? 'a long text' : output.text.text.trim();
@@ -114,7 +115,7 @@ function call(state: LoopState, calls: readonly ToolCall[], assignment: Assignme
   return sandboxCalls.length === 0 ? afterTools(called, [], assignment) : called;
 }
 
-/** Separates the calls for the sandbox from those that are answered here. */
+/** Separates the calls that run in the sandbox from those that are answered without it. */
 function sort(calls: readonly ToolCall[]): {
   sandboxCalls: ToolCall[];
   answered: Answered[];
@@ -209,15 +210,18 @@ export function afterTools(state: LoopState, results: readonly ToolResult[], ass
 
 const readOnly: readonly string[] = ['read', 'list', 'search'];
 
-/** The calls that can be repeated with the same outcome: those that only read, and a whole-file write before which nothing may have changed the file. */
+/**
+ * The calls that can be repeated with the same outcome: those that only read, and a whole-file `write` after which no `edit` or `run` may have changed the
+ * file.
+ */
 function safeToRepeat<Call extends { name: string }>(calls: readonly Call[]): Call[] {
   const lastChange = calls.findLastIndex(({ name }) => name === 'edit' || name === 'run');
   return calls.filter(({ name }, index) => readOnly.includes(name) || (name === 'write' && index > lastChange));
 }
 
 /**
- * Handles the loss of the executor of the calls; some of them may have run. Calls that are safe to repeat are repeated, within a limit; the others are reported
- * to the model as unknown.
+ * Handles the loss of the executor of tool calls, some of which may have run. Calls that are safe to repeat are repeated, within a limit; the others are
+ * reported to the model as unknown.
  */
 export function afterToolsLost(state: LoopState, assignment: Assignment, mayRepeat: boolean): LoopState {
   if (state.next.do !== 'call') return state;
@@ -243,14 +247,14 @@ export function afterToolsLost(state: LoopState, assignment: Assignment, mayRepe
 const outcomeUnknown =
   'it is not known whether this was done: the service that ran it was stopped or lost; look at the state of the files before you repeat it';
 
-/** The first free places in an answer. */
+/** The first places in an answer that are not taken. */
 function freePlaces(count: number, taken: ReadonlySet<number>): number[] {
   const places: number[] = [];
   for (let place = 0; places.length < count; place++) if (!taken.has(place)) places.push(place);
   return places;
 }
 
-/** Puts results into the order of the calls: answered ones have their places, done ones fill the gaps. */
+/** Puts results into the order of the calls. Answers have fixed places; the sandbox's results fill the gaps between them. */
 function merge(done: readonly ToolResultPart[], answered: readonly Answered[]): ToolResultPart[] {
   const merged: ToolResultPart[] = [];
   const waiting = [...done];

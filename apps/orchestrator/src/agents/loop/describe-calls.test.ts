@@ -13,7 +13,7 @@ const output: TurnOutput = {
 };
 const described = { turnId: 'task_t1_1_1', text: 'I look.', calls: [{ name: 'read', about: 'a.txt' }] };
 
-test('a turn is described in short, with whether its answer is an earlier one', () => {
+test('describes a turn briefly, and shows if its answer is from the cache', () => {
   expect(describeTurn({ ...output, attempts: 1 })).toEqual(described);
   expect(describeTurn({ ...output, cached: true })).toEqual({ ...described, cached: true });
 });

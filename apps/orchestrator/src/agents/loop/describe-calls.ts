@@ -24,7 +24,7 @@ function aboutCall(
   try {
     return line(String(JSON.parse(`"${found[1]}"`)), charactersMax);
   } catch {
-    // Cut inside an escape sequence, or not JSON.
+    // The text is cut inside an escape sequence, or is not JSON.
     return line(found[1] ?? '', charactersMax);
   }
 }
@@ -34,7 +34,7 @@ export const describeCall = (call: ToolCall): string => {
   return line(`${name} ${aboutCall(call)}`, agentLimits.stepCharactersMax);
 };
 
-/** One line of the agent's memory. */
+/** One line of the list of last calls, which the agent remembers. */
 export const stepOf = (call: ToolCall, failed: boolean): string =>
   `${describeCall(call)} → ${failed ? 'failed' : 'ok'}`;
 

@@ -2,42 +2,42 @@ import { toolLimits } from '@coppice/contracts';
 
 /** The agent's limits, except those that a task sets. */
 export const agentLimits = {
-  /** Calls in one turn; with more, the task fails. How many of them run is a limit of the tools. */
+  /** Maximum number of calls in one turn; with more, the task fails. How many of them run is a limit of the tools (`callsPerTurnMax`). */
   callsMax: 64,
-  /** Bytes of the calls' ids and names. */
+  /** Bytes of the ids and names of one turn's calls. */
   callFramesBytesMax: 32 * 1024,
-  /** Consecutive answers without a call, before the next one counts as the end (or, if it is empty or cut off, as a failure). */
+  /** Consecutive answers without a call that are tolerated. The next one counts as the end or, if it is empty or cut off, as a failure. */
   nudgesMax: 2,
-  /** Consecutive repeats of the same turn, after which the model is warned, and after which the task ends. */
+  /** Times in a row that the same turn may occur: at the first number the model is warned, at the second the task ends. */
   repeatsWarnedAt: 3,
   repeatsMax: 5,
-  /** Length of a group of turns that repeats: A B A B … */
+  /** Maximum length of a repeating group of turns; the group in A B A B … has length 2. */
   repeatPeriodMax: 3,
   /** Turns whose calls are remembered to detect repeats. */
   rememberedTurns: 15,
-  /** Share of the model's context; beyond it the conversation is compacted. */
+  /** Share of the model's context beyond which the conversation is compacted. */
   contextShareMax: 0.8,
-  /** Share of the model's context for the result of one call. */
+  /** Share of the model's context that the result of one call may take. */
   resultShareMax: 0.15,
-  /** Consecutive compactions with hardly a turn in between; after these, the task doesn't fit the model. */
+  /** Consecutive compactions with only a few turns in between. If more are needed, the task doesn't fit the model. */
   compactionsInARowMax: 3,
-  /** A compaction counts as consecutive if no more turns than this have passed since the last one. */
+  /** Turns between two compactions, up to which the second one counts as consecutive. */
   turnsBetweenCompactionsMin: 3,
-  /** Consecutive model calls whose executor is lost: more than accidents cause, and a bound for a call that itself crashes its gateway. */
+  /** Consecutive model calls whose executor is lost, at which the task fails. Accidents cause fewer; the limit stops a call that itself crashes its gateway. */
   turnsLostMax: 6,
   /** Consecutive losses of the executor of one turn's calls; after that none of the calls is repeated. */
   toolsLostMax: 3,
   /** Last calls that are listed in a compacted conversation. */
   stepsKept: 20,
   stepCharactersMax: 160,
-  /** Bytes of a summary as JSON: it is part of the actor's value. */
+  /** Bytes of a summary as JSON, since it is part of the actor's value. */
   summaryBytesMax: 16 * 1024,
   todoBytesMax: 8 * 1024,
   bodyCharactersMax: 4_000,
   /** Limits for the event of a turn. */
   eventTextCharactersMax: 200,
   eventAboutCharactersMax: 120,
-  /** Turns left when the model is warned, once. */
+  /** Number of remaining turns at which the model is warned, once. */
   turnsLeftWarnedAt: 3,
 } as const;
 

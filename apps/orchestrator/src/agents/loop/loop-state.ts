@@ -4,7 +4,7 @@ import type { ContentPart, ModelMessage, TextReference, ToolCall } from '@coppic
 export type Step =
   /** Make a model call: to continue the work, or to summarize it. */
   | { do: 'ask'; for: 'work' | 'summary' }
-  /** Run these calls in the sandbox; `answered` has the results of the calls that don't go there. */
+  /** Run these calls in the sandbox. `answered` has the results of the turn's other calls. */
   | { do: 'call'; calls: ToolCall[]; answered: Answered[]; finish: Finish | null }
   | { do: 'finish'; summary: string }
   | { do: 'stop'; reason: string };
@@ -18,7 +18,7 @@ export type TodoItem = { text: string; done: boolean };
 
 /**
  * State of an agent between two steps. It is part of its task's value, so it holds ids, counters and hashes; the conversation itself is in the transcript. Text
- * of the model is cut to its limits before it gets here.
+ * from the model is shortened to its limits before it is stored here.
  */
 export type LoopState = {
   next: Step;
@@ -46,8 +46,8 @@ export type LoopState = {
   /** Consecutive model calls whose executor was lost. */
   turnsLost: number;
   /**
-   * Effect ids of these calls. The next call makes the same request, and takes an answer that one of them may have stored. Missing in values stored by earlier
-   * versions.
+   * Effect ids of the model calls that `turnsLost` counts. The next call makes the same request, and uses an answer that one of them may have stored. Missing
+   * in values stored by earlier versions.
    */
   lostTurns?: string[];
   /** Consecutive losses of an executor of tool calls. Missing in tasks stored by earlier versions. */

@@ -10,7 +10,7 @@ export const hashOfCalls = (calls: readonly ToolCall[]): string =>
 export const remember = (hashes: readonly string[], hash: string): string[] =>
   [...hashes, hash].slice(-agentLimits.rememberedTurns);
 
-/** Number of consecutive repeats of the last turn, or of the last group of a few turns; at least 1 if there is a turn. */
+/** Number of times that the last turn, or the last group of up to `repeatPeriodMax` turns, occurs in a row. At least 1 if there is a turn. */
 export function repeatsOf(hashes: readonly string[]): number {
   let most = hashes.length === 0 ? 0 : 1;
   for (let period = 1; period <= agentLimits.repeatPeriodMax; period++) {

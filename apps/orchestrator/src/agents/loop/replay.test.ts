@@ -16,7 +16,7 @@ const assignment: Assignment = {
 
 type Answer = { calls?: [string, unknown][]; text?: string; inputTokens?: number };
 
-/** Plays a whole task as the machine would, and records its transcript. */
+/** Runs a whole task as the machine would, and records its transcript. */
 function record(answers: Answer[], settings: { failSummaries?: boolean; failing?: string[] } = {}) {
   let state = begin(newLoop(), [{ path: 'AGENTS.md', content: { text: 'be kind' } }], assignment);
   const recorded: RecordedTurn[] = [];
@@ -52,7 +52,7 @@ function record(answers: Answer[], settings: { failSummaries?: boolean; failing?
       state = afterTools(state, results, assignment);
     }
   }
-  // As it comes out of the stream.
+  // Encodes and decodes the turns, as the stream does.
   return { recorded: JSON.parse(JSON.stringify(recorded)) as RecordedTurn[], state };
 }
 
@@ -75,7 +75,7 @@ const work: Answer[] = [
 ];
 
 describe('replay', () => {
-  test('an agent that would do the same again', () => {
+  test('reports no difference for an unchanged agent', () => {
     const { recorded } = record(work, { failing: ['2-0'] });
     expect(replay(agent, recorded)).toMatchObject({
       turns: 5,
@@ -91,7 +91,7 @@ describe('replay', () => {
     { calls: [['run', { command: 'ls' }]] },
     { calls: [['finish', { summary: 'done' }]] },
   ];
-  test('through a compaction, and one whose summary failed', () => {
+  test('works across a compaction, even if its summary failed', () => {
     expect(replay(agent, record(compacted).recorded)).toMatchObject({ turns: 4, difference: null });
     const [first, , ...rest] = compacted;
     const failed = record([first as Answer, ...rest], { failSummaries: true, failing: ['0-0'] });
@@ -99,7 +99,7 @@ describe('replay', () => {
     expect(replay(agent, failed.recorded)).toMatchObject({ turns: 3, difference: null });
   });
 
-  test('the first difference is reported', () => {
+  test('reports the first difference', () => {
     const { recorded } = record(work);
     const [, second] = recorded;
     if (second === undefined) throw new Error('no second turn');

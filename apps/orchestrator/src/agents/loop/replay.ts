@@ -68,7 +68,7 @@ export function replay(agent: LoopAgent, recorded: readonly RecordedTurn[]): Rep
   return report(state, recorded.length, null);
 }
 
-/** Reconstructs what happened between two turns from the second one: results of calls, or a conversation that had to start anew. */
+/** Reconstructs from the second of two turns what happened between them: results of calls, or the start of a new conversation. */
 function catchUp(before: LoopState, turn: RecordedTurn, assignment: Assignment): LoopState {
   let state = before;
   if (state.next.do === 'call') {
@@ -85,7 +85,7 @@ function catchUp(before: LoopState, turn: RecordedTurn, assignment: Assignment):
   return beganAnew && state.next.do !== 'stop' ? withoutSummary(state, assignment) : state;
 }
 
-/** A result that was lost when the conversation started anew. Only its outcome is known, from the steps in the opening. */
+/** A result that was lost when a new conversation started. Only its outcome is known, from the steps in the new conversation's opening. */
 const forgotten = (call: ToolCall, { messages }: RecordedTurn): ToolResult => ({
   callId: call.id,
   name: call.name,

@@ -5,7 +5,7 @@ import { promptStates } from './states.ts';
 type PromptFields = {
   /** The model's text, until it is written to the file. */
   content: TextReference | null;
-  /** Effect ids of lost model calls; the answer of one may still be stored. Missing in values stored by earlier versions. */
+  /** Effect ids of lost model calls, since the answer of one may be stored. Missing in values stored by earlier versions. */
   lostTurns?: string[];
 };
 

@@ -4,7 +4,7 @@ import { taskInput } from '../../test-support/task-input.ts';
 import { newTask } from '../../machines/task/new-task.ts';
 import { taskMachine } from '../../machines/task/task-machine.ts';
 
-/** A task whose agent makes its model call. */
+/** A task whose agent is waiting for its model call. */
 function asking() {
   const context = newTask(taskInput(), 0);
   return taskMachine.resolveState({ value: { working: { prompt: 'asking' } }, context });
@@ -16,7 +16,7 @@ const after = (snapshot: Snapshot, event: object): Snapshot =>
 const timeOut = (snapshot: Snapshot) =>
   after(snapshot, { type: 'xstate.after.agentTimeLimit.task.working' }).context.reason;
 
-test('the reason of a time-out names the failure after which the model was called again, if there was one', () => {
+test('the reason of a time-out names the failure that caused the last retry, if there was one', () => {
   const limited = {
     type: 'xstate.error.actor.turn',
     error: { code: 'provider-limited', message: 'acme answered 429: too many requests', retryable: true },
@@ -30,7 +30,7 @@ test('the reason of a time-out names the failure after which the model was calle
   expect(timeOut(answered)).toBe('the agent took longer than 20 s');
 });
 
-test('what failed turns have cost is the task’s, whether it goes on or fails; one that reached no provider changes nothing', () => {
+test('the usage of failed turns counts for the task, whether it continues or fails; a turn that reached no provider adds nothing', () => {
   const failed = (rest: object, usage: object | null) => ({
     type: 'xstate.error.actor.turn',
     error: { code: 'provider-failed', message: 'no', ...rest, ...(usage === null ? {} : { details: { usage } }) },

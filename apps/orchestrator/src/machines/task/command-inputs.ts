@@ -2,7 +2,7 @@ import type { sandboxOperations, worktreeOperations } from '@coppice/contracts';
 import type { z } from 'zod';
 import type { TaskContext } from './task-context.ts';
 
-/** What the commands of several phases have in common. */
+/** Types and values that the commands of several phases share. */
 
 export type WorktreeInput<Name extends keyof typeof worktreeOperations> = z.input<
   (typeof worktreeOperations)[Name]['input']

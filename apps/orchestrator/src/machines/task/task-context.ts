@@ -20,7 +20,7 @@ export type HeldSpecification = Omit<TaskSpecification, 'prompt'> & { prompt: Te
 export type TaskInput = {
   owner: Owner;
   repository: string;
-  /** The same for one repository, whichever path or URL names it. */
+  /** Identifies the repository, whichever path or URL was used for it. */
   repositoryId: string;
   baseBranch: string;
   specification: HeldSpecification;
@@ -31,11 +31,11 @@ export type TaskContext = TaskInput &
   AgentFields & {
     state: TaskState;
     createdAtMs: number;
-    /** When `state` was entered. Also the date of commits made in it, so that a repeated step makes the same commit. */
+    /** Time at which `state` was entered. Also the date of commits made in it, so that a repeated step makes the same commit. */
     enteredAtMs: number;
     /** Failed tries of the current step. */
     retries: number;
-    /** Why the last try failed. Missing in tasks stored by earlier versions. */
+    /** Reason why the last try failed. Missing in tasks stored by earlier versions. */
     retryReason?: string;
     /** The end of the task, once it is decided. */
     end: TaskEnd | null;
@@ -91,11 +91,11 @@ export type PreparedMerge = {
 };
 
 export const taskLimits = {
-  /** Tries of a step that fails with a retryable error, the first included. */
+  /** Maximum number of tries of a step that fails with a retryable error, including the first. */
   stepTriesMax: 4,
-  /** Model calls whose executor is lost before the task fails. */
+  /** Model calls with a lost executor, at which the task fails. */
   modelTurnsUnknownMax: 6,
-  /** Landing attempts; each time the target has moved, the next one starts. */
+  /** Maximum number of landing attempts. A new attempt starts each time the target has moved. */
   landingAttemptsMax: 8,
   /** Minimum time between two checkpoints of a worktree. */
   checkpointIntervalMs: 10_000,

@@ -15,7 +15,7 @@ import { working } from './agent/working.ts';
  *
  * Invariants:
  * 1. Every task that has started ends through `cleaning`, so its sandbox and worktree are always removed.
- * 2. What lands was verified as exactly the tree that lands: if the target has moved meanwhile, the new merge is verified again.
+ * 2. The tree that lands is exactly the tree that was verified. If the target has moved, so that the new merge has another tree, that tree is verified again.
  * 3. Only the holder of the landing slot lands; every way out of `landing` releases the slot.
  * 4. A cancellation doesn't abandon a step that makes something (worktree, sandbox, commit, merge, moving the branch): the task waits for its result, then
  *    cleans up.

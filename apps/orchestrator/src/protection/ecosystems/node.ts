@@ -36,7 +36,7 @@ const bundlers = [
   'angular.json',
 ];
 
-/** Files of the programs that package scripts usually start, since the scripts themselves aren't analyzed. */
+/** Configuration files of the programs that package scripts usually start. They are protected because the scripts themselves aren't analyzed. */
 const startedByScripts = [...jest, ...vitest, ...mocha, ...otherRunners, ...coverage, ...monorepo];
 
 const checkNames =
@@ -91,7 +91,7 @@ const npmScripts = {
   operands: /(^| )(t|tst|test|run|run-script|start|stop|restart|it|cit|install-test|install-ci-test)( |$)/,
   file: packageScript,
 };
-/** For package managers that take every word other than their own commands for a script. */
+/** For package managers that treat any word that isn't one of their own commands as a script's name. */
 const namedScripts = { operands: /^(?!$|add|ci|config|i( |$)|import|install|link|remove|set|up)/, file: packageScript };
 const anyScript = { operands: /^/, file: packageScript };
 const starts = (files: readonly string[]): Program => ({

@@ -21,7 +21,7 @@ export const shell: Ecosystem = {
   flock: { runs: 'command', operands: 1, options: { value: ['-w', '--timeout', '-E'], command: ['-c'] } },
   taskset: { runs: 'command', operands: 1 },
   ...named('sudo doas', { runs: 'command', options: { value: ['-u', '-g', '-C', '-h', '-p', '-r', '-t', '-U'] } }),
-  // Programs that git starts because of its configuration: an alias, a hook, a driver.
+  // Reports uses in which git's configuration starts a program: an alias, a hook, a driver.
   git: {
     runs: 'nothing',
     reports:
@@ -58,7 +58,7 @@ export const shell: Ecosystem = {
   }),
 };
 
-/** Programs that only read files, or touch none of the work tree. Their arguments may name files that the task has to create. */
+/** Programs that only read files, or don't touch the work tree. Their arguments may name files that the task has to create. */
 export const readers: Ecosystem = {
   ...named(
     `: [ [[ alias bg break cat cd cmp continue cut date declare df diff dirname basename du echo egrep exit export

@@ -5,7 +5,7 @@ import { getNextTransitions, initialTransition } from 'xstate';
 import type { AnyMachineSnapshot, EventObject } from 'xstate';
 import { getShortestPaths } from 'xstate/graph';
 
-/** One way to start a machine, and what may happen to it. */
+/** One way to start a machine, with the results and events that it may get. */
 export type PathCase = {
   name: string;
   actor: ActorDefinition;
@@ -32,7 +32,7 @@ export type MachinePath = {
 /** The only time in the replays, so that timers and dates are the same in all of them. It is so late that no timer of the real server fires. */
 export const pathTimeMs = Date.UTC(2100, 0, 1);
 
-/** Steps that the search may take: a wrong `situation`, such as one with a counter that never ends, fails instead of running on. */
+/** Maximum number of search steps. With a wrong `situation`, such as one with an endless counter, the search fails instead of running forever. */
 const traversalsMax = 20_000;
 
 const failures: readonly Extract<Outcome, { status: 'failed' }>['error'][] = [
@@ -69,8 +69,8 @@ function resultsOf({ name, outcomes }: PathCase, invocation: string): readonly u
 }
 
 /**
- * Paths that together take every transition at least once: each event, with each of its results, in each state where a situation allows it. Of all paths that take
- * a transition, the shortest is chosen; a path that another one begins with is left out.
+ * Paths that together take every transition at least once: each event, with each of its results, in each state where a situation allows it. The shortest path
+ * to each transition is chosen. A path that is the beginning of another one is left out.
  */
 export function pathsOf(path: PathCase): MachinePath[] {
   const situationOf = ({ value, context }: AnyMachineSnapshot) =>
@@ -82,7 +82,7 @@ export function pathsOf(path: PathCase): MachinePath[] {
     fromState: initialTransition(machine, birth)[0],
     limit: traversalsMax,
     events: (snapshot: AnyMachineSnapshot) => (snapshot.status === 'active' ? nextEvents(path, snapshot) : []),
-    // With the event, so that there is a path to each transition and not only to each situation.
+    // Includes the event, so that there is a path to each transition and not only to each situation.
     serializeState: (snapshot: AnyMachineSnapshot, event: EventObject | undefined, before?: AnyMachineSnapshot) =>
       event === undefined || before === undefined
         ? situationOf(snapshot)
@@ -102,6 +102,6 @@ export function pathsOf(path: PathCase): MachinePath[] {
   return chosen.filter((_, index) => !texts.some((other) => other.startsWith(`${texts[index]}\n`)));
 }
 
-/** A short text for a failed test. */
+/** Describes a path for the message of a failed test. */
 export const textOf = ({ case: { name }, events }: MachinePath): string =>
   `${name}: ${events.map((event) => (isEffectFailed(event) ? `${event.actorId} ${event.error.code}` : event.type)).join(' → ')}`;

@@ -15,7 +15,7 @@ const passed: CommandResult = {
   logArtifact: null,
   durationMs: 5,
 };
-/** Passed, and failed. */
+/** Results of a command that passed and of one that failed. */
 export const commandResults = [passed, { ...passed, exitCode: 1, standardError: 'no\n' }];
 
 const answer: TurnOutput = {
@@ -27,7 +27,7 @@ const answer: TurnOutput = {
   responseModel: 'x',
   latencyMs: 5,
 };
-/** A whole answer, and a cut one. */
+/** A complete answer, and a cut-off one. */
 export const promptAnswers = [answer, { ...answer, finishReason: 'length' }];
 
 const calling = (name: string, input: unknown): TurnOutput => ({
@@ -52,7 +52,7 @@ export const toolResults = [
 
 const merged = { status: 'merged-in-store', commit: 'c'.repeat(40), protectedPaths: [], node };
 const checkout = { mounts, setupIsCurrent: true };
-/** A merge, one with another tree that changes a protected path, one that was verified before, a conflict, and a change that the target holds already. */
+/** A merge, one with another tree that changes a protected path, one that was verified before, a conflict, and a change that the target already contains. */
 export const merges = [
   { ...merged, tip: '1'.repeat(40), tree: 'd'.repeat(40), checkout },
   { ...merged, tip: '2'.repeat(40), tree: 'e'.repeat(40), checkout, protectedPaths: ['ci.yml'] },

@@ -9,25 +9,25 @@ import type { EventObject } from 'xstate';
 import { pathTimeMs } from './generate-paths.ts';
 import type { MachinePath } from './generate-paths.ts';
 
-/** As much of a stored value as a replay reads. */
+/** The fields of a stored value that a replay reads. */
 export type StoredValue = {
   state: unknown;
   cause: number;
   inFlight: Record<string, { type: string; childId?: string; event?: { type: string } }>;
 };
 
-/** Everything that a server holds after a replay. Random ids, and places in streams, are replaced. */
+/** All data on a server after a replay. Random ids and sequence numbers are replaced by fixed values. */
 export type Remains = { values: Record<string, unknown>; messages: Record<string, string[]>; claims: string[] };
 
 const issuedAt = new Date(pathTimeMs).toISOString();
 const done = 'xstate.done.actor.';
 const concurrency = 32;
-/** A sequence of the inbox stream that no replay reaches: the engine finds no such message, as for one that was acknowledged. */
+/** A sequence number that no replay reaches. The engine finds no message with it, as if the message had been acknowledged. */
 const acknowledgedSequence = 1_000_000;
 
 /**
- * Replays paths of one kind of actor against the real engine, step by step: in each round, every actor gets its next event. No service takes part; results are put
- * into the inbox as a service would.
+ * Replays paths of one kind of actor against the real engine, step by step: in each round, every actor gets its next event. No service takes part; this class
+ * puts results into the inbox as a service would.
  */
 export class Replay implements AsyncDisposable {
   readonly #server: NatsServer;
@@ -60,7 +60,7 @@ export class Replay implements AsyncDisposable {
     return 1 + Math.max(...this.#paths.map(({ events }) => events.length));
   }
 
-  /** One engine handles everything. */
+  /** Replays all paths with one engine that isn't interrupted. */
   async uninterrupted(): Promise<Remains> {
     let stored = 0;
     const host = await this.#host(() => (stored += 1));
@@ -73,8 +73,9 @@ export class Replay implements AsyncDisposable {
   }
 
   /**
-   * A new engine process in each round, killed at the point by then; the last one goes on. An effect has a result only after its command was published, so after a
-   * crash before that, the next engine first handles what comes again. Returns the number of actors that were cut off in all rounds.
+   * Replays all paths with a new engine process in each round, which is killed at the round's crash point. The last engine isn't killed. An effect has a result
+   * only after its command was published, so after a crash before that, the next engine first handles the redelivered messages. Returns the remains, and the
+   * number of interrupted handlings in all rounds.
    */
   async interrupted(pointOf: (round: number) => CrashPoint): Promise<{ remains: Remains; crashes: number }> {
     let crashes = 0;
@@ -89,7 +90,7 @@ export class Replay implements AsyncDisposable {
     return { remains: await this.#finish(await this.#host()), crashes };
   }
 
-  /** The values as they are stored now, by path. */
+  /** The current stored values, one for each path. */
   values(): Promise<StoredValue[]> {
     return Promise.all(this.#paths.map((_, index) => this.#value(index)));
   }
@@ -123,7 +124,7 @@ export class Replay implements AsyncDisposable {
     throw new Error(`${count} messages did not reach ${point}:\n${child.lines.map(({ text }) => text).join('\n')}`);
   }
 
-  /** Sends each actor its next message. Returns how many there are. */
+  /** Sends each actor its next message. Returns the number of messages. */
   async #post(round: number): Promise<number> {
     let posted = 0;
     for (const [index, { case: of, events, stored }] of this.#paths.entries()) {
@@ -190,7 +191,7 @@ export class Replay implements AsyncDisposable {
 /** The text without the random part of effect ids. */
 const steady = (text: string): string => text.replaceAll(/(?<=_|"incarnation":")[0-9a-f]{15}(?=_\d|")/g, 'fixed');
 
-/** The message from which the engine makes this event of the machine. */
+/** The inbox message that causes this event of the machine. */
 function messageOf(timed: EventObject & { now?: number }, value: StoredValue, messageId: string): object {
   const event: EventObject & { now?: number } = { ...timed };
   delete event.now;

@@ -6,7 +6,7 @@ import type { SetupContext, SetupRequest } from '../../machines/setup-machine.ts
 import type { PathCase } from './generate-paths.ts';
 import { commandResults, mounts, node } from './outcomes.ts';
 
-/** The run, landing and setup machines. */
+/** Path cases of the run, landing and setup machines. */
 
 const usage = { inputTokens: 10, outputTokens: 2, costUsd: 0.5 };
 const ended = (taskId: string, state: string): EventObject =>
@@ -53,7 +53,7 @@ export const runCase: PathCase = {
     const { taskId, state: end } = event as { taskId?: string; state?: string };
     if (event.type.startsWith('xstate.error.') && retries > 0) return false;
     if (taskId === undefined) return true;
-    // A task reports to its run once it has started, or is cancelled before.
+    // A task reports to its run only after it has started, or if it is cancelled before that.
     const state = tasks.find((task) => task.taskId === taskId)?.state;
     if (end === 'cancelled') return cancelReason !== null && (state === 'waiting' || state === 'active');
     return state === 'active' || (state === 'idle' && event.type === 'task-ended');

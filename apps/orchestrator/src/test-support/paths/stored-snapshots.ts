@@ -13,7 +13,7 @@ import { taskCases } from './task-cases.ts';
  */
 export const snapshotFolder = path.join(import.meta.dirname, '../../__fixtures__/stored-snapshots');
 
-/** The case, by its name, is the one that made the value and can continue it. `value` is exactly as it was stored, but for the random part of its ids. */
+/** `case` is the name of the path case that made the value and can continue it. `value` is unchanged, except for the random part of its ids. */
 export type StoredSnapshot = { case: string; state: unknown; value: Record<string, unknown> };
 export type SnapshotFile = { kind: string; version: number; hash: string; snapshots: StoredSnapshot[] };
 
@@ -28,7 +28,7 @@ export async function readSnapshotFiles(): Promise<SnapshotFile[]> {
   return (await Promise.all(texts)).map((text) => JSON.parse(text) as SnapshotFile);
 }
 
-/** The shortest beginning of a path to each state that the machine rests in before its end, by the state's JSON. */
+/** The shortest path to each state of the machine before its end, by the state's JSON. */
 export function pathsToStates(cases: readonly PathCase[]): Map<string, MachinePath> {
   const shortest = new Map<string, MachinePath>();
   for (const whole of cases.flatMap(pathsOf)) {
@@ -42,11 +42,11 @@ export function pathsToStates(cases: readonly PathCase[]): Map<string, MachinePa
   return shortest;
 }
 
-/** States in which an actor that many runs share rests, as it has no end of its own. */
+/** States in which an actor that many runs share waits for requests. Such an actor never ends. */
 const restingStates: readonly unknown[] = ['free', 'idle', 'sealed'];
 const isAtRest = ({ status, value }: AnyMachineSnapshot): boolean => status === 'done' || restingStates.includes(value);
 
-/** The shortest way on from a stored value to an end. */
+/** The shortest path from a stored value to an end. */
 export function pathToEnd(of: PathCase, { value }: StoredSnapshot): MachinePath {
   const { machine } = of.actor;
   const { value: state, context } = value['snapshot'] as { value: never; context: never };

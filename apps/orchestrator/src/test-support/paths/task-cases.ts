@@ -17,7 +17,7 @@ const commit = {
 };
 const [merge, protectingMerge, ...otherMerges] = merges;
 
-/** Every result of each phase, except where a case below says which. */
+/** Results of each effect, unless a case below overrides them. */
 const outcomes = {
   resolveSetup: [{ baseCommit: 'a'.repeat(40), inputsHash: 'h1', node }],
   setup: [{}],
@@ -77,7 +77,7 @@ const situation = (context: TaskContext) => [
   context.unsaved,
 ];
 
-/** Once a task's end is decided, and after a first failure of a step, a further failure or request takes no new transition. */
+/** False for events after the task's end is decided, and for further failures after a step has failed, since they take no new transition. */
 function isWorthwhile(snapshot: AnyMachineSnapshot, event: EventObject): boolean {
   const context = snapshot.context as TaskContext;
   const isResult = event.type.startsWith('xstate.done.');

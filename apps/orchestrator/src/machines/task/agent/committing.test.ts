@@ -11,7 +11,7 @@ test('the sandbox is removed before the worktree is read', () => {
   });
 });
 
-test('an agent that changed nothing ends its task, and files that ignore rules leave out are counted', () => {
+test('a task whose agent changed nothing ends; the reason counts files that ignore rules leave out', () => {
   const reasonOf = (ignored: number) =>
     new DrivenTask().until('commit').done('commit', { status: 'no-changes', ignored }).context;
   expect(reasonOf(0)).toMatchObject({ end: 'no-changes', reason: 'the agent changed nothing' });
@@ -19,7 +19,7 @@ test('an agent that changed nothing ends its task, and files that ignore rules l
   expect(reasonOf(3).reason).toBe('the agent changed nothing but 3 new files that ignore rules leave out');
 });
 
-test('a commit that was being made when the task was cancelled is not verified', () => {
+test('a commit that was in progress when the task was cancelled is not verified', () => {
   const task = new DrivenTask().until('commit').send({ type: 'cancel' });
   expect(task.state).toBe('committing.importing');
   task.done('commit');

@@ -30,7 +30,7 @@ test('a sandbox that can’t be removed keeps the worktree, and the reason says 
   });
 });
 
-test('a worktree that can’t be removed changes nothing of the task’s end', () => {
+test("a worktree that can’t be removed doesn't change the task’s end", () => {
   const task = new DrivenTask().until('removeWorktree');
   task.failed('removeWorktree', { message: 'busy', retryable: false });
   expect(task.context).toMatchObject({ end: 'merged', reason: 'its worktree could not be removed: busy' });

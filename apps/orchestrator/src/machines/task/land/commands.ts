@@ -13,7 +13,7 @@ export const takeTurn = (context: TaskContext): TurnRequest => ({
   repositoryId: context.repositoryId,
   branch: context.baseBranch,
   taskId: context.owner.taskId,
-  // Each attempt may verify again.
+  // Each landing attempt may verify once more.
   holdMs: taskLimits.landingAttemptsMax * context.specification.timeLimitMs + landingOverheadMs,
 });
 

@@ -7,7 +7,7 @@ const released = { kind: 'landing', event: { type: 'release', turn: 'slot' } };
 const checkout = { mounts: [], setupIsCurrent: true };
 
 describe('a task that holds the landing slot', () => {
-  test('and did not wait for it lands the verified merge as it is', () => {
+  test('without waiting for it lands the verified merge as it is', () => {
     const task = landing().done('takeTurn');
     expect(task.inputs['land']).toMatchObject({ targetBranch: 'main', expectedTip: '1', commit: 'c' });
     task.done('land');
@@ -15,14 +15,14 @@ describe('a task that holds the landing slot', () => {
     expect(task.sent).toContainEqual(expect.objectContaining(released));
   });
 
-  test('after others makes a new merge, and lands it if its tree is the verified one', () => {
+  test('after waiting for others makes a new merge, and lands it if its tree is the verified one', () => {
     const task = landing().done('takeTurn', { turn: 'slot', waited: true });
     expect(task.inputs['prepareLanding']).toMatchObject({ checkout: { when: 'tree-differs-from', tree: 'd' } });
     task.done('prepareLanding');
     expect(task.state).toBe('landing.moving');
   });
 
-  test('verifies another tree before it lands, and lands nothing that fails', () => {
+  test('verifies a different tree before it lands; a failed verification ends the task', () => {
     const other = { ...mergedInStore, tree: 'e', tip: '2', commit: 'f', checkout };
     const task = landing().done('takeTurn', { turn: 'slot', waited: true }).done('prepareLanding', other);
     expect(task.state).toBe('landing.verifying');
@@ -34,7 +34,7 @@ describe('a task that holds the landing slot', () => {
     expect(task.inputs['land']).toMatchObject({ expectedTip: '2', commit: 'f' });
   });
 
-  test('gives up after eight moves of the target', () => {
+  test('gives up after the target has moved eight times', () => {
     const task = landing().done('takeTurn');
     for (let moves = 0; moves < 8; moves++) {
       task.done('land', { status: 'moved', tip: '9' });
@@ -49,7 +49,7 @@ describe('a task that holds the landing slot', () => {
     expect(task.sent.filter(({ event }) => event.type === 'release')).toHaveLength(1);
   });
 
-  test('waits for an approval when the new merge changes protected paths, and lets the others land meanwhile', () => {
+  test('waits for an approval when the new merge changes protected paths, and releases the slot', () => {
     const task = landing().done('takeTurn', { turn: 'slot', waited: true });
     task.done('prepareLanding', { ...mergedInStore, protectedPaths: ['ci.yml'], checkout });
     expect(task.state).toBe('awaiting-approval');
@@ -58,7 +58,7 @@ describe('a task that holds the landing slot', () => {
     expect([task.state, task.context.approvedPaths]).toEqual(['landing.queueing', ['ci.yml']]);
   });
 
-  test('reports a landing that a person has to finish, with the command', () => {
+  test('reports a landing that a person must finish, with the command', () => {
     const finishCommand = 'git merge refs/coppice/landed/t1';
     const pending = { status: 'landed-pending', commit: 'c', reason: 'the checkout has changes', finishCommand };
     const task = landing().done('takeTurn').done('land', pending);
@@ -67,13 +67,13 @@ describe('a task that holds the landing slot', () => {
   });
 });
 
-describe('a cancellation while it lands', () => {
+describe('a cancellation during the landing', () => {
   test('leaves the queue at once', () => {
     const task = landing().send({ type: 'cancel' });
     expect([task.state, task.context.end]).toEqual(['cleaning.worktree', 'cancelled']);
   });
 
-  test('comes too late for a branch that is being moved', () => {
+  test('has no effect once the branch is being moved', () => {
     const task = landing().done('takeTurn').send({ type: 'cancel' });
     expect([task.state, task.context.end]).toEqual(['landing.moving', 'cancelled']);
     task.done('land');
@@ -87,7 +87,7 @@ describe('a cancellation while it lands', () => {
 });
 
 describe('a task that waits for you', () => {
-  test('lands on `merge`, and says whether it is verified', () => {
+  test('lands on `merge`; the reason shows whether it is verified', () => {
     expect(new DrivenTask({ merge: 'manual' }).until('ready').context.reason).toMatch(/^verified; /);
     const task = new DrivenTask({ merge: 'manual', verify: false }).until('ready');
     expect(task.context.reason).toMatch(/^not verified; /);
@@ -103,7 +103,7 @@ describe('a task that waits for you', () => {
     }
   });
 
-  test('goes where its merge mode says after an approval, or ends with a rejection', () => {
+  test('continues by its merge mode after an approval, or ends with a rejection', () => {
     const awaiting = (merge: 'auto' | 'manual' | 'branch') => {
       const task = new DrivenTask({ merge }).until('commit');
       task.done('commit', { ...(goodResults['commit'] as object), protectedPaths: ['ci.yml'] });

@@ -3,7 +3,7 @@ import { DrivenTask, goodResults } from '../../../test-support/drive-task.ts';
 
 const setup = { run: 'npm ci', inputs: ['package-lock.json'] };
 
-test('a task without a setup begins with its worktree, then its sandbox, then its agent', () => {
+test('a task without a setup starts with its worktree, then its sandbox, then its agent', () => {
   const task = new DrivenTask().send({ type: 'start' });
   expect(task.state).toBe('preparing.worktree');
   expect(task.context).toMatchObject({ worktreeOpen: true, sandboxOpen: false, node: null });
@@ -15,7 +15,7 @@ test('a task without a setup begins with its worktree, then its sandbox, then it
 });
 
 describe('the setup of a task', () => {
-  test('is one for all tasks with the same inputs, and another for another command, tenant or node', () => {
+  test('is shared by tasks with the same inputs; another command, tenant or node has its own', () => {
     const keyOf = (run: string, resolved: object = {}) => {
       const task = new DrivenTask({ setup: { ...setup, run } }).until('resolveSetup');
       task.done('resolveSetup', { ...(goodResults['resolveSetup'] as object), ...resolved });
@@ -35,7 +35,7 @@ describe('the setup of a task', () => {
     expect(task.inputs['prepare']).toMatchObject({ setupKey: task.context.setup?.setupKey, slug: 'write-one' });
   });
 
-  test('that fails ends the task with what it printed', () => {
+  test('that fails ends the task with the output of the command', () => {
     const details = { logTail: 'no such package', logArtifact: 'log/1' };
     const task = new DrivenTask({ setup }).until('setup');
     task.failed('setup', {
@@ -55,7 +55,7 @@ describe('the setup of a task', () => {
 });
 
 describe('a step that fails', () => {
-  test('is tried again three times, then the task ends and what it made is removed', () => {
+  test('is retried three times; then the task ends and its worktree is removed', () => {
     const task = new DrivenTask().until('prepare');
     for (const retries of [1, 2, 3]) {
       task.failed('prepare', { code: 'git-failed', message: 'locked' });
@@ -66,14 +66,14 @@ describe('a step that fails', () => {
     expect(task.context).toMatchObject({ end: 'failed', reason: 'locked', failure: { code: 'git-failed' } });
   });
 
-  test('of a success in between, the tries begin anew', () => {
+  test('gets its full number of tries after a success in between', () => {
     const task = new DrivenTask().until('prepare').failed('prepare').failed('prepare').done('prepare');
     expect(task.context.retries).toBe(0);
   });
 });
 
 describe('a cancellation', () => {
-  test('waits for the worktree that is being made, so that it can be removed', () => {
+  test('waits for the worktree that is being created, so that it can be removed', () => {
     const task = new DrivenTask().until('prepare').send({ type: 'cancel', reason: 'enough' });
     expect([task.state, task.context.end]).toEqual(['preparing.worktree', 'cancelled']);
     task.done('prepare');
@@ -81,7 +81,7 @@ describe('a cancellation', () => {
     expect(task.context).toMatchObject({ node: 'node1', reason: 'enough' });
   });
 
-  test('leaves a setup at once, since other tasks may want it and it is nothing of this task', () => {
+  test("leaves a setup at once, since the setup isn't the task's own and others may want it", () => {
     const task = new DrivenTask({ setup }).until('setup').send({ type: 'cancel' });
     expect(task.state).toBe('ended');
     expect(task.context).toMatchObject({ end: 'cancelled', reason: 'cancelled on request' });

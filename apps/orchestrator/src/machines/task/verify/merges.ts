@@ -48,7 +48,7 @@ export const mergeRefusals = () =>
     },
   ] as const;
 
-/** Holds the merge, and adds the protected paths that it changes to those of the task's commit. */
+/** Stores the merge, and adds the protected paths that it changes to those of the task's commit. */
 export function mergePrepared(context: TaskContext, output: MergeDone['event']['output']) {
   const merged = output.status === 'merged-in-store' ? output : null;
   return {

@@ -5,7 +5,7 @@ const result = (changes: object) => ({ ...commandPassed, ...changes });
 const verifying = (specification: ConstructorParameters<typeof DrivenTask>[0] = {}) =>
   new DrivenTask(specification).until('verify');
 
-test('the merged tree is verified in a sandbox of its own, with the network of the verification', () => {
+test('the merged tree is verified in its own sandbox, with the network settings of the verification', () => {
   const task = verifying({ network: { setup: 'none', agent: 'none', verify: 'full' } });
   expect(task.inputs['prepareMerge']).toMatchObject({ taskCommit: 'b', checkout: { when: 'always' } });
   expect(task.inputs['verify']).toMatchObject({
@@ -35,7 +35,7 @@ describe('a verification that fails ends the task, with a reason', () => {
     expect(task.state).toBe('cleaning.worktree');
   });
 
-  test('and the last lines that it printed, at most 40', () => {
+  test('and with the last lines of its output, at most 40', () => {
     const lines = Array.from({ length: 60 }, (_, index) => `line ${index}`);
     const task = verifying().done('verify', result({ exitCode: 1, standardOutput: lines.join('\n') }));
     expect(task.context.logTail?.split('\n')).toEqual(lines.slice(20));
@@ -43,7 +43,7 @@ describe('a verification that fails ends the task, with a reason', () => {
 });
 
 describe('a verification without a result', () => {
-  test('is made again with a new merge, three times', () => {
+  test('is repeated with a new merge, three times', () => {
     const task = verifying();
     for (const verifyRetries of [1, 2, 3]) {
       task.failed('verify', { code: 'unknown', retryable: false });
@@ -55,7 +55,7 @@ describe('a verification without a result', () => {
     expect(task.context).toMatchObject({ end: 'failed', reason: 'lost' });
   });
 
-  test('is not made again after an error that would come again', () => {
+  test("isn't repeated after a permanent error", () => {
     const task = verifying().failed('verify', { code: 'image-not-found', retryable: false });
     expect(task.context).toMatchObject({ end: 'failed', failure: { code: 'image-not-found' } });
   });
@@ -73,12 +73,12 @@ describe('a merge', () => {
     });
   });
 
-  test('that is there already ends the task without changes', () => {
+  test('that is already on the target ends the task without changes', () => {
     const task = new DrivenTask().until('prepareMerge').done('prepareMerge', { status: 'already-merged', tip: '2' });
     expect(task.context).toMatchObject({ end: 'no-changes', reason: 'main holds this change already' });
   });
 
-  test('that needs no verification makes no checkout', () => {
+  test('that needs no verification creates no checkout', () => {
     const task = new DrivenTask({ verify: false }).until('prepareMerge');
     expect(task.inputs['prepareMerge']).toMatchObject({ checkout: { when: 'never' } });
     task.done('prepareMerge', { ...mergedInStore, checkout: null });
@@ -86,7 +86,7 @@ describe('a merge', () => {
   });
 });
 
-test('protected paths of the commit and of the merge wait for an approval, each named once', () => {
+test('protected paths of the commit and of the merge wait for an approval, each listed once', () => {
   const task = new DrivenTask().until('commit');
   task.done('commit', { ...(goodResults['commit'] as object), protectedPaths: ['ci.yml'] });
   task.done('prepareMerge', {
