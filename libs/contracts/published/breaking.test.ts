@@ -199,13 +199,13 @@ const breaks: Case[] = [
   ],
 ];
 
-describe('what breaks is found, and where', () => {
+describe('breaking changes are found, with their place', () => {
   test.each(breaks)('%s', (_what, plant, where) => {
     const found = breakingChanges(released, changed(plant));
     expect(found).toContainEqual(expect.stringMatching(where));
   });
 
-  test('two at once are both reported', () => {
+  test('two breaking changes at once are both reported', () => {
     const found = breakingChanges(
       released,
       changed((d) => {
@@ -266,16 +266,16 @@ const passes: [what: string, plant: (document: Document) => void][] = [
   ],
 ];
 
-describe('what breaks nobody passes', () => {
+describe('changes that break no client pass', () => {
   test.each(passes)('%s', (_what, plant) => {
     expect(breakingChanges(released, changed(plant))).toEqual([]);
   });
 });
 
-describe('states of tasks became open after a release', () => {
+describe('task states that became open after a release', () => {
   const closed = changed((d) => (d.components.schemas['TaskState'] = schema(d, 'TaskState').anyOf[0] as Schema));
 
-  test('opening them breaks nobody', () => {
+  test('opening them breaks no client', () => {
     expect(breakingChanges(closed, released)).toEqual([]);
   });
 
@@ -284,7 +284,7 @@ describe('states of tasks became open after a release', () => {
     expect.stringMatching(/^task\.get\.output\.state: /),
   ]) as unknown;
 
-  test('another state breaks those who keep to that release', () => {
+  test('another closed state breaks clients of that release', () => {
     const further = changed((d) => schema(d, 'TaskState').anyOf[0]?.enum.push('paused'));
     expect(breakingChanges(closed, further)).toEqual(places);
   });
@@ -297,7 +297,7 @@ describe('states of tasks became open after a release', () => {
     expect(breakingChanges(closed, changed(plant))).toEqual(places);
   });
 
-  test('another enum may not be opened', () => {
+  test('no other enum may be opened', () => {
     const opened = changed((d) => {
       const { enum: known } = schema(d, 'RunState');
       d.components.schemas['RunState'] = { anyOf: [{ enum: known } as Schema, { type: 'string' } as Schema] } as Schema;

@@ -41,7 +41,10 @@ export function breakingChanges(released: Contract, latest: Contract): string[] 
   return [...changes, ...codes.map((code) => `the error code ${code} is gone`)];
 }
 
-/** Returns the contract with only the known values of an enum, if the released one has it closed. So its opening passes, and another value breaks. */
+/**
+ * Returns the contract with only the known values of an enum, if the released contract has the enum closed. Opening the enum then passes, while a changed value
+ * still counts as breaking.
+ */
 function withoutOpening(name: string, released: Contract, current: Contract): Contract {
   const { schemas } = current.components;
   const [known, other, ...more] = (schemas[name]?.['anyOf'] ?? []) as Schema[];

@@ -28,7 +28,7 @@ function validatorOfAsyncApi(): ValidateFunction {
 describe('the document', () => {
   const isAsyncApi = validatorOfAsyncApi();
 
-  test('is AsyncAPI 3, by the schema of its makers', () => {
+  test('is valid AsyncAPI 3 by the official schema', () => {
     isAsyncApi(document);
     expect(isAsyncApi.errors ?? []).toEqual([]);
   });
@@ -46,7 +46,7 @@ describe('the document', () => {
     expect(isAsyncApi(JSON.parse(JSON.stringify(planted)))).toBe(false);
   });
 
-  test('refers to nothing that is not there', () => {
+  test('contains no dangling reference', () => {
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)].map(([, path = '']) => path);
     expect(references.length).toBeGreaterThan(100);
     const lost = references.filter(
@@ -111,7 +111,7 @@ const validators = Object.fromEntries(
 describe.each(publishedMessages.map((message) => [message.name, message] as const))('%s', (name, message) => {
   const accepts = validators[name] as ValidateFunction;
 
-  test('its examples fit', () => {
+  test('its examples fit its schema', () => {
     expect(message.examples.length).toBeGreaterThan(0);
     for (const { payload } of message.examples) {
       expect(message.schema.safeParse(payload).error).toBeUndefined();
@@ -120,7 +120,7 @@ describe.each(publishedMessages.map((message) => [message.name, message] as cons
     }
   });
 
-  test('its headers fit', () => {
+  test('the headers of its examples fit their schema', () => {
     const trait = components['messageTraits']?.[message.headers ?? ''] as { headers?: object } | undefined;
     const acceptsHeaders = ajv.compile(trait?.headers ?? {});
     for (const { headers } of message.examples)
@@ -135,13 +135,13 @@ describe.each(publishedMessages.map((message) => [message.name, message] as cons
     else if (refusals.some(sayable)) expect({ value, isAccepted, refusals }).toMatchObject({ isAccepted: false });
   };
 
-  test('accepts what the service accepts, and nothing else', () => {
+  test('accepts exactly what the service accepts', () => {
     for (const { payload } of message.examples) {
       for (const changed of changedOnce(payload)) expectSameOf(changed);
     }
   });
 
-  test('and so with several changes at random', () => {
+  test('also with several random changes', () => {
     const values = fc.constantFrom(...message.examples).chain(({ payload }) => changedAtRandom(payload));
     fc.assert(
       fc.property(values, (value) => expectSameOf(value)),
@@ -191,7 +191,7 @@ function placesOf(node: unknown): { parent: Node; key: string }[] {
   return Object.entries(node).flatMap(([key, inner]) => [{ parent: node as Node, key }, ...placesOf(inner)]);
 }
 
-/** Applies a change at a place. The place after the last stands for the whole value. */
+/** Applies a change at a place. The index after the last place stands for the whole value. */
 function change(root: unknown, { place, what, by, key }: Change): unknown {
   const places = placesOf(root);
   const found = places[place % (places.length + 1)];

@@ -38,7 +38,7 @@ test('a contract is written, released once, and checked', async () => {
 
   // Simulates a release that accepted longer reasons than the current version.
   edit('released/0.1.0/asyncapi.yaml', 'maxLength: 500', 'maxLength: 600');
-  const problem = 'breaks who keeps to 0.1.0: run.cancel.input.reason: maxLength 600 became 500';
+  const problem = 'breaks clients of 0.1.0: run.cancel.input.reason: maxLength 600 became 500';
   expect(check(folder.path, '0.1.0')).toEqual([problem]);
   write(folder.path, '0.1.1');
   expect(release(folder.path, '0.1.1')).toEqual([problem]);

@@ -51,7 +51,7 @@ function broken(folder: string, version: string): string[] {
   if (isBreakAllowed(released, version)) return [];
   const before = parse(read(folder, `released/${released}/${documentName}`) ?? '') as Contract;
   const after = parse(read(folder, documentName) ?? '') as Contract;
-  return breakingChanges(before, after).map((change) => `breaks who keeps to ${released}: ${change}`);
+  return breakingChanges(before, after).map((change) => `breaks clients of ${released}: ${change}`);
 }
 
 /** Checks that the files are current and break no client. @returns one sentence for each problem */

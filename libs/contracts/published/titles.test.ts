@@ -17,7 +17,7 @@ const shapes = Object.entries(standaloneSchemas()).flatMap(([name, schema]) => [
 const isShape = ({ node }: { node: Node }): boolean =>
   (typeof node['properties'] === 'object' && node['type'] === 'object') || Array.isArray(node['enum']);
 
-test('each object and each enum has a title that is a name', () => {
+test('each object and each enum has a title that is a valid type name', () => {
   const found = shapes.filter(isShape);
   expect(found.length).toBeGreaterThan(200);
   expect(
@@ -25,7 +25,7 @@ test('each object and each enum has a title that is a name', () => {
   ).toEqual([]);
 });
 
-test('no title is that of two shapes', () => {
+test('no two shapes have the same title', () => {
   const byTitle = new Map<string, Set<string>>();
   for (const { node } of shapes.filter(isShape)) {
     const { $schema: _dialect, definitions: _definitions, description: _description, ...shape } = node;
@@ -37,13 +37,13 @@ test('no title is that of two shapes', () => {
 
 const definitionsOf = (name: string): string[] => Object.keys(standaloneSchemas()[name]?.['definitions'] ?? {});
 
-test('what messages share is one definition', () => {
+test('a shape that messages share is one definition', () => {
   expect(definitionsOf('task.get.output')).toEqual(['CoppiceError', 'ModelLimitsView', 'TaskState', 'Usage']);
   const shared = ['Agent', 'ModelLimits', 'Network', 'TaskDefaults', 'TaskRequest'];
   expect(definitionsOf('run.submit.input')).toEqual(expect.arrayContaining(shared));
 });
 
-test('a field that may be left out says whether null says the same', () => {
+test('the description of an optional field states that null is not allowed, unless it is', () => {
   const { schemas } = asyncApiDocument('1.2.3')['components'] as { schemas: Record<string, Node> };
   const fields = (schemas['TaskView'] ?? {})['properties'] as Record<string, Node>;
   expect(fields['summary']).toMatchObject({ type: ['string', 'null'], description: 'What the agent says it did.' });

@@ -28,7 +28,7 @@ export const actorMessageSchema = z.discriminatedUnion('type', [
   }),
   z.object({
     type: z.literal('event'),
-    /** The actor remembers it and does not apply a repeat again. */
+    /** The actor remembers this id, so that a repeated event isn't applied again. */
     messageId: z.string().min(1).max(250),
     event: eventSchema,
     /** A core NATS subject for the answer: `{status: 'done', output: {state}}` or the error. Best effort. */
@@ -44,7 +44,7 @@ export const actorMessageSchema = z.discriminatedUnion('type', [
     workedMs: z.number().nonnegative().optional(),
   }),
   z.object({ type: z.literal('timer'), effectId: effectIdSchema }),
-  /** From the sweeper: the actor checks for a passed deadline and a non-empty outbox. */
+  /** Sent by the sweeper, so that an actor applies due timers or is unparked. */
   z.object({ type: z.literal('wake') }),
 ]);
 export type ActorMessage = z.infer<typeof actorMessageSchema>;

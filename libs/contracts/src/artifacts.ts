@@ -39,5 +39,5 @@ export const tenantOfArtifact = (name: string): string | null =>
 export const bucketOfArtifact = (name: string): string =>
   name.startsWith('bundle/') ? buckets.bundles : buckets.artifacts;
 
-/** Most bytes in one answer. As base64 in its JSON it is far below a message's limit of 1 MiB. */
+/** Maximum number of bytes in one answer. As base64 in JSON they are far below a message's limit of 1 MiB. */
 export const artifactPartBytesMax = 256 * 1024;

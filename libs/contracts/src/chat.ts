@@ -23,16 +23,16 @@ export const chatLimits = {
   timeLimitMsMax: 3_600_000,
   /** Longest time for an answer in one message. Between accounts, the NATS server forgets a reply subject after two minutes without a message. */
   wholeTimeLimitMsMax: 100_000,
-  /** Longest interval between two `llm.keep` requests of a client, … */
+  /** Longest interval between two `llm.keep` requests of a client. */
   keepMsMax: 30_000,
-  /** … and the time without one after which the gateway ends the chat. */
+  /** Time without an `llm.keep` request after which the gateway ends the chat. */
   unkeptMsMax: 45_000,
-  /** Longest interval between two messages of a streamed answer, … */
+  /** Longest interval between two messages of a streamed answer. */
   silenceMsMax: 20_000,
-  /** … and the time without one after which a client can assume that the gateway is gone. */
+  /** Time without a message of a streamed answer after which a client can assume that the gateway is lost. */
   lostAfterMs: 30_000,
   messagesMax: 10_000,
-  /** Distinct names in one request. The gateway reads each from the object store. */
+  /** Maximum number of distinct artifacts in one request. The gateway reads each from the object store. */
   artifactsMax: 64,
   toolsMax: 128,
 } as const;

@@ -64,7 +64,7 @@ export function slug(text: string, charactersMax: number): string {
 
 /** Returns a task's `provider/model` for display. A script's name is shown without its folder. */
 export function shownModel(model: string): string {
-  // An alias.
+  // An alias has no slash.
   if (!model.includes('/')) return model;
   const provider = model.split('/')[0] ?? '';
   const name = model.includes('//') ? (model.split('/').at(-1) ?? '') : model.slice(provider.length + 1);

@@ -12,7 +12,7 @@ test.each([
   expect(suggestionFor(word, ['name', 'verify', 'tasks', 'dependsOn', 'description'])).toBe(meant);
 });
 
-test('nearest first', () => {
+test('sorts the nearest candidate first', () => {
   expect(nearestFirst('mian', ['release', 'develop', 'main'])[0]).toBe('main');
   expect(nearestFirst('mian', [])).toEqual([]);
   expect(suggestionFor('mian', [])).toBeNull();

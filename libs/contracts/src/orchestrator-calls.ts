@@ -4,14 +4,14 @@ import { runIdSchema, taskIdSchema, tenantSchema } from './identifiers.ts';
 import { modelLimitsViewSchema } from './views.ts';
 
 const progress = {
-  /** For messages; `hasEnded` is what decides, since a later version may have states that this one doesn't know. */
+  /** For messages only. Decisions depend on `hasEnded`, since a later version may have states that this one doesn't know. */
   state: z.string(),
   hasEnded: z.boolean(),
 };
 
 /**
- * Read-only calls to the orchestrator, `coppice.call.orchestrator.<name>`. A missing task or run is an answer (null), not an error, so that no failed call is taken
- * for it.
+ * Read-only calls to the orchestrator, `coppice.call.orchestrator.<name>`. A missing task or run is an answer (null), not an error, so that a failed call can't
+ * be mistaken for it.
  */
 export const orchestratorCalls = {
   taskStatus: {

@@ -1,4 +1,4 @@
-/** The registry of services: lists of services derive from it, and test/services.test.ts compares the files that can't. */
+/** The registry of services. Lists of services derive from it; test/services.test.ts compares it with files that can't be derived. */
 type Service = {
   /** The service works on files of its host: each host runs its own, and commands name the host. */
   perNode: boolean;

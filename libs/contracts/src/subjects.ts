@@ -42,7 +42,7 @@ export const subjects = {
   intake: (tenant: string) => `coppice.intake.${tenant}.run`,
   /** Holds a request until the services that it needs answer. No consumer matches it. */
   intakeLater: (tenant: string, requestToken: string) => `coppice.intake-later.${tenant}.${requestToken}`,
-  /** Delivers that request again. */
+  /** Subject on which a postponed intake request is delivered again. */
   intakeAgain: (tenant: string) => `coppice.intake-again.${tenant}.run`,
   actor: (kind: string, id: string) => `coppice.actor.${kind}.${id}`,
   timer: (kind: string, id: string, effectId: string) => `coppice.timer.${kind}.${id}.${effectId}`,

@@ -56,7 +56,7 @@ export type TaskStateRegistry = {
   outcomeOf(state: string): TaskOutcome | null;
 };
 
-/** Derives from a list of states what clients need of it. */
+/** Builds the registry for clients from a list of states. */
 export function taskStateRegistryOf(entries: Readonly<Record<string, TaskStateEntry>>): TaskStateRegistry {
   const known = new Map(Object.entries(entries));
   return {

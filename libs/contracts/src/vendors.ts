@@ -1,4 +1,4 @@
-/** Imports nothing, since the redaction of logs needs it, too: `@coppice/contracts/vendors`. */
+/** This file imports nothing, since the redaction of logs imports it as `@coppice/contracts/vendors`. */
 
 /** A vendor of models, or a model server, that environment variables describe. */
 export type Vendor<Wire extends string = string> = {
@@ -13,21 +13,21 @@ export type Vendor<Wire extends string = string> = {
   key?: {
     /** In order of precedence. Errors name the first. Each may have `_FILE` appended, for a file that holds the key. */
     variables: readonly [string, ...string[]];
-    /** What the vendor's keys look like, for redaction. Must match in linear time. */
+    /** Pattern of the vendor's keys, for redaction. Must match in linear time. */
     pattern: RegExp;
   };
-  /** First words of variables that belong to the vendor, and that no program but the gateway gets. */
+  /** Prefixes of variables that belong to the vendor. No program but the gateway gets these variables. */
   prefixes: readonly string[];
   /** Lines about its providers for `coppice --help`. */
   help: readonly string[];
-  /** What `coppice doctor` adds to the name of the key's variable. */
+  /** Text that `coppice doctor` adds to the name of the key's variable. */
   keyNote?: string;
 };
 export type VendorRegistry<Wire extends string = string> = Readonly<Record<string, Vendor<Wire>>>;
 
 /** The registry of vendors. Variables, help, doctor's texts and redaction derive from it. */
 export const vendors = {
-  // Once per wire format, since not every model of theirs supports both.
+  // One provider per wire format, since not every OpenAI model supports both.
   openai: {
     providers: { openai: 'openai-chat', 'openai-responses': 'openai-responses' },
     baseUrl: 'https://api.openai.com/v1',

@@ -53,7 +53,7 @@ export type CommandResult = z.infer<typeof commandResultSchema>;
 export const toolResultSchema = z.object({
   callId: z.string(),
   name: z.string(),
-  /** Beyond the limits of tools.ts its middle is left out; `logArtifact` then has all of it. */
+  /** A result over the limits of tools.ts lacks its middle part; `logArtifact` then names the whole result. */
   content: textReferenceSchema,
   isError: z.boolean(),
   logArtifact: z.string().nullable(),

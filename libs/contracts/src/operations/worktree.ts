@@ -79,7 +79,7 @@ export const worktreeOperations = {
         deletions: z.int().optional(),
         /** Changed paths, at most 200 of them. */
         paths: z.array(z.string()),
-        /** Changed paths that match `protect`: the first 50, then one entry with the number of further ones. */
+        /** Changed paths that match `protect`: the first 50, then one entry with the number of further paths. */
         protectedPaths: z.array(z.string()),
       }),
     ]),
@@ -112,7 +112,7 @@ export const worktreeOperations = {
       message: commitMessageSchema,
       /** Patterns of paths whose changes need approval. A pattern without a slash matches at any depth. */
       protect: z.array(z.string()).default([]),
-      /** When to make the folder: not if nothing is to be verified, or if exactly this tree is verified already. */
+      /** When to create the folder. It isn't needed if nothing is to be verified, or if exactly this tree is verified already. */
       checkout: z.discriminatedUnion('when', [
         z.object({ when: z.literal('always') }),
         z.object({ when: z.literal('tree-differs-from'), tree: z.string() }),
@@ -144,7 +144,7 @@ export const worktreeOperations = {
       z.object({
         status: z.literal('conflict'),
         tip: z.string(),
-        /** At most 200. */
+        /** The conflicting files, at most 200. */
         paths: z.array(z.string()),
         /** Changes of the first 10 of these files on the target since the task's base. Earlier versions don't send it. */
         landed: z.array(landedChangeSchema).default([]),
