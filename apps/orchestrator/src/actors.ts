@@ -217,7 +217,7 @@ export const taskActor: ActorDefinition = defineActor({
   },
   summary: ({ context }) => taskSummary(context),
   reportedState: ({ state }: TaskContext) => state,
-  // Version 1 made a new merge each time it held the landing slot; the states are the same.
+  // In version 1 a task made a new merge whenever it held the landing slot. The states are the same, so the snapshot needs no change.
   migrations: { 1: (snapshot) => snapshot },
 });
 

@@ -40,7 +40,7 @@ export type StoredRun = {
 /** Maximum number of calls to `inspect` while they are answered with `disk-full`. After that, the run is rejected. */
 const inspectionsMax = 5;
 const appearsWithinMs = 15_000;
-/** Less than the deadline of run.submit. */
+/** Shorter than the deadline of run.submit, so that its caller gets the answer. */
 const tasksAppearWithinMs = 25_000;
 const readsAtOnce = 16;
 const lookAgainMs = 10;

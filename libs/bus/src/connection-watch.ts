@@ -80,7 +80,7 @@ export class ConnectionWatch {
       this.#isConnected = type === 'reconnect';
       for (const handler of this.#isConnected ? this.#reconnectHandlers : this.#lossHandlers) handler();
     }
-    // On a closed connection the client itself rejects requests, so none must wait here.
+    // On a closed connection the client itself rejects requests, so none waits for a reconnect.
     this.#isConnected = true;
     for (const handler of this.#reconnectHandlers) handler();
   }

@@ -8,7 +8,7 @@ export class RevisionConflict extends Error {
   }
 }
 
-/** The server lacks something that Coppice needs. Terminal: the message says what to install or enable. */
+/** The server lacks something that Coppice needs. Terminal: the message names what to install or enable. */
 export class UnsuitableServer extends Error {
   override readonly name = 'UnsuitableServer';
   readonly code = 'unsuitable-server';

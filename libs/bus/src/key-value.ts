@@ -10,7 +10,7 @@ export type KeyValueEntry = { value: Uint8Array; revision: number; created: Date
 /** JetStream's error code when the last sequence is not the expected one. */
 const wrongLastSequence = 10071;
 const noMessageFound = 10037;
-/** Header of a marker message, which says that the key was deleted or has expired. */
+/** Header of a marker message, which shows that the key was deleted or has expired. */
 const operationHeader = 'KV-Operation';
 const deletion = 'DEL';
 const deletionHeaders = [operationHeader, 'Nats-Marker-Reason'];

@@ -28,7 +28,7 @@ export class Lease {
     return !this.#lapsed;
   }
 
-  /** A number that grows with each lapse. A claim that was confirmed in an earlier epoch has to be checked again. */
+  /** A number that grows with each lapse. A claim that was confirmed in an earlier epoch must be checked again. */
   epoch(nowMs: number): number {
     this.#look(nowMs);
     return this.#epoch;

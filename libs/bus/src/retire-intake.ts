@@ -92,7 +92,7 @@ async function first(manager: JetStreamManager): Promise<StoredMsg | null> {
 async function moveOn(jetStream: JetStreamClient, stored: StoredMsg): Promise<void> {
   const tenant = tenantOf(stored.subject);
   const kept = headers();
-  // The server's own headers would mark it as a duplicate, or schedule it for a target that no longer exists.
+  // The server's own headers would mark the copy as a duplicate, or schedule it for a target that no longer exists.
   for (const [name, value] of Object.entries(headersOf(stored.header))) {
     if (!name.startsWith('Nats-')) kept.set(name, value);
   }

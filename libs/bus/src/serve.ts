@@ -86,7 +86,7 @@ function ofTenant({ tenant, subject }: RequestContext): { tenant: string; subjec
   return { tenant, subject };
 }
 
-/** A method for other services, with its handler; with `node`, one that is called on that node. */
+/** A method for other services, with its handler. With `node`, the method is called on that node. */
 export const serviceEndpoint = <Input, Output>(
   service: string,
   method: Typed<Input, Output>,
@@ -100,7 +100,7 @@ export const serviceEndpoint = <Input, Output>(
 
 const protocolVerbs = ['PING', 'INFO', 'STATS'] as const;
 
-/** The three subjects of a verb of the services protocol (ADR-32): all services, those of one name, one instance. */
+/** The three subjects of a verb of the services protocol (ADR-32): for all services, for those of one name, for one instance. */
 const servicesProtocolSubjects = (verb: (typeof protocolVerbs)[number], name: string, id: string): string[] => [
   `$SRV.${verb}`,
   `$SRV.${verb}.${name}`,

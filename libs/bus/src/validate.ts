@@ -63,7 +63,7 @@ function notJson(text: string, what: string, cause: Error): CoppiceError {
 
 /**
  * Returns the value as parsed by the schema.
- * @throws CoppiceError `invalid-request` whose message names the first invalid field, what was expected and what came; `details.issues` has all.
+ * @throws CoppiceError `invalid-request` whose message names the first invalid field, the expected value and the received one; `details.issues` has all fields.
  */
 export function validate<Output>(schema: Schema<Output>, value: unknown, what: string): Output {
   const result = readFields(schema, value);
@@ -95,7 +95,7 @@ export function readFields<Output>(
   return { success: false, issues: fieldIssues(result.error.issues, value, fieldsBeside) };
 }
 
-/** Converts a schema's issues to fields: `tasks[2].agent.kind`, what was expected there, and what came. */
+/** Converts a schema's issues to fields: the field's name such as `tasks[2].agent.kind`, the expected value, and the received one. */
 export function fieldIssues(
   issues: readonly SchemaIssue[],
   value: unknown,
@@ -134,7 +134,7 @@ function spread(
 
 /** Extracts the text after "expected" from the library's sentence, such as `Invalid input: expected string, received undefined`. */
 function expectation(issue: SchemaIssue): string {
-  // For a union without a message of its own, lists what each alternative expects.
+  // For a union without its own message, lists the expectations of all alternatives.
   if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
     const all = (issue.errors ?? []).flatMap(([first]) => (first === undefined ? [] : [expectation(first)]));
     if (all.length > 0) return [...new Set(all)].join(' or ');

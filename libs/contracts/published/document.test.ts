@@ -86,7 +86,8 @@ function undescribed(schema: Node, path: string): string[] {
   ];
 }
 
-// JSON Schema can't express these: lengths in bytes, ranges of durations, and the pattern of model names, which is left out on purpose. It must reject all else that zod rejects.
+// JSON Schema can't express these: lengths in bytes, ranges of durations, and the pattern of model names, which is left out on purpose. The schema must reject
+// everything else that zod rejects.
 const sayable = (issue: object): boolean => {
   const { code, message, params } = issue as { code?: string; message?: string; params?: { keyword?: string } };
   return (

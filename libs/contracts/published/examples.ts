@@ -1,6 +1,6 @@
 /**
- * Examples of every message, for the AsyncAPI document and docs/protocol.md. They come from a run of one task. Tests check that each fits its schema, and that
- * those of the protocol document are here.
+ * Examples of every message, for the AsyncAPI document and docs/protocol.md. They come from a run of one task. Tests check that each example fits its schema,
+ * and that docs/protocol.md has no others.
  */
 import { createHash } from 'node:crypto';
 import { artifactNames, messageHeaders } from '@coppice/contracts';

@@ -35,7 +35,7 @@ export function withTitles(schema: JsonSchema, title: string): JsonSchema {
 const isSchema = (value: unknown): value is JsonSchema =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0;
 
-/** True for objects, enums and unions. References have the name of their target; strings and numbers need none, nor does a union of one type with null. */
+/** True for objects, enums and unions. References have the name of their target. Strings, numbers, and unions of one type with null need no name. */
 function isNamed(schema: JsonSchema): boolean {
   if (schema['enum'] !== undefined || schema['properties'] !== undefined) return true;
   const alternatives = (schema['oneOf'] ?? schema['anyOf'] ?? []) as JsonSchema[];

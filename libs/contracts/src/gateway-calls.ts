@@ -53,7 +53,7 @@ export const gatewayCalls = {
         .default([]),
       /** Addresses of the gateway that answers, as base URLs or `unix:PATH`; empty if its HTTP endpoints are off. Earlier versions send neither this nor `file`. */
       httpAddresses: z.array(z.string()).optional(),
-      /** Its configuration file, and the SHA-256 of the file's text at startup; null without a file. */
+      /** The gateway's configuration file, and the SHA-256 of the file's text at startup; null without a file. */
       file: z.object({ path: z.string(), sha256: z.string() }).nullable().optional(),
     }),
     deadlineMs: 10_000,

@@ -102,7 +102,7 @@ export const toolDefinitionSchema = z.object({
 });
 export type ToolDefinition = z.infer<typeof toolDefinitionSchema>;
 
-/** Settings of a model call. A missing one has the provider's default. Settings that a provider's wire format lacks are left out of its request. */
+/** Settings of a model call. A missing setting has the provider's default. Settings that a provider's wire format lacks are left out of its request. */
 export const modelSettingsSchema = z.object({
   maxOutputTokens: z.int().positive().optional().describe("Maximum of the answer's tokens, including thinking."),
   temperature: z.number().min(0).max(2).optional().describe('Randomness of the choice of words.'),

@@ -4,5 +4,5 @@ import { z } from 'zod';
 export const workKindSchema = z.enum(['rescued', 'branch', 'landed', 'checkpoint']);
 export type WorkKind = z.infer<typeof workKindSchema>;
 
-/** Size limit of a bundle. It is held in memory when it is made, stored and sent. */
+/** Size limit of a bundle, which is in memory while it is made, stored or sent. */
 export const bundleBytesMax = 32 * 1024 * 1024;

@@ -14,7 +14,7 @@ export const toolLimits = {
   /** Size of one result, as the model sees it. The whole result is in the object store. */
   resultCharactersMax: 24_000,
   resultCharactersMin: 2_000,
-  /** Total JSON size of the calls, or of the results, of one turn that are sent by value. An actor's value holds them twice. */
+  /** Maximum total JSON size of one turn's calls that are sent by value, and likewise of its results. An actor's value contains them twice. */
   inlineBytesMax: 32 * 1024,
   listEntriesMax: 1_000,
   searchLinesMax: 200,

@@ -5,7 +5,7 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 /** Returns the offset of the first byte that is not valid UTF-8, or null if all are. */
 export function invalidUtf8At(data: Uint8Array): number | null {
   if (isUtf8(data)) return null;
-  // The decoder puts a replacement character in place of invalid bytes. The first one that isn't in the data itself marks the place.
+  // The decoder replaces invalid bytes with replacement characters. The first such character that isn't in the data itself is at the place of the invalid byte.
   const text = decoder.decode(data);
   let bytes = 0;
   let from = 0;

@@ -77,7 +77,7 @@ export class MessageHandler {
     );
   }
 
-  /** @throws RevisionConflict if the handling has to start again with reading */
+  /** @throws RevisionConflict if the handling must start again from the read */
   async #attempt(attempt: Attempt): Promise<void> {
     const { definition, id } = attempt;
     const entry = await this.#store.read(definition.kind, id);
@@ -215,8 +215,8 @@ export class MessageHandler {
   }
 
   /**
-   * True if this message was the last one that changed the actor. Then it was handled, and only publishing failed; this publishes the rest, or fails again.
-   * Such a message never becomes a dead letter, since the effects of a stored state must not be lost.
+   * True if this message was the last one that changed the actor. The message was then handled, and only publishing failed, so this publishes the rest of the
+   * outbox, or fails again. Such a message never becomes a dead letter, since the effects of a stored state must not be lost.
    */
   async #isStored(definition: ActorDefinition, id: string, delivery: Delivery): Promise<boolean> {
     const entry = await this.#store.read(definition.kind, id);

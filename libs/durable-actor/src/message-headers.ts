@@ -32,6 +32,6 @@ export function requestOf(headers: Record<string, string>): RequestOrigin | null
   return { effectId, replyTo: { kind, id } };
 }
 
-/** The headers for a copy of a message: all except those that the server sets for one publish. */
+/** Headers for a copy of a message: all except the server's own, which apply to a single publish. */
 export const copiedHeaders = (headers: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('Nats-')));

@@ -128,7 +128,7 @@ const base = setup({
   },
   delays: { retry: runMachineLimits.retryDelayMs },
 }).extend({
-  // In a separate `extend`, since XState infers the names that may be enqueued from the preceding setup.
+  // These actions are in a separate `extend`, since XState takes the names that they may enqueue from the setup before it.
   actions: {
     schedule: enqueueActions(({ context, enqueue }) => {
       const { start, skip } = plan(context);

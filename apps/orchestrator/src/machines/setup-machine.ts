@@ -131,7 +131,7 @@ export const setupMachine = setup({
   },
 })
   .extend({
-    // In a separate `extend`, since XState infers the names that may be enqueued from the preceding setup.
+    // These actions are in a separate `extend`, since XState takes the names that they may enqueue from the setup before it.
     actions: {
       join: enqueueActions(({ context, event, enqueue }) => {
         if (event.type !== 'want') return;

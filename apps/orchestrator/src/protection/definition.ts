@@ -136,7 +136,7 @@ class DefinitionFinder {
     for (const glob of globs) this.files.add(glob);
   }
 
-  /** Reports the command if it has no words left in its budget. */
+  /** Takes words from the budget. Reports the command if too few are left. */
   #takeWords(count: number, { command }: Place): boolean {
     const taken = this.#spending.take({ words: count });
     if (!taken) this.unprotected.add(command.text, reasons.tooMuch);

@@ -30,7 +30,7 @@ const buildFolder =
 export const isBuilt = (file: string): boolean =>
   (buildFolder.test(file) && /(^|\/)[^/.]+$|\.[cm]?js$/.test(file)) || /\.(jar|war|dll|exe|class|so|wasm)$/.test(file);
 
-/** Detects a script, or an archive that may hold some. */
+/** Detects a script, or an archive that may contain scripts. */
 export const isScriptOrArchive = (file: string): boolean =>
   /\.((ba|z|k|da)?sh|[cm]?[jt]sx?|py|rb|pl|php|lua|mk|zip|jar|tgz|tar(\.\w+)?)$/.test(file);
 

@@ -186,7 +186,7 @@ const worktreesOf = (node: string): string[] =>
 const orchestrator: Parts = join(
   making,
   subscribing(tenantConsumerSubjects),
-  // For tenants, who read through these consumers.
+  // To create consumers for tenants, who read through them.
   ...tenantStreams('*').map(({ stream, filter }) =>
     publishing(apiSubject(`CONSUMER.CREATE.${stream}.*.${filter}`), apiSubject(`CONSUMER.INFO.${stream}.*`)),
   ),
@@ -202,7 +202,7 @@ const orchestrator: Parts = join(
   publishing(apiSubject(`STREAM.DELETE.${streams.intake}`), apiSubject(`STREAM.MSG.DELETE.${streams.intake}`)),
   publishing(
     ...['PURGE', 'MSG.DELETE'].map((operation) => apiSubject(`STREAM.${operation}.${streams.actors}`)),
-    // To report what waits in the queues, and since when.
+    // To report the messages that wait in the queues, and their age.
     ...workQueues.flatMap((stream) => [apiSubject(`CONSUMER.LIST.${stream}`), apiSubject(`STREAM.MSG.GET.${stream}`)]),
     subjectFamilies.timer,
     subjectFamilies.stash,

@@ -16,8 +16,8 @@ const tenantAccount = (tenant: string): string => `TENANT_${tenant}`;
 const authenticationSecondsMax = 10;
 
 /**
- * The server's `accounts`: one for the services and the operator, the only one with JetStream, and one per tenant, which gets exports of its own requests and events
- * only. A request from a tenant is answered into the tenant's account, whatever reply subject it names.
+ * The server's `accounts`. One is for the services and the operator; it alone has JetStream. Each tenant has an account of its own, which imports only its own
+ * requests and events. A request from a tenant is answered into the tenant's account, whatever reply subject it names.
  */
 export function accountsConfiguration(keys: UserKeys, nodes: readonly string[]): string {
   const tenants = Object.entries(keys.tenants);
@@ -104,7 +104,7 @@ function account(tenant: string, key: string): string[] {
   ];
 }
 
-/** Replaces each `*` with its number, as a mapping's target requires; all wildcards here stand for one token. */
+/** Replaces each `*` with its number, as a mapping's target requires. Each wildcard stands for one token. */
 function numbered(subject: string): string {
   let count = 0;
   return subject.replaceAll('*', () => `$${++count}`);

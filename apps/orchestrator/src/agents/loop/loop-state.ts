@@ -9,7 +9,7 @@ export type Step =
   | { do: 'finish'; summary: string }
   | { do: 'stop'; reason: string };
 
-/** A result, with the place of its call in the model's answer. */
+/** A result, with the position of its call in the model's answer. */
 export type Answered = { place: number; result: ToolResultPart };
 export type ToolResultPart = Extract<ContentPart, { type: 'tool-result' }>;
 export type Finish = { place: number; callId: string; summary: string };

@@ -70,7 +70,7 @@ export const taskSetup = setup({
   },
   delays: { agentTimeLimit: ({ context }) => context.specification.timeLimitMs },
 }).extend({
-  // In a separate `extend`, since XState infers the names that may be enqueued from the preceding setup.
+  // These actions are in a separate `extend`, since XState takes the names that they may enqueue from the setup before it.
   actions: {
     /** First action of every state of a task. */
     enter: enqueueActions(({ context, event, enqueue }, params: { state: TaskState }) => {

@@ -19,7 +19,7 @@ const mayStand = ({ context, event }: { context: TaskContext; event: { output: T
   context.merge !== null &&
   (context.specification.verify === false || context.merge.tree === context.verifiedTree);
 
-/** Lands the task while it holds the landing slot: merges with the target's tip, verifies again if that gives another tree, then moves the target. */
+/** Lands the task while it holds the landing slot: merges with the target's tip, verifies again if the merge has another tree, then moves the target. */
 export const landing = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'landing' } },
   exit: enqueueActions(({ context, enqueue }) => {

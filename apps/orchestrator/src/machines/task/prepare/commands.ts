@@ -25,7 +25,7 @@ export function setupRequest(
   return {
     owner: context.owner,
     repository: context.repository,
-    // The key contains tenant and branch, so that neither can decide what is installed for another.
+    // The key contains tenant and branch, so that a task can't decide what is installed for other tenants or branches.
     setupKey: shortHash(
       'setup',
       context.owner.tenant,

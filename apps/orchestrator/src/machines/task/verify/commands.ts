@@ -15,7 +15,7 @@ export function prepareMerge(context: TaskContext): WorktreeInput<'prepareMerge'
     targetBranch: context.baseBranch,
     taskCommit: context.commit ?? '',
     method: specification.method,
-    // With `merge`, the task's own commit stays beside the merge commit; a squash replaces it.
+    // With `merge`, the task's own commit lands in addition to the merge commit; a squash replaces it.
     message: merges ? { ...message, type: 'chore', scope: 'merge', body: null, coAuthor: null } : message,
     checkout:
       specification.verify === false
