@@ -154,7 +154,7 @@ test('many concurrent reads are answered, and those over the limit are rejected 
   );
   expect(codes.filter((code) => code === 'unavailable').length).toBe(5);
   expect(codes.filter((code) => code === 'not-found').length).toBe(more - 5);
-  // Reads are admitted again after the rejected ones.
+  // After the rejections, further reads are admitted again.
   expect(await whole(names[0] ?? '')).toMatchObject({ nextOffset: null });
   expect(await new Artifacts(bus).part('acme', { name, offset: 0, length: 1 })).toMatchObject({ nextOffset: 1 });
 });

@@ -26,7 +26,7 @@ export const callEndpoints = (bus: Bus): Endpoint[] => [
   }),
 ];
 
-/** @throws Error when this version can't read the stored value, since the actor isn't missing then */
+/** @throws Error when this version can't read the stored value, since null would mean that the actor doesn't exist */
 async function read(bus: Bus, kind: 'run' | 'task', id: string): Promise<ActorView | null> {
   const actor = await readActor(bus, kind, id);
   if (actor !== null && actor.context === null && actor.summary === null)

@@ -112,7 +112,7 @@ export class Bus {
       const settings = { timeout: busLimits.publishTimeoutMs };
       const jetStream = jetstream(connection, settings);
       const manager = await jetstreamManager(connection, settings).catch((cause: unknown) => {
-        // A tenant's user has no permission to ask for the account's information.
+        // A tenant's user has no permission to request the account's information.
         if (isDenied(cause)) return jetstreamManager(connection, { ...settings, checkAPI: false });
         if (hasNoJetStream(cause))
           throw new UnsuitableServer(

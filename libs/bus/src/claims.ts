@@ -29,7 +29,7 @@ export type ClaimAttempt =
   | { status: 'held'; claim: HeldClaim; takenOver: boolean }
   | { status: 'done'; outcome: Outcome }
   | { status: 'cancelled' }
-  /** A living process holds the claim. */
+  /** A running process holds the claim. */
   | { status: 'busy'; owner: string };
 
 const ttl = { ttlMs: busLimits.claimTtlMs };

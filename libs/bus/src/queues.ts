@@ -40,7 +40,7 @@ async function queueOf(manager: JetStreamManager, stream: string, info: Consumer
 
 async function oldestAgeMs(manager: JetStreamManager, stream: string, info: ConsumerInfo): Promise<number | null> {
   const [subject] = info.config.filter_subjects ?? [info.config.filter_subject ?? '>'];
-  // The server's API accepts the two together; the client's type doesn't.
+  // The server's API accepts both fields together; the client's type doesn't.
   const next = { seq: info.delivered.stream_seq + 1, next_by_subj: subject } as { seq: number };
   try {
     const stored = await manager.streams.getMessage(stream, next);

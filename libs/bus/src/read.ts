@@ -209,8 +209,8 @@ const storedMessage = (message: JsMsg): StoredMessage => ({
 const noMessageFound = 10037;
 
 /**
- * Yields the messages of a subject of a work queue, in order, with one request each: a work queue allows no second consumer for reading.
- * Includes messages that are stored after the read began.
+ * Yields the messages of a subject of a work queue, in order, with one request per message, since a work queue allows no second consumer for reading. Includes
+ * messages that are stored after the read began.
  */
 export async function* browse(
   manager: JetStreamManager,
@@ -219,7 +219,7 @@ export async function* browse(
 ): AsyncIterable<StoredMessage> {
   let sequence = 1;
   for (;;) {
-    // The server's API accepts the two together; the client's type doesn't.
+    // The server's API accepts both fields together; the client's type doesn't.
     const next = { seq: sequence, next_by_subj: subject } as { seq: number };
     const stored = await manager.streams.getMessage(stream, next).catch((error: unknown) => {
       if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;

@@ -19,7 +19,10 @@ const markerTtlMs = 3_600_000;
 
 const dedupeWindow = 120_000 * nanoseconds;
 
-/** A work queue. Without limits on age, count or size, since these would silently delete timers and waiting work. (A stream with schedules can't reject new messages instead.) */
+/**
+ * A work queue. It has no limits on age, count or size, since these would silently delete timers and waiting work. (A stream with schedules can't reject new
+ * messages instead.)
+ */
 const workQueue = (name: string, subjects: string[]): Definition => ({
   name,
   subjects,

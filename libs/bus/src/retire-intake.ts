@@ -80,7 +80,7 @@ async function retire({ jetStream, manager, makeIntakeLater }: Parts, renew: () 
 
 async function first(manager: JetStreamManager): Promise<StoredMsg | null> {
   try {
-    // The server's API accepts the two together; the client's type doesn't.
+    // The server's API accepts both fields together; the client's type doesn't.
     return await manager.streams.getMessage(streams.intake, { seq: 1, next_by_subj: '>' } as { seq: number });
   } catch (error) {
     if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;

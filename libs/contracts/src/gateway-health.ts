@@ -3,7 +3,7 @@ import { tenantSchema } from './identifiers.ts';
 
 /**
  * A gateway's notice to the others about a model that it currently doesn't call, on `subjects.gatewayHealth`. The notice is advice: if it is late, lost or
- * duplicated, a call waits for a bounded time, or goes to a provider that fails. Times are durations, so that no two clocks are compared.
+ * duplicated, a call waits for a bounded time, or is sent to a provider that fails. Times are durations, so that no two clocks are compared.
  */
 export const gatewayHealthNewsSchema = z.object({
   /** The part of `provider/model` before the slash. */

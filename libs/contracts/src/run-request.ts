@@ -48,7 +48,7 @@ const modelPattern = /^([a-z0-9-]+\/.+|[a-z][a-z0-9-]*(@[a-z][a-z0-9-]*)?)$/;
 /** A model name. `refine` keeps the pattern out of the published schema, where a wider pattern would look like an incompatible one. */
 export const modelNameSchema = line(255).refine((model) => modelPattern.test(model), 'provider/model, or an alias');
 
-/** Limits of model use. A missing one means unlimited. A model call that could exceed one isn't started. */
+/** Limits of model use. A missing limit means unlimited. A model call that could exceed a limit isn't started. */
 export const modelLimitsSchema = z.strictObject({
   tokens: z.int().min(1).max(1e12).optional().describe('Tokens of input and output, cached ones included.'),
   costUsd: z

@@ -50,7 +50,7 @@ export type TaskStateRegistry = {
   states: readonly string[];
   /** `busy` for an unknown state: the task has not ended, and this version can't say what it waits for. */
   kindOf(state: string): TaskStateKind;
-  /** The name of an unknown state. */
+  /** For an unknown state, the state's own name. */
   labelOf(state: string): string;
   /** Null for a state that isn't an end. */
   outcomeOf(state: string): TaskOutcome | null;

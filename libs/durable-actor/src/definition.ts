@@ -93,7 +93,7 @@ export type ActorOptions<Machine extends AnyStateMachine> = {
   events: Record<string, EventPolicy>;
   /** Event types that only the machine itself raises (including delayed ones). */
   internalEvents?: readonly string[];
-  /** Extra data that a finished actor's tombstone keeps beside its state and output. */
+  /** Extra data that a finished actor's tombstone keeps in addition to its state and output. */
   summary?: (snapshot: SnapshotFrom<Machine>) => unknown;
   /** Maps a summary to the state name in the error for a rejected event. Default: the machine's own state. */
   reportedState?: (summary: never) => string;

@@ -1,6 +1,6 @@
 import type { RequestOrigin } from './value.ts';
 
-/** Headers of inbox messages, beside the trace context. They are read before the body, and can be used even if the body can't be read. */
+/** Headers of inbox messages, in addition to the trace context. They are read before the body, and can be used even if the body can't be read. */
 export const headerNames = {
   /** The effect that waits for the result of this message, and the actor it belongs to: `<kind>/<id>`. */
   effectId: 'coppice-effect-id',

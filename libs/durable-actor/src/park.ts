@@ -22,7 +22,7 @@ import type { ActorValue, Parked, StoredActor } from './value.ts';
  */
 const machineName = ({ version, hash }: { version: number; hash: string }): string => `${version}:${hash}`;
 
-/** True if this machine may succeed where the machine that parked the actor failed: it differs in version or structure. */
+/** True if this machine differs in version or structure from the machine that parked the actor, and so may be able to continue. */
 export const mayUnpark = (definition: ActorDefinition, parked: Parked): boolean =>
   parked.by !== machineName(definition);
 

@@ -129,7 +129,7 @@ test('a host that was slow after storing publishes commands that another host ha
   await eventually(() => held);
   const effectId = await harness.effectOf('job', 'late', 'prepare');
   await host();
-  // The held host keeps its own lock on this actor, so the other host must get both messages.
+  // The blocked host still has its own lock on this actor, so the other host must get both messages.
   await harness.send('job', 'late', { type: 'stop' }).catch(() => null);
   await harness.reaches('job', 'late', 'stopped');
   release();

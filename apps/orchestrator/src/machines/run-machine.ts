@@ -41,7 +41,7 @@ export type RunInput = {
 
 export type RunContext = Omit<RunInput, 'tasks'> & {
   tasks: RunTask[];
-  /** Usage of the ended tasks that reported it, and their number in `tasks`. Missing in runs stored by earlier versions. */
+  /** Usage of the ended tasks that reported their usage; `tasks` is the number of these tasks. Missing in runs stored by earlier versions. */
   used?: { usage: Usage; tasks: number };
   createdAtMs: number;
   endedAtMs: number | null;

@@ -177,7 +177,7 @@ class DefinitionFinder {
         if (option.kind === 'placeholder') placeholder = value?.value ?? null;
         if (value !== undefined) this.#option(option.kind, value, place, program.resolves);
         hasCode ||= option.kind === 'code' || option.kind === 'module';
-        // Words after a program text or a module are its arguments.
+        // The words after a program text or a module are arguments of that program.
         if (hasCode) return this.#module(option.kind, value, args.slice(index + 1), place);
         continue;
       }

@@ -10,7 +10,7 @@ export const movesThere = ({ value }: ShellWord): boolean =>
     value,
   );
 
-/** Detects short options of package managers that change the folder, and mean something else in other programs. */
+/** Detects short options with which package managers change the folder. In other programs these options have other meanings. */
 export const movesPackages = (words: readonly ShellWord[]): boolean =>
   /^(npm|npx|pnpm|yarn|bun)$/.test(words[0]?.value ?? '') && words.some(({ value }) => /^-(w|r|F)/.test(value ?? ''));
 

@@ -104,7 +104,7 @@ class Walk {
       this.visit(stage, index === 0 ? pipedFrom : commands.slice(Math.max(first, commands.length - pipedFromMax)));
   }
 
-  /** A group of commands that share their input: each may be the one that reads it. */
+  /** A group of commands that share their input, since any of them may read it. */
   #redirected(body: SyntaxNode, redirects: readonly Input[], pipedFrom: ShellCommand[] | null): void {
     const { inputs, inputText } = this.#inputOf(redirects);
     const reader = { text: '', words: [], assignments: [], inputs, inputText, pipedFrom: null };

@@ -23,14 +23,17 @@ export const agentLimits = {
   compactionsInARowMax: 3,
   /** Turns between two compactions, up to which the second one counts as consecutive. */
   turnsBetweenCompactionsMin: 3,
-  /** Consecutive model calls whose executor is lost, at which the task fails. Accidents cause fewer; the limit stops a call that itself crashes its gateway. */
+  /**
+   * Number of consecutive model calls with a lost executor at which the task fails. Accidents cause fewer. The limit stops a call that itself crashes its
+   * gateway.
+   */
   turnsLostMax: 6,
   /** Consecutive losses of the executor of one turn's calls; after that none of the calls is repeated. */
   toolsLostMax: 3,
   /** Last calls that are listed in a compacted conversation. */
   stepsKept: 20,
   stepCharactersMax: 160,
-  /** Bytes of a summary as JSON, since it is part of the actor's value. */
+  /** Maximum size of a summary as JSON, in bytes, since the summary is part of the actor's value. */
   summaryBytesMax: 16 * 1024,
   todoBytesMax: 8 * 1024,
   bodyCharactersMax: 4_000,

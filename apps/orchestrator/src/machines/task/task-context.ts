@@ -93,7 +93,7 @@ export type PreparedMerge = {
 export const taskLimits = {
   /** Maximum number of tries of a step that fails with a retryable error, including the first. */
   stepTriesMax: 4,
-  /** Model calls with a lost executor, at which the task fails. */
+  /** Number of model calls with a lost executor at which the task fails. */
   modelTurnsUnknownMax: 6,
   /** Maximum number of landing attempts. A new attempt starts each time the target has moved. */
   landingAttemptsMax: 8,

@@ -5,7 +5,7 @@ import * as commands from './commands.ts';
 import type { TaskContext } from '../task-context.ts';
 import { shortened, taskSetup } from '../task-setup.ts';
 
-/** Adds what could not be removed to the reason. The task's end stays as decided. */
+/** Adds to the reason that the sandbox or worktree could not be removed. The task's end stays as decided. */
 const cleaningFailed =
   (what: string) =>
   ({ context, event }: { context: TaskContext; event: EventObject }) => {
