@@ -25,10 +25,10 @@ const method = <Input extends z.ZodType, Output extends z.ZodType>(
   deadlineMs = 10_000,
 ): Method<Input, Output> => ({ name, description, input, output, deadlineMs });
 
-const listLimit = z.int().min(1).max(500).default(100).describe('The most that is answered.');
-const more = z.boolean().describe('There are more than are answered.');
+const listLimit = z.int().min(1).max(500).default(100).describe('Maximum number of items in the answer.');
+const more = z.boolean().describe('True if there are more items than the answer contains.');
 const taskTarget = z.strictObject({ taskId: taskIdSchema });
-const reason = characters(500).optional().describe('The reason, for people who look at the task later.');
+const reason = characters(500).optional().describe('The reason, shown with the task.');
 
 /** The public API. A request with an unknown field is rejected. */
 export const api = {
@@ -38,14 +38,14 @@ export const api = {
     runRequestSchema,
     z.object({
       runId: runViewSchema.shape.runId,
-      created: z.boolean().describe('False where the run was there already.'),
+      created: z.boolean().describe('False if the run already existed.'),
       tasks: z
         .array(taskViewSchema.pick({ name: true, taskId: true }))
         .describe('Ids of the tasks, in the order of the request.'),
       unprotected: z
         .array(unprotectedPartSchema)
         .optional()
-        .describe('Parts of the verify commands that no protected file defines: at most 20, each once.'),
+        .describe('Parts of the verify commands that no protected file defines. At most 20, without repeats.'),
     }),
     30_000,
   ),
@@ -66,9 +66,11 @@ export const api = {
   taskList: method(
     'task.list',
     'Tasks of the tenant, or of one run.',
-    z.strictObject({ runId: runIdSchema.optional().describe('Tasks of this run alone.'), limit: listLimit }),
+    z.strictObject({ runId: runIdSchema.optional().describe('Only tasks of this run.'), limit: listLimit }),
     z.object({
-      tasks: z.array(taskViewSchema).describe('Those of the tenant newest first, those of a run in its order.'),
+      tasks: z
+        .array(taskViewSchema)
+        .describe("A tenant's tasks: newest first. A run's tasks: in the order of the run."),
       more,
     }),
   ),
@@ -89,7 +91,7 @@ export const api = {
   taskDiscard: method(
     'task.discard',
     'Give up a task that is ready or waits for approval.',
-    taskTarget.extend({ keepBranch: z.boolean().default(false).describe("The task's branch stays."), reason }),
+    taskTarget.extend({ keepBranch: z.boolean().default(false).describe("True to keep the task's branch."), reason }),
     taskViewSchema,
   ),
   taskDiff: method(
@@ -97,10 +99,10 @@ export const api = {
     "The task's change as a unified patch, at most the first 512 KiB.",
     taskTarget,
     z.object({
-      patch: z.string().describe('As git writes it.'),
-      truncated: z.boolean().describe('It is longer than what is answered.'),
+      patch: z.string().describe('The diff as printed by git.'),
+      truncated: z.boolean().describe('True if the diff is longer than the answer.'),
       commit: z.string().describe("The task's own commit."),
-      baseCommit: z.string().describe('What it is compared with.'),
+      baseCommit: z.string().describe('The commit that it is compared with.'),
     }),
     30_000,
   ),
@@ -111,15 +113,15 @@ export const api = {
       whole: z
         .boolean()
         .default(false)
-        .describe('With all of its history, for a repository that lacks the base commit.'),
+        .describe('True to include the whole history, for a repository that lacks the base commit.'),
     }),
     z.object({
-      bundle: z.string().describe('Its name, for `artifact.get`.'),
-      ref: z.string().describe('The one ref in the bundle.'),
-      commit: z.string().describe('What the ref names.'),
-      baseCommit: z.string().describe('What the bundle builds on, unless it is whole.'),
+      bundle: z.string().describe('Name of the bundle, for `artifact.get`.'),
+      ref: z.string().describe('The only ref in the bundle.'),
+      commit: z.string().describe('The commit that the ref points to.'),
+      baseCommit: z.string().describe('The commit that the repository must have, unless the bundle is complete.'),
       work: workKindSchema.describe(
-        'What it is: `rescued`, what was kept of a task that is over and has not landed; `branch`, its commit; `landed`, its commit, which has landed; `checkpoint`, what its agent had done last.',
+        "Content of the bundle. `rescued`: the kept work of a task that ended without landing. `branch`: the task's commit. `landed`: the task's commit, which has landed. `checkpoint`: the agent's last saved work.",
       ),
     }),
     60_000,
@@ -128,24 +130,24 @@ export const api = {
     'artifact.get',
     'A part of a large text or log that a message names. The same name always has the same content.',
     z.strictObject({
-      name: artifactNameSchema.describe("As a transcript's `artifact` or a task's `logArtifact` has it."),
-      offset: z.int().min(0).default(0).describe('Where the part begins, in bytes.'),
+      name: artifactNameSchema.describe("Name from a transcript's `artifact` or a task's `logArtifact`."),
+      offset: z.int().min(0).default(0).describe('Offset of the first byte.'),
       length: z
         .int()
         .min(1)
         .max(artifactPartBytesMax)
         .default(artifactPartBytesMax)
-        .describe('At most so many bytes are answered.'),
+        .describe('Maximum number of bytes in the answer.'),
     }),
     z.object({
       data: z
         .string()
         .describe(
-          'The bytes from the offset on, in base64: a log may hold any, and a part may end within a character.',
+          'The bytes from the offset, in base64. A log may contain any bytes, and the answer may end within a character.',
         ),
-      nextOffset: z.int().min(1).nullable().describe('Where the next part begins; null at the end.'),
-      totalBytes: z.int().min(0).describe('Of the whole.'),
-      sha256: z.string().describe('Of the whole, in lower-case hexadecimal.'),
+      nextOffset: z.int().min(1).nullable().describe('Offset of the next part; null at the end.'),
+      totalBytes: z.int().min(0).describe('Size of the whole artifact.'),
+      sha256: z.string().describe('SHA-256 of the whole artifact, in lower-case hexadecimal.'),
     }),
   ),
 } as const;

@@ -56,74 +56,84 @@ const chatRequestSchema = z.strictObject({
     .array(strictly(toolDefinitionSchema))
     .max(chatLimits.toolsMax)
     .default([])
-    .describe('What the model may call. The client makes the call and sends the result in its next request.'),
+    .describe('Tools that the model may call. The client executes the call and sends the result in its next request.'),
   settings: strictly(modelSettingsSchema)
     .default({})
-    .describe("How it is to answer; what is left out is the provider's default."),
+    .describe("Settings of the answer. The provider's default applies to missing ones."),
   stream: z
     .boolean()
     .default(true)
-    .describe('`true`: the answer comes in several messages while it is made. `false`: in one message, whole.'),
+    .describe(
+      '`true`: the answer is sent in several messages while the model generates it. `false`: the answer is sent in one message when it is complete.',
+    ),
   timeLimitMs: z
     .int()
     .min(chatLimits.timeLimitMsMin)
     .max(chatLimits.timeLimitMsMax)
     .optional()
-    .describe('When it is given up. Default: an hour; of an answer in one message 100 s, which is also the most.'),
+    .describe(
+      'Time limit of the chat. Default: one hour. For an answer in one message the default and the maximum are 100 s.',
+    ),
   limits: modelLimitsSchema
     .optional()
-    .describe('What this chat may use of models, all attempts together; beside what the tenant may.'),
+    .describe("Limits of this chat's use of models, over all attempts. The tenant's budgets apply as well."),
 });
 
 /** The last part of an answer, both streamed and in one message. */
 const chatEnd = turnOutputSchema
   .pick({ finishReason: true, providerFinishReason: true, responseModel: true, responseId: true })
   .extend({
-    usage: modelUsageSchema.describe('Of all attempts together: a failed one is paid for, too.'),
-    provider: z.string().describe('Who answered: the part of `provider/model` before the slash.'),
-    model: z.string().describe("The provider's own name of it: the part after the slash."),
+    usage: modelUsageSchema.describe('Usage of all attempts together, since a failed attempt is paid for too.'),
+    provider: z.string().describe('The provider that answered: the part of `provider/model` before the slash.'),
+    model: z.string().describe("The provider's name for the model: the part after the slash."),
     attempts: z.int().nonnegative().describe('Number of requests to providers; 0 for an answer from the cache.'),
-    latencyMs: z.int().nonnegative().describe('From the first attempt to the end of the answer.'),
-    queuedMs: z.int().nonnegative().describe('How much of that it waited for a place at a provider.'),
-    cached: z.boolean().describe("Whether the answer is an earlier one, of the gateway's cache."),
+    latencyMs: z.int().nonnegative().describe('Time from the first attempt to the end of the answer.'),
+    queuedMs: z
+      .int()
+      .nonnegative()
+      .describe("The part of that time spent waiting because of the provider's limit on concurrent calls."),
+    cached: z.boolean().describe("True if the answer is from the gateway's cache."),
   });
 
 const chatAnswerSchema = z.object({
-  message: modelMessageSchema.describe('What the model says, as the next request is to hold it.'),
+  message: modelMessageSchema.describe("The model's message, in the form in which the next request must contain it."),
   ...chatEnd.shape,
 });
 
 const numbered = <Shape extends z.ZodRawShape>(shape: Shape) =>
   z.object({
-    sequence: z.int().nonnegative().describe('Counts the messages of one answer from 0: a gap is a loss.'),
+    sequence: z
+      .int()
+      .nonnegative()
+      .describe('Number of the message within the answer, from 0. A gap means that messages were lost.'),
     ...shape,
   });
 const signature = signatureSchema
   .optional()
-  .describe('Signature of its part; sent once, whole. The next request returns it unchanged.');
+  .describe('Signature of the part, sent once and complete. The next request must return it unchanged.');
 
 /** One message of a streamed answer. */
 export const chatMessageSchema = z.discriminatedUnion('type', [
-  numbered({ type: z.literal('started'), chatId: chatId.describe('Names this chat for `llm.keep` and `llm.cancel`.') }),
-  numbered({ type: z.literal('text-delta'), text: z.string().describe('More of the text.'), signature }),
+  numbered({ type: z.literal('started'), chatId: chatId.describe('Id of this chat for `llm.keep` and `llm.cancel`.') }),
+  numbered({ type: z.literal('text-delta'), text: z.string().describe('The next piece of the text.'), signature }),
   numbered({
     type: z.literal('thinking-delta'),
-    block: z.int().nonnegative().describe('Counts the thoughts of an answer from 0.'),
-    text: z.string().describe('More of the thought.'),
-    redacted: thinkingSchema.shape.redacted.unwrap().optional().describe('The text is hidden.'),
+    block: z.int().nonnegative().describe('Number of the thought within the answer, from 0.'),
+    text: z.string().describe('The next piece of the thought.'),
+    redacted: thinkingSchema.shape.redacted.unwrap().optional().describe('True if the provider hides the text.'),
     signature,
   }),
   numbered({
     type: z.literal('tool-call-delta'),
-    call: z.int().nonnegative().describe('Counts the calls of an answer from 0.'),
-    id: toolCallSchema.shape.id.optional().describe('Comes with any message of the call; the last one counts.'),
-    name: toolCallSchema.shape.name.optional().describe('Comes with any message of the call; the last one counts.'),
-    arguments: z.string().describe('More of its arguments, which are whole at `result`, not before.'),
+    call: z.int().nonnegative().describe('Number of the call within the answer, from 0.'),
+    id: toolCallSchema.shape.id.optional().describe('May be in any message of the call; the last value counts.'),
+    name: toolCallSchema.shape.name.optional().describe('May be in any message of the call; the last value counts.'),
+    arguments: z.string().describe('The next piece of the arguments. They are complete only in `result`.'),
     signature,
   }),
   numbered({ type: z.literal('waiting') }),
   numbered({ type: z.literal('result'), ...chatEnd.shape }),
-  numbered({ type: z.literal('error'), error: wireErrorSchema.describe('Why no more comes.') }),
+  numbered({ type: z.literal('error'), error: wireErrorSchema.describe('The reason why the answer ends here.') }),
 ]);
 export type ChatMessage = z.infer<typeof chatMessageSchema>;
 

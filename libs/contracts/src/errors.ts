@@ -80,14 +80,14 @@ const codes = Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]];
 export const wireErrorSchema = z.object({
   code: z
     .union([z.enum(codes), z.string().transform((): ErrorCode => 'internal')])
-    .describe("A code of the list; later versions add some. Read one that you don't know as `internal`."),
-  message: z.string().describe('One sentence for a person.'),
-  retryable: z.boolean().describe('The same request, sent again later, may succeed.'),
+    .describe('A code from the list. Later versions may add codes: treat an unknown one as `internal`.'),
+  message: z.string().describe('One sentence for a human reader.'),
+  retryable: z.boolean().describe('True if the same request may succeed later.'),
   details: z
     .record(z.string(), z.unknown())
     .optional()
     .describe(
-      '`issues` names each wrong field: `field`, what was `expected` there, what was `received`. `state` and others by code.',
+      '`issues` lists the wrong fields: `field`, the `expected` value and the `received` value. Other fields, such as `state`, depend on the code.',
     ),
 });
 export type WireError = z.infer<typeof wireErrorSchema>;

@@ -11,19 +11,21 @@ const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, des
   z
     .object({
       specversion: z.literal('1.0'),
-      id: z.string().describe('The same on every repeat of an event, and unique: dedupe by it.'),
+      id: z
+        .string()
+        .describe('Unique id of the event. A repeated event has the same id, so use it to remove duplicates.'),
       source: z.string().describe('The actor that publishes it: `/coppice/<actor kind>/<actor id>`.'),
       type: z.literal(`coppice.${type}` as const),
-      time: z.string().describe('When it happened, RFC 3339.'),
+      time: z.string().describe('Time of the event, RFC 3339.'),
       datacontenttype: z.literal('application/json'),
-      sequence: z.string().describe('Counts the events of one source from 1, without a gap: an integer as text.'),
-      data: data.describe('What happened, by the type.'),
+      sequence: z.string().describe('Number of the event within its source, from 1 without gaps: an integer as text.'),
+      data: data.describe('Data of the event; its form depends on the type.'),
     })
     .describe(description);
 
 const runSubmittedData = runViewSchema
   .pick({ runId: true, requestId: true, repository: true, baseBranch: true })
-  .extend({ tasks: z.int().describe('How many there are.') });
+  .extend({ tasks: z.int().describe('Number of tasks.') });
 /** A rejected run request of the durable intake, whose sender waits for no answer. */
 const runRefusedData = runViewSchema.pick({ runId: true, requestId: true }).extend({ failure: wireErrorSchema });
 /** A rejected request of the durable intake from which its sender can't know a run id. */
@@ -39,43 +41,45 @@ const ofTask = taskViewSchema.pick({ runId: true, taskId: true, name: true });
 export const taskStepSchema = z.object({
   what: z
     .string()
-    .describe('`<service>.<operation>`; `landing`: its turn at the branch; `setup`: a setup that tasks share.'),
+    .describe(
+      '`<service>.<operation>`; `landing`: a wait for the landing slot of the branch; `setup`: a setup that tasks share.',
+    ),
   orderedAt: z.string().describe('RFC 3339.'),
-  endedAt: z.string().describe('When its result was handled. RFC 3339.'),
+  endedAt: z.string().describe('Time when the result was handled. RFC 3339.'),
   queuedMs: z
     .number()
     .nonnegative()
     .nullable()
-    .describe("How long it lay in a queue until a service took it, in milliseconds; null where that isn't known."),
+    .describe('Time in a queue until a service took the command, in milliseconds; null if unknown.'),
   workedMs: z
     .number()
     .nonnegative()
     .nullable()
     .describe(
-      "How long the service took, in milliseconds; null where that isn't known. The rest was the way there and back.",
+      'Time that the service needed, in milliseconds; null if unknown. The rest of the time was spent on the way to the service and back.',
     ),
-  error: z.string().nullable().describe("The error's code; null where it succeeded."),
+  error: z.string().nullable().describe("The error's code; null if the step succeeded."),
 });
 export type TaskStep = z.infer<typeof taskStepSchema>;
 const steps = z
   .array(taskStepSchema)
   .optional()
-  .describe('What the task ordered and got since its event before this one, in the order in which it came back.');
+  .describe('The steps whose results the task received since its previous event, in the order of the results.');
 const taskStateData = ofTask.extend({
-  from: taskStateSchema.nullable().describe('Null at first.'),
-  to: taskStateSchema.describe('The state that it is in now.'),
-  reason: z.string().nullable().describe('Why, in one sentence, where there is a reason.'),
+  from: taskStateSchema.nullable().describe('The previous state; null at the beginning.'),
+  to: taskStateSchema.describe('The present state.'),
+  reason: z.string().nullable().describe('The reason in one sentence, if there is one.'),
   dependsOn: z
     .array(z.string())
     .optional()
-    .describe('With the first state: the names of the tasks that must have landed before it starts.'),
+    .describe('Only with the first state: names of the tasks that must land before this task starts.'),
   steps,
 });
 /** A turn of a `loop` agent: the model's answer, before its tool calls run. All texts are truncated. */
 const taskTurnData = ofTask.extend({
-  turn: z.int().describe('From 1.'),
-  turnId: z.string().describe('Its `turnId` in the transcript.'),
-  text: z.string().describe('What the model says beside its calls.'),
+  turn: z.int().describe('Number of the turn, from 1.'),
+  turnId: z.string().describe('The `turnId` of the turn in the transcript.'),
+  text: z.string().describe("The model's text beside its tool calls."),
   calls: z
     .array(
       z.object({
@@ -83,9 +87,9 @@ const taskTurnData = ofTask.extend({
         about: z.string().describe('The command, path or pattern that the call names.'),
       }),
     )
-    .describe('In order.'),
-  cached: z.boolean().optional().describe("Whether the answer is an earlier one, of the gateway's cache."),
-  usage: usageSchema.describe('Of the whole task so far.'),
+    .describe('The tool calls, in order.'),
+  cached: z.boolean().optional().describe("True if the answer is from the gateway's cache."),
+  usage: usageSchema.describe('Usage of the whole task so far.'),
   steps,
 });
 const taskEndedData = taskViewSchema.pick({

@@ -9,18 +9,20 @@ import { usageSchema } from './views.ts';
  */
 export const signatureSchema = z.object({
   wire: z.string().describe('The wire format of the provider that made it.'),
-  value: z.string().describe('Opaque.'),
+  value: z.string().describe('Opaque value.'),
 });
 export type Signature = z.infer<typeof signatureSchema>;
 const signature = signatureSchema
   .optional()
-  .describe('By which its provider knows it again; to be given back unchanged.');
+  .describe('Signature by which the provider recognises its own content. Must be returned unchanged.');
 
 /** A tool call as the model wrote it. Its arguments are text that should be JSON but may be invalid. */
 export const toolCallSchema = z.object({
-  id: z.string().describe('As the model names the call.'),
-  name: z.string().describe('The tool.'),
-  arguments: textReferenceSchema.describe('Text that is meant to be JSON, and may not be.'),
+  id: z.string().describe("The model's id of the call."),
+  name: z.string().describe('Name of the tool.'),
+  arguments: textReferenceSchema.describe(
+    'The arguments as text. It should be JSON, but a model may produce something else.',
+  ),
   signature,
 });
 export type ToolCall = z.infer<typeof toolCallSchema>;
@@ -28,7 +30,7 @@ export type ToolCall = z.infer<typeof toolCallSchema>;
 /** A model's reasoning. `text` is empty if the provider sends only the signature. */
 export const thinkingSchema = z.object({
   text: textReferenceSchema.describe('Empty if the provider does not report it.'),
-  redacted: z.boolean().default(false).describe('The provider hides the text: the signature is all there is.'),
+  redacted: z.boolean().default(false).describe('True if the provider hides the text and sends only the signature.'),
   signature,
 });
 
@@ -38,22 +40,22 @@ export const imageSchema = z.object({
     .string()
     .regex(/^image\/[a-z0-9.+-]{1,64}$/, 'a media type such as image/png')
     .optional()
-    .describe('Such as `image/png`. Required, but of an image by its address.'),
+    .describe('Media type, such as `image/png`. Required, except for an image with a url.'),
   source: z
     .union(
       [
-        z.object({ base64: z.string().describe('The image itself.') }),
+        z.object({ base64: z.string().describe('The content of the image.') }),
         z.object({ artifact: z.string().describe('Name of its base64 text, as for `artifact.get`.') }),
         z.object({
           url: z
             .string()
             .regex(/^https?:\/\/[^\s/]\S*$/, 'an address that begins with http:// or https://')
-            .describe('Where the provider itself fetches it.'),
+            .describe('Address from which the provider fetches the image.'),
         }),
       ],
       'an object with base64, artifact or url',
     )
-    .describe('The image, or where it is.'),
+    .describe('The image, or a reference to it.'),
 });
 
 /** Parts of a message. */
@@ -71,11 +73,11 @@ export const contentPartSchema = z.discriminatedUnion(
     toolCallSchema.extend({ type: z.literal('tool-call') }),
     z.object({
       type: z.literal('tool-result'),
-      callId: z.string().describe('The `id` of the call that it answers.'),
-      name: z.string().describe('The tool.'),
+      callId: z.string().describe('The `id` of the call that this result belongs to.'),
+      name: z.string().describe('Name of the tool.'),
       content: textReferenceSchema.describe('The result of the tool.'),
-      images: z.array(imageSchema).optional().describe('What it showed.'),
-      isError: z.boolean().describe('Whether the call failed.'),
+      images: z.array(imageSchema).optional().describe('Images in the result.'),
+      isError: z.boolean().describe('True if the call failed.'),
     }),
   ],
   'one of text, text-artifact, image, thinking, tool-call, tool-result',
@@ -84,20 +86,20 @@ export type ContentPart = z.infer<typeof contentPartSchema>;
 
 export const modelMessageSchema = z.object({
   role: z.enum(['system', 'user', 'assistant', 'tool']).describe('Tool results are messages of the role `tool`.'),
-  content: z.array(contentPartSchema).describe('What is said, in order.'),
+  content: z.array(contentPartSchema).describe('Parts of the message, in order.'),
 });
 export type ModelMessage = z.infer<typeof modelMessageSchema>;
 
 /** A tool that a model may call. `parameters` is a JSON Schema of an object. */
 export const toolDefinitionSchema = z.object({
-  name: z.string().describe('As the model calls it.'),
-  description: z.string().describe('Description of it for the model.'),
-  parameters: z.record(z.string(), z.unknown()).describe('JSON Schema of an object: its arguments.'),
+  name: z.string().describe('Name of the tool, as the model calls it.'),
+  description: z.string().describe('Description for the model.'),
+  parameters: z.record(z.string(), z.unknown()).describe('JSON Schema of the arguments, which are an object.'),
   strict: z
     .boolean()
     .optional()
     .describe(
-      "Whether arguments keep to it to the letter, where the provider's wire is one of OpenAI's; it then refuses schemas that it can't hold a model to.",
+      "True if the arguments must match the schema exactly. Only for providers with one of OpenAI's wire formats; they then reject schemas that they can't enforce.",
     ),
 });
 export type ToolDefinition = z.infer<typeof toolDefinitionSchema>;
@@ -138,9 +140,9 @@ export const modelSettingsSchema = z.object({
             .string()
             .regex(/^[a-zA-Z0-9_-]{1,64}$/, 'up to 64 letters, digits, _ and -')
             .describe("Name of the answer's type, for the model."),
-          description: z.string().optional().describe('Description of it for the model.'),
+          description: z.string().optional().describe('Description for the model.'),
           schema: z.record(z.string(), z.unknown()).describe('JSON Schema of the answer.'),
-          strict: z.boolean().optional().describe('Whether the provider is to enforce it.'),
+          strict: z.boolean().optional().describe('True if the provider must enforce the schema.'),
         }),
       ],
       'one of text, json, json-schema',
@@ -151,9 +153,9 @@ export const modelSettingsSchema = z.object({
     .union(
       [
         z.object({
-          effort: z.enum(['none', 'minimal', 'low', 'medium', 'high']).describe('How much, in words.'),
+          effort: z.enum(['none', 'minimal', 'low', 'medium', 'high']).describe('Amount as a level.'),
         }),
-        z.object({ budgetTokens: z.int().nonnegative().describe('How much, in tokens.') }),
+        z.object({ budgetTokens: z.int().nonnegative().describe('Amount in tokens.') }),
       ],
       'an object with effort or budgetTokens',
     )
@@ -171,8 +173,16 @@ export type ModelSettings = z.infer<typeof modelSettingsSchema>;
 export const finishReasonSchema = z.enum(['stop', 'length', 'tool-calls', 'refusal', 'other']);
 
 export const modelUsageSchema = usageSchema.extend({
-  cachedInputTokens: z.int().nonnegative().optional().describe('Those of `inputTokens` that the provider had cached.'),
-  cacheWriteInputTokens: z.int().nonnegative().optional().describe('Those of `inputTokens` that it cached.'),
-  reasoningTokens: z.int().nonnegative().optional().describe('Those of `outputTokens` that the model thought with.'),
+  cachedInputTokens: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe("The part of `inputTokens` that was read from the provider's cache."),
+  cacheWriteInputTokens: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe("The part of `inputTokens` that was written to the provider's cache."),
+  reasoningTokens: z.int().nonnegative().optional().describe('The part of `outputTokens` that was used for thinking.'),
 });
 export type ModelUsage = z.infer<typeof modelUsageSchema>;

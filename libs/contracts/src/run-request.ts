@@ -50,13 +50,18 @@ export const modelNameSchema = line(255).refine((model) => modelPattern.test(mod
 
 /** Limits of model use. A missing limit means unlimited. A model call that could exceed a limit isn't started. */
 export const modelLimitsSchema = z.strictObject({
-  tokens: z.int().min(1).max(1e12).optional().describe('Tokens of input and output, cached ones included.'),
+  tokens: z
+    .int()
+    .min(1)
+    .max(1e12)
+    .optional()
+    .describe('Maximum number of input and output tokens, including cached ones.'),
   costUsd: z
     .number()
     .positive()
     .max(1e6)
     .optional()
-    .describe("US dollars, by the gateway's prices; what has no known price costs nothing."),
+    .describe("Maximum cost in US dollars, by the gateway's prices. Calls without a known price count as free."),
 });
 export type ModelLimits = z.infer<typeof modelLimitsSchema>;
 
@@ -68,49 +73,45 @@ const commonShape = {
     .describe('Image of the sandbox.'),
   model: modelNameSchema
     .optional()
-    .describe('`provider/model`, or an alias of the gateway. Required, here or in the defaults.'),
-  agent: agentSchema.optional().describe('What does the work. Required, here or in the defaults.'),
+    .describe('`provider/model`, or an alias of the gateway. Required here or in the defaults.'),
+  agent: agentSchema.optional().describe('The agent that does the work. Required here or in the defaults.'),
   setup: z
     .strictObject({
       run: command.describe('The command.'),
-      inputs: z
-        .array(repositoryPathSchema)
-        .max(50)
-        .default([])
-        .describe('The files on whose content its result depends.'),
+      inputs: z.array(repositoryPathSchema).max(50).default([]).describe('Files whose content determines the result.'),
     })
     .optional()
     .describe('Runs on the base tree before the agent.'),
   network: z
     .strictObject({
-      setup: networkSchema.optional().describe('While the setup runs.'),
-      agent: networkSchema.optional().describe('While the agent works.'),
-      verify: networkSchema.optional().describe('While the verify command runs.'),
+      setup: networkSchema.optional().describe('Network access during the setup.'),
+      agent: networkSchema.optional().describe("Network access during the agent's work."),
+      verify: networkSchema.optional().describe('Network access of the verify command.'),
     })
     .optional()
-    .describe('What the sandbox reaches; `none` where nothing is said.'),
+    .describe('Network access of the sandbox. Default: `none`.'),
   commit: z
     .strictObject({
       type: line(20)
         .regex(/^[a-z]+$/, 'a conventional commit type such as feat or fix')
         .optional()
-        .describe('`feat` where nothing is said.'),
+        .describe('Type of the commit. Default: `feat`.'),
       scope: line(40)
         .regex(/^[a-zA-Z0-9._/-]+$/, 'a conventional commit scope')
         .optional()
-        .describe('What the change is about; none where nothing is said.'),
+        .describe('Scope of the commit. Default: none.'),
     })
     .optional()
-    .describe('Of the conventional commit.'),
+    .describe('Type and scope of the conventional commit.'),
   protect: z
     .array(line(255))
     .max(100)
     .optional()
-    .describe("Globs; a change to what they match waits for a person's approval."),
+    .describe('Globs of protected paths. A change to such a path waits for your approval.'),
   limits: modelLimitsSchema
-    .extend({ time: limitTime.optional().describe('1s to 24h, as 90s, 10m, 2h; 30m where nothing is said.') })
+    .extend({ time: limitTime.optional().describe('Time limit from 1s to 24h, such as 90s, 10m or 2h. Default: 30m.') })
     .optional()
-    .describe('What the task may use.'),
+    .describe('Limits of the task.'),
   verify: z
     .union([command, z.literal(false)], { error: 'a shell command, or false' })
     .optional()
@@ -120,7 +121,7 @@ const commonShape = {
     .describe(
       "`auto`: lands when verified. `manual`: waits for task.merge. `branch`: the task's branch is pushed, for a pull request.",
     ),
-  method: mergeMethodSchema.optional().describe('How it lands; `merge` where nothing is said.'),
+  method: mergeMethodSchema.optional().describe('Form of the landing. Default: `merge`.'),
 };
 
 export const taskDefaultsSchema = z.strictObject(commonShape);
@@ -128,13 +129,13 @@ export type TaskDefaults = z.infer<typeof taskDefaultsSchema>;
 
 export const taskRequestSchema = z.strictObject({
   name: tokenSchema.describe('Unique in the run; `run/name` names the task on the command line.'),
-  description: line(200).describe("One line; it becomes the commit's subject."),
+  description: line(200).describe("One line. It becomes the commit's subject."),
   prompt: text(runLimits.promptBytesMax).describe('The text for the model.'),
   dependsOn: z
     .array(tokenSchema)
     .max(runLimits.dependenciesMax)
     .default([])
-    .describe('Names of tasks of this run that must have landed first.'),
+    .describe('Names of tasks of this run that must land before this task starts.'),
   ...commonShape,
 });
 export type TaskRequest = z.infer<typeof taskRequestSchema>;
@@ -142,13 +143,20 @@ export type TaskRequest = z.infer<typeof taskRequestSchema>;
 const runShape = {
   /** A path or a URL. In a message a path is absolute, on the machine of the worktree service; in a run file it is relative to the file. */
   repository: line(2_000).describe(
-    'A path or a URL. In a message a path is absolute, on the machine of the worktree service.',
+    'A path or a URL. In a message a path must be absolute, on the machine of the worktree service.',
   ),
-  baseBranch: branchSchema.describe('Tasks start from it and land on it.'),
-  concurrency: z.int().min(1).max(runLimits.concurrencyMax).default(4).describe('Tasks at work at once.'),
-  limits: modelLimitsSchema.optional().describe('What all tasks together may use of models.'),
-  defaults: taskDefaultsSchema.default({}).describe("For every task; a task's own value wins, field by field."),
-  tasks: z.array(taskRequestSchema).min(1).max(runLimits.tasksMax).describe('In any order.'),
+  baseBranch: branchSchema.describe('Branch that the tasks start from and land on.'),
+  concurrency: z
+    .int()
+    .min(1)
+    .max(runLimits.concurrencyMax)
+    .default(4)
+    .describe('Maximum number of tasks that work at the same time.'),
+  limits: modelLimitsSchema.optional().describe('Limits of the model use of all tasks together.'),
+  defaults: taskDefaultsSchema
+    .default({})
+    .describe("Defaults for every task. For each field, a task's own value takes precedence."),
+  tasks: z.array(taskRequestSchema).min(1).max(runLimits.tasksMax).describe('The tasks, in any order.'),
 };
 
 /** The content of a run file. */
@@ -158,7 +166,7 @@ export type RunFile = z.infer<typeof runFileSchema>;
 /** The payload of run.submit and of the durable intake. The same tenant and requestId always mean the same run. */
 export const runRequestSchema = z.strictObject({
   requestId: line(runLimits.requestIdCharactersMax).describe(
-    'Chosen by the sender. The same tenant and requestId are the same run, however often sent.',
+    'Chosen by the sender. Requests with the same tenant and requestId are the same run, so a request may be sent again.',
   ),
   ...runShape,
 });
@@ -166,8 +174,8 @@ export type RunRequest = z.infer<typeof runRequestSchema>;
 
 /** A part of a command that decides whether the verification passes and that no protected file defines. */
 export const unprotectedPartSchema = z.object({
-  part: z.string().describe('The part, as the command has it.'),
-  why: z.string().describe('Why no protected file defines it, and what to name under `protect`.'),
+  part: z.string().describe('The part, as written in the command.'),
+  why: z.string().describe('The reason why no protected file defines it, and the entry that `protect` needs.'),
 });
 export type UnprotectedPart = z.infer<typeof unprotectedPartSchema>;
 

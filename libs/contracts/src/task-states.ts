@@ -77,7 +77,9 @@ export const taskStates = Object.keys(taskStateEntries) as TaskState[];
 export const taskStateSchemaOf = (states: readonly string[]) =>
   z
     .union([z.enum(states), z.string()])
-    .describe("A state of the list; later versions add some. Read one that you don't know as one that isn't an end.");
+    .describe(
+      "A state from the list. Later versions may add states: treat an unknown one as a state that isn't an end.",
+    );
 export const taskStateSchema = taskStateSchemaOf(taskStates);
 
 export const kindOfTaskState = (state: string): TaskStateKind => taskStateRegistry.kindOf(state);

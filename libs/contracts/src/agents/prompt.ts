@@ -4,5 +4,5 @@ import { repositoryPathSchema } from '../repository-path.ts';
 /** An agent that makes one model call and writes its text to a file. */
 export const promptAgentSchema = z.strictObject({
   kind: z.literal('prompt'),
-  file: repositoryPathSchema.describe('Where the completion is written.'),
+  file: repositoryPathSchema.describe('Path of the file that the completion is written to.'),
 });

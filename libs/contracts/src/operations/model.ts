@@ -28,33 +28,42 @@ export const turnInputSchema = z.object({
   limits: z
     .object({ task: modelLimitsSchema, run: modelLimitsSchema })
     .default({ task: {}, run: {} })
-    .describe('What the task, and its run, may use of models from their beginning on.'),
+    .describe('Limits of the model use of the task and of its run, counted from their beginning.'),
   timeLimitMs: z.int().positive(),
 });
 export const turnOutputSchema = z.object({
-  turnId: z.string().describe('Names this turn for `continues`: the id of its effect.'),
-  text: textReferenceSchema.describe('What the model says beside its calls.'),
+  turnId: z.string().describe('Id of this turn for `continues`: the id of its effect.'),
+  text: textReferenceSchema.describe("The model's text beside its tool calls."),
   textSignature: signatureSchema
     .optional()
-    .describe('By which its provider knows the text again; goes back to the provider with the next turn.'),
-  toolCalls: z.array(toolCallSchema).default([]).describe('In the order in which the model made them.'),
+    .describe('Signature of the text by the provider. The next turn returns it to the provider.'),
+  toolCalls: z.array(toolCallSchema).default([]).describe("The tool calls, in the model's order."),
   thinking: z
-    .array(thinkingSchema.extend({ callsBefore: z.int().nonnegative().describe('Tool calls that precede it.') }))
+    .array(
+      thinkingSchema.extend({
+        callsBefore: z.int().nonnegative().describe('Number of tool calls before the thought.'),
+      }),
+    )
     .optional()
-    .describe('What the model thought, if its provider reports it; goes back to the provider with the next turn.'),
-  finishReason: finishReasonSchema.describe('Why the model stopped.'),
-  providerFinishReason: z.string().optional().describe('The same in the words of the provider.'),
-  usage: modelUsageSchema.describe('What the turn used; of a cached answer, what that once used, at a cost of 0.'),
-  provider: z.string().optional().describe('Who answered: the part of `provider/model` before the slash.'),
-  responseId: z.string().optional().describe("The provider's id of its answer."),
-  cached: z.boolean().optional().describe("Whether the answer is an earlier one, of the gateway's cache."),
-  responseModel: z.string().describe('As the provider names it.'),
-  latencyMs: z.int().nonnegative().describe('From request to answer.'),
+    .describe("The model's thoughts, if the provider reports them. The next turn returns them to the provider."),
+  finishReason: finishReasonSchema.describe('The reason why the model stopped.'),
+  providerFinishReason: z.string().optional().describe("The provider's own value for the reason."),
+  usage: modelUsageSchema.describe(
+    'Usage of the turn. For a cached answer: the usage of the original answer, at a cost of 0.',
+  ),
+  provider: z
+    .string()
+    .optional()
+    .describe('The provider that answered: the part of `provider/model` before the slash.'),
+  responseId: z.string().optional().describe("The provider's id of the answer."),
+  cached: z.boolean().optional().describe("True if the answer is from the gateway's cache."),
+  responseModel: z.string().describe('Name of the model, as reported by the provider.'),
+  latencyMs: z.int().nonnegative().describe('Time from the request to the answer.'),
   queuedMs: z
     .int()
     .nonnegative()
     .optional()
-    .describe('How long its command waited until a gateway took it; both clocks count.'),
+    .describe("Time until a gateway took the turn's command. It is computed from the clocks of two machines."),
   attempts: z.int().positive().optional().describe('Number of requests to providers; absent for a cached answer.'),
 });
 export type TurnOutput = z.infer<typeof turnOutputSchema>;
@@ -73,16 +82,12 @@ export const modelOperations = {
 
 /** An entry of the transcript, `coppice.transcript.<tenant>.<taskId>`. Its message id is the effect id, so that JetStream stores it once. */
 export const transcriptEntrySchema = z.object({
-  effectId: z.string().describe('The turn: the same in each repetition of the message.'),
-  owner: ownerSchema.describe('Whose turn it is.'),
+  effectId: z.string().describe('Id of the turn. A repeated message has the same id.'),
+  owner: ownerSchema.describe('The task that the turn belongs to.'),
   model: z.string().describe('`provider/model`, or an alias of the gateway.'),
-  continues: z
-    .string()
-    .nullable()
-    .default(null)
-    .describe('The turn before it in the conversation; null for the first.'),
-  request: textReferenceSchema.describe("This turn's own messages, as JSON; by reference where they are large."),
-  output: turnOutputSchema.describe('What the model answered.'),
+  continues: z.string().nullable().default(null).describe('The previous turn of the conversation; null for the first.'),
+  request: textReferenceSchema.describe('Messages that this turn added, as JSON. Large ones are references.'),
+  output: turnOutputSchema.describe("The model's answer."),
   time: z.string().describe('RFC 3339.'),
 });
 export type TranscriptEntry = z.infer<typeof transcriptEntrySchema>;

@@ -45,7 +45,7 @@ export const commandAgeMsMax = 7 * 24 * 3_600_000;
 
 /** The tenant, run and task that an operation works for. Part of every operation's input, for logs, events and labels. */
 export const ownerSchema = z.object({
-  tenant: z.string().describe('Whose run it is.'),
+  tenant: z.string().describe('Tenant of the run.'),
   runId: z.string().describe('The id of the run.'),
   taskId: z.string().describe('The id of the task.'),
 });

@@ -134,9 +134,9 @@ export const sandboxOperations = {
 
 /** Live output of a command, on `coppice.log.<tenant>.<taskId>`. */
 export const logChunkSchema = z.object({
-  sandboxId: z.string().describe('Where the command ran.'),
-  stream: z.enum(['stdout', 'stderr']).describe('Where it was printed.'),
-  text: z.string().describe('What was printed.'),
+  sandboxId: z.string().describe('Sandbox in which the command ran.'),
+  stream: z.enum(['stdout', 'stderr']).describe('Stream that the text was printed to.'),
+  text: z.string().describe('The printed text.'),
   time: z.string().describe('RFC 3339.'),
 });
 export type LogChunk = z.infer<typeof logChunkSchema>;
