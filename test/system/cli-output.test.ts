@@ -47,7 +47,7 @@ test('unprotected parts are reported immediately, and a diff into a pipe has no 
   expect((await cli.run(['show', name])).out).toContain(`not protected  ${notProtected}\n`);
   const shown = await cli.run(['diff', name]);
   expect(shown.out).toContain('\n+a\t\u241B[2Jb\r\n');
-  expect(shown.err).toContain(`As it is: coppice diff ${name} --raw\n`);
+  expect(shown.err).toContain(`For the original: coppice diff ${name} --raw\n`);
   const raw = await cli.run(['diff', name, '--raw']);
   expect(raw).toMatchObject({ err: '', out: expect.stringContaining('\n+a\t\u001B[2Jb\r\n') });
   execFileSync('git', ['-C', cli.repository.path, 'apply', '--check', '--reverse'], { input: raw.out });

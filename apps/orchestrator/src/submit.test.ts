@@ -180,7 +180,7 @@ describe('a model that the gateway can’t use', () => {
     }));
     const tasks = [{ name: 'a' }, { name: 'b' }, { name: 'c', model: 'acme/bad' }, { name: 'd', model: 'acme/good' }];
     const { code, details } = await refusalOf(requestOf(tasks));
-    const expected = (model: string) => `a model that this stack's gateway can ask (no ${model})`;
+    const expected = (model: string) => `a model that this stack's gateway can call (no ${model})`;
     expect(code).toBe('invalid-request');
     expect(details?.issues).toEqual([
       { field: 'defaults.model', expected: expected('acme/x'), received: '"acme/x"' },
