@@ -1,17 +1,13 @@
-/** Every limit of the gateway. */
+/**
+ * Limits of prompts, conversations and answers, of the number of model calls, and of checks of models. Other limits are in `limits.ts` of cache/, ingress/bus/,
+ * ingress/http/, routing/ and transport/, or in the file that checks them.
+ */
 export const gatewayLimits = {
   /** Problems reported for models that can't be used: all of them fit one message. */
   modelProblemsMax: 50,
   problemCharactersMax: 1_000,
   /** Concurrent model calls in one process. */
   concurrency: 64,
-  /** Requests to one candidate for one model call before its error becomes the call's error. */
-  attemptsMax: 4,
-  /** The pause before the second attempt; it doubles each time. */
-  pauseMsMin: 500,
-  pauseMsMax: 30_000,
-  /** If a provider states a longer wait than this, the call fails: the actor decides. */
-  retryAfterMsMax: 5 * 60_000,
 
   /** Texts of one request, including the conversation that it continues. */
   promptBytesMax: 64 * 1024 * 1024,

@@ -1,6 +1,5 @@
 import type { GatewayHealthNews } from '@coppice/contracts';
 import type { AnswerCache } from '../cache/answer-cache.ts';
-import { gatewayLimits } from '../limits.ts';
 import type { Budgets } from '../budget/budgets.ts';
 import { noPrices } from '../budget/prices.ts';
 import type { Prices } from '../budget/prices.ts';
@@ -48,8 +47,7 @@ export type ExchangeSettings = {
 export function prepareExchanges(settings: ExchangeSettings): ExchangeCollaborators {
   const { providers, aliases = [], prices = noPrices, concurrencyOf = () => null, notify = () => {} } = settings;
   const { now = () => performance.now() } = settings;
-  const { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax } = gatewayLimits;
-  const { failuresMax, openMs } = exchangeLimits;
+  const { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax, failuresMax, openMs } = exchangeLimits;
   reserveModelLabels([...aliases.flatMap(({ candidates }) => candidates), ...(settings.namedModels ?? [])]);
   return {
     routes: new Routes({ providers, aliases, prices }),

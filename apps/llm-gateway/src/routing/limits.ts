@@ -1,4 +1,4 @@
-/** Limits of one model call. */
+/** Limits of the choice between providers: retries, circuit breakers and queues. */
 export const exchangeLimits = {
   /** Events held back before the first semantic output, while another provider can still be tried. */
   peekEventsMax: 256,
@@ -10,6 +10,15 @@ export const exchangeLimits = {
 
   /** Candidates of one alias. */
   candidatesMax: 16,
+
+  /** Attempts of one call at one candidate. */
+  attemptsMax: 4,
+  /** Pause before the second attempt; it doubles before each further attempt, up to `pauseMsMax`. */
+  pauseMsMin: 500,
+  pauseMsMax: 30_000,
+  /** A candidate whose provider states a longer wait isn't retried in the same call, so that the caller decides whether to wait. */
+  retryAfterMsMax: 5 * 60_000,
+
   /** Consecutive failed calls that open the breaker. */
   failuresMax: 3,
   /** Time the breaker stays open before one call probes. */
