@@ -100,10 +100,10 @@ describe('where a call in flight has reserved the rest of a budget', () => {
     expect(acme.requests).toEqual([]);
   });
 
-  test('a call of an endpoint waits as long as its patience lasts, and then says when to try again', async () => {
+  test('a call with a limit on its wait for budget fails after that time, and its error says when to try again', async () => {
     const { first, letEnd } = await inFlight('endpoint');
     const acme = saying('acme', [text('a'), end]);
-    const refused = await call(acme, 'endpoint', { tokens: 150 }, { patienceMs: 1_200 });
+    const refused = await call(acme, 'endpoint', { tokens: 150 }, { budgetWaitMsMax: 1_200 });
     expect(refused.error).toMatchObject({
       code: 'provider-limited',
       retryable: true,

@@ -36,7 +36,7 @@ function prepare(providers: readonly Provider[], candidates: readonly string[] =
   const call = async (model: string, tenant = 'default') => {
     const signal = new AbortController().signal;
     const context = { owner: { tenant, runId: 'r1', taskId: 't1' }, effectId: 'task_t1_1_1', signal };
-    const { error, result } = await completeCall(exchanges, { model, patienceMs: 1_000, context });
+    const { error, result } = await completeCall(exchanges, { model, candidateWaitMsMax: 1_000, context });
     return { error: error as CoppiceError, result };
   };
   return { exchanges, call };

@@ -88,13 +88,13 @@ export class Candidate {
   }
 
   /**
-   * Records that a budget has too little left. The candidate waits for the time that the budget states, until `patienceMs` has passed; otherwise it is dropped
-   * for this call.
+   * Records that a budget has too little left. The candidate then waits for the time that the error states. It is dropped for this call if the error
+   * states no time, or if `budgetWaitMsMax` has passed since the first refusal.
    */
-  refused(error: CoppiceError, nowMs: number, patienceMs: number): void {
+  refused(error: CoppiceError, nowMs: number, budgetWaitMsMax: number): void {
     this.#refusedAtMs ??= nowMs;
     const waitMs = statedWaitMs(error);
-    if (waitMs === null || nowMs - this.#refusedAtMs >= patienceMs) return this.drop(error);
+    if (waitMs === null || nowMs - this.#refusedAtMs >= budgetWaitMsMax) return this.drop(error);
     this.#error = error;
     this.#notBeforeMs = nowMs + waitMs;
   }

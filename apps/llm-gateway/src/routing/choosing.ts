@@ -6,7 +6,8 @@
  *
  * Invariants:
  * 1. A place in a provider's queue is held only from the choice to the attempt's end.
- * 2. No wait exceeds the call's patience or its end, and an aborted signal ends every wait.
+ * 2. The wait until a candidate may be tried is at most `candidateWaitMsMax` plus jitter, and isn't begun if the call would end before it. An aborted signal
+ * ends every wait, also in a queue.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
@@ -36,7 +37,7 @@ export type ChoosingSettings = {
   /** On the clock of `performance.now()`. */
   endsAtMs: number;
   /** Longest single wait for a candidate that may not be tried now. */
-  patienceMs: number;
+  candidateWaitMsMax: number;
   random: () => number;
 };
 
@@ -49,7 +50,7 @@ export class Choosing {
 
   /** @throws CoppiceError if no candidate can be tried in time; the signal's reason. */
   async next(): Promise<Choice> {
-    const { model, candidates, signal, endsAtMs, patienceMs } = this.#settings;
+    const { model, candidates, signal, endsAtMs, candidateWaitMsMax } = this.#settings;
     for (;;) {
       signal.throwIfAborted();
       const nowMs = performance.now();
@@ -63,7 +64,7 @@ export class Choosing {
         if (ownWaitMs <= 0 && (ready === null || candidate.attempts < ready.attempts)) ready = candidate;
       }
       if (ready === null) {
-        if (waitMs > patienceMs || nowMs + waitMs >= endsAtMs) throw complaintOf(model, candidates, nowMs);
+        if (waitMs > candidateWaitMsMax || nowMs + waitMs >= endsAtMs) throw complaintOf(model, candidates, nowMs);
         await this.#wait(waitMs);
         continue;
       }

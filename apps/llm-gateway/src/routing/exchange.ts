@@ -48,11 +48,13 @@ export type Call = {
   endsAtMs: number;
   /** Budgets that each attempt must fit. Before an attempt, the most that it may use is reserved in all of them; after it, its usage is settled. */
   budgets?: readonly Budget[];
+  /** Longest single wait until a candidate may be tried. If each needs longer, the call fails at once. Default: `retryAfterMsMax` of the retries. */
+  candidateWaitMsMax?: number;
   /**
-   * Longest single wait if no candidate may be tried now; default: `retryAfterMsMax` of the retries. Also the total wait for budgets that calls in flight have
-   * reserved; default: until the call's end.
+   * Time that a candidate may wait for budget that calls in flight have reserved, counted from its first refusal. Default: until the call's end, since the
+   * failure of a durable turn would fail its task.
    */
-  patienceMs?: number;
+  budgetWaitMsMax?: number;
   /** Awaited immediately before each attempt; an error that it throws ends the call. */
   beforeAttempt?: () => Promise<void>;
 };
@@ -131,6 +133,7 @@ class RunningExchange {
 
   async *deltas(): AsyncGenerator<readonly ModelDelta[], void, undefined> {
     this.#startedAtMs = performance.now();
+    const { budgetWaitMsMax = Number.POSITIVE_INFINITY } = this.#call;
     const forgetLimits = this.#heedLimits();
     try {
       const choosing = this.#choosing();
@@ -141,7 +144,7 @@ class RunningExchange {
         // Another candidate may have a known price, or a lower one.
         if (reservation instanceof CoppiceError) {
           this.#refused = reservation.retryable ? reservation : null;
-          choice.candidate.refused(reservation, performance.now(), this.#budgetPatienceMs);
+          choice.candidate.refused(reservation, performance.now(), budgetWaitMsMax);
           continue;
         }
         this.#refused = null;
@@ -171,14 +174,9 @@ class RunningExchange {
     }
   }
 
-  /** A durable turn waits for calls in flight until its deadline, since its failure would fail its task. */
-  get #budgetPatienceMs(): number {
-    return this.#call.patienceMs ?? Number.POSITIVE_INFINITY;
-  }
-
   #choosing(): Choosing {
     const { queues, retry } = this.#with;
-    const { model, context, endsAtMs, patienceMs = retry.retryAfterMsMax } = this.#call;
+    const { model, context, endsAtMs, candidateWaitMsMax = retry.retryAfterMsMax } = this.#call;
     const caller = { tenant: context.owner.tenant };
     return new Choosing({
       model: model.name,
@@ -187,7 +185,7 @@ class RunningExchange {
       owner: context.owner,
       signal: this.#abort.signal,
       endsAtMs: performance.now() + (endsAtMs - Date.now()),
-      patienceMs,
+      candidateWaitMsMax,
       random: retry.random,
     });
   }
@@ -200,7 +198,7 @@ class RunningExchange {
    */
   async #reserve({ candidate, permit, release }: Choice): Promise<Reservation | CoppiceError | null> {
     const { budgets, prices } = this.#with;
-    const { budgets: own = [], request } = this.#call;
+    const { budgets: own = [], request, budgetWaitMsMax } = this.#call;
     const { signal } = this.#abort;
     this.result.cap = null;
     if (budgets === null || own.length === 0) return null;
@@ -212,7 +210,7 @@ class RunningExchange {
       if (maxOutputTokens !== undefined) return await budgets.reserve(own, most(maxOutputTokens), null, signal);
       const less = {
         least: most(outputTokensMin),
-        patient: this.#budgetPatienceMs === Number.POSITIVE_INFINITY,
+        patient: budgetWaitMsMax === undefined,
         within: (free: Amount, why: CoppiceError) => {
           const outputTokens = longestWithin(most, free);
           this.result.cap = { outputTokens, why };

@@ -173,7 +173,7 @@ test('a provider whose answer states that its limit is used up gets no request u
   expect((await completeCall(shared, { model: 'fast' })).text).toBe('hello');
 });
 
-test('when no model is available, the call waits for the first that will be, within its patience', async () => {
+test('when no model is available, the call waits for the first that will be, if the wait is short enough', async () => {
   const limited = (retryAfterMs: number) =>
     playError(429, { error: { message: 'slow down' } }, { 'retry-after-ms': `${retryAfterMs}` });
   const shared = exchanges();
@@ -183,14 +183,14 @@ test('when no model is available, the call waits for the first that will be, wit
   expect(requestCounts()).toEqual([1, 2]);
 
   second.play(limited(40_000));
-  expect((await completeCall(shared, { model: 'fast', patienceMs: 1_000 })).error).toMatchObject({
+  expect((await completeCall(shared, { model: 'fast', candidateWaitMsMax: 1_000 })).error).toMatchObject({
     code: 'provider-limited',
     retryable: true,
     message: expect.stringContaining('no model answered. first/one is on cool-down for another'),
     details: { retryAfterMs: expect.any(Number) },
   });
   expect(requestCounts()).toEqual([1, 3]);
-  const { error } = await completeCall(shared, { model: 'first/one', patienceMs: 1_000 });
+  const { error } = await completeCall(shared, { model: 'first/one', candidateWaitMsMax: 1_000 });
   expect(error).toMatchObject({
     code: 'provider-limited',
     message: expect.stringMatching(/^first\/one is on cool-down for another \d+ s: its limits are used up$/),
@@ -256,9 +256,9 @@ test.each([
   async (status, after) => {
     const settings = exchanges({ breaker: { failuresMax: 3, openMs: 60_000 } });
     first.play(playError(status, { error: { message: 'CachedContent not found (or permission denied)' } }));
-    for (let count = 0; count < 3; count++) await completeCall(settings, { model: 'first/one', patienceMs: 0 });
+    for (let count = 0; count < 3; count++) await completeCall(settings, { model: 'first/one', candidateWaitMsMax: 0 });
     first.play(answers('hello'));
-    const { text } = await completeCall(settings, { model: 'first/one', patienceMs: 0 });
+    const { text } = await completeCall(settings, { model: 'first/one', candidateWaitMsMax: 0 });
     expect(text).toBe(after);
   },
 );
@@ -267,7 +267,7 @@ describe('a request that a provider fails at', () => {
   const of = (tenant: string) => ({
     context: { owner: { tenant, runId: '', taskId: '' }, effectId: '', signal: new AbortController().signal },
     model: 'first/one',
-    patienceMs: 1_000,
+    candidateWaitMsMax: 1_000,
   });
   const poison = {
     request: {

@@ -12,8 +12,10 @@ export const busEndpointLimits = {
   unflushedBytesMax: 64 * 1024,
   /** Bytes of a message in addition to its piece of the answer. */
   aroundPieceBytesMax: 8 * 1024,
-  /** Longest wait for a model. A chat whose candidates all need longer is rejected at once. */
-  patienceMs: 10_000,
+  /** Longest single wait until a model may be tried. A chat whose candidates all need longer is rejected at once. */
+  candidateWaitMsMax: 10_000,
+  /** Time that a model may wait for budget that calls in flight have reserved, counted from its first refusal. */
+  budgetWaitMsMax: 10_000,
   unkeptMsMax: chatLimits.unkeptMsMax,
   /** Interval between checks for clients that are gone. */
   sweepMs: 1_000,

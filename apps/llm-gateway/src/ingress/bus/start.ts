@@ -137,7 +137,8 @@ class BusEndpoint {
       context,
       budgets: budgetsOf({ owner, call: { id: effectId, limits } }, tenantLimits, clock.now()),
       endsAtMs,
-      patienceMs: this.#limits.patienceMs,
+      candidateWaitMsMax: this.#limits.candidateWaitMsMax,
+      budgetWaitMsMax: this.#limits.budgetWaitMsMax,
     });
   }
 }

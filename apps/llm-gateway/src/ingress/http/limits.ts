@@ -1,7 +1,9 @@
 /** All limits of the HTTP façade. */
 export const facadeLimits = {
-  /** Longest wait for a model. A request whose candidates all need longer is rejected at once: clients wait by themselves, and know better how long. */
-  patienceMs: 10_000,
+  /** Longest single wait until a model may be tried. A request whose candidates all need longer is rejected at once, so that the client can decide how long it waits. */
+  candidateWaitMsMax: 10_000,
+  /** Time that a model may wait for budget that calls in flight have reserved, counted from its first refusal. */
+  budgetWaitMsMax: 10_000,
   /** Bytes of one request, which contains images by value. Reading, translating and sending it takes about eight times as much memory. */
   bodyBytesMax: 20 * 1024 * 1024,
   /** Share of the heap limit for the bodies in memory of all requests. At least one body of `bodyBytesMax` fits. */

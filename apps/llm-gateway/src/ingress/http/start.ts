@@ -43,7 +43,8 @@ export async function startHttpEndpoints(
         const token = { id: tokenId, limits: limits ?? {} };
         const account = { owner: call.context.owner, limits: ownerLimits, token };
         const budgets = budgetsOf(account, tenantLimits, clock.now());
-        return startExchange(exchange, { ...call, budgets, patienceMs: facadeLimits.patienceMs });
+        const { candidateWaitMsMax, budgetWaitMsMax } = facadeLimits;
+        return startExchange(exchange, { ...call, budgets, candidateWaitMsMax, budgetWaitMsMax });
       },
       routes,
       models: async () => [...routes.aliases.map(({ name }) => name), ...(await models.read())],

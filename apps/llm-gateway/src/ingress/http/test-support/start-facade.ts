@@ -44,6 +44,7 @@ export async function startTestFacade(
   } = {},
 ): Promise<TestFacade> {
   const { drainMs, headersMs, learns = false } = settings;
+  const { candidateWaitMsMax, budgetWaitMsMax } = facadeLimits;
   const upstream = await startModelServer();
   const providers = [httpProvider(providerServerAt(upstream.baseUrl), generous), ...(settings.providers ?? [])];
   // Each call starts without state of the providers, since the tests are about the endpoint.
@@ -67,7 +68,7 @@ export async function startTestFacade(
         },
       },
       items: settings.items ?? { keep: async () => {}, named: async () => ({ items: [], bytes: 0 }) },
-      call: (call) => startExchange(exchanges(), { ...call, patienceMs: facadeLimits.patienceMs }),
+      call: (call) => startExchange(exchanges(), { ...call, candidateWaitMsMax, budgetWaitMsMax }),
       routes: shared.routes,
       models: async () => ['acme/acme-1', 'acme/acme-2'],
     },
