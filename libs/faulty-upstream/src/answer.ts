@@ -1,6 +1,6 @@
-/** The one answer of the upstream, in every wire format. */
+/** The only answer of the upstream, in every wire format. */
 export const answerText = 'The upstream answers, in some pieces.';
 export const answerUsage = { inputTokens: 12, outputTokens: 9 };
 
-/** The text of each output event of a stream. */
+/** Text of each output event of a stream. */
 export const answerPieces: readonly string[] = answerText.match(/\S+\s*/g) ?? [];

@@ -1,69 +1,75 @@
-/** All faults of the faulty upstream, on one page: their names, and what each does. */
+/** All faults of the faulty upstream on one page, each with its name and its effect. */
 import { CoppiceError } from '@coppice/contracts';
 
 type Fault = {
   does: string;
-  /** The unit of the number after `@`; a fault without `amount` takes no number. */
+  /** Unit, default and maximum of the number after `@`. A fault without `amount` allows no number. */
   amount?: { unit: 'ms' | 's' | 'characters'; standard: number; most: number };
 };
 
 const milliseconds = (standard: number) => ({ unit: 'ms', standard, most: 3_600_000 }) as const;
 const seconds = { unit: 's', standard: 2, most: 86_400 } as const;
 
-/** Faults before the first output: the client can still fail over. */
+/** Faults before the first output, after which the client can still fail over. */
 const beforeOutput = {
-  latency: { does: 'answers well, but so much later', amount: milliseconds(2_000) },
+  latency: { does: 'answers correctly after this delay', amount: milliseconds(2_000) },
   limited: { does: '429 that does not say how long to wait' },
   'limited-retry-after': { does: '429 with retry-after in seconds', amount: seconds },
   'limited-retry-after-date': { does: '429 with retry-after as a date', amount: seconds },
-  'limited-retry-after-ms': { does: '429 with retry-after-ms, which is the shorter wait', amount: milliseconds(1_500) },
+  'limited-retry-after-ms': {
+    does: '429 with retry-after-ms, and a longer wait in retry-after',
+    amount: milliseconds(1_500),
+  },
   'limited-reset': { does: '429 with x-ratelimit-reset-requests and -tokens as durations', amount: seconds },
   'limited-reset-date': { does: '429 with anthropic-ratelimit-requests-reset as a date', amount: seconds },
   'limited-retry-info': { does: "429 with Google's RetryInfo in the body", amount: seconds },
-  'spend-limit': { does: "the refusal of an account that is used up, in the vendor's words: no wait helps" },
-  'refused-key': { does: 'refuses the key' },
+  'spend-limit': { does: "the vendor's error for an account without credit, which no wait helps" },
+  'refused-key': { does: 'rejects the key' },
   'http-500': { does: 'an internal error' },
-  'http-502': { does: "502 with a proxy's page in place of an error" },
+  'http-502': { does: "502 with a proxy's HTML page instead of an error" },
   'http-503': { does: 'is unavailable' },
   'http-529': { does: 'is overloaded' },
-  'overloaded-before-output': { does: '200, and then the stream opens with an error: overloaded' },
+  'overloaded-before-output': { does: '200, but the stream begins with an overload error' },
   'no-answer': { does: 'takes the request and breaks the connection' },
   'cut-before-output': { does: 'begins a stream and breaks the connection before any output' },
-  'end-before-output': { does: 'begins a stream and ends it in good order before any output' },
-  'stall-before-output': { does: 'begins a stream and says nothing more, for ever' },
-  'malformed-before-output': { does: 'an event that is no JSON, in place of the first output' },
+  'end-before-output': { does: 'begins a stream and ends it properly before any output' },
+  'stall-before-output': { does: 'begins a stream, then sends nothing more and keeps it open' },
+  'malformed-before-output': { does: 'an event that is not valid JSON instead of the first output' },
   'huge-chunk': {
-    does: 'one event of so many characters, in place of the first output',
+    does: 'one event with this number of characters instead of the first output',
     amount: { unit: 'characters', standard: 17 * 1024 * 1024, most: 256 * 1024 * 1024 },
   },
-  'wrong-content-type': { does: '200 with a page of HTML' },
+  'wrong-content-type': { does: '200 with an HTML page' },
   redirect: { does: '307 to another address' },
 } as const satisfies Record<string, Fault>;
 
-/** Faults after the first output: the only right result is an explicit error. In an unstreamed answer, half of the body is sent. */
+/** Faults after the first output. The only correct result is an explicit error. Of an unstreamed answer, half of the body is sent. */
 const afterOutput = {
-  'overloaded-after-output': { does: 'an error in the middle of the stream: overloaded' },
-  'cut-after-output': { does: 'breaks the connection so long after the first output', amount: milliseconds(50) },
-  'end-after-output': { does: 'ends the stream in good order, after half of the answer' },
-  'stall-after-output': { does: 'says half of the answer and nothing more, for ever' },
-  'malformed-after-output': { does: 'an event that is no JSON, after half of the answer' },
+  'overloaded-after-output': { does: 'an overload error in the middle of the stream' },
+  'cut-after-output': { does: 'breaks the connection this long after the first output', amount: milliseconds(50) },
+  'end-after-output': { does: 'ends the stream properly after half of the answer' },
+  'stall-after-output': { does: 'sends half of the answer, then nothing more, and keeps the stream open' },
+  'malformed-after-output': { does: 'an event that is not valid JSON after half of the answer' },
 } as const satisfies Record<string, Fault>;
 
 /** Unusual, but correct answers. */
 const odd = {
-  healthy: { does: 'answers well' },
-  paced: { does: 'answers well, with so long a pause before each piece', amount: milliseconds(50) },
-  'slow-drip': { does: 'answers well, byte by byte' },
+  healthy: { does: 'answers correctly' },
+  paced: { does: 'answers correctly, with this pause before each piece', amount: milliseconds(50) },
+  'slow-drip': { does: 'answers correctly, byte by byte' },
 } as const satisfies Record<string, Fault>;
 
 export const faults = { ...odd, ...beforeOutput, ...afterOutput };
 export type FaultName = keyof typeof faults;
 export const faultNames = Object.keys(faults) as FaultName[];
 
-/** A fault with its amount; null if it has none. */
+/** A fault with its amount. The amount is null if the fault has none. */
 export type Scenario = { fault: FaultName; amount: number | null };
 
-/** Parses `cut-after-output`, `latency@250`, also after slashes: `drill/latency@250`. @throws CoppiceError `model-not-found`, which lists all faults. */
+/**
+ * Parses a fault's name with its amount, such as `latency@250`. Text up to the last slash is ignored, as in `drill/latency@250`. @throws CoppiceError
+ * `model-not-found`, which lists all faults.
+ */
 export function scenarioOf(name: string): Scenario {
   const [fault = '', amount, ...more] = name.slice(name.lastIndexOf('/') + 1).split('@');
   const known: Fault | undefined = Object.hasOwn(faults, fault) ? faults[fault as FaultName] : undefined;
@@ -84,7 +90,7 @@ export function scenarioOf(name: string): Scenario {
   );
 }
 
-/** Help text, one line per fault. */
+/** Returns the help text, with one line per fault. */
 export const faultsHelp = (): string =>
   Object.entries<Fault>(faults)
     .map(([name, { does, amount }]) => {

@@ -1,7 +1,7 @@
 /**
- * The interface of a wire format (`Format`): pure functions, written by the vendor's documentation.
+ * The interface of a wire format (`Format`). Formats are pure functions that follow the vendor's documentation.
  *
- * Nothing here comes from the gateway: its readers are tested against these answers, and a mistake in shared code would hide itself.
+ * No code is shared with the gateway: the gateway's readers are tested against these answers, and a mistake in shared code would not be noticed.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 
@@ -17,22 +17,22 @@ export type AnswerRequest = {
   stream: boolean;
   body: Fields;
   query: URLSearchParams;
-  /** Letters and digits, usable in an answer's id. */
+  /** Letters and digits that can be used in an answer's id. */
   id: string;
   now: Date;
 };
 
-/** How the events of a stream are separated. */
+/** Form in which the events of a stream are sent. */
 export type Framing = 'server-sent-events' | 'json-lines' | 'json-array';
 
-/** `data` is text if it isn't JSON. */
+/** An event of a stream. `data` is a text if it isn't JSON. */
 export type StreamEvent = { name?: string; data: object | string };
 
 export type Stream = {
   framing: Framing;
   /** Events before any output. */
   opening: readonly StreamEvent[];
-  /** The event for one of `answerPieces`. */
+  /** Returns the event for one of `answerPieces`. */
   piece: (text: string, index: number) => StreamEvent;
   /** Events that complete the answer. */
   ending: readonly StreamEvent[];
@@ -45,19 +45,19 @@ export type ErrorAnswer = { status: number; body: object };
 
 export type Format = {
   name: FormatName;
-  /** Returns what a request is for; null if it isn't one of this format. */
+  /** Returns the purpose of a request; null if the request isn't in this format. */
   kind(line: RequestLine): 'answer' | 'token-count' | 'models' | null;
   /** Reads the model and whether a stream is requested. */
   read(line: RequestLine, body: Fields): { model: unknown; stream: boolean };
   stream(request: AnswerRequest): Stream;
   whole(request: AnswerRequest): object;
-  /** A body with status 200 that reports an overload. */
+  /** Returns a body with status 200 that reports an overload. */
   overloaded(request: AnswerRequest): object;
   error(status: number, message: string): object;
-  /** The error for an account without credit. */
+  /** Error for an account without credit. */
   spent: ErrorAnswer;
   refusedKey: ErrorAnswer;
   models(names: readonly string[]): object;
-  /** The body of a token count; null if the vendor has none. */
+  /** Body of a token count; null if the vendor has no token count. */
   tokenCount: object | null;
 };

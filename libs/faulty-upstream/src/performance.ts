@@ -1,18 +1,18 @@
-/** How each fault changes an answer that isn't an outright error response. */
+/** Plays the answer for each fault that isn't an error response. */
 import type { FaultName } from './faults.ts';
 import type { AnswerScript } from './script.ts';
 
-/** The connection on which an answer is played. Its methods don't throw after the client has left. */
+/** The connection on which an answer is played. Its methods don't throw after the client has disconnected. */
 export type Stage = {
   /** Sends status and headers. */
   begin(): void;
   say(text: string | Uint8Array): Promise<void>;
   /** Ends the answer normally. */
   end(): void;
-  /** Breaks the connection; what was sent before is already in transit. */
+  /** Breaks the connection after everything sent before is in transit. */
   cut(): Promise<void>;
   wait(ms: number): Promise<void>;
-  /** Waits until the client leaves. */
+  /** Waits until the client disconnects. */
   stall(): Promise<void>;
 };
 

@@ -1,4 +1,4 @@
-/** Error responses, in every form in which the vendors say how long to wait. */
+/** The error responses, in every form in which the vendors state a wait. */
 import type { FaultName, Scenario } from './faults.ts';
 import type { Format } from './format.ts';
 
@@ -36,7 +36,7 @@ const refusals: Readonly<Partial<Record<FaultName, Refuse>>> = {
   limited: limited(() => ({})),
   'limited-retry-after': limited((seconds) => ({ 'retry-after': String(seconds) })),
   'limited-retry-after-date': limited((seconds) => ({ 'retry-after': atSeconds(seconds).toUTCString() })),
-  // Vendors also send the older header, which is less precise.
+  // Vendors also send the older header `retry-after`, which is less precise.
   'limited-retry-after-ms': limited((ms) => ({ 'retry-after-ms': String(ms), 'retry-after': '60' })),
   'limited-reset': limited((seconds) => ({
     'x-ratelimit-remaining-requests': '0',
@@ -70,6 +70,6 @@ const refusals: Readonly<Partial<Record<FaultName, Refuse>>> = {
   redirect: () => ({ status: 307, headers: { location: 'https://example.com/' }, body: '' }),
 };
 
-/** Null for a fault that isn't an error response. */
+/** Returns the error response; null for a fault that has none. */
 export const refusalOf = ({ fault, amount }: Scenario, format: Format): Refusal | null =>
   refusals[fault]?.(format, amount ?? 0) ?? null;

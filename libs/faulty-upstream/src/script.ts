@@ -1,20 +1,20 @@
-/** An answer in a wire format, encoded and split into parts that can be sent or withheld one by one. */
+/** An encoded answer in a wire format, split into parts that can be sent one by one. */
 import { answerPieces } from './answer.ts';
 import type { AnswerRequest, Format, Framing, StreamEvent } from './format.ts';
 
 export type AnswerScript = {
   contentType: string;
-  /** Sent before any output; empty if the wire format has nothing to send then. */
+  /** Text before any output; empty if the wire format has none. */
   opening: string;
-  /** The output. */
+  /** Pieces of the output. */
   pieces: readonly string[];
-  /** Completes the answer. */
+  /** Text that completes the answer. */
   ending: string;
-  /** Replaces the rest of the answer: the wire format's report of an overload. */
+  /** Text that replaces the rest of the answer, and reports an overload. */
   overloaded: string;
-  /** Replaces the rest of the answer: invalid JSON. */
+  /** Text that replaces the rest of the answer, and is invalid JSON. */
   malformed: string;
-  /** Output and ending, with this many extra characters in the first event. */
+  /** Returns output and ending, with this number of additional characters in the first event. */
   huge(characters: number): readonly string[];
 };
 
@@ -32,7 +32,7 @@ const invalidJson = '{"choices": [{"delta';
 function streamScript(format: Format, request: AnswerRequest): AnswerScript {
   const { framing, opening, piece, ending, overloaded } = format.stream(request);
   const encode = (events: readonly StreamEvent[]) => events.map((event) => encoded(framing, event)).join('');
-  // In an array, something always follows the output.
+  // A separator always follows the output, since in an array the ending has further events.
   const [begin, separator, close] = framing === 'json-array' ? ['[', ',\r\n', ']'] : ['', '', ''];
   const events = answerPieces.map(piece);
   const pieces = events.map((event) => `${encode([event])}${separator}`);
@@ -59,10 +59,10 @@ function encoded(framing: Framing, { name, data }: StreamEvent): string {
   return `${name === undefined ? '' : `event: ${name}\n`}data: ${text}\n\n`;
 }
 
-/** An unknown field, which clients must tolerate. */
+/** Returns an unknown field, which clients must ignore. */
 const paddingOf = (characters: number): object => ({ padding: 'x'.repeat(characters) });
 
-/** The first half counts as output, although no client can parse it. */
+/** Returns an unstreamed answer. Its first half counts as output, although no client can parse it. */
 function wholeScript(format: Format, request: AnswerRequest): AnswerScript {
   const body = format.whole(request);
   const text = JSON.stringify(body);

@@ -1,11 +1,11 @@
 /**
- * A model server with requested faults, in every wire format. The fault comes from the model's name, or is the same for all models.
+ * A model server with chosen faults, in every wire format. The model's name selects the fault, or all models have the same one.
  *
- * Collaborators: the wire formats (`formats/registry.ts`), which write everything that isn't meant to be wrong; the faults, which change it.
+ * Collaborators: the wire formats (`formats/registry.ts`), which write correct answers; the faults, which change these.
  *
  * Invariants:
- * 1. A request gets exactly the requested fault: everything else in the answer is as the vendor's.
- * 2. Nothing of a request is kept after its answer, and no request outlives the server.
+ * 1. A request gets exactly the chosen fault. Everything else in the answer is as the vendor sends it.
+ * 2. No data of a request is kept after its answer, and no request outlives the server.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -31,7 +31,7 @@ export type FaultyRequest = {
   model: string;
   stream: boolean;
   scenario: Scenario;
-  /** Resolves with `whole` if the whole answer was sent, `cut` if the server broke the connection, `left` if the client did. */
+  /** Resolves with `whole` if the whole answer was sent, `cut` if the server broke the connection, or `left` if the client did. */
   ended: Promise<'whole' | 'cut' | 'left'>;
 };
 
@@ -39,19 +39,19 @@ export type FaultyUpstreamSettings = {
   host?: string;
   /** 0 picks a free port. */
   port?: number;
-  /** The fault for models whose names contain none, as `scenarioOf` parses it; without it such models don't exist. */
+  /** Fault for models whose names contain none, as `scenarioOf` parses it. Without it such models don't exist. */
   fault?: string;
-  /** Only every n-th request gets its fault, the others a good answer; default 1. */
+  /** Only every n-th request gets its fault. The others get a correct answer. Default: 1. */
   every?: number;
   onRequest?: (request: FaultyRequest) => void;
-  /** Awaited before a started answer is cut: the client loses everything that it received and has not read. */
+  /** Awaited before a started answer is cut, since the client then loses everything that it has received and not yet read. */
   beforeCut?: (request: FaultyRequest) => Promise<void>;
 };
 
 export type FaultyUpstream = AsyncDisposable & {
-  /** Without a path: the wire formats add it. */
+  /** Base URL without a path, which differs between wire formats. */
   url: string;
-  /** An address where every TLS handshake fails. */
+  /** Base URL at which every TLS handshake fails. */
   tlsUrl: string;
   close(): Promise<void>;
 };
@@ -64,7 +64,7 @@ export async function startFaultyUpstream(settings: FaultyUpstreamSettings = {})
   const server = createServer({ noDelay: true }, (request, response) => void requests.handle(request, response));
   server.listen(port, host);
   await once(server, 'listening');
-  // Without a certificate every handshake fails.
+  // Every handshake fails, since the server has no certificate.
   const secured = createTlsServer({});
   secured.on('tlsClientError', (_error, socket) => socket.destroy());
   secured.listen(0, host);
@@ -155,7 +155,7 @@ class Requests {
   }
 }
 
-/** Null if the model's name isn't a fault. */
+/** Returns null if the model's name doesn't contain a fault. */
 function scenarioNamed(model: string): Scenario | null {
   try {
     return scenarioOf(model);
@@ -174,14 +174,14 @@ function stageOn(response: ServerResponse, { contentType, ended, cut }: StageSet
       response.writeHead(200, { 'content-type': contentType });
       response.flushHeaders();
     },
-    // Don't wait for a write after the connection ended.
+    // A write whose connection has ended is not awaited.
     say: (text) =>
       text.length === 0
         ? Promise.resolve()
         : Promise.race([new Promise<void>((resolve) => response.write(text, () => resolve())), ended.then(() => {})]),
     end: () => void response.end(),
     cut,
-    // A disconnected client ends the wait; later writes go nowhere.
+    // The error may be ignored: if the client disconnects, the wait ends, and later writes have no effect.
     wait: (ms) => sleep(ms, undefined, { signal: left.signal }).catch(() => {}),
     stall: () => ended.then(() => {}),
   };
@@ -218,6 +218,6 @@ async function readBody(request: IncomingMessage): Promise<Fields> {
   try {
     return Object(JSON.parse(Buffer.concat(pieces).toString())) as Fields;
   } catch (error) {
-    throw new CoppiceError('invalid-request', 'the body is no JSON', { cause: error });
+    throw new CoppiceError('invalid-request', 'the body is not valid JSON', { cause: error });
   }
 }

@@ -19,7 +19,7 @@ const errorOf = (code: number, message: string, details?: readonly object[]): ob
 
 const overloaded = errorOf(503, 'The model is overloaded. Please try again later.');
 
-/** `candidatesTokenCount`: tokens so far. */
+/** Returns an event. `candidatesTokenCount` is the number of tokens so far. */
 const chunk = (
   { id, model }: AnswerRequest,
   text: string,
@@ -39,7 +39,7 @@ const chunk = (
 
 const complete = { finishReason: 'STOP' };
 
-/** Each event has the form of a whole answer; no event comes before the first output. */
+/** Returns the stream. Each event has the form of a whole answer, and the first event has output. */
 const stream = (request: AnswerRequest): Stream => ({
   framing: request.query.get('alt') === 'sse' ? 'server-sent-events' : 'json-array',
   opening: [],
@@ -73,7 +73,7 @@ export const gemini: Format = {
         '@type': 'type.googleapis.com/google.rpc.QuotaFailure',
         violations: [{ quotaId: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier' }],
       },
-      // Gemini names a wait here, although the daily limit isn't reset by then.
+      // Gemini states this wait, although the daily limit isn't reset by then.
       { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '20s' },
     ]),
   },

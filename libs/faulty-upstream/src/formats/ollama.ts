@@ -13,7 +13,7 @@ const line = ({ model, now }: AnswerRequest, content: string, done: boolean): ob
   done,
 });
 
-/** The last line of a stream, which is also the form of a whole answer. Durations in nanoseconds. */
+/** Returns the last line of a stream, which is also the form of an unstreamed answer. Durations are in nanoseconds. */
 const lastLine = (request: AnswerRequest, content: string): object => ({
   ...line(request, content, true),
   done_reason: 'stop',

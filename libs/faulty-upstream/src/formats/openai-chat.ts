@@ -25,7 +25,7 @@ const head = ({ id, model, now }: AnswerRequest, object: string): object => ({
   system_fingerprint: null,
 });
 
-/** The usage comes only if it was requested: in a chunk of its own, and as null in the others. */
+/** Returns the stream. It has usage only if usage was requested: in a separate chunk, and as null in the other chunks. */
 function stream(request: AnswerRequest): Stream {
   const wantsUsage = (request.body['stream_options'] as Fields | null | undefined)?.['include_usage'] === true;
   const chunk = (delta: object, finishReason: string | null = null): StreamEvent => ({

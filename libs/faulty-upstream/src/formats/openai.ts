@@ -1,4 +1,4 @@
-/** What both wire formats of OpenAI share: how a stream is requested, errors and the list of models. */
+/** The parts that both of OpenAI's wire formats share: how a stream is requested, errors, and the list of models. */
 import type { ErrorAnswer, Fields } from '../format.ts';
 
 const kinds: Readonly<Record<number, { type: string; code: string | null }>> = {
