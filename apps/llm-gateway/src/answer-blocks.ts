@@ -6,10 +6,10 @@ import type { FinishReason, OutputDelta, TranslatedDelta, UsageSoFar } from './p
 /** A part of an answer. `pieces` are its text, or a call's arguments, as they arrived. */
 export type AnswerBlock = {
   type: 'text' | 'thinking' | 'tool-call';
-  /** Number of a thinking block or a call in the deltas; null for text. */
+  /** The number that the deltas give this thinking block or tool call; null for text. */
   number: number | null;
   pieces: string[];
-  /** Id of a call; empty until it is known. */
+  /** The tool call's id; empty until it is known. */
   id: string;
   name: string;
   redacted: boolean;
@@ -19,16 +19,16 @@ export type AnswerBlock = {
 export const textOf = (block: AnswerBlock): string => block.pieces.join('');
 
 export type AnswerBlocksSettings = {
-  /** The ids of calls without one are derived from it. */
+  /** Input for generated ids: a tool call without an id gets one that is derived from the seed. */
   seed: string;
-  /** Whose answer it is, for the text of errors. */
+  /** The answer's name in errors, such as `acme's answer`. */
   name?: string;
   textBytesMax?: number;
-  /** Arguments of a call for which none arrived; default `{}`, since clients parse them as JSON. */
+  /** Arguments of a tool call that has none; default `{}`, since clients parse arguments as JSON. */
   argumentsDefault?: string;
 };
 
-/** The part of an answer received so far, in blocks ordered by their beginning. The only place that puts an answer together from its deltas. */
+/** The part of an answer received so far, as blocks in the order in which they began. The only class that assembles an answer from its deltas. */
 export class AnswerBlocks {
   readonly blocks: AnswerBlock[] = [];
   /** The blocks that are tool calls. */
@@ -56,7 +56,7 @@ export class AnswerBlocks {
     return this.#finishReason !== null;
   }
 
-  /** Many servers report `stop` although the answer calls tools. */
+  /** Returns `tool-calls` for `stop` if the answer calls tools, since many servers report `stop` for such answers. */
   get finishReason(): FinishReason {
     const reason = this.#finishReason ?? 'other';
     return reason === 'stop' && this.calls.length > 0 ? 'tool-calls' : reason;
@@ -130,14 +130,17 @@ export class AnswerBlocks {
     }
   }
 
-  /** Replaces an empty or repeated id: a tool result refers to its call by id. */
+  /** Replaces an empty or repeated id, since a tool result refers to its call by id. */
   #unique(id: string, position: number): string {
     const isFree = id !== '' && !this.calls.some((call) => call.id === id);
     return isFree ? id : madeCallId(this.#settings.seed, position);
   }
 }
 
-/** Nine letters and digits: Mistral accepts no other ids, and may be the next provider of the conversation. Deterministic, and different for each `seed`. */
+/**
+ * Returns nine letters and digits, since Mistral accepts no other ids and may be the conversation's next provider. Deterministic, and different for each
+ * `seed`.
+ */
 function madeCallId(seed: string, position: number): string {
   const hash = createHash('sha256').update(`${seed}\n${position}`).digest('hex');
   return BigInt(`0x${hash}`).toString(36).slice(-9);

@@ -2,7 +2,10 @@ import { CoppiceError } from '@coppice/contracts';
 import { ByteBudget } from './byte-budget.ts';
 import { gatewayLimits } from './limits.ts';
 
-/** Limits for one answer, applied by each part of the gateway that holds some of it: a hostile server's answer may never end. Methods that add throw CoppiceError `limit-exceeded`. */
+/**
+ * Limits for one answer, since a hostile server may never end it. Each part of the gateway that keeps an answer in memory has its own. The methods throw
+ * CoppiceError `limit-exceeded`.
+ */
 export class AnswerBounds {
   readonly #name: string;
   readonly #bytesMax: number;
@@ -10,7 +13,7 @@ export class AnswerBounds {
   #parts = 0;
   #calls = 0;
 
-  /** `name` says whose answer it is, for the error's text. */
+  /** @param name the answer's name in errors, such as `acme's answer` */
   constructor(name: string, textBytesMax: number = gatewayLimits.textBytesMax) {
     this.#name = name;
     this.#bytesMax = textBytesMax;
@@ -57,6 +60,6 @@ export class AnswerBounds {
   }
 }
 
-/** Sets status 502: over HTTP the error would otherwise say that the request is too large. */
+/** Sets HTTP status 502. The default status of `limit-exceeded` would mean that the client's request is too large. */
 const exceeded = (text: string): CoppiceError =>
   new CoppiceError('limit-exceeded', text, { details: { httpStatus: 502 } });

@@ -1,11 +1,11 @@
 /**
- * Texts: inline if small, else stored as an object and referenced by name.
+ * Stores and loads texts: small texts are inline, larger ones are objects in the artifact store, referenced by name.
  *
  * Invariants:
- * 1. At most `artifactReadsAtOnce` objects are in transit to this process at a time: data that arrives faster than it is read would break the whole connection.
- *    Tenants take turns, and so do the tasks of a tenant.
+ * 1. At most `artifactReadsAtOnce` objects are in transit to this process at a time, since data that arrives faster than it is read would break the connection
+ *    of all. Tenants take turns, and so do the tasks of a tenant.
  * 2. An object is read only if the budget has room for all of it.
- * 3. An object that one request names several times is read once, but counts each time.
+ * 3. An object that one request references several times is read once, but its bytes count each time.
  */
 import { createHash } from 'node:crypto';
 import { untilAnswered } from '@coppice/bus';
@@ -43,8 +43,8 @@ export class Artifacts {
   }
 
   /**
-   * Returns the text inline if it is small and the budget has room for it, else stores it. The name is derived from the content, so that two owners of one effect can't
-   * overwrite each other's text.
+   * Returns the text inline if it is small and the budget has room for it, else stores it. The object's name is derived from the content, so that two processes
+   * that run the same effect can't overwrite each other's text.
    */
   async reference(text: string, owner: Owner, inline: ByteBudget, signal?: AbortSignal): Promise<TextReference> {
     const bytes = new TextEncoder().encode(text);
@@ -102,7 +102,7 @@ export class Artifacts {
 
   #open(): Promise<ObjectStore> {
     this.#store ??= this.#bus.objects(buckets.artifacts).catch((error: unknown) => {
-      // Forget the failure, so that later reads try again.
+      // A failure isn't kept, so that later reads try again.
       this.#store = null;
       throw error;
     });

@@ -1,4 +1,4 @@
-/** Resolves with the work's result, or rejects with the signal's reason at once. `late` gets a result that comes after the abort. */
+/** Resolves with the work's result, or rejects with the signal's reason as soon as the signal is aborted. `late` gets a result that arrives after the abort. */
 export function unlessAborted<Result>(
   work: Promise<Result>,
   signal: AbortSignal | undefined,
@@ -12,14 +12,15 @@ export function unlessAborted<Result>(
       reject(signal.reason as Error);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    // A result goes either to the caller or to `late`, never to both: what a running call holds isn't returned, and an aborted call keeps nothing.
+    // A result goes either to the caller or to `late`, never to both. So `late` can release what an aborted call no longer needs, without taking it from a
+    // running call.
     work
       .then((result) => (left ? late(result) : resolve(result)), reject)
       .finally(() => signal.removeEventListener('abort', onAbort));
   });
 }
 
-/** Rejects if the work takes longer. The work itself goes on. */
+/** Rejects if the work takes longer than `msMax`. Doesn't stop the work. */
 export function inTime<Result>(work: Promise<Result>, msMax: number): Promise<Result> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`no answer within ${msMax} ms`)), msMax);

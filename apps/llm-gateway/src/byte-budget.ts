@@ -6,7 +6,7 @@ export class ByteBudget {
   readonly #bytesMax: number;
   #taken: number;
 
-  /** `name` says what is limited, for the error's text. */
+  /** @param name what is limited, for errors, such as `the prompt` */
   constructor(name: string, bytesMax: number, taken = 0) {
     this.#name = name;
     this.#bytesMax = bytesMax;
@@ -23,7 +23,7 @@ export class ByteBudget {
       throw new CoppiceError('limit-exceeded', `${this.#name} is over the limit of ${this.#bytesMax} bytes`);
   }
 
-  /** Takes all of the bytes, or none if there isn't enough. */
+  /** Takes all of the bytes and returns true, or takes none if they don't fit. */
   tryTake(bytes: number): boolean {
     if (this.#taken + bytes > this.#bytesMax) return false;
     this.#taken += bytes;

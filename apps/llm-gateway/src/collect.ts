@@ -4,15 +4,15 @@ import { AnswerBlocks, textOf } from './answer-blocks.ts';
 import type { AnswerBlock } from './answer-blocks.ts';
 import type { FinishReason, ModelDeltas, ProviderThinking, ProviderToolCall, UsageSoFar } from './provider/port.ts';
 
-/** A thought, and the number of tool calls before it. */
+/** A thinking part, with the number of tool calls before it. */
 type Thought = ProviderThinking & { callsBefore: number };
 
 export type Answer = {
   text: string;
   textSignature?: Signature;
-  /** In the order in which the model made them. */
+  /** Tool calls in the order in which the model made them. */
   toolCalls: ProviderToolCall[];
-  /** In the order of arrival. */
+  /** Thinking in the order of arrival. */
   thinking: Thought[];
   finishReason: FinishReason;
   providerFinishReason: string | null;
@@ -20,7 +20,7 @@ export type Answer = {
   responseId: string | null;
 };
 
-/** The outcome of one attempt. A failure includes what arrived by then, since that is paid for. */
+/** Outcome of one attempt. A failure includes the usage and size of the output before it, since that output is charged. */
 export type Attempt =
   | ({ status: 'complete'; usage: UsageSoFar } & Answer)
   | { status: 'failed'; error: CoppiceError; outputBegan: boolean; outputBytes: number; usage: UsageSoFar };
@@ -77,7 +77,7 @@ function answerOf(answer: AnswerBlocks): Answer {
   };
 }
 
-/** The thoughts by number: other parts may have arrived between the pieces of one. */
+/** Joins thinking blocks by number, since other parts may have arrived between the pieces of one block. */
 function thoughtsIn(blocks: readonly AnswerBlock[]): Thought[] {
   const thoughts = new Map<number | null, Thought>();
   let callsBefore = 0;

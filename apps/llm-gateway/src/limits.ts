@@ -3,40 +3,43 @@
  * ingress/http/, routing/ and transport/, or in the file that checks them.
  */
 export const gatewayLimits = {
-  /** Problems reported for models that can't be used: all of them fit one message. */
+  /** Problems reported for models that can't be used. All of them fit in one message. */
   modelProblemsMax: 50,
   problemCharactersMax: 1_000,
   /** Concurrent model calls in one process. */
   concurrency: 64,
 
-  /** Texts of one request, including the conversation that it continues. */
+  /** Bytes of the texts of one request, including the conversation that it continues. */
   promptBytesMax: 64 * 1024 * 1024,
-  /** Messages of one request as JSON, without referenced content: they came in one bus message. */
+  /** Bytes of one request's messages as JSON, without referenced content. */
   requestBytesMax: 8 * 1024 * 1024,
-  /** Artifacts read at once; each has at most some MiB in transit, see the bus's limits. */
+  /** Artifacts that are read at the same time. Each has at most a few MiB in transit (limits of libs/bus). */
   artifactReadsAtOnce: 2,
-  /** More than all concurrent calls of a process, each of which reads one artifact at a time: their own limits reject a call before this one does. */
+  /**
+   * Higher than the number of concurrent calls in a process. Each call reads one artifact at a time, so the limits on calls reject a call before this limit is
+   * reached.
+   */
   artifactReadsWaitingMax: 2_000,
   /** Model calls in one conversation. */
   conversationTurnsMax: 2_000,
-  /** Conversations kept in memory, so that a model call needn't read all earlier ones; the least recently used are dropped first. */
+  /** Conversations kept in memory, so that a model call needn't read its conversation again. The least recently used is dropped first. */
   cachedConversationsMax: 1_000,
   cachedBytesMax: 128 * 1024 * 1024,
-  /** Attempts to find a continued model call in the transcript, and the pause between them. */
+  /** Number of attempts to find a continued model call in the transcript (`linkReadsMax`), and the pause between them. */
   linkReadsMax: 3,
   linkReadPauseMs: 200,
 
-  /** One answer: its texts, tool call arguments, signatures and ids. */
+  /** Bytes of one answer: its texts, tool call arguments, signatures and ids. */
   textBytesMax: 16 * 1024 * 1024,
   /** Tool calls in one answer. */
   toolCallsMax: 128,
-  /** Parts of one answer: texts, thinking, and pieces of either that the wire format numbers separately. */
+  /** Parts of one answer: texts, thinking, and pieces of these that the wire format numbers separately. */
   answerPartsMax: 10_000,
-  /** Each name in an answer. */
+  /** Characters of one name in an answer. */
   answerNameCharactersMax: 512,
-  /** Each id in an answer: some servers put data into ids that they want sent back, such as a model's signature. */
+  /** Characters of one id in an answer. Ids may be long, since some servers put data into them that must be sent back, such as a model's signature. */
   answerIdCharactersMax: 16 * 1024,
-  /** Inline content of an answer, and of a request, as JSON: command, result and transcript entry must each fit a message. */
+  /** Bytes of the inline content of an answer, and of a request, as JSON. The command, the result and the transcript entry must each fit in a message. */
   inlineBytesMax: 256 * 1024,
 
   scriptBytesMax: 4 * 1024 * 1024,

@@ -1,14 +1,15 @@
 /**
- * Runs the ready calls of one event loop turn together, step by step, instead of one call from beginning to end after the other. Code that has just run is
- * still in the processor's caches, which under load saves a good part of the cost of a call (docs/decisions/0018). Nothing is delayed for it: all phases run in the same turn.
+ * Runs the ready calls of one event loop turn together: the same step of all calls, then the next step, instead of one call after another. Code that has just
+ * run is still in the processor's caches, which under load saves a large part of the cost of a call (docs/decisions/0018). This delays no call to a later event
+ * loop turn.
  */
 
 type Callback = () => void;
 
-/** More than this saves nothing more, and the first call would wait for the last. */
+/** Calls that run together. More would save nothing, and the first call would wait for the last. */
 const togetherMax = 16;
 
-/** A step at which the calls of one event loop turn meet. */
+/** A step that the ready calls of one event loop turn run together. */
 export class Phase {
   readonly #begin: (run: Callback) => void;
   readonly #waiting: Callback[] = [];
@@ -21,17 +22,20 @@ export class Phase {
     this.#begin = begin;
   }
 
-  /** Starts after all that arrived in this turn was read. */
+  /** Creates a phase that starts after everything that arrived in this event loop turn was read. */
   static afterReading(): Phase {
     return new Phase((run) => setImmediate(run));
   }
 
-  /** Starts after everything that can run has run. Waking a sleeping process takes longer than writing to it, and the reader of several writes in a row is mostly awake. */
+  /**
+   * Creates a phase that starts after all pending promise callbacks have run. The writes of several calls then follow one another, so that the receiving
+   * process is mostly still awake: waking it takes longer than the write itself.
+   */
   static afterWork(): Phase {
     return new Phase((run) => process.nextTick(run));
   }
 
-  /** Adds a callback; callbacks run in order. They must not throw. */
+  /** Adds a callback. Callbacks run in the order in which they were added, and must not throw. */
   add(callback: Callback): void {
     if (this.#waiting.push(callback) % togetherMax === 1) this.#begin(this.#run);
   }

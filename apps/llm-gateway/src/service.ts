@@ -37,15 +37,15 @@ import { turnHandler } from './ingress/turn/turn.ts';
 import type { TurnPoint } from './ingress/turn/turn.ts';
 
 export type LlmGatewayOptions = {
-  /** Folders of scripts for the `scripted` provider; absolute. */
+  /** Absolute paths of folders with scripts for the `scripted` provider. */
   scriptFolders?: readonly string[];
   /** True if scripts may be named by an absolute path. Allow this only if the user runs the gateway. */
   scriptsAnywhere?: boolean;
-  /** The file in which the scripted model counts its requests; default: in memory. */
+  /** File in which the scripted model counts its requests. By default it counts in memory. */
   scriptedCountFile?: string;
   /** Concurrent model calls; default `gatewayLimits.concurrency`. */
   concurrency?: number;
-  /** The configuration file that the options were read from. Reported to clients that check whether it changed. */
+  /** Configuration file from which the options were read. It is reported to clients that check whether it has changed. */
   file?: { path: string; sha256: string };
   /** Providers over HTTP. */
   providerServers?: readonly ProviderServer[];
@@ -72,7 +72,7 @@ export type LlmGatewayOptions = {
 /** `httpAddresses`: base URLs of the HTTP endpoints, or `unix:PATH`. */
 export type LlmGateway = RunningWork & { httpAddresses: readonly string[] };
 
-/** Starts the gateway, which makes model calls for actors. Called by `runService` or `startService`, which provide the context. */
+/** Starts the gateway. `runService` or `startService` call this function and provide the context. */
 export async function startLlmGateway(context: ServiceContext, options: LlmGatewayOptions = {}): Promise<LlmGateway> {
   const { bus, clock } = context;
   const scripted = scriptedProvider({
@@ -148,7 +148,7 @@ function serveCalls({ bus, version, clock }: ServiceContext, parts: CallParts) {
   return bus.serve({
     name: 'llm-gateway',
     version,
-    description: 'What the gateway itself answers; its turns are commands.',
+    description: 'Requests to the gateway itself. Model calls of agents are commands.',
     endpoints: [
       serviceEndpoint('llm-gateway', gatewayCalls.providers, async () => ({
         providers: await describeProviders(providers),

@@ -1,12 +1,14 @@
 /**
- * Stored account of one budget, and its only state change. Pure: `budgets.ts` reads and writes it by compare-and-set.
+ * The stored account of one budget, and the pure function that changes it. `budgets.ts` reads the account, and writes it by compare-and-set.
  *
  * Invariants:
- * 1. `spent` plus all leases never exceeds the limit, except by what calls used beyond their reservations.
+ * 1. `spent` plus all leases never exceeds the limit, with two exceptions: usage beyond a reservation, and calls in flight of a holder that writes after its
+ * lease expired.
  * 2. A holder's reservations and unreported usage fit its lease.
- * 3. An expired lease is returned, except for what its holder had reserved at its last write: that counts as spent, since the actual usage is unknown.
- * 4. A holder that writes after its lease expired (its host was suspended, or it was disconnected) is charged its actual usage instead. `ended` keeps the
- * estimated charge for a day, and for as many holders as `accountLimits` says. A holder that returns later is charged both.
+ * 3. An expired lease is returned, except for the amount that its holder had reserved at its last write. That amount counts as spent, since the actual usage is
+ * unknown.
+ * 4. A holder that writes after its lease expired (its host was suspended, or it was disconnected) is charged its actual usage instead. For this, `ended` keeps
+ * the estimated charge, for the time and the number of holders in `accountLimits`. A holder that returns later is charged both.
  */
 import { z } from 'zod';
 import { fits, isNothing, least, minus, nothing, plus, scaled, sumOf } from './amount.ts';
@@ -16,7 +18,7 @@ const amountSchema = z.object({ tokens: z.int().nonnegative(), nanoUsd: z.int().
 
 export const accountSchema = z.object({
   spent: amountSchema,
-  /** By holder: a gateway process. */
+  /** Leases by holder. A holder is a gateway process. */
   leases: z.record(
     z.string(),
     z.object({
@@ -51,32 +53,38 @@ export const accountLimits = { endedMs: 24 * 3_600_000, endedMax: 16 } as const;
 
 export const isEmpty = ({ spent, leases }: Account): boolean => isNothing(spent) && Object.keys(leases).length === 0;
 
-/** Report and request of a holder. */
+/** One change that a holder makes: it reports usage, and may request an amount. */
 export type Turnover = {
   holder: string;
   /** Number of this change of the holder. */
   number: number;
   limit: Amount;
-  /** Usage since its last report. */
+  /** Usage since the holder's last report. */
   used: Amount;
-  /** Reserved by calls in flight. */
+  /** Amount that the holder's calls in flight have reserved. */
   reserved: Amount;
-  /** Amount for one more call; null if it only reports. */
+  /** Amount for one more call; null if the holder only reports usage. */
   wanted: Amount | null;
-  /** True to lease some more for later calls. */
+  /** True to lease a spare amount for later calls, too. */
   ahead: boolean;
   nowMs: number;
   leaseMs: number;
 };
 
-/** `lease`: what the holder may use from now on, reservations included. `free`: what could be granted; negative if more was used than was reserved. */
+/**
+ * `lease`: the amount that the holder may use from now on, including reservations. `free`: the amount that could be granted; negative if more was used than
+ * reserved.
+ */
 export type Outcome = { account: Account; lease: Amount; free: Amount; granted: boolean };
 
-/** Spare lease as a fraction of the limit, and of what is free. It shrinks with the free amount, so that no holder keeps the last of it for long. */
+/**
+ * Spare lease: at most these fractions of the limit and of the free amount. It shrinks with the free amount, so that no holder keeps the rest of a budget for
+ * long.
+ */
 const partOfLimit = 1 / 32;
 const partOfFree = 1 / 8;
 
-/** Returns what is used, and what calls in flight have reserved. */
+/** Returns the used amount, and the amount that calls in flight have reserved. */
 export function standOf({ spent, leases }: Account, nowMs: number): { used: Amount; reserved: Amount } {
   const all = Object.values(leases);
   const reservedOf = (some: typeof all) => sumOf(some.map(({ reserved }) => reserved));
@@ -93,7 +101,7 @@ export function settle(account: Account, turnover: Turnover): Outcome {
   const living = others.filter(([, { endsAtMs }]) => endsAtMs >= nowMs);
   const lost = sumOf(ended.map(([, lease]) => lease.reserved));
   const returned = account.ended[holder]?.reserved ?? nothing;
-  // Sums are capped, so less may have been charged.
+  // `plus` caps its result, so the charge may be smaller than `returned`.
   const spent = scaled(minus(sumOf([account.spent, used, lost]), returned), 1);
   const held = sumOf(living.map(([, { amount }]) => amount));
   const free = minus(minus(minus(limit, spent), held), reserved);
@@ -102,13 +110,14 @@ export function settle(account: Account, turnover: Turnover): Outcome {
   const spare = granted && ahead ? spareOf(limit, minus(free, wanted ?? nothing)) : nothing;
   const amount = plus(committed, spare);
   const leases = Object.fromEntries(living);
-  // A holder that reported usage keeps its entry for a while, so that a change whose confirmation was lost can be recognised.
+  // A holder that reported usage keeps its entry even without a lease. If the write's confirmation is lost, the entry's `turnover` shows that the write
+  // succeeded.
   if (!isNothing(amount) || !isNothing(used))
     leases[holder] = { amount, reserved: committed, endsAtMs: nowMs + leaseMs, turnover: number };
   return { account: { spent, leases, ended: endedOf(account, turnover, ended) }, lease: amount, free, granted };
 }
 
-/** The newest ended leases, without that of a holder that is back. */
+/** Returns the newest ended leases, without that of the holder that makes this change. */
 function endedOf(account: Account, { holder, nowMs }: Turnover, now: Leases): Account['ended'] {
   const added = now.map(
     ([name, { reserved, endsAtMs, turnover }]) => [name, { reserved, endsAtMs, turnover }] as const,
@@ -119,7 +128,7 @@ function endedOf(account: Account, { holder, nowMs }: Turnover, now: Leases): Ac
   return Object.fromEntries(newestFirst.slice(0, accountLimits.endedMax));
 }
 
-/** Spare amount to lease; unlimited counts aren't leased. */
+/** Returns the spare amount to lease: 0 for counts without a limit. */
 function spareOf(limit: Amount, free: Amount): Amount {
   const finite = (amount: Amount): Amount => ({
     tokens: Number.isFinite(limit.tokens) ? amount.tokens : 0,

@@ -3,7 +3,7 @@ import type { Budget } from './budgets.ts';
 
 /** A tenant's limit on model usage per UTC day, per UTC month, or in total. */
 export type TenantLimit = ModelLimits & {
-  /** `*`: applies to each tenant that isn't named, separately. */
+  /** `*`: each tenant without a limit of its own has this limit. */
   tenant: string;
   per: 'day' | 'month' | 'ever';
 };
@@ -11,20 +11,20 @@ export type TenantLimit = ModelLimits & {
 /** The account that a call is charged to. */
 export type Account = {
   owner: Owner;
-  /** From the run file. The task's limits are the same in all calls charged to the task. */
+  /** Limits from the run file. All calls charged to a task pass the same ones. */
   limits?: { task: ModelLimits; run: ModelLimits } | undefined;
-  /** For a program at an HTTP endpoint. */
+  /** Token of a client of the HTTP endpoints. */
   token?: { id: string; limits: ModelLimits } | undefined;
-  /** For this call alone, all its attempts together. */
+  /** Limits for this call alone, which apply to all of its attempts together. */
   call?: { id: string; limits: ModelLimits } | undefined;
 };
 
 const days = (count: number): number => count * 24 * 3_600_000;
-/** Longer than a task can wait for its next model call. */
+/** Longer than a task can pause between two model calls. */
 const taskForgottenMs = days(60);
 const tokenForgottenMs = days(3);
 
-/** All budgets that a call of this account must fit; those without a limit are left out. */
+/** Returns all budgets that apply to a call of this account. Budgets without a limit are left out. */
 export function budgetsOf(
   { owner, limits, token, call }: Account,
   tenants: readonly TenantLimit[],

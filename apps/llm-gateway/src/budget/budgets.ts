@@ -1,17 +1,21 @@
 /**
  * Budgets shared by many gateway processes: reserved before a call, settled after it.
  *
- * Collaborators: the bucket `coppice-budgets`, one value per budget (account.ts); the other gateways, which get requests over core NATS to return what they don't need.
+ * Collaborators: the bucket `coppice-budgets`, one value per budget (account.ts); the other gateways. A gateway requests over core NATS that the others return
+ * amounts that they don't need.
  *
  * Invariants:
- * 1. A call starts only after all its budgets hold its maximum usage. A reservation is settled once, whatever the outcome of the call. A call that is aborted while it waits
- *    stops waiting and keeps nothing: an amount that is reserved for it later is released.
- * 2. What a process reserves without I/O fits its stored lease. It doesn't use a lease that it couldn't renew in time.
- * 3. The changes of one account in one process run one after another; between processes the compare-and-set decides. Outside of these changes no call waits for another.
- *    If the bucket rejects a change, all calls that wait for the account fail, except those that the lease is large enough for; later calls try again.
- * 4. Nothing is written for an account without usage or reservations, nor for a budget of one call, which exists in one process only: a rejected call leaves no data.
- * 5. Settled usage is written within `writeIntervalMs`, and when the process stops. If the process is killed, that much usage is lost, see account.ts 3.
- * 6. An account is removed from memory only when no call of it is open and everything is written: no call settles on a removed account.
+ * 1. A call starts only after its maximum usage is reserved in all its budgets. A reservation is settled once, whatever the outcome of the call. A call that is
+ *    aborted while it waits stops waiting; an amount that is reserved for it afterwards is released.
+ * 2. The amounts that a process reserves without I/O fit its stored lease. A lease that couldn't be renewed in time isn't used.
+ * 3. In one process, the changes of one account run one after another; between processes, the compare-and-set decides. A call waits for other calls only during
+ *    such a change. If a change fails because the bucket is unavailable, the calls that wait for the account fail, too, unless the lease is large enough for
+ *    them. Later calls try again.
+ * 4. Nothing is written for an account without usage or reservations, so a rejected call leaves no data. Nor is anything written for a budget of one call,
+ *    which only one process uses.
+ * 5. Settled usage is written within `writeIntervalMs`, and when the process stops. If the process is killed, the usage of that time is not reported, and
+ *    invariant 3 of account.ts applies.
+ * 6. An account is removed from memory only when none of its calls is unsettled and everything is written. So no call settles on a removed account.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RevisionConflict, elapsedMs } from '@coppice/bus';
@@ -45,7 +49,7 @@ export type Budget = {
   limit: AmountLimit;
   /** Time without a write after which the bucket deletes it; null for never. */
   forgottenAfterMs: number | null;
-  /** True if only one call uses it, through this very object: it is then kept in memory only, and freed with the object. */
+  /** True if only one call uses this budget. It is then kept in memory only, by the identity of this object, and freed with the object. */
   ofOneCall?: boolean;
 };
 
@@ -54,31 +58,34 @@ export type Reservation = {
   settle(used: Amount): void;
 };
 
-/** How a call accepts less than the wanted amount. */
+/** The rules by which a call accepts less than the wanted amount. */
 type Less = {
   /** The smallest acceptable amount. */
   least: Amount;
-  /** The amount to reserve if only `free` is left; `why` is the error that the full amount got. */
+  /** Returns the amount to reserve if only `free` is left. `why` is the error for the full amount. */
   within(free: Amount, why: CoppiceError): Amount;
-  /** True to accept less only if no call in flight could return anything. */
+  /** True to accept less only if no call in flight can return anything. */
   patient: boolean;
 };
 
 const budgetLimits = {
   /** Lifetime of a lease that isn't renewed. */
   leaseMs: 30_000,
-  /** Longest time from settling to writing. */
+  /** Longest time between the settlement of usage and its write. */
   writeIntervalMs: 1_000,
-  /** An account without calls for this long keeps no lease. */
+  /** An account without calls for this long returns its lease. */
   idleMs: 5_000,
   writesMax: 200,
-  /** Writes of unknown outcome that are kept per account, while its writes fail. */
+  /** Writes with unknown outcome that are remembered per account. */
   doubtsMax: 100,
-  /** Longest wait for amounts that other gateways hold. The call keeps its place at the provider during the wait, so a longer wait, for calls in flight, is left to a retry. */
+  /**
+   * Longest wait for amounts that other gateways return. The call occupies its place at the provider during this wait. A longer wait, until calls in flight
+   * end, needs a retry, which releases the place.
+   */
   elsewhereMsMax: 1_000,
-  /** The first pause; each further one is twice as long. */
+  /** First pause between two tries; each further pause is twice as long. */
   elsewherePauseMs: 50,
-  /** How often one call tries a smaller amount: other calls may take it first. */
+  /** Number of times that one call tries a smaller amount, since other calls may take that amount first. */
   lessMax: 3,
 } as const;
 
@@ -90,7 +97,7 @@ export class Budgets {
   readonly #log = createLogger('llm-gateway');
   readonly #wanted: { unsubscribe(): void };
   readonly #timer: NodeJS.Timeout;
-  /** Number of the last attempted change, over all accounts, so that a number is never reused after an account was removed. */
+  /** Number of the last attempted change. It is shared by all accounts, so that an account that was removed and loaded again doesn't reuse numbers. */
   #turnovers = 0;
 
   /** @param holder unique name of this process */
@@ -103,7 +110,7 @@ export class Budgets {
   }
 
   /**
-   * Reserves the wanted amount, or what `less` makes of it, in all budgets or in none.
+   * Reserves the wanted amount, or the smaller one that `less` returns, in all budgets or in none.
    * @param signal ends every wait; ignored if the local leases are large enough
    * @throws CoppiceError with `details.budget` if one of the budgets is too small: `limit-exceeded`, or `provider-limited` with `details.retryAfterMs`
    *   if it may be large enough after calls in flight end; `unavailable` if the bucket can't be reached. The signal's reason.
@@ -134,7 +141,7 @@ export class Budgets {
       }
       const forNow = fits(least, left);
       if (isLate || !forNow) throw shortageError(taken, fits(least, free) ? amount : least, forNow);
-      // Other gateways may not need what they hold, and calls in flight may settle for less.
+      // Other gateways may return what they don't need, and calls in flight may use less than they reserved.
       this.#bus.publishCore(subjects.gatewayBudgetWanted, { key: budget.key, holder: this.#holder });
       const untilMs = Math.max(1, Math.min(pauseMs, endsAtMs - elapsedMs()));
       await sleep(untilMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
@@ -142,7 +149,7 @@ export class Budgets {
     }
   }
 
-  /** The usage of each budget, and what calls in flight have reserved. @throws CoppiceError `unavailable`. */
+  /** Returns the usage of each budget, and the amount that calls in flight have reserved. @throws CoppiceError `unavailable`. */
   async look(budgets: readonly Budget[]): Promise<{ budget: Budget; used: Amount; reserved: Amount }[]> {
     return Promise.all(
       budgets.map(async (budget) => {
@@ -167,7 +174,7 @@ export class Budgets {
       return own;
     }
     const known = this.#known.get(budget.key) ?? unknown(budget);
-    // The limit may have changed.
+    // The configured limit may have changed.
     known.budget = budget;
     this.#known.set(budget.key, known);
     return known;
@@ -208,7 +215,7 @@ export class Budgets {
     if (known.budget.ofOneCall === true) return takeAlone(known, wanted);
     signal?.throwIfAborted();
     const taking = this.#inTurn(known, async (turn) => {
-      // The call may have been aborted while it waited; don't send a request to the bucket then.
+      // A call that was aborted while it waited must not cause a request to the bucket.
       signal?.throwIfAborted();
       const shortage = await this.#shortage(known, wanted, turn);
       if (shortage === null) take(known, wanted, elapsedMs());
@@ -239,14 +246,14 @@ export class Budgets {
     const known = key === undefined ? undefined : this.#known.get(key);
     if (known === undefined || holder === this.#holder) return;
     void this.#inTurn(known, async (turn) => {
-      // If an earlier change just failed, a later one writes it.
+      // If an earlier change failed while this one waited, a later one writes the usage.
       if (failureBefore(known, turn) === null) await this.#write(known, false);
     });
   }
 
   #writeAll(): void {
     for (const known of this.#known.values()) {
-      // The change in progress writes usage, too; the rest is written next time.
+      // A change in progress writes the usage, too. Usage that it misses is written at the next interval.
       if (known.turns > 0) continue;
       const idle = elapsedMs() - known.lastCallAtMs > budgetLimits.idleMs;
       const old = isDue(known, elapsedMs()) && !isNothing(known.lease);
@@ -260,7 +267,7 @@ export class Budgets {
     }
   }
 
-  /** Writes the usage. Never throws: what can't be written is written later. */
+  /** Writes the usage. Never throws: usage that couldn't be written stays in memory, and is written later. */
   async #write(known: Known, ahead: boolean): Promise<void> {
     if (isNothing(known.used) && isNothing(known.lease) && known.doubts.size === 0) return;
     try {
@@ -300,10 +307,10 @@ export class Budgets {
         nowMs: Date.now(),
         leaseMs: budgetLimits.leaseMs,
       });
-      // A write of unknown outcome could still arrive; only a further write rules that out.
+      // A write with unknown outcome could still arrive. Only a further write rules that out.
       const isCertain = doubts.size === 0;
       if (isCertain && entry === null && isEmpty(outcome.account)) return outcome;
-      // Calls that wait try repeatedly; without a change nothing needs to be written.
+      // Waiting calls try repeatedly. If nothing has changed, nothing needs to be written.
       const isRenewed = isDue(known, elapsedMs()) && !isNothing(outcome.lease);
       if (isCertain && isNothing(used) && !isRenewed && isSame(account, outcome.account, this.#holder)) {
         known.lease = outcome.lease;
@@ -321,7 +328,7 @@ export class Budgets {
         if (doubts.size > budgetLimits.doubtsMax) doubts.delete(oldest);
         throw unreachable(budget, error);
       }
-      // Calls may have settled during the write; their usage is written next time.
+      // Calls that settled during the write added to `known.used`. That usage is written next time.
       known.used = minus(known.used, used);
       doubts.clear();
       known.reportedReserved = outcome.account.leases[this.#holder]?.reserved ?? nothing;
@@ -344,15 +351,15 @@ export class Budgets {
     const turn = ++known.newestTurn;
     known.turns++;
     const own = known.turn.then(() => work(turn)).finally(() => known.turns--);
-    // The next change only waits for this one; its outcome goes to its own caller.
+    // The next change only waits until this one ends. This change's error goes to its own caller.
     known.turn = own.catch(() => {});
     return own;
   }
 }
 
-/** Reports whether a change leaves the holder's lease as it was. */
+/** Reports whether the change leaves the holder's lease unchanged. */
 function isSame(before: Account, after: Account, holder: string): boolean {
-  // The estimated charge for an expired lease has to be corrected.
+  // The estimated charge for the holder's expired lease still has to be corrected.
   if (before.ended[holder] !== undefined) return false;
   const [one, other] = [before.leases[holder], after.leases[holder]];
   if (one === undefined || other === undefined) return one === other;

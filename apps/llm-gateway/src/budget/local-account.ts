@@ -9,26 +9,26 @@ const renewMs = 10_000;
 /** The state of an account in this process. */
 export type Known = {
   budget: Budget;
-  /** The leased amount, including reservations and unwritten usage. */
+  /** Leased amount, including reservations and unwritten usage. */
   lease: Amount;
   leasedAtMs: number;
   reserved: Amount;
-  /** The part of `reserved` that was last written. */
+  /** Value of `reserved` at the last write. */
   reportedReserved: Amount;
   /** Settled usage that isn't written yet. */
   used: Amount;
-  /** Calls that aren't settled. */
+  /** Number of calls that aren't settled. */
   calls: number;
   lastCallAtMs: number;
-  /** Usage in writes whose outcome is unknown, by write number. At most one of them succeeded: each rules out those before it. */
+  /** Usage in writes whose outcome is unknown, by write number. At most one of them succeeded: a later write can only succeed if the earlier ones didn't. */
   doubts: Map<number, Amount>;
-  /** Settles when all changes so far are done. */
+  /** Settles when all changes requested so far have ended. */
   turn: Promise<unknown>;
-  /** Number of changes that aren't done. */
+  /** Number of changes that haven't ended. */
   turns: number;
   /** Number of the latest requested change. */
   newestTurn: number;
-  /** The last change that the bucket rejected, and the number of the latest change that was waiting then. */
+  /** Error of the last change that failed because the bucket was unavailable, and the number of the latest change that was waiting at that time. */
   failure: { error: CoppiceError; newestTurn: number } | null;
 };
 
@@ -48,12 +48,12 @@ export const unknown = (budget: Budget): Known => ({
   failure: null,
 });
 
-/** Reports whether the lease is due for renewal. All times are by `elapsedMs()`, since a lease also ends while its host is suspended. */
+/** Reports whether the lease is due for renewal. All times are from `elapsedMs()`, which also counts while the host is suspended, as a lease also ends then. */
 export const isDue = ({ leasedAtMs }: Known, nowMs: number): boolean => nowMs - leasedAtMs > renewMs;
 
-/** Reports whether the lease has this much left. */
+/** Reports whether the lease has this amount left. */
 export function leaseCovers(known: Known, wanted: Amount, nowMs: number): boolean {
-  // A write of unknown outcome may have returned the lease.
+  // A write with unknown outcome may have returned the lease.
   if (isDue(known, nowMs) || known.doubts.size > 0) return false;
   const { budget, lease, reserved, used } = known;
   const available = minus(minus(lease, reserved), used);
@@ -72,22 +72,22 @@ export function take(known: Known, wanted: Amount, nowMs: number): void {
 
 /** Releases the reservation of a call, and adds its usage. */
 export function release(known: Known, reserved: Amount, used: Amount): void {
-  // Sums are capped, so that the released amount may be more than the sum.
+  // `plus` caps its result, so the released amount may be larger than `known.reserved`.
   known.reserved = scaled(minus(known.reserved, reserved), 1);
   known.calls--;
   known.used = plus(known.used, used);
 }
 
-/** Fails all waiting calls with this error: otherwise each would wait for the bucket as long as this one, one after another. */
+/** Makes all waiting calls fail with this error. Otherwise they would wait for the bucket one after another, each until its own timeout. */
 export function failWaiting(known: Known, error: CoppiceError): void {
   known.failure = { error, newestTurn: known.newestTurn };
 }
 
-/** The error of a change that failed while this change waited; null if none did. */
+/** Returns the error of a change that failed while this change waited; null if none failed. */
 export const failureBefore = ({ failure }: Known, turn: number): CoppiceError | null =>
   failure !== null && turn <= failure.newestTurn ? failure.error : null;
 
-/** Resolves writes of unknown outcome. If the account shows that one was written, its usage isn't written again. */
+/** Resolves writes with unknown outcome. If the account shows that one succeeded, its usage isn't written again. */
 export function resolveDoubts(known: Known, written: number | undefined): void {
   const confirmed = written === undefined ? undefined : known.doubts.get(written);
   if (confirmed === undefined) return;

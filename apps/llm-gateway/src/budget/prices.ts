@@ -1,13 +1,16 @@
-/** The cost of a call, if known. The only importer of the price list. */
+/** The cost of a call, if known. The only module that imports the price list. */
 import { calcPrice, findProvider } from '@pydantic/genai-prices';
 import type { Provider as ListedProvider } from '@pydantic/genai-prices';
 import { LRUCache } from 'lru-cache';
 import type { UsageSoFar } from '../provider/port.ts';
 
 export type Prices = {
-  /** US dollars: by a configured price, else as the usage reports, else by the list; null if none of them knows. `provider` and `model` as in `provider/model`. */
+  /**
+   * Returns the cost in US dollars: by the configured price, else as the usage reports it, else by the price list; null if none of these exists. `provider` and
+   * `model` are the parts of `provider/model`.
+   */
   costOf(provider: string, model: string, usage: UsageSoFar): number | null;
-  /** The reason why a price isn't known, as the rest of a sentence after a comma; empty if there is no reason to give. */
+  /** Returns the reason why a price isn't known, as the end of a sentence after a comma; empty if the reason is unknown. */
   whyUnknown(provider: string, model: string): string;
 };
 
@@ -20,22 +23,25 @@ export type OwnPrice = {
   /** Default: `input`. */
   cachedInput?: number | undefined;
   cacheWriteInput?: number | undefined;
-  /** For tokens cached for an hour. Default: `cacheWriteInput`. */
+  /** Price of tokens cached for an hour. Default: `cacheWriteInput`. */
   cacheWriteHourInput?: number | undefined;
-  /** For audio that wasn't cached. Default: `input`. */
+  /** Price of audio that wasn't read from the cache. Default: `input`. */
   audioInput?: number | undefined;
 };
 
 export type PricesSettings = {
-  /** Configured prices. They take precedence; the first match counts. */
+  /** Configured prices, which take precedence. The first match counts. */
   own: readonly OwnPrice[];
-  /** The base URL of a provider; null for one without HTTP. The list finds vendors by address, so that a model of the same name that runs elsewhere isn't charged. */
+  /**
+   * Returns a provider's base URL; null for a provider without HTTP. The price list finds vendors by address, so that a vendor's price doesn't apply to a model
+   * of the same name on another server.
+   */
   baseUrlOf: (provider: string) => string | null;
 };
 
 export const noPrices: Prices = { costOf: (_provider, _model, { costUsd }) => costUsd ?? null, whyUnknown: () => '' };
 
-/** Models whose list entry is cached. */
+/** Number of models whose entry in the price list is cached. */
 const rememberedMax = 1_000;
 const million = 1_000_000;
 
@@ -90,7 +96,7 @@ type Tokens = {
   imageOutput: number;
 };
 
-/** Caps the counts, since some servers report more cached tokens than input. If cached audio isn't reported, assumes the least possible. */
+/** Caps the counts, since some servers report more cached tokens than input. If the count of cached audio is missing, assumes the smallest possible. */
 function tokensOf(usage: UsageSoFar): Tokens {
   const { inputTokens: input = 0, outputTokens: output = 0 } = usage;
   const cached = Math.min(usage.cachedInputTokens ?? 0, input);
@@ -126,7 +132,7 @@ function ownCost(price: OwnPrice, tokens: Tokens): number {
   return dear / million;
 }
 
-/** The vendor's entry reduced to this model: looking it up takes longer than calculating the cost. */
+/** Returns the vendor's entry reduced to this model, since a lookup among all its models takes longer than calculating the cost. */
 function listedModel(baseUrl: string | null, model: string): ListedProvider | null {
   const vendor = baseUrl === null ? undefined : vendorAt(baseUrl);
   const entry = vendor === undefined ? null : calcPrice({}, model, { provider: vendor });

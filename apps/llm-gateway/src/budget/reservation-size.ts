@@ -4,19 +4,25 @@ import { fits, nanoUsdOf } from './amount.ts';
 import type { Amount } from './amount.ts';
 import type { Prices } from './prices.ts';
 
-/** Text has more bytes per token than this in most languages and vocabularies, so that reservations are rather too large than too small. */
+/** Low estimate, so that reservations are too large rather than too small: in most languages and vocabularies a token has more bytes. */
 const bytesPerTokenMin = 3;
-/** Output tokens reserved if the request sets no limit. Most answers are shorter; a longer one is still charged in full. */
+/** Output tokens reserved if the request sets no limit. Most answers are shorter. A longer answer is charged in full. */
 export const outputTokensDefault = 8_192;
-/** The smallest output limit set by the gateway. Below it, an answer is cut before it holds anything useful, such as a whole tool call, and must be paid for. */
+/**
+ * Smallest output limit that the gateway sets. A shorter answer would be cut before it has anything useful, such as a whole tool call, and would still be
+ * charged.
+ */
 export const outputTokensMin = 256;
 
 type SizedRequest = { provider: string; model: string; request: Omit<ModelRequest, 'model'> };
 
-/** The maximum by number of output tokens. */
+/** Returns the maximum usage for a number of output tokens. */
 type Most = (outputTokens: number) => Amount;
 
-/** The most that one request to a provider can use, as an estimate before the call. If its price isn't known, the cost is 0: `requirePrice` in the exchange rejects such calls under a dollar limit. */
+/**
+ * Estimates the maximum usage of one request to a provider before the call. If the price is unknown, the cost is 0, since `requirePrice` in the exchange
+ * rejects such calls under a dollar limit.
+ */
 export function maximumUsage({ provider, model, request }: SizedRequest, prices: Prices): Most {
   const inputTokens = Math.ceil(bytesOfRequest(request) / bytesPerTokenMin);
   const written = {
@@ -34,7 +40,10 @@ export function maximumUsage({ provider, model, request }: SizedRequest, prices:
 const usesHourCache = ({ original }: SizedRequest['request']): boolean =>
   original?.wire === 'anthropic' && marksAnHour(original.body);
 
-/** Reports whether a Messages body marks anything for an hour's caching. Marks can be on the body, on tools, and on blocks, including the blocks in results and documents. */
+/**
+ * Reports whether a Messages body requests that something is cached for an hour. The `cache_control` field can be in the body, in tools, and in blocks,
+ * including the blocks in results and documents.
+ */
 function marksAnHour(value: unknown): boolean {
   if (Array.isArray(value)) return value.some(marksAnHour);
   if (typeof value !== 'object' || value === null) return false;
@@ -43,7 +52,7 @@ function marksAnHour(value: unknown): boolean {
   return ttl === '1h' || [system, tools, messages, content, source].some(marksAnHour);
 }
 
-/** The longest answer, in tokens, that fits `free`. Assumes that the shortest useful one fits. */
+/** Returns the longest answer, in tokens, whose maximum usage fits `free`. Assumes that `outputTokensMin` fits. */
 export function longestWithin(most: Most, free: Amount): number {
   let fitting = outputTokensMin;
   let tooLong = outputTokensDefault;

@@ -3,22 +3,22 @@ import { amountOf, inUsd, minus } from './amount.ts';
 import type { Amount } from './amount.ts';
 import type { Budget } from './budgets.ts';
 
-/** The state of a budget that is too small for a call. */
+/** State of a budget that is too small for a call. */
 export type Shortage = {
   budget: Budget;
   spent: Amount;
-  /** What can be reserved now; negative if more was used than reserved. */
+  /** Amount that can be reserved now; negative if more was used than reserved. */
   free: Amount;
-  /** What could be reserved after all calls in flight ended, if they used nothing. */
+  /** Amount that could be reserved if all calls in flight ended without usage. */
   left: Amount;
 };
 
-/** Calls in flight may have ended by then. */
+/** Stated wait before a retry, in which calls in flight may end. */
 const retryAfterMs = 1_000;
 
 /**
- * The error for a call that a budget is too small for.
- * @param forNow true if the budget may be large enough after calls in flight end; the error is retryable then
+ * Builds the error for a call that needs more than a budget has.
+ * @param forNow true if the budget may be large enough after calls in flight end, which makes the error retryable
  */
 export function shortageError({ budget, spent, free, left }: Shortage, wanted: Amount, forNow: boolean): CoppiceError {
   const { name, limit } = budget;
@@ -38,7 +38,7 @@ export function shortageError({ budget, spent, free, left }: Shortage, wanted: A
   return new CoppiceError('provider-limited', text, { details: { ...details, retryAfterMs } });
 }
 
-/** The shortage in a budget that only one call uses: what it reserved is never returned. */
+/** Returns the shortage in a budget that only one call uses. No other call can return anything to it, so `left` equals `free`. */
 export const shortageAlone = (budget: Budget, spent: Amount, reserved: Amount): Shortage => {
   const free = minus(minus(amountOf(budget.limit), spent), reserved);
   return { budget, spent, free, left: free };

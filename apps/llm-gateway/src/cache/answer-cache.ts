@@ -1,15 +1,15 @@
 /**
  * Answers stored for repeated requests.
  *
- * Collaborators: the bucket `coppice-llm-cache`, which only gateways write and read; `cached-exchange.ts`, which looks up and stores answers.
+ * Collaborators: the bucket `coppice-llm-cache`, which only gateways read and write; `cached-exchange.ts`, which calls `find` and `keep`.
  *
  * Invariants:
- * 1. No tenant gets another tenant's answer: the tenant is a part of every key.
- * 2. Only complete answers are stored, and only complete ones are found: see entry.ts.
+ * 1. No tenant gets another tenant's answer, since every key contains the tenant.
+ * 2. Only complete answers are stored, and only complete ones are returned (entry.ts).
  * 3. A bucket that is full, slow or unavailable fails no call, and no call waits for a write.
- * 4. At most `lookUpsMax` lookups run at once, and answers that are decoded and not delivered have at most `heldBytesMax`: a lookup without room waits up to `roomMsMax`, and
- *    is then a miss.
- * 5. Two identical calls at once both go to a provider: no call waits for another's answer.
+ * 4. At most `lookUpsMax` lookups run at once. Answers that are decoded and not yet delivered have at most `heldBytesMax` together. A lookup whose answer
+ *    doesn't fit waits up to `roomMsMax`, and then counts as a miss.
+ * 5. If two identical calls run at the same time, both send a request to a provider. No call waits for another's answer.
  */
 import type { KeyValue } from '@coppice/bus';
 import { Admission } from '@coppice/service';
@@ -28,7 +28,7 @@ export type CacheSettings = {
 
 type Kept = {
   deltas: readonly ModelDelta[];
-  /** Releases the room; to be called after the deltas were delivered. */
+  /** Releases the answer's bytes. Must be called after the deltas were delivered. */
   forget(): void;
 };
 type Found = Kept & { index: number };
@@ -38,7 +38,7 @@ export class AnswerCache {
   readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
   readonly #settings: CacheSettings;
   readonly #writing = new Set<Promise<void>>();
-  /** Bytes of all answers that are decoded. */
+  /** Bytes of all answers that are decoded and not yet delivered. */
   readonly #room = new Admission({ total: cacheLimits.heldBytesMax });
   readonly #lookUps = new Admission({ total: cacheLimits.lookUpsMax });
   readonly #log = createLogger('llm-gateway');
@@ -49,7 +49,7 @@ export class AnswerCache {
     this.#settings = settings;
   }
 
-  /** The answer under the first of these keys that has one; null if none has. Never throws. */
+  /** Returns the answer under the first of these keys that has one; null if none has. Never throws. */
   async find(keys: readonly string[]): Promise<Found | null> {
     if (!this.#lookUps.tryTake()) return null;
     const lookUp = this.#lookUp(keys);
@@ -57,12 +57,12 @@ export class AnswerCache {
     try {
       return entries === null ? null : await this.#firstOf(entries);
     } finally {
-      // A late lookup counts as running until it ends. Its failure was already logged by `#inTime`.
+      // A lookup that takes too long counts as running until it ends. Its error may be ignored, since `#inTime` has already logged the delay.
       void lookUp.catch(() => {}).finally(() => this.#lookUps.giveBack());
     }
   }
 
-  /** Stores an answer in the background. Incomplete or too large ones are skipped. */
+  /** Stores an answer in the background, unless it is incomplete or too large. */
   keep(key: string, deltas: readonly ModelDelta[]): void {
     if (this.#writing.size >= cacheLimits.writesMax) return;
     const writing = this.#write(key, deltas).finally(() => this.#writing.delete(writing));
@@ -78,7 +78,7 @@ export class AnswerCache {
     return Promise.all(keys.map(async (key) => this.#bucket.get(key)));
   }
 
-  /** Null if the bucket fails or is slow. Time to decode the values doesn't count. */
+  /** Returns null if the bucket fails or is slow. The time for decoding values doesn't count. */
   async #inTime(lookUp: Promise<Entry[]>): Promise<Entry[] | null> {
     try {
       const entries = await inTime(lookUp, cacheLimits.lookUpMsMax);
@@ -126,9 +126,9 @@ export class AnswerCache {
     }
   }
 
-  /** Logs once, until the bucket answers again. */
+  /** Logs the first failure after the bucket last worked. */
   #failed(error: unknown): void {
-    if (!this.#failing) this.#log.warn({ err: error }, 'the cache of answers fails; calls go on without it');
+    if (!this.#failing) this.#log.warn({ err: error }, 'the answer cache failed; calls continue without it');
     this.#failing = true;
   }
 }

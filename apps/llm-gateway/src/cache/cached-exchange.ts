@@ -8,8 +8,8 @@ import { cacheLimits } from './limits.ts';
 type Running = { deltas: ModelDeltas; result: ExchangeResult };
 
 /**
- * Wraps an exchange with the cache. If a candidate's answer to the same request is stored, it is returned, with no call to a provider, no wait and no charge.
- * Otherwise the exchange's own answer is stored, if it is complete.
+ * Wraps an exchange with the cache. If an answer of any candidate to the same request is stored, returns that answer without a call to a provider and without a
+ * charge. Otherwise stores the exchange's own answer, if it is complete.
  */
 export function throughCache(running: Running, cache: AnswerCache, call: Call): Exchange {
   return { deltas: deltasOf(running, cache, call), result: running.result };
@@ -63,12 +63,12 @@ function usageOf(deltas: readonly ModelDelta[]): UsageSoFar {
   return usage;
 }
 
-/** The deltas of an answer so far, as long as they are small enough to be stored. */
+/** Records the deltas of an answer until they are too large to be stored. */
 class Recording {
   #deltas: ModelDelta[] | null = [];
   #characters = 0;
 
-  /** Null after they became too large. */
+  /** The deltas so far; null if they became too large. */
   get deltas(): readonly ModelDelta[] | null {
     return this.#deltas;
   }

@@ -1,4 +1,4 @@
-/** A stored answer: its deltas as they came, compressed. Any other value under its key counts as no answer. */
+/** Encodes and decodes a stored answer: its deltas in their original order, compressed. A value of any other form counts as a missing answer. */
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import { finishReasonSchema, signatureSchema } from '@coppice/contracts';
@@ -50,10 +50,10 @@ const deltaSchema = z.discriminatedUnion('type', [
 ]);
 const entrySchema = z.object({ deltas: z.array(deltaSchema).min(1).max(cacheLimits.answerDeltasMax) });
 
-/** An answer that was cut, refused or filtered may be better the next time. */
+/** Finish reasons of answers that are stored. An answer that was cut, refused or filtered isn't, since it may be better the next time. */
 const wholeReasons: readonly FinishReason[] = ['stop', 'tool-calls'];
 
-/** Reports whether the deltas are a complete answer that the model ended by itself, with some output. */
+/** Reports whether the deltas are a complete answer with some output, which the model ended by itself. */
 function isWhole(deltas: readonly ModelDelta[]): boolean {
   const last = deltas.at(-1);
   if (last?.type !== 'response-end' || !wholeReasons.includes(last.finishReason)) return false;
@@ -61,7 +61,7 @@ function isWhole(deltas: readonly ModelDelta[]): boolean {
   return ends === 1 && deltas.some(({ type }) => type === 'text-delta' || type === 'tool-call-delta');
 }
 
-/** Null for an answer that isn't stored: not complete, or too large. */
+/** Returns null for an answer that must not be stored: it is incomplete or too large. */
 export async function encodeEntry(deltas: readonly ModelDelta[], bytesMax: number): Promise<Uint8Array | null> {
   if (!isWhole(deltas)) return null;
   const text = Buffer.from(JSON.stringify({ deltas: deltas.map(withoutCost) }));
@@ -70,14 +70,14 @@ export async function encodeEntry(deltas: readonly ModelDelta[], bytesMax: numbe
   return value.length > bytesMax ? null : value;
 }
 
-/** The uncompressed size, from the last four bytes (RFC 1952); null if it is larger than any stored answer. */
+/** Returns the uncompressed size, which is in the last four bytes (RFC 1952); null if it is larger than any stored answer. */
 export function decodedBytesOf(value: Uint8Array): number | null {
   if (value.length < 4) return null;
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length).readUInt32LE(value.length - 4);
   return bytes === 0 || bytes > cacheLimits.answerBytesMax ? null : bytes;
 }
 
-/** Null if the value isn't a complete answer, or has more than `bytesMax` uncompressed. */
+/** Returns null if the value isn't a complete answer, or its uncompressed size exceeds `bytesMax`. */
 export async function decodeEntry(value: Uint8Array, bytesMax: number): Promise<readonly ModelDelta[] | null> {
   try {
     const text = await promisify(gunzip)(value, { maxOutputLength: bytesMax });
@@ -88,7 +88,7 @@ export async function decodeEntry(value: Uint8Array, bytesMax: number): Promise<
   }
 }
 
-/** Removes the cost: a cached answer costs nothing. */
+/** Removes the reported cost, since a cached answer costs nothing. */
 function withoutCost(delta: ModelDelta): ModelDelta {
   if (delta.type !== 'usage') return delta;
   const { costUsd: _cost, ...usage } = delta.usage;

@@ -2,21 +2,24 @@ import { createHash } from 'node:crypto';
 import type { Route } from '../routing/routes.ts';
 import type { ModelRequest } from '../provider/port.ts';
 
-/** Raise this with every change of what an entry means. */
+/** Version of the format. Increase it with every change of the meaning of entries. */
 const version = 1;
 
 type KeyedRequest = Omit<ModelRequest, 'model'>;
 
 /**
- * The key of this model's answer to this tenant's request. It covers everything that the provider gets, whatever the order of fields. The tenant stands before
- * the hash, so that a tenant's entries can be identified.
+ * Returns the key of this model's answer to this tenant's request. The hash covers everything that the provider receives, independent of the order of fields.
+ * The tenant is in plain text before the hash, so that a tenant's entries can be found.
  */
 export function keyOf(tenant: string, { provider, model }: Route, request: KeyedRequest): string {
   const about = { version, tenant, provider: provider.name, model, ...sentTo(provider.wire, request) };
   return `${tenant}.${createHash('sha256').update(canonical(about)).digest('hex')}`;
 }
 
-/** What the provider gets: in the client's own wire format, the client's body. The entry then holds the provider's own events, which differ with and without streaming. */
+/**
+ * Returns what the provider receives. A provider of the client's wire format receives the client's body. Its stored answer then has raw events, which differ
+ * with and without streaming, so `stream` is a part of the key.
+ */
 function sentTo(wire: string | null, { messages, tools, settings, stream = true, original }: KeyedRequest): object {
   if (original !== undefined && original.wire === wire) {
     const { model: _model, stream: _stream, ...body } = original.body;

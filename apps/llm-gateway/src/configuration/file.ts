@@ -23,7 +23,7 @@ const fileBytesMax = 1024 * 1024;
 
 /**
  * Reads providers, aliases, prices and limits from a file. They take precedence over the environment.
- * @throws ConfigurationError that names file, line, column and field, what was expected and what was found, and never contains a key.
+ * @throws ConfigurationError that names the file, line, column and field, and the expected and the received value. It never contains a key.
  */
 export function readGatewayFile(
   file: string,
@@ -61,11 +61,11 @@ type Reading = {
   file: string;
   known: readonly ProviderServer[];
   environment: NodeJS.ProcessEnv;
-  /** Builds an error for issues that hold no key. */
+  /** Builds the error for issues that don't contain a key. */
   place: (issues: readonly FieldIssue[]) => ConfigurationError;
 };
 
-/** The file's providers first, then those of the environment that the file doesn't name. */
+/** Returns the file's providers, followed by those of the environment that the file doesn't name. */
 function providerServersOf({ providers }: GatewayFile, { file, known, environment, place }: Reading): ProviderServer[] {
   const own = Object.entries(providers).map(([name, { wire, baseUrl, key, headers, concurrency }]): ProviderServer => {
     const field = `providers.${name}`;
@@ -81,7 +81,7 @@ function providerServersOf({ providers }: GatewayFile, { file, known, environmen
       ]);
     }
     try {
-      // A key from the environment is sent only to the address that it was set for.
+      // A key from the environment is sent only to the address for which it was set.
       const ownKey = baseUrl === undefined || baseUrl === before?.baseUrl ? (before?.key ?? null) : null;
       const found = key === undefined ? ownKey : keyOf(key, file, environment);
       const needed = key?.variable ?? key?.file ?? (baseUrl === undefined ? (before?.keyRequired ?? null) : null);
@@ -111,7 +111,7 @@ function keyOf(
   return variable === undefined ? null : keyIn(variable, environment);
 }
 
-/** The error names only the folder: a file name that doesn't exist may be a key written in the wrong field. */
+/** Reads a key file. The error for a missing file names only the folder, since the file's name may be a key that was written into the wrong field. */
 function keyOfFile(file: string, folder: string): string | null {
   const found = path.resolve(folder, file);
   if (existsSync(found)) return keyInFile(found, 'key');
@@ -146,7 +146,7 @@ function textOf(file: string): string {
   }
 }
 
-/** Fields whose values are redacted: a key that was written into the file must not appear in a log. */
+/** Matches fields whose values are redacted in errors, since a key that was written into the file must not appear in a log. */
 const mayHoldKey = /\.(key|headers|baseUrl)\b/;
 const variableName = /^"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+"$/;
 

@@ -5,16 +5,16 @@ import { cacheLimits } from '../cache/limits.ts';
 import { exchangeLimits } from '../routing/limits.ts';
 import { wireNames } from '../wires/registry.ts';
 
-/** The file that COPPICE_GATEWAY_CONFIG names. deploy/gateway.example.yaml shows all of it. */
+/** Schema of the file that COPPICE_GATEWAY_CONFIG names. deploy/gateway.example.yaml shows all fields. */
 
-/** Key variables that the embedded stack passes only to the gateway, and to no other process that it starts. */
+/** Returns a pattern for variables with keys. The embedded stack passes these only to the gateway, not to the other processes that it starts. */
 export function keyVariablePattern(registry: VendorRegistry): RegExp {
   const prefixes = Object.values(registry).flatMap((vendor) => vendor.prefixes);
   return new RegExp(`^(${['COPPICE_GATEWAY_KEY_', 'COPPICE_OPENAI_KEY_', ...prefixes].join('|')})[A-Z0-9_]*$`);
 }
 const keyVariable = keyVariablePattern(vendors);
 const [keyExample] = vendors.openai.key.variables;
-/** Headers that hold a key. Each wire format's own are among them. */
+/** Headers that contain a key, including those of every wire format. */
 export const keyHeader = /^(authorization|proxy-authorization|cookie|x-api-key|api-key|x-goog-api-key)$/i;
 
 const providerName = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'a name of a-z, 0-9 and -, at most 32');
@@ -57,7 +57,7 @@ const headers = z
   .default({});
 
 export const gatewayFileSchema = z.strictObject({
-  /** If the environment describes the provider, too, omitted fields keep its values. */
+  /** Providers by name. If the environment configures the same provider, its values apply to omitted fields. */
   providers: z
     .record(
       providerName,
@@ -79,7 +79,7 @@ export const gatewayFileSchema = z.strictObject({
       }),
     )
     .default({}),
-  /** US dollars per million tokens. */
+  /** Prices in US dollars per million tokens. */
   prices: z
     .array(
       z.strictObject({
@@ -107,15 +107,15 @@ export const gatewayFileSchema = z.strictObject({
     .optional(),
   limits: z
     .strictObject({
-      /** From the request to the first event of the answer. */
+      /** Time from the request to the first event of the answer. */
       firstToken: duration.optional(),
-      /** Between two events. */
+      /** Time between two events. */
       idle: duration.optional(),
-      /** From the request to the end of the answer. */
+      /** Time from the request to the end of the answer. */
       total: duration.optional(),
-      /** Requests to one candidate for one call. */
+      /** Number of requests to one candidate for one call. */
       attempts: z.int().min(1).max(20).optional(),
-      /** Limits on model usage by tenant; `*`: each tenant that isn't named, separately. */
+      /** Limits on model usage by tenant. Under `*`: the limit that each tenant without an entry has. */
       tenants: z
         .record(
           z.union([tenantSchema, z.literal('*')]),

@@ -4,15 +4,15 @@ import type { Logger } from '@coppice/telemetry';
 import type { ExchangeResult } from '../routing/exchange.ts';
 import { toUsage } from '../usage.ts';
 
-/** `requestedModel`: the model as named by the client. */
+/** `requestedModel` is the name that the client used. */
 type CallAbout = { endpoint: 'http' | 'bus'; owner: Owner; effectId: string; requestedModel: string };
 
-/** Clients choose the model's name. */
+/** Limit for names in the log, since clients choose the model's name. */
 const nameCharactersMax = 255;
 
 /**
- * Runs a call of an endpoint and then logs one line with its owner and usage. An agent's model calls are in the task's transcript and events; these calls are
- * recorded nowhere else. Neither request nor answer is logged, nor the message of an error, which may quote them.
+ * Runs a call of an endpoint and then logs one line with its owner and usage, since these calls are recorded nowhere else. (An agent's model calls are in the
+ * task's transcript and events.) The request, the answer and the error's message aren't logged, since the message may quote the other two.
  */
 export async function loggedCall<Outcome>(
   log: Pick<Logger, 'info'>,
@@ -43,6 +43,6 @@ export async function loggedCall<Outcome>(
   }
 }
 
-/** `provider/model` that answered or got the last request; null if none got one. */
+/** Returns the `provider/model` that answered or received the last request; null if no request was sent. */
 export const modelOf = ({ provider, model }: Pick<ExchangeResult, 'provider' | 'model'>): string | null =>
   provider === null ? null : `${provider}/${model}`.slice(0, nameCharactersMax);

@@ -1,13 +1,13 @@
-/** Thinking effort, for wire formats that have levels but no token budget. */
+/** The thinking effort for wire formats that have levels instead of a token budget. */
 import type { ModelSettings } from '@coppice/contracts';
 
 type Thinking = NonNullable<ModelSettings['thinking']>;
 type Effort = Extract<Thinking, { effort: string }>['effort'];
 
-/** Tokens that a level means in a wire format that takes a token budget. */
+/** Number of tokens for each level, for wire formats with a token budget. */
 export const effortBudgets = { minimal: 1_024, low: 2_048, medium: 8_192, high: 16_384 } as const;
 
-/** Maps a token budget to the lowest level, from `low` up, that covers it; 0 means `none`. */
+/** Maps a token budget to the lowest level that covers it, but at least `low`. A budget of 0 becomes `none`. */
 export function effortOf(thinking: Thinking): Effort {
   if ('effort' in thinking) return thinking.effort;
   const { budgetTokens } = thinking;
@@ -16,17 +16,17 @@ export function effortOf(thinking: Thinking): Effort {
   return budgetTokens <= effortBudgets.medium ? 'medium' : 'high';
 }
 
-/** OpenAI's models that don't think. They reject a request that sets an effort. */
+/** Reports whether the model is one of OpenAI's that don't think. These reject a request that sets an effort. */
 export const neverThinks = (model: string): boolean => /^(ft:)?(gpt-3\.5|gpt-4|chatgpt-4o|gpt-5-chat)/.test(model);
 
-/** The level for OpenAI's wire formats; null for a model that takes none. */
+/** Returns the level for OpenAI's wire formats; null for a model that accepts no level. */
 export function openAiEffort(model: string, thinking: Thinking | undefined): Effort | null {
   if (thinking === undefined || neverThinks(model)) return null;
   const effort = effortOf(thinking);
   return effort === 'none' ? leastEffort(model) : effort;
 }
 
-/** The least effort that the model accepts. OpenAI's first thinking models always think, and reject `none`. */
+/** Returns the lowest level that the model accepts. OpenAI's first thinking models always think, and reject `none`. */
 function leastEffort(model: string): Effort {
   if (/^o\d|^gpt-5-codex/.test(model)) return 'low';
   return /^gpt-5(-mini|-nano)?(-\d|$)/.test(model) ? 'minimal' : 'none';

@@ -14,7 +14,9 @@ const namedMax = 32;
 
 const optional = z.string().optional();
 
-/** The variables of vendors. A `…_FILE` names a file that holds only the key, used instead: child processes see secrets in the environment. */
+/**
+ * Returns the variables of the vendors. A variable `…_FILE` names a file that contains only the key, since child processes can read secrets in the environment.
+ */
 export const vendorVariablesOf = (registry: VendorRegistry): Record<string, typeof optional> =>
   Object.fromEntries(
     Object.values(registry)
@@ -22,18 +24,21 @@ export const vendorVariablesOf = (registry: VendorRegistry): Record<string, type
       .map((variable) => [variable, optional]),
   );
 
-/** Environment variables. The keys of named providers have variables of their own, see `named`. */
+/** Environment variables for providers. Each named provider's key has a variable of its own (`named`). */
 export const providerVariables = {
   ...vendorVariablesOf(vendors),
-  /** Further providers: `name=baseUrl,…`, e.g. `router=https://openrouter.ai/api/v1`. Their keys: COPPICE_OPENAI_KEY_<NAME>, or …_FILE. */
+  /**
+   * Further providers: `name=baseUrl,…`, e.g. `router=https://openrouter.ai/api/v1`. Their keys are in COPPICE_OPENAI_KEY_<NAME>, or in the file that
+   * COPPICE_OPENAI_KEY_<NAME>_FILE names.
+   */
   COPPICE_OPENAI_PROVIDERS: z.string().default(''),
 };
 type Variables = Readonly<Record<string, string | undefined>>;
 type ProviderConfiguration = { readonly COPPICE_OPENAI_PROVIDERS: string };
 
 /**
- * The providers of the vendors, and the named ones. `COPPICE_OPENAI_KEY_<NAME>` is the name in capitals with `_` for `-`. A named provider replaces a vendor's
- * provider of the same name.
+ * Returns the vendors' providers and the named providers. In `COPPICE_OPENAI_KEY_<NAME>`, the provider's name is in capitals, with `_` instead of `-`. A named
+ * provider replaces a vendor's provider of the same name.
  * @throws ConfigurationError, which never contains a key.
  */
 export function providerServersOf(
@@ -45,7 +50,7 @@ export function providerServersOf(
   return [...known.filter(({ name }) => !others.some((other) => other.name === name)), ...others];
 }
 
-/** A vendor with a key is registered even without it, so that an error can name the variable to set. */
+/** Returns the vendors' servers. A vendor that requires a key is included even if the key is missing, so that an error can name the variable to set. */
 export const vendorServersOf = (registry: VendorRegistry<WireName>, variables: Variables): ProviderServer[] =>
   Object.values(registry).flatMap((vendor) => {
     const baseUrl = baseUrlOf(vendor, variables);
@@ -70,13 +75,13 @@ function baseUrlOf({ address: { variable, form }, baseUrl }: Vendor, variables: 
   return given === undefined ? baseUrl : checkedUrl(given, variable);
 }
 
-/** The address in the form that Ollama's own programs read: `host`, `host:port` or a URL. */
+/** Parses an address in the form that Ollama's own programs accept: `host`, `host:port` or a URL. */
 function hostUrl(host: string, variable: string, portDefault: string): string {
   const withScheme = /^[a-z]+:\/\//i.test(host);
   const address = withScheme ? host : `http://${host.startsWith(':') ? '127.0.0.1' : ''}${host}`;
   const url = new URL(checkedUrl(address, variable));
   if (!withScheme && !/:\d+$/.test(host)) url.port = portDefault;
-  // Ollama's server reads its listen address from the same variable, and nobody can connect to "all interfaces".
+  // Ollama's server reads its listen address from the same variable. No client can connect to "all interfaces", so loopback replaces it.
   url.hostname = url.hostname.replace(/^0\.0\.0\.0$/, '127.0.0.1').replace(/^\[::\]$/, '[::1]');
   return url.href;
 }
@@ -107,11 +112,11 @@ function keyOf(variable: string, environment: Readonly<Record<string, string | u
   return keyIn(variable, environment);
 }
 
-/** The key in a variable; null if it is not set. @throws ConfigurationError, which doesn't contain it. */
+/** Returns the key in a variable; null if the variable isn't set. @throws ConfigurationError, which doesn't contain the key. */
 export const keyIn = (variable: string, environment: Readonly<Record<string, string | undefined>>): string | null =>
   checkedKey(environment[variable] ?? '', variable);
 
-/** The key in a file; `field` is the setting that names the file. @throws ConfigurationError, which doesn't contain the key. */
+/** Returns the key in a file. `field` is the setting that names the file. @throws ConfigurationError, which doesn't contain the key. */
 export function keyInFile(file: string, field: string): string | null {
   try {
     return checkedKey(readFileSync(file, 'utf8'), field);
@@ -124,7 +129,7 @@ export function keyInFile(file: string, field: string): string | null {
 function checkedKey(text: string, field: string): string | null {
   const key = text.trim();
   if (key === '') return null;
-  // Only characters that a header can hold and JSON doesn't escape: redaction searches errors for the key as it is.
+  // Allows only characters that a header can contain and that JSON doesn't escape, since redaction searches for the unescaped key.
   if (/^[!#-[\]-~]{1,4096}$/.test(key)) return key;
   throw wrong(field, 'a key of printable characters without spaces', '[redacted]');
 }
@@ -137,7 +142,10 @@ function checkedUrl(text: string, variable: string): string {
   throw wrong(variable, expected, safeAddress(text) ?? 'something else');
 }
 
-/** The part of an invalid address that can't hold a password or a key: scheme and host, or host and port. Null if the text doesn't start with one. */
+/**
+ * Returns the part of an invalid address that can't contain a password or a key: scheme and host, or host and port. Returns null if the text doesn't start with
+ * such a part.
+ */
 export function safeAddress(text: string): string | null {
   const start = /^(?:[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+(?::\d{1,5})?|[a-z0-9.-]+:\d{1,5})(?=$|[/?#])/i.exec(text)?.[0];
   if (start === undefined) return null;

@@ -1,8 +1,8 @@
 /**
- * The provider port: all that the gateway knows of a model provider, on one page.
+ * The provider port: everything that the gateway knows about a model provider, on one page.
  *
- * A provider is a pure mapping to and from its wire format plus one place that does I/O. It sends a request once. Retries, fallback and storage
- * are done by the gateway, in the same way for all providers.
+ * A provider consists of pure mappings to and from its wire format, and one place that does I/O. It sends each request once. The gateway does retries, failover
+ * and storage, in the same way for all providers.
  */
 import type {
   finishReasonSchema,
@@ -21,16 +21,16 @@ export type { WireName };
 
 export type FinishReason = z.output<typeof finishReasonSchema>;
 
-/** `arguments` is the text that the model wrote. It should be JSON but may not be. */
+/** A tool call of the model. `arguments` is the text that the model wrote, which should be JSON but may not be. */
 export type ProviderToolCall = { id: string; name: string; arguments: string; signature?: Signature | undefined };
 
-/** `mediaType` is known if the image is inline. */
+/** An image, inline or by URL. `mediaType` is always known for an inline image. */
 export type ProviderImage = { mediaType: string; base64: string } | { mediaType?: string; url: string };
 
-/** `redacted`: the provider hides the text and sends only a signature. */
+/** Thinking of the model. If `redacted`, the provider hides the text and sends only a signature. */
 export type ProviderThinking = { text: string; redacted: boolean; signature?: Signature | undefined };
 
-/** A part of a message for a provider. Content that the contract holds by reference has been loaded. */
+/** A part of a message for a provider. Content that the contract allows by reference has been loaded. */
 export type ProviderPart =
   | { type: 'text'; text: string; signature?: Signature | undefined }
   | { type: 'image'; image: ProviderImage }
@@ -47,15 +47,15 @@ export type ProviderPart =
 
 export type ProviderMessage = { role: ModelMessage['role']; content: readonly ProviderPart[] };
 
-/** A client's request, in the wire format in which a gateway endpoint received it. */
+/** A client's request in the wire format in which a gateway endpoint received it. */
 export type OriginalRequest = {
   wire: EndpointFormat;
   body: Readonly<Record<string, unknown>>;
-  /** Headers that the vendor documents for clients, e.g. `anthropic-beta`. Names in lower case; never one that holds a key. */
+  /** Headers that the vendor documents for clients, e.g. `anthropic-beta`, with names in lower case. Never includes a header with a key. */
   headers: Readonly<Record<string, string>>;
-  /** True if the gateway removed content of another provider from the body, which the vendor would reject. */
+  /** True if the gateway removed another provider's content from the body, since the vendor would reject that content. */
   foreignTaken?: boolean;
-  /** The gateway's output limit, in tokens, if the client set none. */
+  /** Output limit that the gateway sets, in tokens, if the client set none. */
   maxOutputTokens?: number;
 };
 
@@ -66,70 +66,73 @@ export type ModelRequest = {
   messages: readonly ProviderMessage[];
   tools: readonly ToolDefinition[];
   settings: ModelSettings;
-  /** True to request a streamed answer; the default. */
+  /** True to request a streamed answer; default true. */
   stream?: boolean;
-  /** A provider with the same wire format sends this instead, with its model replaced, so that fields that the gateway doesn't know are kept. */
+  /** A provider of the same wire format sends this body with another model name, so that fields that the gateway doesn't know are kept. */
   original?: OriginalRequest;
   /** Size of the body that the gateway endpoint received, in bytes. */
   bytes?: number;
 };
 
 /**
- * The state of a request, as far as it matters for cost. `sent`: the provider has it and may charge for it, even before it answers; vendors send nothing, not even a
- * status, until an unstreamed answer is complete. `refused`: it answered with an error, or isn't a model server. `over`: the whole answer arrived, or the connection
- * broke; the provider generates nothing more for it.
+ * The state of a request, as far as it affects the cost. `sent`: the provider has received the request and may charge for it, even before it sends anything,
+ * since vendors don't send the status of an unstreamed answer before the answer is complete. `refused`: the provider answered with an error, or isn't a model
+ * server. `over`: the whole answer arrived, or the connection broke, so the provider generates nothing more.
  */
 export type RequestState = 'sent' | 'refused' | 'over';
 
 export type RequestContext = {
-  /** Aborted by the time limit, by cancellation, or when the process stops. The upstream call must end then. */
+  /** Aborted by the time limit, by cancellation, or when the process stops. An abort must end the upstream call. */
   signal: AbortSignal;
-  /** The same for each attempt at this model call: usable as a provider's idempotency key. */
+  /** Id that is the same for all attempts of this model call. It can be used as a provider's idempotency key. */
   effectId: string;
   owner: Owner;
   /** Number of gateways that the request passed before this one; default 0. */
   hops?: number;
   /** Called when the state changes. */
   onState?: (state: RequestState) => void;
-  /** Called if the answer says that it used up the provider's limits, with the milliseconds until the provider answers again. */
+  /** Called if the answer's headers state that a limit of the provider is used up, with the milliseconds until the provider accepts requests again. */
   onUsedUp?: (forMs: number) => void;
 };
 
-/** Totals so far, not increments: the last value of each count is valid. A missing count isn't known yet. */
+/** Total usage so far. These are not increments: the last value of each count is valid. A missing count is not known yet. */
 export type UsageSoFar = {
   /** Includes tokens read from the cache and written to it. */
   inputTokens?: number;
   /** Includes reasoning tokens. */
   outputTokens?: number;
-  /** The part of `inputTokens` read from the provider's cache. */
+  /** Part of `inputTokens` that was read from the provider's cache. */
   cachedInputTokens?: number;
-  /** The part of `inputTokens` written to the provider's cache. */
+  /** Part of `inputTokens` that was written to the provider's cache. */
   cacheWriteInputTokens?: number;
-  /** The part of `cacheWriteInputTokens` that is kept for an hour. This count and those of audio and images have separate prices, and aren't reported to clients. */
+  /**
+   * Part of `cacheWriteInputTokens` that the provider caches for an hour. This count and those of audio and images exist only for their separate prices, and
+   * aren't reported to clients.
+   */
   cacheWriteHourInputTokens?: number;
   audioInputTokens?: number;
-  /** The part of `audioInputTokens` read from the provider's cache. */
+  /** Part of `audioInputTokens` that was read from the provider's cache. */
   cachedAudioInputTokens?: number;
   audioOutputTokens?: number;
   imageOutputTokens?: number;
-  /** The part of `outputTokens` used for thinking. */
+  /** Part of `outputTokens` that was used for thinking. */
   reasoningTokens?: number;
-  /** The cost that the provider itself reports. */
+  /** Cost that the provider itself reports, in US dollars. */
   costUsd?: number;
 };
 
 /**
- * A piece of the answer. `text-delta`, `thinking-delta` and `tool-call-delta` are output: after the first of them the gateway tries no other provider.
+ * A piece of the answer. `text-delta`, `thinking-delta` and `tool-call-delta` are output. After the first output the gateway tries no other provider.
  *
- * A tool call comes in one or more pieces. `call` numbers the answer's calls from 0. Any one of the pieces holds the id and the name (the gateway generates an id
- * if none comes). The arguments are those of all pieces, concatenated. A call is complete only at `response-end`, even if its arguments are valid JSON before.
- * The provider assigns pieces to calls; wire formats differ in how they mark that.
- * `block` numbers blocks of thinking in the same way. A signature comes whole, with any one piece of its part.
+ * A tool call consists of one or more pieces. `call` numbers the answer's tool calls from 0. The id and the name are each in one of the pieces; the gateway
+ * generates a missing id. The arguments are those of all pieces, concatenated. A call is complete only at `response-end`, even if its arguments are valid JSON
+ * earlier. The provider's mapping assigns pieces to calls, since wire formats differ in how they do this. `block` numbers blocks of thinking in the same way. A
+ * signature is complete in one piece, which may be any piece of its part.
  *
  * `lost` names content of the answer that no delta can represent.
  *
- * `raw` holds the received data unchanged, before the deltas that it maps to. It is sent only for a request with an `original` in the provider's own wire format;
- * the gateway endpoint passes it on. `whole`: `data` is the body of an unstreamed answer.
+ * `raw` contains received data unchanged. It precedes the deltas to which the data is mapped. It occurs only for a request with an `original` in the provider's
+ * own wire format, and the gateway endpoint passes it on. `whole` is true if `data` is the body of an unstreamed answer.
  */
 export type ModelDelta =
   | { type: 'raw'; whole: boolean; name: string | null; data: string }
@@ -153,30 +156,29 @@ export type TranslatedDelta = Exclude<ModelDelta, { type: 'raw' }>;
 /** A delta with a part of the answer's content. */
 export type OutputDelta = Extract<ModelDelta, { type: 'text-delta' | 'thinking-delta' | 'tool-call-delta' }>;
 
-/** Deltas that arrive together are yielded together: each step of an async iteration costs the same, however much it carries. */
+/** Deltas of an answer. Those that arrive together are yielded together, since each step of an async iteration costs the same, however many deltas it has. */
 export type ModelDeltas = AsyncIterable<readonly ModelDelta[]>;
 
 export type Provider = {
   /** The part of `provider/model` before the first slash. */
   name: string;
-  /** The wire format of requests to it; null for a provider that is no server. */
+  /** Wire format of requests to this provider; null for a provider that isn't a server. */
   wire: WireName | null;
   /**
-   * Makes one model call. The stream ends after `response-end`; a stream that ends without it was cut, which the gateway treats as a failure.
+   * Makes one model call. The stream ends after `response-end`. A stream that ends without it was cut, and the gateway treats that as a failure.
    *
-   * Failure contract: throws CoppiceError `model-not-found`; `invalid-request` if the provider rejects the request itself;
-   * `context-exceeded` if the conversation is too long for the model;
-   * `provider-limited`, with `details.retryAfterMs` if the provider says how long to wait; `provider-failed` otherwise, with `retryable` set from the
-   * answer (false for a reached spend limit); `unavailable` if the gateway has no memory left for the answer; `limit-exceeded` if the answer exceeds a limit.
-   * Anything else thrown is a defect.
+   * Failure contract: throws CoppiceError `model-not-found`; `invalid-request` if the provider rejects the request itself; `context-exceeded` if the
+   * conversation is too long for the model; `provider-limited`, with `details.retryAfterMs` if the provider states a wait; `provider-failed` otherwise, with
+   * `retryable` set from the answer (false for a reached spend limit); `unavailable` if the gateway has no memory left for the answer; `limit-exceeded` if the
+   * answer exceeds a limit. Any other error is a defect.
    */
   stream(request: ModelRequest, context: RequestContext): ModelDeltas;
   /**
-   * Throws the error that a call of this model is known to fail with, without any request: a missing key or script.
-   * Failure contract: as `stream`'s.
+   * Throws an error if a call of this model would certainly fail, such as for a missing key or script. Sends no request. Failure contract: the same as for
+   * `stream`.
    */
   check(model: string): Promise<void>;
-  /** Reports whether the provider is usable, at no cost and until the signal aborts. Lists up to `modelsMax` models; the default is small. Never throws. */
+  /** Reports whether the provider is usable, at no cost. Lists up to `modelsMax` models; the default is small. The signal ends the check. Never throws. */
   describe(signal: AbortSignal, modelsMax?: number): Promise<Omit<ModelProvider, 'name'>>;
   /** Ends idle connections. */
   close?(): Promise<void>;

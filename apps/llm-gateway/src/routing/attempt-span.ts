@@ -14,14 +14,14 @@ import {
 import type { Span } from '@coppice/telemetry';
 import type { AttemptOutcome } from './attempt.ts';
 
-/** Subject of an attempt's span and metrics. */
+/** Facts about an attempt that its span and metrics report. */
 export type AttemptAbout = {
   provider: string;
   /** Model name as the provider knows it. */
   model: string;
   owner: Owner;
   effectId: string;
-  /** From 1. */
+  /** Number of the attempt, from 1. */
   attempt: number;
   /** Error that ended the previous attempt; null for the first. */
   before: CoppiceError | null;
@@ -29,7 +29,10 @@ export type AttemptAbout = {
   queuedMs: number;
 };
 
-/** Run submitters choose model names. Only names in the configuration, or that a provider has answered, get a label of their own. */
+/**
+ * Limit for model labels, since whoever submits a run chooses model names. Only names in the configuration, or with an answer from a provider, get a label of
+ * their own.
+ */
 const modelLabelsMax = 100;
 const models = new BoundedValues(modelLabelsMax);
 
@@ -38,7 +41,7 @@ export function reserveModelLabels(names: readonly string[]): void {
   for (const name of names) models.admit(name.slice(name.indexOf('/') + 1));
 }
 
-/** Metric label of a model. */
+/** Returns a model's label in metrics. */
 export const modelLabel = (model: string): string => models.known(model);
 
 /** Starts the span (GenAI conventions) and the metrics of one request to a provider. The caller must end it. */

@@ -17,7 +17,7 @@ import { exchangeLimits } from './limits.ts';
 export type AttemptOutcome = {
   /** Null if the answer is complete. */
   error: CoppiceError | null;
-  /** Reported usage, with estimates for what the provider didn't report of a request that it may charge for. */
+  /** Usage. For a request that the provider may charge, counts that it didn't report are estimated. */
   usage: UsageSoFar;
   responseModel: string | null;
   finishReason: FinishReason | null;
@@ -26,7 +26,7 @@ export type AttemptOutcome = {
 
 type ResponseEnd = Extract<ModelDelta, { type: 'response-end' }>;
 
-/** One request to one provider: its deltas as they arrive, and its outcome. Doesn't wait for a provider that ignores its signal. */
+/** One request to one provider: its deltas as they arrive, and its outcome. An abort takes effect at once, even if the provider ignores the signal. */
 export class Attempt {
   readonly #provider: string;
   readonly #bounds: AnswerBounds;
@@ -41,20 +41,20 @@ export class Attempt {
   #over = false;
   #state: RequestState | null = null;
   #outputBegan = false;
-  /** The caller reads the provider's own events and validates them itself. */
+  /** True if the caller reads the provider's raw events, which it validates itself. */
   #isPassedOn = false;
   #outputBytes = 0;
   #usage: UsageSoFar = {};
   #responseModel: string | null = null;
   #finishReason: FinishReason | null = null;
 
-  /** A caller that is reading gets the abort from its pending read. If it isn't reading, the call ends here. */
+  /** A caller that is reading gets the abort from its pending read. If it isn't reading, the attempt ends here. */
   readonly #onAbort = () => {
     this.#interrupt(this.#signal.reason);
     if (!this.#pulling) this.end(this.#asCoppiceError(this.#signal.reason));
   };
 
-  /** `onEnd` is called once with the outcome: before `response-end` is returned, or when the caller leaves. */
+  /** @param onEnd called once with the outcome: before `response-end` is returned, or when the caller ends the attempt */
   constructor(
     provider: Provider,
     request: ModelRequest,
@@ -71,7 +71,7 @@ export class Attempt {
     this.#signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  /** True once the caller has received a part of this answer. No other provider is tried after that. */
+  /** True once the caller has received a part of this answer. After that no other provider is tried. */
   get committed(): boolean {
     return this.#committed;
   }
@@ -81,8 +81,8 @@ export class Attempt {
   }
 
   /**
-   * Returns the deltas up to and including the first semantic output; fewer if `peekEventsMax` or `peekBytesMax` is reached first. @throws like `next`; the
-   * caller then has nothing.
+   * Returns the deltas up to and including the first output; fewer if `peekEventsMax` or `peekBytesMax` is reached first. @throws as `next`; the caller then
+   * has received nothing.
    */
   async opening(): Promise<readonly ModelDelta[]> {
     const held: ModelDelta[] = [];
@@ -126,7 +126,7 @@ export class Attempt {
     if (this.#over) return;
     this.#over = true;
     this.#signal.removeEventListener('abort', this.#onAbort);
-    // Not awaited: a provider that hangs would block the caller too.
+    // Not awaited, since a provider that hangs would block the caller, too. Errors are ignored, since the outcome is already known.
     this.#iterator.return?.().catch(() => {});
     this.#onEnd({
       error: failure,
@@ -138,7 +138,7 @@ export class Attempt {
   }
 
   #noteState(state: RequestState): void {
-    // A request that wasn't sent can't be over. A request that was refused early may still be in transit.
+    // Ignores `over` for a request that wasn't sent, and any state after `refused`: a request that was refused early may still be in transit.
     if (this.#state === 'refused' || (state === 'over' && this.#state === null)) return;
     this.#state = state;
   }
@@ -146,7 +146,7 @@ export class Attempt {
   #paidFor(failure: CoppiceError | null): UsageSoFar {
     const isSent = this.#state === 'sent' || this.#state === 'over';
     if (failure !== null && !isSent && !this.#outputBegan) return this.#usage;
-    // The length of an abandoned non-streamed answer is unknown, and the vendor generates it to its end anyway. It may be as long as the request allowed.
+    // An abandoned unstreamed answer is charged at its maximum length: its length is unknown, and the vendor generates it to its end.
     const isUnseen = this.#request.stream === false && this.#state === 'sent' && !this.#outputBegan;
     const { maxOutputTokens = outputTokensDefault } = this.#request.settings;
     const counted = isUnseen && failure !== null ? { outputTokens: maxOutputTokens, ...this.#usage } : this.#usage;
@@ -167,7 +167,7 @@ export class Attempt {
         this.#isPassedOn = true;
         break;
       case 'response-start':
-        // Each chunk that is sent to a client may repeat them.
+        // Limited, since each chunk for a client may repeat the id and the name.
         this.#bounds.checkedId(delta.responseId ?? '');
         this.#responseModel = this.#bounds.checkedName(delta.responseModel ?? this.#responseModel ?? '') || null;
         break;
@@ -186,15 +186,15 @@ export class Attempt {
   }
 
   /**
-   * Rejects an answer that went wrong without an error, e.g. by a malformed tool call. The client would get it as an empty answer. The provider did answer, and
-   * is paid.
+   * Rejects an answer that failed without an error, e.g. by a malformed tool call, since the client would receive it as an empty answer. The error has
+   * `answered`, since the provider charges for the answer.
    */
   #requireAnswer({ finishReason, providerFinishReason = 'no reason', lost }: ResponseEnd): void {
     const fail = (what: string, retryable: boolean) =>
       new CoppiceError('provider-failed', `${this.#provider} ${what}`, { retryable, details: { answered: true } });
-    if (lost !== undefined) throw fail(`answered with ${lost}, for which there are no words here`, false);
+    if (lost !== undefined) throw fail(`answered with ${lost}, which the gateway can't pass on`, false);
     if (finishReason === 'other' && !this.#outputBegan)
-      throw fail(`ended its answer with nothing in it (${providerFinishReason})`, true);
+      throw fail(`ended its answer without any content (${providerFinishReason})`, true);
   }
 
   #asCoppiceError(thrown: unknown): CoppiceError {

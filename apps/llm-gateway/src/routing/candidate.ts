@@ -6,7 +6,7 @@ import { pauseBeforeRetry } from './retry.ts';
 import type { RetrySettings } from './retry.ts';
 import type { Route } from './routes.ts';
 
-/** Errors after which the next candidate is tried: another provider may have the model, a larger context, or simply work. */
+/** Errors after which the next candidate is tried: another provider may have the model or a larger context, or may simply work. */
 const goingOn: readonly CoppiceError['code'][] = [
   'provider-failed',
   'provider-limited',
@@ -21,7 +21,7 @@ export const isOfBudget = ({ details }: CoppiceError): boolean => details?.['bud
 /** Reports whether the retries are used up, so that a further attempt would get the same error. */
 export const isFailing = ({ details }: CoppiceError): boolean => details?.['failing'] === true;
 
-/** Provider and model that may answer a call, with the state of the attempts for this call. */
+/** A provider and model that may answer a call, with the state of its attempts for this call. */
 export class Candidate {
   readonly route: Route;
   /** Null for a provider without health tracking, such as one that plays a script. */
@@ -55,18 +55,18 @@ export class Candidate {
     return this.#dropped;
   }
 
-  /** Error of the last attempt; null if there was none. */
+  /** Last error of this candidate; null if there was none. */
   get error(): CoppiceError | null {
     return this.#error;
   }
 
-  /** Milliseconds until it may be tried; at most 0 if it may be tried now. */
+  /** Milliseconds until the candidate may be tried; 0 or less if it may be tried now. */
   waitMs(nowMs: number): number {
     const admission = this.#look();
     return Math.max(this.#notBeforeMs - nowMs, admission.admitted ? 0 : admission.forMs);
   }
 
-  /** Returns null if it may not be tried now. */
+  /** Returns a permit for an attempt; null if the candidate may not be tried now. */
   admit(): Permit | null {
     if (this.#health === null) return freePermit;
     const place = { provider: this.route.provider.name, model: this.route.model };
@@ -74,7 +74,7 @@ export class Candidate {
     return 'permit' in admission ? admission.permit : null;
   }
 
-  /** Records that the provider won't answer for this long. */
+  /** Records that the provider accepts no requests for this time. */
   coolDown(forMs: number): void {
     this.#health?.coolDown({ provider: this.route.provider.name, model: this.route.model }, forMs);
   }
@@ -99,13 +99,13 @@ export class Candidate {
     this.#notBeforeMs = nowMs + waitMs;
   }
 
-  /** Excludes it from this call. */
+  /** Excludes the candidate from this call. */
   drop(error: CoppiceError): void {
     this.#error = error;
     this.#dropped = true;
   }
 
-  /** Returns why it didn't answer, with the time until a retry makes sense, if known. */
+  /** Returns the error that explains why the candidate didn't answer, with the time until a retry makes sense, if known. */
   complaint(nowMs: number): CoppiceError {
     const waitMs = Math.max(0, Math.round(this.waitMs(nowMs)));
     const error = this.#error ?? this.#unavailable(waitMs);
@@ -121,7 +121,7 @@ export class Candidate {
     const failing = !admission.admitted && admission.why === 'failing';
     const why = failing ? `it failed again and again${this.#lastWith(admission.last)}` : 'its limits are used up';
     const text = `${this.name} is on cool-down for another ${Math.ceil(waitMs / 1_000)} s: ${why}`;
-    // A 429 without a wait time is a limit too.
+    // A 429 without a stated wait is a limit, too.
     const isLimited = !failing || admission.last?.status === 429;
     return new CoppiceError(isLimited ? 'provider-limited' : 'provider-failed', text, { retryable: true });
   }
@@ -139,7 +139,7 @@ export class Candidate {
   }
 }
 
-/** Marks the error of a candidate that has used up the call's retries and states no wait time. */
+/** Marks the error of a candidate that has used up the call's retries, if the error states no wait. */
 function withFailing(error: CoppiceError): CoppiceError {
   const { code, message, details, retryable } = error;
   if (code !== 'provider-failed' || !retryable || statedWaitMs(error) !== null) return error;
@@ -153,9 +153,9 @@ export function complaintOf(model: string, candidates: readonly Candidate[], now
   const complaints = candidates.map((candidate) => candidate.complaint(nowMs));
   const [only] = complaints;
   if (only !== undefined && complaints.length === 1) return only;
-  // A call that a budget rejects may succeed later, or with a smaller request.
+  // Errors of budgets matter less, since a call that a budget rejects may succeed later, or with a smaller request.
   const failed = complaints.filter((complaint) => !isOfBudget(complaint));
-  // The user can shorten a conversation that is too long for one candidate. This error matters more than those of the others.
+  // A conversation that is too long is reported first, since it is the error that the user can correct.
   const main = failed.find(({ code }) => code === 'context-exceeded') ?? failed.at(-1);
   const waits = complaints.map(statedWaitMs).filter((each) => each !== null);
   const mayAnswer = complaints.filter(({ retryable }) => retryable);

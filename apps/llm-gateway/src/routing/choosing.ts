@@ -1,8 +1,8 @@
 /**
- * Chooses the next candidate of one call: of those that may be tried now, the first with the fewest attempts. If there is none, waits for the one that may be
- * tried soonest.
+ * Chooses the next candidate of one call: of the candidates that may be tried now, the first with the fewest attempts. If none may be tried now, waits for the
+ * one that may be tried soonest.
  *
- * Collaborators: candidate.ts, in order; the queues; the health, through the candidates.
+ * Collaborators: the candidates, in order; the providers' queues; the providers' health, through the candidates.
  *
  * Invariants:
  * 1. A place in a provider's queue is held only from the choice to the attempt's end.
@@ -34,7 +34,7 @@ export type ChoosingSettings = {
   queues: Queues;
   owner: Owner;
   signal: AbortSignal;
-  /** On the clock of `performance.now()`. */
+  /** Deadline of the call, on the clock of `performance.now()`. */
   endsAtMs: number;
   /** Longest single wait for a candidate that may not be tried now. */
   candidateWaitMsMax: number;
@@ -60,7 +60,7 @@ export class Choosing {
         if (candidate.isDropped) continue;
         const ownWaitMs = candidate.waitMs(nowMs);
         waitMs = Math.min(waitMs, ownWaitMs);
-        // Order decides between candidates with equally many attempts. Each is tried once before any is tried again.
+        // Each candidate is tried once before any is tried again. Between candidates with equally many attempts, the order decides.
         if (ownWaitMs <= 0 && (ready === null || candidate.attempts < ready.attempts)) ready = candidate;
       }
       if (ready === null) {
@@ -93,11 +93,11 @@ export class Choosing {
     return null;
   }
 
-  /** Waits a little longer than `waitMs`, so that not all calls come back at the same moment. */
+  /** Waits a little longer than `waitMs`, so that not all waiting calls continue at the same moment. */
   async #wait(waitMs: number): Promise<void> {
     const { signal, random } = this.#settings;
     const jitterMs = Math.min(waitMs * exchangeLimits.jitterPart, exchangeLimits.jitterMsMax) * random();
-    // An abort ends the wait; `next` checks the signal.
+    // The error of an abort may be ignored, since `next` checks the signal.
     await sleep(waitMs + jitterMs, undefined, { signal }).catch(() => {});
   }
 }

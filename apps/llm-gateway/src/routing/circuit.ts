@@ -1,19 +1,19 @@
-/** Circuit breaker of one model at one provider. Times are milliseconds of a single monotonic clock of the caller's. */
+/** The circuit breaker of one model at one provider. Times are milliseconds on one monotonic clock, which the caller provides. */
 
-/** One call. The same object must be passed for all its attempts. */
+/** Identity of a call. The same object must be passed for all attempts of a call. */
 export type Caller = { tenant: string };
 
 export type CircuitSettings = {
-  /** Consecutive failed calls that open it. */
+  /** Consecutive failed calls that open the breaker. */
   failuresMax: number;
-  /** Time it stays open before one call may probe. */
+  /** Time for which the breaker stays open before one call may probe. */
   openMs: number;
 };
 
 /** Scope of an open breaker: all tenants, or only the tenant whose calls failed. */
 export type Opening = 'for all' | 'for the tenant';
 
-/** Cause of the last failure. */
+/** The last failure, as errors report it. */
 export type LastFailure = {
   /** Tenant of the failed call. The provider's message may quote the request, so no other tenant sees it. */
   tenant: string;
@@ -22,41 +22,41 @@ export type LastFailure = {
   status: number | null;
 };
 
-/** Result for a call that wants to try the model. */
+/** Answer to a call that wants to try the model. */
 export type Admission =
   | { admitted: true; probe: boolean }
-  /** `forMs`: time until a try is allowed; during a probe, time until the next look. */
+  /** `forMs`: time until the call may try the model; while another call probes, time until it should check again. */
   | { admitted: false; forMs: number; why: 'cooling' }
-  /** `last` is null if only another instance knows it. */
+  /** `last` is null if only another instance knows the failure. */
   | { admitted: false; forMs: number; why: 'failing'; last: LastFailure | null };
 
-/** Interval at which to check whether a probe has ended. */
+/** Interval at which a waiting call checks whether a probe has ended. */
 const probeLookMs = 250;
 
-/** Failures of other tenants that are needed to open it for all; `failuresMax` if that is smaller. */
+/** Number of failures of other tenants that opens the breaker for all tenants; `failuresMax` if that is smaller. */
 const othersMin = 2;
 
 /**
  * Circuit breaker and cool-down in one.
  *
- * The breaker: when closed, it admits all calls. After `failuresMax` consecutive failed calls it opens and admits none for `openMs`. Then it admits one call,
- * the probe. The probe's first output closes it; the probe's failure opens it again. A probe whose caller leaves is no failure: the next call becomes the
- * probe.
+ * The breaker: when closed, it admits all calls. After `failuresMax` consecutive failed calls it opens, and admits no call for `openMs`. Then it admits one
+ * call, the probe. The probe's first output closes the breaker; the probe's failure opens it again. If the probe's caller abandons the call, that is not a
+ * failure, and the next call becomes the probe.
  *
- * The cause may be one tenant's requests. So a tenant with `failuresMax` failed calls is shut out alone. The breaker opens for all only if `othersMin` of the
- * consecutive failures came from tenants other than the one with the most. A failed probe, too, shuts out its own tenant only, and a call of another tenant may
- * try. An answer to any tenant closes the breaker for all.
+ * One tenant's requests may be the cause. So a tenant with `failuresMax` failed calls is shut out alone. The breaker opens for all tenants only if `othersMin`
+ * of the consecutive failures are of tenants other than the one with the most failures. A failed probe, too, shuts out only its own tenant, and a call of
+ * another tenant may probe; if that fails as well, the breaker opens for all. An answer to any tenant closes the breaker for all.
  *
- * The cool-down: no call is admitted until the time that the provider stated is over.
+ * The cool-down: no call is admitted until the wait that the provider stated is over.
  */
 export class Circuit {
   readonly #settings: CircuitSettings;
-  /** Consecutive failed calls by tenant, since it last opened for all or closed. */
+  /** Consecutive failed calls by tenant, since the breaker last opened for all tenants or closed. */
   readonly #failures = new Map<string, number>();
-  /** Calls already counted: a retry of the same call that fails again doesn't count. */
+  /** Calls whose failure was counted. A further failed attempt of the same call doesn't count. */
   #counted = new WeakSet<Caller>();
   #last: LastFailure | null = null;
-  /** Open for all until then; null if it isn't. */
+  /** End of the time for which the breaker is open for all tenants; null if it isn't open for all. */
   #openUntilMs: number | null = null;
   /** Tenant that is shut out alone. */
   #shutOut: { tenant: string; untilMs: number } | null = null;
@@ -67,7 +67,7 @@ export class Circuit {
     this.#settings = settings;
   }
 
-  /** True if it is open for at least one tenant. */
+  /** Reports whether the breaker is open for at least one tenant. */
   isOpen(): boolean {
     return this.#openUntilMs !== null || this.#shutOut !== null;
   }
@@ -90,7 +90,7 @@ export class Circuit {
     return this.#probing ? { ...waiting, forMs: probeLookMs } : { admitted: true, probe: true };
   }
 
-  /** An admitted caller must report its outcome: `began`, then `answered` or `failed`; or `left`. */
+  /** Admits or rejects a call. For an admitted call, `began` must be called at its first output, and one of `answered`, `failed` and `left` at its end. */
   admit(nowMs: number, tenant: string): Admission {
     const admission = this.look(nowMs, tenant);
     if (admission.admitted && admission.probe) this.#probing = true;
@@ -101,23 +101,23 @@ export class Circuit {
   began(probe: boolean, tenant: string): boolean {
     if (!probe || !this.#probing) return false;
     this.close();
-    // If this answer then breaks off, the breaker opens again at once.
+    // If this answer then breaks off, the breaker opens again at once, at least for this tenant.
     this.#failures.set(tenant, this.#settings.failuresMax - 1);
     return true;
   }
 
-  /** Records that the provider works: it answered, or rejected the request for its content. @returns true if that closed the breaker. */
+  /** Records that the provider works: it answered, or rejected the request because of its content. @returns true if that closed the breaker. */
   answered(): boolean {
     const wasOpen = this.isOpen();
     this.close();
     return wasOpen;
   }
 
-  /** Records a failed call. @returns the scope if that opened the breaker, or opened it again; null otherwise. */
+  /** Records a failed call. @returns the scope if that opened the breaker, also if it was open before; null otherwise. */
   failed(probe: boolean, nowMs: number, caller: Caller, why: LastFailure | null = null): Opening | null {
     this.#last = why;
     const isOpen = this.#untilMs(caller.tenant) !== null;
-    // Calls that were in flight when it opened add no information.
+    // Calls that were in flight when the breaker opened add no information.
     if (isOpen && !probe) return null;
     if (probe) this.#probing = false;
     const untilMs = nowMs + this.#settings.openMs;
@@ -134,7 +134,7 @@ export class Circuit {
     return own < failuresMax ? null : this.#shutOutAlone(untilMs, caller.tenant);
   }
 
-  /** Records that the caller left for reasons of its own. */
+  /** Records that the caller abandoned the call for its own reasons. */
   left(probe: boolean): void {
     if (probe) this.#probing = false;
   }
@@ -143,7 +143,7 @@ export class Circuit {
     this.#coolUntilMs = Math.max(this.#coolUntilMs, nowMs + forMs);
   }
 
-  /** Opens it as another instance reports. `tenant`: the tenant whose calls failed there, null for several. */
+  /** Opens the breaker because of another instance's message. `tenant` is the tenant whose calls failed there; null for several tenants. */
   open(forMs: number, nowMs: number, tenant: string | null): void {
     if (tenant === null) return void this.#openForAll(nowMs + forMs);
     this.#failures.set(tenant, this.#settings.failuresMax);
@@ -172,7 +172,7 @@ export class Circuit {
     return 'for all';
   }
 
-  /** Null if the tenant's calls are admitted. */
+  /** Returns the time until which the tenant's calls are rejected; null if the breaker is closed for the tenant. */
   #untilMs(tenant: string): number | null {
     if (this.#shutOut?.tenant !== tenant) return this.#openUntilMs;
     return Math.max(this.#shutOut.untilMs, this.#openUntilMs ?? 0);

@@ -30,7 +30,7 @@ export type ExchangeSettings = {
   providers: readonly Provider[];
   aliases?: readonly Alias[];
   prices?: Prices;
-  /** Models (each `provider/model`) that the configuration names besides the candidates of aliases. They get metric labels, too. */
+  /** Models that the configuration names in addition to the candidates of aliases, each as `provider/model`. They get metric labels, too. */
   namedModels?: readonly string[];
   budgets?: Budgets;
   cache?: AnswerCache | null;
@@ -53,7 +53,7 @@ export function prepareExchanges(settings: ExchangeSettings): ExchangeCollaborat
     routes: new Routes({ providers, aliases, prices }),
     health: new Health({ failuresMax, openMs, ...settings.breaker, now, notify }),
     queues: new Queues({
-      // A provider that isn't reached over a network has no concurrency limit.
+      // A provider without a network connection has no concurrency limit.
       concurrencyOf: (name) =>
         providers.find((each) => each.name === name)?.wire === null ? Number.POSITIVE_INFINITY : concurrencyOf(name),
     }),

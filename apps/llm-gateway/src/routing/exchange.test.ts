@@ -73,7 +73,7 @@ test('an answer without content that ended abnormally is requested again', async
   const exchange = callTo(acme);
   expect((await read(exchange)).come).toEqual([text('a'), end]);
   expect(exchange.result.attempts[0]?.error).toMatchObject({
-    message: 'acme ended its answer with nothing in it (MALFORMED_FUNCTION_CALL)',
+    message: 'acme ended its answer without any content (MALFORMED_FUNCTION_CALL)',
   });
   const never = saying('acme', [odd], [odd], [odd]);
   const learning = Object.assign(never, { wire: 'gemini' as const });
@@ -91,7 +91,7 @@ test('an answer without content that ended abnormally is requested again', async
 test('a picture that cannot be passed on is no empty answer; another would cost as much', async () => {
   const acme = saying('acme', [text('Here it is:'), ended({ lost: 'image/png' })]);
   const { error } = await read(callTo(acme));
-  const message = 'acme answered with image/png, for which there are no words here';
+  const message = "acme answered with image/png, which the gateway can't pass on";
   expect(error).toMatchObject({ code: 'provider-failed', retryable: false, message });
   expect(acme.requests).toHaveLength(1);
 });

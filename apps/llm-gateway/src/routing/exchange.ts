@@ -1,16 +1,16 @@
 /**
- * One model call, for every caller: a durable turn, a client on the bus, a client over HTTP.
+ * One model call, for every kind of caller: a durable turn, a client on the bus, a client over HTTP.
  *
- * Collaborators: the choice between the routes of the resolved model (choosing.ts); the outcome of an attempt (attempt.ts); the answer cache, if
- * enabled, which is read before any provider is called; the caller, who reads the deltas at its own pace.
+ * Collaborators: the choice between the routes of the resolved model (choosing.ts); one attempt and its outcome (attempt.ts); the answer cache, if enabled,
+ * which is read before any provider is called; the caller, who reads the deltas at its own pace.
  *
  * Invariants:
- * 1. The caller receives the answer of one provider only, the last one tried. Nothing is passed on before the first semantic output, and only until then is
- * another attempt made.
+ * 1. The caller receives the answer of one provider only, the last one tried. The deltas before the first output are held back. Another attempt is made only
+ *    before the first delta is passed on.
  * 2. The deltas end with `response-end`, or throw a CoppiceError: a truncated answer is never reported as a whole one.
- * 3. The result is complete before `response-end` is passed on, before the error is thrown, and when the caller leaves. It includes the usage of failed
- * attempts.
- * 4. A caller that leaves, its signal and the time limit all end the upstream call.
+ * 3. The result is complete before `response-end` is passed on, before an error is thrown, and when the caller ends the iteration early. It includes the usage
+ *    of failed attempts.
+ * 4. The end of the iteration, the caller's signal and the time limit each end the upstream call.
  */
 import { CoppiceError } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
@@ -46,7 +46,7 @@ export type Call = {
   context: RequestContext;
   /** Deadline, on the clock of `Date.now()`. */
   endsAtMs: number;
-  /** Budgets that each attempt must fit. Before an attempt, the most that it may use is reserved in all of them; after it, its usage is settled. */
+  /** Budgets that each attempt must fit. Before an attempt, its maximum usage is reserved in all of them. After it, its actual usage is settled. */
   budgets?: readonly Budget[];
   /** Longest single wait until a candidate may be tried. If each needs longer, the call fails at once. Default: `retryAfterMsMax` of the retries. */
   candidateWaitMsMax?: number;
@@ -69,20 +69,20 @@ export type AttemptReport = {
 };
 
 export type ExchangeResult = {
-  /** Provider that answered, or was tried last; null if none was tried. */
+  /** Provider that answered, or was tried last; null if no request was sent. */
   provider: string | null;
   /** Model name as that provider knows it. */
   model: string | null;
   attempts: AttemptReport[];
-  /** Usage of all attempts together: failed attempts cost too. */
+  /** Usage of all attempts together, since failed attempts are charged, too. */
   usage: UsageSoFar;
   /** Null if the price is unknown. */
   costUsd: number | null;
-  /** From the first delta that the caller requested to the end of the last. */
+  /** Time from the caller's first read until the last delta was read, or the call failed or was abandoned. */
   latencyMs: number;
   /** Time spent in the providers' queues. */
   queuedMs: number;
-  /** Output limit that was set because the budgets have too little left for the default; null if they had enough. */
+  /** Output limit that the gateway set because the budgets had too little left for the default; null if they had enough. */
   cap: OutputCap | null;
   /** True for an answer from the cache: `usage` is that of the original answer, and the cost is 0. */
   cached: boolean;
@@ -92,7 +92,7 @@ export type ExchangeResult = {
 export type OutputCap = { outputTokens: number; why: CoppiceError };
 
 export type Exchange = {
-  /** Can be read once. No provider is called before the first read; leaving early ends the upstream call. @throws CoppiceError. */
+  /** Can be read once. No provider is called before the first read. Ending the iteration early ends the upstream call. @throws CoppiceError. */
   deltas: ModelDeltas;
   /** Complete at the times that invariant 3 states. */
   result: Readonly<ExchangeResult>;
@@ -123,7 +123,7 @@ class RunningExchange {
     cached: false,
   };
   #startedAtMs = 0;
-  /** Retryable budget error since the last attempt. The time limit then reports this error instead of a timeout. */
+  /** Retryable budget error since the last attempt. If there is one, the time limit reports this error instead of a timeout. */
   #refused: CoppiceError | null = null;
 
   constructor(collaborators: ExchangeCollaborators, call: Call) {
@@ -141,7 +141,7 @@ class RunningExchange {
       for (;;) {
         const choice = await choosing.next();
         const reservation = await this.#reserve(choice);
-        // Another candidate may have a known price, or a lower one.
+        // Continues with the other candidates, which may have a known or a lower price.
         if (reservation instanceof CoppiceError) {
           this.#refused = reservation.retryable ? reservation : null;
           choice.candidate.refused(reservation, performance.now(), budgetWaitMsMax);
@@ -191,9 +191,9 @@ class RunningExchange {
   }
 
   /**
-   * Reserves the budgets. If the request sets no output limit, the answer is capped to what is left. A durable turn is capped only if nothing more can be
-   * returned, since a truncated answer fails it.
-   * @returns the error if a budget is too small for this candidate; its place at the provider is then released. @throws CoppiceError if a budget can't be read;
+   * Reserves the maximum usage in the budgets. If the request sets no output limit, the answer is capped to the amount that is left. A durable turn is capped
+   * only if calls in flight can return nothing more, since a truncated answer fails it.
+   * @returns the error if a budget is too small for this candidate, after releasing its place at the provider. @throws CoppiceError if a budget can't be read;
    * the signal's reason.
    */
   async #reserve({ candidate, permit, release }: Choice): Promise<Reservation | CoppiceError | null> {
@@ -299,14 +299,14 @@ class RunningExchange {
   #report({ provider, model, owner, effectId, attempt }: AttemptAbout, outcome: AttemptOutcome): void {
     const { result } = this;
     const { error, usage, latencyMs } = outcome;
-    // Without a key no request was sent.
+    // If the key is missing, no request was sent.
     if (error?.details?.['keyRequired'] === undefined)
       result.attempts.push({ provider, model, usage, latencyMs, ...(error === null ? {} : { error }) });
     else this.#setLastRequested(result.attempts.at(-1) ?? null);
     result.usage = sumOfUsage(result.usage, usage);
     result.costUsd = result.usage.costUsd ?? null;
     result.latencyMs = this.#elapsedMs();
-    // A caller that leaves is not a failure.
+    // A call that the caller abandoned is not a failure.
     if (error !== null && error.code !== 'cancelled')
       log.warn({ err: error, effectId, owner, provider, model, attempt }, 'the provider failed');
   }
@@ -326,7 +326,7 @@ class RunningExchange {
 
 /**
  * Requires a known price if a budget limits US dollars. A scripted provider reports its own cost.
- * @throws CoppiceError `permission-denied`: no budget is used up and waiting doesn't help, until the operator of the gateway configures a price.
+ * @throws CoppiceError `permission-denied`, since no budget is used up, and waiting doesn't help until the gateway's operator configures a price.
  */
 function requirePrice({ name, route }: Candidate, prices: Prices, budgets: readonly Budget[]): void {
   const inDollars = budgets.find(({ limit }) => limit.costUsd !== undefined);
@@ -338,7 +338,7 @@ function requirePrice({ name, route }: Candidate, prices: Prices, budgets: reado
   throw new CoppiceError('permission-denied', text, { details: { budget, limit, priceUnknown: true } });
 }
 
-/** Sends the cap to the provider, so that the reservation is enough. */
+/** Adds the cap to the request, so that the answer can't exceed the reservation. */
 function capped(request: Call['request'], cap: OutputCap | null): Call['request'] {
   if (cap === null) return request;
   const { settings, original } = request;

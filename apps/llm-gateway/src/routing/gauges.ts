@@ -29,5 +29,5 @@ const labelsOf = ({ provider, model, why }: Unavailable) => ({
   [attributes.genAiRequestModel]: modelLabel(model),
   state: why,
 });
-/** Models without a label of their own share one. */
+/** Returns a key for the labels, since models without a label of their own share one. */
 const labelsKey = (unavailable: Unavailable): string => JSON.stringify(labelsOf(unavailable));

@@ -1,13 +1,13 @@
 /**
- * Availability of each provider's models, from this instance's own calls and from messages of the others.
+ * The availability of each provider's models, from this instance's own calls and from messages of other instances.
  *
- * Collaborators: one circuit per model; `notify`, which notifies the other instances (health-sharing.ts).
+ * Collaborators: one circuit per model; `notify`, which publishes changes to the other instances (health-sharing.ts).
  *
  * Invariants:
  * 1. It is advisory. If it is wrong or missing, a call waits for a bounded time or makes a useless request; no answer depends on it.
- * 2. An admitted caller ends its permit exactly once; a probe whose caller leaves lets the next call try.
- * 3. Nothing grows without bound: the circuits (callers choose model names), what each keeps of its last failure, and the durations that other instances
- * report.
+ * 2. Each permit is ended exactly once. If a probe is abandoned, the next call probes.
+ * 3. Everything is limited: the number of circuits, since callers choose model names; the text of each circuit's last failure; the durations that other
+ *    instances report.
  */
 import type { CoppiceError, GatewayHealthNews } from '@coppice/contracts';
 import { LRUCache } from 'lru-cache';
@@ -19,11 +19,11 @@ import { hasAnswered } from './retry.ts';
 export type Place = { provider: string; model: string };
 export type Unavailable = Place & { why: 'cooling' | 'failing' };
 
-/** Permit of a call that is at a provider. */
+/** The permit for one attempt at a provider. */
 export type Permit = {
-  /** Reports the first output. */
+  /** Records the first output. */
   began(): void;
-  /** Reports the end of the call; null if it was answered. */
+  /** Records the end of the attempt; null if the provider answered. */
   ended(error: CoppiceError | null): void;
 };
 
@@ -38,20 +38,20 @@ export type HealthSettings = CircuitSettings & {
 
 export class Health {
   readonly #settings: HealthSettings;
-  /** By provider and model. */
+  /** Circuits by provider and model. */
   readonly #circuits = new LRUCache<string, Entry>({ max: exchangeLimits.circuitsMax });
 
   constructor(settings: HealthSettings) {
     this.#settings = settings;
   }
 
-  /** Reports whether a call of the tenant would be admitted now, or when. */
+  /** Reports whether a call of the tenant would be admitted now, and if not, when. */
   look(place: Place, tenant: string): Admission {
     const known = this.#circuits.peek(keyOf(place));
     return known?.circuit.look(this.#settings.now(), tenant) ?? { admitted: true, probe: false };
   }
 
-  /** Returns a permit, or why the call isn't admitted. */
+  /** Returns a permit, or the reason why the call isn't admitted. */
   admit(place: Place, caller: Caller): { permit: Permit } | Extract<Admission, { admitted: false }> {
     const { tenant } = caller;
     const circuit = this.#circuitOf(place);
@@ -73,7 +73,7 @@ export class Health {
     else this.#circuitOf(place).coolDown(Math.min(forMs, exchangeLimits.coolDownMsMax), nowMs);
   }
 
-  /** Models that aren't called at the moment, even if only for one tenant. */
+  /** Returns the models that aren't called at the moment, also those that are only unavailable to one tenant. */
   unavailable(): Unavailable[] {
     const nowMs = this.#settings.now();
     return [...this.#circuits.values()].toReversed().flatMap(({ place, circuit }): Unavailable[] => {
@@ -82,7 +82,7 @@ export class Health {
     });
   }
 
-  /** Records that a provider won't answer for this long. */
+  /** Records that the provider accepts no requests for this model for this time. */
   coolDown(place: Place, forMs: number): void {
     const boundedMs = Math.min(Math.round(forMs), exchangeLimits.coolDownMsMax);
     if (boundedMs <= 0) return;
@@ -138,16 +138,16 @@ function failureOf({ message, details }: CoppiceError, tenant: string): LastFail
   return { tenant, message: text, status: typeof status === 'number' ? status : null };
 }
 
-/** Wait time that the error states; null if none. */
+/** Returns the wait that the error states, in milliseconds; null if there is none. */
 export function statedWaitMs({ details }: CoppiceError): number | null {
   const stated = details?.['retryAfterMs'];
   return typeof stated === 'number' && stated >= 0 ? stated : null;
 }
 
-/** Classifies what an error says about the provider. */
+/** Classifies an error by what it means for the provider's health. */
 function meaningOf(error: CoppiceError, waitMs: number | null): 'answered' | 'failed' | 'left' {
   const { code } = error;
-  // A provider that states its wait time works. For one that doesn't, the breaker reduces the calls.
+  // A provider that states a wait works. If it states none, the breaker reduces the number of calls.
   if (code === 'provider-limited') return waitMs === null ? 'failed' : 'answered';
   if (code === 'provider-failed') return isOfTheRequest(error) || hasAnswered(error) ? 'answered' : 'failed';
   const refused = code === 'model-not-found' || code === 'context-exceeded' || code === 'invalid-request';
@@ -155,8 +155,8 @@ function meaningOf(error: CoppiceError, waitMs: number | null): 'answered' | 'fa
 }
 
 /**
- * Reports whether a 4xx concerns this request only, not the key, the account or a limit. It says nothing about the next request; counting it would let one
- * caller disable the model for all.
+ * Reports whether a 4xx status concerns this request only, not the key, the account or a limit. Such an error predicts nothing about the next request. If it
+ * counted as a failure, one caller could disable the model for all.
  */
 function isOfTheRequest({ details, retryable }: CoppiceError): boolean {
   const status = Number(details?.['status']);

@@ -3,12 +3,12 @@ import { Admission } from '@coppice/service';
 import { exchangeLimits } from './limits.ts';
 
 export type QueuesSettings = {
-  /** Concurrent calls by provider; default `exchangeLimits.concurrency`. */
+  /** Returns the number of concurrent calls of a provider; null for `exchangeLimits.concurrency`. */
   concurrencyOf: (provider: string) => number | null;
   waitingMax?: number;
 };
 
-/** Places for calls, by provider. Tenants take turns, and so do the tasks of a tenant. */
+/** The places for calls at each provider. Tenants take turns, and so do the tasks of a tenant. */
 export class Queues {
   readonly #settings: QueuesSettings;
   readonly #queues = new Map<string, Admission>();
@@ -17,7 +17,7 @@ export class Queues {
     this.#settings = settings;
   }
 
-  /** A claim for a place is rejected with `provider-limited` if `waitingMax` others wait. */
+  /** Returns the provider's places. If `waitingMax` calls already wait for one, a further call is rejected with `provider-limited`. */
   of(provider: string): Admission {
     const { concurrencyOf, waitingMax = exchangeLimits.waitingMax } = this.#settings;
     const known = this.#queues.get(provider);

@@ -5,17 +5,17 @@ export type RetrySettings = {
   pauseMsMin: number;
   pauseMsMax: number;
   retryAfterMsMax: number;
-  /** 0 to below 1. */
+  /** Returns a random number from 0 up to, but not including, 1. */
   random: () => number;
 };
 
-/** Reports whether the provider did answer, but with an unusable answer. Each such attempt is charged. */
+/** Reports whether the provider answered, but the answer is unusable. Each such attempt is charged. */
 export const hasAnswered = ({ details }: CoppiceError): boolean => details?.['answered'] === true;
 const attemptsOfAnsweredMax = 2;
 
 /**
- * Milliseconds to wait before another attempt; null for none. The provider's stated wait is a minimum. Jitter keeps calls that failed together from retrying
- * together.
+ * Returns the milliseconds to wait before another attempt; null if there must be none. The wait that the provider states is a minimum. Jitter prevents calls
+ * that failed together from retrying together.
  */
 export function pauseBeforeRetry(error: CoppiceError, attempt: number, settings: RetrySettings): number | null {
   const attemptsMax = hasAnswered(error) ? Math.min(attemptsOfAnsweredMax, settings.attemptsMax) : settings.attemptsMax;

@@ -33,7 +33,7 @@ test('the preferred provider comes first', () => {
 test('where no alias is configured, that is said', () => {
   const without = new Routes({ providers: [saying('acme')], aliases: [], prices });
   expect(() => without.resolve('fast')).toThrow(
-    'no alias is configured: the file that COPPICE_GATEWAY_CONFIG names has them',
+    'no alias is configured: aliases are in the file that COPPICE_GATEWAY_CONFIG names',
   );
 });
 

@@ -1,13 +1,13 @@
-/** Providers that may answer to a model name, in order. */
+/** The providers that may answer for a model name, in order. */
 import { CoppiceError } from '@coppice/contracts';
 import type { Prices } from '../budget/prices.ts';
 import type { Provider, UsageSoFar } from '../provider/port.ts';
 
 export type Route = { provider: Provider; model: string };
 
-/** A model name and what it means. Resolved once per request, where the request enters the gateway. */
+/** A model name and the routes for it. It is resolved once per request, where the request enters the gateway. */
 export type ResolvedModel = {
-  /** As given: `provider/model`, or an alias. */
+  /** Name in the request: `provider/model`, or an alias. */
   name: string;
   /** At least one. */
   routes: readonly Route[];
@@ -15,13 +15,13 @@ export type ResolvedModel = {
 
 export type Alias = {
   name: string;
-  /** Each `provider/model`. */
+  /** Models, each as `provider/model`. */
   candidates: readonly string[];
-  /** `order`: as configured; `price`: cheapest first, those without a known price last. */
+  /** `order`: in the configured order. `price`: the cheapest first, those without a known price last. */
   strategy: 'order' | 'price';
 };
 
-/** Usage by which prices are compared: agents read far more than they write. */
+/** Usage by which prices are compared. It has more input than output, since agents read far more than they write. */
 const typicalCall: UsageSoFar = { inputTokens: 10_000, outputTokens: 1_000 };
 
 export type RoutesSettings = {
@@ -45,7 +45,7 @@ export class Routes {
     return this.#settings.providers;
   }
 
-  /** Reports whether any provider may answer to the name. */
+  /** Reports whether any provider may answer for the name. */
   knows(name: string): boolean {
     return this.#find(name).length > 0;
   }
@@ -57,14 +57,14 @@ export class Routes {
     return { name, routes };
   }
 
-  /** Adds the provider to a bare name, as the vendor's clients write it, unless it is an alias. */
+  /** Adds the provider to a name without one, as the vendor's clients write it, unless the name is an alias. */
   fullName(name: string, provider: string): string {
-    // `fast@acme` means the alias `fast`, even if the alias has no provider `acme`.
+    // `fast@acme` names the alias `fast`, even if the alias has no provider `acme`.
     const isAlias = this.knows(name) || this.knows(name.split('@')[0] ?? '');
     return isAlias || name.includes('/') ? name : `${provider}/${name}`;
   }
 
-  /** Empty if no provider may answer. */
+  /** Returns the routes for a name; none if no provider may answer. */
   #find(name: string): readonly Route[] {
     const named = this.#aliasOf(name);
     if (named === null) return this.#ofProvider(name);
@@ -91,11 +91,11 @@ export class Routes {
     if (strategy === 'order') return routes;
     const price = ({ provider, model }: Route) =>
       this.#settings.prices.costOf(provider.name, model, typicalCall) ?? Number.POSITIVE_INFINITY;
-    // Infinity minus Infinity is NaN; routes with unknown prices keep their order.
+    // Compared first, since Infinity minus Infinity is NaN. Routes with unknown prices keep their order.
     return routes.toSorted((one, other) => (price(one) === price(other) ? 0 : price(one) - price(other)));
   }
 
-  /** One route, or none. */
+  /** Returns one route, or none. */
   #ofProvider(name: string): Route[] {
     const slash = name.indexOf('/');
     if (slash === -1 || slash === name.length - 1) return [];
@@ -114,7 +114,7 @@ export class Routes {
     const known = providers.map((each) => each.name).join(', ');
     const orAlias =
       aliases.length === 0
-        ? ' (no alias is configured: the file that COPPICE_GATEWAY_CONFIG names has them)'
+        ? ' (no alias is configured: aliases are in the file that COPPICE_GATEWAY_CONFIG names)'
         : `, or one of the aliases ${aliases.map((each) => each.name).join(', ')}`;
     return notFound(name, `provider/model with one of the providers ${known}${orAlias}`);
   }

@@ -1,4 +1,7 @@
-/** Concurrent calls that use one budget. Arguments: connection settings as JSON, this process's name, number of calls, the budget's tokens. Prints the result. */
+/**
+ * Runs concurrent calls that use one budget, and prints the result. Arguments: connection settings as JSON, this process's name, the number of calls, the
+ * budget's tokens.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
@@ -11,7 +14,7 @@ const budgets = new Budgets(bus, holder);
 const budget = { key: 'task.t1', name: 'task t1', limit: { tokens: Number(tokens) }, forgottenAfterMs: null };
 const wanted = 100;
 
-/** Retries while calls in flight hold the rest of the budget. */
+/** Retries while calls in flight have reserved the rest of the budget. */
 async function reserve(): Promise<Reservation> {
   for (;;) {
     try {
@@ -26,7 +29,7 @@ const one = async (call: number): Promise<number> => {
   try {
     const reservation = await reserve();
     await sleep((call * 7) % 30);
-    // Varying amounts, never more than the reservation.
+    // The amounts vary, but never exceed the reservation.
     const used = 40 + ((call * 13) % 60);
     reservation.settle({ tokens: used, nanoUsd: 0 });
     return used;

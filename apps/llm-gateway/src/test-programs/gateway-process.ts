@@ -1,4 +1,4 @@
-/** Run by crash.test.ts: the gateway as in main.ts, but it prints each point of a model call, and can halt at one, to be killed there. */
+/** The gateway as in main.ts, for crash.test.ts. It also prints each point of a model call, and can halt at one of them so that the test can kill it there. */
 import { runService } from '@coppice/service';
 import { z } from 'zod';
 import { gatewayOptions, gatewayVariables, startLlmGateway, turnPoints } from '../index.ts';

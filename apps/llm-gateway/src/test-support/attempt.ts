@@ -14,7 +14,7 @@ export const providerServerAt = (baseUrl: string, wire: Wire = openAiChat): Prov
   keyRequired: null,
 });
 
-/** Far more than a busy machine needs; tests of a limit lower that one. */
+/** Time limits far above what a busy machine needs. A test of one limit lowers only that one. */
 export const generous = {
   firstEventMsMax: 60_000,
   idleMsMax: 60_000,
@@ -29,7 +29,7 @@ export const smallRequest: ModelRequest = {
   settings: {},
 };
 
-/** Makes one attempt, as the gateway does. */
+/** Makes one attempt in the same way as the gateway. */
 export function callOnce(
   provider: Provider,
   signal = new AbortController().signal,
@@ -40,22 +40,22 @@ export function callOnce(
   return collect(provider.stream(request, { signal, effectId: settings.effectId, owner }), settings);
 }
 
-/** The same provider, with a callback that gets the number of deltas that its caller has taken. */
+/** Wraps a provider. Calls `onDelta` with the number of deltas that the caller has read so far. */
 export const watched = (provider: Provider, onDelta: (taken: number) => void): Provider => ({
   ...provider,
   async *stream(request, context) {
     let taken = 0;
     for await (const deltas of provider.stream(request, context)) {
       yield deltas;
-      // One at a time, so that effects of the second delta come before the third.
+      // Called once per delta, so that the effects of one delta come before the next.
       for (let count = 0; count < deltas.length; count++) onDelta(++taken);
     }
   },
 });
 
 /**
- * Sends a request whose answer is played by `play`, and calls `happens` exactly when `count` deltas were taken: a broken connection discards
- * everything that is received and not yet read.
+ * Sends a request that `play` answers, and calls `happens` exactly when `count` deltas were read. The time matters, since a broken connection discards
+ * everything that was received and not yet read.
  */
 export function callUntil(
   provider: Provider,
@@ -72,5 +72,5 @@ export function callUntil(
   );
 }
 
-/** The result of `textStream('hello')`. */
+/** Part of the result of `textStream('hello')`. */
 export const hello = { status: 'complete', text: 'hello', finishReason: 'stop', responseModel: 'acme-1-2026' };

@@ -4,7 +4,7 @@ import { Budgets } from '../budget/budgets.ts';
 
 const deaf = { subscribeCore: () => ({ unsubscribe: () => {} }), publishCore: () => {} };
 
-/** Budgets on the real bucket, with some of its methods replaced. Requests to return amounts are not received, except through `messages`. */
+/** Creates budgets on the real bucket, with some of the bucket's methods replaced. They receive requests to return amounts only through `messages`. */
 export function budgetsThrough(bus: Bus, between: Partial<KeyValue>, messages: object = deaf): Budgets {
   const real = bus.keyValue(buckets.budgets);
   const bucket = {

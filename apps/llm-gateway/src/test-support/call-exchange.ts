@@ -24,7 +24,7 @@ export function startCall(collaborators: ExchangeCollaborators, { signal, model,
   });
 }
 
-/** Reads all deltas, and the final error; null if there is none. */
+/** Reads all deltas and the final error, which is null if there is none. */
 export async function read({ deltas }: Pick<Exchange, 'deltas'>): Promise<{ come: ModelDelta[]; error: unknown }> {
   const come: ModelDelta[] = [];
   try {
@@ -35,7 +35,7 @@ export async function read({ deltas }: Pick<Exchange, 'deltas'>): Promise<{ come
   }
 }
 
-/** The answer's text, its error and its result. */
+/** Makes a call and returns the answer's text, error and result. */
 export async function completeCall(
   collaborators: ExchangeCollaborators,
   options: CallOptions,

@@ -1,4 +1,4 @@
-/** Calls through the exchange against budgets in a real bucket. */
+/** Makes calls through the exchange, with budgets in a real bucket. */
 import type { Bus } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
 import { prepareExchanges } from '../routing/collaborators.ts';
@@ -13,10 +13,10 @@ export const used = (inputTokens: number, outputTokens: number): ModelDelta => (
   type: 'usage',
   usage: { inputTokens, outputTokens },
 });
-/** One dollar per thousand tokens. */
+/** Prices of one dollar per thousand tokens. */
 export const prices = pricesFrom({ own: [{ model: 'acme/*', input: 1_000, output: 1_000 }], baseUrlOf: () => null });
 let gateways = 0;
-/** Makes a call for a task with these limits, through a gateway of its own. Returns its error, and what the task's stored budget says was spent. */
+/** Makes a call for a task with these limits, through a separate gateway. Returns the call's error, and `spent` of the task's stored budget. */
 export async function chargedCall(
   bus: Bus,
   provider: Provider | readonly Provider[],

@@ -8,7 +8,7 @@ export type ChatQuestion = { model: string } & Record<string, unknown>;
 export type HeardChat = {
   messages: ChatMessage[];
   text: string;
-  /** Null if none came. */
+  /** The last message; null if none was received. */
   result: Extract<ChatMessage, { type: 'result' }> | null;
   error: CoppiceError | null;
 };
@@ -19,10 +19,10 @@ type Settings = {
   onMessage?: (message: ChatMessage) => unknown;
 };
 
-/** The messages if the question has none: a prompt of 40 bytes. */
+/** Default messages: a prompt of 40 bytes. */
 const messages = [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(40) }] }];
 
-/** Receives the whole chat. A gap in the sequence is reported as an error. */
+/** Sends a chat and receives all messages. A gap in their numbers is reported as an error. */
 export async function sendChat(bus: Bus, question: ChatQuestion, settings: Settings = {}): Promise<HeardChat> {
   const { tenant = 'default', onMessage } = settings;
   const heard: HeardChat = { messages: [], text: '', result: null, error: null };

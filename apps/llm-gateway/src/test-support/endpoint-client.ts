@@ -1,4 +1,4 @@
-/** A client of the HTTP endpoints that records what it received, and how it ended. */
+/** A client of the HTTP endpoints. It records what it received, and how the answer ended. */
 import { wireOf } from '../wires/registry.ts';
 import type { EndpointFormat } from '../ingress/http/endpoint-formats.ts';
 import { replay, replayWhole } from './replay.ts';
@@ -9,15 +9,15 @@ export type EndpointAnswer = {
   headers: Headers;
   /** True if the connection ended before the HTTP response was complete. */
   broke: boolean;
-  /** The text, as the wire format's reader maps it. */
+  /** Text, as the wire format's reader returns it. */
   text: string;
-  /** True if the answer has the wire format's end. */
+  /** True if the answer has the end that the wire format requires. */
   whole: boolean;
-  /** The reported error; null for none. */
+  /** Error that was reported; null if there was none. */
   error: string | null;
 };
 
-/** What clients of each wire format look for to recognise a complete answer. */
+/** Patterns by which clients of each wire format recognise a complete answer. */
 const endings: Readonly<Record<EndpointFormat, RegExp>> = {
   'openai-chat': /data: \[DONE\]|"finish_reason":"/,
   'openai-responses': /response\.(completed|incomplete)"|"status":"(completed|incomplete)","incomplete_details/,

@@ -9,16 +9,16 @@ export type Expectation =
   | { kind: 'answer'; rescued: boolean }
   | {
       kind: 'error';
-      /** Before or after the first output. */
+      /** Time at which the error is reported: before or after the first output. */
       when: 'before' | 'after';
       code: ErrorCode;
       retryable: boolean;
-      /** Upper bound; null if none is reported. */
+      /** Largest wait that may be reported; null if none may be. */
       retryAfterMs: number | null;
       statusAt(endpoint: EndpointFormat): number;
     };
 
-/** Amounts that differ from each other, so that tests can recognise them; no test waits for them. */
+/** Amounts of the faults. They differ, so that tests can recognise them. No test waits for the long ones. */
 const amounts: Readonly<Partial<Record<FaultName, string>>> = {
   latency: '@20',
   paced: '@2',
@@ -32,13 +32,13 @@ const amounts: Readonly<Partial<Record<FaultName, string>>> = {
   'huge-chunk': '@17825792',
 };
 
-/** All faults with their amounts, and a failing TLS handshake, which depends on the address. */
+/** All faults with their amounts, and a failing TLS handshake, which is selected by the address. */
 export const matrixFaults: readonly string[] = [
   ...faultNames.map((name) => `${name}${amounts[name] ?? ''}`),
   'tls-error',
 ];
 
-/** Reports whether the fault is unusual, but a correct answer. */
+/** Reports whether the fault gives an unusual but correct answer. */
 export const isOdd = (fault: string): boolean => ['healthy', 'paced@2', 'slow-drip', 'latency@20'].includes(fault);
 
 type Complaint = { code: ErrorCode; retryable: boolean; status: number; retryAfterMs?: number };
@@ -52,7 +52,7 @@ const limited = (retryAfterMs?: number): Complaint => ({
 });
 const withStatus = (status: number): Complaint => ({ ...passing, status });
 
-/** The status of an overload error inside a stream; 502 for wire formats whose error has no status. */
+/** Status of an overload error inside a stream. It is 502 for wire formats whose error has no status. */
 const overloadedStatus: Readonly<Partial<Record<WireName, number>>> = { anthropic: 529, gemini: 503 };
 
 function complaintOf(wire: WireName, fault: string): Complaint | null {
@@ -65,7 +65,7 @@ function complaintOf(wire: WireName, fault: string): Complaint | null {
     'limited-reset@604': limited(604_000),
     'limited-reset-date@605': limited(605_000),
     'limited-retry-info@606': limited(606_000),
-    // Google's daily limits count as rate limits, but are not retryable.
+    // Google's daily limits are rate limits, but not retryable.
     'spend-limit': wire === 'gemini' ? { ...limited(), retryable: false } : lasting,
     'refused-key': lasting,
     'http-500': withStatus(500),
@@ -81,7 +81,7 @@ function complaintOf(wire: WireName, fault: string): Complaint | null {
   return isOdd(fault) ? null : (complaints[fault] ?? passing);
 }
 
-/** The status that the endpoint's vendor uses for a temporary overload. */
+/** Returns the status that the endpoint's vendor uses for a temporary overload. */
 function statusAt(endpoint: EndpointFormat, status: number): number {
   if (endpoint === 'anthropic' && status === 503) return 529;
   return endpoint === 'gemini' && status === 529 ? 503 : status;
@@ -93,11 +93,11 @@ export function expectationOf(
   { stream, rescued }: { stream: boolean; rescued: boolean },
 ): Expectation {
   const complaint = complaintOf(wire, fault);
-  // An unstreamed answer may be as large as many events.
+  // An unstreamed answer may be larger than one event may be.
   if (complaint === null || (fault.startsWith('huge-chunk') && !stream)) return { kind: 'answer', rescued: false };
   const when = stream && fault.includes('after-output') ? 'after' : 'before';
   if (rescued && when === 'before') return { kind: 'answer', rescued: true };
-  // An unstreamed answer with invalid JSON: the error in it can't be read.
+  // An unstreamed answer is invalid JSON in this case, so the error in it can't be read.
   const {
     code,
     retryable,

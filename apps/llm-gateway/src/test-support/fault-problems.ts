@@ -1,4 +1,4 @@
-/** Compares results with the expectations; each function returns the differences. */
+/** Compares results with the expectations. Each function returns the differences. */
 import { isDeepStrictEqual } from 'node:util';
 import { toWireError } from '@coppice/contracts';
 import type { Outcome, TurnOutput } from '@coppice/contracts';
@@ -28,11 +28,11 @@ const isWithin =
   (value: unknown): boolean =>
     typeof value === 'number' && value >= least && value <= most;
 
-/** Dates have a precision of seconds, and time passes. */
+/** Allows a shorter wait, since dates have a precision of seconds, and time passes. */
 const isWait = ({ retryAfterMs }: ExpectedError) =>
   retryAfterMs === null ? (value: unknown) => value === undefined : isWithin(retryAfterMs - 60_000, retryAfterMs);
 
-/** The estimate for the prompt of 40 bytes, if no provider has counted it. */
+/** Estimated tokens of the prompt of 40 bytes, for calls without a count from a provider. */
 const estimatedInput = 10;
 
 export function turnProblems(outcome: Outcome, expected: Expectation, wire: WireName): string[] {
@@ -45,7 +45,7 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
       ['finishReason', finishReason, 'stop'],
       ['provider', provider, expected.rescued ? 'healthy' : wire],
       ['attempts', attempts, requestCount],
-      // An attempt that failed before any output may have reported the input count.
+      // Attempts that failed before any output may have reported the input count, too.
       ['inputTokens', usage.inputTokens, isWithin(answerUsage.inputTokens, answerUsage.inputTokens * requestCount)],
       ['outputTokens', usage.outputTokens, answerUsage.outputTokens],
     ]);
@@ -59,7 +59,8 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
     ['retryable', retryable, expected.retryable],
     ['attempts', details['attempts'], 1],
     ['retryAfterMs', details['retryAfterMs'], isWait(expected)],
-    // A partial answer is charged. If none began, the input is charged if the provider received the request, which not every fault reveals.
+    // A partial answer is charged. If no answer began, the input is charged if the provider received the request. For some faults the gateway can't know
+    // whether it did.
     [
       'inputTokens',
       inputTokens,
@@ -71,7 +72,7 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
   ]);
 }
 
-/** The same comparison for a chat on the bus. The client itself reports gaps. */
+/** Makes the same comparison for a chat on the bus. The client itself reports gaps. */
 export function chatProblems(
   { messages, text, result, error }: HeardChat,
   expected: Expectation,
@@ -112,7 +113,7 @@ export function answerProblems(
       ['whole', whole, true],
       ['error', error, null],
     ]);
-  // Reported as an error, so that no client treats the answer as complete.
+  // The answer must end with an error, so that no client treats it as complete.
   if (expected.when === 'after' && stream)
     return problemsIn([['status', status, 200], ['broke', broke, false], ['whole', whole, false], hasError]);
   const wait = headers.get('retry-after-ms');
@@ -122,12 +123,12 @@ export function answerProblems(
     ['whole', whole, false],
     hasError,
     ['retry-after-ms', wait === null ? undefined : Number(wait), isWait(expected)],
-    // Clients retry these statuses automatically, unless this header forbids it.
+    // Clients retry statuses from 408 on automatically, unless this header forbids it.
     ['x-should-retry', headers.get('x-should-retry'), expected.retryable || status < 408 ? null : 'false'],
   ]);
 }
 
-/** Checks the requests: the healthy provider gets one only to rescue the call, none is repeated, and an abandoned call is closed. */
+/** Checks the requests: the healthy provider gets one only to rescue the call, no request is repeated, and the connection of an abandoned call is closed. */
 export async function requestProblems(
   requests: readonly FaultyRequest[],
   expected: Expectation,
@@ -141,7 +142,7 @@ export async function requestProblems(
     ['requests to the healthy one', healthy.length, rescued ? 1 : 0],
     ['repeated requests', others.length, 0],
     fault.startsWith('stall-')
-      ? // With so short a time limit the client may give up before the request arrives.
+      ? // The time limit is so short that the client may give up before the request arrives.
         ['end of the call', ended ?? 'left', 'left']
       : ['whether it got a request', first !== undefined, fault !== 'tls-error'],
   ]);

@@ -1,4 +1,4 @@
-/** Providers for every wire format at a faulty upstream, and what the tests need to know about their calls. */
+/** Providers for every wire format at a faulty upstream. They also inform the tests about the progress of calls. */
 import type { FaultyRequest, FaultyUpstream } from '@coppice/faulty-upstream';
 import { httpProvider } from '../transport/provider.ts';
 import type { PatienceLimits } from '../transport/time-limits.ts';
@@ -7,28 +7,28 @@ import type { WireName } from '../wires/registry.ts';
 import { wireNames, wireOf } from '../wires/registry.ts';
 import { generous } from './attempt.ts';
 
-/** Long enough for an available answer, short enough for a test. */
+/** Long enough for an answer that is sent at once, short enough for a test. */
 const shortMs = 500;
-/** A limit that only a hang reaches: an answer sent byte by byte is slow on a busy machine. */
+/** Limit that only a hang reaches. It is long, since an answer sent byte by byte is slow on a busy machine. */
 const hangMs = 100_000;
 
 export class FaultyProviders {
   readonly #made: Provider[] = [];
   readonly #taken = new Map<string, { promise: Promise<void>; resolve: () => void }>();
   readonly #patient = new Set<string>();
-  /** One per wire format, named after it, and `healthy`. */
+  /** One provider per wire format, named after the format, and one named `healthy`. */
   readonly all: readonly Provider[];
 
   constructor({ url, tlsUrl }: Pick<FaultyUpstream, 'url' | 'tlsUrl'>) {
     this.all = [...wireNames.map((wire) => this.#faulty(wire, url, tlsUrl)), this.#at('healthy', 'openai-chat', url)];
   }
 
-  /** Resolves when the client has read the output, before the connection is cut. Nothing to wait for in an unstreamed answer. */
+  /** Resolves when the client has read the output, so that the connection may be cut. Resolves at once for an unstreamed answer. */
   async outputTaken({ model, stream, scenario }: FaultyRequest): Promise<void> {
     if (stream && scenario.fault === 'cut-after-output') await this.#takenOf(model).promise;
   }
 
-  /** Turns off the short time limits for a stall of this model. Resolves when the first output was read. */
+  /** Turns off the short time limits for this model. Resolves when the first output was read. */
   patientFor(name: string): Promise<void> {
     const model = name.slice(name.indexOf('/') + 1);
     this.#patient.add(model);

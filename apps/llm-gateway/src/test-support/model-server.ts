@@ -10,7 +10,7 @@ export type ServedRequest = {
   body: unknown;
   /** The client's port. */
   port: number;
-  /** Resolves when the client's connection closes before the answer is complete. */
+  /** Resolves if the client's connection closes before the answer is complete. */
   abandoned: Promise<void>;
 };
 
@@ -18,7 +18,7 @@ export type ServedRequest = {
 export type ModelServer = AsyncDisposable & {
   baseUrl: string;
   requests: ServedRequest[];
-  /** Sets the answers of the next requests; the last one repeats. */
+  /** Sets the answers for the next requests. The last answer repeats. */
   play(...answers: ((response: ServerResponse, request: ServedRequest) => unknown)[]): void;
   close(): Promise<void>;
 };
@@ -69,7 +69,7 @@ export async function startModelServer(): Promise<ModelServer> {
 export const sse = (events: readonly (object | string)[]): string =>
   events.map((event) => `data: ${typeof event === 'string' ? event : JSON.stringify(event)}\n\n`).join('');
 
-/** Answers with a whole stream. */
+/** Answers with a complete stream. */
 export const playStream =
   (events: readonly (object | string)[], contentType: string | null = 'text/event-stream') =>
   (response: ServerResponse): void => {
@@ -93,7 +93,7 @@ const chunk = (delta: object, finishReason: string | null = null) => ({
   choices: [{ index: 0, delta, finish_reason: finishReason }],
 });
 
-/** A text answer, as OpenAI streams it. */
+/** Returns a text answer as OpenAI streams it. */
 export const textStream = (text: string, finishReason = 'stop'): (object | string)[] => [
   chunk({ role: 'assistant', content: '' }),
   chunk({ content: text }),

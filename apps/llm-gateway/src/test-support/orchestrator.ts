@@ -11,7 +11,7 @@ export type Turn = {
   effectId: string;
   taskId: string;
   model: string;
-  /** The text of the only user message, if `messages` isn't given. */
+  /** Text of the only user message, if `messages` isn't given. */
   prompt: string;
   messages?: ModelMessage[];
   continues?: string;
@@ -21,13 +21,13 @@ export type Turn = {
   limits?: { task: ModelLimits; run: ModelLimits };
 };
 
-/** An orchestrator as the gateway sees it: a publisher of commands with an inbox. */
+/** The part of an orchestrator that the gateway notices: it publishes commands and has an inbox. */
 export type Orchestrator = {
   bus: Bus;
   order(turn: Turn): Promise<void>;
-  /** The results that arrived for an effect. */
+  /** Returns the results that arrived for an effect. */
   results(effectId: string): Outcome[];
-  /** Waits for `times` (default 1) results and returns the last. */
+  /** Waits for `times` results (default 1), and returns the last one. */
   resultOf(effectId: string, settings?: { times?: number; timeoutMs?: number }): Promise<Outcome>;
   transcript(taskId: string): Promise<TranscriptEntry[]>;
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-/** Tests that every wire format over HTTP has to pass. The test of a wire format provides the stream. */
+/** Tests that every wire format must pass over HTTP. The test of a wire format provides a recorded stream. */
 import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Attempt } from '../collect.ts';
@@ -12,7 +12,7 @@ import type { ModelServer } from './model-server.ts';
 export type RecordedAnswer = {
   wire: Wire;
   bytes: Uint8Array;
-  /** A cut at this byte leaves some output and no end. */
+  /** Byte at which a cut leaves some output and no end. */
   middle: number;
   /** Part of the expected result of the whole stream. */
   answer: object;
@@ -22,7 +22,7 @@ export type RecordedAnswer = {
 
 const contentTypes = { 'server-sent-events': 'text/event-stream; charset=utf-8', 'json-lines': 'application/x-ndjson' };
 
-/** Answers with these bytes, then calls `next`, which by default ends the response. */
+/** Answers with these bytes, then calls `next`. By default `next` ends the response. */
 export const playBytes =
   (framing: Wire['framing'], bytes: Uint8Array, next = (response: ServerResponse): void => void response.end()) =>
   (response: ServerResponse): void => {
@@ -33,7 +33,7 @@ export const playBytes =
     else response.write(bytes, () => next(response));
   };
 
-/** Registers the tests. `recording` is called before them. */
+/** Registers the tests. `recording` is called before the first of them. */
 export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
   let server: ModelServer;
   let provider: Provider;
@@ -54,7 +54,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
   const at = () => providerServerAt(new URL(server.baseUrl).origin, played.wire);
   const play = (bytes: Uint8Array, next?: (response: ServerResponse) => void) =>
     server.play(playBytes(played.wire.framing, bytes, next));
-  /** Calls a provider that has one limit lowered. Its connection is closed when it gives up. */
+  /** Calls a provider with one lowered limit. Expects that its connection is closed when it gives up. */
   const callWith = async (limits: Partial<typeof generous>): Promise<Attempt> => {
     const own = httpProvider(at(), { ...generous, ...limits });
     const attempt = await callOnce(own);
@@ -63,7 +63,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
     return attempt;
   };
   const leavesOpen = (): void => {};
-  /** Number of deltas in a stream of these bytes, without `response-end`. */
+  /** Returns the number of deltas in a stream of these bytes, without `response-end`. */
   const takenOf = async (bytes: Uint8Array): Promise<number> => {
     let all = 0;
     play(bytes);

@@ -1,4 +1,4 @@
-/** Recorded streams, played to a wire format's reader in different splits. */
+/** Plays recorded streams to a wire format's reader, split in different ways. */
 import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { collect } from '../collect.ts';
@@ -7,11 +7,11 @@ import { AnswerStream } from '../transport/answer-stream.ts';
 import type { Wire } from '../transport/wire.ts';
 import type { ModelDeltas } from '../provider/port.ts';
 
-/** The bytes of a fixture: `recorded(import.meta.url, 'text.sse')` reads it from the folder `fixtures` beside the test. */
+/** Returns the bytes of a fixture: `recorded(import.meta.url, 'text.sse')` reads it from the folder `fixtures` next to the test. */
 export const recorded = (testUrl: string, name: string): Promise<Uint8Array> =>
   readFile(new URL(`fixtures/${name}`, testUrl));
 
-/** The collected result of a stream that arrives in these pieces. */
+/** Returns the collected result of a stream that arrives in these pieces. */
 export function replay(wire: Wire, pieces: readonly Uint8Array[]): Promise<Attempt> {
   return collect(deltasOf(wire, pieces), {
     provider: 'acme',
@@ -20,7 +20,7 @@ export function replay(wire: Wire, pieces: readonly Uint8Array[]): Promise<Attem
   });
 }
 
-/** The collected result of an unstreamed answer. */
+/** Returns the collected result of an unstreamed answer. */
 export function replayWhole(wire: Wire, body: unknown): Promise<Attempt> {
   async function* play(): ModelDeltas {
     const reader = wire.reader({ provider: 'acme', secret: null });
@@ -48,11 +48,11 @@ function cutAt(bytes: Uint8Array, positions: readonly number[]): Uint8Array[] {
 
 const byteByByte = (bytes: Uint8Array): Uint8Array[] => Array.from(bytes, (byte) => Uint8Array.of(byte));
 
-/** Positions inside a character of several bytes. */
+/** Returns the positions inside characters of several bytes. */
 const insideCharacters = (bytes: Uint8Array): number[] =>
   [...bytes.keys()].filter((position) => ((bytes[position] ?? 0) & 0xc0) === 0x80);
 
-/** Arbitrary splits of the bytes. */
+/** Generates arbitrary splits of the bytes. */
 const anyCuts = (bytes: Uint8Array): fc.Arbitrary<Uint8Array[]> =>
   fc
     .uniqueArray(fc.integer({ min: 0, max: bytes.length }), { maxLength: 40 })
@@ -61,12 +61,14 @@ const anyCuts = (bytes: Uint8Array): fc.Arbitrary<Uint8Array[]> =>
 const allOfTheLast = 300;
 const step = 5;
 
-/** Lengths of beginnings: all near the end, where a cut is most easily mistaken for it, and every few bytes before. */
+/**
+ * Returns the lengths of the beginnings to test: every length near the end, where a cut is most easily mistaken for the end, and one every few bytes before.
+ */
 const beginnings = (bytes: Uint8Array): number[] =>
   [...bytes.keys()].filter((length) => length % step === 0 || length > bytes.length - allOfTheLast);
 
 /**
- * Plays a stream in all these splits, and its beginnings.
+ * Plays a stream with different splits, and then its beginnings.
  * @returns the result of the whole stream
  * @throws if another split of the same bytes gives a different result, or a beginning gives a shorter success
  */
@@ -88,7 +90,7 @@ async function expectSame(wire: Wire, pieces: readonly Uint8Array[], whole: Atte
   throw new Error(`in ${pieces.length} pieces the stream comes to ${textOf(attempt)}, as a whole to ${textOf(whole)}`);
 }
 
-/** A cut stream must fail, unless only its usage and final event are missing. */
+/** Checks that a cut stream fails, unless only its usage and final event are missing. */
 async function expectNoTruncatedSuccess(wire: Wire, beginning: Uint8Array, whole: Attempt): Promise<void> {
   const attempt = await replay(wire, [beginning]);
   if (attempt.status === 'failed') return;

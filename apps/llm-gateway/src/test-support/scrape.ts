@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Telemetry } from '@coppice/telemetry';
 
-/** The metrics lines for Prometheus whose names start with `beginning`. */
+/** Returns the lines of the Prometheus metrics whose names start with `beginning`. */
 export async function scrape({ metricsHandler }: Telemetry, beginning: string): Promise<string[]> {
   const server = createServer((request, response) => metricsHandler?.(request, response)).listen(0, '127.0.0.1');
   await once(server, 'listening');

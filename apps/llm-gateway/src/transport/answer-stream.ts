@@ -9,8 +9,8 @@ import type { AnswerReader, Wire } from './wire.ts';
 const readers = { 'server-sent-events': EventReader, 'json-lines': LineReader } as const;
 
 /**
- * Converts the bytes of a streamed answer to deltas. Any split of the same bytes gives the same deltas. Read each iterable to its end before the next one. They throw
- * what the reader throws, after the deltas of everything before it.
+ * Converts the bytes of a streamed answer to deltas. Any split of the same bytes gives the same deltas. Each returned iterable must be read to its end before
+ * the next call. It throws the reader's error after the deltas of everything before the error.
  */
 export class AnswerStream {
   readonly #reader: AnswerReader;
@@ -19,14 +19,14 @@ export class AnswerStream {
   #eventsSeen = 0;
   #eventsRead = 0;
 
-  /** `raw`: also yield each event unchanged. */
+  /** @param raw true to also yield each event unchanged */
   constructor(framing: Wire['framing'], reader: AnswerReader, raw: boolean) {
     this.#reader = reader;
     this.#events = new readers[framing](httpLimits.eventCharactersMax);
     this.#raw = raw;
   }
 
-  /** Number of events received, empty ones included. */
+  /** Number of received events, including empty ones. */
   get eventsSeen(): number {
     return this.#eventsSeen;
   }
@@ -36,27 +36,27 @@ export class AnswerStream {
     return this.#eventsRead;
   }
 
-  /** Characters held of the incomplete event. An estimate, never too low. */
+  /** Characters of the incomplete event that are in memory. An estimate, which is never too low. */
   get halfReadCharacters(): number {
     return this.#events.halfReadCharacters;
   }
 
-  /** The deltas of the events that these bytes complete. @throws EventTooLarge, CoppiceError. */
+  /** Yields the deltas of the events that these bytes complete. @throws EventTooLarge, CoppiceError. */
   *read(bytes: Uint8Array): Iterable<ModelDelta> {
     for (const event of this.#events.read(bytes)) yield* this.#take(event);
   }
 
-  /** The deltas of what remains at the end of the bytes, without the reader's own `end`. @throws as `read`. */
+  /** Yields the deltas of an event that is incomplete at the end of the bytes. Doesn't call the reader's `end`. @throws as `read`. */
   *end(): Iterable<ModelDelta> {
     for (const event of this.#events.end()) yield* this.#take(event);
   }
 
   *#take(event: StreamEvent): Iterable<ModelDelta> {
     this.#eventsSeen++;
-    // The rest of the stream is still read to the end: otherwise the connection can't be reused.
+    // The rest of the stream is read and ignored, since otherwise the connection couldn't be reused.
     if (this.#reader.ended) return;
     if (event.data.trim() === '' && event.name !== 'error') return;
-    // The last event of a cut stream may be incomplete. The missing `response-end` reports the cut.
+    // Skips an incomplete event at the end of a cut stream. The missing `response-end` reports the cut.
     if (!event.complete && jsonOf(event.data) === undefined) return;
     this.#eventsRead++;
     const deltas = this.#reader.event(event);

@@ -11,13 +11,16 @@ export type HttpAddress = { origin: string; path: string };
 export type HttpAnswer = {
   status: number;
   headers: ResponseHeaders;
-  /** Pieces as they arrive, readable once. Ending the iteration early, or the signal, closes the connection at once. @throws HttpFailed, or the signal's reason. */
+  /**
+   * Pieces of the body as they arrive. Can be read once. Ending the iteration early closes the connection at once, and so does the signal. @throws HttpFailed,
+   * or the signal's reason.
+   */
   body: AsyncIterable<Uint8Array>;
   /** Closes the connection if the answer isn't complete. */
   leave(): void;
 };
 
-/** The connection failed or broke. `code` comes from the system or the library, e.g. ECONNREFUSED. */
+/** Error for a connection that failed or broke. `code` comes from the system or the library, e.g. ECONNREFUSED. */
 export class HttpFailed extends Error {
   override readonly name = 'HttpFailed';
   readonly code: string;
@@ -29,12 +32,12 @@ export class HttpFailed extends Error {
 }
 
 /**
- * Connections to one provider. It follows no redirects, which would forward the key, and its only time-out is for connecting: the caller's signal ends requests
- * that take too long. Its errors never contain what was sent.
+ * The connections to one provider. Doesn't follow redirects, since that would forward the key. Has a time-out only for connecting; the caller's signal must end
+ * requests that take too long. Errors never contain what was sent.
  */
 export class HttpClient {
   readonly #agent = new Agent({
-    // One connection per request: ending a request ends its connection, and a broken connection affects no other request.
+    // Uses one connection per request, so that ending a request ends its connection, and a broken connection affects no other request.
     allowH2: false,
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -56,7 +59,7 @@ export class HttpClient {
       headers: Record<string, string>;
       body?: string;
       signal: AbortSignal;
-      /** Called when the system has accepted the whole body on an open connection. */
+      /** Called when the operating system has accepted the whole body for an open connection. */
       onSent?: () => void;
       /** Called as soon as the status arrives, before the returned promise resolves. */
       onStatus?: (status: number) => void;
@@ -73,7 +76,7 @@ export class HttpClient {
     return answer.begun;
   }
 
-  /** Ends all connections. */
+  /** Closes all connections. */
   close(): Promise<void> {
     return this.#agent.destroy();
   }
@@ -82,29 +85,34 @@ export class HttpClient {
 const sendingRequests = Phase.afterWork();
 const readingAnswers = Phase.afterReading();
 
-/** Bytes that a socket accepts at once. */
+/** Bytes that a socket accepts in one write. */
 const atOnceBytesMax = 64 * 1024;
-/** Bytes of an answer that are buffered before its connection is paused. */
+/** Bytes of an answer that are buffered before the connection is paused. */
 const heldBytesMax = 64 * 1024;
 
 /**
- * What a request needs until it ends; both are null afterwards. The library keeps an abandoned request, and everything passed to it, until a connection is free.
- * Passing it only this object lets the rest be freed.
+ * The data that a request needs until it ends. Both fields are null afterwards. The library keeps an abandoned request, with everything passed to it, until a
+ * connection is free. It gets only this object, so that the data can be freed earlier.
  */
 type Held = { bytes: Buffer | null; answer: Answer | null };
 
-/** Sends a large body as a stream: only then does the library report when all of it is sent. The length is set, since not every server takes chunked bodies. */
+/**
+ * Returns the headers and the body to send. A large body is a stream, since only then the library reports when all of it is sent. Its length is set, since not
+ * every server accepts chunked bodies.
+ */
 function sending(held: Held, headers: Record<string, string>) {
   const { bytes } = held;
   if (bytes === null) return { headers };
   if (bytes.length <= atOnceBytesMax) return { headers, body: bytes };
   const body = Readable.from(piecesOf(held), { objectMode: false });
-  // A request that ends early fails its body with an error; the answer reports that error.
+  // If a request ends early, its body fails with an error. The error is ignored here, since the answer reports it.
   body.on('error', () => {});
   return { headers: { ...headers, 'content-length': `${bytes.length}` }, body };
 }
 
-/** Small pieces: a piece that is handed to the system counts as sent, even if most of it is still buffered here. */
+/**
+ * Splits the body into small pieces, since a piece counts as sent as soon as it is written to the socket, even if most of it is still buffered in this process.
+ */
 function* piecesOf(held: Held): Iterable<Buffer> {
   for (let from = 0; held.bytes !== null && from < held.bytes.length; from += atOnceBytesMax)
     yield held.bytes.subarray(from, from + atOnceBytesMax);
@@ -121,7 +129,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    // The caller left before the request had a connection; abort it, so that another request gets the connection.
+    // The caller abandoned the request before it had a connection. Aborts it, so that another request gets the connection.
     if (this.#held.answer === null) controller.abort(leftEarly);
     else this.#held.answer.start(controller);
   }
@@ -149,28 +157,28 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
 }
 
 /**
- * One answer, with back-pressure for a slow reader. Written by hand, since the library's own `request` creates a stream and watches the signal, which takes
- * as long as all other work for a short answer.
+ * One answer, with back-pressure for a slow reader. Used instead of the library's `request`, which creates a stream and listens to the signal: that takes as
+ * long as all other work for a short answer.
  */
 class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   readonly begun: Promise<HttpAnswer>;
-  /** Null before the request starts and after it ends: it can't be aborted then. */
+  /** Null before the request starts and after it ends, when it can't be aborted. */
   #controller: Dispatcher.DispatchController | null = null;
   readonly #signal: AbortSignal;
   readonly #hooks: RequestHooks;
   readonly #held: Held;
   readonly #resolve: (answer: HttpAnswer) => void;
   readonly #reject: (reason: unknown) => void;
-  /** Received and not read yet. */
+  /** Pieces that were received and not yet read. */
   #pieces: Buffer[] = [];
   #heldBytes = 0;
   #over = false;
   #failure: { reason: unknown } | null = null;
-  /** Wakes the reader that waits for the next piece. */
+  /** Resumes the reader that waits for the next piece; null if none waits. */
   #wake: (() => void) | null = null;
 
   readonly #onAbort = () => {
-    // Pieces that were received before are discarded, too.
+    // Pieces that were already received are discarded, too.
     this.#pieces = [];
     this.#end({ reason: this.#signal.reason });
   };
@@ -199,7 +207,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     readingAnswers.add(() => this.#resolve({ status, headers, body: this, leave: () => this.#leave() }));
   }
 
-  /** Yields everything received since the last step as one piece. */
+  /** Yields everything that was received since the last step as one piece. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       for (;;) {
@@ -220,13 +228,13 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     this.#wakeReader();
   }
 
-  /** The library ended the request. */
+  /** Called when the library has ended the request. */
   end(failure: { reason: HttpFailed } | null): void {
     this.#controller = null;
     this.#end(failure);
   }
 
-  /** Aborts the request if it isn't over, and wakes the reader. */
+  /** Aborts the request if it hasn't ended, and resumes the reader. */
   #end(failure: { reason: unknown } | null): void {
     if (this.#over) return;
     this.#over = true;
@@ -235,7 +243,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     this.#held.answer = null;
     this.#held.bytes = null;
     this.#controller?.abort(leftEarly);
-    // Queued behind `begin`, so that the reader sees the start of the answer first.
+    // Queued, so that it runs after `begin` and the reader gets the start of the answer first.
     if (failure !== null) readingAnswers.add(() => this.#reject(failure.reason));
     this.#wakeReader();
   }
@@ -260,14 +268,14 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   }
 }
 
-/** Created once: creating an error is slow, and nobody sees this one. */
+/** Created once, since creating an error is slow, and nobody sees this one. */
 const leftEarly = new Error('the answer is no longer wanted');
 
 const codeOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?? error.name;
 
 const decoder = new TextDecoder();
 
-/** The whole body as text; null if it is larger than `bytesMax`. `onRead` gets the number of bytes so far. @throws what `onRead` throws. */
+/** Returns the whole body as text; null if it is larger than `bytesMax`. Calls `onRead` with the number of bytes so far. @throws what `onRead` throws. */
 export async function wholeText(
   body: AsyncIterable<Uint8Array>,
   bytesMax: number,

@@ -8,22 +8,25 @@ import type { ResponseHeaders } from './retry-after.ts';
 /** An error that a provider reported, either by HTTP status or inside a stream that started normally. */
 export type Complaint = {
   provider: string;
-  /** Missing if the error came in the stream. */
+  /** HTTP status; missing if the error came inside a stream. */
   status?: number;
   headers?: ResponseHeaders;
-  /** Parsed JSON, or the text. */
+  /** Body as parsed JSON, or as text if it isn't JSON. */
   body: unknown;
-  /** The key, which some servers quote in their errors; it is redacted. */
+  /** The key, which is redacted, since some servers quote it in their errors. */
   secret?: string | null;
-  /** The wire format that `param` and `code` belong to, for clients that use the same format. */
+  /** Wire format of `param` and `code`, for clients that use the same format. */
   wire?: WireName;
   nowMs?: number;
 };
 
-/** The parsed error body. Servers send OpenAI's `{error: {message, type, code}}`, Anthropic's with `type: "error"` around it, Ollama's `{error: "text"}`, FastAPI's `{detail}`, or a list of any of these. */
+/**
+ * The parsed error body. Servers send OpenAI's `{error: {message, type, code}}`, Anthropic's form, which adds `type: "error"` next to `error`, Ollama's
+ * `{error: "text"}`, FastAPI's `{detail}`, or a list of any of these.
+ */
 type StatedError = { message: string; codes: string[]; status: number | null; param?: string; code?: string };
 
-/** An error's `param` and `code` in the terms of its wire format; stored in the error's details as `providerNames`. */
+/** An error's `param` and `code` as its wire format names them. They are in the error's details as `providerNames`. */
 export type ProviderNames = { wire: WireName; param: string | null; code: string | null };
 
 const contextPattern =
@@ -35,11 +38,11 @@ const missingModelPattern =
   /model[_ ]not[_ ]found|models?\b.*\b(not found|does not exist|not exist|unknown)|no such model|unknown model|try pulling|not_found_error model/i;
 const limitedPattern = /rate[_ ]?limit|too many requests|resource_exhausted/i;
 const badRequestPattern = /invalid_(request|prompt|image|base64)|bad request|content_policy|content_filter/i;
-/** Google rejects an invalid key with HTTP 400. */
+/** Matches the text of Google's error for an invalid key, which has HTTP status 400. */
 const invalidKeyPattern = /api key (not valid|expired|not found)/i;
-/** Google's names for daily limits. Its error names a wait of seconds, but that doesn't help. */
+/** Matches Google's names of daily limits. The error states a wait of seconds, but the limit lasts longer. */
 const dailyPattern = /"quotaId":"[^"]*PerDay/;
-/** The statuses of Anthropic's error types, for errors inside a stream, which have no status. */
+/** Statuses of Anthropic's error types. They are needed for errors inside a stream, which have no status. */
 const statusOfCode: Readonly<Record<string, number>> = {
   authentication_error: 401,
   billing_error: 402,
@@ -52,7 +55,10 @@ const statusOfCode: Readonly<Record<string, number>> = {
 };
 const refusedKeyPattern = /invalid_api_key|incorrect api key|authentication|unauthorized|permission_denied/i;
 
-/** Converts the provider's error to one of the port's failure contract. The provider's text is passed on shortened, without anything that looks like a key. */
+/**
+ * Converts the provider's error to one of the port's failure contract. The provider's text is passed on in shortened form, without anything that looks like a
+ * key.
+ */
 export function providerError({
   provider,
   status,
@@ -74,7 +80,7 @@ export function providerError({
   const details = {
     ...(effective === null ? {} : { status: effective }),
     ...(stated.codes.length === 0 ? {} : { providerCodes: stated.codes }),
-    // A body that is plain text comes from an intermediate server, not from the provider.
+    // Omitted for a body in plain text, which comes from an intermediate server instead of the provider.
     ...(wire === undefined || typeof complaint === 'string' ? {} : { providerNames: namesOf(wire, stated) }),
     ...(waitMs === null ? {} : { retryAfterMs: waitMs }),
   };
@@ -83,11 +89,12 @@ export function providerError({
     retryable: boolean,
   ) => new CoppiceError(code, message, { details, retryable });
 
-  // A request with too many bytes has the same remedy as one with too many tokens.
+  // A request with too many bytes is treated like one with too many tokens, since the remedy is the same.
   if (contextPattern.test(all) || effective === 413) {
     return new CoppiceError('context-exceeded', message, { details });
   }
-  // Checked before the rate limits: a reached spend limit also comes as 429, and waiting doesn't help. (Gemini mentions billing in temporary limits, too, but names a wait.)
+  // Checked before the rate limits, since a reached spend limit also has status 429, and waiting doesn't help. (Gemini mentions billing for temporary limits,
+  // too, but then states a wait.)
   const passes = isDaily || statedMs !== null;
   const spent = stated.codes.some((code) => spentCodePattern.test(code)) || (!passes && spentPattern.test(all));
   if (effective === 402 || spent) return fail('provider-failed', false);
@@ -105,7 +112,7 @@ export function providerError({
   return fail(...byText(all, effective === null));
 }
 
-/** Classifies by text, for errors without a status. An error that the text doesn't classify is retryable if it came in a stream. */
+/** Classifies an error without a status by its text. An unknown text is retryable if the error came inside a stream. */
 function byText(
   all: string,
   inStream: boolean,
@@ -144,7 +151,7 @@ function statedIn(body: unknown): StatedError {
   };
 }
 
-/** Runs before any text is cut, so that no part of a key remains. A key has no characters that JSON escapes. */
+/** Redacts the key. Runs before any text is cut, so that no part of the key remains. A key has no characters that JSON escapes. */
 function withoutSecret(body: unknown, secret: string | null): unknown {
   if (secret === null || body === undefined) return body;
   return JSON.parse(JSON.stringify(body).replaceAll(secret, '[redacted]')) as unknown;

@@ -1,25 +1,25 @@
 import { createParser } from 'eventsource-parser';
 
-/** `name` is the event's type, or null. `complete`: whether the blank line that ends an event arrived. */
+/** A server-sent event. `name` is its type, or null. `complete` is true if the blank line that ends an event arrived. */
 export type StreamEvent = { name: string | null; data: string; complete: boolean };
 
-/** An event or a line is larger than allowed. */
+/** Error for an event or a line that is larger than allowed. */
 export class EventTooLarge extends Error {
   override readonly name = 'EventTooLarge';
 }
 
 /**
- * Converts bytes to server-sent events. Any split of the same bytes gives the same events. A field `error:` outside of an event, which llama.cpp's server
- * sent for a time, becomes an event of that name.
+ * Converts bytes to server-sent events. Any split of the same bytes gives the same events. A field `error:` outside of an event becomes an event of that name,
+ * since some versions of llama.cpp's server send it.
  */
 export class EventReader {
   readonly #charactersMax: number;
   readonly #decoder = new TextDecoder();
-  /** The start of an incomplete line. The parser gets whole lines only: it silently drops an incomplete line that can't become a field. */
+  /** Beginning of an incomplete line. The parser gets whole lines only, since it silently drops an incomplete line that can't become a field. */
   #line: string[] = [];
   #lineCharacters = 0;
   #heldReturn = '';
-  /** Characters of the current event that the parser may hold. */
+  /** Characters of the current event that the parser may have in memory. */
   #parsedCharacters = 0;
   #events: StreamEvent[] = [];
   #complete = true;
@@ -42,15 +42,15 @@ export class EventReader {
     return this.#lineCharacters + this.#parsedCharacters;
   }
 
-  /** The events that these bytes complete. @throws EventTooLarge. */
+  /** Returns the events that these bytes complete. @throws EventTooLarge. */
   read(bytes: Uint8Array): StreamEvent[] {
     return this.#feed(this.#decoder.decode(bytes, { stream: true }));
   }
 
-  /** The event that remains at the end of the stream, without its blank line. */
+  /** Returns the event that is incomplete at the end of the stream, since its blank line is missing. */
   end(): StreamEvent[] {
     const rest = this.#decoder.decode();
-    // At the end of the stream, a carriage return ends its line.
+    // A carriage return at the end of the stream ends its line.
     const events = this.#feed(`${this.#heldReturn}${rest}`.endsWith('\r') ? `${rest}\n` : rest);
     this.#complete = false;
     return [...events, ...this.#feed('\n\n')];
@@ -70,7 +70,7 @@ export class EventReader {
   #parse(lines: string): void {
     this.#parser.feed(lines);
     if (eventEnds.some((end) => lines.endsWith(end)) || onlyEnds.test(lines)) this.#parsedCharacters = 0;
-    // If an event ended in these lines, nothing from before them is held.
+    // If an event ended in these lines, the parser has kept nothing from before them.
     else this.#parsedCharacters = lines.length + (this.#events.length > 0 ? 0 : this.#parsedCharacters);
   }
 
@@ -78,7 +78,7 @@ export class EventReader {
     let text = `${this.#heldReturn}${added}`;
     this.#heldReturn = '';
     if (text.endsWith('\r')) {
-      // It may be the first half of `\r\n`.
+      // Held back, since it may be the first half of `\r\n`.
       this.#heldReturn = '\r';
       text = text.slice(0, -1);
     }
@@ -96,7 +96,7 @@ export class EventReader {
   }
 }
 
-/** Nothing but line ends. A line of white space isn't blank. */
+/** Matches text that consists of line ends. A line with white space isn't blank. */
 const onlyEnds = /^[\r\n]+$/;
-/** The end of a line followed by a blank line. */
+/** Ends of a line that is followed by a blank line. */
 const eventEnds = ['\n\n', '\r\r', '\r\n\r\n'];

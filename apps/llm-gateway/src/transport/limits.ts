@@ -1,27 +1,30 @@
-/** Every limit of requests to providers over HTTP. The library's own time-outs are off: its 300 s would end calls to models that think for long. */
+/** All limits of requests to providers over HTTP. The library's own time-outs are off, since its 300 s would end calls to models that think for longer. */
 export const httpLimits = {
   connectMsMax: 10_000,
-  /** From the request to the first event: a local server may first load its model, and a large model thinks first. Keep-alive comments don't count. */
+  /**
+   * Time from the request to the first event. It is long, since a local server may first load its model, and a large model first thinks. Keep-alive comments
+   * don't count as events.
+   */
   firstEventMsMax: 15 * 60_000,
-  /** Between two events. */
+  /** Time between two events. */
   idleMsMax: 5 * 60_000,
-  /** From the request to the end of the answer. */
+  /** Time from the request to the end of the answer. */
   totalMsMax: 60 * 60_000,
-  /** After the finish reason or the end of the stream: time for the usage to arrive, and for the connection to become reusable. */
+  /** Time after the finish reason or the last event in which the usage can arrive, and the connection can become reusable. */
   afterFinishMsMax: 5_000,
-  /** Characters of one event or one line. An event may hold a whole tool call. */
+  /** Characters of one event or one line. An event may contain a whole tool call. */
   eventCharactersMax: 16 * 1024 * 1024,
-  /** Memory for all partly received answers, streamed or not: this share of the heap limit, … */
+  /** Memory for all partly received answers together, streamed or not: this share of the heap limit, … */
   halfReadOfHeapMax: 1 / 8,
-  /** … not counting this many bytes of each. */
+  /** … where this number of bytes of each answer doesn't count. */
   halfReadFreeBytes: 64 * 1024,
-  /** Bytes of one answer as received: each token is wrapped in some hundred bytes. */
+  /** Bytes of one answer as received. Each token is wrapped in some hundred bytes. */
   answerBytesMax: 1024 * 1024 * 1024,
-  /** Bytes read of an error response. */
+  /** Bytes of an error response that are read. */
   errorBytesMax: 64 * 1024,
   /** Characters of an error's text that are searched for keys, … */
   errorTextCharactersRead: 64 * 1024,
-  /** … and the longest key. If the text was cut, this much is dropped from its end, which may hold a part of a key. */
+  /** … and the length of the longest key. If the text was cut, this number of characters is dropped from its end, which may contain a part of a key. */
   keyCharactersMax: 16 * 1024,
   /** Characters of an error's text that are passed on. */
   errorTextCharactersMax: 500,

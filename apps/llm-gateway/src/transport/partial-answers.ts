@@ -3,12 +3,15 @@ import { Admission } from '@coppice/service';
 import { bytesOfHeap } from '../heap.ts';
 import { httpLimits } from './limits.ts';
 
-/** Bytes for all partly received answers together, since each may be large. Small ones are not counted, so that no server can block another's answers. */
+/**
+ * Creates the room for all partly received answers together, in bytes, since each may be large. Small answers don't count, so that no server can block the
+ * small answers of another.
+ */
 export const halfReadRoom = (
   bytesMax: number = bytesOfHeap(httpLimits.halfReadOfHeapMax, httpLimits.wholeBodyBytesMax),
 ): Admission => new Admission({ total: bytesMax });
 
-/** The part of that room which one answer of this provider takes. Dispose of it at the end of the answer. */
+/** The part of this room that one answer of a provider takes. Must be disposed at the end of the answer. */
 export class HalfRead implements Disposable {
   readonly #provider: string;
   readonly #room: Admission;
@@ -19,7 +22,7 @@ export class HalfRead implements Disposable {
     this.#room = room;
   }
 
-  /** Sets the bytes that the answer holds now. @throws CoppiceError `unavailable` if there is no room for them. */
+  /** Sets the number of bytes of the answer that are in memory now. @throws CoppiceError `unavailable` if there is no room for them. */
   keep(bytes: number): void {
     const more = Math.max(0, bytes - httpLimits.halfReadFreeBytes) - this.#taken;
     if (!this.#room.tryTake(more))

@@ -7,18 +7,18 @@ export type ProviderServer = {
   /** The part of `provider/model` before the first slash. */
   name: string;
   wire: Wire;
-  /** With its path, such as `/v1`. */
+  /** Base URL with its path, such as `/v1`. */
   baseUrl: string;
   key: string | null;
-  /** The variable that holds the key, if the server is known to require one; else null. */
+  /** Variable for the key, if the server is known to require one; else null. */
   keyRequired: string | null;
-  /** Sent with each request, e.g. an organisation's name; never a key. */
+  /** Headers of each request, e.g. an organisation's name. Never includes a key. */
   headers?: Readonly<Record<string, string>>;
   /** Concurrent calls from one process; default `exchangeLimits.concurrency`. */
   concurrency?: number;
 };
 
-/** Address of a path below a base URL. A query in the base URL is kept. */
+/** Returns the address of a path below a base URL. A query in the base URL is kept. */
 export function addressOf({ baseUrl }: Pick<ProviderServer, 'baseUrl'>, path: string): HttpAddress {
   const url = new URL(baseUrl);
   const [below = '', query] = path.split('?', 2);

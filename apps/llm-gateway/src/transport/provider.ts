@@ -19,7 +19,7 @@ import type { PatienceLimits } from './time-limits.ts';
 import { one, usedUpMs } from './retry-after.ts';
 import type { AnswerReader } from './wire.ts';
 
-/** A provider over HTTP: the mappings of its wire format, and the one place that does I/O. `room` is shared by all providers. */
+/** Creates a provider over HTTP. It combines the mappings of a wire format with the one place that does I/O. All providers share `room`. */
 export function httpProvider(
   providerServer: ProviderServer,
   limits: Partial<PatienceLimits> = {},
@@ -70,12 +70,12 @@ async function* stream(
       body: JSON.stringify(body),
       signal: patience.signal,
       onSent: () => context.onState?.('sent'),
-      // A server that answers before the whole body is sent has received the request, too.
+      // A server that answers before the whole body is sent has also received the request.
       onStatus: (status) => context.onState?.(isRefusal(status) ? 'refused' : 'sent'),
     });
     const kind = (one(answer.headers, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
     if (isRefusal(answer.status)) {
-      // The error's body is read with the short time limit for the end of a stream.
+      // The body of an error is read with the short time limit for the end of a stream.
       patience.sawEnd();
       throw await refusal(providerServer, answer);
     }
@@ -95,11 +95,11 @@ async function* stream(
       context.onState?.('over');
       throw connectionFailed(providerServer, error);
     }
-    // The provider's fault, not the caller's: another provider may do better, a retry won't.
+    // The provider caused this error. Another provider may answer correctly; a retry won't help.
     if (error instanceof EventTooLarge) throw new CoppiceError('provider-failed', `${name} sent ${error.message}`);
     throw error;
   } finally {
-    // An answer that nobody reads would keep its connection open.
+    // Otherwise an answer that nobody reads would keep its connection open.
     answer?.leave();
     patience.end();
   }
@@ -118,10 +118,10 @@ function requireKey({ name, key, keyRequired }: ProviderServer): void {
     );
 }
 
-/** `raw`: also yield the received data unchanged. */
+/** A response with the content type `kind`. `raw` is true to also yield the received data unchanged. */
 type Come = { answer: HttpAnswer; kind: string; raw: boolean; room: Admission };
 
-/** Reads the answer of a server that doesn't stream: an error, or the whole answer. */
+/** Reads an unstreamed answer, or an error with status 200. */
 async function wholeAnswer(
   providerServer: ProviderServer,
   { answer, raw, room }: Come,
@@ -158,7 +158,7 @@ async function* streamedAnswer(
       bytes += piece.length;
       if (bytes > httpLimits.answerBytesMax) throw new EventTooLarge(`more than ${httpLimits.answerBytesMax} bytes`);
       for (const deltas of bundlesOf(answered.read(piece), begun)) {
-        // Time spent by the caller isn't the provider's fault. The limit restarts after the yield, in `noteEvents`.
+        // The limit between events stops here, since the time that the caller takes isn't the provider's fault. `noteEvents` restarts the limit.
         patience.rest();
         yield deltas;
         if (begun || !deltas.some(isOutput)) continue;
@@ -172,17 +172,17 @@ async function* streamedAnswer(
     yield* bundlesOf(answered.end(), begun);
   } catch (error) {
     const broken = error instanceof HttpFailed || error === patience.ownReason;
-    // The answer is complete then, except perhaps for the usage.
+    // If the reader has finished, the answer is complete, except perhaps for the usage.
     if (!broken || !reader.finished) throw error;
   }
-  // An event stream without events was cut, which the missing `response-end` reports.
+  // Not thrown for an event stream without events: that stream was cut, which the missing `response-end` reports.
   if (answered.eventsSeen === 0 && kind !== accepted[providerServer.wire.framing])
     throw notAStream(providerServer, kind);
   yield [...reader.end()];
 }
 
 /**
- * Groups the deltas that arrived together. If the answer hasn't `begun`, its first output is yielded before the rest is read.
+ * Yields deltas that arrived together in one group. If the answer hasn't `begun`, its first output is yielded before the rest is read.
  * @throws what the iteration throws, after the deltas before it.
  */
 function* bundlesOf(all: Iterable<ModelDelta>, begun: boolean): Iterable<ModelDelta[]> {
@@ -217,7 +217,7 @@ async function refusal({ name, key, wire }: ProviderServer, answer: HttpAnswer):
       `${name} answered with a redirect (HTTP ${status}), which is not followed: set its base URL to where it leads`,
     );
   }
-  // If the body can't be read, the status says enough.
+  // If the body can't be read, its error may be ignored, since the status is sufficient.
   const text = await wholeText(answer.body, httpLimits.errorBytesMax).catch(() => null);
   const body = text === null ? 'an error that is too long or broke off' : (jsonOf(text) ?? text);
   return providerError({ provider: name, status, headers, body, secret: key, wire: wire.name });
@@ -229,7 +229,7 @@ function notAStream({ name }: ProviderServer, kind: string): CoppiceError {
 }
 
 function connectionFailed(providerServer: ProviderServer, { code }: HttpFailed): CoppiceError {
-  // An untrusted certificate won't be trusted a second later.
+  // A retry doesn't help against an untrusted certificate or an invalid address.
   const retryable = !/CERT|SELF_SIGNED|ISSUER|ALTNAME|^ERR_INVALID|^UND_ERR_INVALID/.test(code);
   const text = `${providerServer.name}: the connection to ${new URL(providerServer.baseUrl).host} failed (${code})`;
   return new CoppiceError('provider-failed', text, { retryable });

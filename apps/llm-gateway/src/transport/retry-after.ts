@@ -1,13 +1,16 @@
-/** The wait that a provider states, in headers or in the body of an error. */
+/** Reads the wait that a provider states in headers or in the body of an error. */
 import { z } from 'zod';
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
-/** Milliseconds; null if unknown. `retry-after-ms` takes precedence over `retry-after`, and that over the reset times of rate limits. */
+/**
+ * Returns the wait in milliseconds; null if unknown. `retry-after-ms` takes precedence over `retry-after`, and `retry-after` over the reset times of rate
+ * limits.
+ */
 export const retryAfterMs = (headers: ResponseHeaders, nowMs: number): number | null =>
   statedRetryAfterMs(headers, nowMs) ?? resets(headers, nowMs);
 
-/** The explicit wait headers only. Reset times don't count: a permanent refusal may hold them, too. */
+/** Returns the wait from the explicit headers only. Reset times don't count, since a permanent refusal may have them, too. */
 export const statedRetryAfterMs = (headers: ResponseHeaders, nowMs: number): number | null =>
   milliseconds(one(headers, 'retry-after-ms')) ?? secondsOrDate(one(headers, 'retry-after'), nowMs);
 
@@ -16,7 +19,10 @@ const statedWaitPattern =
 const retryInfoSchema = z.looseObject({ '@type': z.string().endsWith('RetryInfo'), retryDelay: z.string() });
 const detailedSchema = z.object({ error: z.object({ details: z.array(z.unknown()) }) });
 
-/** Milliseconds to wait named in the body of an error: Google's `RetryInfo`, or a text such as OpenAI's in a stream; null if there is none. */
+/**
+ * Returns the wait in milliseconds that the body of an error states: in Google's `RetryInfo`, or in a text, as OpenAI does in a stream. Returns null if it
+ * states none.
+ */
 export function statedWaitMs(body: unknown, message: string): number | null {
   const detailed = detailedSchema.safeParse(Array.isArray(body) ? body[0] : body);
   const delays = (detailed.data?.error.details ?? []).flatMap((detail) => {
@@ -28,10 +34,10 @@ export function statedWaitMs(body: unknown, message: string): number | null {
   return stated === null ? null : Math.ceil(stated);
 }
 
-/** Longer than any real duration. Without this bound the pattern below takes quadratic time on long texts. */
+/** Longer than any real duration. Without this limit, the pattern below would take quadratic time for long texts. */
 const durationCharactersMax = 64;
 
-/** Milliseconds in `12ms`, `6m0s`, `1h2m3.5s`, `1d`; a bare number is seconds. Null for any other form. */
+/** Parses durations such as `12ms`, `6m0s`, `1h2m3.5s` and `1d` to milliseconds. A number without a unit is in seconds. Returns null for any other form. */
 export function durationOf(text: string): number | null {
   if (text.length > durationCharactersMax) return null;
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1_000;
@@ -52,17 +58,17 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 
 /**
- * Milliseconds until the provider accepts requests again, from the headers of an answer: the longest reset time among the exhausted limits. Null if no limit is
- * exhausted, or if the headers don't say.
+ * Returns the milliseconds until the provider accepts requests again, from the headers of an answer: the longest reset time of the exhausted limits. Returns
+ * null if no limit is exhausted, or its reset time is unknown.
  */
 export function usedUpMs(headers: ResponseHeaders, nowMs: number): number | null {
-  // The common case: no limit is exhausted.
+  // Shortcut for the common case that no limit is exhausted.
   if (!remainings.some((remaining) => one(headers, remaining) === '0')) return null;
   const usedUp = [...durations(headers), ...dates(headers, nowMs)].filter((limit) => limit.usedUp && limit.ms > 0);
   return usedUp.length === 0 ? null : Math.max(...usedUp.map(({ ms }) => ms));
 }
 
-/** The longest reset time among the exhausted limits; if none is marked as exhausted, the shortest of all. */
+/** Returns the longest reset time of the exhausted limits; if none is exhausted, the shortest reset time of all. */
 function resets(headers: ResponseHeaders, nowMs: number): number | null {
   const known = [...durations(headers), ...dates(headers, nowMs)];
   return known.length === 0 ? null : (usedUpMs(headers, nowMs) ?? Math.min(...known.map(({ ms }) => ms)));
@@ -81,7 +87,7 @@ const remainings = [...openAiLimits, ...anthropicLimits].map(({ remaining }) => 
 
 type Reset = { ms: number; usedUp: boolean };
 
-/** The limits of OpenAI and compatible servers: a duration. */
+/** Reads the limits of OpenAI and compatible servers, whose reset time is a duration. */
 function durations(headers: ResponseHeaders): Reset[] {
   return openAiLimits.flatMap(({ reset, remaining }) => {
     const text = one(headers, reset);
@@ -90,7 +96,7 @@ function durations(headers: ResponseHeaders): Reset[] {
   });
 }
 
-/** The limits of Anthropic: a point in time, RFC 3339. */
+/** Reads Anthropic's limits, whose reset time is a date and time (RFC 3339). */
 function dates(headers: ResponseHeaders, nowMs: number): Reset[] {
   return anthropicLimits.flatMap(({ reset, remaining }) => {
     const text = one(headers, reset);
@@ -108,7 +114,7 @@ function milliseconds(text: string | null): number | null {
 function secondsOrDate(text: string | null, nowMs: number): number | null {
   if (text === null) return null;
   if (/^\s*\d+(\.\d+)?\s*$/.test(text)) return Math.ceil(Number(text) * 1_000);
-  // Date.parse accepts other texts, such as a bare sign, as dates; a real date has a year in it.
+  // Requires a year, since Date.parse also accepts other texts as dates, such as a single sign.
   const at = /\d{4}/.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(at) ? null : Math.max(0, at - nowMs);
 }

@@ -7,8 +7,8 @@ export type PatienceLimits = Record<
 >;
 
 /**
- * The time limits of one answer: until the first event, between events, in total, and after its end. The first limit that is reached aborts `signal` with an error that
- * names it; the caller's own signal aborts it, too.
+ * The time limits of one answer: until the first event, between events, in total, and after its end. The first limit that is reached aborts `signal` with an
+ * error that names the limit. The caller's signal aborts `signal`, too.
  */
 export class Patience {
   readonly #provider: string;
@@ -35,7 +35,7 @@ export class Patience {
     return this.#abort.signal;
   }
 
-  /** The error of the limit that was reached; undefined if none was. */
+  /** Error of the limit that was reached; undefined if none was. */
   get ownReason(): unknown {
     return this.#ownReason;
   }
@@ -45,12 +45,12 @@ export class Patience {
     this.#restart(this.#limits.idleMsMax, 'fell silent in the middle of its answer: nothing came');
   }
 
-  /** Starts the limit for the end of the stream, after everything that matters arrived. */
+  /** Starts the limit for the end of the stream. Called when the answer is complete, except perhaps for the usage. */
   sawEnd(): void {
     this.#restart(this.#limits.afterFinishMsMax, 'did not close its stream');
   }
 
-  /** Stops the limit between events until the next one. The total limit goes on. */
+  /** Stops the limit between events until the next event. The total limit continues. */
   rest(): void {
     clearTimeout(this.#next);
   }

@@ -1,4 +1,4 @@
-/** Settings that OpenAI's two wire formats write alike, apart from what lies around a function's name and a schema's fields. */
+/** Settings that are the same in OpenAI's two wire formats, except for the objects around a function's name and a schema's fields. */
 import type { ModelSettings } from '@coppice/contracts';
 import { said, schemaName } from '../ingress/http/settings.ts';
 import type { Untranslatable } from '../ingress/http/untranslatable.ts';
@@ -6,7 +6,7 @@ import type { Untranslatable } from '../ingress/http/untranslatable.ts';
 type Format = NonNullable<ModelSettings['responseFormat']>;
 type Schema = Omit<Extract<Format, { type: 'json-schema' }>, 'type'>;
 
-/** `named`: the choice of one function. */
+/** @param named returns the choice of one function in the wire format */
 export function toolSettings(
   { toolChoice, parallelToolCalls }: ModelSettings,
   named: (name: string) => object,
@@ -15,7 +15,7 @@ export function toolSettings(
   return said({ tool_choice: choice, parallel_tool_calls: parallelToolCalls });
 }
 
-/** `ofSchema`: the fields of a schema. */
+/** @param ofSchema returns the fields for a schema in the wire format */
 export function formatFields(format: Format, ofSchema: (schema: Schema) => object): object {
   if (format.type === 'text') return { type: 'text' };
   if (format.type === 'json') return { type: 'json_object' };
@@ -23,7 +23,7 @@ export function formatFields(format: Format, ofSchema: (schema: Schema) => objec
   return { type: 'json_schema', ...ofSchema(schema) };
 }
 
-/** `named`: the name of the function in a choice of one; undefined if it is none. */
+/** @param named returns the function's name in the choice of one function; undefined for any other choice */
 export function toolChoiceOf<Choice extends object>(
   choice: string | Choice | null | undefined,
   named: (choice: Choice) => unknown,
@@ -44,7 +44,7 @@ type SchemaFields = {
   strict?: boolean | null | undefined;
 };
 
-/** `schemaOf`: the fields of a schema; undefined if there are none. */
+/** @param schemaOf returns the fields of the format's schema; undefined if there is none */
 export function responseFormatOf<RequestedFormat extends { type: string }>(
   format: RequestedFormat | null | undefined,
   schemaOf: (format: RequestedFormat) => SchemaFields | undefined,

@@ -3,30 +3,30 @@ import type { ModelDelta, WireName } from '../provider/port.ts';
 import { providerError } from '../transport/errors.ts';
 import { nonEmpty } from './values.ts';
 
-/** Whose answer is read. `secret` is redacted from errors. */
+/** The provider whose answer is read. `secret` is redacted in errors. */
 export type ReaderAbout = { provider: string; secret: string | null };
 
-/** What the readers of all wire formats share: their errors, and the deltas that start an answer and a call. */
+/** Base of the readers of all wire formats: their errors, and the deltas that begin an answer and a tool call. */
 export class ReaderBase {
   readonly #about: ReaderAbout & { wire?: WireName };
   #begun = false;
 
-  /** `wire`: the format that names of fields in errors belong to, if clients of that format get them. */
+  /** @param about `wire` is the format of field names in errors, if clients of that format get these names */
   constructor(about: ReaderAbout & { wire?: WireName }) {
     this.#about = about;
   }
 
-  /** An error inside the answer; retryable unless it says otherwise. */
+  /** Builds the error for an error inside the answer. It is retryable unless its content says otherwise. */
   protected fail(body: unknown): CoppiceError {
     return providerError({ ...this.#about, body });
   }
 
-  /** The error of a server that speaks another format: it sent what is `what`. */
+  /** Builds the error for a server that uses another format. `what` describes what it sent. */
   protected notOfThisWire(what: string): CoppiceError {
     return new CoppiceError('provider-failed', `${this.#about.provider} sent what is ${what}`, { retryable: true });
   }
 
-  /** The start of the answer, at the first time that either is known. */
+  /** Returns the delta that begins the answer, the first time that the model or the id is known. */
   protected start(model: string | null | undefined, id: string | null | undefined): ModelDelta[] {
     if (this.#begun || !(nonEmpty(model) || nonEmpty(id))) return [];
     this.#begun = true;

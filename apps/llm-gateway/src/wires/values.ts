@@ -1,4 +1,4 @@
-/** Reading of optional values in answers, shared by the wire formats. */
+/** Helpers for optional values in answers, shared by the wire formats. */
 import { fieldsOf } from '../ingress/http/fields.ts';
 import type { UsageSoFar } from '../provider/port.ts';
 
@@ -7,13 +7,13 @@ export const nonEmpty = (value: string | null | undefined): value is string =>
 
 export const hasError = (body: unknown): boolean => (fieldsOf(body)['error'] ?? null) !== null;
 
-/** The id and the name of a call, without what is missing. */
+/** Returns the id and the name of a tool call, without empty ones. */
 export const calledAs = (id: string | null | undefined, name: string | null | undefined) => ({
   ...(nonEmpty(id) ? { id } : {}),
   ...(nonEmpty(name) ? { name } : {}),
 });
 
-/** Returns the counts that are numbers; null if none is. */
+/** Returns the counts that are numbers; null if there are none. */
 export function knownUsage(counts: { [Name in keyof UsageSoFar]?: number | null | undefined }): UsageSoFar | null {
   const known = Object.entries(counts).filter(([, value]) => typeof value === 'number');
   return known.length === 0 ? null : (Object.fromEntries(known) as UsageSoFar);

@@ -4,7 +4,7 @@
  * Invariants:
  * 1. The messages of an answer are numbered from 0 without gaps. A gap shows the client that messages were lost.
  * 2. A piece that is too large for one message is split into several, never inside a character.
- * 3. After each `unflushedBytesMax` sent, the provider's stream is not read further until the NATS server has received everything.
+ * 3. After every `unflushedBytesMax` bytes, the provider's stream is not read further until the NATS server has received everything.
  */
 import type { Answer } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
@@ -13,20 +13,20 @@ import { unlessAborted } from '../../awaiting.ts';
 import type { OutputDelta } from '../../provider/port.ts';
 import type { BusEndpointLimits } from './limits.ts';
 
-/** The part of `Answer` that is used. */
+/** Members of the bus library's `Answer` that this file uses. */
 type BusAnswer = Pick<Answer, 'send' | 'flushed' | 'bytesMax'>;
 
 /** A message without its number. */
 type Unnumbered<Message> = Message extends unknown ? Omit<Message, 'sequence'> : never;
 export type ChatNews = Unnumbered<ChatMessage>;
 
-/** Most bytes of a UTF-16 code unit in JSON. */
+/** Maximum size in JSON, in bytes, of one UTF-16 code unit. */
 const bytesPerCharacterMax = 6;
 
 export class AnswerStream {
   readonly #answer: BusAnswer;
   readonly #limits: BusEndpointLimits;
-  /** Aborts waits for the server. */
+  /** Aborts waits for the NATS server. */
   readonly #signal: AbortSignal;
   readonly #pieceCharactersMax: number;
   #sequence = 0;
@@ -51,7 +51,7 @@ export class AnswerStream {
     this.#silent = false;
   }
 
-  /** @throws the signal's reason; CoppiceError `unavailable` if the connection was lost, possibly with messages already sent. */
+  /** @throws the signal's reason; CoppiceError `unavailable` if the connection was lost. Messages that were already sent may be lost with it. */
   async sendDelta(delta: OutputDelta): Promise<void> {
     for (const piece of inPieces(delta, this.#pieceCharactersMax)) {
       this.send(piece);
@@ -59,13 +59,13 @@ export class AnswerStream {
     }
   }
 
-  /** Sends `waiting` if nothing was sent since the last call. Called at intervals. Never throws. */
+  /** Sends the message `waiting` if nothing was sent since this function last ran. Called at intervals. Never throws. */
   sendIfSilent(): void {
     try {
       if (this.#silent) this.send({ type: 'waiting' });
       this.#silent = true;
     } catch {
-      // The connection is closed; the next piece of the answer gets the same error.
+      // The connection is closed. The error may be ignored, since sending the next piece of the answer throws it again.
     }
   }
 
@@ -96,7 +96,7 @@ function* inPieces(delta: OutputDelta, charactersMax: number): Generator<ChatNew
   if (signature !== undefined) yield { ...withText(unsigned, ''), signature };
 }
 
-/** Returns `end`, or one less if that would split a surrogate pair. */
+/** Returns `end`, or `end - 1` if `end` would split a surrogate pair. */
 function endOfPiece(text: string, end: number): number {
   const last = text.charCodeAt(end - 1);
   return end < text.length && last >= 0xd8_00 && last <= 0xdb_ff ? end - 1 : end;

@@ -1,4 +1,4 @@
-/** Sends a model's answer: as a stream of messages, or whole in one message. */
+/** Sends a model's answer as a stream of messages, or complete in one message. */
 import type { Answer as BusAnswer } from '@coppice/bus';
 import { chatLimits } from '@coppice/contracts';
 import type { ChatAnswer, ContentPart, ModelMessage } from '@coppice/contracts';
@@ -14,10 +14,10 @@ import type { BusEndpointLimits } from './limits.ts';
 import { joined } from './join-deltas.ts';
 import { AnswerStream } from './answer-stream.ts';
 
-/** `model`: as named by the client. `effectId`: the ids of calls without one are derived from it. */
+/** `model` is the name that the client used. The ids of tool calls without an id are derived from `effectId`. */
 export type AnswerAbout = { model: string; effectId: string };
 
-/** @throws CoppiceError with the usage. */
+/** @throws CoppiceError, with the usage in its details. */
 export async function wholeAnswer(exchange: Exchange, about: AnswerAbout, bytesMax: number): Promise<ChatAnswer> {
   const { deltas, result } = exchange;
   const attempt = await collect(deltas, { ...about, provider: about.model, textBytesMax: bytesMax });
@@ -27,14 +27,14 @@ export async function wholeAnswer(exchange: Exchange, about: AnswerAbout, bytesM
 
 type StreamedChat = { answer: BusAnswer; chat: Chat; limits: BusEndpointLimits };
 
-/** Sends the first message, which has the chat's id, and returns functions to send the rest. */
+/** Sends the first message, which contains the chat's id. Returns functions that send the rest. */
 export function startStream({ answer, chat, limits }: StreamedChat) {
   const stream = new AnswerStream(answer, { limits, signal: chat.signal });
   stream.send({ type: 'started', chatId: chat.id });
   answer.sendErrorsAs((error) => stream.numbered({ type: 'error', error }));
   const silence = setInterval(() => stream.sendIfSilent(), chatLimits.silenceMsMax / 2);
   return {
-    /** @throws CoppiceError with the usage, which becomes the last message. */
+    /** @throws CoppiceError, with the usage in its details. The bus library sends the error as the last message. */
     send: (exchange: Exchange, about: AnswerAbout) => sendAnswer(exchange, about, stream),
     end: () => clearInterval(silence),
   };
@@ -52,7 +52,7 @@ async function sendAnswer({ deltas, result }: Exchange, about: AnswerAbout, stre
   stream.send({ type: 'result', ...endOf(attempt, result, about) });
 }
 
-/** Sends the deltas, then yields them. Fills `ids` with the call ids that were sent. */
+/** Sends the deltas, then yields them. Adds the ids of tool calls that were sent to `ids`. */
 async function* sent(
   deltas: ModelDeltas,
   stream: AnswerStream,
@@ -68,7 +68,7 @@ async function* sent(
   }
 }
 
-/** Sends the ids that the gateway generated for calls whose id is missing or not unique. */
+/** Sends the ids that the gateway generated for tool calls without an id of their own. */
 function sendMadeIds({ toolCalls }: Answer, stream: AnswerStream, ids: ReadonlyMap<number, string>): void {
   const calls = [...ids.keys()].toSorted((one, other) => one - other);
   for (const [index, call] of calls.entries()) {
@@ -99,7 +99,7 @@ function messageOf(answer: Answer): ModelMessage {
   return { role, content: content.flatMap(byValue) };
 }
 
-/** Converts the parts that an answer can have. */
+/** Converts a part to the contract's form. Parts of a kind that answers can't have are dropped. */
 function byValue(part: ProviderPart): ContentPart[] {
   if (part.type === 'text') return [part];
   if (part.type === 'thinking') return [{ ...part, text: { text: part.text } }];

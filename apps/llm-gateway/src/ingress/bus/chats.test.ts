@@ -22,7 +22,7 @@ test('a chat ends when its client was silent for too long, and not before', () =
   pass(45_000);
   expect(chat.signal.aborted).toBe(false);
   pass(1);
-  expect(chat.signal.reason).toMatchObject({ code: 'cancelled', message: 'no llm.keep came for 45000 ms' });
+  expect(chat.signal.reason).toMatchObject({ code: 'cancelled', message: 'no llm.keep was received for 45000 ms' });
 });
 
 test('one that is answered in one message needs no keeping', () => {

@@ -1,16 +1,17 @@
 /**
  * The chats in progress.
  *
- * A gateway can't detect that a client of the bus is gone: a message to a client with its own account is dropped silently if nobody receives it. So clients have to
- * send `llm.keep` regularly.
+ * A gateway can't detect that a client of the bus has disconnected: if a client has its own NATS account, a message that it no longer receives is dropped
+ * silently. So clients must send `llm.keep` regularly.
  *
  * Invariants:
- * 1. There are at most `chatsMax`, and none begins once the gateway stops.
- * 2. A chat without `llm.keep` for `unkeptMsMax` ends. A chat that is answered in one message needs none: its client doesn't know its id, and its time limit is
+ * 1. There are at most `chatsMax` chats. No chat begins while the gateway stops.
+ * 2. A chat without `llm.keep` for `unkeptMsMax` ends. A chat with `stream: false` needs no `llm.keep`: its client doesn't know its id, and its time limit is
  *    short.
- * 3. Only the tenant that began a chat can keep or cancel it; for other tenants it doesn't exist.
- * 4. A lost connection ends all chats: between accounts, a restarted server has lost the reply subjects, and notifies neither side.
- * 5. stop() lets chats finish within `drainMs`; the others end with `unavailable`. During that time none ends for a missing `llm.keep`.
+ * 3. Only the tenant that began a chat can keep or cancel it. For other tenants the chat doesn't exist.
+ * 4. A lost connection to the NATS server ends all chats. A restarted server has forgotten reply subjects that lead to another account, and notifies neither
+ *    side.
+ * 5. stop() lets chats finish within `drainMs`. The remaining chats then end with `unavailable`. While the gateway stops, a missing `llm.keep` ends no chat.
  */
 import { randomBytes } from 'node:crypto';
 import { CoppiceError } from '@coppice/contracts';
@@ -20,7 +21,7 @@ import type { BusEndpointLimits } from './limits.ts';
 export type Chat = {
   /** Any client of the tenant that knows the id may end the chat. */
   id: string;
-  /** Aborted if the chat ends before its answer does. */
+  /** Aborted if the chat ends before its answer is complete. */
   signal: AbortSignal;
   /** Removes the chat. */
   close(): void;
@@ -43,12 +44,12 @@ export class Chats {
     this.#timer.unref();
   }
 
-  /** @param kept true if the chat ends unless its client keeps it @throws CoppiceError `unavailable` */
+  /** @param kept true if the client must send `llm.keep` @throws CoppiceError `unavailable` */
   begin(tenant: string, kept: boolean): Chat {
     const { chatsMax } = this.#limits;
     if (this.#stopping) throw stopping();
     if (this.#open.size >= chatsMax)
-      throw new CoppiceError('unavailable', `this gateway has ${chatsMax} chats in progress, and takes no more`);
+      throw new CoppiceError('unavailable', `this gateway has ${chatsMax} chats in progress, which is the limit`);
     const id = `c${randomBytes(16).toString('hex')}`;
     const abort = new AbortController();
     const close = () => {
@@ -73,13 +74,13 @@ export class Chats {
     return chat !== null;
   }
 
-  /** Ends the chats whose clients are gone. */
+  /** Ends the chats whose clients have sent no `llm.keep` for `unkeptMsMax`. */
   sweep(): void {
     if (this.#stopping) return;
     const { unkeptMsMax } = this.#limits;
     for (const { kept, keptAtMs, abort } of this.#open.values()) {
       if (kept && this.#now() - keptAtMs > unkeptMsMax)
-        abort.abort(new CoppiceError('cancelled', `no llm.keep came for ${unkeptMsMax} ms`));
+        abort.abort(new CoppiceError('cancelled', `no llm.keep was received for ${unkeptMsMax} ms`));
     }
   }
 
@@ -89,7 +90,7 @@ export class Chats {
       abort.abort(new CoppiceError('unavailable', "the gateway's connection to the NATS server was lost"));
   }
 
-  /** Returns when no chat is in progress, or the remaining ones are aborted. */
+  /** Resolves once no chat is in progress, or the remaining chats are aborted. */
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#timer);

@@ -95,7 +95,7 @@ test('a chat is one gateway’s; whichever has it is reached by its client', asy
 test('a chat without keep messages ends, and its upstream call too', async () => {
   const { calls } = await startGateway({ unkeptMsMax: 50, sweepMs: 10 });
   const { ended } = await begun();
-  expect((await ended).error).toMatchObject({ code: 'cancelled', message: 'no llm.keep came for 50 ms' });
+  expect((await ended).error).toMatchObject({ code: 'cancelled', message: 'no llm.keep was received for 50 ms' });
   expect(calls.left).toBe(1);
 });
 

@@ -1,6 +1,6 @@
 /**
- * Converts a chat's request for the exchange. An invalid request is rejected at once. The artifacts that it references are read afterwards, until the chat is
- * cancelled.
+ * Converts a chat's request for the exchange. An invalid request is rejected at once, before the artifacts that it references are read. Cancelling the chat
+ * ends these reads.
  */
 import { CoppiceError, chatLimits, tenantOfArtifact } from '@coppice/contracts';
 import type { ChatRequest } from '@coppice/contracts';
@@ -17,11 +17,11 @@ export type Question = {
   timeLimitMs: number;
   /** @throws CoppiceError `not-found`, `limit-exceeded`, `unavailable`; the signal's reason. */
   read(signal: AbortSignal): Promise<Omit<ModelRequest, 'model'>>;
-  /** Releases the room of the prompt. */
+  /** Releases the prompt's bytes. */
   forget(): void;
 };
 
-/** `room`: bytes of the prompts of all chats. */
+/** `room`: the bytes that the prompts of all chats share. */
 export type Reading = {
   artifacts: Artifacts;
   routes: Routes;
@@ -54,13 +54,13 @@ export function questionOf(request: ChatRequest, tenant: string, reading: Readin
 }
 
 function resolve(model: string, { routes, scripts }: Reading): ResolvedModel {
-  // Scripts are files of the gateway's machine, for its owner only.
+  // Scripts are files on the gateway's machine, which only its owner may use.
   if (model.startsWith('scripted/') && (!scripts || model.startsWith('scripted//')))
     throw refusal('permission-denied', 'model', 'a model that is not a script of this machine', model);
   return routes.resolve(model);
 }
 
-/** Budget of one prompt, which also takes its bytes from the room of all prompts. */
+/** Budget of one prompt. Its bytes also count against `room`, which all prompts share. */
 class PromptBytes extends ByteBudget {
   readonly #room: Admission;
 
@@ -85,7 +85,7 @@ function timeLimitOf({ stream, timeLimitMs }: ChatRequest): number {
   return timeLimitMs ?? wholeTimeLimitMsMax;
 }
 
-/** Checks the number of artifacts, and that they belong to the tenant. Another tenant's is reported as not found. */
+/** Checks the number of artifacts, and that they belong to the tenant. An artifact of another tenant is reported as not found. */
 function requireOwnArtifacts(messages: ChatRequest['messages'], tenant: string): void {
   const names = new Set<string>();
   for (const { field, name } of artifactsIn(messages, 'messages')) {

@@ -23,7 +23,7 @@ import type { Question, Reading } from './read-request.ts';
 
 export type BusEndpointSettings = {
   limits?: Partial<BusEndpointLimits>;
-  /** True if a chat may use scripts in the scripts' folders as models; default false. */
+  /** True if chats may use scripts from the configured folders as models; default false. */
   scripts?: boolean;
 };
 
@@ -84,7 +84,7 @@ class BusEndpoint {
     this.#reading = { artifacts, routes: exchange.routes, limits, scripts, room: promptRoom(limits) };
   }
 
-  /** Returns the whole answer for `stream: false`; otherwise returns undefined after sending it. @throws CoppiceError. */
+  /** Returns the complete answer for `stream: false`. Otherwise sends the answer and returns undefined. @throws CoppiceError. */
   async chat(request: ChatRequest, tenant: string, answer: Answer): Promise<ChatAnswer | undefined> {
     const chat = this.#chats.begin(tenant, request.stream);
     try {
@@ -101,11 +101,11 @@ class BusEndpoint {
   ): Promise<ChatAnswer | undefined> {
     const { model, stream } = request;
     const question = questionOf(request, tenant, this.#reading);
-    // Not the chat's id, which only its client should know.
+    // Differs from the chat's id, which only the chat's client should know.
     const effectId = `chat_${randomUUID().replaceAll('-', '')}`;
     const about = { model, effectId };
     const owner = { tenant, runId: '', taskId: '' };
-    // Sends the chat's id before reading artifacts, so that the client can keep or cancel the chat while they are read.
+    // Sends the chat's id before the artifacts are read, so that the client can keep or cancel the chat during the reads.
     const sending = stream ? startStream({ answer, chat, limits: this.#limits }) : null;
     try {
       const exchange = await this.#exchange(request, question, { owner, effectId, signal: chat.signal });
@@ -125,7 +125,7 @@ class BusEndpoint {
     }
   }
 
-  /** Starts the exchange after reading the referenced artifacts, which counts towards the time limit. */
+  /** Reads the referenced artifacts, then starts the exchange. The reads count towards the time limit. */
   async #exchange({ limits = {} }: ChatRequest, question: Question, context: RequestContext): Promise<Exchange> {
     const { exchange: collaborators, tenantLimits, clock } = this.#with;
     const { owner, effectId, signal } = context;
@@ -151,7 +151,7 @@ async function inTime<Result>(
 ): Promise<Result> {
   const late = new AbortController();
   const timer = setTimeout(() => {
-    const text = `what the chat names by reference was not read within ${timeLimitMs} ms`;
+    const text = `the artifacts that the chat references were not read within ${timeLimitMs} ms`;
     late.abort(new CoppiceError('deadline-exceeded', text));
   }, timeLimitMs);
   try {

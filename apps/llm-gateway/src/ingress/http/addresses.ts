@@ -1,15 +1,15 @@
-/** Environment variables with the addresses that the façade listens on. Off by default. */
+/** Environment variables with the addresses on which the façade listens. Without them it doesn't listen. */
 import path from 'node:path';
 import { z } from 'zod';
 import type { Address } from './listen.ts';
 
 const hostAndPort = /^(?:\[([0-9a-f:]+)\]|([^:\s/]+)):(\d{1,5})$/i;
 const expected = 'host:port, such as 127.0.0.1:8790';
-/** Limit of the kernel. */
+/** Longest path of a unix socket that the kernel accepts. */
 const socketPathBytesMax = 107;
 
 export const facadeVariables = {
-  /** Host and port of the HTTP endpoints; port 0 takes a free one. */
+  /** Host and port of the HTTP endpoints. Port 0 selects a free port. */
   COPPICE_GATEWAY_HTTP: z
     .string()
     .regex(hostAndPort, expected)

@@ -2,17 +2,17 @@
 import type { ExchangeResult } from '../../routing/exchange.ts';
 import { modelOf } from '../call-log.ts';
 
-/** `hit` in a response from the cache; `off` in a request that must not be answered from it. */
+/** Header with the value `hit` in a response from the cache, or `off` in a request that must not be answered from the cache. */
 export const cacheHeader = 'x-coppice-cache';
 
-/** The model that answered; for a call that has ended also its cost, if known, and the number of requests to providers. */
+/** Header with the model that answered. If the call has ended, two more headers have its cost, if known, and the number of requests to providers. */
 const modelHeader = 'x-coppice-model';
 const costHeader = 'x-coppice-cost-usd';
 const attemptsHeader = 'x-coppice-attempts';
 
 export type CallResult = Pick<ExchangeResult, 'provider' | 'model' | 'costUsd' | 'attempts' | 'cached'>;
 
-/** Headers of a stream: the model and a cache hit are known with the first delta. */
+/** Returns the headers of a stream. The model and a cache hit are known when the first delta arrives. */
 export function streamHeaders(result: CallResult): Record<string, string> {
   const headers: Record<string, string> = {};
   const model = modelOf(result);
@@ -21,7 +21,7 @@ export function streamHeaders(result: CallResult): Record<string, string> {
   return headers;
 }
 
-/** Headers of a call that has ended, including a failed one. */
+/** Returns the headers of a call that has ended, successfully or not. */
 export function wholeAnswerHeaders(result: CallResult): Record<string, string> {
   const { costUsd, attempts } = result;
   const headers = streamHeaders(result);

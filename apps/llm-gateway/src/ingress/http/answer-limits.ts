@@ -1,9 +1,12 @@
-/** Fields that limit the answer, for all servers of OpenAI's two wire formats. llama.cpp's server reads each of them in both formats, and prefers its own. */
+/**
+ * Fields that limit the answer, in both of OpenAI's wire formats. llama.cpp's server reads all of these fields in both formats, and prefers its own,
+ * `n_predict`.
+ */
 import { z } from 'zod';
 
-/** Some servers take -1 as no limit. */
+/** May be negative, since some servers treat -1 as no limit. */
 const tokens = z.int().nullish();
-/** One answer only: if there were several, all but the first could be truncated unnoticed. */
+/** Allows one answer only. Of several, a truncation of any but the first could go unnoticed. */
 const one = z.literal(1).nullish();
 
 export const answerLimits = {
@@ -15,7 +18,10 @@ export const answerLimits = {
 };
 type AnswerLimits = z.output<z.ZodObject<typeof answerLimits>>;
 
-/** Returns the largest of these limits, for the reservation, since providers differ in which one they apply. Undefined if there is none, or one means no limit. */
+/**
+ * Returns the largest of these limits for the reservation, since providers differ in which limit they apply. Returns undefined if none is set, or one of them
+ * means no limit.
+ */
 export function largestOf(
   { max_completion_tokens: newer, max_tokens: older, n_predict: own }: AnswerLimits,
   ofWire?: number | null,

@@ -1,11 +1,11 @@
 /**
- * Sends one answer to a client. The answer of a provider of the same wire format is passed on unchanged; another's is translated.
+ * Sends one answer to a client. The answer of a provider of the client's wire format is passed on unchanged. Any other answer is translated.
  *
  * Invariants:
- * 1. An error before the stream's status is sent becomes an HTTP error. After that it is written in the wire format, without the events that end a complete answer.
- *    The body then ends normally, as the vendors' does, since clients that see the connection break report that instead. If the wire format has no such event,
- *    or the framing is a JSON array, which has no place for an error, the connection is closed in the middle of the body.
- * 2. The provider's stream is not read further while the client has unread output.
+ * 1. An error before the stream's status is sent becomes an HTTP error. A later error is written as an event of the wire format, without the events that end a
+ *    complete answer. The body then ends normally, as with the vendors, since clients would report a broken connection instead of the error. If the wire format
+ *    has no error event, or the framing is a JSON array, which has no place for an error, the connection is closed in the middle of the body.
+ * 2. The provider's stream is not read further while the client must still read buffered output.
  */
 import type { CoppiceError } from '@coppice/contracts';
 import type { Exchange } from '../../routing/exchange.ts';
@@ -19,8 +19,8 @@ import { facadeLimits } from './limits.ts';
 import type { Outlet } from './response-stream.ts';
 
 /**
- * `keep` stores items that clients may reference by id from now on. `keepsPassed`: whether it also gets items of a provider of the same wire format, since one of
- * another may get the request next.
+ * `keep` stores items that clients may reference by id from now on. If `keepsPassed`, it also stores the items of a provider of the client's wire format, since
+ * a provider of another wire format may get the client's next request.
  */
 type Sending = {
   question: Question;
@@ -35,9 +35,9 @@ export class AnswerSender {
   readonly #with: Sending;
   readonly #encoder: FrameEncoder;
   readonly #startedAtMs = performance.now();
-  /** Items of events that were not sent yet. */
+  /** Items from events that haven't been sent yet. */
   readonly #unkept: Kept[] = [];
-  /** True if a provider of the same wire format answers. */
+  /** True if the provider that answers has the client's wire format. */
   #passing = false;
 
   constructor(sending: Sending) {
@@ -45,7 +45,7 @@ export class AnswerSender {
     this.#encoder = new FrameEncoder(sending.question.framing);
   }
 
-  /** @throws CoppiceError of the exchange's deltas; the caller then ends a stream that has begun with `endEarly`. */
+  /** @throws CoppiceError from the exchange's deltas. If the stream has begun, the caller must then call `endEarly`. */
   async send(): Promise<void> {
     const { deltas, result } = this.#with.exchange;
     if (!this.#with.question.stream) return this.#sendWhole(deltas, result);
@@ -91,10 +91,10 @@ export class AnswerSender {
     this.#with.outlet.whole(200, headers, body);
   }
 
-  /** Encodes a delta for the client; empty if the client doesn't get it. */
+  /** Encodes a delta for the client. Returns an empty text for deltas that aren't sent. */
   #encode(delta: ModelDelta): string {
     if (delta.type !== 'raw') return this.#passing ? '' : this.#encoder.encode(this.#with.writer.delta(delta));
-    // A whole answer to a request for a stream is translated into a stream.
+    // If the client requested a stream and the provider's answer is unstreamed, the translated deltas are sent instead.
     if (delta.whole) return '';
     this.#passing = true;
     this.#unkept.push(...this.#keptOf(delta.data, false));
@@ -109,7 +109,7 @@ export class AnswerSender {
 
   #write(text: string): Promise<void> | null {
     if (text === '') return null;
-    // The headers are built for the first write only.
+    // Builds the headers for the first write only.
     if (!this.#with.outlet.begun) this.#begin(streamHeaders(this.#with.exchange.result));
     return this.#with.outlet.write(text);
   }
@@ -127,9 +127,9 @@ export class AnswerSender {
         : waitedMs < facadeLimits.statusHeldMsMax
     )
       return;
-    // Without a model header: another provider than that of the current request may answer.
+    // Sent without a model header, since another candidate may still answer the call.
     this.#begin({});
-    // The write of the next delta waits for a slow client.
+    // Not awaited: the write of the next delta waits for a slow client. Errors are ignored, since that write reports them.
     void this.#with.outlet.write(this.#with.writer.keepAlive())?.catch(() => {});
   }
 }

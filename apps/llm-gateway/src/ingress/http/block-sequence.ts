@@ -1,6 +1,6 @@
 import type { AnswerBlock, AnswerBlocks } from '../../answer-blocks.ts';
 
-/** `index` counts the blocks of the answer from 0. */
+/** One step of writing a block. `index` is the number of the block in the answer, from 0. */
 export type BlockStep = { index: number; block: AnswerBlock } & (
   | { type: 'open' }
   | { type: 'piece'; text: string }
@@ -8,14 +8,15 @@ export type BlockStep = { index: number; block: AnswerBlock } & (
 );
 
 /**
- * Steps that write an answer's blocks one after the other, for wire formats in which a block ends before the next begins. A tool call is complete only at the
- * answer's end, since the pieces of several may interleave: the first call is written as it arrives, and everything after it is held back until the end.
+ * Produces the steps that write an answer's blocks one after another, for wire formats in which a block ends before the next begins. The pieces of several tool
+ * calls may interleave, so a call is complete only at the answer's end. The first call is therefore written as it arrives, and everything after it is held back
+ * until the end.
  */
 export class BlockSequence {
   readonly #answer: AnswerBlocks;
   #index = 0;
   #opened = false;
-  /** Number of pieces of the open block already returned. */
+  /** Number of pieces of the open block that were already returned. */
   #returnedPieces = 0;
 
   constructor(answer: AnswerBlocks) {
@@ -45,7 +46,7 @@ export class BlockSequence {
     }
   }
 
-  /** @returns false for a call that can't be opened yet, since its id or name is missing. */
+  /** @returns false for a tool call that can't be opened yet, since its id or name is missing. */
   #add(block: AnswerBlock, steps: BlockStep[], complete: boolean): boolean {
     const index = this.#index;
     if (!this.#opened) {

@@ -1,6 +1,7 @@
 /**
- * Ids for the calls of a conversation whose wire format has none, so that other wire formats can match results to calls: a result belongs to the first call of its
- * name that has none yet. The same conversation gets the same ids. Nine digits: Mistral accepts no ids of another length.
+ * Generates ids for the tool calls of a conversation whose wire format has none, so that other wire formats can match results to calls. A result belongs to the
+ * first call of its name that has no result yet. The same conversation always gets the same ids. They have nine digits, since Mistral accepts only ids of this
+ * length.
  */
 export class CallIds {
   readonly #all = new OpenCalls();
@@ -8,7 +9,7 @@ export class CallIds {
   readonly #byId = new Map<string, OpenCalls>();
   #made = 0;
 
-  /** `id`: the client's, if it sent one. */
+  /** @param id the id that the client sent, if any */
   call(name: string, id: unknown): string {
     const own = typeof id === 'string' && id !== '' ? id : this.#make();
     const call = { id: own, name, answered: false };
@@ -32,7 +33,10 @@ export class CallIds {
 
 type Call = { id: string; name: string; answered: boolean };
 
-/** Calls in order. The first without a result is found without scanning those before it again: a hostile conversation has tens of thousands of calls. */
+/**
+ * Calls in order. Finds the first call without a result without scanning the calls before it again, since a hostile conversation may have tens of thousands of
+ * calls.
+ */
 class OpenCalls {
   readonly #calls: Call[] = [];
   #answered = 0;

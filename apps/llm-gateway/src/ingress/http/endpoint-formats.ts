@@ -1,3 +1,3 @@
-/** The wire formats of the gateway's own endpoints. Providers have more of them: see `wireNames`. */
+/** Wire formats of the gateway's own endpoints. `wireNames` lists those of providers, which include more. */
 export const endpointFormats = ['openai-chat', 'openai-responses', 'anthropic', 'gemini'] as const;
 export type EndpointFormat = (typeof endpointFormats)[number];

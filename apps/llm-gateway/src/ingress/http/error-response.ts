@@ -9,13 +9,13 @@ export type Complaint = {
   status: number;
   message: string;
   code: ErrorCode;
-  /** The first invalid field; null if the error isn't about one. */
+  /** The first invalid field; null if the error isn't about a field. */
   issue: FieldIssue | null;
-  /** True if the client should retry by itself. */
+  /** True if the client should retry automatically. */
   retryable: boolean;
   /** Time until the retry; null if unknown. */
   retryAfterMs: number | null;
-  /** True if a budget is used up. Waiting doesn't help then; it does if calls in flight have reserved the rest. */
+  /** True if a budget is used up, so that waiting doesn't help. False if calls in flight have only reserved the rest. */
   spent: boolean;
 };
 
@@ -32,13 +32,13 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, number>>> = {
   'deadline-exceeded': 504,
 };
 
-/** Statuses of a provider that are passed on. Clients would take others for their own fault; a provider's are the fault of the gateway or its configuration. */
+/** Statuses of a provider that are passed on. Clients would blame themselves for other statuses, although the gateway or its configuration caused them. */
 const passedStatuses = [500, 502, 503, 504, 529];
-/** Matches a 403 error about the client's request. Most are about the gateway's key or account, see `accountPattern`. */
+/** Matches the text of a 403 error about the client's request. Most 403 errors are about the gateway's key or account (`accountPattern`). */
 const clientsPattern = /\b(flagged|moderation|cached ?contents?|files?)\b/i;
 const accountPattern = /\b(api[ _-]?keys?|credentials?|scopes?|account|organi[sz]ation|project|billing)\b/i;
 
-/** Creates an error of the façade itself, whose HTTP status takes precedence over its code's. */
+/** Creates an error of the façade itself. `httpStatus` takes precedence over the status of the code. */
 export const refusal = (
   code: ErrorCode,
   httpStatus: number,
@@ -51,7 +51,7 @@ export function complaintOf(error: CoppiceError, wire: EndpointFormat): Complain
   const { code, message, retryable, details = {} } = error;
   const spent = code === 'limit-exceeded' && details['budget'] !== undefined;
   const [issue] = Array.isArray(details['issues']) ? (details['issues'] as FieldIssue[]) : [];
-  // The gateway has already retried. Retries of the client would only make its user wait for the same error.
+  // The gateway has already retried, so a retry by the client would only delay the same error.
   const failing = isFailing(error);
   const retryAfterMs = Number(details['retryAfterMs'] ?? Number.NaN);
   return {
@@ -75,8 +75,8 @@ function statusOf(error: CoppiceError, wire: EndpointFormat, spent: boolean): nu
 }
 
 /**
- * Reports whether the error is about something that the vendor stores and the client's request refers to, in the vendor's own wire format: a previous response,
- * a file, a cached prompt. The client has to know that it doesn't exist.
+ * Reports whether the error is about something that the vendor stores, and that the client's request references in the vendor's own wire format: a previous
+ * response, a file, a cached prompt. The client must learn that it doesn't exist.
  */
 function isOfTheClient({ message, details }: CoppiceError, upstream: number, wire: EndpointFormat): boolean {
   const names = details?.['providerNames'] as ProviderNames | undefined;
@@ -84,7 +84,7 @@ function isOfTheClient({ message, details }: CoppiceError, upstream: number, wir
   return upstream === 404 || (upstream === 403 && clientsPattern.test(message) && !accountPattern.test(message));
 }
 
-/** Headers that say when to retry, in the form that the vendors' own clients read. */
+/** Returns the headers that state when to retry, in the form that the vendors' clients read. */
 export function retryHeaders({ retryAfterMs, retryable, status }: Complaint): Record<string, string> {
   const wait =
     retryAfterMs === null

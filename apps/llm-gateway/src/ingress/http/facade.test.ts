@@ -380,13 +380,13 @@ test('the error for a misspelt alias, taken for a model of the vendor, says so; 
   };
   expect(await answerTo('fats')).toEqual([
     502,
-    'openai needs a key: set A_KEY and restart the gateway (coppice down, coppice up) ("fats" is no alias here, and was taken as openai/fats)',
+    'openai needs a key: set A_KEY and restart the gateway (coppice down, coppice up) ("fats" is not an alias here, and was treated as openai/fats)',
   ]);
   const error = new CoppiceError('permission-denied', 'it has no price', { details: { priceUnknown: true } });
   await using priceless = await startTestFacade({ providers: [saying('openai', [error])] });
   const answered = await chat({ model: 'fats' }, priceless);
   expect(await answered.json()).toMatchObject({
-    error: { message: 'it has no price ("fats" is no alias here, and was taken as openai/fats)' },
+    error: { message: 'it has no price ("fats" is not an alias here, and was treated as openai/fats)' },
   });
   expect(await answerTo('fast@nobody')).toEqual([
     404,

@@ -4,9 +4,9 @@
  * Collaborators: the tokens; the exchange with the providers (`call`); the endpoints (`Endpoint`), one per wire format.
  *
  * Invariants:
- * 1. Without a valid token, a client learns only that the gateway is running, and which paths and methods it has; no body is read.
+ * 1. Without a valid token, a client learns only that the gateway is running, and which paths and methods it has. The request's body is not read.
  * 2. If the client disconnects or the façade stops, the exchange and its upstream call end at once.
- * 3. Only the path and the model of a request are logged; not its query or headers, which may contain a token.
+ * 3. The path and the model of a request are logged. Its query and headers aren't, since they may contain a token.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CoppiceError } from '@coppice/contracts';
@@ -36,11 +36,11 @@ import type { Granted, Tokens } from './tokens.ts';
 export type FacadeCollaborators = {
   tokens: Pick<Tokens, 'verify'>;
   log: Pick<Logger, 'info' | 'error'>;
-  /** Items that clients may reference by id. */
+  /** Store of items that clients may reference by id. */
   items: Pick<KeptItems, 'keep' | 'named'>;
   call(call: Call, grant: Granted): Exchange;
   routes: Pick<Routes, 'fullName' | 'knows' | 'resolve'>;
-  /** Names of the models and aliases. */
+  /** Lists the names of the models and aliases. */
   models(signal: AbortSignal): Promise<readonly string[]>;
 };
 
@@ -51,7 +51,7 @@ type Incoming = {
   request: IncomingMessage;
   outlet: Outlet;
   signal: AbortSignal;
-  /** `begun`: from then on `loggedCall` logs the outcome. */
+  /** `begun` is true once `loggedCall` logs the outcome. */
   call: { begun: boolean };
 };
 
@@ -63,7 +63,7 @@ export class Facade {
     this.#with = collaborators;
   }
 
-  /** Never throws. `signal` is aborted when the client leaves or the façade ends. */
+  /** Never throws. `signal` is aborted when the client disconnects or the façade stops. */
   async handle(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
     const outlet = new Outlet(response, signal);
     const { pathname: path, searchParams: query } = addressOf(request);
@@ -93,7 +93,7 @@ export class Facade {
     }
   }
 
-  /** Answers the request. If it is rejected before the call begins, logs that with the id that the client gets. */
+  /** Answers the request. Logs a rejection before the call begins, with the id that the client gets. */
   async #answerOrLog(incoming: Incoming): Promise<void> {
     try {
       await this.#answer(incoming);
@@ -125,7 +125,7 @@ export class Facade {
     }
   }
 
-  /** Replaces references to stored items in the body by the items, if there is room, then calls the model. */
+  /** Replaces references in the body to stored items by these items, if they fit, then calls the model. */
   async #call(endpoint: Endpoint, received: JsonBody, incoming: Incoming): Promise<void> {
     const { references } = endpoint;
     if (references === undefined) return this.#callWhole(endpoint, received, incoming);
@@ -148,7 +148,7 @@ export class Facade {
     }
   }
 
-  /** `resolved`: the body's model, if it was resolved before. */
+  /** @param resolved the body's model, if it was already resolved */
   async #callWhole(
     endpoint: Endpoint,
     { body, bytes }: JsonBody,
@@ -198,10 +198,10 @@ export class Facade {
     }
   }
 
-  /** @throws CoppiceError if the token doesn't allow the model, the name is too long, or no provider may answer to it. */
+  /** @throws CoppiceError if the token doesn't allow the model, the name is too long, or no provider has the model. */
   #resolve(name: string, endpoint: Endpoint, { models }: TokenGrant): ResolvedModel {
     const model = this.#fullName(name, endpoint);
-    // Scripts are files of this machine, so a token has to name them explicitly.
+    // Scripts are files on this machine, so a token must name them explicitly.
     const granted = models === undefined ? !model.startsWith('scripted/') : names(models, name, model);
     if (granted && !model.startsWith('scripted//')) return this.#with.routes.resolve(model);
     const named = models === undefined && !model.startsWith('scripted//');
@@ -238,7 +238,7 @@ export class Facade {
     outlet.whole(status, { 'content-type': 'application/json; charset=utf-8', ...headers }, JSON.stringify(body));
   }
 
-  /** Logs an unexpected error. The client learns only that it is a defect. */
+  /** Converts an error. An unexpected error is logged, and the client learns only that the gateway has a defect. */
   #coppiceError(error: unknown, path: string): CoppiceError {
     if (error instanceof CoppiceError) return error;
     this.#with.log.error({ err: error, path }, 'a request over HTTP failed');
@@ -246,7 +246,7 @@ export class Facade {
   }
 }
 
-/** Reports whether a provider of another wire format may get the request. */
+/** Reports whether a provider with another wire format may get the request. */
 const hasOthers = ({ routes }: ResolvedModel, { wire }: Endpoint): boolean =>
   routes.some(({ provider }) => provider.wire !== wire);
 
@@ -259,7 +259,7 @@ function requireTranslatable({ untranslatable }: Question, model: string): void 
   throw new CoppiceError('invalid-request', message, { details: { issues } });
 }
 
-/** @throws CoppiceError with a code that no gateway retries. */
+/** @throws CoppiceError `invalid-request` if the request came through too many gateways. No gateway retries this code. */
 function requireNear(hops: number): void {
   if (!isTooFar(hops)) return;
   const text = `the request came through ${hops} gateways: the address of a provider of one of them is most likely a gateway's own endpoint`;
@@ -276,17 +276,17 @@ function requireShort(model: string): void {
   throw new CoppiceError('invalid-request', message, { details: { issues } });
 }
 
-/** Adds to an error that the name is no alias and was taken as a model of the endpoint's vendor: it may be a misspelt alias. */
+/** Adds to the error that the name is not an alias and was treated as a model of the endpoint's vendor, since it may be a misspelt alias. */
 function withAliasHint(error: unknown, requestedModel: string, model: string): unknown {
   if (!(error instanceof CoppiceError) || requestedModel === model) return error;
   const { code, retryable, details } = error;
   const isUnknown = code === 'model-not-found' || details?.['priceUnknown'] === true;
   if (!isUnknown && details?.['keyRequired'] === undefined) return error;
-  const text = `${error.message} (${JSON.stringify(requestedModel)} is no alias here, and was taken as ${model})`;
+  const text = `${error.message} (${JSON.stringify(requestedModel)} is not an alias here, and was treated as ${model})`;
   return new CoppiceError(code, text, { cause: error, retryable, ...(details === undefined ? {} : { details }) });
 }
 
-/** Reports whether the list contains the name as the client wrote it, or the full name. */
+/** Reports whether the list contains the name that the client used, or the full name. */
 const names = (models: readonly string[], written: string, full: string): boolean =>
   models.includes(written) || models.includes(full);
 
@@ -303,8 +303,8 @@ function headersFor(endpoint: Endpoint, request: IncomingMessage): Record<string
 }
 
 /**
- * Reports whether the cache may be used. Not by default if the request is untranslatable: something that the vendor stores, and the request only references, may
- * differ the next time. @throws CoppiceError if the header is neither absent nor `off`.
+ * Reports whether the cache may be used. By default it isn't used for an untranslatable request: if the request references something that the vendor stores,
+ * that may differ the next time. @throws CoppiceError if the header is neither absent nor `off`.
  */
 function mayBeCached({ untranslatable }: Question, { headers }: IncomingMessage): boolean {
   const wish = headers[cacheHeader];

@@ -1,3 +1,3 @@
-/** Fields of an object; none if the value isn't one. */
+/** Returns the fields of an object; no fields for any other value. */
 export const fieldsOf = (value: unknown): Record<string, unknown> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};

@@ -1,14 +1,15 @@
 /**
- * Carries a provider's signature through a client of another wire format, packed into that format's own opaque field, which clients send back unchanged. A prefix
- * distinguishes it from that format's own signatures. Without it, a conversation with a model that requires its signatures could continue in its own format only.
+ * Carries a provider's signature through a client of another wire format. The signature is packed into an opaque field of the client's format, which clients
+ * send back unchanged. A prefix distinguishes it from the format's own signatures. Otherwise a conversation with a model that requires its signatures could
+ * continue only in that model's wire format.
  */
 import type { Signature } from '@coppice/contracts';
 import { z } from 'zod';
 import { jsonOf } from '../../transport/json.ts';
 
 /**
- * Without a `signature`, only marks the part as another provider's: the format's own vendor would reject an unsigned part.
- * `callId`: the tool call that the signature belongs to, if calls have no field for signatures in the wire format.
+ * Content of a packed text. Without a `signature`, it only marks the part as another provider's, since the vendor of the client's format would reject an
+ * unsigned part. `callId`: the tool call that the signature belongs to, if calls have no field for signatures in the wire format.
  */
 export type Packed = { signature?: Signature | undefined; callId?: string | undefined };
 
@@ -23,7 +24,7 @@ export function pack({ signature, callId }: Packed): string {
   return `${prefix}${Buffer.from(text).toString('base64url')}`;
 }
 
-/** Returns null if the text was not made by `pack`. */
+/** Returns null if the text was not created by `pack`. */
 export function unpack(text: string): Packed | null {
   if (!text.startsWith(prefix)) return null;
   const parsed = packedSchema.safeParse(jsonOf(Buffer.from(text.slice(prefix.length), 'base64url').toString()));

@@ -5,7 +5,7 @@ export const contentTypes: Readonly<Record<Framing, string>> = {
   'json-array': 'application/json; charset=utf-8',
 };
 
-/** Encodes the frames of one stream. A stream that breaks off is not closed with `close`. */
+/** Encodes the frames of one stream. `close` is called only for a stream that is complete. */
 export class FrameEncoder {
   readonly #framing: Framing;
   #first = true;

@@ -1,9 +1,9 @@
-/** Holds the number of gateways that a request passed. */
+/** Header with the number of gateways that a request has passed. */
 export const hopsHeader = 'x-coppice-hops';
-/** A gateway may be a provider of another. */
+/** More than one, since a gateway may be a provider of another gateway. */
 const hopsMax = 4;
 
-/** The number of gateways before this one; 0 for a client that is no gateway. */
+/** Returns the number of gateways before this one; 0 if the client isn't a gateway. */
 export function hopsOf(headers: Readonly<Record<string, string | string[] | undefined>>): number {
   const text = headers[hopsHeader];
   return typeof text === 'string' && /^\d{1,3}$/.test(text) ? Number(text) : 0;

@@ -1,10 +1,11 @@
 /**
- * Stores items of answers, which clients reference by id in later requests, as clients of Responses do by default.
+ * Stores items of answers. Clients reference these by id in later requests, as clients of Responses do by default.
  *
  * Invariants:
- * 1. A tenant never gets another tenant's items: the tenant is a part of every key. Only what the gateway sent to the tenant is stored, nothing that a client wrote.
- * 2. The bucket bounds all items together: it discards the oldest, whatever their tenant. Items also expire. The items that one request references are bounded by the
- *    room for its body, and by `answersMax`.
+ * 1. A tenant never gets another tenant's items, since every key contains the tenant. Only items that the gateway sent to the tenant are stored, never
+ *    something that a client wrote.
+ * 2. The bucket limits the size of all items together, and discards the oldest items of any tenant. Items also expire. The items that one request references
+ *    are limited by the room for its body, and by `answersMax`.
  * 3. A slow or unavailable bucket fails no answer. Items that could not be stored can't be referenced. Requests that reference items during that time get `unavailable`.
  */
 import type { KeyValue } from '@coppice/bus';
@@ -26,7 +27,7 @@ const limits = facadeLimits.items;
 export class KeptItems {
   readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
   readonly #log: Pick<Logger, 'error'>;
-  /** Room for the values that all requests are reading; each reserves the largest possible size. */
+  /** Bytes for the values that all requests read at the moment. Each read reserves the largest possible size. */
   readonly #reading = new Admission({ total: limits.readingBytesMax });
   #failing = false;
 
@@ -35,7 +36,7 @@ export class KeptItems {
     this.#log = log;
   }
 
-  /** Stores items. Returns after the writes, so that the next request finds the items, or after `waitMsMax`. Never throws. */
+  /** Stores items. Waits for the writes, for at most `waitMsMax`, so that the client's next request finds the items. Never throws. */
   async keep(tenant: string, kept: readonly Kept[]): Promise<void> {
     const values = kept.slice(0, limits.keysMax).map(({ key, items }) => ({
       key,
@@ -46,7 +47,8 @@ export class KeptItems {
   }
 
   /**
-   * Returns the items that are still stored under these keys, as long as the next value certainly fits in `bytesMax`. The caller gives their bytes back to `room`.
+   * Returns the items that are still stored under these keys. Stops reading when the next value might not fit in `bytesMax`. The caller must return the items'
+   * bytes to `room`.
    * @throws CoppiceError `unavailable` if there is no room, or the bucket fails or is slow.
    */
   async named(tenant: string, keys: readonly string[], { bytesMax, room }: NamedRoom): Promise<Named> {
@@ -88,8 +90,8 @@ export class KeptItems {
       this.#failing = false;
       return result;
     } catch (error) {
-      // Logged once until the bucket answers again.
-      if (!this.#failing) this.#log.error({ err: error }, 'items of answers can be neither kept nor read');
+      // Only the first failure after the bucket last worked is logged.
+      if (!this.#failing) this.#log.error({ err: error }, 'items of answers can be neither stored nor read');
       this.#failing = true;
       return undefined;
     }

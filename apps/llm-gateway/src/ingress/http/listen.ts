@@ -5,10 +5,10 @@ import { createConnection } from 'node:net';
 import { dirname } from 'node:path';
 import { ConfigurationError } from '@coppice/service';
 
-/** Address that the façade listens on. */
+/** Address on which the façade listens. */
 export type Address = { host: string; port: number } | { socket: string };
 
-/** Open to all users, since a sandbox runs as another one. The folder of the socket and the token control access. */
+/** Open to all users, since a sandbox runs as another user. The permissions of the socket's folder and the token control access. */
 const socketMode = 0o666;
 
 /** @throws ConfigurationError if the address can't be used. */
@@ -29,7 +29,7 @@ export async function listen(server: Server, address: Address): Promise<void> {
   if ('socket' in address) await chmod(address.socket, socketMode);
 }
 
-/** Checks for the socket's folder, since listening in a missing one fails with a misleading permission error. */
+/** Checks that the socket's folder exists, since listening in a missing folder fails with a misleading permission error. */
 async function requireFolder(socket: string): Promise<void> {
   const missing = await access(dirname(socket)).then(
     () => false,
@@ -38,9 +38,9 @@ async function requireFolder(socket: string): Promise<void> {
   if (missing) throw wrong('COPPICE_GATEWAY_SOCKET', 'a path in a folder that is there', socket);
 }
 
-/** Removes the socket of a gateway that was killed, and nothing else. */
+/** Removes the socket that a killed gateway left behind. Removes nothing else. */
 async function removeStale(socket: string): Promise<void> {
-  // If lstat fails, so does listening, which reports the reason.
+  // The error may be ignored: if lstat fails, listening fails, too, and reports the reason.
   const found = await lstat(socket).catch(() => null);
   if (found === null) return;
   if (!found.isSocket()) throw wrong('COPPICE_GATEWAY_SOCKET', 'a path where nothing is, or a socket', socket);

@@ -1,6 +1,6 @@
 /** Lists of the available models in each vendor's format. */
 
-/** Time of the list, reported as the models' creation time, which no provider reports. */
+/** Time of the list. It is reported as the creation time of all models, since no provider reports that time. */
 type At = { nowMs: number };
 
 export type ModelListing = {

@@ -1,6 +1,7 @@
 /**
- * Rejects a gateway that is its own provider: it would call itself without end, and each call would be charged. This happens easily, since clients and the gateway read the
- * same variables. An address that is certainly its own is rejected at the start; a loop through other servers is detected by a request's hops (hops.ts).
+ * Rejects the configuration of a gateway as its own provider: it would call itself without end, and each call would be charged. The mistake is easy, since
+ * clients and the gateway read the same variables. An address that is certainly the gateway's own is rejected at the start. A loop through other servers is
+ * detected by the hops of a request (hops.ts).
  */
 import { ConfigurationError } from '@coppice/service';
 import type { Address } from './listen.ts';
@@ -23,5 +24,5 @@ function isAt(url: URL, endpoint: Address): boolean {
   return host === endpoint.host || (isOfThisMachine(host) && isOfThisMachine(endpoint.host));
 }
 
-/** Loopback, or all interfaces of the machine. */
+/** Reports whether the host is loopback, or stands for all interfaces of the machine. */
 const isOfThisMachine = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1?)$/i.test(host);

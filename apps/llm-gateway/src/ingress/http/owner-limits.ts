@@ -13,8 +13,9 @@ const service = { service: 'orchestrator' };
 type Named = Pick<TokenGrant, 'tenant' | 'runId' | 'taskId'>;
 
 /**
- * Requests the limits from the orchestrator, since the client that wants a token isn't trusted to state them.
- * @throws CoppiceError `not-found`; `invalid-request` if the task is another run's; `conflict` if it has ended or its limits are unknown; `unavailable`.
+ * Requests the limits from the orchestrator, since the client that requests a token can't be trusted to state them.
+ * @throws CoppiceError `not-found`; `invalid-request` if the task belongs to another run; `conflict` if the task or run has ended or its limits are unknown;
+ * `unavailable`.
  */
 export async function limitsOfOwner(bus: Bus, { tenant, runId, taskId }: Named): Promise<OwnerLimits> {
   const options = { deadlineMs: tokenLimits.ownerRequestMsMax };
@@ -41,12 +42,12 @@ function otherRun(taskId: string, expected: string, received: string): CoppiceEr
 const missing = (what: string): CoppiceError => new CoppiceError('not-found', `there is no ${what}`);
 
 const ended = (whose: string, state: string): CoppiceError =>
-  new CoppiceError('conflict', `${whose} has ended (${state}): a token is made for one that is at work`);
+  new CoppiceError('conflict', `${whose} has ended (${state}): tokens are created only for tasks and runs in progress`);
 
 function known<Limits>(limits: Limits | null, whose: string): Limits {
   if (limits !== null) return limits;
   throw new CoppiceError(
     'conflict',
-    `what the run file lets ${whose} use of models is not known, since an earlier version began it: no token is made for it`,
+    `the model limits of ${whose} are not known, since an earlier version started it: no token is created for it`,
   );
 }

@@ -11,18 +11,18 @@ import { facadeLimits } from './limits.ts';
 export const bodyRoom = (): Admission =>
   new Admission({ total: bytesOfHeap(facadeLimits.bodiesOfHeapMax, facadeLimits.bodyBytesMax) });
 
-/** Created once, since `close` is emitted for every request, usually after its end. */
+/** Created once, since `close` is emitted for every request, usually after its end, and creating an error is slow. */
 const brokeOff = new CoppiceError('cancelled', 'the request broke off');
 
 export type JsonBody = { body: unknown; bytes: number };
 
-/** Reads the body as JSON. Its bytes are reserved in `room` until `giveBack`. @throws CoppiceError. */
+/** Reads the body as JSON. Reserves its bytes in `room`; the caller must give them back. @throws CoppiceError. */
 export async function readJsonBody(request: IncomingMessage, room: Admission): Promise<JsonBody> {
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity')
     throw refusal('invalid-request', 415, `the body has the encoding ${encoding}; send it without`);
   const budget = new ByteBudget('the body of the request', facadeLimits.bodyBytesMax);
-  // Rejects a body with too large a content-length without reading it.
+  // Rejects a body whose content-length is too large without reading it.
   new ByteBudget('the body of the request', facadeLimits.bodyBytesMax).take(
     Number(request.headers['content-length'] ?? 0),
   );
@@ -44,7 +44,8 @@ export async function readJsonBody(request: IncomingMessage, room: Admission): P
 }
 
 /**
- * Reads by events, since the async iterator takes as long as parsing the JSON. A rejected request still gets a response, so its connection stays open.
+ * Reads the body with event listeners, since the async iterator takes as long as parsing the JSON. Keeps the connection of a rejected request open, since that
+ * request still gets a response.
  * @throws what `take` throws.
  */
 function read(request: IncomingMessage, take: (piece: Buffer) => void): Promise<void> {
@@ -59,7 +60,7 @@ function read(request: IncomingMessage, take: (piece: Buffer) => void): Promise<
       reject(error);
     }
   };
-  // `end` comes before `close`, and settling a promise again has no effect.
+  // `close` is emitted after `end`. The promise is settled then, so that rejecting it has no effect.
   request.on('data', onData).once('end', resolve).once('close', onClose);
   return promise;
 }

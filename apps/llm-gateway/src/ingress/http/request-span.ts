@@ -4,7 +4,10 @@ import { SpanKind, attributes, extractTrace, withSpan } from '@coppice/telemetry
 
 type RequestAbout = { name: string; grant: TokenGrant; request: IncomingMessage };
 
-/** Runs the work of a request in a span, in the client's trace if there is one. Records only the request's method and route: the rest may contain a token. */
+/**
+ * Runs the work of a request in a span, which is a part of the client's trace, if any. Records only the request's method and route, since the rest may contain
+ * a token.
+ */
 export function inRequestSpan({ name, grant, request }: RequestAbout, work: () => Promise<void>): Promise<void> {
   const { traceparent, tracestate } = request.headers;
   const text = (value: string | string[] | undefined) => (typeof value === 'string' ? value : undefined);

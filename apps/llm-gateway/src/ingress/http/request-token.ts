@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** Token of a request, from any of the places where vendors' clients put their key; null if there is none. */
+/** Returns a request's token, from any of the places where the vendors' clients put their key; null if there is none. */
 export function tokenOf(headers: IncomingHttpHeaders, query: URLSearchParams): string | null {
   const [, bearer] = /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? '') ?? [];
   if (bearer !== undefined) return bearer;

@@ -7,20 +7,20 @@ import { facadeLimits } from './limits.ts';
 
 const writing = Phase.afterWork();
 
-/** HTTP response with backpressure: written no faster than the client reads. */
+/** HTTP response with backpressure: callers can wait until the client has read what was written. */
 export class Outlet {
   readonly #response: ServerResponse;
   readonly #signal: AbortSignal;
   /** Headers in addition to those given to `begin`. */
   readonly #headers: Record<string, string> = {};
   #waiting = false;
-  /** Text to be written. Everything from one piece of the provider's stream becomes one write, and so one chunk and one system call. */
+  /** Text that will be written next. Everything from one piece of the provider's stream becomes one write, and so one chunk and one system call. */
   #held = '';
   #wroteAtMs = 0;
-  /** Identifies the call in the log, and the answer for the client; letters and digits. */
+  /** Id of the call in the log and of the answer for the client. Letters and digits. */
   readonly id = randomUUID().replaceAll('-', '');
 
-  /** `signal` aborts waits for the client. */
+  /** @param signal aborts waits for the client */
   constructor(response: ServerResponse, signal: AbortSignal) {
     this.#response = response;
     this.#signal = signal;
@@ -31,7 +31,7 @@ export class Outlet {
     return this.#response.headersSent;
   }
 
-  /** Time since the last write; 0 while waiting for the client. */
+  /** Milliseconds since the last write; 0 while a write waits for the client. */
   get silentMs(): number {
     return this.#waiting ? 0 : performance.now() - this.#wroteAtMs;
   }
@@ -48,11 +48,14 @@ export class Outlet {
     this.#response.writeHead(status, Object.assign(own, this.#headers, headers));
   }
 
-  /** Returns null if more can be written at once, else a promise to wait for. It rejects with the signal's reason, or `cancelled` if the client doesn't read. */
+  /**
+   * Returns null if more text can be written at once. Otherwise returns a promise that the caller must await before it writes more. The promise rejects with
+   * the signal's reason, or with `cancelled` if the client doesn't read.
+   */
   write(text: string): Promise<void> | null {
     if (text === '') return null;
     this.#wroteAtMs = performance.now();
-    // Runs once everything that arrived together is in `#held`, together with the writes of the other answers: see phases.ts.
+    // Writes after everything that arrived together is in `#held`, in the same phase as the writes of the other answers (phases.ts).
     if (this.#held === '') writing.add(() => this.#writeHeld());
     this.#held += text;
     return this.#response.writableNeedDrain ? this.#drained() : null;
@@ -63,7 +66,7 @@ export class Outlet {
     return writing.begun();
   }
 
-  /** Sends the complete response, for an answer that isn't a stream. */
+  /** Sends the complete response of an unstreamed answer. */
   whole(status: number, headers: Record<string, string>, body: string): void {
     this.#headers['content-length'] = String(Buffer.byteLength(body));
     this.begin(status, headers);
@@ -74,7 +77,7 @@ export class Outlet {
     this.#response.end(this.#takeHeld() + text);
   }
 
-  /** Ends the body with this text, which reports that the answer is incomplete. Closes the connection only if the client doesn't read that far. */
+  /** Ends the body with this text, which reports that the answer is incomplete. Closes the connection only if the client doesn't read the text. */
   async endEarly(text: string): Promise<void> {
     await this.#sent((sent) => this.#response.end(this.#takeHeld() + text, sent));
     if (!this.#response.writableFinished) this.#response.destroy();
@@ -86,7 +89,7 @@ export class Outlet {
     this.#response.destroy();
   }
 
-  /** Waits until the text is sent, for `breakOffMs` at most. */
+  /** Waits until the text is sent, for at most `breakOffMs`. */
   async #sent(send: (sent: () => void) => void): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, facadeLimits.breakOffMs);
@@ -110,7 +113,7 @@ export class Outlet {
   async #drained(): Promise<void> {
     this.#waiting = true;
     const { stalledClientMsMax, slowClientBytesPerSecond } = facadeLimits;
-    // `drain` is emitted once the whole buffer is sent, which takes longer the more it holds.
+    // `drain` is emitted once the whole buffer is sent, so the time limit grows with the size of the buffer.
     const patienceMs = stalledClientMsMax + this.#response.writableLength / (slowClientBytesPerSecond / 1_000);
     const late = AbortSignal.timeout(Math.ceil(patienceMs));
     try {
@@ -118,10 +121,7 @@ export class Outlet {
     } catch (error) {
       this.#signal.throwIfAborted();
       if (!late.aborted) throw error;
-      throw new CoppiceError(
-        'cancelled',
-        `the client did not read what it was sent within ${Math.ceil(patienceMs)} ms`,
-      );
+      throw new CoppiceError('cancelled', `the client did not read its answer within ${Math.ceil(patienceMs)} ms`);
     } finally {
       this.#waiting = false;
       this.#wroteAtMs = performance.now();

@@ -12,7 +12,7 @@ export type Route =
   | { kind: 'models'; endpoint: Endpoint; listing: ModelListing; model: string | null }
   | { kind: 'alive' };
 
-/** Headers and query, which identify the client's vendor if the path alone doesn't. */
+/** Headers and query. They identify the client's vendor if the path doesn't. */
 type Marks = { headers: Readonly<Record<string, unknown>>; query: URLSearchParams };
 
 type RouteRule = {
@@ -39,10 +39,10 @@ const decoded = (text: string | undefined): string | null => {
   }
 };
 
-/** Gemini has the model in the path; its name may contain slashes. */
+/** Path of a call in Gemini's format. It contains the model, whose name may contain slashes. */
 const geminiPath = /^\/v1(?:beta|alpha)?\/models\/(.+):(generateContent|streamGenerateContent|countTokens)$/;
 
-/** `GET /v1/models` belongs to OpenAI, to Anthropic and, for clients of the stable version, to Google. */
+/** Returns the endpoint for `GET /v1/models`, a path that OpenAI, Anthropic and, in its stable version, Google use. */
 function modelsEndpointOf({ headers, query }: Marks): { endpoint: Endpoint; listing: ModelListing } {
   if (headers['anthropic-version'] !== undefined) return { endpoint: messagesEndpoint, listing: anthropicModels };
   const google = headers['x-goog-api-key'] ?? headers['x-goog-api-client'] ?? query.get('key') ?? undefined;
@@ -87,7 +87,7 @@ const rules: readonly RouteRule[] = [
   { methods: ['GET', 'HEAD'], path: /^\/$/, name: '/', route: () => ({ kind: 'alive' }) },
 ];
 
-/** Returns null if the path is unknown, and the allowed `methods` if only the method is wrong. */
+/** Returns null if the path is unknown, or the allowed `methods` if only the method is wrong. */
 export function routeOf(
   method: string,
   path: string,
@@ -98,13 +98,13 @@ export function routeOf(
     const match = rule.path.exec(path);
     if (match === null) continue;
     if (rule.methods.includes(method)) return { name: rule.name, route: rule.route(match, marks) };
-    // Google's verbs that aren't supported (`:embedContent`) must not be taken for a model's name.
+    // An unsupported verb of Google's, such as `:embedContent`, must not be treated as a part of a model's name.
     if (!verbOfModel.test(path)) methods = [...methods, ...rule.methods];
   }
   return methods.length === 0 ? null : { methods };
 }
 
-/** Endpoint whose format the error of a failed request has. */
+/** Returns the endpoint in whose format an error for this path is sent. */
 export function endpointOf(path: string, marks: Marks): Endpoint {
   if (path.startsWith('/v1/messages')) return messagesEndpoint;
   if (path.startsWith('/v1/responses')) return responsesEndpoint;

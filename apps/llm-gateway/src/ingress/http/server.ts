@@ -1,9 +1,9 @@
 /**
- * HTTP servers of the façade: accept connections and pass requests to it.
+ * The HTTP servers of the façade. They accept connections and pass requests to the façade.
  *
  * Invariants:
- * 1. Everything that clients can make the server hold is bounded: headers, bodies, concurrent requests, connections, and the time that each may take.
- * 2. stop() accepts no more requests, lets running answers finish, ends those that take too long with an error that says so, and closes all connections.
+ * 1. Everything that clients can make the server keep in memory is limited: headers, bodies, concurrent requests, connections, and the time that each may take.
+ * 2. stop() rejects new requests, lets running answers finish, ends those that take too long with an error that states the reason, and closes all connections.
  */
 import { STATUS_CODES, createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -19,7 +19,7 @@ import { listen } from './listen.ts';
 import type { Address } from './listen.ts';
 
 export type RunningFacade = {
-  /** Base URLs for clients; `unix:` and the path for a socket. */
+  /** Base URLs for clients; `unix:PATH` for a socket. */
   addresses: readonly string[];
   stop(): Promise<void>;
 };
@@ -67,7 +67,7 @@ function makeServer(requests: Requests, headersMs: number): Server {
     (request, response) => void requests.handle(request, response),
   );
   server.maxConnections = facadeLimits.connectionsMax;
-  // Codex tries a WebSocket first, and takes 426 to mean that there is none.
+  // Codex first tries a WebSocket. On status 426 it uses HTTP instead.
   server.on('upgrade', (_request, socket: Duplex) => refuseRaw(socket, 426));
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     refuseRaw(socket, statusOfParserError[error.code ?? ''] ?? 400);
@@ -80,7 +80,7 @@ const statusOfParserError: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-/** Rejects a connection. A timer closes it, since a client that neither reads nor closes would hold it for ever. */
+/** Rejects a connection. A timer closes the socket, since a client that neither reads nor closes it would keep it open forever. */
 function refuseRaw(socket: Duplex, status: number): void {
   socket.on('error', () => {});
   if (socket.destroyed || !socket.writable) return void socket.destroy();
@@ -123,13 +123,13 @@ class Requests {
       leaving.abort(new CoppiceError('unavailable', 'too many requests at once'));
     response.on('error', () => {});
     response.once('close', () => {
-      if (!response.writableFinished) leaving.abort(new CoppiceError('cancelled', 'the client left'));
+      if (!response.writableFinished) leaving.abort(new CoppiceError('cancelled', 'the client disconnected'));
     });
     const handled = this.#whenOthersArrived(request, response, leaving.signal);
     this.#running.set(handled, leaving);
     await handled;
     this.#running.delete(handled);
-    // Discards the rest of a rejected body, so that the connection can be reused.
+    // Discards the rest of the body of a rejected request, so that the connection can be reused.
     if (!request.complete) request.resume();
   }
 

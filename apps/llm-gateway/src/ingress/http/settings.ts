@@ -1,8 +1,8 @@
-/** Parsing of model settings that several endpoints share. */
+/** Parsers for model settings, shared by several endpoints. */
 import type { ModelSettings } from '@coppice/contracts';
 import type { Untranslatable } from './untranslatable.ts';
 
-/** Removes null and undefined, which mean the same in most wire formats. */
+/** Removes fields that are null or undefined, which mean the same in most wire formats. */
 export function said<Fields extends Record<string, unknown>>(
   fields: Fields,
 ): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } {
@@ -16,7 +16,7 @@ export function said<Fields extends Record<string, unknown>>(
 
 const efforts = ['none', 'minimal', 'low', 'medium', 'high'] as const;
 
-/** Maps the reasoning effort. Levels above the contract's `high` become `high`; unknown ones are untranslatable. */
+/** Maps the reasoning effort. Levels above the contract's `high` become `high`. Unknown levels are untranslatable. */
 export function effortOf(
   text: string,
   field: string,
@@ -28,5 +28,5 @@ export function effortOf(
   return effort === undefined ? undefined : { effort };
 }
 
-/** Makes a schema's name valid for the contract. */
+/** Converts a schema's name to one that the contract allows. */
 export const schemaName = (name: string): string => name.replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64) || 'answer';

@@ -24,7 +24,7 @@ export type HttpEndpoints = {
 
 type EndpointCollaborators = { exchange: ExchangeCollaborators; tenantLimits: readonly TenantLimit[]; clock: Clock };
 
-/** Starts the HTTP endpoints and the tokens for them; without an address only the tokens, which are valid at other gateways. */
+/** Starts the HTTP endpoints and the creation of tokens. Without an address, only tokens are created; these are valid at other gateways. */
 export async function startHttpEndpoints(
   { bus, log }: Pick<ServiceContext, 'bus' | 'log'>,
   { exchange, tenantLimits, clock }: EndpointCollaborators,
@@ -65,7 +65,7 @@ export async function startHttpEndpoints(
   };
 }
 
-/** Models that the providers report, cached for `modelsMsMax`. */
+/** List of the models that the providers report, cached for `modelsMsMax`. */
 class ModelList {
   readonly #providers: readonly Provider[];
   #list: Promise<string[]> | null = null;

@@ -1,14 +1,15 @@
 /**
- * Keys that sign tokens. No secret is shared: each process generates its own key pair and publishes the public key in the bucket, where only gateways write. The
- * private key never leaves the process.
+ * The keys that sign tokens. Processes share no secret: each generates its own key pair, and publishes the public key in a bucket that only gateways can write.
+ * The private key never leaves the process.
  *
  * Collaborators: the bucket `coppice-gateway-keys`, which maps thumbprints to keys; jose.
  *
  * Invariants:
- * 1. A token is verified with a key read from the bucket under the token's key id, and the key has that thumbprint.
- * 2. A key is published before it signs a token, for longer than the token lives. So the tokens of a process that has ended stay valid until they expire.
- * 3. Deleting a key from the bucket revokes its tokens for good: a deleted key is never published again, and its process generates another.
- * 4. The cache of keys is bounded in number and time.
+ * 1. A token is verified only with the key that the bucket has under the token's key id. The id must be the key's thumbprint.
+ * 2. A key is published before it signs a token, for longer than the token's lifetime. So the tokens of a process that has ended stay valid until they expire.
+ * 3. Deleting a key from the bucket permanently revokes its tokens, once the caches of keys and of verified tokens have expired.
+ *    A deleted key is never published again; its process generates a new key.
+ * 4. The cache of keys is limited in number and time. An expired entry is used only while the bucket can't be read.
  */
 import type { KeyValue } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
@@ -21,7 +22,7 @@ import { tokenLimits } from './limits.ts';
 
 export const keyAlgorithm = 'EdDSA';
 
-/** Thumbprint (RFC 7638) with SHA-256. Ids of another form are rejected without a lookup. */
+/** Matches a thumbprint (RFC 7638) with SHA-256. Ids of any other form are rejected without a lookup. */
 const keyIdPattern = /^[A-Za-z0-9_-]{43}$/;
 
 type Known = { key: SigningKey | null; untilMs: number };
@@ -58,7 +59,7 @@ export class TokenKeys {
   /** Returns the key with this id. @throws CoppiceError `permission-denied` if there is none, `unavailable` if the lookup fails. */
   async verificationKey(id: string | undefined): Promise<SigningKey> {
     const key = id !== undefined && keyIdPattern.test(id) ? await this.#find(id) : null;
-    if (key === null) throw new CoppiceError('permission-denied', 'the token was signed with a key that is not known');
+    if (key === null) throw new CoppiceError('permission-denied', 'the token was signed with an unknown key');
     return key;
   }
 
@@ -71,7 +72,7 @@ export class TokenKeys {
       return key;
     } catch (error) {
       if (known !== undefined && known.key !== null) return known.key;
-      throw new CoppiceError('unavailable', 'the key of the token can not be looked for now', { cause: error });
+      throw new CoppiceError('unavailable', "the token's key can't be looked up now", { cause: error });
     }
   }
 
@@ -95,13 +96,13 @@ export class TokenKeys {
     const options = { ttlMs: tokenLimits.keyTtlMs };
     const stored = own.publishedUntilMs === 0 ? null : await this.#bucket.get(id);
     if (own.publishedUntilMs === 0) await this.#bucket.put(id, value, options);
-    // Compares the revision, so that a concurrent revocation isn't undone.
+    // Updates only this revision, so that a concurrent revocation isn't undone.
     else if (stored !== null) await this.#bucket.update(id, value, stored.revision, options);
-    else throw new CoppiceError('unavailable', 'the key of tokens was called back');
+    else throw new CoppiceError('unavailable', 'the key that signs tokens was revoked');
     own.publishedUntilMs = untilMs;
   }
 
-  /** Drops the current key if it was published and is no longer in the bucket, which means that it and all of its tokens were revoked. */
+  /** Drops the current key if it was published and is no longer in the bucket. In that case the key and all of its tokens were revoked. */
   async #retireCalledBack(): Promise<void> {
     const current = this.#current;
     if (current === null || current.publishedUntilMs === 0) return;
@@ -114,7 +115,7 @@ export class TokenKeys {
       await this.#retireCalledBack();
       if (this.#current !== null) await this.#publish(this.#current);
     } catch (err) {
-      this.#log.warn({ err }, 'the public key of tokens could not be published again; no token outlives it');
+      this.#log.warn({ err }, 'the public key of tokens could not be published again; existing tokens stay valid');
     }
   }
 }

@@ -172,8 +172,8 @@ describe('no token is made', () => {
       'invalid-request',
       /grant\.runId: expected raaaaaaaaaaaaaaaa, .*received "rbbb/,
     ],
-    ['for a task whose limits nobody knows', { runId, taskId: taskId('o') }, 'conflict', /is not known/],
-    ['for a run whose limits nobody knows', { runId: runIdOf('c') }, 'conflict', /is not known/],
+    ['for a task whose limits nobody knows', { runId, taskId: taskId('o') }, 'conflict', /are not known/],
+    ['for a run whose limits nobody knows', { runId: runIdOf('c') }, 'conflict', /are not known/],
   ])('%s', async (_, named, code, message) => {
     await startGateway();
     await expect(mint(named)).rejects.toMatchObject({ code, message: expect.stringMatching(message) as unknown });

@@ -12,18 +12,20 @@ import type { TokenKeys } from './token-keys.ts';
 
 const issuer = 'coppice-llm-gateway';
 const audience = 'coppice-llm-gateway';
-/** Distinguishes these tokens from others that may be signed in the future. */
+/** Type that distinguishes these tokens from other tokens that may be signed in the future. */
 const type = 'coppice-token+jwt';
 
-/** `ownerLimits` are not part of the grant, since clients don't request them. */
+/** `ownerLimits` isn't a part of the grant, since clients don't request it. */
 type Claims = { grant: TokenGrant; ownerLimits: OwnerLimits };
 
 export type Granted = TokenGrant & { ownerLimits: OwnerLimits; tokenId: string };
 
-/** Tokens that state what a program may do at the façade, and for which owner. They are signed, so any gateway process can verify them by itself. */
+/**
+ * Creates and verifies tokens, which state what a client may do at the façade and for which owner. They are signed, so any gateway process can verify a token.
+ */
 export class Tokens {
   readonly #keys: TokenKeys;
-  /** Verified tokens. Verifying a signature takes longer than everything else before the request goes to the provider. */
+  /** Cache of verified tokens, since verifying a signature takes longer than all other work before the request to the provider. */
   readonly #verified = new LRUCache<string, { granted: Granted; untilMs: number }>({ max: tokenLimits.verifiedMax });
 
   constructor(keys: TokenKeys) {
@@ -44,7 +46,9 @@ export class Tokens {
     return { token, expiresAt: new Date(expiresAtSeconds * 1_000).toISOString() };
   }
 
-  /** @throws CoppiceError with HTTP status 401, which says what is wrong and contains no part of the token; `unavailable` if its key can't be looked up. */
+  /**
+   * @throws CoppiceError with HTTP status 401, whose message states the reason and contains no part of the token; `unavailable` if its key can't be looked up.
+   */
   async verify(token: string | null): Promise<Granted> {
     if (token === null) throw unauthorized('there is no token: "coppice token" makes one');
     if (token.length > tokenLimits.charactersMax) throw unauthorized('the token is too long');
@@ -64,7 +68,7 @@ export class Tokens {
         typ: type,
         requiredClaims: ['exp', 'iat', 'jti'],
         clockTolerance: tokenLimits.clockToleranceMs / 1_000,
-        // A token older than the longest lifetime was not made here, whatever its expiry.
+        // A token older than the longest lifetime wasn't created by a gateway, whatever expiry it states.
         maxTokenAge: tokenTtlMsMax / 1_000,
       });
       const grant = tokenGrantSchema.parse(payload['grant']);
@@ -86,6 +90,6 @@ function whyRefused(error: unknown): string {
   if (error instanceof errors.JWTClaimValidationFailed)
     return `the token is not one of this gateway's (${error.claim})`;
   if (error instanceof errors.JOSEAlgNotAllowed) return 'the token is signed in another way than this gateway signs';
-  // Usually a vendor's API key.
+  // The text is usually a vendor's API key.
   return 'the token is not valid: "coppice token" makes one that is';
 }

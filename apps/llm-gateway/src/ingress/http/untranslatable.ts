@@ -1,10 +1,13 @@
 import type { FieldIssue } from '@coppice/contracts';
 
 const receivedCharactersMax = 80;
-/** One is enough to reject the request. */
+/** Limit for reported fields. One is enough to reject the request. */
 const issuesMax = 20;
 
-/** Collects fields of a request that no other wire format can express. A provider of the same wire format gets them unchanged and validates them itself. */
+/**
+ * Collects the fields of a request that no other wire format can express. A provider of the same wire format gets these fields unchanged, and validates them
+ * itself.
+ */
 export class Untranslatable {
   readonly issues: FieldIssue[] = [];
 
@@ -15,7 +18,7 @@ export class Untranslatable {
     this.issues.push({ field, expected, received });
   }
 
-  /** Adds those of these fields that are set; they exist in this wire format only. */
+  /** Adds each of these fields that is set. The fields exist only in this wire format. */
   addPresent(body: Readonly<Record<string, unknown>>, fields: readonly string[]): void {
     for (const field of fields) {
       const value = body[field];

@@ -1,14 +1,14 @@
 /**
  * The conversation before a model call, built from the transcript.
  *
- * Collaborators: the transcript, the artifacts; a cache of each task's latest conversation.
+ * Collaborators: the transcript; the artifacts. Keeps a cache with the latest conversation of each task.
  *
  * Invariants:
- * 1. `upTo` returns what the transcript says. A model call has at most one entry, which never changes, so a cached conversation is as
- *    good as a read one, whichever processes made the calls.
- * 2. Only entries in the transcript are cached. Entries that other processes added later are read from there on.
- * 3. A conversation belongs to its task: an id of another task's call finds nothing.
- * 4. The cache holds one conversation per task, and stays within its limits.
+ * 1. `upTo` returns the conversation that is in the transcript. A model call has at most one entry, which never changes. So a cached conversation equals the
+ *    stored one, whichever processes made the calls.
+ * 2. Only entries that are in the transcript are cached. Later entries of other processes are read when they are needed.
+ * 3. A conversation belongs to its task. The id of another task's model call is not found.
+ * 4. The cache has at most one conversation per task, and stays within its limits.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, modelMessageSchema } from '@coppice/contracts';
@@ -23,7 +23,7 @@ import type { Transcript } from './transcript.ts';
 
 export type Conversation = {
   messages: readonly ProviderMessage[];
-  /** Bytes of all its texts. */
+  /** Bytes of all texts. */
   bytes: number;
   turns: number;
 };
@@ -48,7 +48,7 @@ export class Conversations {
   readonly #transcript: Transcript;
   readonly #artifacts: Artifacts;
   readonly #limits: ConversationLimits;
-  /** By task. */
+  /** The latest conversation of each task. */
   readonly #cache: LRUCache<string, Remembered>;
 
   constructor(transcript: Transcript, artifacts: Artifacts, limits: ConversationLimits = gatewayLimits) {
@@ -58,13 +58,13 @@ export class Conversations {
     this.#cache = new LRUCache({
       max: limits.cachedConversationsMax,
       maxSize: limits.cachedBytesMax,
-      // The cache rejects a size of 0.
+      // At least 1, since the cache rejects a size of 0.
       sizeCalculation: ({ conversation }) => Math.max(1, conversation.bytes),
     });
   }
 
   /**
-   * The conversation up to and including the answer of a model call; empty for null.
+   * Returns the conversation up to and including the answer of this model call; an empty one for null.
    * @param signal ends the loading of referenced texts
    * @throws CoppiceError `not-found` if a call of the chain isn't in the task's transcript, `limit-exceeded`; the signal's reason.
    */
@@ -84,7 +84,7 @@ export class Conversations {
     throw tooManyTurns(turnId, this.#limits.conversationTurnsMax);
   }
 
-  /** Caches a conversation, after the entry of its last model call was stored. */
+  /** Caches a conversation. Must be called only after the entry of its last model call was stored. */
   remember(owner: Owner, remembered: Remembered): void {
     this.#cache.set(keyOf(owner), remembered);
   }
@@ -102,7 +102,7 @@ export class Conversations {
     const budget = new ByteBudget('the conversation', this.#limits.promptBytesMax, before.bytes);
     const messages = [...before.messages];
     let turns = 0;
-    // Reads the entries again, so that a long transcript of many conversations is never in memory as a whole.
+    // Reads the entries a second time, so that a long transcript with many conversations is never completely in memory.
     for await (const { entry, sequence } of this.#transcript.entries(owner, chain.firstSequence)) {
       if (!chain.turnIds.has(entry.effectId)) continue;
       messages.push(...(await this.#messagesOf(entry, { owner, budget, signal })));
@@ -113,7 +113,7 @@ export class Conversations {
     throw missing(owner, `a turn before ${turnId}`);
   }
 
-  /** The model calls to read, up to this one: from the start of the conversation, or from the one after the cached ones. */
+  /** Returns the model calls to read: all calls up to and including this one, without those in the cached conversation. */
   async #chainTo(owner: Owner, turnId: string, remembered: Remembered | null): Promise<Chain> {
     if (remembered !== null) {
       const chain = await this.#chainFrom(owner, turnId, remembered);
@@ -123,7 +123,7 @@ export class Conversations {
       const chain = await this.#chainFrom(owner, turnId, null);
       if (!('missing' in chain)) return chain;
       if (reading === this.#limits.linkReadsMax) throw missing(owner, `turn ${chain.missing}`);
-      // A replica of the transcript may lag behind what another has confirmed.
+      // The replica that is read may not have an entry yet that another replica has confirmed.
       await sleep(this.#limits.linkReadPauseMs);
     }
   }
@@ -138,7 +138,7 @@ export class Conversations {
   }
 
   async #messagesOf(entry: TranscriptEntry, reading: Reading): Promise<ProviderMessage[]> {
-    // The request's JSON has a limit of its own; the budget counts the texts in it, below.
+    // The request's JSON has its own limit. `budget` counts only the texts that it contains or references, which are read below.
     const unread = new ByteBudget(`the request of turn ${entry.effectId}`, gatewayLimits.requestBytesMax);
     const request: unknown = JSON.parse(await this.#artifacts.text(entry.request, { ...reading, budget: unread }));
     const messages = await this.#artifacts.read(requestSchema.parse(request), reading);
@@ -156,7 +156,7 @@ export class Conversations {
   }
 }
 
-/** The answer as a message of the next request. An empty answer is kept, so that the model sees it. */
+/** Converts an answer to a message of the next request. An empty answer is included, so that the model sees it. */
 export function answerMessage({ text, textSignature, toolCalls, thinking }: Answered): ProviderMessage {
   const signature = textSignature === undefined ? {} : { signature: textSignature };
   const said: ProviderPart[] = text === '' && textSignature === undefined ? [] : [{ type: 'text', text, ...signature }];
@@ -181,7 +181,7 @@ type Answered = {
 const keyOf = (owner: Owner): string => `${owner.tenant}/${owner.taskId}`;
 
 type Link = { continues: string | null; sequence: number };
-/** `from`: the cached conversation that the calls continue; null if they start one. */
+/** `from` is the cached conversation that the model calls continue; null if they start a conversation. */
 type Chain = { turnIds: Set<string>; firstSequence: number; from: Remembered | null };
 
 function chainOf(
@@ -210,5 +210,5 @@ const missing = (owner: Owner, what: string): CoppiceError =>
 const tooManyTurns = (turnId: string, turnsMax: number): CoppiceError =>
   new CoppiceError(
     'limit-exceeded',
-    `turn ${turnId} ends a conversation of ${turnsMax} turns, the limit: begin another from a summary`,
+    `turn ${turnId} ends a conversation of ${turnsMax} turns, the limit: begin a new one from a summary`,
   );

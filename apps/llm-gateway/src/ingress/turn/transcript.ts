@@ -6,7 +6,7 @@ import type { Owner, TranscriptEntry } from '@coppice/contracts';
 
 type StoredEntry = { entry: TranscriptEntry; sequence: number };
 
-/** The record of a task's model calls, `coppice.transcript.<tenant>.<taskId>`: each once, under its effect's id. */
+/** The record of a task's model calls, on the subject `coppice.transcript.<tenant>.<taskId>`. Each call has one entry, under the id of its effect. */
 export class Transcript {
   readonly #bus: Bus;
   readonly #log = createLogger('llm-gateway');
@@ -16,8 +16,8 @@ export class Transcript {
   }
 
   /**
-   * Stores an entry once, and returns its sequence number. If the confirmation is lost, looks for the entry before it publishes again, since the server's
-   * dedupe window is short. Waits while the server is unavailable: the answer is paid for, and without an entry the call would be made again.
+   * Stores an entry once, and returns its sequence number. If the confirmation is lost, looks for the entry before publishing it again, since the server's
+   * dedupe window is short. Waits while the server is unavailable: the answer is already charged, and without an entry the call would be repeated.
    * @throws the signal's reason
    */
   async append(entry: TranscriptEntry, signal: AbortSignal): Promise<number> {
@@ -31,13 +31,13 @@ export class Transcript {
         const subject = subjects.transcript(owner.tenant, owner.taskId);
         return (await this.#bus.publish(subject, entry, { messageId: effectId })).sequence;
       } catch (error) {
-        this.#log.warn({ err: error, effectId }, 'transcript entry not confirmed; looking whether it is there');
+        this.#log.warn({ err: error, effectId }, 'transcript entry not confirmed; checking whether it was stored');
         throw error;
       }
     }, signal);
   }
 
-  /** The first entry of one of these model calls; null if none of them finished. */
+  /** Returns the first entry of any of these model calls; null if none of them finished. */
   async find(owner: Owner, effectIds: readonly string[]): Promise<TranscriptEntry | null> {
     return (await this.#find(owner, effectIds))?.entry ?? null;
   }
@@ -49,7 +49,7 @@ export class Transcript {
     return null;
   }
 
-  /** A task's entries, in the order in which they were stored. Entries that this version can't read are skipped. */
+  /** Yields a task's entries in the order in which they were stored. Skips entries that this version can't read. */
   async *entries(owner: Owner, startSequence = 1): AsyncIterable<StoredEntry> {
     const subject = subjects.transcript(owner.tenant, owner.taskId);
     for await (const message of this.#bus.read(streams.transcripts, subject, { startSequence })) {

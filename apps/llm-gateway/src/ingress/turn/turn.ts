@@ -1,19 +1,20 @@
 /**
  * The durable model call: the handler of the command `llm-gateway turn`, under a claim.
  *
- * Collaborators: the bus's command server, which holds the claim around it; the exchange, which calls the providers; the transcript, and the conversations read from it; the artifacts.
+ * Collaborators: the bus's command server, which has the claim while the handler runs; the exchange, which calls the providers; the transcript, and the
+ * conversations in it; the artifacts.
  *
  * Invariants:
- * 1. The transcript entry is stored, under the effect's id, before the handler returns, and so before the claim is done.
- * 2. A call that is taken over from a lost process is looked up in the transcript first. If an entry exists, that is the answer, and no provider is called.
- *    If not, it isn't known whether the call was paid for, and the actor gets `unknown`.
+ * 1. The transcript entry is stored under the effect's id before the handler returns, and so before the claim is marked as done.
+ * 2. A call that is taken over from a lost process is first looked up in the transcript. If it has an entry, the entry's answer is returned, and no provider is
+ *    called. If not, it is unknown whether the call was charged, and the actor gets the error `unknown`.
  * 3. The usage of failed attempts is in the result, or in the error.
- * 4. A call that is interrupted by the time limit, a cancellation or a stop ends with that reason, and its upstream call is ended.
- * 5. An answer is held until it is stored, however long the server is unavailable. An answer that can't be stored ends as `unknown`, as after a lost process: it is paid for,
- *    and can't be found.
- * 6. An answer that was cut by a budget is an error: the actor set no output limit, and would treat it as complete.
- * 7. If an actor repeats a call whose outcome was unknown, its earlier effects are looked up in the transcript: a process that was only slow may have stored its
- *    answer after it was considered lost.
+ * 4. If the time limit, a cancellation or a stop interrupts a call, the call ends with that reason, and its upstream call is ended.
+ * 5. An answer is kept until it is stored, however long the NATS server is unavailable. If an answer can't be stored, the call ends with `unknown`, as after a
+ *    lost process: the answer was charged, and can't be found.
+ * 6. An answer that a budget has cut short is an error, since the actor set no output limit and would treat the answer as complete.
+ * 7. If an actor repeats a call whose outcome was unknown, the earlier effects of that call are looked up in the transcript, since a process that was only slow
+ *    may have stored the answer after it was considered lost.
  */
 import { ClaimLost, handle } from '@coppice/bus';
 import type { CommandContext, CommandHandler } from '@coppice/bus';
@@ -43,14 +44,14 @@ export type TurnInput = z.output<typeof turnInputSchema>;
 type Answered = {
   answer: Answer;
   result: ExchangeResult;
-  /** The earlier conversation and the messages of this request. */
+  /** Messages of the earlier conversation and of this request. */
   messages: readonly ProviderMessage[];
   before: Conversation;
   budget: ByteBudget;
 };
 type AnswerOutput = Pick<TurnOutput, 'text' | 'textSignature' | 'toolCalls' | 'thinking'>;
 
-/** Points at which a test may end the process, in this order. */
+/** Points at which a test can kill the process, in this order. */
 export const turnPoints = ['before-request', 'answered', 'in-transcript'] as const;
 export type TurnPoint = (typeof turnPoints)[number];
 
@@ -109,7 +110,7 @@ class Turns {
     try {
       return await this.#store({ answer, result, messages, before, budget }, input, context);
     } catch (error) {
-      // A repeated call would get the same error from storing.
+      // This error is reported instead of `unknown`, since a repeated call couldn't be stored either.
       if (error instanceof CoppiceError && !error.retryable) throw withUsage(error, result);
       const text = `the model answered, and its answer could not be stored: ${error instanceof Error ? error.message : String(error)}`;
       throw withUsage(new CoppiceError('unknown', text, { cause: error }), result);
@@ -147,7 +148,7 @@ class Turns {
     return output;
   }
 
-  /** @throws CoppiceError with the usage. */
+  /** @throws CoppiceError, with the usage in its details. */
   async #call(
     model: ResolvedModel,
     messages: readonly ProviderMessage[],
@@ -160,7 +161,7 @@ class Turns {
       context: { owner, effectId, signal },
       budgets: budgetsOf({ owner, limits }, this.#with.tenantLimits, this.#with.clock.now()),
       endsAtMs: Date.now() + Math.min(timeLimitMs, modelOperations.turn.timeLimitMs),
-      // The wait for a place, for budgets or for a retry may be longer than it takes until a disconnected process counts as lost.
+      // The wait for a place, for budgets or for a retry may last longer than the time after which a disconnected process counts as lost.
       beforeAttempt: confirmClaim,
     });
     const collected = await collect(deltas, {
@@ -174,16 +175,16 @@ class Turns {
     return { answer: collected, result };
   }
 
-  /** The answer's texts; large ones are stored and referenced. */
+  /** Returns the answer's content. Large texts are stored and referenced. */
   async #byReference(answer: Answer, owner: Owner, signal: AbortSignal): Promise<AnswerOutput> {
     const { artifacts } = this.#with;
     const inline = new ByteBudget('the answer', gatewayLimits.inlineBytesMax);
-    // Signatures and ids count first: they are always inline.
+    // Signatures and ids are counted first, since they are always inline.
     for (const { signature } of [{ signature: answer.textSignature }, ...answer.toolCalls, ...answer.thinking])
       if (signature !== undefined) inline.take(Buffer.byteLength(signature.value));
     for (const { id } of answer.toolCalls) inline.take(Buffer.byteLength(id));
     const text = await artifacts.reference(answer.text, owner, inline, signal);
-    // The actor passes the calls on in a command: what exceeds the command's inline limit is stored.
+    // The actor passes the calls on in a command, so arguments that exceed the command's inline limit are stored.
     const room = Math.max(0, Math.min(toolLimits.inlineBytesMax, gatewayLimits.inlineBytesMax - inline.taken));
     const inlineCalls = new ByteBudget('the calls', room);
     const toolCalls: ToolCall[] = [];
@@ -216,7 +217,10 @@ class Turns {
   }
 }
 
-/** Aborted with the signal, except when another process has taken over the call: the answer is still stored then, for a repeated call. */
+/**
+ * Returns a signal that is aborted with this one, unless another process has taken over the call: the answer is then still stored, so that a repeated call
+ * finds it.
+ */
 function unlessClaimLost(signal: AbortSignal): AbortSignal {
   const aborted = new AbortController();
   const abort = () => {

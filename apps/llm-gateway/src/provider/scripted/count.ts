@@ -2,18 +2,18 @@ import { appendFile, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 
 /**
- * Requests to the scripted model and its answers, one JSON line per event. Each line is appended by one write, so that many processes can share the file.
- * It is written before the model continues, so that it survives a SIGKILL.
+ * Schema of the record of requests to the scripted model and its answers, with one JSON line per event. Each line is appended by a single write, so that many
+ * processes can share the file. It is written before the model continues, so that it survives a SIGKILL.
  */
 const countLineSchema = z.object({
-  /** `requested`: a request arrived. `answered`: its whole answer was sent. */
+  /** `requested`: a request arrived. `answered`: its answer was sent, except for `response-end`. */
   event: z.enum(['requested', 'answered']),
   effectId: z.string(),
   runId: z.string(),
   taskId: z.string(),
   script: z.string(),
   rule: z.string(),
-  /** Index of the turn in its rule, from 0. */
+  /** Index of the played turn in its rule, from 0. */
   position: z.int(),
   /** RFC 3339. */
   time: z.string(),
@@ -22,7 +22,7 @@ export type CountLine = z.output<typeof countLineSchema>;
 
 export type Count = {
   add(line: CountLine): Promise<void>;
-  /** Everything counted so far, by all processes. */
+  /** Returns all lines so far, including those of other processes. */
   read(): Promise<CountLine[]>;
 };
 
@@ -30,7 +30,7 @@ export function countInFile(file: string): Count {
   return { add: (line) => appendFile(file, `${JSON.stringify(line)}\n`), read: () => readCount(file) };
 }
 
-/** Counts in memory, for this process only; keeps the last `linesMax` lines. */
+/** Counts in memory, for this process only. Keeps the last `linesMax` lines. */
 export function countInMemory(linesMax = 10_000): Count {
   const lines: CountLine[] = [];
   return {
@@ -42,7 +42,7 @@ export function countInMemory(linesMax = 10_000): Count {
   };
 }
 
-/** The lines of a count file; none if the file doesn't exist yet. */
+/** Reads the lines of a count file. Returns none if the file doesn't exist yet. */
 export async function readCount(file: string): Promise<CountLine[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';

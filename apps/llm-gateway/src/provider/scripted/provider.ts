@@ -20,12 +20,12 @@ import type { Fault, ScriptedTurn } from './script.ts';
 import { findScript, readBeside, readScriptText, whyWithoutScripts } from './script-files.ts';
 import type { ScriptFile, ScriptFolders } from './script-files.ts';
 
-/** Maximum length of a piece of an answer. */
+/** Maximum length of one piece of an answer. */
 const pieceCharactersMax = 4_096;
 
 /**
- * A deterministic model that plays a script (`scripted/<script file>`), with latency and faults, and counts its requests. For demos,
- * tests and benchmarks: it costs nothing and always gives the same answers.
+ * A deterministic model that plays a script (`scripted/<script file>`), with latency and faults, and counts its requests. It is for demos, tests and
+ * benchmarks, since it costs nothing and always gives the same answers.
  */
 export function scriptedProvider(settings: { scripts: ScriptFolders; count: Count; clock: Clock }): Provider {
   const { scripts, count, clock } = settings;
@@ -88,7 +88,7 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
   };
 }
 
-/** The fault to play now. A fault with `times: n` ends after n requests for the same turn of the same task. */
+/** Returns the fault to play now; null for none. A fault with `times: n` ends after n requests for the same turn of the same task. */
 async function presentFault(
   turn: ScriptedTurn,
   count: Count,
@@ -108,7 +108,7 @@ async function presentFault(
   return requests <= turn.fault.times ? turn.fault : null;
 }
 
-/** @throws the signal's reason when it is aborted. */
+/** @throws the signal's reason. */
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   await sleep(milliseconds, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
@@ -129,7 +129,7 @@ async function textOf(turn: ScriptedTurn, file: ScriptFile): Promise<string> {
   return turn.textFile === undefined ? (turn.text ?? '') : readBeside(file, turn.textFile);
 }
 
-/** A string as it is, so that scripts can hold invalid JSON; any other value as JSON. */
+/** Returns a string unchanged, so that scripts can contain invalid JSON, and any other value as JSON. */
 const argumentsOf = (call: { arguments?: unknown }): string =>
   typeof call.arguments === 'string' ? call.arguments : JSON.stringify(call.arguments ?? {});
 
@@ -142,7 +142,7 @@ function* inPieces(text: string, toDelta: (piece: string) => ModelDelta): Iterab
   for (let at = 0; at < text.length; at += pieceCharactersMax) yield toDelta(text.slice(at, at + pieceCharactersMax));
 }
 
-/** The text of all messages before the first answer. */
+/** Returns the text of all messages before the first answer. */
 function promptOf(messages: readonly ProviderMessage[]): string {
   const firstAnswer = messages.findIndex(({ role }) => role === 'assistant');
   return messages

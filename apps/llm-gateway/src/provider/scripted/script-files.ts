@@ -4,20 +4,20 @@ import { CoppiceError } from '@coppice/contracts';
 import { gatewayLimits } from '../../limits.ts';
 
 export type ScriptFolders = {
-  /** Absolute paths, searched in this order. */
+  /** Absolute paths, which are searched in this order. */
   folders: readonly string[];
-  /** True if a script may be named by an absolute path outside of the folders. Allow this only if all who submit tasks own the machine. */
+  /** True if a script may be named by an absolute path outside of the folders. Allow this only if everyone who submits tasks owns the machine. */
   anywhere: boolean;
 };
 
-/** A script's file, and the folder that files named in the script must be in. */
+/** A script's file, and the folder to which files that the script names are restricted. */
 export type ScriptFile = { path: string; root: string };
 
 const suggestionsMax = 10;
 
 /**
  * Finds the file of `scripted/<name>`. Symbolic links are resolved before the check that the file is inside the folder.
- * @throws CoppiceError `model-not-found`; `permission-denied` for a path that leads out.
+ * @throws CoppiceError `model-not-found`; `permission-denied` for a path outside of the folders.
  */
 export async function findScript(name: string, { folders, anywhere }: ScriptFolders): Promise<ScriptFile> {
   if (path.isAbsolute(name) && anywhere) {
@@ -42,7 +42,7 @@ export async function findScript(name: string, { folders, anywhere }: ScriptFold
   if (leadsOut) {
     throw new CoppiceError(
       'permission-denied',
-      `script ${name} lies outside the folders that this gateway plays scripts from`,
+      `script ${name} is outside of the folders from which this gateway plays scripts`,
     );
   }
   throw new CoppiceError('model-not-found', `there is no script ${name}; ${await suggestions(folders)}`);
@@ -52,7 +52,7 @@ export async function readScriptText(file: ScriptFile): Promise<string> {
   return readBounded(file.path, gatewayLimits.scriptBytesMax);
 }
 
-/** The text of a file that a script names, relative to the script. @throws CoppiceError `invalid-request`. */
+/** Returns the text of a file that a script names by a path relative to the script. @throws CoppiceError `invalid-request`. */
 export async function readBeside(script: ScriptFile, name: string): Promise<string> {
   const file = await realFile(path.resolve(path.dirname(script.path), name));
   if (file === null)
@@ -69,7 +69,7 @@ async function readBounded(file: string, bytesMax: number): Promise<string> {
   return readFile(file, 'utf8');
 }
 
-/** The path of a regular file with links resolved, else null. */
+/** Returns the path of a regular file, with symbolic links resolved; null for anything else. */
 async function realFile(file: string): Promise<string | null> {
   try {
     const real = await realpath(file);
@@ -84,7 +84,7 @@ function isInside(file: string, folder: string): boolean {
   return relative !== '' && relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative);
 }
 
-/** The reason why no scripts can be found, in one sentence; null if there may be some. */
+/** Returns the reason why no script can be found, in one sentence; null if there may be scripts. */
 export const whyWithoutScripts = ({ folders, anywhere }: ScriptFolders): string | null =>
   folders.length === 0 && !anywhere ? 'no folder of scripts is configured (COPPICE_SCRIPTS)' : null;
 

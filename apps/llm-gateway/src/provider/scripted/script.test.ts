@@ -31,7 +31,7 @@ test('a request that the script has nothing for gets an error', () => {
     "the script's changelog has 2 turns; number 3 was requested",
   );
   const narrow = parseScript('rules: [{ when: { contains: x }, turns: [{ text: y }] }]', 'narrow.yaml');
-  expect(() => cueFor(narrow, 'z', 0)).toThrow('no rule of the script holds for this prompt');
+  expect(() => cueFor(narrow, 'z', 0)).toThrow('no rule of the script matches this prompt');
 });
 
 test('defaults are filled in', () => {

@@ -31,8 +31,9 @@ import { z } from 'zod';
  * default: { turns: [{ text: ok }] }    # if no rule matches
  * ```
  *
- * A new conversation chooses its rule anew and begins at its first turn. One that continues from a summary, after the old one became too long, is new, too. So the
- * turns after a summary need a rule of their own, before the others, whose `when` names a text of the summary, which the script itself wrote.
+ * A new conversation selects its rule again, and begins at that rule's first turn. A conversation that continues from a summary, since the old one became too
+ * long, counts as new. So the turns after a summary need a rule of their own, placed before the others, with a `when` that names a text of the summary. The
+ * script itself wrote that summary.
  */
 const times = z.int().min(1).max(1_000).optional();
 const faultSchema = z.discriminatedUnion('kind', [
@@ -43,7 +44,7 @@ const faultSchema = z.discriminatedUnion('kind', [
     retryable: z.boolean().default(true),
     times,
   }),
-  /** The provider states a wait. */
+  /** The provider rejects the request and states a wait. */
   z.strictObject({ kind: z.literal('limited'), retryAfterMs: z.int().nonnegative().optional(), times }),
   /** The provider never answers. */
   z.strictObject({ kind: z.literal('stall'), times }),
@@ -54,7 +55,7 @@ export type Fault = z.output<typeof faultSchema>;
 
 const toolCallSchema = z.strictObject({
   name: z.string().max(200),
-  /** A string is sent as it is, and need not be JSON; any other value is sent as JSON. */
+  /** A string is sent unchanged, and needn't be JSON. Any other value is sent as JSON. */
   arguments: z.unknown().default({}),
   id: z.string().min(1).max(200).optional(),
 });
@@ -71,7 +72,7 @@ const turnSchema = z
         costUsd: z.number().nonnegative().optional(),
       })
       .default({}),
-    /** Default: `tool-calls` if there are any, else `stop`. */
+    /** Default: `tool-calls` if the turn has tool calls, else `stop`. */
     finishReason: finishReasonSchema.optional(),
     toolCalls: z.array(toolCallSchema).min(1).max(100).optional(),
     fault: faultSchema.optional(),
@@ -113,14 +114,14 @@ const scriptSchema = z
 export type Script = z.output<typeof scriptSchema>;
 
 const issuesMax = 20;
-/** For all regular expressions of a script on one prompt. */
+/** Time limit for matching one prompt against all regular expressions of a script. */
 const matchingMsMax = 500;
 
-/** The script's answer to a request: the rule's name (or its position), the index of the turn, and the turn. */
+/** The script's answer to a request. `rule`: the rule's name, or its index. `position`: the index of the turn. */
 export type Cue = { rule: string; position: number; turn: ScriptedTurn };
 
 /**
- * Parses a script. A file that isn't a script may hold secrets, so the error reveals only places and kinds of its content.
+ * Parses a script. A file that isn't a script may contain secrets, so the error states only the place and the kind of a value.
  * @throws CoppiceError `invalid-request`, whose message names the line, the field, what was expected and the kind of the value.
  */
 export function parseScript(text: string, name: string): Script {
@@ -166,8 +167,8 @@ function isRegularExpression(source: string): boolean {
 }
 
 /**
- * Chooses the script's answer to a request: the prompt selects the rule, the number of answers in the conversation selects the turn. So
- * the same request always gets the same answer, in any process and however often it is sent.
+ * Selects the script's answer to a request. The prompt selects the rule; the number of answers in the conversation selects the turn. So the same request always
+ * gets the same answer, in any process and however often it is sent.
  * @throws CoppiceError `provider-failed` if the script has no answer.
  */
 export function cueFor(script: Script, prompt: string, answersSoFar: number): Cue {
@@ -176,7 +177,7 @@ export function cueFor(script: Script, prompt: string, answersSoFar: number): Cu
   const turns = rule?.turns ?? script.default?.turns;
   const name = rule === undefined ? 'default' : (rule.name ?? `rules[${index}]`);
   if (turns === undefined)
-    throw new CoppiceError('provider-failed', 'no rule of the script holds for this prompt, and it has no default');
+    throw new CoppiceError('provider-failed', 'no rule of the script matches this prompt, and it has no default');
   const turn = turns[answersSoFar];
   if (turn === undefined) {
     throw new CoppiceError(
@@ -187,7 +188,7 @@ export function cueFor(script: Script, prompt: string, answersSoFar: number): Cu
   return { rule: name, position: answersSoFar, turn };
 }
 
-/** The index of the first rule that matches; -1 if none does. */
+/** Returns the index of the first rule that matches; -1 if none does. */
 function ruleFor({ rules }: Script, prompt: string): number {
   const candidates = [...rules.entries()].filter(([, { when }]) => hasTexts(when?.contains, prompt));
   const first = firstMatch(
@@ -202,7 +203,10 @@ function hasTexts(contains: string | string[] | undefined, prompt: string): bool
   return texts.every((text) => prompt.includes(text));
 }
 
-/** The index of the first pattern that matches; null always matches. Runs in `node:vm` for its time-out: a regular expression may backtrack forever and block the process. */
+/**
+ * Returns the index of the first pattern that matches; null always matches. Uses `node:vm` for its time-out, since a regular expression that backtracks forever
+ * would block the process.
+ */
 function firstMatch(patterns: readonly (string | null)[], text: string): number {
   const [first] = patterns;
   if (first === undefined) return -1;

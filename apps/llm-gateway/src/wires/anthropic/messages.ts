@@ -18,14 +18,14 @@ type ContentBlock = (
   CacheMark;
 export type WireMessage = { role: 'user' | 'assistant'; content: ContentBlock[] };
 
-/** The conversation without the system messages, which have a field of their own. Roles alternate, as the format requires. */
+/** Maps the conversation without the system messages, which are in a separate field. The roles alternate, as the format requires. */
 export function messagesOf(messages: readonly ProviderMessage[]): WireMessage[] {
   const turns: WireMessage[] = [];
   for (const { role, content } of messages) {
     if (role === 'system') continue;
     const wireRole = role === 'assistant' ? 'assistant' : 'user';
     const blocks = content.flatMap(role === 'assistant' ? answerBlock : saidBlock);
-    // A message without content is rejected, even an answer.
+    // The API rejects a message without content, even an answer.
     if (blocks.length === 0) continue;
     const last = turns.at(-1);
     if (last?.role === wireRole) last.content.push(...blocks);
@@ -35,17 +35,17 @@ export function messagesOf(messages: readonly ProviderMessage[]): WireMessage[] 
   return turns;
 }
 
-/** All system messages, wherever they are in the conversation. */
+/** Returns the system messages from all places of the conversation. */
 export const systemOf = (messages: readonly ProviderMessage[]): TextBlock[] =>
   messages.filter(({ role }) => role === 'system').flatMap(({ content }) => content.flatMap(textBlock));
 
-/** Results must come directly after their calls. */
+/** Moves results to the beginning, since they must directly follow their calls. */
 function resultsFirst(blocks: ContentBlock[]): ContentBlock[] {
   const isResult = ({ type }: ContentBlock) => type === 'tool_result';
   return [...blocks.filter(isResult), ...blocks.filter((block) => !isResult(block))];
 }
 
-/** A text of only white space is rejected. */
+/** Returns no block for a text without visible characters, since the API rejects it. */
 const textBlock = (part: ProviderPart): TextBlock[] =>
   part.type === 'text' && part.text.trim() !== '' ? [{ type: 'text', text: part.text }] : [];
 
@@ -71,7 +71,7 @@ function answerBlock(part: ProviderPart): ContentBlock[] {
     return [{ type: 'tool_use', id: acceptableId(id), name: acceptableName(name), input: argumentsObject(text) }];
   }
   if (part.type !== 'thinking') return textBlock(part);
-  // Thinking without Anthropic's own signature is rejected; a signature of another wire format means nothing here.
+  // Drops thinking without a signature of Anthropic's, since the API rejects it.
   const { text, redacted, signature } = part;
   if (signature?.wire !== 'anthropic') return [];
   if (redacted) return [{ type: 'redacted_thinking', data: signature.value }];
@@ -83,6 +83,6 @@ function imageBlock(image: ProviderImage): ImageBlock {
   return { type: 'image', source: { type: 'base64', media_type: image.mediaType, data: image.base64 } };
 }
 
-/** Replaces characters in other providers' ids that this wire format rejects. */
+/** Replaces characters in other providers' ids that the API rejects. */
 const acceptableId = (id: string): string =>
   id.replaceAll(/[^a-zA-Z0-9_-]/g, (character) => `_${character.codePointAt(0)?.toString(16)}_`);

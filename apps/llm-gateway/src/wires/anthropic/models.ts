@@ -1,27 +1,27 @@
 /**
- * The parameters that Anthropic's models accept, by model name: one model rejects what another requires. Source: the vendor's page "Thinking support,
- * defaults, and rejected configurations by model" and its migration guides.
+ * The parameters that Anthropic's models accept. They depend on the model's name, since one model rejects what another requires. Source: the vendor's page
+ * "Thinking support, defaults, and rejected configurations by model", and its migration guides.
  */
 
 export type ModelTraits = {
   /**
-   * How thinking is set. `budget`: a number of tokens, or no thinking. `adaptive`: an effort, and it can be turned off. `always`: an effort; turning it off is
-   * rejected. `never`: the model can't think.
+   * Settings of thinking that the model accepts. `budget`: a number of tokens, or no thinking. `adaptive`: an effort, or no thinking. `always`: an effort only.
+   * `never`: none, since the model can't think.
    */
   thinking: 'never' | 'budget' | 'adaptive' | 'always';
-  /** True if it takes a temperature and similar settings. */
+  /** True if the model accepts a temperature and similar settings. */
   sampling: boolean;
-  /** True if it takes a JSON Schema for its answer. */
+  /** True if the model accepts a JSON Schema for its answer. */
   schema: boolean;
-  /** The default output limit, in tokens: the format requires a limit. */
+  /** Default output limit, in tokens. The format requires a limit. */
   maxOutputTokens: number;
 };
 
 const currentMaxOutputTokens = 32_000;
 
-/** Another vendor's model behind this wire format. Such servers are only sure to support features that are a few years old. */
+/** Another vendor's model behind this wire format. Only features that are a few years old are certain to work there. */
 const foreign: ModelTraits = { thinking: 'budget', sampling: true, schema: false, maxOutputTokens: 8_192 };
-/** An Anthropic model with no version in its name: the parameters that all of the newest models accept. */
+/** An Anthropic model without a version in its name. Uses only parameters that all of the newest models accept. */
 const newest: ModelTraits = {
   thinking: 'always',
   sampling: false,

@@ -36,7 +36,10 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
   };
 }
 
-/** The body for a request that came in this wire format, for another model. The server reports usage without a setting, and the body has its own required limit. */
+/**
+ * Returns the body for a request that came in this wire format, with another model. Usage needs no setting, and the body already has the output limit that the
+ * format requires.
+ */
 export function passedOn(original: OriginalRequest, model: string, stream: boolean): object {
   const body = withoutLateThinking(original, model);
   const { temperature: _temperature, top_p: _topP, top_k: _topK, ...unsampled } = body;
@@ -45,8 +48,8 @@ export function passedOn(original: OriginalRequest, model: string, stream: boole
 }
 
 /**
- * Marks the prefix that the next request will repeat: this vendor caches only marked prefixes. Tools and system messages are cached for all conversations that start with
- * them, and the conversation so far for its next request.
+ * Marks the prefix that the next request will repeat, since this vendor caches only marked prefixes. Tools and system messages are cached for all conversations
+ * that begin with them. The conversation so far is cached for its next request.
  */
 function markForCache(system: readonly TextBlock[], conversation: readonly WireMessage[]): void {
   const last = conversation.at(-1);
@@ -70,7 +73,7 @@ function toolSettings({ toolChoice, parallelToolCalls }: ModelSettings): object 
   return { tool_choice: { type: 'auto', ...single } };
 }
 
-/** Newer models, and models while thinking, reject a request that sets a temperature. */
+/** Returns the sampling settings. Newer models, and all models while they think, reject a request that sets a temperature. */
 function samplingOf(settings: ModelSettings, traits: ModelTraits, thinks: boolean): object {
   const { temperature, topP, topK, stopSequences } = settings;
   const stops = stopSequences?.filter((sequence) => sequence.trim() !== '') ?? [];
@@ -78,9 +81,9 @@ function samplingOf(settings: ModelSettings, traits: ModelTraits, thinks: boolea
   if (!traits.sampling || thinks) return stop;
   return {
     ...stop,
-    // The contract's scale ends at 2, this format's at 1.
+    // The contract allows a temperature of up to 2, this format of up to 1.
     ...(temperature === undefined ? {} : { temperature: Math.min(temperature, 1) }),
-    // Models from 4.5 on reject both together.
+    // Omitted if there is a temperature, since models from 4.5 on reject both together.
     ...(topP === undefined || temperature !== undefined ? {} : { top_p: topP }),
     ...(topK === undefined ? {} : { top_k: topK }),
   };

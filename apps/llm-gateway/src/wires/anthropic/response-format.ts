@@ -1,11 +1,11 @@
-/** Requests an answer in a given format: by JSON Schema if the model takes one, else by an instruction. */
+/** Requests an answer in a given format: by a JSON Schema if the model accepts one, else by an instruction. */
 import type { ModelSettings } from '@coppice/contracts';
 import type { ModelTraits } from './models.ts';
 
 type ResponseFormat = NonNullable<ModelSettings['responseFormat']>;
 type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** `instruction` is added to the system messages. */
+/** Returns the schema or instruction for a format. The instruction must be added to the system messages. */
 export function formatOf(
   format: ResponseFormat | undefined,
   { schema: takesSchema }: ModelTraits,
@@ -18,7 +18,7 @@ export function formatOf(
   return { schema: null, instruction };
 }
 
-/** Keywords that the API rejects. They are moved to the description, as the vendor's own libraries do. */
+/** Keywords that the API rejects. They are moved to the description, as in the vendor's own libraries. */
 const refused: ReadonlySet<string> = new Set([
   'minimum',
   'maximum',
@@ -36,9 +36,9 @@ const ofSchemas: ReadonlySet<string> = new Set(['anyOf', 'allOf', 'oneOf', 'pref
 const ofNamedSchemas: ReadonlySet<string> = new Set(['properties', '$defs', 'definitions']);
 const deepest = 64;
 
-/** A schema that the API accepts: every object closed, and no rejected keywords. */
+/** Converts a schema to one that the API accepts: objects allow no additional properties, and rejected keywords are removed. */
 function acceptableSchema(schema: JsonSchema, depth = 0): JsonSchema {
-  // The API rejects such a deep schema with an error of its own.
+  // A schema that is this deep stays unchanged, since the API rejects it anyway.
   if (depth > deepest) return schema;
   const inner = (value: unknown): unknown => (isSchema(value) ? acceptableSchema(value, depth + 1) : value);
   const kept: Record<string, unknown> = {};

@@ -1,27 +1,27 @@
-/** The parts of a Messages answer that are read. Tolerant: unknown or malformed fields are ignored. */
+/** The parts of a Messages answer that the gateway reads. Unknown or malformed fields are ignored. */
 import { z } from 'zod';
 import { count, text } from '../tolerant.ts';
 
-/** Each count is the total so far. */
+/** Usage so far. Each count is a total. */
 export const usageSchema = z.object({
   /** Excludes tokens read from and written to the cache. */
   input_tokens: count,
   cache_read_input_tokens: count,
   cache_creation_input_tokens: count,
-  /** The part of the written tokens that is kept for an hour; the rest is kept for five minutes. */
+  /** Part of the written tokens that is cached for an hour. The rest is cached for five minutes. */
   cache_creation: z.object({ ephemeral_1h_input_tokens: count }).nullish().catch(null),
   output_tokens: count,
   output_tokens_details: z.object({ thinking_tokens: count }).nullish().catch(null),
 });
 export type WireUsage = z.output<typeof usageSchema>;
 
-/** A block of the answer: its start in a stream, or the whole block. */
+/** A block of the answer: its beginning in a stream, or the whole block. */
 export const blockSchema = z.object({
   type: text,
   text,
   thinking: text,
   signature: text,
-  /** The content of redacted thinking. */
+  /** Content of redacted thinking. */
   data: text,
   id: text,
   name: text,

@@ -1,4 +1,4 @@
-/** The thinking settings of a request, and the output limit that goes with them. */
+/** The thinking settings of a request, and the output limit that depends on them. */
 import type { ModelSettings } from '@coppice/contracts';
 import { effortBudgets, effortOf } from '../../provider/effort.ts';
 import { isNamed } from '../../provider/named-model.ts';
@@ -8,7 +8,7 @@ import type { ModelTraits } from './models.ts';
 type Effort = 'low' | 'medium' | 'high';
 type RequestedThinking = NonNullable<ModelSettings['thinking']>;
 
-/** The part of a message that is read here; a client of this wire format may have written it. */
+/** The fields of a message that this file reads. A client of this wire format may have written the message. */
 export type Said = { role: string; content: string | readonly { type: string }[] };
 
 export type WireThinking = {
@@ -18,17 +18,17 @@ export type WireThinking = {
 
 /** The format's minimum budget. */
 const budgetTokensMin = 1_024;
-/** Tokens left for the answer if only the budget is set. */
+/** Tokens for the answer if the request sets only a thinking budget. */
 const answerTokens = 8_192;
 
-/** `maxOutputTokens` covers thinking and answer together; the format requires it. */
+/** Returns the thinking settings and the output limit, which the format requires. The limit applies to thinking and answer together. */
 export function thinkingAndLength(
   { maxOutputTokens, thinking, toolChoice }: ModelSettings,
   traits: ModelTraits,
   messages: readonly Said[],
 ): WireThinking & { maxOutputTokens: number } {
   const lengthDefault = traits.maxOutputTokens;
-  // The API rejects thinking together with a forced tool call.
+  // The API rejects thinking if a tool call is forced.
   const forced = toolChoice === 'required' || typeof toolChoice === 'object';
   if (thinking === undefined || forced) return { maxOutputTokens: maxOutputTokens ?? lengthDefault };
   if (traits.thinking !== 'budget') {
@@ -39,7 +39,7 @@ export function thinkingAndLength(
     return { maxOutputTokens: maxOutputTokens ?? lengthDefault };
   }
   const length = maxOutputTokens ?? Math.max(lengthDefault, requestedBudget + answerTokens);
-  // The requested limit stays as it is, and the budget must be below it.
+  // The requested output limit stays unchanged, and the budget must be lower.
   const budget = Math.min(requestedBudget, length - 1);
   if (budget < budgetTokensMin) return { maxOutputTokens: length };
   return { thinking: { type: 'enabled', budget_tokens: budget }, maxOutputTokens: length };
@@ -59,8 +59,9 @@ function budgetOf(requested: RequestedThinking): number {
 }
 
 /**
- * The body to pass on, without thinking (and its clearing of thinking) if it continues an answer that another provider began without: that is rejected.
- * If the client named the model and nothing was removed from its conversation, the body stays, and the vendor reports the error.
+ * Returns the body to pass on. If it continues an answer that another provider began without thinking, the thinking settings are removed, including the
+ * clearing of earlier thinking, since the API rejects them. If the client named the model and nothing was removed from its conversation, the body stays
+ * unchanged, and the vendor reports the error.
  */
 export function withoutLateThinking(original: OriginalRequest, model: string): OriginalRequest['body'] {
   const { body, foreignTaken = false } = original;
@@ -76,8 +77,8 @@ export function withoutLateThinking(original: OriginalRequest, model: string): O
 }
 
 /**
- * Reports whether the answer being continued began without thinking, as another provider's may. A model that thinks by budget requires thinking at the start of
- * the answer, which follows the last user message without a tool result. After its first call it often thinks no more.
+ * Reports whether the continued answer began without thinking, as another provider's may. A model with a thinking budget requires thinking at the beginning of
+ * the answer, directly after the last user message without a tool result. After its first tool call, the model often doesn't think again.
  */
 function beganWithoutThinking(messages: readonly Said[]): boolean {
   if (!holdsResult(messages.at(-1))) return false;

@@ -20,6 +20,6 @@ export const anthropic: ServedWire = {
   },
 };
 
-/** `anthropic-version` and `anthropic-beta`. Without them, fields that the client set could be rejected. */
+/** Returns the client's `anthropic-version` and `anthropic-beta`. Without these, the API could reject fields that the client set. */
 const ofTheVendor = (original: OriginalRequest | null): Record<string, string> =>
   Object.fromEntries(Object.entries(original?.headers ?? {}).filter(([name]) => name.startsWith('anthropic-')));

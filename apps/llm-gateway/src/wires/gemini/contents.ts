@@ -12,13 +12,13 @@ type WirePart = {
 };
 type WireContent = { role: 'user' | 'model'; parts: WirePart[] };
 
-/** A content as a client wrote it, in camelCase or snake_case. */
+/** A content as a client wrote it. Its field names are in camelCase or snake_case. */
 export type OwnContent = { role?: unknown; parts?: readonly object[] | null | undefined };
 
-/** Google's placeholder signature, for calls that another provider's model made: newer models reject calls without a signature. */
+/** Google's placeholder signature for tool calls of another provider's model, since newer models reject calls without a signature. */
 const foreignSignature = 'skip_thought_signature_validator';
 
-/** `systemInstruction` holds all system messages, since the format allows none between the contents; null if there are none. */
+/** Maps a conversation. `systemInstruction` contains all system messages, since the format allows none between the contents. It is null if there are none. */
 export function contentsOf(
   messages: readonly ProviderMessage[],
   { signed }: { signed: boolean },
@@ -29,10 +29,10 @@ export function contentsOf(
   for (const { role, content } of messages) {
     if (role === 'system') continue;
     const parts = role === 'assistant' ? answerParts(content, signed) : userParts(content);
-    // A content without parts is rejected.
+    // The API rejects a content without parts.
     if (parts.length === 0) continue;
     const last = contents.at(-1);
-    // The results of one answer's calls must be in one content, before anything else.
+    // The results of all tool calls of one answer must be in one content, before its other parts.
     if (role === 'tool' && lastRole === 'tool' && last !== undefined) for (const part of parts) last.parts.push(part);
     else contents.push({ role: role === 'assistant' ? 'model' : 'user', parts });
     lastRole = role;
@@ -48,16 +48,16 @@ function answerParts(content: readonly ProviderPart[], signed: boolean): WirePar
     const signature = part.signature?.wire === 'gemini' ? { thoughtSignature: part.signature.value } : {};
     const isSigned = 'thoughtSignature' in signature;
     if (part.type === 'text') return part.text === '' && !isSigned ? [] : [{ text: part.text, ...signature }];
-    // Unsigned thinking is of no use to the model.
+    // Unsigned thinking is left out, since the model can't use it.
     if (part.type === 'thinking') return isSigned ? [{ text: part.text, thought: true, ...signature }] : [];
     const functionCall = { id: part.id, name: nameOf(part.name), args: argumentsObject(part.arguments) };
-    // Of parallel calls only the first is signed.
+    // Of parallel tool calls only the first is signed.
     const isFirst = calls++ === 0;
     return [{ functionCall, ...(isFirst && signed && !isSigned ? { thoughtSignature: foreignSignature } : signature) }];
   });
 }
 
-/** A client's contents in this wire format, with the first call of each answer signed. */
+/** Adds a signature to the first tool call of each answer, in contents that a client of this wire format wrote. */
 export function signedContents(contents: readonly OwnContent[]): OwnContent[] {
   let called = false;
   return contents.map((content) => {
@@ -75,7 +75,7 @@ export function signedContents(contents: readonly OwnContent[]): OwnContent[] {
 function userParts(content: readonly ProviderPart[]): WirePart[] {
   return content.flatMap((part): WirePart[] => {
     if (part.type === 'image') return [imagePart(part.image)];
-    // Not all models accept images in a result: images follow it.
+    // Images follow the result, since not all models accept images in it.
     return part.type === 'tool-result' ? [resultPart(part), ...(part.images ?? []).map(imagePart)] : textParts([part]);
   });
 }
@@ -99,7 +99,7 @@ function imagePart(image: ProviderImage): WirePart {
   return { fileData: { ...(mediaType === undefined ? {} : { mimeType: mediaType }), fileUri: url } };
 }
 
-/** A name must not start with a digit or a dash. */
+/** Converts a function's name to one that the API accepts, which must not begin with a digit or a dash. */
 const nameOf = (name: string): string => {
   const acceptable = acceptableName(name);
   return /^[a-zA-Z_]/.test(acceptable) ? acceptable : `_${acceptable}`.slice(0, 64);

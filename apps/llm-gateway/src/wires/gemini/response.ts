@@ -8,7 +8,10 @@ import { calledAs, knownUsage } from '../values.ts';
 import { chunkSchema } from './schemas.ts';
 import type { AnswerPart, Chunk, UsageMetadata } from './schemas.ts';
 
-/** `STOP` also comes with tool calls. Any reason not listed is `other`, including a call that Google couldn't parse. */
+/**
+ * Finish reasons by Google's name. An answer with tool calls has `STOP`, too. Any other name becomes `other`, including that for a tool call that Google
+ * couldn't parse.
+ */
 const finishReasons: Readonly<Record<string, FinishReason>> = {
   STOP: 'stop',
   MAX_TOKENS: 'length',
@@ -23,14 +26,14 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
   MODEL_ARMOR: 'refusal',
 };
 
-/** Reads an answer. Each event has the form of an answer and holds only what is new. The stream has no final event. */
+/** Reads an answer. Each event has the form of an answer, and contains only new parts. The stream has no final event. */
 export class GeminiReader extends ReaderBase implements AnswerReader {
   readonly ended = false;
   #calls = 0;
   #blocks = 0;
-  /** The media type of content that no delta can represent. */
+  /** Media type of content that no delta can represent; null if there was none. */
   #lost: string | null = null;
-  /** True if the latest part was thinking: adjacent thinking parts form one block, until one is signed. */
+  /** True if the next thinking part continues the current block: adjacent thinking parts form one block, up to and including a signed one. */
   #isThinking = false;
   #finish: { reason: FinishReason; vendorReason: string } | null = null;
 
@@ -44,7 +47,7 @@ export class GeminiReader extends ReaderBase implements AnswerReader {
     return this.whole(body);
   }
 
-  /** A whole answer has the form of an event. A server that streams, but not as events, sends a list of them. */
+  /** Maps an unstreamed answer, which has the form of one event. A server that streams without server-sent events sends a list of such events. */
   whole(body: unknown): ModelDelta[] {
     if (Array.isArray(body)) return body.flatMap((each) => this.whole(each));
     const parsed = chunkSchema.safeParse(body);
@@ -66,13 +69,13 @@ export class GeminiReader extends ReaderBase implements AnswerReader {
     const { modelVersion, responseId, usageMetadata } = chunk;
     const deltas = this.start(modelVersion, responseId);
     for (const candidate of chunk.candidates ?? []) {
-      // Only one candidate is requested.
+      // Only the first candidate is read, since only one is requested.
       if ((candidate.index ?? 0) !== 0) continue;
       deltas.push(...(candidate.content?.parts ?? []).flatMap((part) => this.#mapPart(part)));
       const vendorReason = candidate.finishReason;
       if (vendorReason) this.#finish = { reason: finishReasons[vendorReason] ?? 'other', vendorReason };
     }
-    // A blocked prompt gets no candidate.
+    // There is no candidate if the prompt was blocked.
     const blocked = chunk.promptFeedback?.blockReason;
     if (blocked) this.#finish = { reason: 'refusal', vendorReason: blocked };
     const usage = usageMetadata ? usageOf(usageMetadata) : null;
@@ -94,7 +97,7 @@ export class GeminiReader extends ReaderBase implements AnswerReader {
         { type: 'tool-call-delta', call: this.#calls++, ...calledAs(id, name), arguments: written, ...signature },
       ];
     }
-    // A text's signature may come in a part of its own, without text.
+    // A text's signature may be in a separate part without text.
     if (!text && signature.signature === undefined) return [];
     return [{ type: 'text-delta', text: text ?? '', ...signature }];
   }
@@ -106,7 +109,7 @@ export class GeminiReader extends ReaderBase implements AnswerReader {
   }
 }
 
-/** Each event holds the totals so far. The candidates' tokens exclude thinking; the prompt's tokens include cached ones. */
+/** Converts the counts. Each event has the totals so far. The candidates' tokens exclude thinking. The prompt's tokens include cached tokens. */
 function usageOf(metadata: UsageMetadata): UsageSoFar | null {
   const { promptTokenCount: prompt, candidatesTokenCount: candidates, thoughtsTokenCount: thoughts } = metadata;
   const of = (details: UsageMetadata['promptTokensDetails'], modality: string) =>

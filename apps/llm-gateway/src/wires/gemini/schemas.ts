@@ -1,14 +1,14 @@
-/** The parts of Gemini's answer that are read. Tolerant: unknown or malformed fields are ignored. */
+/** The parts of Gemini's answer that the gateway reads. Unknown or malformed fields are ignored. */
 import { z } from 'zod';
 import { count, text } from '../tolerant.ts';
 
-/** `thought`: the text is thinking. */
+/** A part of an answer. `thought` is true if the text is thinking. */
 const partSchema = z.looseObject({
   text,
   thought: z.boolean().nullish().catch(null),
   thoughtSignature: text,
   functionCall: z.object({ id: text, name: text, args: z.unknown().optional() }).nullish().catch(null),
-  /** An image or audio that the model generated. */
+  /** Image or audio that the model generated. */
   inlineData: z.looseObject({ mimeType: text }).nullish().catch(null),
 });
 export type AnswerPart = z.output<typeof partSchema>;

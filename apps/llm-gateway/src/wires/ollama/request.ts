@@ -15,7 +15,7 @@ type WireMessage = {
 };
 
 /**
- * Maps a request to the body of `POST /api/chat`. The format can't force a tool call, nor limit the number of calls.
+ * Maps a request to the body of `POST /api/chat`. The format can neither force a tool call nor limit the number of calls.
  * @throws CoppiceError `invalid-request` for an image given by URL.
  */
 export function requestBody({ model, messages, tools, settings }: ModelRequest, stream: boolean): object {
@@ -25,7 +25,7 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
     model,
     messages: messages.flatMap(toWire),
     stream,
-    // A conversation that is too long must be an error: otherwise the server silently drops its beginning. Older servers ignore these fields.
+    // With these fields, a conversation that is too long is an error. Without them, the server would silently drop its beginning. Older servers ignore them.
     truncate: false,
     shift: false,
     ...(offered.length === 0
@@ -61,7 +61,7 @@ function formatOf(format: ModelSettings['responseFormat']): object {
   return { format: format.type === 'json' ? 'json' : format.schema };
 }
 
-/** Models without levels treat a level as `true`. */
+/** Maps the thinking setting. Models without levels treat a level as `true`. */
 function thinkOf(thinking: NonNullable<ModelSettings['thinking']>): boolean | string {
   if ('budgetTokens' in thinking) return thinking.budgetTokens > 0;
   if (thinking.effort === 'none') return false;
@@ -72,7 +72,7 @@ function toWire({ role, content }: ProviderMessage): WireMessage[] {
   if (role === 'assistant') return [assistantMessage(content)];
   const text = textsApart(content);
   const results = content.filter((part) => part.type === 'tool-result').map(toolMessage);
-  // A tool message can't hold an image: images follow in a user message.
+  // Images follow in a user message, since a tool message can't contain an image.
   const images = content.flatMap(imagesOf).map(base64Of);
   if (images.length > 0) return [...results, { role: 'user', content: text, images }];
   return role === 'tool' || (results.length > 0 && text === '') ? results : [...results, { role, content: text }];
@@ -82,7 +82,7 @@ function assistantMessage(content: readonly ProviderPart[]): WireMessage {
   const calls = content
     .filter((part) => part.type === 'tool-call')
     .map(({ id, name, arguments: written }) => ({ id, function: { name, arguments: argumentsObject(written) } }));
-  // Signed thinking comes from another wire format.
+  // Signed thinking is left out, since it comes from another wire format.
   const thinking = content
     .filter((part) => part.type === 'thinking')
     .map((part) => (part.signature === undefined ? part.text : ''))
@@ -95,7 +95,7 @@ function assistantMessage(content: readonly ProviderPart[]): WireMessage {
   };
 }
 
-/** The result names both the tool and the call: older servers read only the tool's name. */
+/** Maps a tool result. It names both the tool and the call, since older servers read only the tool's name. */
 const toolMessage = (part: Extract<ProviderPart, { type: 'tool-result' }>): WireMessage => ({
   role: 'tool',
   content: resultText(part),

@@ -9,7 +9,7 @@ import type { Line, WireToolCall } from './schemas.ts';
 
 const finishReasons: Readonly<Record<string, FinishReason>> = { stop: 'stop', length: 'length' };
 
-/** Reads an answer. Each line is a piece of the message; the last line has `done` and the counts. Any line may be an error. */
+/** Reads an answer. Each line is a piece of the message. The last line has `done` and the counts. Any line may be an error instead. */
 export class LinesReader extends ReaderBase implements AnswerReader {
   #calls = 0;
   #thoughts = 0;
@@ -51,13 +51,13 @@ export class LinesReader extends ReaderBase implements AnswerReader {
     }
     for (const call of calls ?? []) deltas.push(this.#call(call));
     if (!line.done) return deltas;
-    // Older servers send no reason.
+    // Older servers send no finish reason.
     this.#doneReason = nonEmpty(line.done_reason) ? line.done_reason : 'stop';
     const usage = knownUsage({ inputTokens: line.prompt_eval_count, outputTokens: line.eval_count });
     return usage === null ? deltas : [...deltas, { type: 'usage', usage }];
   }
 
-  /** The block's number. Thinking after other output starts a new block. */
+  /** Returns the number of the thinking block. Thinking after other output begins a new block. */
   #think(): number {
     if (!this.#thinks) this.#thoughts++;
     this.#thinks = true;
@@ -71,7 +71,7 @@ export class LinesReader extends ReaderBase implements AnswerReader {
   }
 }
 
-/** An object in the documentation; some servers send a string. */
+/** Returns arguments as text. They are an object in the documentation, but some servers send a string. */
 function argumentsOf(value: unknown): string {
   if (typeof value === 'string' && value.trim() !== '') return value;
   return JSON.stringify(typeof value === 'object' && value !== null ? value : {});

@@ -1,15 +1,15 @@
-/** The parts of Ollama's answer that are read. Tolerant: unknown or malformed fields are ignored. */
+/** The parts of Ollama's answer that the gateway reads. Unknown or malformed fields are ignored. */
 import { z } from 'zod';
 import { count, text } from '../tolerant.ts';
 
-/** A call comes in one piece. Only newer servers send an id. */
+/** A complete tool call. Only newer servers send an id. */
 const toolCallSchema = z.object({
   id: text,
   function: z.object({ name: text, arguments: z.unknown().optional() }).nullish().catch(null),
 });
 export type WireToolCall = z.output<typeof toolCallSchema>;
 
-/** A line of a stream, or a whole unstreamed answer. */
+/** A line of a stream, or an unstreamed answer. */
 export const lineSchema = z.object({
   model: text,
   message: z

@@ -1,4 +1,4 @@
-/** Adapts a client's body in this wire format, written for one server, to what another server accepts. */
+/** Adapts a body that a client of this wire format wrote for one server to another server. */
 import { acceptableCallId, anyId } from '../acceptable-history.ts';
 import { isNamed } from '../../provider/named-model.ts';
 import type { OriginalRequest } from '../../provider/port.ts';
@@ -6,12 +6,12 @@ import type { Dialect } from './request.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Fields that servers add to an answer, and that clients send back with it. OpenAI and some others reject unknown fields. */
+/** Fields that servers add to an answer, and that clients send back with it. OpenAI and some other servers reject these as unknown. */
 export const besideAnswers = ['reasoning_content', 'reasoning', 'reasoning_details', 'extra_content'] as const;
 
-/** `body` is the original's body, already stripped of fields that the model rejects. */
+/** Returns the body adapted to `dialect`. `body` is the original's body, without the fields that the model rejects. */
 export function fitted(body: Fields, original: OriginalRequest, model: string, dialect: Dialect): Fields {
-  // A client that named this model wrote the settings for it, but earlier answers may come from another server.
+  // A client that named this model wrote the settings for it, so they stay unchanged. Earlier answers may come from another server even then.
   const settings = isNamed(model, original) || !dialect.isKnown ? body : renamed(body, dialect);
   const { messages } = body;
   const { refusedInAnswers: refused, givesThoughtsBack, callIds } = dialect;

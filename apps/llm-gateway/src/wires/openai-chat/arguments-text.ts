@@ -1,6 +1,6 @@
 /**
- * The arguments of a call, as their pieces arrive. Tracks whether they are complete without rescanning earlier pieces: a hostile server could otherwise make the work
- * quadratic.
+ * The arguments of a tool call, as their pieces arrive. Tracks whether they are complete without scanning earlier pieces again, since a hostile server could
+ * otherwise make the work quadratic.
  */
 export class ArgumentsText {
   #text = '';
@@ -8,7 +8,7 @@ export class ArgumentsText {
   #inString = false;
   #isEscaped = false;
   #state: 'open' | 'closed' | 'beyond' = 'open';
-  /** True if the closed text is valid JSON; null until first needed. */
+  /** True if the closed text is valid JSON; null until the first check. */
   #isJson: boolean | null = null;
 
   add(piece: string): void {
@@ -20,7 +20,7 @@ export class ArgumentsText {
     return this.#text.trim() === '';
   }
 
-  /** True if they are a complete JSON object. */
+  /** True if the arguments are a complete JSON object. */
   get areWhole(): boolean {
     if (this.#state !== 'closed') return false;
     return (this.#isJson ??= isObject(this.#text));
@@ -37,7 +37,7 @@ export class ArgumentsText {
   }
 }
 
-/** The whitespace that JSON allows between values. */
+/** White space that JSON allows between values. */
 const blanks = ' \t\r\n';
 
 function isObject(text: string): boolean {

@@ -20,20 +20,23 @@ type WireMessage =
   | { role: 'tool'; tool_call_id: string; content: string };
 type WireToolCall = { id: string; type: 'function'; function: { name: string; arguments: string } };
 
-/** Differences between servers of this wire format. Each server rejects the variant of others. */
+/** The differences between servers of this wire format. Each rejects the variants of others. */
 export type Dialect = {
-  /** True to rename a client's fields for the limit and the seed. For an unknown server they stay, since they may be right as they are. */
+  /** True to rename a client's fields for the limit and the seed. For an unknown server they stay unchanged, since the client's names may be correct. */
   isKnown: boolean;
   /** OpenAI's newer models reject `max_tokens`, and not all compatible servers know `max_completion_tokens`. */
   limitField: 'max_tokens' | 'max_completion_tokens';
-  /** True if tool calls are sent with the thinking before them, even if it is empty. DeepSeek and Moonshot reject calls without it, OpenAI calls with it. */
+  /**
+   * True if tool calls are sent with the thinking before them, even if it is empty. DeepSeek and Moonshot reject calls without this field. OpenAI rejects calls
+   * with it.
+   */
   givesThoughtsBack: boolean;
-  /** True if usage must be requested. Mistral always sends it, and rejects the option. */
+  /** True if usage must be requested. Mistral always sends usage, and rejects the option. */
   requestsUsage: boolean;
   seedField: 'seed' | 'random_seed';
-  /** Fields that other servers add to an answer, and that this one rejects when a client sends them back. */
+  /** Fields that other servers add to an answer, and that this server rejects when a client sends them back. */
   refusedInAnswers: readonly string[];
-  /** The call ids that it accepts, including those of other providers' calls. */
+  /** Call ids that this server accepts in a conversation. */
   callIds: CallIds;
 };
 
@@ -55,7 +58,7 @@ const streaming = ({ requestsUsage }: Dialect, options: object = {}): object => 
   ...(requestsUsage ? { stream_options: { ...options, include_usage: true } } : {}),
 });
 
-/** The body for a request that came in this wire format: another model, the server's names for fields that differ, and usage requested. */
+/** Returns the body for a request that came in this wire format, with another model, the server's names for fields that differ, and a request for usage. */
 export function passedOn(original: OriginalRequest, model: string, stream: boolean, dialect: Dialect): object {
   const { maxOutputTokens } = original;
   const { limitField } = dialect;
@@ -88,9 +91,9 @@ function toWire({ role, content }: ProviderMessage, dialect: Dialect): WireMessa
   if (role === 'assistant') return [assistantMessage(content, dialect)];
   const results = content.filter((part) => part.type === 'tool-result').map((part) => toolMessage(part, dialect));
   const parts = content.flatMap(saidParts);
-  // A tool message can't hold an image: images follow in a user message.
+  // Images follow in a user message, since a tool message can't contain an image.
   if (parts.some(({ type }) => type === 'image_url')) return [...results, { role: 'user', content: parts }];
-  // DeepSeek and others accept only a string unless there are images.
+  // One string, since DeepSeek and others accept a list of parts only with images.
   const text = textsApart(content);
   return role === 'tool' || (results.length > 0 && text === '') ? results : [...results, { role, content: text }];
 }
@@ -112,7 +115,7 @@ function assistantMessage(content: readonly ProviderPart[], { givesThoughtsBack,
       type: 'function' as const,
       function: { name: acceptableName(call.name), arguments: argumentsText(call.arguments) },
     }));
-  // An empty answer is kept: without it two user messages would be adjacent, which some chat templates reject.
+  // An empty answer is included, since otherwise two user messages would be adjacent, which some chat templates reject.
   if (calls.length === 0) return { role: 'assistant', content: text };
   const thoughts = content.map((part) => (part.type === 'thinking' ? part.text : '')).join('');
   return {

@@ -1,8 +1,8 @@
-/** The parts of a Chat Completions answer that are read. Tolerant: servers omit and add fields; unknown ones are ignored. */
+/** The parts of a Chat Completions answer that the gateway reads. Servers omit and add fields, so missing and unknown fields are ignored. */
 import { z } from 'zod';
 import { count, text } from '../tolerant.ts';
 
-/** `arguments` is a string in the documentation; some servers send an object. */
+/** A piece of a tool call. `arguments` is a string in the documentation, but some servers send an object. */
 const toolCallSchema = z.object({
   index: count,
   id: text,
@@ -14,7 +14,7 @@ const contentSchema = z.union([z.string(), z.array(z.looseObject({ type: text, t
 const messageSchema = z.object({
   content: contentSchema.catch(null),
   refusal: text,
-  /** Thinking, as DeepSeek, vLLM and llama.cpp name it, and as OpenRouter does. */
+  /** Thinking. DeepSeek, vLLM and llama.cpp use the first name, OpenRouter the second. */
   reasoning_content: text,
   reasoning: text,
   tool_calls: z.array(toolCallSchema).nullish().catch(null),
@@ -25,7 +25,7 @@ const usageSchema = z.object({
   completion_tokens: count,
   prompt_tokens_details: z.object({ cached_tokens: count, audio_tokens: count }).nullish().catch(null),
   completion_tokens_details: z.object({ reasoning_tokens: count, audio_tokens: count }).nullish().catch(null),
-  /** OpenRouter's field, in US dollars. */
+  /** Cost in US dollars, a field of OpenRouter's. */
   cost: z.number().nonnegative().nullish().catch(null),
 });
 
@@ -37,7 +37,7 @@ export const chunkSchema = z.object({
       z.object({
         index: count,
         delta: messageSchema.nullish(),
-        /** Set in an unstreamed answer. */
+        /** Present only in an unstreamed answer. */
         message: messageSchema.nullish(),
         finish_reason: text,
         error: z.unknown().optional(),

@@ -2,7 +2,7 @@ import { AnswerBounds } from '../../answer-bounds.ts';
 import type { ModelDelta } from '../../provider/port.ts';
 import { ArgumentsText } from './arguments-text.ts';
 
-/** A piece of a tool call as received. It is assigned to its call by id, else by index, else by order alone. */
+/** A piece of a tool call as received. Missing fields are null. */
 export type ToolCallPiece = { id: string | null; index: number | null; name: string | null; arguments: string };
 
 type Call = {
@@ -17,11 +17,11 @@ type ToolCallDelta = Extract<ModelDelta, { type: 'tool-call-delta' }>;
 /**
  * Assigns each piece to a call: the call with its id, else the call with its index, else the latest call.
  *
- * Deviations of servers from the documented format, and how they are handled:
- * - All parallel calls have index 0 and different ids: a new id with a name starts a new call.
- * - Each piece of one call has a new id, without a name: the index decides.
- * - Whole calls, each with a name, without ids or indices, or all with index 0: a name after a complete call starts a new call.
- * Arguments that are valid JSON never end a call; only the end of the answer does.
+ * Servers deviate from the documented format. These deviations are handled:
+ * - All parallel calls have index 0 and different ids. A new id with a name begins a new call.
+ * - Each piece of a call has a new id, without a name. The index decides.
+ * - Each call is one whole piece with a name, without id and index, or with index 0. A name after a complete call begins a new call. Valid JSON alone never
+ * ends a call, since further pieces may follow.
  */
 export class ToolCallMerger {
   readonly #calls: Call[] = [];
@@ -31,7 +31,7 @@ export class ToolCallMerger {
     this.#bounds = new AnswerBounds(`${provider}'s answer`);
   }
 
-  /** Converts a piece to a delta. An id and a name are sent once per call. @throws CoppiceError `limit-exceeded`. */
+  /** Converts a piece to a delta. The id and the name are in one delta of a call only. @throws CoppiceError `limit-exceeded`. */
   add(piece: ToolCallPiece): ToolCallDelta {
     const call = this.#find(piece) ?? this.#open(piece);
     const delta: ToolCallDelta = { type: 'tool-call-delta', call: call.position, arguments: piece.arguments };
@@ -43,14 +43,14 @@ export class ToolCallMerger {
     return delta;
   }
 
-  /** Gives calls without arguments an empty object, which their model meant. Other servers reject an empty text in a request. */
+  /** Returns deltas that give tool calls without arguments an empty object, which the model meant. Other servers reject an empty text in a request. */
   finish(): ToolCallDelta[] {
     return this.#calls
       .filter((call) => call.arguments.isBlank)
       .map((call) => ({ type: 'tool-call-delta', call: call.position, arguments: '{}' }));
   }
 
-  /** Reports whether the arguments of all calls are complete. */
+  /** Reports whether the arguments of all tool calls are complete. */
   areWhole(): boolean {
     return this.#calls.every((call) => call.arguments.areWhole);
   }
@@ -72,7 +72,7 @@ export class ToolCallMerger {
     return beginsAnother ? null : candidate;
   }
 
-  /** A call of that index that has no id and no name yet. */
+  /** Returns a tool call with this index that has no id and no name yet; null if there is none. */
   #unnamedAt(index: number | null): Call | null {
     if (index === null) return null;
     return this.#calls.findLast((call) => call.index === index && call.id === null && call.name === null) ?? null;

@@ -9,13 +9,13 @@ import { listedIds } from '../tolerant.ts';
 
 const shortIds = { pattern: /^.{0,40}$/s, characters: 40 };
 
-/** What OpenAI's models need on any server, since an unknown server may forward to OpenAI: this name for the limit, and short call ids. */
+/** The requirements of OpenAI's models on any server, since an unknown server may forward to OpenAI: this name for the limit, and short call ids. */
 const openAisLimit = { isKnown: true, limitField: 'max_completion_tokens', callIds: shortIds } as const;
 const openAis = { ...openAisLimit, refusedInAnswers: besideAnswers };
 
 function withModel(dialect: Dialect, model: string): Dialect {
   if (isOpenAiModel(model)) return { ...dialect, ...openAis };
-  // OpenRouter's names for OpenAI's models. It accepts back the extra fields that it sent with an answer.
+  // OpenRouter names OpenAI's models `openai/…`. It accepts the extra fields of its answers when they are sent back.
   return isOpenAiModel(model.replace(/^openai\//, '')) ? { ...dialect, ...openAisLimit } : dialect;
 }
 
@@ -44,14 +44,14 @@ const usual: Dialect = {
   callIds: anyId,
 };
 
-/** OpenAI's Chat Completions: OpenAI, OpenRouter, and the compatible APIs of Ollama, LM Studio, vLLM, llama.cpp. */
+/** OpenAI's Chat Completions, for OpenAI, OpenRouter, and the compatible APIs of Ollama, LM Studio, vLLM and llama.cpp. */
 export const openAiChat: ServedWire = speaking(usual);
 
 const ofKnown: Dialect = { ...usual, isKnown: true };
 
 const known: readonly { host: RegExp; wire: ServedWire }[] = [
   {
-    // Azure's third host (Foundry) serves models of many vendors, so it isn't listed: there the model's name decides.
+    // Azure's third host (Foundry) isn't listed, since it serves models of many vendors. There the model's name decides.
     host: /(^|\.)(openai\.com|(openai|cognitiveservices)\.azure\.com)$/,
     wire: speaking({ ...usual, ...openAis }),
   },
@@ -61,7 +61,7 @@ const known: readonly { host: RegExp; wire: ServedWire }[] = [
   },
   {
     host: /(^|\.)(groq\.com|cerebras\.ai)$/,
-    // They send thinking as `reasoning`, and accept it back.
+    // These servers send thinking as `reasoning`, and accept this field when it is sent back.
     wire: speaking({
       ...ofKnown,
       refusedInAnswers: besideAnswers.filter((field) => field !== 'reasoning'),
@@ -80,6 +80,6 @@ const known: readonly { host: RegExp; wire: ServedWire }[] = [
   },
 ];
 
-/** The wire format as the server at this address accepts it. Unknown servers get the most widely accepted variant. */
+/** Returns the variant of the wire format that the server at this address accepts. Unknown servers get the most widely accepted variant. */
 export const openAiChatAt = (baseUrl: string): ServedWire =>
   known.find(({ host }) => host.test(new URL(baseUrl).hostname))?.wire ?? openAiChat;

@@ -3,7 +3,7 @@ import type { ModelDelta } from '../../provider/port.ts';
 import { signatureOf } from './reasoning.ts';
 import type { Item, ItemPart, ResponsesEvent } from './schemas.ts';
 
-/** `received`: the parts of the item that were received in pieces. */
+/** An item that has begun. `received` contains the parts of the item that were received in pieces. */
 type Open = {
   call: number | null;
   block: number | null;
@@ -13,8 +13,8 @@ type Open = {
 };
 
 /**
- * The items of an answer: messages, reasoning, calls. Each comes in pieces and then as a whole; the whole is used only if no pieces came. An event belongs to the
- * item with its index, since some servers send a different id each time; without an index, to the item with its id.
+ * The items of an answer: messages, reasoning, tool calls. The server sends each item in pieces, and then as a whole. The whole is used only if there were no
+ * pieces. An event belongs to the item with its index, since some servers send a different id each time. Without an index, it belongs to the item with its id.
  */
 export class OutputItems {
   readonly #bounds: AnswerBounds;
@@ -23,7 +23,7 @@ export class OutputItems {
   #blocks = 0;
   #refused = false;
 
-  /** Open items count against `bounds`; methods that open one throw its errors. */
+  /** @param bounds limit for the items. Methods that begin an item throw its errors. */
   constructor(bounds: AnswerBounds) {
     this.#bounds = bounds;
   }
@@ -36,7 +36,7 @@ export class OutputItems {
     return this.#refused;
   }
 
-  /** Unknown events, and kinds of items that weren't requested, are ignored. */
+  /** Maps one event. Ignores unknown events, and kinds of items that weren't requested. */
   map(event: ResponsesEvent): ModelDelta[] {
     const { type, item } = event;
     const key = String(event.output_index ?? event.item_id ?? item?.id ?? '');
@@ -65,13 +65,13 @@ export class OutputItems {
     }
   }
 
-  /** All items of an unstreamed answer; nothing if the items came one by one. */
+  /** Maps the items of an unstreamed answer. Returns nothing if the items were received one by one. */
   whole(items: readonly Item[]): ModelDelta[] {
     if (this.#open.size > 0) return [];
     return items.flatMap((item, index) => this.#wholeItem(String(index), item));
   }
 
-  /** Gives calls without arguments an empty object, which their model meant. */
+  /** Returns deltas that give tool calls without arguments an empty object, which the model meant. */
   finish(): ModelDelta[] {
     return [...this.#open.values()].flatMap(({ call, received }): ModelDelta[] =>
       call === null || received.has('arguments') ? [] : [{ type: 'tool-call-delta', call, arguments: '{}' }],
@@ -111,7 +111,7 @@ export class OutputItems {
     return [{ type: 'text-delta', text }];
   }
 
-  /** `part`: a summary has several parts, each a paragraph. */
+  /** Maps a piece of reasoning. `part` names the part of the summary. Each part is a paragraph. */
   #think(key: string, part: string, text: string): ModelDelta[] {
     if (text === '') return [];
     const open = this.#at(key);
@@ -133,7 +133,7 @@ export class OutputItems {
   #argue(key: string, text: string): ModelDelta[] {
     if (text === '') return [];
     const call = this.#callOf(key);
-    // White space alone doesn't count as arguments yet.
+    // White space alone doesn't count as arguments.
     if (text.trim() !== '') this.#markReceived(this.#at(key), 'arguments');
     return [{ type: 'tool-call-delta', call, arguments: text }];
   }

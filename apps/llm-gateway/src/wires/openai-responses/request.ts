@@ -7,14 +7,14 @@ import { inputOf } from './input.ts';
 /** Maps a request to the body of `POST /responses`. The format has no field for `topK`, `seed` and `stopSequences`, and only levels for a thinking budget. */
 export function requestBody(request: ModelRequest, stream: boolean): object {
   const { instructions, input } = inputOf(request.messages);
-  // Not strict: otherwise the server treats a tool's optional parameters as required.
+  // Not strict, since the server would otherwise treat a tool's optional parameters as required.
   const tools = request.tools.map((tool) => ({ type: 'function', strict: false, ...tool }));
   return {
     model: request.model,
     ...(instructions === null ? {} : { instructions }),
     input,
     stream,
-    // The gateway keeps the conversation, so the server stores nothing and returns its reasoning encrypted.
+    // The gateway keeps the conversation, so the server must store nothing, and must return its reasoning encrypted.
     store: false,
     ...(neverThinks(request.model) ? {} : { include: ['reasoning.encrypted_content'] }),
     ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings, (name) => ({ type: 'function', name })) }),
@@ -22,7 +22,7 @@ export function requestBody(request: ModelRequest, stream: boolean): object {
   };
 }
 
-/** The body for a request that came in this wire format: another model. The server reports usage without a setting. */
+/** Returns the body for a request that came in this wire format, with another model. Usage needs no setting. */
 export const passedOn = (original: OriginalRequest, model: string, stream: boolean): object => ({
   ...bodyFor(model, original),
   model,

@@ -12,10 +12,13 @@ import type { ResponseObject, ResponsesEvent } from './schemas.ts';
 
 const cutReasons: Readonly<Record<string, FinishReason>> = { max_output_tokens: 'length', content_filter: 'refusal' };
 
-/** Reads an answer. All events, errors included, follow `response.created`; the last one is completed, incomplete, failed or error. */
+/**
+ * Reads an answer. All events, including errors, follow `response.created`. The last event is `response.completed`, `response.incomplete`, `response.failed` or
+ * `error`.
+ */
 export class ResponsesReader extends ReaderBase implements AnswerReader {
   readonly #items: OutputItems;
-  /** From the last event: the answer's status, and why it is incomplete. */
+  /** Status of the answer from the last event, and the reason why it is incomplete. */
   #end: { status: string; reason: string | null } | null = null;
 
   constructor(about: ReaderAbout) {
@@ -32,7 +35,7 @@ export class ResponsesReader extends ReaderBase implements AnswerReader {
   }
 
   event({ name, data }: StreamEvent): ModelDelta[] {
-    // Undocumented, but compatible servers send it.
+    // Ignored. It isn't documented, but compatible servers send it.
     if (data.trim() === '[DONE]') return [];
     const body = jsonOf(data);
     const parsed = eventSchema.safeParse(body);
@@ -50,7 +53,7 @@ export class ResponsesReader extends ReaderBase implements AnswerReader {
     const response = parsed.data;
     const { status } = response;
     const deltas = this.start(response.model, response.id);
-    // A status such as `in_progress` isn't final: the answer counts as cut.
+    // A status such as `in_progress` isn't final, so the answer counts as cut.
     return status === 'completed' || status === 'incomplete' || failed
       ? [...deltas, ...this.#last(status ?? '', response)]
       : deltas;
@@ -105,13 +108,13 @@ export class ResponsesReader extends ReaderBase implements AnswerReader {
   }
 }
 
-/** Reports whether the body is an error in the form that other servers send in place of a response or an event. */
+/** Reports whether the body is an error that another kind of server sent instead of a response or an event. */
 function isComplaint(body: unknown): boolean {
   if (typeof body !== 'object' || body === null || !('error' in body)) return false;
   return body.error !== null && body.error !== undefined && body.error !== false && body.error !== '';
 }
 
-/** The input count includes cached tokens, and the output count includes reasoning: neither is added. */
+/** Converts the counts. The input count already includes cached tokens, and the output count already includes reasoning. */
 function usageOf(response: ResponseObject | null): UsageSoFar | null {
   const usage = response?.usage;
   if (!usage) return null;

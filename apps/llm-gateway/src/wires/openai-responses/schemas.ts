@@ -1,4 +1,4 @@
-/** The parts of a Responses answer that are read. Tolerant: unknown or malformed fields are ignored. */
+/** The parts of a Responses answer that the gateway reads. Unknown or malformed fields are ignored. */
 import { z } from 'zod';
 import { count, text } from '../tolerant.ts';
 
@@ -7,7 +7,7 @@ const parts = z
   .nullish()
   .catch(null);
 
-/** A message, reasoning, or a call. `input` is the free text of a custom tool's call. */
+/** An item: a message, reasoning, or a tool call. `input` is the free text in a call of a custom tool. */
 const itemSchema = z.object({
   type: text,
   id: text,

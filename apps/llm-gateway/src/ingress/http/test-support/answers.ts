@@ -1,11 +1,11 @@
-/** Answers of providers, and helpers that write them with an endpoint. */
+/** Answers of providers, and helpers that write these in an endpoint's format. */
 import type { TranslatedDelta } from '../../../provider/port.ts';
 import type { Question } from '../endpoint.ts';
 import { FrameEncoder } from '../framing.ts';
 
 export const about = { id: 'a1', model: 'acme/one', nowMs: 1_760_000_000_000 };
 
-/** A thought with a signature, a text, and two calls whose pieces interleave. */
+/** Thinking with a signature, a text, and two tool calls whose pieces interleave. */
 export const richAnswer: readonly TranslatedDelta[] = [
   { type: 'response-start', responseModel: 'one-2026', responseId: 'r1' },
   { type: 'thinking-delta', block: 0, text: 'Let me ' },
@@ -26,14 +26,14 @@ export const textAnswer = (text: string): TranslatedDelta[] => [
   { type: 'response-end', finishReason: 'stop' },
 ];
 
-/** The data of each event of the stream, parsed. */
+/** Returns the parsed data of each event of the stream. */
 export function eventsOf(question: Question, deltas: readonly TranslatedDelta[]): unknown[] {
   const writer = question.writer(about);
   const frames = [...deltas.flatMap((delta) => writer.delta(delta)), ...writer.end()];
   return frames.map(({ data }) => (data === '[DONE]' ? data : (JSON.parse(data) as unknown)));
 }
 
-/** The bytes of the stream. */
+/** Returns the encoded stream. */
 export function streamOf(question: Question, deltas: readonly TranslatedDelta[]): string {
   const writer = question.writer(about);
   const encoder = new FrameEncoder(question.framing);

@@ -1,4 +1,4 @@
-/** Serves the requests that the gateway sends to the orchestrator before it makes a token. */
+/** A stand-in for the orchestrator. It serves the requests that the gateway sends before it creates a token. */
 import { serviceEndpoint } from '@coppice/bus';
 import type { Bus } from '@coppice/bus';
 import { isTaskEnd, orchestratorCalls } from '@coppice/contracts';
@@ -7,7 +7,7 @@ import type { RunView, TaskView } from '@coppice/contracts';
 type KnownTask = Pick<TaskView, 'runId' | 'state' | 'modelLimits'>;
 type KnownRun = Pick<RunView, 'state' | 'modelLimits'>;
 
-/** Serves these tasks and runs, by id, to any tenant. */
+/** Serves these tasks and runs, given by id, to any tenant. */
 export async function serveTasksAndRuns(
   bus: Bus,
   { tasks, runs }: { tasks: Record<string, KnownTask>; runs: Record<string, KnownRun> },

@@ -35,11 +35,11 @@ export async function startTestFacade(
     providers?: readonly Provider[];
     aliases?: readonly Alias[];
     cache?: AnswerCache;
-    /** Default: no items are stored, so none can be referenced by id. */
+    /** By default no items are stored, so none can be referenced by id. */
     items?: Pick<KeptItems, 'keep' | 'named'>;
     drainMs?: number;
     headersMs?: number;
-    /** Retries, and keeps the state of the providers between calls, as a gateway does; default: neither. */
+    /** True to retry, and to keep the providers' health between calls, as a gateway does; default false. */
     learns?: boolean;
   } = {},
 ): Promise<TestFacade> {
@@ -47,7 +47,7 @@ export async function startTestFacade(
   const { candidateWaitMsMax, budgetWaitMsMax } = facadeLimits;
   const upstream = await startModelServer();
   const providers = [httpProvider(providerServerAt(upstream.baseUrl), generous), ...(settings.providers ?? [])];
-  // Each call starts without state of the providers, since the tests are about the endpoint.
+  // By default each call starts without knowledge of the providers' health, since the tests are about the endpoint.
   const prepare = () =>
     prepareExchanges({
       providers,

@@ -18,7 +18,7 @@ const usageChunk = { ...chunk({}), choices: [], usage };
 const callPiece = (index: number, text: string, begin: object = {}) =>
   chunk({ tool_calls: [{ index, ...begin, function: { ...begin, arguments: text } }] });
 
-/** Two calls whose pieces interleave, the second without arguments. */
+/** Two tool calls whose pieces interleave. The second has no arguments. */
 export const toolStream: (object | string)[] = [
   chunk({ role: 'assistant', content: 'I look.' }),
   callPiece(0, '{"path":', { id: 'c0', type: 'function', name: 'read' }),
@@ -29,7 +29,7 @@ export const toolStream: (object | string)[] = [
   '[DONE]',
 ];
 
-/** A whole answer. */
+/** An unstreamed answer. */
 export const wholeCompletion = (message: object, finishReason = 'stop') => ({
   id: 'chatcmpl-1',
   object: 'chat.completion',
@@ -51,7 +51,7 @@ export const wholeToolCompletion = wholeCompletion(
   'tool_calls',
 );
 
-/** Answers with a stream or the whole, as requested. */
+/** Answers with a stream or with an unstreamed answer, as requested. */
 export const playEither =
   (events: readonly (object | string)[], whole: object) =>
   (response: ServerResponse, { body }: ServedRequest): void => {
@@ -60,7 +60,7 @@ export const playEither =
     response.end(stream ? sse(events) : JSON.stringify(whole));
   };
 
-/** Begins an answer and sends nothing more; the connection stays open. */
+/** Begins an answer, then sends nothing more. The connection stays open. */
 export const playBeginning =
   (text: string) =>
   (response: ServerResponse): void => {
@@ -68,7 +68,7 @@ export const playBeginning =
     response.write(sse([chunk({ role: 'assistant', content: text })]));
   };
 
-/** Begins an answer and closes the connection. */
+/** Begins an answer, then closes the connection. */
 export const playCut =
   (text: string) =>
   (response: ServerResponse): void => {

@@ -7,7 +7,7 @@ import { imageOf } from '../../../ingress/http/images.ts';
 import type { Untranslatable } from '../../../ingress/http/untranslatable.ts';
 import type { Block, Content, Message } from './schemas.ts';
 
-/** Maps blocks of messages to parts. Remembers the names of calls, since results don't repeat them. */
+/** Maps blocks of messages to parts. Keeps the names of tool calls, since results don't repeat them. */
 export class BlockMapper {
   readonly #names = new Map<string, string>();
   readonly #untranslatable: Untranslatable;
@@ -16,7 +16,7 @@ export class BlockMapper {
     this.#untranslatable = untranslatable;
   }
 
-  /** Maps one message. If a user's message contains tool results, these come first, as separate messages. */
+  /** Maps one message. Tool results in a user's message become separate messages before it. */
   messages({ role, content }: Message, field: string): ProviderMessage[] {
     if (role !== 'user' && role !== 'assistant' && role !== 'system')
       this.#untranslatable.add(`${field}.role`, 'user, assistant or system', role);
@@ -96,7 +96,7 @@ function redacted(data: string): Carried {
 const signatureIn = ({ signature }: Packed): Pick<Packed, 'signature'> =>
   signature === undefined ? {} : { signature };
 
-/** Moves signatures from the blocks that carry them to their calls. */
+/** Moves signatures of tool calls from the blocks that carry them (`carrierOf`) to the calls. */
 function withSignatures(parts: readonly ProviderPart[]): ProviderPart[] {
   const signatures = new Map(
     parts.flatMap((part) => {

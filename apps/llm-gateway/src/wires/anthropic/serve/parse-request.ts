@@ -10,7 +10,7 @@ import type { MessagesRequest } from './schemas.ts';
 import { withoutForeign } from './without-foreign.ts';
 import { MessagesAnswerWriter } from './write-answer.ts';
 
-/** Fields that change the form of the answer and that no other wire format has. */
+/** Fields that change the form of the answer and exist in no other wire format. */
 const ownFields = ['mcp_servers', 'container'];
 
 /** Parses the body of `POST /v1/messages`. @throws CoppiceError `invalid-request`. */
@@ -42,7 +42,7 @@ export function parseMessagesRequest(body: unknown, { headers, bytes }: RequestP
   };
 }
 
-/** Tools that Anthropic itself defines are left out, since other wire formats can't offer them. */
+/** Returns the client's own tools. Tools that Anthropic defines are left out, since other wire formats can't offer them. */
 const toolsOf = ({ tools }: MessagesRequest): ToolDefinition[] =>
   (tools ?? []).flatMap(({ type, name, description, input_schema: parameters }) =>
     (type ?? 'custom') === 'custom' && name !== undefined && parameters !== undefined
@@ -53,7 +53,7 @@ const toolsOf = ({ tools }: MessagesRequest): ToolDefinition[] =>
 function settingsOf(request: MessagesRequest, untranslatable: Untranslatable): ModelSettings {
   const { tool_choice: choice, top_k: topK, stop_sequences: stops } = request;
   return said({
-    // Zero requests no output, only to fill the prompt cache.
+    // At least 1, since 0 only fills the prompt cache and requests no output.
     maxOutputTokens: Math.max(1, request.max_tokens),
     temperature: request.temperature,
     topP: request.top_p,

@@ -1,7 +1,9 @@
-/** The fields of a Messages request that the gateway reads. Others are passed on to a provider of the same wire format, and ignored for other providers. */
+/**
+ * The fields of a Messages request that the gateway reads. Other fields are passed on to a provider of the same wire format, and ignored for other providers.
+ */
 import { z } from 'zod';
 
-/** Blocks are validated one by one later: those that no other wire format knows are left to Anthropic. */
+/** Blocks are validated later, one by one, since Anthropic itself validates those that exist in no other wire format. */
 const blockSchema = z.looseObject({ type: z.string() });
 export type Block = z.output<typeof blockSchema>;
 
@@ -13,7 +15,7 @@ export type Message = z.output<typeof messageSchema>;
 
 const toolSchema = z.looseObject({
   type: z.string().nullish(),
-  /** Missing in an entry that stands for several tools. */
+  /** Missing in an entry for several tools. */
   name: z.string().optional(),
   description: z.string().nullish(),
   input_schema: z.record(z.string(), z.unknown()).optional(),

@@ -15,10 +15,10 @@ const typeOfStatus: Readonly<Record<number, string>> = {
   529: 'overloaded_error',
 };
 
-/** Error in Anthropic's format. */
+/** Converts an error to Anthropic's format. */
 export function messagesError(error: CoppiceError): ErrorAnswer {
   const complaint = complaintOf(error, 'anthropic');
-  // Anthropic sends 529 when the client should retry.
+  // Anthropic uses 529 instead of 503.
   const status = complaint.status === 503 ? 529 : complaint.status;
   const type = typeOfStatus[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error');
   return {
@@ -29,7 +29,7 @@ export function messagesError(error: CoppiceError): ErrorAnswer {
 }
 
 function textOf({ code, message, issue }: Complaint): string {
-  // Clients look for this text to shorten the conversation.
+  // Clients shorten the conversation if they find this text.
   if (code === 'context-exceeded') return `prompt is too long: ${message}`;
   if (code !== 'invalid-request' || issue === null || issue.field === '') return message;
   const field = issue.field.replaceAll(/\[(\d+)\]/g, '.$1');

@@ -1,7 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
 
-/** Fields whose content, including the names in it, is the client's own. */
+/** Fields whose content stays unchanged, since the names in it are the client's own. */
 const opaque = new Set([
   'args',
   'response',
@@ -13,8 +13,9 @@ const opaque = new Set([
 ]);
 
 /**
- * Converts the names of fields to camel case. The vendor accepts `system_instruction` for `systemInstruction`, too. `field`: path of the value.
- * @throws CoppiceError `invalid-request` if both are present: one could be checked and reserved, while the vendor uses the other.
+ * Converts the names of fields to camel case, since the vendor also accepts `system_instruction` instead of `systemInstruction`. `field` is the path of the
+ * value.
+ * @throws CoppiceError `invalid-request` if both spellings are present, since the gateway could check and reserve by one while the vendor uses the other.
  */
 export function camelCased(value: unknown, field = ''): unknown {
   if (Array.isArray(value)) return value.map((inner, index) => camelCased(inner, `${field}[${index}]`));

@@ -39,7 +39,7 @@ export function parseGenerateRequest(body: unknown, { path, query, headers, byte
   };
 }
 
-/** Returns the model's name in the path, in which some clients encode a slash as `%2F`. */
+/** Returns the model's name from the path. Some clients encode a slash in the name as `%2F`. */
 function modelIn(path: string): string {
   const name = path.replace(/^\/v1(?:beta|alpha)?\/models\//, '').replace(/:[a-zA-Z]+$/, '');
   try {
@@ -55,7 +55,7 @@ function systemOf({ systemInstruction }: GenerateRequest, parts: PartMapper): Pr
   return [{ role: 'system', content: parts.parts(given, 'systemInstruction.parts') }];
 }
 
-/** Tools that Gemini itself runs are left out, since other wire formats can't offer them. */
+/** Returns the client's own tools. Tools that Gemini runs are left out, since other wire formats can't offer them. */
 const toolsOf = ({ tools }: GenerateRequest): ToolDefinition[] =>
   (tools ?? [])
     .flatMap(({ functionDeclarations }) => functionDeclarations ?? [])
@@ -119,7 +119,7 @@ function thinkingOf(
   untranslatable: Untranslatable,
 ): ModelSettings['thinking'] | undefined {
   const { thinkingBudget: budget, thinkingLevel: level } = generation?.thinkingConfig ?? {};
-  // A negative budget lets the model choose.
+  // With a negative budget the model chooses, so it sets nothing.
   if (typeof budget === 'number' && budget >= 0) return { budgetTokens: budget };
   if (typeof level !== 'string' || level === 'THINKING_LEVEL_UNSPECIFIED') return undefined;
   return effortOf(level.toLowerCase(), 'generationConfig.thinkingConfig.thinkingLevel', untranslatable);

@@ -7,7 +7,7 @@ import { imageOf } from '../../../ingress/http/images.ts';
 import type { Untranslatable } from '../../../ingress/http/untranslatable.ts';
 import type { Content, Part } from './schemas.ts';
 
-/** Encodes a signature. This wire format has bytes in base64, into which a signature of another format is packed. */
+/** Encodes a signature. In this wire format a signature is bytes in base64. A signature of another format is packed into these bytes. */
 export const signatureText = (signature: Signature): string =>
   signature.wire === 'gemini' ? signature.value : Buffer.from(pack({ signature })).toString('base64');
 
@@ -26,7 +26,7 @@ export class PartMapper {
     this.#untranslatable = untranslatable;
   }
 
-  /** Function results come first, each as a separate message. */
+  /** Maps one content. Function results become separate messages before the rest. */
   messages({ role, parts }: Content, field: string): ProviderMessage[] {
     const mapped = this.parts(parts ?? [], `${field}.parts`);
     if (role === 'model') return [{ role: 'assistant', content: mapped }];
@@ -73,7 +73,7 @@ export class PartMapper {
 
   #result({ id, name, response, parts }: Record<string, unknown>): ProviderPart | null {
     const call = this.#ids.result(typeof name === 'string' ? name : '', id);
-    // The vendor's clients wrap a result that isn't an object in `output` or `error`.
+    // The vendor's clients put a result that isn't an object into the field `output` or `error`.
     const { output, error, ...rest } = fieldsOf(response);
     const alone = Object.keys(rest).length === 0 ? (error ?? output) : undefined;
     const content = typeof alone === 'string' ? alone : JSON.stringify(alone ?? response ?? {});

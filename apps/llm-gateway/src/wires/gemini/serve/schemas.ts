@@ -1,7 +1,7 @@
-/** The fields of a generateContent request that the gateway reads, in camel case. Others are passed on to Gemini, and ignored for other providers. */
+/** The fields of a generateContent request that the gateway reads, in camel case. Other fields are passed on to Gemini, and ignored for other providers. */
 import { z } from 'zod';
 
-/** Parts are validated one by one later: those that no other wire format knows are left to Gemini. */
+/** Parts are validated later, one by one, since Gemini itself validates those that exist in no other wire format. */
 const partSchema = z.looseObject({});
 export type Part = z.output<typeof partSchema>;
 
@@ -24,7 +24,7 @@ const generationSchema = z.looseObject({
   topK: z.number().positive().nullish(),
   seed: z.int().nullish(),
   stopSequences: z.array(z.string()).nullish(),
-  /** One answer only: if there were several, all but the first could be truncated unnoticed. */
+  /** Allows one answer only. Of several, a truncation of any but the first could go unnoticed. */
   candidateCount: z.literal(1).nullish(),
   responseMimeType: z.string().nullish(),
   responseModalities: z.array(z.string()).nullish(),

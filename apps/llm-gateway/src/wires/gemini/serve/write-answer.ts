@@ -15,7 +15,7 @@ const finishReasons: Readonly<Record<FinishReason, string>> = {
   other: 'OTHER',
 };
 
-/** Writes answers in Gemini's format: chunks of parts, or the whole answer. Calls can't be split, so they come last. */
+/** Writes an answer in Gemini's format: as a stream of chunks with parts, or as one object. Tool calls can't be split, so they are written at the end. */
 export class GenerateAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #answer: AnswerBlocks;

@@ -13,7 +13,7 @@ import { chatRequestSchema } from './schemas.ts';
 import type { ChatRequest, Content, Message, ToolCall } from './schemas.ts';
 import { ChatAnswerWriter } from './write-answer.ts';
 
-/** Fields that change the form of the answer and that no other wire format has. */
+/** Fields that change the form of the answer and exist in no other wire format. */
 const ownFields = ['logprobs', 'audio', 'functions', 'function_call', 'web_search_options'];
 
 /** Parses the body of `POST /v1/chat/completions`. @throws CoppiceError `invalid-request`. */
@@ -83,7 +83,7 @@ function signatureOf({ extra_content: extra }: ToolCall) {
 function toolMessage(message: Message, field: string, { names, untranslatable }: Reading): ProviderMessage {
   const callId = message.tool_call_id ?? '';
   const parts = partsOf(message.content, `${field}.content`, untranslatable);
-  // OpenAI accepts no images here, but other servers of its wire format do.
+  // OpenAI accepts no images in tool results, but other servers of its wire format do.
   const images = parts.flatMap((part) => (part.type === 'image' ? [part.image] : []));
   const result: ProviderPart = {
     type: 'tool-result',
@@ -109,7 +109,7 @@ function partsOf(content: Content, field: string, untranslatable: Untranslatable
   });
 }
 
-/** Tools of other kinds are left out, since other wire formats can't offer them. */
+/** Returns the tools that are functions. Other kinds are left out, since other wire formats can't offer them. */
 const toolsOf = ({ tools }: ChatRequest): ToolDefinition[] =>
   (tools ?? []).flatMap((tool) => {
     if (tool.type !== 'function' || tool.function === undefined) return [];

@@ -1,4 +1,7 @@
-/** The fields of a Chat Completions request that the gateway reads. Others are passed on to a provider of the same wire format, and ignored for other providers. */
+/**
+ * The fields of a Chat Completions request that the gateway reads. Other fields are passed on to a provider of the same wire format, and ignored for other
+ * providers.
+ */
 import { z } from 'zod';
 import { answerLimits } from '../../../ingress/http/answer-limits.ts';
 
@@ -7,7 +10,7 @@ const text = z.string().nullish();
 const toolCallSchema = z.looseObject({
   id: z.string().default(''),
   function: z.looseObject({ name: z.string(), arguments: z.string().default('') }).optional(),
-  /** Field for signatures of Google's own OpenAI-compatible API. */
+  /** Field for signatures in Google's OpenAI-compatible API. */
   extra_content: z
     .looseObject({ google: z.looseObject({ thought_signature: text }).nullish() })
     .nullish()

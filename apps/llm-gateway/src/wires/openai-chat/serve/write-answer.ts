@@ -17,12 +17,12 @@ const finishReasons: Readonly<Record<FinishReason, string>> = {
 
 const done: Frame = { name: null, data: '[DONE]' };
 
-/** Writes answers in the format of Chat Completions: chunks of one choice, or the whole answer. */
+/** Writes an answer in the format of Chat Completions: as a stream of chunks with one choice, or as one object. */
 export class ChatAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #usageWanted: boolean;
   readonly #answer: AnswerBlocks;
-  /** Calls that were begun: their index in the wire format, and the number of their pieces already sent. */
+  /** Tool calls that were begun, each with its index in the wire format and the number of its pieces that were sent. */
   readonly #calls = new Map<AnswerBlock, { index: number; sentPieces: number }>();
   #begun = false;
   #doneSeen = false;
@@ -71,7 +71,7 @@ export class ChatAnswerWriter implements AnswerWriter {
     return { ...this.#head('chat.completion'), choices: [choice], usage: usageOf(usage) };
   }
 
-  /** The gateway always requests the usage. Its chunk, the one without a choice, is passed on only to clients that requested it. */
+  /** Passes on an event. The gateway always requests usage, so the chunk with the usage and without a choice is passed on only if the client requested it. */
   passOn(frame: Frame): Frame | null {
     if (frame.data.trim() === '[DONE]') this.#doneSeen = true;
     if (this.#usageWanted || !frame.data.includes('"usage"')) return frame;
@@ -88,7 +88,7 @@ export class ChatAnswerWriter implements AnswerWriter {
     const frames: Frame[] = [];
     for (const block of this.#answer.calls) {
       const known = this.#calls.get(block);
-      // Later calls wait, too: clients keep calls in the order of their index.
+      // Later tool calls wait, too, since clients order calls by index.
       if (known === undefined && !complete && (block.id === '' || block.name === '')) break;
       const call = known ?? { index: this.#calls.size, sentPieces: 0 };
       const text = block.pieces.slice(call.sentPieces).join('');

@@ -1,4 +1,4 @@
-/** Maps custom tools, whose input is free text. Other wire formats only have tools with JSON arguments: there a custom tool has a single string. */
+/** Maps custom tools, whose input is free text. Other wire formats only have tools with JSON arguments. There a custom tool has one argument, a string. */
 import { jsonOf } from '../../../transport/json.ts';
 import { fieldsOf } from '../../../ingress/http/fields.ts';
 import type { ResponsesRequest } from './schemas.ts';
@@ -22,7 +22,7 @@ export function customDescription(description: string, format: unknown): string 
 
 export const customArguments = (input: string): string => JSON.stringify({ input });
 
-/** Returns the tool's input. If the model didn't write the expected JSON, its text is the input. */
+/** Returns the tool's input. If the model didn't write the expected JSON, returns its text. */
 export function customInput(text: string): string {
   const { input } = fieldsOf(jsonOf(text));
   return typeof input === 'string' ? input : text;

@@ -14,9 +14,9 @@ export class ItemMapper {
   readonly #untranslatable: Untranslatable;
   readonly #names = new Map<string, string>();
   readonly #messages: { role: ProviderMessage['role']; content: ProviderPart[] }[] = [];
-  /** Signatures of calls, which came in separate items, by call id. */
+  /** Signatures of tool calls by call id. They are in separate items. */
   readonly #signatures = new Map<string, NonNullable<Extract<ProviderPart, { type: 'tool-call' }>['signature']>>();
-  /** Text parts that hold results of a vendor's tool. */
+  /** Text parts with results of OpenAI's own tools. */
   readonly #foundParts = new Set<ProviderPart>();
 
   constructor(untranslatable: Untranslatable) {
@@ -41,7 +41,7 @@ export class ItemMapper {
     if ((type === 'function_call_output' || type === 'custom_tool_call_output') && typeof callId === 'string')
       return this.#result(callId, item['output'], `${field}.output`);
     if (ranByVendor(item)) return this.#found(item);
-    // Clients send an id if they assume that the item is stored, as the AI SDK does by default.
+    // Clients that assume that items are stored send only an item's id. The AI SDK does so by default.
     if (type === 'item_reference')
       return this.#untranslatable.add(field, 'the item itself, as clients send it with store: false', item);
     this.#untranslatable.add(field, 'a message, reasoning, a call or its output', item);
@@ -61,7 +61,9 @@ export class ItemMapper {
     this.#say([part], true);
   }
 
-  /** Adds parts to the assistant's message. The texts of one answer are later concatenated, so a blank line separates those that a tool found. */
+  /**
+   * Adds parts to the assistant's message. Results of a tool (`isFound`) are separated by a blank line, since the texts of one answer are later concatenated.
+   */
   #say(parts: ProviderPart[], isFound = false): void {
     const content = this.#assistant();
     const [first, ...rest] = parts;

@@ -7,11 +7,11 @@ import { pack } from '../../../ingress/http/foreign-signature.ts';
 import { customInput } from './custom-tools.ts';
 import { itemIdOf } from './references.ts';
 
-/** `id`: the answer's. */
+/** Facts about the answer and the item's place in it. `id` is the id of the answer. */
 export type ItemAbout = { id: string; index: number; customTools: ReadonlySet<string> };
 type WireEvent = { type: string } & Record<string, unknown>;
 
-/** Returns a block for the signature of a call, sent before the call, since calls have no field for it. */
+/** Returns a block for the signature of a tool call. It is sent before the call, since calls have no field for a signature. */
 export function carriersOf({ type, id, signature }: AnswerBlock): AnswerBlock[] {
   if (type !== 'tool-call' || signature === undefined) return [];
   return [{ type: 'thinking', number: null, pieces: [], id, name: '', redacted: true, signature }];
@@ -45,7 +45,7 @@ const isCustom = ({ name }: AnswerBlock, { customTools }: ItemAbout): boolean =>
 
 const textPart = (text: string): object => ({ type: 'output_text', text, annotations: [], logprobs: [] });
 
-/** Returns OpenAI's signature with its id; the signature of another wire format takes the place of the encrypted content. */
+/** Returns the signature's fields: OpenAI's encrypted content with its id, or a signature of another wire format, packed, as the encrypted content. */
 function signedBy({ id: callId, redacted, signature }: AnswerBlock): object {
   const own = callId === '' ? reasoningItem({ text: '', redacted, signature }) : null;
   return own === null
@@ -107,7 +107,7 @@ const eventsOf: Readonly<Record<AnswerBlock['type'], StepWriter>> = {
   },
 };
 
-/** The input is sent at the end, since it can't be extracted from incomplete JSON. */
+/** Returns the events of a custom tool's call. The input is sent at the end, since it can't be extracted from incomplete JSON. */
 function customCall(step: BlockStep, place: Place): WireEvent[] {
   if (step.type !== 'close') return [];
   const input = customInput(textOf(step.block));

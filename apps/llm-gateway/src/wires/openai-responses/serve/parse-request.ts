@@ -14,9 +14,12 @@ import type { ResponsesRequest } from './schemas.ts';
 import { withoutForeign } from './without-foreign.ts';
 import { ResponsesAnswerWriter } from './write-answer.ts';
 
-/** Fields that reference something that OpenAI stores, or that change the form of the answer. */
+/** Fields that reference data that OpenAI stores, or that change the form of the answer. */
 const ownFields = ['previous_response_id', 'conversation', 'prompt', 'top_logprobs'];
-/** The only `include` that other wire formats can't serve. The rest are about OpenAI's own tools, or reasoning, which each format reports in its own way. */
+/**
+ * The only value of `include` that makes a request untranslatable. The other values concern OpenAI's own tools, or reasoning, which each format reports in its
+ * own way.
+ */
 const logprobs = 'message.output_text.logprobs';
 
 /** Parses the body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
@@ -53,13 +56,13 @@ function messagesOf({ instructions, input }: ResponsesRequest, untranslatable: U
   }
   if (typeof input === 'string') return [...system, { role: 'user', content: [{ type: 'text', text: input }] }];
   const messages = [...system, ...new ItemMapper(untranslatable).messages(input)];
-  // For example, if all items are of tools that OpenAI ran.
+  // Happens, for example, if all items are of tools that OpenAI ran.
   if (messages.length === 0 && untranslatable.issues.length === 0)
     untranslatable.add('input', 'at least one message, or an item that stands for one', input);
   return messages;
 }
 
-/** Tools that OpenAI itself runs are left out, since other wire formats can't offer them. */
+/** Returns the client's own tools. Tools that OpenAI runs are left out, since other wire formats can't offer them. */
 const toolsOf = ({ tools }: ResponsesRequest): ToolDefinition[] =>
   (tools ?? []).flatMap((tool) => {
     const { type, name, parameters } = tool;

@@ -1,10 +1,12 @@
-/** The fields of a Responses request that the gateway reads. Others are passed on to a provider of the same wire format, and ignored for other providers. */
+/**
+ * The fields of a Responses request that the gateway reads. Other fields are passed on to a provider of the same wire format, and ignored for other providers.
+ */
 import { z } from 'zod';
 import { answerLimits } from '../../../ingress/http/answer-limits.ts';
 
 const text = z.string().nullish();
 
-/** Items and their parts are validated one by one later: those that no other wire format knows are left to OpenAI. */
+/** Items and their parts are validated later, one by one, since OpenAI itself validates those that exist in no other wire format. */
 const itemSchema = z.looseObject({ type: text, role: text });
 export type Item = z.output<typeof itemSchema>;
 
@@ -26,7 +28,7 @@ const formatSchema = z.looseObject({
 
 export const responsesRequestSchema = z.looseObject({
   model: z.string().min(1),
-  /** May be missing if the request references something that the vendor stores. */
+  /** May be missing if the request references data that the vendor stores. */
   input: z.union([z.string(), z.array(itemSchema)]).nullish(),
   instructions: text,
   stream: z.boolean().nullish(),
@@ -37,7 +39,7 @@ export const responsesRequestSchema = z.looseObject({
   parallel_tool_calls: z.boolean().nullish(),
   text: z.looseObject({ format: formatSchema.nullish() }).nullish(),
   reasoning: z.looseObject({ effort: text }).nullish(),
-  /** Background answers come later and can't be charged. */
+  /** Background answers aren't allowed, since they arrive after the call and couldn't be charged. */
   background: z.literal(false).nullish(),
   ...answerLimits,
   max_output_tokens: z.int().nullish(),

@@ -1,4 +1,6 @@
-/** Items of tools that OpenAI itself runs in the middle of an answer. Other wire formats have no such tools: there the results become text of the model. */
+/**
+ * Maps items of tools that OpenAI itself runs in the middle of an answer. Other wire formats have no such tools. There the results become text of the model.
+ */
 import { acceptableName } from '../../acceptable-history.ts';
 import { fieldsOf } from '../../../ingress/http/fields.ts';
 import type { Item } from './schemas.ts';
@@ -13,7 +15,7 @@ const types: ReadonlySet<string> = new Set([
 
 export const ranByVendor = ({ type }: Item): boolean => types.has(String(type));
 
-/** Text with the tool's name and its results, or why it failed; null if the item holds neither as text, such as a web search. */
+/** Returns a text with the tool's name and its results, or the reason why it failed. Returns null if the item has neither as text, such as a web search. */
 export function foundBy({ type, name, output, results, outputs, error }: Item): string | null {
   const label = acceptableName(typeof name === 'string' ? name : String(type).replace(/_call$/, ''));
   const parts = [
@@ -25,7 +27,7 @@ export function foundBy({ type, name, output, results, outputs, error }: Item): 
     : parts.map(({ how, texts }) => `${label} ${how}:\n${texts.join('\n\n')}`).join('\n\n');
 }
 
-/** Collects texts from a string, a list, or the text fields of the various kinds of results. */
+/** Collects the texts in a string, in a list, or in the text fields of any kind of result. */
 function textsIn(value: unknown): string[] {
   if (typeof value === 'string') return value.trim() === '' ? [] : [value.trimEnd()];
   if (Array.isArray(value)) return value.flatMap(textsIn);

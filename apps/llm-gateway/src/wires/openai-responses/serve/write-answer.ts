@@ -18,11 +18,11 @@ type RepeatedSettings = Pick<
   'instructions' | 'store' | 'max_output_tokens' | 'parallel_tool_calls' | 'temperature' | 'tool_choice' | 'top_p'
 >;
 
-/** Types of events in quotes, which can't occur unescaped in a model's text. */
+/** Types of events, in quotes, so that a model's text can't contain them unescaped. */
 const itemDone = '"response.output_item.done"';
 const ends = ['"response.completed"', '"response.incomplete"'];
 
-/** Writes answers in the format of OpenAI's Responses: items one after the other, or the whole answer. */
+/** Writes an answer in the format of OpenAI's Responses: as a stream of items, one after another, or as one object. */
 export class ResponsesAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #request: RepeatedSettings;
@@ -83,7 +83,7 @@ export class ResponsesAnswerWriter implements AnswerWriter {
     return this.#response(output);
   }
 
-  /** Stores nothing for `store: false`: such clients send the items themselves. */
+  /** Returns nothing for `store: false`, since such clients send the items themselves. */
   kept(): readonly Kept[] {
     if (this.#request.store === false || this.#output.length === 0) return [];
     return [{ key: this.#about.id, items: this.#output }];
