@@ -1,4 +1,4 @@
-/** The vendors' own clients at the faulty upstream: an answer that isn't meant to be wrong is as they expect it. */
+/** Tests the vendors' own clients with the faulty upstream. Everything in an answer except the fault must be as the clients expect it. */
 import { once } from 'node:events';
 import { connect } from 'node:tls';
 import Anthropic from '@anthropic-ai/sdk';
@@ -29,7 +29,7 @@ type Answer = {
   outputTokens: number | undefined;
 };
 
-/** One vendor's client. `finish`: the vendor's word for a complete answer. */
+/** One vendor's client. `finish` is the vendor's finish reason for a complete answer. */
 type Client = {
   finish: string;
   whole: (model: string) => Promise<Answer>;
@@ -150,7 +150,7 @@ describe.each(formatNames)('%s', (wire) => {
   });
 
   test.each(['cut-before-output', 'end-before-output', 'overloaded-before-output'])(
-    '%s is no answer',
+    '%s is not an answer',
     async (model) => {
       const received = await streamed(model).catch(() => null);
       expect(received?.text ?? '').toBe('');
@@ -158,12 +158,12 @@ describe.each(formatNames)('%s', (wire) => {
     },
   );
 
-  test('an overload and a refused key are errors of the vendor', async () => {
+  test("an overload and a rejected key are errors in the vendor's form", async () => {
     await expect(whole('refused-key')).rejects.toThrow(/key|unauthorized/i);
     await expect(whole('http-529')).rejects.toThrow(/overloaded/i);
   });
 
-  test('a model that is no fault is rejected with the list of faults', async () => {
+  test('a model that is not a fault is rejected with the list of faults', async () => {
     await expect(whole('cut-afteroutput')).rejects.toThrow('cut-after-output');
   });
 
@@ -203,13 +203,13 @@ test("a stream of OpenAI's Responses has the vendor's events", async () => {
   ]);
 });
 
-test('Gemini streams a JSON array, unless the request names events', async () => {
+test('Gemini streams a JSON array, unless the request selects server-sent events', async () => {
   const url = `${upstream.url}/v1beta/models/huge-chunk@10:streamGenerateContent`;
   const response = await fetch(url, { method: 'POST', body: '{}' });
   expect(googleAnswer((await response.json()) as GoogleAnswer[])).toMatchObject({ finish: 'STOP', ...answerUsage });
 });
 
-test('an unknown path and a body that is no JSON are rejected', async () => {
+test('an unknown path and a body that is not JSON are rejected', async () => {
   const post = async (path: string, body: string) =>
     (await fetch(`${upstream.url}${path}`, { method: 'POST', body })).status;
   expect([await post('/v1/other', '{}'), await post('/v1/messages', '{'), await post('/v1/messages', '{}')]).toEqual([
@@ -217,7 +217,7 @@ test('an unknown path and a body that is no JSON are rejected', async () => {
   ]);
 });
 
-test('a client that leaves is distinguished from a connection that was cut', async () => {
+test('a disconnected client is distinguished from a connection that was cut', async () => {
   await expect(clients['openai-chat'].streamed('cut-before-output')).rejects.toThrow(/terminated|closed|socket/i);
   const request = { model: 'stall-before-output', messages: [user], stream: true as const };
   const stalled = await openAi().chat.completions.create(request);
@@ -232,7 +232,7 @@ test('a TLS handshake fails at the second address', async () => {
   expect(error.message).toMatch(/SSL|TLS/);
 });
 
-test('one fault for all models, every third time', async () => {
+test('one fault can apply to all models, for every third request', async () => {
   await using drill = await startFaultyUpstream({ fault: 'http-503', every: 3 });
   const statuses: number[] = [];
   for (let calls = 0; calls < 6; calls++) {
