@@ -35,7 +35,7 @@ test.each<[string, number, (index: number) => TranslatedDelta]>([
   expect(() => answer.add(delta(count - 1))).toThrow(expect.objectContaining({ code: 'limit-exceeded' }));
 });
 
-test('an id may hold a signature', () => {
+test('an id may contain a signature', () => {
   const answer = new AnswerBlocks({ seed: 'seed' });
   const id = longId.slice(1);
   answer.add(call(0, { id }));

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { AnswerBounds } from './answer-bounds.ts';
 
-test('an id may hold as much as a signature, and counts as one; a name is short', () => {
+test('an id may be as long as a signature and counts as text; a name must be short', () => {
   const bounds = new AnswerBounds('the answer', 20_000);
   expect(bounds.checkedId('x'.repeat(16_000))).toHaveLength(16_000);
   expect(() => bounds.checkedId('x'.repeat(4_001))).toThrow('the answer is over the limit of 20000 bytes');

@@ -37,7 +37,7 @@ const naming = (...names: string[]): ModelMessage[] => [
   { role: 'user', content: names.map((artifact) => ({ type: 'text-artifact', artifact })) },
 ];
 
-test('what a request names again and again is read once, and counts each time', async () => {
+test('an artifact that a request references many times is read once, and its bytes count each time', async () => {
   const name = await stored('a1', 'abc');
   const messages = [...naming(...Array.from({ length: 1_000 }, () => name)), ...naming(name)];
   const budget = new ByteBudget('the prompt', 4_000);
@@ -52,7 +52,7 @@ test('what a request names again and again is read once, and counts each time', 
   });
 });
 
-test('what there is no room for is not read', async () => {
+test('an artifact that does not fit the budget is not read', async () => {
   const name = await stored('a2', 'x'.repeat(1_000));
   const budget = new ByteBudget('the prompt', 999);
   await expect(new Artifacts(bus).text({ artifact: name }, { owner, budget, signal })).rejects.toMatchObject({
@@ -63,7 +63,7 @@ test('what there is no room for is not read', async () => {
   expect(budget.taken).toBe(0);
 });
 
-test('many at once are all read, each by as many requests as it takes', async () => {
+test('several large artifacts are read completely at the same time', async () => {
   const size = 3 * busLimits.objectChunksAtOnce * 128 * 1024;
   const names = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((each) => stored(each, each.repeat(size))));
   const artifacts = new Artifacts(bus);

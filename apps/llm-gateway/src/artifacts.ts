@@ -2,8 +2,8 @@
  * Stores and loads texts: small texts are inline, larger ones are objects in the artifact store, referenced by name.
  *
  * Invariants:
- * 1. At most `artifactReadsAtOnce` objects are in transit to this process at a time, since data that arrives faster than it is read would break the connection
- *    of all. Tenants take turns, and so do the tasks of a tenant.
+ * 1. At most `artifactReadsAtOnce` objects are in transit to this process at a time, since data that arrives faster than it is read would break the process's
+ *    NATS connection. Tenants take turns, and so do the tasks of a tenant.
  * 2. An object is read only if the budget has room for all of it.
  * 3. An object that one request references several times is read once, but its bytes count each time.
  */
@@ -48,7 +48,7 @@ export class Artifacts {
    */
   async reference(text: string, owner: Owner, inline: ByteBudget, signal?: AbortSignal): Promise<TextReference> {
     const bytes = new TextEncoder().encode(text);
-    // The message holds the text as JSON, where a control character takes six bytes.
+    // Counts the text as JSON, since the message contains it in this form, in which a control character takes six bytes.
     if (bytes.length <= inlineTextBytesMax && inline.tryTake(Buffer.byteLength(JSON.stringify(text)))) return { text };
     const hash = createHash('sha256').update(bytes).digest('hex');
     const artifact = artifactNames.text(owner, hash);

@@ -12,8 +12,7 @@ export function unlessAborted<Result>(
       reject(signal.reason as Error);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    // A result goes either to the caller or to `late`, never to both. So `late` can release what an aborted call no longer needs, without taking it from a
-    // running call.
+    // A result goes either to the caller or to `late`, never to both. So `late` may release the result: no running call uses it.
     work
       .then((result) => (left ? late(result) : resolve(result)), reject)
       .finally(() => signal.removeEventListener('abort', onAbort));

@@ -7,7 +7,7 @@ import { end, says, text } from './test-support/says.ts';
 
 const settings = { provider: 'acme', effectId: 'task_t1_1_1', textBytesMax: 100 };
 
-test('pieces become one text; of the usage the last values count', async () => {
+test('pieces are joined to one text, and the last values of the usage count', async () => {
   const stream = says(
     { type: 'response-start', responseModel: 'acme-1' },
     { type: 'usage', usage: { inputTokens: 10, outputTokens: 1 } },
@@ -29,7 +29,7 @@ test('pieces become one text; of the usage the last values count', async () => {
   });
 });
 
-test('a stream that just ends is a failure, with what it used', async () => {
+test('a stream that ends without response-end is a failure, which includes the usage', async () => {
   const usage = { inputTokens: 10, outputTokens: 1 };
   expect(await collect(says(text('half'), { type: 'usage', usage }), settings)).toMatchObject({
     status: 'failed',
@@ -40,7 +40,7 @@ test('a stream that just ends is a failure, with what it used', async () => {
   expect(await collect(says(), settings)).toMatchObject({ status: 'failed', outputBegan: false });
 });
 
-test("a provider's error is kept, a defect is one that won't pass", async () => {
+test("a provider's error is passed on, and a defect becomes an error that is not retryable", async () => {
   const limited = new CoppiceError('provider-limited', 'wait');
   expect(await collect(says(limited), settings)).toMatchObject({ error: limited, outputBegan: false });
   expect(await collect(says(new TypeError('oops')), settings)).toMatchObject({
@@ -48,7 +48,7 @@ test("a provider's error is kept, a defect is one that won't pass", async () => 
   });
 });
 
-test('an answer without end is not kept in memory', async () => {
+test('an answer that never ends is not kept in memory', async () => {
   expect(await collect(says(text('x'.repeat(60)), text('y'.repeat(60)), 'hang'), settings)).toMatchObject({
     status: 'failed',
     error: { code: 'limit-exceeded' },
@@ -62,7 +62,7 @@ const piece = (call: number, rest: { id?: string; name?: string; arguments?: str
   ...rest,
 });
 
-test('a tool call is put together from its pieces, whatever their order; an answer of calls alone has an empty text', async () => {
+test('a tool call is assembled from interleaved pieces, and an answer with only tool calls has an empty text', async () => {
   const stream = says(
     piece(1, { id: 'b', name: 'write' }),
     piece(0, { arguments: '{"path":' }),
@@ -80,7 +80,7 @@ test('a tool call is put together from its pieces, whatever their order; an answ
   });
 });
 
-test('text and tool calls; an answer with calls does not end with stop', async () => {
+test('an answer may have text and tool calls, and its finish reason is then not stop', async () => {
   const call = piece(0, { id: 'a', name: 'read', arguments: 'not JSON' });
   expect(await collect(says(text('I look.'), call, end), settings)).toMatchObject({
     text: 'I look.',
@@ -91,7 +91,7 @@ test('text and tool calls; an answer with calls does not end with stop', async (
   expect(await collect(cutShort, settings)).toMatchObject({ finishReason: 'length' });
 });
 
-test("a text's signature is kept, whichever piece it comes with", async () => {
+test("a text's signature is kept, whichever piece it is in", async () => {
   const textSignature = { wire: 'gemini', value: 's1' };
   const signed: ModelDelta = { type: 'text-delta', text: '', signature: textSignature };
   expect(await collect(says(text('a'), signed, end), settings)).toMatchObject({ text: 'a', textSignature });
@@ -99,11 +99,11 @@ test("a text's signature is kept, whichever piece it comes with", async () => {
   expect(await collect(says(large, end), settings)).toMatchObject({ error: { code: 'limit-exceeded' } });
 });
 
-test('an empty answer is an answer', async () => {
+test('an empty answer is complete', async () => {
   expect(await collect(says(end), settings)).toMatchObject({ status: 'complete', text: '', toolCalls: [] });
 });
 
-test('ids that are missing or used twice are made, the same each time and others in another turn', async () => {
+test('missing and repeated ids are replaced by generated ones, which are the same each time and differ between turns', async () => {
   const callIdsOf = async (effectId: string) => {
     const stream = says(
       piece(0, { name: 'a' }),
@@ -121,7 +121,7 @@ test('ids that are missing or used twice are made, the same each time and others
   expect(await callIdsOf('task_t1_1_2')).not.toContain(ids[0]);
 });
 
-test('a cut tool call is a failure after output', async () => {
+test('a cut tool call is a failure after the output began', async () => {
   expect(await collect(says(piece(0, { name: 'read', arguments: '{}' })), settings)).toMatchObject({
     status: 'failed',
     outputBegan: true,
@@ -130,14 +130,14 @@ test('a cut tool call is a failure after output', async () => {
   });
 });
 
-test("a call's id may hold a signature", async () => {
+test('the id of a tool call may contain a signature', async () => {
   const id = 'x'.repeat(gatewayLimits.answerIdCharactersMax);
   const made: ModelDelta = { type: 'tool-call-delta', call: 0, id, name: 'run', arguments: '{}' };
   const room = { ...settings, textBytesMax: gatewayLimits.textBytesMax };
   expect(await collect(says(made, end), room)).toMatchObject({ toolCalls: [{ id, name: 'run' }] });
 });
 
-test('calls without end are not kept in memory', async () => {
+test('an endless number of tool calls is not kept in memory', async () => {
   const many = Array.from({ length: 200 }, (_, call) => piece(call, { name: 'x' }));
   expect(await collect(says(...many, 'hang'), settings)).toMatchObject({ error: { code: 'limit-exceeded' } });
   const large = [piece(0, { arguments: 'x'.repeat(60) }), piece(0, { arguments: 'x'.repeat(60) })];
@@ -146,7 +146,7 @@ test('calls without end are not kept in memory', async () => {
   expect(await collect(says(named, 'hang'), settings)).toMatchObject({ error: { code: 'limit-exceeded' } });
 });
 
-test('thoughts without end are not kept in memory', async () => {
+test('endless thinking is not kept in memory', async () => {
   const thought = (block: number): ModelDelta => ({ type: 'thinking-delta', block, text: '' });
   const many = Array.from({ length: gatewayLimits.answerPartsMax + 1 }, (_, block) => thought(block));
   expect(await collect(says(...many, 'hang'), settings)).toMatchObject({ error: { code: 'limit-exceeded' } });

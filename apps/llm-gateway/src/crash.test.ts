@@ -9,10 +9,10 @@ import { startOrchestrator } from './test-support/orchestrator.ts';
 const program = path.join(import.meta.dirname, 'test-programs/gateway-process.ts');
 const taskId = 'taaaaaaaaaaaaaaaa';
 const first = { effectId: `task_${taskId}_1_1`, taskId, model: 'scripted/plan.yaml', prompt: 'write it' };
-/** What the actor sends after `unknown`: another effect. */
+/** The command that the actor sends after `unknown`, with another effect id. */
 const again = { ...first, effectId: `task_${taskId}_1_2` };
 
-/** The dead process's membership (15 s) and the command's ack wait (30 s) must run out before another process takes over. */
+/** The membership of the dead process (15 s) and the command's ack wait (30 s) must expire before another process takes over. */
 const takeOverMsMax = 75_000;
 
 async function setUp() {
@@ -41,14 +41,14 @@ async function setUp() {
   };
 }
 
-/** The expected state after a death at each point. A new point in the code without an entry here doesn't type-check. */
+/** The expected state after the process was killed at each point. A new point in the code without an entry here is a type error. */
 const expectations = {
   'before-request': { paidFor: [], result: { status: 'failed', error: { code: 'unknown', retryable: false } } },
   answered: { paidFor: [first.effectId], result: { status: 'failed', error: { code: 'unknown', retryable: false } } },
   'in-transcript': { paidFor: [first.effectId], result: { status: 'done', output: { text: { text: 'done' } } } },
 } as const satisfies Record<(typeof turnPoints)[number], unknown>;
 
-describe('a gateway that is ended by SIGKILL', () => {
+describe('a gateway that is killed by SIGKILL', () => {
   test.concurrent.each(turnPoints)(
     'at %s',
     async (point) => {
@@ -66,7 +66,7 @@ describe('a gateway that is ended by SIGKILL', () => {
       await using successor = stack.startGateway();
       await successor.waitForLine('"msg":"started"');
       expect(await orchestrator.resultOf(first.effectId, { timeoutMs: takeOverMsMax })).toMatchObject(result);
-      // Whatever the outcome, this call isn't made again under its own id.
+      // Whatever the outcome, this call isn't repeated under its own id.
       expect(await requestedEffects()).toEqual(paidFor);
       const finished = result.status === 'done' ? [first.effectId] : [];
       const inTranscript = async () => (await orchestrator.transcript(taskId)).map((entry) => entry.effectId);
@@ -83,7 +83,7 @@ describe('a gateway that is ended by SIGKILL', () => {
   );
 });
 
-test('a turn leaves a span with what the GenAI conventions name, under the span of its command', async () => {
+test('a turn has a span with the attributes of the GenAI conventions, below the span of its command', async () => {
   await using collector = await startTraceCollector();
   await using stack = await setUp();
   await using gateway = stack.startGateway(collector.environment);

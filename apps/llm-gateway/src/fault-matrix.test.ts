@@ -1,7 +1,8 @@
 /**
- * Every fault, in every provider's wire format, through every endpoint, with and without another provider.
+ * Tests every fault, in every provider's wire format, through every endpoint, with and without another provider.
  *
- * The result is either the right answer, or one explicit error with the right code and status; never a shortened answer that looks complete.
+ * The result must be either the correct answer, or one explicit error with the correct code and status. It must never be a truncated answer that looks
+ * complete.
  */
 import { chatApi, gatewayCalls, toWireError } from '@coppice/contracts';
 import type { Outcome } from '@coppice/contracts';
@@ -38,12 +39,12 @@ const ways: readonly Way[] = endpoints.flatMap((endpoint) => [
   { endpoint, rescued: false },
   { endpoint, rescued: true },
 ]);
-/** The endpoint with the provider's own wire format, if there is one. */
+/** Returns the endpoint with the provider's own wire format, if there is one. */
 const usualEndpoint = (wire: WireName): EndpointFormat =>
   endpointFormats.find((each) => each === wire) ?? 'openai-chat';
 const otherEndpoint = (wire: WireName): EndpointFormat =>
   endpointFormats[(endpointFormats.indexOf(usualEndpoint(wire)) + 1) % endpointFormats.length] ?? 'anthropic';
-/** Reports whether the provider gets a request for a stream. On the bus it always is, whatever the client gets. */
+/** Reports whether the provider gets a request for a stream. Over the bus it always does, whatever the client requested. */
 const streams = ({ endpoint }: Way): boolean => endpoint !== 'http, whole';
 
 /** One request: its model, alone or with a healthy provider to fail over to. No other request uses this model, so requests don't affect each other. */
@@ -51,10 +52,10 @@ type Case = { id: string; wire: WireName; fault: string; way: Way; model: string
 const cases: readonly Case[] = wireNames.flatMap((wire) =>
   matrixFaults.flatMap((fault) =>
     ways
-      // A good answer needs no other provider.
+      // A correct answer needs no other provider.
       .filter(({ rescued }) => !rescued || !isOdd(fault))
       .map((way) => {
-        // In the form of an alias.
+        // Has the form of an alias.
         const id = [wire, fault, way.endpoint, way.rescued ? 'rescued' : 'alone'].join('-').replaceAll(/[ ,@]+/g, '-');
         return { id, wire, fault, way, model: way.rescued ? id : `${wire}/${id}/${fault}` };
       }),
@@ -123,7 +124,7 @@ async function takeTurn(model: string, timeLimitMs = hangsAfterMs) {
   return orchestrator.resultOf(effectId, { timeoutMs: hangsAfterMs });
 }
 
-/** The answer as a model call's outcome. */
+/** Returns the answer in the form of a model call's outcome. */
 async function callWhole(model: string): Promise<Outcome> {
   try {
     const { message, ...rest } = await sendWholeChat(orchestrator.bus, { model });
@@ -143,7 +144,7 @@ describe.each(wireNames)('%s', (wire) => {
     expect((await Promise.all(own.map(problemsOf))).flat()).toEqual([]);
   });
 
-  test('a client that leaves ends the upstream call before its next piece', async () => {
+  test('a client that disconnects ends the upstream call before the next piece', async () => {
     const leave = async (endpoint: EndpointFormat, stream: boolean) => {
       const model = `${wire}/leaving-${endpoint}-${stream}/stall-after-output`;
       const abort = new AbortController();
@@ -154,7 +155,7 @@ describe.each(wireNames)('%s', (wire) => {
       if (stream) await begun;
       abort.abort();
       expect(await answer).toMatchObject({ broke: true, whole: false });
-      // The next piece never comes: only the closed connection ends the upstream's wait.
+      // The upstream never sends the next piece, so only the closed connection ends its wait.
       expect(await request.ended).toBe('left');
     };
     await Promise.all([
@@ -164,7 +165,7 @@ describe.each(wireNames)('%s', (wire) => {
     ]);
   });
 
-  test('so does one on the bus that cancels its chat', async () => {
+  test('a client on the bus that cancels its chat ends the upstream call before the next piece', async () => {
     const model = `${wire}/leaving-bus/stall-after-output`;
     void providers.patientFor(model);
     let chatId = '';
@@ -186,7 +187,7 @@ describe.each(wireNames)('%s', (wire) => {
     expect(await (await requestFor(model)).ended).toBe('left');
   });
 
-  test('so does a turn whose time is over', async () => {
+  test('the time limit of a turn ends the upstream call before the next piece', async () => {
     const model = `${wire}/late/stall-after-output`;
     void providers.patientFor(model);
     expect(await takeTurn(model, 1_000)).toMatchObject({ status: 'failed', error: { code: 'deadline-exceeded' } });
@@ -201,7 +202,7 @@ const requestFor = (model: string): Promise<FaultyRequest> =>
     description: `a request for ${model}`,
   });
 
-/** The differences from the expected result; none if all is right. */
+/** Returns the differences from the expected result. */
 async function problemsOf(each: Case): Promise<string[]> {
   const { wire, fault, way, model, id } = each;
   const stream = streams(way);

@@ -49,19 +49,19 @@ describe.each(wires.map((wire) => [wire.name, wire] as const))('%s', (_name, wir
     ]);
   });
 
-  test('before the first output nothing is sent that could be taken for output', async () => {
+  test('nothing that could be mistaken for output is sent before the first output', async () => {
     for (const model of ['cut-before-output', 'end-before-output', 'overloaded-before-output'])
       expect(await callUpstream(wire, model)).toMatchObject({ status: 'failed', outputBegan: false });
   });
 
-  test('a model that is no fault is refused with all that there are', async () => {
+  test('a model that is not a fault is rejected with a list of all faults', async () => {
     expect(await callUpstream(wire, 'cut-afteroutput')).toMatchObject({
       status: 'failed',
       error: { code: 'model-not-found', message: expect.stringContaining('cut-after-output') },
     });
   });
 
-  test('it lists its models as the vendor does', async () => {
+  test('models are listed as the vendor lists them', async () => {
     const provider = httpProvider(at(wire), generous);
     const described = await provider.describe(AbortSignal.timeout(20_000));
     await provider.close?.();
@@ -69,7 +69,7 @@ describe.each(wires.map((wire) => [wire.name, wire] as const))('%s', (_name, wir
   });
 });
 
-test('a handshake fails where TLS is spoken', async () => {
+test('the handshake fails at the address with TLS', async () => {
   expect(await callUpstream(anthropic, 'healthy', { url: upstream.tlsUrl })).toMatchObject({
     status: 'failed',
     error: { code: 'provider-failed', message: expect.stringMatching(/SSL|TLS/) },

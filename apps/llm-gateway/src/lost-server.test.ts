@@ -1,4 +1,4 @@
-/** Model calls whose answer can't be stored, for a while or at all. */
+/** Model calls whose answer can't be stored, temporarily or permanently. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { inlineTextBytesMax } from '@coppice/contracts';
@@ -13,7 +13,7 @@ const awayMs = 2_000;
 const taskId = 'taaaaaaaaaaaaaaaa';
 const effectId = `task_${taskId}_1_1`;
 
-test('an answer is stored once the server is back, by reference too, and the model gets one request', async () => {
+test('an answer is stored once the server is back, also by reference, and the model gets only one request', async () => {
   await using folder = await temporaryFolder('lost-server');
   const countFile = path.join(folder.path, 'count');
   await writeFile(path.join(folder.path, 'large.txt'), 'x'.repeat(inlineTextBytesMax + 1));
@@ -54,7 +54,7 @@ test('an answer is stored once the server is back, by reference too, and the mod
   await nats.stop();
 });
 
-test('an answer that no try can store is a failure of its own, with what it has cost, and the model gets one request', async () => {
+test('an answer that can never be stored has a separate error with its usage, and the model gets only one request', async () => {
   await using folder = await temporaryFolder('large-signature');
   const signature = { wire: 'anthropic' as const, value: 's'.repeat(400_000) };
   const thought = { type: 'thinking-delta' as const, block: 0, text: 'hm', signature };

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { readCount } from './index.ts';
 import { startOrchestrator } from './test-support/orchestrator.ts';
 
-test('a turn in progress is let end before the process does', async () => {
+test('a turn in progress can finish before the process ends', async () => {
   await using folder = await temporaryFolder('gateway-drain');
   await writeFile(path.join(folder.path, 'plan.yaml'), 'default: { turns: [{ text: done, latencyMs: 1500 }] }');
   const countFile = path.join(folder.path, 'count');
@@ -28,9 +28,9 @@ test('a turn in progress is let end before the process does', async () => {
   await orchestrator.close();
 });
 
-test('the process starts, and ends in order', async () => {
+test('the process starts, and stops properly', async () => {
   await using nats = await startNatsServer({ auth: true });
-  // Creates the streams, which a gateway waits for.
+  // Creates the streams, for which a gateway waits.
   const orchestrator = await startOrchestrator(nats);
   await using child = startProcess(path.join(import.meta.dirname, 'main.ts'), [], {
     ...nats.environment,
@@ -43,7 +43,7 @@ test('the process starts, and ends in order', async () => {
   await orchestrator.close();
 });
 
-test('a wrong variable of its own is named', async () => {
+test('the error names an invalid variable of the gateway', async () => {
   await using child = startProcess(path.join(import.meta.dirname, 'main.ts'), [], {
     COPPICE_NODE: 'here',
     COPPICE_LOG_LEVEL: 'info',

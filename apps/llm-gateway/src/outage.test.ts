@@ -1,4 +1,4 @@
-/** Two gateways and faults that both survive: a model call stays with its gateway, and its model is called once. */
+/** Two gateways and faults that both survive. A model call stays with its gateway, and its model is called once. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { startOrchestrator } from './test-support/orchestrator.ts';
 
 const program = path.join(import.meta.dirname, 'test-programs/gateway-process.ts');
 const lostAfterMs = 3_000;
-/** Longer than the server is down, so that answers come after its restart. */
+/** Longer than the server is down, so that answers arrive after its restart. */
 const latencyMs = 6_000;
 const deadline = { timeoutMs: 60_000 };
 const turns = Array.from({ length: 16 }, (_, index) => {
@@ -51,7 +51,7 @@ async function setUp() {
   };
 }
 
-test('a server that is away for longer than a process may be silent proves nothing', async () => {
+test('no gateway counts as lost after the server was down for longer than a process may be silent', async () => {
   await using stack = await setUp();
   const { nats, orchestrator, requestedEffects } = stack;
   await using one = await stack.startGateway();
@@ -61,7 +61,7 @@ test('a server that is away for longer than a process may be silent proves nothi
   await eventually(async () => (await requestedEffects()).length === turns.length, deadline);
   await nats.kill();
   await sleep(1.2 * lostAfterMs);
-  // One gateway returns later than the other, and the memberships of both have expired.
+  // One gateway returns later than the other, when the memberships of both have expired.
   one.signal('SIGSTOP');
   await nats.restart();
   await sleep(0.5 * lostAfterMs);
@@ -71,7 +71,7 @@ test('a server that is away for longer than a process may be silent proves nothi
   expect((await requestedEffects()).toSorted()).toEqual(turns.map(({ effectId }) => effectId).toSorted());
 }, 120_000);
 
-test('a turn that is ordered again takes the answer that the lost one has stored after all', async () => {
+test('a repeated turn gets the answer that the gateway considered lost has stored after all', async () => {
   await using stack = await setUp();
   const { orchestrator, requestedEffects } = stack;
   await using gateway = await stack.startGateway();

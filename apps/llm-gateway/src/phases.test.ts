@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Phase } from './phases.ts';
 
-/** The recorded steps of calls that start in the same turn and have three steps each. */
+/** Returns the recorded steps of calls that start in the same event loop turn and have three steps each. */
 async function stepsOf(phase: Phase, calls: number): Promise<string[]> {
   const noted: string[] = [];
   const call = async (name: number) => {
@@ -19,18 +19,18 @@ async function stepsOf(phase: Phase, calls: number): Promise<string[]> {
 test.each([
   ['reading', () => Phase.afterReading()],
   ['work', () => Phase.afterWork()],
-])('after %s, calls go on together, step by step, in the order in which they came', async (_name, begin) => {
+])('after %s, calls continue together, step by step, in their order', async (_name, begin) => {
   expect((await stepsOf(begin(), 3)).join(' ')).toBe('a0 a1 a2 b0 b1 b2 c0 c1 c2');
 });
 
-test('no more than sixteen wait for one another, and none is forgotten', async () => {
+test('at most sixteen calls run together, and none is lost', async () => {
   const noted = await stepsOf(Phase.afterReading(), 40);
   expect(noted).toHaveLength(120);
   expect(noted.indexOf('c0')).toBe(32);
   expect(noted.indexOf('a16')).toBe(48);
 });
 
-test('writes follow all work of their turn', async () => {
+test('writes run after all work of their event loop turn', async () => {
   const [arriving, writing] = [Phase.afterReading(), Phase.afterWork()];
   const noted: string[] = [];
   for (const name of ['one', 'other'])
@@ -42,7 +42,7 @@ test('writes follow all work of their turn', async () => {
   expect(noted).toEqual(['one works', 'other works', 'one writes', 'other writes']);
 });
 
-test('what comes while others go on is not forgotten', async () => {
+test('a callback that is added while others run is not lost', async () => {
   const phase = Phase.afterReading();
   const noted: number[] = [];
   for (let first = 0; first < 17; first++) phase.add(() => phase.add(() => noted.push(first)));

@@ -64,7 +64,7 @@ afterAll(async () => {
 });
 
 let turns = 0;
-/** A model call of a task of its own. */
+/** Returns a model call of a new task. */
 function turn(prompt: string, rest: Partial<Turn> = {}): Turn {
   turns++;
   const taskId = `t${'a'.repeat(14)}${String.fromCodePoint(97 + Math.floor(turns / 26), 97 + (turns % 26))}`;
@@ -87,7 +87,7 @@ async function textOf(reference: TextReference): Promise<string | null> {
   return stored === null ? null : new TextDecoder().decode(stored);
 }
 
-test('a turn is answered with text, usage and finish reason, and stands in the transcript', async () => {
+test('a turn is answered with text, usage and finish reason, and is in the transcript', async () => {
   const ordered = turn('write it');
   const output = outputOf(await runTurn(ordered));
   expect(output).toEqual({
@@ -115,12 +115,12 @@ test('a turn is answered with text, usage and finish reason, and stands in the t
   ]);
 });
 
-test('a repeated command is answered again, and the model gets no further request', async () => {
+test('a repeated command gets the same answer, and the model gets no further request', async () => {
   const ordered = turn('write it');
   const first = await runTurn(ordered);
   await orchestrator.order(ordered);
   await orchestrator.order(ordered);
-  // All results of one effect have one message id: whether repeats arrive depends on the dedupe window.
+  // All results of one effect have the same message id, so the dedupe window decides whether repeated results arrive.
   await eventually(async () => (await orchestrator.bus.backlog('coppice-commands', 'llm-gateway-any')).pending === 0);
   await eventually(
     async () => (await orchestrator.bus.backlog('coppice-commands', 'llm-gateway-any')).unacknowledged === 0,
@@ -132,7 +132,7 @@ test('a repeated command is answered again, and the model gets no further reques
   expect(await orchestrator.transcript(ordered.taskId)).toHaveLength(1);
 });
 
-test('a large answer goes by reference', async () => {
+test('a large answer is sent by reference', async () => {
   const ordered = turn('large');
   const { text } = outputOf(await runTurn(ordered));
   expect(text).toHaveProperty('artifact');
@@ -140,7 +140,7 @@ test('a large answer goes by reference', async () => {
   expect((await orchestrator.transcript(ordered.taskId))[0]?.output.text).toEqual(text);
 });
 
-test('a large prompt stands in the transcript by reference', async () => {
+test('a large prompt is in the transcript by reference', async () => {
   const ordered = turn('x'.repeat(inlineTextBytesMax + 1));
   outputOf(await runTurn(ordered));
   const [entry] = await orchestrator.transcript(ordered.taskId);
@@ -148,7 +148,7 @@ test('a large prompt stands in the transcript by reference', async () => {
   expect(await textOf(entry?.request as TextReference)).toContain(ordered.prompt);
 });
 
-test('errors that pass are waited out, and paid for', async () => {
+test('temporary errors are retried, and the failed attempts are charged', async () => {
   const passing = turn('passing');
   expect(outputOf(await runTurn(passing)).text).toEqual({ text: 'at last' });
   expect(await requestCount(passing)).toBe(3);
@@ -170,7 +170,7 @@ test.each([
       details: { usage: { inputTokens: 9, outputTokens: 4, costUsd: 0.25 } },
     },
   ],
-])('%s is reported after %i attempts, and leaves no transcript', async (prompt, attempts, error) => {
+])('%s is reported after %i attempts, without a transcript entry', async (prompt, attempts, error) => {
   const ordered = turn(prompt);
   expect(await runTurn(ordered)).toMatchObject({ status: 'failed', error });
   expect(await requestCount(ordered)).toBe(attempts);
@@ -187,7 +187,7 @@ test.each([
     'scripted/wrong.yaml',
     { code: 'invalid-request', message: expect.stringContaining('wrong.yaml:3: default.turns[0]') },
   ],
-])('model %s is refused', async (name, error) => {
+])('model %s is rejected', async (name, error) => {
   const ordered = turn('write it', { model: name });
   expect(await runTurn(ordered)).toMatchObject({ status: 'failed', error: { retryable: false, ...error } });
   expect(await requestCount(ordered)).toBe(0);
@@ -203,7 +203,7 @@ test('the time limit ends a turn', async () => {
   });
 });
 
-test('a cancelled turn ends, and leaves no transcript', async () => {
+test('a cancelled turn ends, and has no transcript entry', async () => {
   const ordered = turn('slow');
   await orchestrator.order(ordered);
   await eventually(async () => (await requestCount(ordered)) === 1);
@@ -215,7 +215,7 @@ test('a cancelled turn ends, and leaves no transcript', async () => {
   expect(await orchestrator.transcript(ordered.taskId)).toEqual([]);
 });
 
-test('a text that the prompt holds by reference reaches the model; one that does not exist is an error', async () => {
+test('a text that the prompt references reaches the model, and a missing one is an error', async () => {
   const objects = await orchestrator.bus.objects(buckets.artifacts);
   await objects.put('prompt/one', new TextEncoder().encode('spent'));
   const order = async (artifact: string) => {
@@ -239,7 +239,7 @@ test('a text that the prompt holds by reference reaches the model; one that does
   });
 });
 
-test('fifty turns at once are all answered', async () => {
+test('fifty concurrent turns are all answered', async () => {
   const ordered = Array.from({ length: 50 }, () => turn('write it'));
   const outcomes = await Promise.all(ordered.map(runTurn));
   expect(outcomes.filter((outcome) => outcome.status === 'done')).toHaveLength(50);

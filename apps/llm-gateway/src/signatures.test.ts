@@ -1,4 +1,4 @@
-/** A provider's signatures are sent back to it unchanged, also from the transcript, and to no other provider. */
+/** Tests that a provider's signatures are sent back to it unchanged, also from the transcript, and to no other provider. */
 import { startService } from '@coppice/service';
 import type { StartedService } from '@coppice/service';
 import { startNatsServer } from '@coppice/testing';
@@ -115,7 +115,7 @@ test.each([
   await turn(2, [result('call_1')]);
   expect(server.requests[1]?.body).toMatchObject(givenBack);
 
-  // Another process, with an empty cache.
+  // Continues in another process, whose cache is empty.
   await gateway.stop();
   gateway = await startGateway();
   await turn(3, [result('call_1')]);

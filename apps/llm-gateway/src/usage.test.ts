@@ -35,7 +35,7 @@ test.each<[string, UsageSoFar, UsageSoFar]>([
   expect(withEstimates(counted, { messages, tools: [] }, 40)).toEqual(usage);
 });
 
-test('a sum has a cost where all that used something has one', () => {
+test('a sum has a cost if every usage in it has one', () => {
   const one = { inputTokens: 1, costUsd: 0.5 };
   expect(sumOfUsage(one, { inputTokens: 2, reasoningTokens: 3 })).toEqual({ inputTokens: 3, reasoningTokens: 3 });
   expect(sumOfUsage(one, { outputTokens: 2, costUsd: 0.25 })).toEqual({
@@ -47,7 +47,7 @@ test('a sum has a cost where all that used something has one', () => {
   expect(sumOfUsage(one, { inputTokens: 0 })).toEqual(one);
 });
 
-test('a failure reports its cost, and stays what it is', () => {
+test('a failure reports its cost, and otherwise stays unchanged', () => {
   const error = new CoppiceError('provider-limited', 'wait', { details: { retryAfterMs: 5 }, retryable: true });
   expect(withUsage(error, { attempts: [1, 2], usage: { inputTokens: 3 } })).toMatchObject({
     code: 'provider-limited',

@@ -20,7 +20,7 @@ const turnover = (rest: Partial<Turnover>): Turnover => ({
   ...rest,
 });
 
-test('what is wanted is leased, with some for the calls to come; what was used is spent', () => {
+test('the requested amount is leased with a spare amount for later calls, and usage is added to spent', () => {
   const first = settle(emptyAccount, turnover({ wanted: tokens(100), ahead: true }));
   expect(first).toMatchObject({ granted: true, lease: tokens(131) });
   const settled = settle(first.account, turnover({ used: tokens(60), number: 2 }));
@@ -32,7 +32,7 @@ test('what is wanted is leased, with some for the calls to come; what was used i
   expect(settle(settled.account, turnover({ number: 3 })).account.leases).toEqual({});
 });
 
-test('what is not free is refused, with what is', () => {
+test('a request for more than the free amount is rejected, and the free amount is reported', () => {
   const held = settle(emptyAccount, turnover({ wanted: tokens(900), ahead: true })).account;
   expect(held.leases['a']?.amount).toEqual(tokens(912));
   const other = (wanted: number) => settle(held, turnover({ holder: 'b', wanted: tokens(wanted) }));
@@ -40,19 +40,19 @@ test('what is not free is refused, with what is', () => {
   expect(other(100)).toMatchObject({ granted: false, free: { tokens: 88 }, lease: nothing });
 });
 
-test('a lease that ran out comes back, but for what was in flight', () => {
+test('an expired lease is returned, except for the amount that calls in flight had reserved', () => {
   const held = settle(emptyAccount, turnover({ wanted: tokens(900), ahead: true })).account;
   const later = settle(held, turnover({ holder: 'b', wanted: tokens(100), nowMs: leaseMs + 1 }));
   expect(later).toMatchObject({ granted: true, account: { spent: tokens(900) } });
   expect(Object.keys(later.account.leases)).toEqual(['b']);
 });
 
-test('a holder that returns after its lease ran out is charged what it used, not what it had reserved as well', () => {
+test('a holder that returns after its lease expired is charged its usage instead of its reservations', () => {
   const held = settle(emptyAccount, turnover({ wanted: tokens(500) })).account;
   const nowMs = leaseMs + 1;
   const judged = settle(held, turnover({ holder: 'b', wanted: tokens(100), nowMs })).account;
   expect(judged.spent).toEqual(tokens(500));
-  // One of its calls has ended, another is still in flight.
+  // One of the holder's calls has ended, another is still in flight.
   const back = settle(judged, turnover({ used: tokens(150), reserved: tokens(300), number: 2, nowMs }));
   expect(back).toMatchObject({ account: { spent: tokens(150) }, free: { tokens: 450 }, lease: tokens(300) });
   const settled = settle(back.account, turnover({ used: tokens(200), number: 3, nowMs }));
@@ -60,7 +60,7 @@ test('a holder that returns after its lease ran out is charged what it used, not
   expect(settled.account.ended).toEqual({});
 });
 
-test('holders that ended are remembered for a day, and no more than so many', () => {
+test('ended leases are kept for a limited time, and only for a limited number of holders', () => {
   let account: Account = emptyAccount;
   for (let index = 0; index < 40; index++) {
     const nowMs = index * (leaseMs + 1);
@@ -74,11 +74,11 @@ test('holders that ended are remembered for a day, and no more than so many', ()
   expect(account.ended).toEqual({});
 });
 
-test('an account of an earlier version, without ended leases, is read', () => {
+test('an account of an earlier version, without ended leases, can be read', () => {
   expect(accountSchema.parse({ spent: tokens(5), leases: {} })).toEqual({ spent: tokens(5), leases: {}, ended: {} });
 });
 
-test('money is counted beside tokens, and what is not limited is not leased', () => {
+test('money is counted in addition to tokens, and no spare amount is leased for counts without a limit', () => {
   const limit = amountOf({ costUsd: 0.001 });
   const wanted = { tokens: 5_000_000, nanoUsd: nanoUsdOf(0.0004) };
   const first = settle(emptyAccount, turnover({ limit, wanted, ahead: true }));
@@ -88,12 +88,12 @@ test('money is counted beside tokens, and what is not limited is not leased', ()
   );
 });
 
-test('a part of a billionth of a dollar is charged whole, and a whole one once', () => {
+test('amounts are rounded up to a billionth of a dollar, and whole billionths stay the same', () => {
   expect([0, 1e-9, 1.5e-9, 0.000003, 12.34].map(nanoUsdOf)).toEqual([0, 1, 2, 3_000, 12_340_000_000]);
 });
 
-/** Holders reserve, settle, report and die in any order: the sum of spent and leased amounts never exceeds the limit. */
-test('whatever holders do, spent and leases stay below the limit', () => {
+/** Holders reserve, settle, report and die in any order. The sum of spent and leased amounts must never exceed the limit. */
+test('whatever holders do, spent and leases together do not exceed the limit', () => {
   const step = fc.record({
     holder: fc.constantFrom('a', 'b', 'c'),
     act: fc.constantFrom('reserve', 'settle', 'write', 'die', 'wait'),
@@ -127,7 +127,7 @@ test('whatever holders do, spent and leases stay below the limit', () => {
         state.used = 0;
         if (act === 'reserve' && outcome.granted) state.reserved.push(amount);
         const leased = sumOf(Object.values(account.leases).map((lease) => lease.amount));
-        // A holder that wrote too late has lost its lease: its calls in flight may exceed the limit.
+        // A holder that wrote too late has lost its lease, so its calls in flight may exceed the limit.
         const late = [...holders.values()].reduce((sum, each) => sum + each.reserved.length * 400, 0);
         expect(plus(account.spent, leased).tokens).toBeLessThanOrEqual(nowMs === 0 ? 1_000 : 1_000 + late);
       }
@@ -135,8 +135,8 @@ test('whatever holders do, spent and leases stay below the limit', () => {
   );
 });
 
-/** Holders are suspended in between, in any order: each call is charged once. */
-test('however often leases run out, what was used is charged once', () => {
+/** Holders are suspended at any time between their steps. Each call must be charged once. */
+test('however often leases expire, usage is charged once', () => {
   const step = fc.record({
     holder: fc.constantFrom('a', 'b', 'c'),
     act: fc.constantFrom('reserve', 'settle', 'write', 'wait'),

@@ -2,13 +2,13 @@
  * The stored account of one budget, and the pure function that changes it. `budgets.ts` reads the account, and writes it by compare-and-set.
  *
  * Invariants:
- * 1. `spent` plus all leases never exceeds the limit, with two exceptions: usage beyond a reservation, and calls in flight of a holder that writes after its
- * lease expired.
+ * 1. `spent` plus all leases never exceeds the limit, except by usage beyond a reservation, and by calls in flight of a holder that writes after its lease
+ *    expired.
  * 2. A holder's reservations and unreported usage fit its lease.
  * 3. An expired lease is returned, except for the amount that its holder had reserved at its last write. That amount counts as spent, since the actual usage is
- * unknown.
+ *    unknown.
  * 4. A holder that writes after its lease expired (its host was suspended, or it was disconnected) is charged its actual usage instead. For this, `ended` keeps
- * the estimated charge, for the time and the number of holders in `accountLimits`. A holder that returns later is charged both.
+ *    the estimated charge, for the time and the number of holders in `accountLimits`. A holder that returns later is charged both.
  */
 import { z } from 'zod';
 import { fits, isNothing, least, minus, nothing, plus, scaled, sumOf } from './amount.ts';

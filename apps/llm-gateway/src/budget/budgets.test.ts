@@ -33,7 +33,7 @@ async function stored(key: string): Promise<unknown> {
   return entry === null ? null : JSON.parse(new TextDecoder().decode(entry.value));
 }
 
-test('200 calls of four processes at once never use more than one budget has, and settle exactly', async () => {
+test('200 concurrent calls of four processes never use more than the budget has, and settle exactly', async () => {
   const limit = 9_000;
   const program = path.resolve(import.meta.dirname, '../test-programs/budget-process.ts');
   const run = async (holder: string) => {
@@ -43,13 +43,13 @@ test('200 calls of four processes at once never use more than one budget has, an
   const results = await Promise.all(['p1', 'p2', 'p3', 'p4'].map(run));
   const used = results.reduce((sum, each) => sum + each.used, 0);
   expect(used).toBeLessThanOrEqual(limit);
-  // No call was rejected while the amount that it may need was left.
+  // No call was rejected while the amount that it might need was left.
   expect(limit - used).toBeLessThan(100);
   expect(results.some(({ refused }) => refused > 0)).toBe(true);
   expect(await stored('task.t1')).toMatchObject({ spent: tokens(used) });
 }, 60_000);
 
-test('all or nothing: a budget that is used up leaves the others as they were', async () => {
+test('if one budget is used up, nothing is reserved in the others', async () => {
   const budgets = new Budgets(bus, 'g1');
   const wide = budgetOf('tenant.wide', { tokens: 1_000 });
   const narrow = budgetOf('task.narrow', { tokens: 50, costUsd: 1 });
@@ -63,7 +63,7 @@ test('all or nothing: a budget that is used up leaves the others as they were', 
   whole.settle(tokens(1_100));
   whole.settle(tokens(1_100));
   await budgets.stop();
-  // Usage beyond the reservation is charged, too, and once.
+  // Usage beyond the reservation is charged, too, but only once.
   expect(await stored('tenant.wide')).toMatchObject({ spent: tokens(1_100) });
 });
 
@@ -115,7 +115,7 @@ test('the error names the missing dollars if the tokens suffice', async () => {
   await budgets.stop();
 });
 
-test('however much a call is said to have used, the budget can be read again', async () => {
+test('the budget can still be read after a call reported an extremely large usage', async () => {
   const budgets = new Budgets(bus, 'g1');
   const budget = budgetOf('tenant.absurd', { costUsd: 1 });
   const all = { tokens: Number.MAX_SAFE_INTEGER, nanoUsd: Number.MAX_SAFE_INTEGER };
@@ -128,7 +128,7 @@ test('however much a call is said to have used, the budget can be read again', a
   await expect(budgets.reserve([budget], cheap)).rejects.toMatchObject({ code: 'limit-exceeded' });
 });
 
-test('a call that ended without usage is written as ended', async () => {
+test('the end of a call without usage is written', async () => {
   const budgets = new Budgets(bus, 'g1');
   const budget = budgetOf('task.over', { tokens: 100 });
   const reserved = async () => (await budgets.look([budget]))[0]?.reserved;
@@ -137,7 +137,7 @@ test('a call that ended without usage is written as ended', async () => {
   reservation.settle(nothing);
   await eventually(
     async () => {
-      // Other calls go on: the write doesn't depend on an idle account.
+      // Other calls continue, so that the account isn't idle when the write happens.
       (await budgets.reserve([budget], tokens(1))).settle(nothing);
       return (await reserved())?.tokens === 0;
     },
@@ -155,7 +155,7 @@ test('a rejected call leaves no data', async () => {
   expect([await stored('token.poor'), await stored('tenant.poor')]).toEqual([null, null]);
 });
 
-test('a budget of one call is counted in memory, each call for itself', async () => {
+test('a budget of one call is kept in memory, separately for each call', async () => {
   const budgets = new Budgets(bus, 'g1');
   const ofCall = (): Budget => ({ ...budgetOf('call.one', { tokens: 100 }), ofOneCall: true });
   const one = ofCall();
@@ -197,7 +197,7 @@ test('a call that accepts less gets the free amount of each budget, and the same
   expect(await stored('tenant.less')).toMatchObject({ spent: tokens(45) });
 });
 
-test('what one process leases and does not need goes to another that requests it', async () => {
+test('an amount that one process has leased and does not need goes to another process that requests it', async () => {
   const [one, other] = [new Budgets(bus, 'g1'), new Budgets(bus, 'g2')];
   const budget = budgetOf('task.shared', { tokens: 1_000 });
   await bus.flush();
@@ -218,7 +218,7 @@ test('money is counted to a billionth of a dollar', async () => {
   await budgets.stop();
 });
 
-test('settled usage is written without another call', async () => {
+test('settled usage is written even if no further call follows', async () => {
   const budgets = new Budgets(bus, 'g1');
   (await budgets.reserve([budgetOf('task.settled', { tokens: 100 })], tokens(100))).settle(tokens(30));
   await eventually(async () => ((await stored('task.settled')) as { spent: { tokens: number } }).spent.tokens === 30);
@@ -246,7 +246,7 @@ test('a change whose confirmation was lost is not written twice', async () => {
   expect(await stored('task.doubt')).toMatchObject({ spent: tokens(50) });
 });
 
-test('nor is a change that is written after the account was read', async () => {
+test('a change that is written after the account was read is not written twice', async () => {
   const real = bus.keyValue(buckets.budgets);
   let late: (() => Promise<unknown>) | null = null;
   let updates = 0;
@@ -271,7 +271,7 @@ test('nor is a change that is written after the account was read', async () => {
   expect(await stored('task.late')).toMatchObject({ spent: tokens(50) });
 });
 
-test('a lease that may have been returned is not used any more', async () => {
+test('a lease that may have been returned is no longer used', async () => {
   const real = bus.keyValue(buckets.budgets);
   let losesConfirmations = false;
   const update: KeyValue['update'] = async (...change) => {
@@ -310,7 +310,7 @@ test('the reservation of a rejected call is released although its write succeede
   expect(await budgets.look([budget])).toMatchObject([{ used: nothing, reserved: nothing }]);
 });
 
-test('a bucket that takes longer than an idle account is kept loses no call', async () => {
+test('no usage is lost if a write takes longer than idle accounts are kept', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
   const real = bus.keyValue(buckets.budgets);
   const [writing, slow] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
@@ -336,13 +336,13 @@ test('a bucket that takes longer than an idle account is kept loses no call', as
   expect(await stored('task.slow')).toMatchObject({ spent: tokens(4_000) });
 });
 
-test('a call with a reservation of nothing is charged, however long it takes', async () => {
+test('a call that reserved nothing is charged, however long it takes', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
   const budgets = budgetsThrough({});
   try {
     const budget = budgetOf('task.free', { tokens: 100 });
     const reservation = await budgets.reserve([budget], nothing);
-    // Its lease is returned, then the account is idle.
+    // The lease is returned, after which the account is idle.
     for (let seconds = 0; seconds < 10; seconds++) {
       vi.advanceTimersByTime(1_000);
       await budgets.look([budget]);

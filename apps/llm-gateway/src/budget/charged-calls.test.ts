@@ -26,21 +26,21 @@ const passing = new CoppiceError('provider-failed', 'overloaded', { retryable: t
 const call = (...about: Parameters<typeof chargedCall> extends [Bus, ...infer Rest] ? Rest : never) =>
   chargedCall(bus, ...about);
 
-test('a call that could exceed its budget is not made', async () => {
+test('a call that could exceed its budget sends no request', async () => {
   const acme = saying('acme', [text('a'), end]);
   const { error } = await call(acme, 't1', { tokens: 99 });
   expect(error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'task t1', limit: { tokens: 99 } } });
   expect(acme.requests).toHaveLength(0);
 });
 
-test('what was used is settled, by tokens and by price', async () => {
+test('usage is settled in tokens and in money', async () => {
   const outcome = await call(saying('acme', [text('a'), used(12, 8), end]), 't2', { tokens: 100, costUsd: 0.1 });
   expect(outcome).toEqual({ error: null, spent: { tokens: 20, nanoUsd: 20_000_000 } });
   const dear = await call(saying('acme', [text('a'), used(12, 8), end]), 't3', { costUsd: 0.099 });
   expect(dear.error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'task t3' } });
 });
 
-test('tokens that the provider read from its own cache, or wrote to it, are charged at their prices', async () => {
+test('tokens that the provider read from its cache or wrote to it are charged at their own prices', async () => {
   const price = { model: 'acme/*', input: 1_000, output: 1_000, cachedInput: 100, cacheWriteInput: 1_250 };
   const cached: ModelDelta = {
     type: 'usage',
@@ -51,7 +51,7 @@ test('tokens that the provider read from its own cache, or wrote to it, are char
   expect(spent).toEqual({ tokens: 108, nanoUsd: 20_000_000 + 6_000_000 + 25_000_000 + 8_000_000 });
 });
 
-test('what the provider caches for an hour is reserved and charged at its price', async () => {
+test('tokens that the provider caches for an hour are reserved and charged at their own price', async () => {
   const price = { model: 'acme/*', input: 1_000, output: 1_000, cacheWriteInput: 1_250, cacheWriteHourInput: 2_000 };
   const known = pricesFrom({ own: [price], baseUrlOf: () => null });
   const counts = { inputTokens: 30, outputTokens: 8, cacheWriteInputTokens: 30 };
@@ -64,7 +64,7 @@ test('what the provider caches for an hour is reserved and charged at its price'
     const acme = saying('acme', [text('a'), written, end]);
     return call(acme, id, { costUsd }, { request: { ...request, original } }, known);
   };
-  // Thirty tokens of input and eight of output.
+  // 30 input tokens and 8 output tokens.
   expect(await callWith('hour', '1h', 0.068)).toEqual({
     error: null,
     spent: { tokens: 38, nanoUsd: 40_000_000 + 12_500_000 + 8_000_000 },
@@ -82,7 +82,7 @@ test('a configured price takes precedence over the cost that the provider report
   });
 });
 
-test('each attempt is reserved for on its own, and a cut answer is charged what came', async () => {
+test('each attempt has its own reservation, and a cut answer is charged for the part that arrived', async () => {
   const retried = await call(saying('acme', [used(12, 0), passing], [text('a'), used(12, 8), end]), 't4', {
     tokens: 130,
   });
@@ -91,17 +91,17 @@ test('each attempt is reserved for on its own, and a cut answer is charged what 
   expect(cut).toMatchObject({ error: { code: 'provider-failed' }, spent: { tokens: 15 } });
 });
 
-test('a count that cannot be counts as none', async () => {
+test('an implausible count is treated as missing', async () => {
   const absurd = saying('acme', [text('abcd'), used(Number.MAX_SAFE_INTEGER, 8), end]);
   const { spent } = await call(absurd, 'absurd', { tokens: 1_000 });
-  // The estimate for thirty bytes of input.
+  // The estimate for 30 bytes of input, and the output.
   expect(spent).toEqual({ tokens: 16, nanoUsd: 16_000_000 });
   const dear: ModelDelta = { type: 'usage', usage: { inputTokens: 12, outputTokens: 8, costUsd: 1e7 } };
   const outcome = await call(saying('acme', [text('a'), dear, end]), 'absurd-cost', { tokens: 1_000 }, {}, noPrices);
   expect(outcome).toEqual({ error: null, spent: { tokens: 20, nanoUsd: 0 } });
 });
 
-test("a call's own limit binds all its attempts together, and nothing of it is stored", async () => {
+test('the limit of a call applies to all its attempts together, and is not stored', async () => {
   const callWith = async (id: string, limit: number) => {
     const account = { owner: { tenant: 'acme', runId: '', taskId: '' }, call: { id, limits: { tokens: limit } } };
     const budgets = budgetsOf(account, [], new Date());
@@ -109,14 +109,14 @@ test("a call's own limit binds all its attempts together, and nothing of it is s
     const key = budgets[0]?.key ?? '';
     return { error, stored: await bus.keyValue(buckets.budgets).get(key) };
   };
-  // Each attempt may need 100 tokens, and the first used 12.
+  // Each attempt may need 100 tokens, and the first attempt used 12.
   expect(await callWith('enough', 112)).toEqual({ error: null, stored: null });
   const { error, stored } = await callWith('less', 111);
   expect(error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'this call', spent: { tokens: 12 } } });
   expect(stored).toBeNull();
 });
 
-describe('a request that names no maximum of output', () => {
+describe('a request without an output limit', () => {
   const message = { role: 'user' as const, content: [{ type: 'text' as const, text: 'x'.repeat(30) }] };
   const original = { wire: 'openai-chat' as const, body: {}, headers: {} };
   const request = { messages: [message], tools: [], settings: {}, original };
@@ -128,7 +128,7 @@ describe('a request that names no maximum of output', () => {
     ['dollars', { costUsd: 0.5 }, 490],
     ['tokens and dollars', { tokens: 1_000, costUsd: 0.5 }, 490],
     ['the least that is of use', { tokens: 266 }, 256],
-  ])('is limited to the %s that are left, and its model gets that limit', async (name, limits, maxOutputTokens) => {
+  ])('is limited to the %s that are left, and the model gets that limit', async (name, limits, maxOutputTokens) => {
     const acme = answering();
     const { error, spent } = await call(acme, `small-${name.replaceAll(' ', '-')}`, limits, { request });
     expect([error, spent]).toMatchObject([null, { tokens: 18 }]);
@@ -137,7 +137,7 @@ describe('a request that names no maximum of output', () => {
     ]);
   });
 
-  test('is limited to what is left in each of its budgets', async () => {
+  test('is limited to the amount that is left in each of its budgets', async () => {
     const acme = answering();
     const owner = { tenant: 'acme', runId: 'r-small', taskId: 'small-both' };
     const limits = { task: { tokens: 2_000 }, run: { tokens: 1_000 } };
@@ -151,21 +151,21 @@ describe('a request that names no maximum of output', () => {
     expect(acme.requests).toMatchObject([{ request: { settings: { maxOutputTokens: 990 } } }]);
   });
 
-  test('is refused where the answer would be too short to be of use', async () => {
+  test('is rejected if the answer would be too short to be useful', async () => {
     const acme = answering();
     const { error } = await call(acme, 'small-none', { tokens: 265 }, { request });
     expect(error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'task small-none' } });
     expect(acme.requests).toEqual([]);
   });
 
-  test('is passed on as it is where enough is left', async () => {
+  test('is passed on unchanged if enough is left', async () => {
     const acme = answering();
     await call(acme, 'small-enough', { tokens: 10_000 }, { request });
     expect(acme.requests).toMatchObject([{ request: unchanged }]);
     expect(acme.requests[0]?.request.settings).toEqual({});
   });
 
-  test('never uses more than the budget has, however many are made at once by however many gateways', async () => {
+  test('never uses more than the budget has, even with many concurrent calls at several gateways', async () => {
     /** Uses half of its limit. */
     const greedy: Provider = {
       ...saying('acme'),
@@ -205,7 +205,7 @@ test('a model without a known price gets no request under a limit in dollars', a
   expect(await call(acme, 't7', { tokens: 500 }, {}, noPrices)).toMatchObject({ error: null, spent: { tokens: 20 } });
 });
 
-describe('under a limit in dollars, of an alias', () => {
+describe('for a call of an alias under a limit in dollars', () => {
   const overHttp = { wire: 'openai-chat' as const };
   const own = { model: 'acme/*', input: 1_000, output: 1_000 };
   const pricesWith = (...more: (typeof own)[]) => pricesFrom({ own: [own, ...more], baseUrlOf: () => null });
@@ -214,8 +214,8 @@ describe('under a limit in dollars, of an alias', () => {
 
   test.each([
     ['without a price', pricesWith()],
-    ['that is too dear', pricesWith(dearer)],
-  ])('a candidate %s gives way to the next', async (what, known) => {
+    ['that is too expensive', pricesWith(dearer)],
+  ])('a candidate %s is skipped', async (what, known) => {
     const [dear, acme] = [answering('dear'), answering('acme')];
     const outcome = await call(
       [dear, acme],
@@ -241,7 +241,7 @@ describe('under a limit in dollars, of an alias', () => {
     expect([dear.requests, acme.requests]).toEqual([[], []]);
   });
 
-  test('the error names what the others failed with if they had requests', async () => {
+  test('the error names the errors of the other candidates if they had requests', async () => {
     const acme = Object.assign(saying('acme', [new CoppiceError('provider-failed', 'spend limit reached')]), overHttp);
     const { error } = await call(
       [answering('dear'), acme],
@@ -259,7 +259,7 @@ describe('under a limit in dollars, of an alias', () => {
   });
 });
 
-test('a request that its provider took is charged at its estimate, also when its caller leaves before any output', async () => {
+test('a request that the provider received is charged at its estimate even if the caller leaves before any output', async () => {
   const silent: Provider = {
     ...saying('acme'),
     async *stream(_request, context) {
@@ -286,7 +286,7 @@ test('a request that its provider took is charged at its estimate, also when its
   expect(spent).toMatchObject({ tokens: 1_000 });
 });
 
-test("a tenant has its limit of the month, and a tenant that isn't named has the default", () => {
+test('a tenant has its own limit for the month, and a tenant without one has the default limit', () => {
   const tenants = [
     { tenant: 'acme', per: 'month' as const, costUsd: 5 },
     { tenant: '*', per: 'day' as const, tokens: 1_000 },

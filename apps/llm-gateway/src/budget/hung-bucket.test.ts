@@ -1,4 +1,4 @@
-/** Calls during a hanging budget bucket: which of them wait, for how long, and what they leave behind. */
+/** Calls while the bucket of budgets hangs: which of them wait, for how long, and what they leave behind. */
 import { Bus } from '@coppice/bus';
 import type { KeyValue } from '@coppice/bus';
 import { CoppiceError, buckets } from '@coppice/contracts';
@@ -28,7 +28,7 @@ const budgetOf = (key: string, limit: Budget['limit']): Budget => ({ key, name: 
 const tokens = (count: number) => ({ tokens: count, nanoUsd: 0 });
 const stopped = new CoppiceError('cancelled', 'the client left');
 
-/** Budgets with a bucket that can be made to hang and then continue or fail, and the requests to it since then. */
+/** Creates budgets with a bucket that can be made to hang, and then to continue or fail. Records the requests to the bucket since then. */
 function hangable() {
   const real = bus.keyValue(buckets.budgets);
   const operations: string[] = [];
@@ -59,7 +59,7 @@ function hangable() {
     budgets: budgetsThrough(bus, between, { subscribeCore, publishCore }),
     operations,
     publishCore,
-    /** A message from another gateway that wants what this one doesn't need, so that the account is written. */
+    /** Delivers another gateway's request to return amounts, which makes this gateway write the account. */
     want: ({ key }: Budget) => onWanted(new TextEncoder().encode(JSON.stringify({ key, holder: 'g2' }))),
     hang: (what: 'get' | 'update') => {
       const [reached, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
@@ -78,7 +78,7 @@ function hangable() {
   };
 }
 
-/** The outcome of each: `taken`, or its error. */
+/** Returns the outcome of each reservation: `taken`, or its error. */
 const outcomes = async (all: Promise<unknown>[]) =>
   (await Promise.allSettled(all)).map((each): unknown => (each.status === 'fulfilled' ? 'taken' : each.reason));
 
@@ -112,7 +112,7 @@ test('calls that wait for a failing write fail with its error, however often oth
   const { isReached, fail } = hang('update');
   want(budget);
   want(budget);
-  // The lease is large enough for them, but may have been returned.
+  // The lease is large enough for these calls, but may have been returned.
   const all = nine(() => budgets.reserve([budget], tokens(100)));
   await isReached;
   fail();
@@ -123,7 +123,7 @@ test('calls that wait for a failing write fail with its error, however often oth
   expect(await budgets.look([budget])).toMatchObject([{ used: tokens(32_000), reserved: nothing }]);
 });
 
-test('of the waiting calls, those that a certain lease is large enough for go on', async () => {
+test('waiting calls continue if the lease is certain and large enough for them', async () => {
   const { budgets, operations, hang, want } = hangable();
   const budget = budgetOf('task.lease', { tokens: 32_000 });
   (await budgets.reserve([budget], tokens(100))).settle(tokens(50));
@@ -139,10 +139,10 @@ test('of the waiting calls, those that a certain lease is large enough for go on
   await budgets.stop();
 });
 
-test('an aborted call stops waiting, and what is granted afterwards does not stay reserved', async () => {
+test('an aborted call stops waiting, and an amount that is granted afterwards does not stay reserved', async () => {
   const { budgets, operations, hang } = hangable();
   const [task, tenant] = [budgetOf('task.left', { tokens: 1_000 }), budgetOf('tenant.left', { tokens: 1_000 })];
-  // The first budget is kept in memory, and is large enough.
+  // The first budget is kept in memory and is large enough.
   const ofCall: Budget = { ...budgetOf('call.left', { tokens: 100 }), ofOneCall: true };
   const [leasing, waiting] = [new AbortController(), new AbortController()];
   const { isReached, goOn } = hang('get');
@@ -166,12 +166,12 @@ test('an aborted call stops waiting, and what is granted afterwards does not sta
   expect(await budgets.look([task, tenant])).toEqual(stand);
 });
 
-test('a call that is aborted between two tries is not tried again', async () => {
+test('a call that is aborted between two tries does not try again', async () => {
   const { budgets, publishCore } = hangable();
   const budget = budgetOf('task.pause', { tokens: 100 });
   const inFlight = await budgets.reserve([budget], tokens(80));
   const leaving = new AbortController();
-  // This is published just before the pause; after the pause there would be enough.
+  // Published immediately before the pause, after which there would be enough.
   publishCore.mockImplementation(() => {
     leaving.abort(stopped);
     inFlight.settle(nothing);
@@ -182,7 +182,7 @@ test('a call that is aborted between two tries is not tried again', async () => 
   expect(await budgets.look([budget])).toMatchObject([{ used: nothing, reserved: nothing }]);
 });
 
-test('a call that the lease is large enough for adds no listener to its signal', async () => {
+test('a call for which the lease is large enough adds no listener to its signal', async () => {
   const { budgets } = hangable();
   const budget = budgetOf('task.local', { tokens: 32_000 });
   await budgets.reserve([budget], tokens(100));
@@ -190,16 +190,16 @@ test('a call that the lease is large enough for adds no listener to its signal',
   const listen = vi.spyOn(signal, 'addEventListener');
   await budgets.reserve([budget], tokens(100), null, signal);
   expect(listen).not.toHaveBeenCalled();
-  // More than the lease.
+  // Reserves more than the lease has.
   await budgets.reserve([budget], tokens(20_000), null, signal);
   expect(listen).toHaveBeenCalledOnce();
   await budgets.stop();
 });
 
 test.each([
-  ['a maximum of output', 'task.named', { maxOutputTokens: 50 }],
-  ['no maximum of output', 'task.unnamed', {}],
-])('a client that leaves frees its place at once while its budget hangs, having named %s', async (_, key, settings) => {
+  ['an output limit', 'task.named', { maxOutputTokens: 50 }],
+  ['no output limit', 'task.unnamed', {}],
+])('a client that disconnects releases its place at once while its budget hangs, with %s', async (_, key, settings) => {
   const { budgets, hang } = hangable();
   const providers = [saying('acme', [text('a'), end])];
   const exchanges = prepareExchanges({ providers, concurrencyOf: () => 1, budgets });

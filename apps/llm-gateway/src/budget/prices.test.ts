@@ -13,7 +13,7 @@ const addresses: Readonly<Record<string, string>> = {
 const pricesWith = (...own: OwnPrice[]) => pricesFrom({ own, baseUrlOf: (provider) => addresses[provider] ?? null });
 const million = 1_000_000;
 
-test('the list knows a vendor by its address, whatever the provider is called', () => {
+test("the price list finds a vendor by address, whatever the provider's name", () => {
   const prices = pricesWith();
   const cost = prices.costOf('claude', 'claude-haiku-4-5', { inputTokens: 1_000, outputTokens: 100 });
   expect(cost).toBeCloseTo(0.0015, 10);
@@ -23,7 +23,7 @@ test.each([
   ['a model that runs elsewhere', 'local', 'gpt-5-mini'],
   ['a provider that is not reached over HTTP', 'scripted', 'gpt-5-mini'],
   ['a model that the list does not know', 'openai', 'no-such-model'],
-])('of %s the price is not known', (_, provider, model) => {
+])('the price of %s is not known', (_, provider, model) => {
   expect(pricesWith().costOf(provider, model, { inputTokens: 5 })).toBeNull();
 });
 
@@ -35,7 +35,7 @@ test.each([
   expect(pricesWith().whyUnknown(provider, model)).toBe(why);
 });
 
-test('cached tokens, read and written, have prices of their own, and are counted once', () => {
+test('tokens read from the cache and written to it have their own prices, and are counted once', () => {
   const cost = (usage: object) => pricesWith().costOf('claude', 'claude-haiku-4-5', usage) ?? Number.NaN;
   const plain = cost({ inputTokens: 1_000 });
   expect(cost({ inputTokens: 1_000, cachedInputTokens: 1_000 })).toBeCloseTo(plain / 10, 10);
@@ -43,7 +43,7 @@ test('cached tokens, read and written, have prices of their own, and are counted
   expect(cost({ inputTokens: 1_000, cachedInputTokens: 500 })).toBeCloseTo(plain * 0.55, 10);
 });
 
-test('what is cached for an hour costs more than what is for five minutes', () => {
+test('caching for an hour costs more than caching for five minutes', () => {
   const usage = { inputTokens: million, cacheWriteInputTokens: 100_000, cacheWriteHourInputTokens: 60_000 };
   const plain = { inputTokens: million - 100_000 };
   const costs = (prices: Prices, more: object) => prices.costOf('claude', 'claude-haiku-4-5', more) ?? Number.NaN;
@@ -54,11 +54,11 @@ test('what is cached for an hour costs more than what is for five minutes', () =
   expect(costs(pricesWith(own), usage)).toBeCloseTo(2.7 + 0.4, 10);
 });
 
-test('sound and pictures have prices of their own', () => {
+test('audio and images have their own prices', () => {
   const cost = (model: string, usage: object) => pricesWith().costOf('gemini', model, usage);
   const sound = { inputTokens: 100_000, audioInputTokens: 80_000 };
   expect(cost('gemini-2.5-flash', sound)).toBeCloseTo(0.08 + 0.006, 10);
-  // At least this much of the cached input was audio.
+  // At least this part of the cached input must have been audio.
   const cached = { ...sound, cachedInputTokens: 50_000 };
   expect(cost('gemini-2.5-flash', cached)).toBeCloseTo(0.05 + 0.003 + 0.0006, 10);
   expect(cost('gemini-2.5-flash', { ...cached, cachedAudioInputTokens: 50_000 })).toBeCloseTo(0.03 + 0.005 + 0.006, 10);
@@ -74,7 +74,7 @@ test.each([
   ['gemini', 'gemini-2.5-flash-image'],
   ['openai', 'gpt-audio'],
   ['openai', 'gpt-5-mini'],
-])('whatever is counted of %s/%s has a price', (provider, model) => {
+])('every count of %s/%s has a price', (provider, model) => {
   const count = fc.option(fc.nat(100), { nil: undefined });
   const counts = fc.record({
     inputTokens: fc.nat(100),
@@ -99,26 +99,26 @@ test.each([
   );
 });
 
-test('reasoning is a part of the output', () => {
+test('reasoning is charged as a part of the output', () => {
   const cost = (usage: object) => pricesWith().costOf('openai', 'gpt-5-mini', usage);
   expect(cost({ outputTokens: 100, reasoningTokens: 80 })).toBe(cost({ outputTokens: 100 }));
 });
 
-test('counts that contradict each other cost what the whole may cost', () => {
+test('counts that contradict each other are charged at the highest possible cost', () => {
   const usage = { inputTokens: 10, cachedInputTokens: 50, cacheWriteInputTokens: 5 };
   const all = { inputTokens: 10, cachedInputTokens: 10 };
   for (const prices of [pricesWith(), pricesWith({ model: '*', input: 1, output: 2 })])
     expect(prices.costOf('openai', 'gpt-5-mini', usage)).toBe(prices.costOf('openai', 'gpt-5-mini', all));
 });
 
-test('what a provider says that it cost counts more than the list, and less than an own price', () => {
+test('a cost that the provider reports takes precedence over the list, and a configured price over both', () => {
   const usage = { inputTokens: million, costUsd: 0.123 };
   expect(pricesWith().costOf('openai', 'gpt-5-mini', usage)).toBe(0.123);
   expect(pricesWith().costOf('local', 'no-such-model', usage)).toBe(0.123);
   expect(pricesWith({ model: 'openai/*', input: 7, output: 7 }).costOf('openai', 'gpt-5-mini', usage)).toBe(7);
 });
 
-test('own prices count more than the list, the first that fits', () => {
+test('configured prices take precedence over the list, and the first match counts', () => {
   const prices = pricesWith(
     { model: 'openai/gpt-5-*', input: 1, output: 4, cachedInput: 0.5, cacheWriteInput: 2 },
     { model: '*/gpt-5-mini', input: 7, output: 7 },

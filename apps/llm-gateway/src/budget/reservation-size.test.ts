@@ -4,7 +4,7 @@ import { pricesFrom } from './prices.ts';
 
 const price = { model: 'acme/*', input: 1_000, output: 0, cacheWriteInput: 1_250, cacheWriteHourInput: 2_000 };
 const prices = pricesFrom({ own: [price], baseUrlOf: () => null });
-/** The largest possible cost of a request with this Messages body, of thirty tokens, in billionths of a dollar. */
+/** Returns the largest possible cost, in billionths of a dollar, of a request of 30 tokens with this Messages body. */
 function reservedFor(body: Record<string, unknown>): number {
   const original = { wire: 'anthropic' as const, body, headers: {} };
   const request = { messages: [], tools: [], settings: {}, bytes: 90, original };
@@ -23,7 +23,10 @@ const places: [place: string, body: (mark: ReturnType<typeof marked>) => Record<
   ['what a document consists of', (mark) => user({ type: 'document', source: { type: 'content', content: [mark] } })],
 ];
 
-test.each(places)('a mark to cache for an hour is reserved for where it stands at %s', (_place, body) => {
-  expect(reservedFor(body(marked('1h')))).toBe(30 * 2_000_000);
-  expect(reservedFor(body(marked('5m')))).toBe(30 * 1_250_000);
-});
+test.each(places)(
+  'the reservation includes the price of caching for an hour if cache_control is at %s',
+  (_place, body) => {
+    expect(reservedFor(body(marked('1h')))).toBe(30 * 2_000_000);
+    expect(reservedFor(body(marked('5m')))).toBe(30 * 1_250_000);
+  },
+);

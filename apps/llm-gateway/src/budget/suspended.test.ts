@@ -34,13 +34,13 @@ async function spent(key: string): Promise<number> {
   const account = JSON.parse(new TextDecoder().decode(entry?.value)) as { spent: { tokens: number } };
   return account.spent.tokens;
 }
-/** Moves the clock of both gateways: the time that the suspended one slept through. */
+/** Advances the clock of both gateways by the time for which one of them was suspended. */
 function passAMinute(): void {
   const now = Date.now.bind(Date);
   vi.spyOn(Date, 'now').mockImplementation(() => now() + 60_000);
 }
 
-test('it is charged what its calls used, though their reservations were charged before', async () => {
+test('its calls are charged their usage, although their reservations were charged before', async () => {
   const [suspended, other] = [new Budgets(bus, 'g1'), new Budgets(bus, 'g2')];
   const budget = budgetOf('task.suspended', 1_000);
   const over = await suspended.reserve([budget], tokens(400));
@@ -56,7 +56,7 @@ test('it is charged what its calls used, though their reservations were charged 
   expect(await spent('task.suspended')).toBe(200);
 });
 
-test('it is charged nothing where its only call used nothing', async () => {
+test('it is charged nothing if its only call used nothing', async () => {
   const [suspended, other] = [new Budgets(bus, 'g1'), new Budgets(bus, 'g2')];
   const budget = budgetOf('task.nothing', 1_000);
   const cancelled = await suspended.reserve([budget], tokens(400));
@@ -67,7 +67,7 @@ test('it is charged nothing where its only call used nothing', async () => {
   expect(await spent('task.nothing')).toBe(50);
 });
 
-test('it grants nothing from a lease that has passed to others', async () => {
+test('it grants nothing from a lease that other gateways have now', async () => {
   const [suspended, other] = [new Budgets(bus, 'g1'), new Budgets(bus, 'g2')];
   const budget = budgetOf('task.passed-on', 100_000);
   (await suspended.reserve([budget], tokens(1_000))).settle(tokens(1_000));
@@ -79,7 +79,7 @@ test('it grants nothing from a lease that has passed to others', async () => {
   expect(await spent('task.passed-on')).toBe(99_500);
 });
 
-test('what it wrote without a confirmation before is not charged again', async () => {
+test('usage that it wrote before without a confirmation is not charged again', async () => {
   const real = bus.keyValue(buckets.budgets);
   let isCutOff = false;
   const update: KeyValue['update'] = async (...change) => {

@@ -1,4 +1,4 @@
-/** Calls whose budget is too small now, and may be large enough after others end. */
+/** Calls whose budget is too small now, but may be large enough after other calls end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
@@ -28,7 +28,7 @@ afterAll(async () => {
 const call = (...about: Parameters<typeof chargedCall> extends [Bus, ...infer Rest] ? Rest : never) =>
   chargedCall(bus, ...about);
 
-describe('where a call in flight has reserved the rest of a budget', () => {
+describe('if a call in flight has reserved the rest of a budget', () => {
   async function inFlight(taskId: string) {
     const { promise: isRequested, resolve: requested } = Promise.withResolvers<void>();
     const { promise: mayEnd, resolve: letEnd } = Promise.withResolvers<void>();
@@ -45,17 +45,17 @@ describe('where a call in flight has reserved the rest of a budget', () => {
     return { first, letEnd };
   }
 
-  test('a durable turn waits for it', async () => {
+  test('a durable turn waits for the end of that call', async () => {
     const { first, letEnd } = await inFlight('wait');
     const second = call(saying('acme', [text('a'), used(12, 8), end]), 'wait', { tokens: 150 });
-    // Longer than one wait for a budget.
+    // Longer than a single wait for a budget.
     await sleep(4_000);
     letEnd();
     expect(await first).toMatchObject({ error: null });
     expect(await second).toEqual({ error: null, spent: { tokens: 40, nanoUsd: 40_000_000 } });
   });
 
-  test('its place at the provider is free for others during the wait', async () => {
+  test("the waiting call's place at the provider is free for others", async () => {
     const { first, letEnd } = await inFlight('place');
     const budgets = new Budgets(bus, 'g-place-waiting');
     const exchanges = prepareExchanges({
@@ -85,7 +85,7 @@ describe('where a call in flight has reserved the rest of a budget', () => {
     await budgets.stop();
   });
 
-  test('its signal and its time end the wait', async () => {
+  test('the signal and the time limit end the wait', async () => {
     const { first, letEnd } = await inFlight('end');
     const acme = saying('acme', [text('a'), end]);
     const leaving = new AbortController();

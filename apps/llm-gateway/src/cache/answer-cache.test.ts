@@ -10,7 +10,7 @@ import { cacheLimits } from './limits.ts';
 
 const settings = { ttlMs: 600_000, entryBytesMax: cacheLimits.entryBytesMax };
 
-/** Some hundred bytes below the maximum, in two pieces. */
+/** Returns an answer in two pieces, whose size is some hundred bytes below the maximum. */
 async function largest(): Promise<Uint8Array> {
   const half = text('x'.repeat(cacheLimits.answerBytesMax / 2 - 100));
   const value = await encodeEntry([half, half, end], settings.entryBytesMax);
@@ -23,7 +23,7 @@ const bucketWith = (value: Uint8Array) => ({
 });
 const heldMax = cacheLimits.heldBytesMax / cacheLimits.answerBytesMax;
 
-test('answers that no caller has read yet have a common limit; beyond it nothing is found', async () => {
+test('decoded answers that no caller has read yet have a common size limit, beyond which lookups find nothing', async () => {
   const cache = new AnswerCache(bucketWith(await largest()), settings);
   const held = [];
   for (let count = 0; count < heldMax; count++) held.push(await cache.find(['acme.a']));
@@ -33,7 +33,7 @@ test('answers that no caller has read yet have a common limit; beyond it nothing
   expect(await cache.find(['acme.a'])).toMatchObject({ index: 0, deltas: { length: 3 } });
 });
 
-test('a lookup without room waits for it, in order', async () => {
+test('lookups that exceed the limit wait for room, in order', async () => {
   const cache = new AnswerCache(bucketWith(await largest()), settings);
   const held = await Promise.all(Array.from({ length: heldMax }, () => cache.find(['acme.a'])));
   const outcomes: string[] = [];
@@ -42,7 +42,7 @@ test('a lookup without room waits for it, in order', async () => {
     outcomes.push(`${name} ${found === null ? 'missed' : 'found'}`);
   };
   const lookUps = [lookUp('first'), lookUp('second')];
-  // By then both wait for room.
+  // After this, both lookups wait for room.
   await new Promise(setImmediate);
   held[0]?.forget();
   await lookUps[0];
@@ -51,7 +51,7 @@ test('a lookup without room waits for it, in order', async () => {
   expect(outcomes).toEqual(['first found', 'second found']);
 });
 
-test('only the bucket is waited for with a limit, not what it takes to read its answer', async () => {
+test('the time limit of a lookup applies to the bucket, not to decoding', async () => {
   const value = await largest();
   const entry = Object.defineProperty({ revision: 1, created: new Date() }, 'value', {
     get: () => {
@@ -63,7 +63,7 @@ test('only the bucket is waited for with a limit, not what it takes to read its 
   expect(await cache.find(['acme.a'])).toMatchObject({ index: 0 });
 });
 
-test('a caller that has read an answer, or leaves before its end, makes room for others', async () => {
+test("a caller that has read an answer, or leaves before its end, releases the answer's bytes", async () => {
   const acme = saying('acme', [text('requested'), end]);
   const exchanges = prepareExchanges({
     providers: [acme],
@@ -82,7 +82,7 @@ test('a caller that has read an answer, or leaves before its end, makes room for
   expect(acme.requests).toEqual([]);
 });
 
-test('a value that is none gives its room back', async () => {
+test('an invalid value releases its bytes', async () => {
   const cut = Uint8Array.from(await largest());
   cut.fill(0, 20, cut.length - 8);
   const values = [...Array.from({ length: heldMax }, () => cut), await largest()];
@@ -94,7 +94,7 @@ test('a value that is none gives its room back', async () => {
   expect(await cache.find(['acme.a'])).not.toBeNull();
 });
 
-test('the number of lookups at once is limited: one beyond it finds nothing at once, and sends no request to the bucket', async () => {
+test('the number of concurrent lookups is limited: a further one finds nothing at once, and sends no request to the bucket', async () => {
   const waiting: ((entry: null) => void)[] = [];
   const bucket = { get: () => new Promise<null>((resolve) => waiting.push(resolve)), put: async () => 1 };
   const cache = new AnswerCache(bucket, settings);
@@ -109,7 +109,7 @@ test('the number of lookups at once is limited: one beyond it finds nothing at o
   expect(await next).toBeNull();
 });
 
-test('what comes too late is not read', async () => {
+test('a value that arrives too late is not decoded', async () => {
   const { promise, resolve } = Promise.withResolvers<{ value: Uint8Array; revision: number; created: Date }>();
   const cache = new AnswerCache({ get: () => promise, put: async () => 1 }, settings);
   expect(await cache.find(['acme.a'])).toBeNull();
@@ -126,14 +126,14 @@ test('what comes too late is not read', async () => {
   expect(reads).toBe(0);
 });
 
-test('of several candidates only the first answer that is there is read', async () => {
+test('only the first stored answer of several candidates is decoded', async () => {
   const value = await largest();
   const cache = new AnswerCache(bucketWith(value), settings);
   for (let count = 0; count < heldMax; count++)
     expect(await cache.find(['acme.a', 'acme.b', 'acme.c'])).toMatchObject({ index: 0 });
 });
 
-test('an answer of many small pieces counts with all that is written around them', async () => {
+test('the size of an answer with many small pieces includes the JSON around them', async () => {
   const pieces: ModelDelta[] = Array.from({ length: cacheLimits.answerDeltasMax - 1 }, (_, index) => ({
     type: 'tool-call-delta',
     call: 0,

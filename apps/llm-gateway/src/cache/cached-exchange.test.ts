@@ -33,7 +33,7 @@ afterAll(async () => {
 const bucket = () => bus.keyValue(buckets.llmCache);
 const generous = { ttlMs: 600_000, entryBytesMax: cacheLimits.entryBytesMax };
 const signed = { wire: 'anthropic', value: 'c2ln' };
-/** An answer with every kind of content. */
+/** An answer that contains every kind of content. */
 const rich: readonly ModelDelta[] = [
   { type: 'response-start', responseModel: 'one-2026', responseId: 'r1' },
   { type: 'thinking-delta', block: 0, text: 'Let me ' },
@@ -57,7 +57,7 @@ const request: Request = {
 type CallOptions = Partial<Omit<Call, 'model'>> & { tenant?: string; model?: string };
 type Heard = { come: ModelDelta[]; error: unknown; result: Readonly<ExchangeResult> };
 
-/** A gateway with a cache. Everything that it does for a call is finished when the call is. */
+/** Creates a gateway with a cache. All writes of a call are finished when the call is. */
 function gatewayWith(
   provider: Provider | readonly Provider[],
   { cache: settings = generous, ...rest }: { cache?: CacheSettings } & Partial<Omit<ExchangeSettings, 'cache'>> = {},
@@ -85,9 +85,9 @@ function gatewayWith(
 }
 
 let tenants = 0;
-/** A tenant whose cache is empty. */
+/** Returns a tenant without stored answers. */
 const newTenant = (): string => `tenant-${++tenants}`;
-/** A provider that gives a different text each time. */
+/** Creates a provider that returns a different text each time. */
 const counting = () => saying('acme', [text('first'), end], [text('second'), end], [text('third'), end]);
 
 test('the same request again gets the same answer, without a request to a provider and without a charge', async () => {
@@ -140,7 +140,7 @@ test('the order of fields makes no difference', async () => {
   });
 });
 
-describe('a new request is sent if it differs in', () => {
+describe('a request is sent again if it differs in', () => {
   const message = (role: 'user' | 'system', said: string) => ({
     ...request,
     messages: [{ role, content: [{ type: 'text' as const, text: said }] }],
@@ -158,14 +158,14 @@ describe('a new request is sent if it differs in', () => {
     ["a tool's parameters", { request: tool({ parameters: { type: 'object' } }) }],
     ['the maximum', { request: setting({ maxOutputTokens: 91 }) }],
     ['the temperature', { request: setting({ temperature: 0 }) }],
-    ['a setting that was not said', { request: setting({ seed: 1 }) }],
-    ['how it is to think', { request: setting({ thinking: { effort: 'low' } }) }],
+    ['an additional setting', { request: setting({ seed: 1 }) }],
+    ['the thinking effort', { request: setting({ thinking: { effort: 'low' } }) }],
     ['the format', { request: setting({ responseFormat: { type: 'json' } }) }],
     ['the choice of tools', { request: setting({ toolChoice: 'required' }) }],
     ['the model', { model: 'acme/two' }],
     ['the provider', { model: 'other/one' }],
     ['the tenant', { tenant: 'tenant-of-nobody' }],
-    ["the client's own words", { request: { ...request, original } }],
+    ["the client's body", { request: { ...request, original } }],
   ])('%s', async (_, changed) => {
     const tenant = newTenant();
     const providers = [counting(), counting()].map((provider, index) =>
@@ -179,7 +179,7 @@ describe('a new request is sent if it differs in', () => {
     expect(providers.flatMap(({ requests }) => requests)).toHaveLength(2);
   });
 
-  test("a field of the client's own words, a header, or whether it streams, where a provider of its wire is sent them", async () => {
+  test("a field of the client's body, a header, or streaming, if the provider has the client's wire format", async () => {
     const tenant = newTenant();
     const acme = Object.assign(counting(), { wire: 'openai-chat' as const });
     const { call } = gatewayWith(acme);
@@ -200,17 +200,17 @@ describe('a new request is sent if it differs in', () => {
   });
 });
 
-describe('not kept is', () => {
+describe('the cache does not store', () => {
   const ending = (finishReason: FinishReason): ModelDelta => ({ type: 'response-end', finishReason });
   test.each<[string, Parameters<typeof saying>[1]]>([
-    ['an answer that reached its maximum', [text('half'), ending('length')]],
-    ['a refusal, or what a filter held back', [text('no'), ending('refusal')]],
+    ['an answer that reached its output limit', [text('half'), ending('length')]],
+    ['a refusal or a filtered answer', [text('no'), ending('refusal')]],
     ['an answer that ended for an unknown reason', [text('half'), ending('other')]],
     ['an answer that was cut', [text('half')]],
     ['an answer that an error ended', [text('half'), new CoppiceError('provider-failed', 'overloaded')]],
-    ['an answer that says nothing', [{ type: 'thinking-delta', block: 0, text: 'hm' }, end]],
+    ['an answer without output', [{ type: 'thinking-delta', block: 0, text: 'hm' }, end]],
     ['an answer that is too large', [text('x'.repeat(cacheLimits.answerBytesMax + 1)), end]],
-    ['one of too many pieces', [...Array.from({ length: cacheLimits.answerDeltasMax }, () => text('')), end]],
+    ['an answer with too many pieces', [...Array.from({ length: cacheLimits.answerDeltasMax }, () => text('')), end]],
   ])('%s', async (_, steps) => {
     const tenant = newTenant();
     const acme = saying('acme', steps, [text('anew'), end]);
@@ -220,7 +220,7 @@ describe('not kept is', () => {
     expect(await call({ tenant })).toMatchObject({ come: [text('anew'), end], result: { cached: false } });
   });
 
-  test('one that is larger, as it is kept, than the configuration allows', async () => {
+  test('an answer whose compressed size exceeds the configured limit', async () => {
     const tenant = newTenant();
     // Varied numbers compress less than one repeated letter.
     const long = Array.from({ length: 2_000 }, (_, index) => (index * 7_919) % 10_007).join(' ');
@@ -232,7 +232,7 @@ describe('not kept is', () => {
     expect((await gatewayWith(acme).call({ tenant })).result.cached).toBe(true);
   });
 
-  test('that of a call without cache, which does not get what is stored either', async () => {
+  test('an answer to a call without cache, which does not get a stored answer either', async () => {
     const tenant = newTenant();
     const { call } = gatewayWith(counting());
     const apart = { ...request, settings: { ...request.settings, cache: false } };
@@ -242,7 +242,7 @@ describe('not kept is', () => {
     expect((await call({ tenant })).come).toEqual([text('second'), end]);
   });
 
-  test('that of a caller who leaves before its end', async () => {
+  test('an answer whose caller leaves before its end', async () => {
     const tenant = newTenant();
     const acme = counting();
     const cache = new AnswerCache(bucket(), generous);
@@ -264,7 +264,7 @@ describe('not kept is', () => {
   });
 });
 
-test('an answer is forgotten when its time is over', async () => {
+test('a stored answer expires', async () => {
   const tenant = newTenant();
   const acme = counting();
   const { call } = gatewayWith(acme, { cache: { ...generous, ttlMs: 1_000 } });
@@ -275,21 +275,21 @@ test('an answer is forgotten when its time is over', async () => {
   expect(await call({ tenant })).toMatchObject({ come: [text('second'), end], result: { cached: false } });
 }, 30_000);
 
-describe('what is no whole answer counts for nothing, and is replaced:', () => {
+describe('a stored value that is not a complete answer is ignored and replaced:', () => {
   const entry = (deltas: unknown) => gzipSync(JSON.stringify({ deltas }));
   test.each<[string, Uint8Array]>([
-    ['nothing', new Uint8Array()],
-    ['no compressed text', new TextEncoder().encode('{"deltas":[]}')],
-    ['no JSON', gzipSync('deltas')],
-    ['no deltas', entry([])],
+    ['an empty value', new Uint8Array()],
+    ['a value that is not compressed', new TextEncoder().encode('{"deltas":[]}')],
+    ['text that is not JSON', gzipSync('deltas')],
+    ['a list without deltas', entry([])],
     ['a cut answer', entry([text('half')])],
     ['an answer that was cut short', entry([text('half'), { type: 'response-end', finishReason: 'length' }])],
     ['two answers', entry([text('a'), end, text('b'), end])],
     ['something after the end', entry([text('a'), end, text('b')])],
     ['an unknown delta', entry([{ type: 'text', text: 'a' }, end])],
-    ['a count below nothing', entry([text('a'), { type: 'usage', usage: { inputTokens: -5 } }, end])],
-    ['a text that is none', entry([{ type: 'text-delta', text: { toString: 'a' } }, end])],
-    ['an answer that is larger than any that is kept', entry([text('x'.repeat(cacheLimits.answerBytesMax)), end])],
+    ['a negative count', entry([text('a'), { type: 'usage', usage: { inputTokens: -5 } }, end])],
+    ['a text of another type', entry([{ type: 'text-delta', text: { toString: 'a' } }, end])],
+    ['an answer that is larger than the limit', entry([text('x'.repeat(cacheLimits.answerBytesMax)), end])],
   ])('%s', async (_, value) => {
     const tenant = newTenant();
     const acme = counting();
@@ -301,7 +301,7 @@ describe('what is no whole answer counts for nothing, and is replaced:', () => {
   });
 });
 
-test('for an alias the answer of any of its candidates is found; a candidate that failed gets no request', async () => {
+test('a call of an alias finds the stored answer of any candidate, and the candidate that failed gets no request', async () => {
   const tenant = newTenant();
   const first = saying('first', [new CoppiceError('provider-failed', 'spend limit reached')]);
   const second = counting();
@@ -317,7 +317,7 @@ test('for an alias the answer of any of its candidates is found; a candidate tha
   expect([first.requests.length, second.requests.length]).toEqual([1, 1]);
 });
 
-test('two equal calls at once both send a request', async () => {
+test('two identical concurrent calls both send a request', async () => {
   const tenant = newTenant();
   const acme = counting();
   const { call } = gatewayWith(acme);
@@ -330,7 +330,7 @@ describe('a bucket that', () => {
   test.each([
     ['can not be read', { get: () => Promise.reject(failing), put: async () => 1 }],
     ['does not answer', { get: () => new Promise<never>(() => {}), put: async () => 1 }],
-    ['takes nothing', { get: async () => null, put: () => Promise.reject(failing) }],
+    ['rejects writes', { get: async () => null, put: () => Promise.reject(failing) }],
   ])('%s fails no call', async (_, broken) => {
     const cache = new AnswerCache(broken, generous);
     const acme = saying('acme', [text('a'), end]);

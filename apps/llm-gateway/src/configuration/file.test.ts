@@ -27,7 +27,7 @@ async function complaintOf(text: string, environment: NodeJS.ProcessEnv = {}): P
 const providerServer = (options: Awaited<ReturnType<typeof optionsOf>>, name: string) =>
   options.providerServers?.find((each) => each.name === name);
 
-test('the example is read as it says', () => {
+test('the example file is read as its comments state', () => {
   const example = path.resolve(import.meta.dirname, '../../../../deploy/gateway.example.yaml');
   const options = gatewayOptionsFrom({
     COPPICE_GATEWAY_CONFIG: example,
@@ -61,11 +61,11 @@ test('the example is read as it says', () => {
   });
   expect(providerServer(options, 'groq')).toMatchObject({ key: 'groq-key', headers: { 'x-team': 'coppice' } });
   expect(providerServer(options, 'local')).toMatchObject({ key: null, keyRequired: null, wire: { name: 'ollama' } });
-  // Providers that the file doesn't name are still there.
+  // Providers that the file doesn't name still exist.
   expect(providerServer(options, 'anthropic')).toBeDefined();
 });
 
-test('no answer is kept unless the file says for how long', async () => {
+test('no answer is cached unless the file sets the time', async () => {
   expect(await optionsOf('')).not.toHaveProperty('cache');
   expect(await optionsOf('cache: { ttl: 1h }')).toMatchObject({ cache: { ttlMs: 3_600_000, entryBytesMax: 262_144 } });
   expect(await complaintOf('cache: {}')).toContain('FILE:1:1: cache.ttl: expected');
@@ -77,14 +77,14 @@ test('no answer is kept unless the file says for how long', async () => {
   expect(await complaintOf('cache: { ttl: 1h, entryBytes: 300000 }')).toContain('cache.entryBytes: expected');
 });
 
-test('without a file the environment is enough; an empty one changes nothing', async () => {
+test('the environment is sufficient without a file, and an empty file changes nothing', async () => {
   const environment = { OPENAI_API_KEY: 'k' };
   const without = gatewayOptionsFrom(environment);
   expect(providerServer(without, 'openai')).toMatchObject({ key: 'k' });
   expect(providerServer(await optionsOf('', environment), 'openai')).toMatchObject({ key: 'k' });
 });
 
-test('a key comes from a file beside it, or by the name of a variable; where it is missing the complaint says where', async () => {
+test('a key is read from a file next to the configuration, or from a variable, and an error names the one that is missing', async () => {
   await writeFile(path.join(folder, 'acme.key'), 'from-file\n');
   const provider = (key: string) =>
     `providers: { acme: { wire: anthropic, baseUrl: http://127.0.0.1:9, key: ${key} } }`;
@@ -100,12 +100,12 @@ test('a key comes from a file beside it, or by the name of a variable; where it 
   expect(complaint).toMatch(new RegExp(`received the name of one that is not there in ${folder}$`));
 });
 
-test('a key of the environment is not sent to another address', async () => {
+test('a key from the environment is not sent to another address', async () => {
   const options = await optionsOf('providers: { openai: { baseUrl: http://127.0.0.1:9/v1 } }', { OPENAI_API_KEY: 'k' });
   expect(providerServer(options, 'openai')).toMatchObject({ key: null, keyRequired: null });
 });
 
-describe('what is refused, with its place', () => {
+describe('the error names the place of an invalid value:', () => {
   test.each([
     ['aliases: {}\nfallbacks: []', 'FILE:2:1: fallbacks: expected no such field, received []'],
     [
@@ -176,13 +176,13 @@ describe('what is refused, with its place', () => {
     'providers: { acme: { wire: ollama, baseUrl: sk-secret } }',
     'providers: { acme: { wire: ollama, baseUrl: http://127.0.0.1:9, headers: { authorization: sk-secret } } }',
     'providers: { acme: { wire: ollama, baseUrl: http://me:sk-secret@127.0.0.1:9 } }',
-  ])('a key itself is refused, and not repeated: %j', async (text) => {
+  ])('a key in the file is rejected, and the error does not contain it: %j', async (text) => {
     const complaint = await complaintOf(text);
     expect(complaint).toMatch(/^FILE:1:\d+: providers\.acme\./);
     expect(complaint).not.toContain('secret');
   });
 
-  test('a file that is not there', () => {
+  test('a missing file is reported', () => {
     expect(() => gatewayOptionsFrom({ COPPICE_GATEWAY_CONFIG: path.join(folder, 'none.yaml') })).toThrow(
       /^COPPICE_GATEWAY_CONFIG: expected a readable file .* \(ENOENT\)$/,
     );

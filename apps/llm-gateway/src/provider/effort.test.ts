@@ -18,19 +18,16 @@ test.each([
   ['gpt-5-mini-2025-08-07', 'minimal'],
   ['gpt-5-codex', 'low'],
   ['o4-mini', 'low'],
-])('%s that is not to think gets %s, which it takes', (model, effort) => {
+])('%s without thinking gets %s, which it accepts', (model, effort) => {
   expect(openAiEffort(model, { budgetTokens: 0 })).toBe(effort);
   expect(openAiEffort(model, { effort: 'none' })).toBe(effort);
 });
 
-test.each(['gpt-4o-mini', 'ft:gpt-4.1', 'gpt-5-chat-latest'])(
-  '%s, which does not think, gets no such setting',
-  (model) => {
-    expect(openAiEffort(model, { budgetTokens: 9_000 })).toBeNull();
-    expect(openAiEffort(model, { effort: 'none' })).toBeNull();
-  },
-);
+test.each(['gpt-4o-mini', 'ft:gpt-4.1', 'gpt-5-chat-latest'])('%s, which does not think, gets no level', (model) => {
+  expect(openAiEffort(model, { budgetTokens: 9_000 })).toBeNull();
+  expect(openAiEffort(model, { effort: 'none' })).toBeNull();
+});
 
-test('nothing is sent if nothing is set', () => {
+test('no level is sent if none is set', () => {
   expect(openAiEffort('gpt-5', undefined)).toBeNull();
 });

@@ -36,7 +36,7 @@ const claude = {
   keyRequired: 'ANTHROPIC_API_KEY',
 };
 
-test('the vendors are there by default, and need a key', () => {
+test('the vendors exist by default, and require a key', () => {
   expect(providerServers({})).toEqual([openAi, responses, claude, google]);
   const set = { OPENAI_API_KEY: 'k1', ANTHROPIC_API_KEY: 'k2', GEMINI_API_KEY: 'k3' };
   expect(providerServers(set)).toEqual([
@@ -47,7 +47,7 @@ test('the vendors are there by default, and need a key', () => {
   ]);
 });
 
-test('at another address they may do without one', () => {
+test('the vendors require no key at another address', () => {
   const set = {
     OPENAI_BASE_URL: 'http://127.0.0.1:1234/v1/',
     ANTHROPIC_BASE_URL: 'http://127.0.0.1:1235',
@@ -62,7 +62,7 @@ test('at another address they may do without one', () => {
   ]);
 });
 
-test("Gemini's key has two names, of which its own counts first", () => {
+test("Gemini's key may be in two variables, of which GEMINI_API_KEY takes precedence", () => {
   const keyOf = (environment: Record<string, string>) =>
     providerServers(environment)?.find(({ name }) => name === 'gemini')?.key;
   expect(keyOf({ GOOGLE_API_KEY: 'k1' })).toBe('k1');
@@ -78,20 +78,20 @@ test.each([
   ['[::]:8000', 'http://[::1]:8000/'],
   ['http://my-host', 'http://my-host/'],
   ['https://my-host/below', 'https://my-host/below'],
-])('Ollama is there where OLLAMA_HOST is set: %s is reached at %s', (host, baseUrl) => {
+])('Ollama exists if OLLAMA_HOST is set: %s is reached at %s', (host, baseUrl) => {
   expect(providerServers({ OLLAMA_HOST: host })?.slice(4)).toEqual([
     { name: 'ollama', wire: ollama, baseUrl, key: null, keyRequired: null },
   ]);
 });
 
-test('a named one stands in the place of the one that has its name', () => {
+test("a named provider replaces the vendor's provider of the same name", () => {
   const set = { OLLAMA_HOST: '127.0.0.1', COPPICE_OPENAI_PROVIDERS: 'ollama=http://127.0.0.1:11434/v1' };
   expect(providerServers(set)?.slice(4)).toEqual([
     { name: 'ollama', wire: openAiChat, baseUrl: 'http://127.0.0.1:11434/v1', key: null, keyRequired: null },
   ]);
 });
 
-test('named ones have keys of their own', () => {
+test('named providers have their own keys', () => {
   const list = 'ollama=http://127.0.0.1:11434/v1, open-router=https://openrouter.ai/api/v1';
   expect(
     providerServers({
@@ -105,7 +105,7 @@ test('named ones have keys of their own', () => {
   ]);
 });
 
-test('a key may lie in a file', async () => {
+test('a key may be in a file', async () => {
   await using folder = await temporaryFolder('gateway-key');
   const file = path.join(folder.path, 'key');
   await writeFile(file, 'k3\n');
@@ -136,7 +136,7 @@ test.each([
   { COPPICE_OPENAI_PROVIDERS: 'a=http://127.0.0.1:1/v1,a=http://127.0.0.1:2/v1' },
   { COPPICE_OPENAI_PROVIDERS: 'A B=http://127.0.0.1:1/v1' },
   { COPPICE_OPENAI_PROVIDERS: 'a=http://me:secret-1@127.0.0.1:1/v1' },
-])('%j is refused, naming the variable and no secret', (environment) => {
+])('%j is rejected, and the error names the variable and contains no secret', (environment) => {
   const [variable] = Object.keys(environment);
   const read = () => providerServers(environment);
   expect(read).toThrow(ConfigurationError);
@@ -149,7 +149,7 @@ test.each([
   ['localhost:8799/v1', '"localhost:8799…"'],
   ['ftp://acme.example', '"ftp://acme.example"'],
   ['me:12345@acme.example', 'something else'],
-])('of %j, which is no address, only the part without a secret is reported: %s', (address, shown) => {
+])('the error for the invalid address %j contains only the part without a secret: %s', (address, shown) => {
   const expected = 'an address such as http://127.0.0.1:11434/v1, without user or password';
   expect(() => providerServers({ OPENAI_BASE_URL: address })).toThrow(
     `OPENAI_BASE_URL: expected ${expected}, received ${shown}`,
@@ -161,7 +161,7 @@ test.each([
   ['http://h/v1/', 'http://h/v1/models'],
   ['http://h', 'http://h/models'],
   ['https://h/openai/v1?api-version=preview', 'https://h/openai/v1/models?api-version=preview'],
-])('paths go below %s', (baseUrl, expected) => {
+])('paths are added to %s', (baseUrl, expected) => {
   const address = addressOf({ baseUrl }, 'models');
   expect(`${address.origin}${address.path}`).toBe(expected);
 });

@@ -6,7 +6,7 @@ const wires = [openAiChat, openAiResponses];
 const ofOpenAi = ['stop', 'temperature', 'top_p', 'frequency_penalty', 'logit_bias', 'logprobs'];
 const fieldsOf = (body: object) => Object.keys(body).filter((name) => ofOpenAi.includes(name));
 
-describe.each(wires)('$name: a request of another wire', (wire) => {
+describe.each(wires)('$name: a request of another wire format', (wire) => {
   const fieldsTo = (model: string, thinking?: { effort: 'none' | 'low' }) => {
     const settings = { temperature: 0, topP: 0.95, stopSequences: ['X'], ...(thinking ? { thinking } : {}) };
     return fieldsOf(wire.body({ model, messages: [], tools: [], settings }, true));
@@ -25,12 +25,12 @@ describe.each(wires)('$name: a request of another wire', (wire) => {
     'gpt-5.6-sol',
     'gpt-5.2-chat-latest',
     'o4-mini',
-  ])('%s, which thinks, gets nothing that it refuses', (model) => {
+  ])('%s, which thinks, gets no fields that it rejects', (model) => {
     expect(fieldsTo(model)).toEqual([]);
   });
 
   test.each(['gpt-4.1', 'ft:gpt-4o', 'gpt-5-chat-latest', 'gpt-oss-120b', 'qwen3', 'openai-o1-like'])(
-    '%s gets all',
+    '%s gets all fields',
     (model) => {
       expect(fieldsTo(model)).toEqual(['temperature', 'top_p', ...(wire.name === 'openai-chat' ? ['stop'] : [])]);
     },
@@ -47,7 +47,7 @@ describe.each(wires)('$name: a request of another wire', (wire) => {
     expect(fieldsTo(model, { effort: 'low' })).toEqual([]);
   });
 
-  test('one that is not to think gets the sampling settings, if it can do without', () => {
+  test('a model without thinking gets the sampling settings, if its thinking can be turned off', () => {
     expect(fieldsTo('gpt-5.4')).toEqual(['temperature', 'top_p']);
     expect(fieldsTo('gpt-5.2', { effort: 'none' })).toEqual(['temperature', 'top_p']);
     expect(fieldsTo('gpt-5.5', { effort: 'none' })).toEqual(['temperature', 'top_p']);
@@ -56,19 +56,19 @@ describe.each(wires)('$name: a request of another wire', (wire) => {
   });
 });
 
-describe.each(wires)('$name: a request of its own wire', (wire) => {
+describe.each(wires)('$name: a request of its own wire format', (wire) => {
   const said = { temperature: 0.2, top_p: 0.9, stop: ['X'], frequency_penalty: 1, logit_bias: {}, logprobs: true };
   const effort = wire.name === 'openai-chat' ? { reasoning_effort: 'none' } : { reasoning: { effort: 'none' } };
   const fieldsTo = (model: string, body: object) =>
     fieldsOf(wire.passOn({ wire: wire.name, body: { ...said, ...body }, headers: {} }, model, true)).toSorted();
 
-  test('for an alias goes on without what its candidate refuses', () => {
+  test('for an alias is sent without the fields that its candidate rejects', () => {
     expect(fieldsTo('gpt-5-mini', { model: 'fast@openai' })).toEqual([]);
     expect(fieldsTo('gpt-5.1', { model: 'fast', ...effort })).toEqual(['logprobs', 'temperature', 'top_p']);
     expect(fieldsTo('gpt-4.1', { model: 'fast' })).toEqual(ofOpenAi.toSorted());
   });
 
-  test('for an alias says nothing of thinking to a candidate that does not think', () => {
+  test('for an alias has no thinking fields for a candidate that does not think', () => {
     const settings = { reasoning: { effort: 'low' }, reasoning_effort: 'low', verbosity: 'low', user: 'u' };
     const include = ['reasoning.encrypted_content', 'file_search_call.results'];
     const passedTo = (model: string) =>

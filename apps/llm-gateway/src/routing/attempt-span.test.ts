@@ -23,7 +23,7 @@ const usage = {
 };
 const answered = { error: null, usage, responseModel: 'small-2026', finishReason: 'stop', latencyMs: 300 } as const;
 
-test('spans of one turn report the provider, the number of the attempt, the reason for another, tokens and cost', async () => {
+test('the spans of a turn report the provider, the number of the attempt, the reason for a further attempt, tokens and cost', async () => {
   await using collector = await startTraceCollector();
   for (const [name, value] of Object.entries(collector.environment)) vi.stubEnv(name, value);
   const telemetry = await startTelemetry({ serviceName: 'gateway', instanceId: 'one' });
@@ -50,7 +50,7 @@ test('spans of one turn report the provider, the number of the attempt, the reas
     'coppice.task.id': 't1',
     'coppice.effect.id': common.effectId,
   };
-  // All there is: a first attempt has no reason, a failed one no answer, and what isn't known is left out.
+  // These are all attributes: a first attempt has no reason, a failed attempt has no answer, and unknown values are left out.
   expect(first?.attributes).toEqual({
     ...ofTask,
     'gen_ai.provider.name': 'acme',

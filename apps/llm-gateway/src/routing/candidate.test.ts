@@ -18,7 +18,7 @@ const limited = new CoppiceError('provider-limited', 'slow down', {
   details: { retryAfterMs: 30_000 },
 });
 
-/** One that always fails with this, as over a network. */
+/** Creates a provider that always fails with this error, as if over a network. */
 const failing = (name: string, error: CoppiceError) => {
   const provider = saying(name, [error]);
   return Object.assign(provider, { wire: 'openai-chat' as const });
@@ -56,13 +56,13 @@ test('the error of a model on cool-down states the reason, and the provider’s 
   expect(error.message.length).toBeLessThan(2 * exchangeLimits.lastFailureCharactersMax);
   expect(result.attempts).toEqual([]);
   expect(acme.requests).toHaveLength(4 + 4 + 1);
-  // One tenant's requests may be the reason; those of two aren't.
+  // The requests of one tenant may be the reason. With failures of two tenants they aren't.
   for (let calls = 0; calls < 2; calls++) expect((await call('acme/one', 'another')).error).toMatchObject(failed);
   expect((await call('acme/one', 'a-third')).error.message).toMatch(/again and again, last with: HTTP 503$/);
   expect(acme.requests).toHaveLength(9 + 4 + 1);
 });
 
-test('a limit without a stated wait applies to the next caller, too, with the time until the next request', async () => {
+test('a limit without a stated wait also applies to the next caller, and its error has the time until the next request', async () => {
   const error = new CoppiceError('provider-limited', 'slow down', { retryable: true, details: { status: 429 } });
   const { call } = prepare([failing('acme', error)]);
   for (let calls = 0; calls < 3; calls++) await call('acme/one');
@@ -74,13 +74,13 @@ test('a limit without a stated wait applies to the next caller, too, with the ti
   });
 });
 
-test('a failure that another gateway shared is reported without a reason', async () => {
+test('a failure that another gateway reported has no reason in the error', async () => {
   const { exchanges, call } = prepare([failing('acme', overloaded)]);
   exchanges.health.learn({ provider: 'acme', model: 'one', state: 'open', forMs: 60_000 });
   expect((await call('acme/one')).error.message).toMatch(/it failed again and again$/);
 });
 
-test('an alias has failed again and again where all of its models have', async () => {
+test('an alias counts as failing if all of its models are failing', async () => {
   const { call } = prepare([failing('acme', overloaded), failing('other', overloaded)], ['acme/one', 'other/two']);
   expect((await call('fast')).error).toMatchObject({ retryable: true, details: { failing: true } });
   const mixed = prepare([failing('acme', overloaded), failing('slow', limited)], ['acme/one', 'slow/two']);

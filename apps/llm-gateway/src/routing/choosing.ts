@@ -7,7 +7,7 @@
  * Invariants:
  * 1. A place in a provider's queue is held only from the choice to the attempt's end.
  * 2. The wait until a candidate may be tried is at most `candidateWaitMsMax` plus jitter, and isn't begun if the call would end before it. An aborted signal
- * ends every wait, also in a queue.
+ *    ends every wait, also in a queue.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';

@@ -7,14 +7,14 @@ const probe = { admitted: true, probe: true };
 const [one, other, third] = ['one', 'other', 'third'];
 const call = (tenant: string = one) => ({ tenant });
 
-/** A circuit that has just opened, at 0, by the calls of these. */
+/** Returns a circuit that has just opened, at time 0, because of calls of these tenants. */
 function opened(tenants: readonly string[] = [one, one, one]): Circuit {
   const circuit = new Circuit(settings);
   for (const tenant of tenants) circuit.failed(false, 0, call(tenant));
   return circuit;
 }
 
-test('it opens after so many failures in a row, and an answer in between begins the count anew', () => {
+test('it opens after failuresMax consecutive failures, and an answer restarts the count', () => {
   const circuit = new Circuit(settings);
   expect([circuit.failed(false, 0, call()), circuit.failed(false, 0, call())]).toEqual([null, null]);
   expect(circuit.answered()).toBe(false);
@@ -24,13 +24,13 @@ test('it opens after so many failures in a row, and an answer in between begins 
   expect(circuit.admit(400, one)).toEqual({ admitted: false, forMs: 600, why: 'failing', last: null });
 });
 
-test('failures of calls that were on their way when it opened neither count nor prolong it', () => {
+test('failures of calls that were in flight when it opened neither count nor extend the time', () => {
   const circuit = opened();
   expect(circuit.failed(false, 900, call())).toBeNull();
   expect(circuit.admit(1_000, one)).toEqual(probe);
 });
 
-test('when its time is over one call tries, and the others wait for it', () => {
+test('after openMs one call probes, and the others wait for it', () => {
   const circuit = opened();
   expect(circuit.look(1_000, one)).toEqual(probe);
   expect(circuit.admit(1_000, one)).toEqual(probe);
@@ -43,7 +43,7 @@ test('when its time is over one call tries, and the others wait for it', () => {
   expect(circuit.answered()).toBe(false);
 });
 
-test('one that began and was cut is open again at once; one that is answered begins anew', () => {
+test('a probe that is cut after its first output opens it again at once, and an answered probe restarts the count', () => {
   for (const cut of [true, false]) {
     const circuit = opened();
     circuit.admit(1_000, one);
@@ -53,7 +53,7 @@ test('one that began and was cut is open again at once; one that is answered beg
   }
 });
 
-test('a call that was counted before it opened for all counts anew once it tries', () => {
+test('a call that was counted before it opened counts again as a probe', () => {
   const circuit = new Circuit(settings);
   const again = call();
   for (const each of [call(other), call(third), again]) circuit.failed(false, 0, each);
@@ -75,14 +75,14 @@ test('an open breaker reports its last failure until an answer; one that another
   expect(circuit.look(1_000, one)).toMatchObject({ why: 'failing', last: null });
 });
 
-test('a probe that is left lets the next one try', () => {
+test('after an abandoned probe the next call probes', () => {
   const circuit = opened();
   circuit.admit(1_000, one);
   circuit.left(true);
   expect(circuit.admit(1_000, one)).toEqual(probe);
 });
 
-test('a cool-down holds back all for as long as the longest stated wait', () => {
+test('a cool-down rejects all calls for the longest stated wait', () => {
   const circuit = new Circuit(settings);
   circuit.coolDown(500, 0);
   circuit.coolDown(100, 0);
@@ -91,7 +91,7 @@ test('a cool-down holds back all for as long as the longest stated wait', () => 
   expect(circuit.admit(500, one)).toEqual(admitted);
 });
 
-test('messages of other instances open and close it; a probe of its own goes on', () => {
+test('messages of other instances open and close it, and its own probe continues', () => {
   const circuit = new Circuit(settings);
   circuit.open(700, 0, null);
   expect(circuit.admit(0, one)).toMatchObject({ admitted: false, forMs: 700 });
@@ -114,7 +114,7 @@ test('a call counts once, however many attempts it makes', () => {
   expect(circuit.failed(false, 0, call())).toBe('for the tenant');
 });
 
-test('where all that failed were calls of one tenant, only that one is kept out', () => {
+test('if all failed calls are of one tenant, only that tenant is shut out', () => {
   const circuit = opened();
   expect(circuit.look(0, one)).toMatchObject({ admitted: false, forMs: 1_000 });
   expect(circuit.admit(0, other)).toEqual(admitted);
@@ -129,7 +129,7 @@ test.each([
   ['after the tenant that is kept out', [one, one, one], [other, other]],
   ['in turns', [], [one, other, one, other]],
   ['of three', [], [one, other, third]],
-])('where two calls of others failed, too, all are kept out: %s', (_how, before, failing) => {
+])('if two calls of other tenants failed, too, all tenants are shut out: %s', (_how, before, failing) => {
   const circuit = opened(before);
   const outcomes = failing.map((each) => circuit.failed(false, 200, call(each)));
   expect(outcomes).toEqual([...failing.slice(1).map(() => null), 'for all']);
@@ -138,13 +138,13 @@ test.each([
   );
 });
 
-test('where one call of another failed, that is no reason to keep out the others', () => {
+test('one failed call of another tenant does not shut out all tenants', () => {
   const circuit = opened();
   expect(circuit.failed(false, 200, call(other))).toBeNull();
   expect([other, third].map((each) => circuit.look(200, each))).toEqual([admitted, admitted]);
 });
 
-test('a probe that failed keeps out its own tenant; one call of another tries, whose failure keeps out all', () => {
+test('a failed probe shuts out its own tenant, and the failed probe of another tenant shuts out all', () => {
   const circuit = opened([one, other, third]);
   expect(circuit.admit(1_000, one)).toEqual(probe);
   expect(circuit.failed(true, 1_100, call())).toBe('for the tenant');

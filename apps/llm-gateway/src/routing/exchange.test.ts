@@ -40,7 +40,7 @@ test('the deltas of an answer are passed on; the result names its provider', asy
   expect(acme.requests[0]?.request).toMatchObject({ model: 'one', tools: [] });
 });
 
-test('counts that exist only for their prices are not reported', async () => {
+test('counts that only exist for their prices are not reported', async () => {
   const usage = { inputTokens: 7, outputTokens: 1, cacheWriteInputTokens: 3 };
   const reported: ModelDelta = {
     type: 'usage',
@@ -52,7 +52,7 @@ test('counts that exist only for their prices are not reported', async () => {
   expect(exchange.result.attempts).toMatchObject([{ usage }]);
 });
 
-test('of an attempt that failed before its output nothing is handed on, and what it used is counted', async () => {
+test('nothing of an attempt that failed before its output is passed on, and its usage is counted', async () => {
   const acme = saying(
     'acme',
     [{ type: 'response-start', responseId: 'lost' }, used(5, 0), passing],
@@ -79,16 +79,16 @@ test('an answer without content that ended abnormally is requested again', async
   const learning = Object.assign(never, { wire: 'gemini' as const });
   const exchanges = prepareExchanges({ providers: [learning], retry, breaker: { failuresMax: 1 } });
   expect((await read(startCall(exchanges, { model: 'acme/one' }))).error).toMatchObject({ retryable: true });
-  // Each time is paid; and of a provider that answers no breaker opens.
+  // Each attempt is charged. The breaker doesn't open for a provider that answers.
   expect(never.requests).toHaveLength(2);
   expect(exchanges.health.unavailable()).toEqual([]);
-  // With a text it counts as what the model said; a caller that gets the provider's own events judges for itself.
+  // An answer with text is passed on, and so are raw events, which the caller validates itself.
   expect((await read(callTo(saying('acme', [text('a'), odd])))).error).toBeNull();
   const raw: ModelDelta = { type: 'raw', whole: true, name: null, data: '{}' };
   expect((await read(callTo(saying('acme', [raw, odd])))).error).toBeNull();
 });
 
-test('a picture that cannot be passed on is no empty answer; another would cost as much', async () => {
+test("an image that can't be passed on is an error that is not retried, since another would cost as much", async () => {
   const acme = saying('acme', [text('Here it is:'), ended({ lost: 'image/png' })]);
   const { error } = await read(callTo(acme));
   const message = "acme answered with image/png, which the gateway can't pass on";
@@ -96,7 +96,7 @@ test('a picture that cannot be passed on is no empty answer; another would cost 
   expect(acme.requests).toHaveLength(1);
 });
 
-test('before each attempt the caller confirms it; one that may not go on sends no request, and holds nothing', async () => {
+test('the caller confirms each attempt, and an attempt that is not confirmed sends no request and releases everything', async () => {
   const acme = saying('acme', [passing], [text('a'), end], [text('b'), end]);
   const exchanges = prepareExchanges({ providers: [acme], retry });
   const gone = new Error('another process has taken it over');
@@ -108,7 +108,7 @@ test('before each attempt the caller confirms it; one that may not go on sends n
   expect(await read(left)).toEqual({ come: [], error: gone });
   expect(acme.requests).toHaveLength(1);
   expect(left.result.attempts).toHaveLength(1);
-  // While it waits to be confirmed, the signal ends it.
+  // The signal ends the call while it waits for the confirmation.
   const waiting = new AbortController();
   const reason = new CoppiceError('cancelled', 'by the user');
   const beforeAttempt = () => {
@@ -121,7 +121,7 @@ test('before each attempt the caller confirms it; one that may not go on sends n
   expect((await read(startCall(exchanges, { model: 'acme/one' }))).come).toEqual([text('a'), end]);
 });
 
-test('after output no further request is sent: the caller sees the cut, and what came is charged', async () => {
+test('after output no further request is sent, the caller gets an error, and the partial answer is charged', async () => {
   const acme = saying('acme', [text('half of it'), passing], [text('whole'), end]);
   const exchange = callTo(acme);
   expect(await read(exchange)).toEqual({ come: [text('half of it')], error: passing });
@@ -132,7 +132,7 @@ test('after output no further request is sent: the caller sees the cut, and what
 test.each([
   ['in the middle', [text('half')], 1],
   ['before it began', [], 4],
-])('a stream that just ends %s is an error', async (where, steps, attempts) => {
+])('a stream that ends %s without response-end is an error', async (where, steps, attempts) => {
   const exchange = callTo(saying('acme', steps));
   expect((await read(exchange)).error).toMatchObject({
     code: 'provider-failed',
@@ -142,7 +142,7 @@ test.each([
   expect(exchange.result.attempts).toHaveLength(attempts);
 });
 
-test('what will not pass, or not within the time, is not tried again', async () => {
+test('an error that is permanent, or states a wait beyond the limits, is not retried', async () => {
   for (const error of [lasting, limited(60_001), limited(30_000)]) {
     const acme = saying('acme', [error], [end]);
     expect(await read(callTo(acme))).toEqual({ come: [], error });
@@ -150,7 +150,7 @@ test('what will not pass, or not within the time, is not tried again', async () 
   }
 });
 
-test('a defect of a provider is an error that will not pass', async () => {
+test('a defect of a provider is an error that is not retryable', async () => {
   expect((await read(callTo(saying('acme', [new TypeError('oops')])))).error).toMatchObject({
     code: 'provider-failed',
     message: 'acme failed: oops',
@@ -158,7 +158,7 @@ test('a defect of a provider is an error that will not pass', async () => {
   });
 });
 
-test('what is held back before the output is bounded', async () => {
+test('the number of deltas held back before the output is limited', async () => {
   const raw = (data: string): ModelDelta => ({ type: 'raw', whole: false, name: null, data });
   const many = Array.from({ length: exchangeLimits.peekEventsMax }, () => raw('ping'));
   const large = raw('x'.repeat(exchangeLimits.peekBytesMax));
@@ -172,13 +172,13 @@ test('what is held back before the output is bounded', async () => {
 test.each([
   ['responseModel', 513],
   ['responseId', 16_385],
-])('a %s that is none, of %i characters, is not repeated with each piece', async (name, characters) => {
+])('an invalid %s of %i characters is not repeated with each piece', async (name, characters) => {
   const start = { type: 'response-start', [name]: 'x'.repeat(characters) } as ModelDelta;
   const exchange = callTo(saying('acme', [start, text('a'), end]));
   expect(await read(exchange)).toMatchObject({ come: [], error: { code: 'limit-exceeded' } });
 });
 
-test('the time limit ends a call whose provider heeds no signal', async () => {
+test('the time limit ends a call even if the provider ignores the signal', async () => {
   const exchange = callTo(saying('acme', ['hang']), { endsAtMs: Date.now() + 20 });
   expect((await read(exchange)).error).toMatchObject({
     code: 'deadline-exceeded',
@@ -208,7 +208,7 @@ test('the signal ends the pause before another attempt', async () => {
   expect(acme.requests).toHaveLength(1);
 });
 
-test('a caller that leaves ends the upstream call, and what came is paid for', async () => {
+test('ending the iteration early ends the upstream call, and the partial answer is charged', async () => {
   const acme = saying('acme', [text('half'), text('rest'), end]);
   const exchange = callTo(acme);
   for await (const deltas of exchange.deltas) {
@@ -222,7 +222,7 @@ test('a caller that leaves ends the upstream call, and what came is paid for', a
   });
 });
 
-test('the result is complete when the end is handed on', async () => {
+test('the result is complete when response-end is passed on', async () => {
   const exchange = callTo(saying('acme', [text('a'), used(7, 1), end]));
   for await (const deltas of exchange.deltas) {
     expect(exchange.result.attempts).toHaveLength(deltas.at(-1)?.type === 'response-end' ? 1 : 0);

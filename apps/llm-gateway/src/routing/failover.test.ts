@@ -1,4 +1,4 @@
-/** Over real connections: which providers get the requests for an alias, and which don't. */
+/** Tests over real connections which providers get the requests for an alias, and which don't. */
 import { CoppiceError } from '@coppice/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { noPrices } from '../budget/prices.ts';
@@ -46,20 +46,16 @@ describe('before the first output the request goes to the next candidate', () =>
   test.each<[string, Parameters<ModelServer['play']>[0], string]>([
     ['overloaded', overloaded, 'provider-failed'],
     [
-      'a key that is refused',
+      'a rejected key',
       playError(401, { error: { message: 'invalid key', code: 'invalid_api_key' } }),
       'provider-failed',
     ],
-    [
-      'a quota that is spent',
-      playError(429, { error: { message: 'no', code: 'insufficient_quota' } }),
-      'provider-failed',
-    ],
+    ['a used-up quota', playError(429, { error: { message: 'no', code: 'insufficient_quota' } }), 'provider-failed'],
     ['a rate limit', playError(429, { error: { message: 'slow down' } }, { 'retry-after': '30' }), 'provider-limited'],
     ['no such model', playError(404, { error: { message: 'the model `one` does not exist' } }), 'model-not-found'],
     ['too long', playError(400, { error: { message: 'no', code: 'context_length_exceeded' } }), 'context-exceeded'],
     [
-      'an error in a stream that began well',
+      'an error in a stream that began normally',
       playStream([textStream('')[0] ?? '', { error: { message: 'overloaded', code: 529 } }]),
       'provider-failed',
     ],
@@ -77,7 +73,7 @@ describe('before the first output the request goes to the next candidate', () =>
   });
 });
 
-test('an attempt that was taken counts with its estimate, one that was refused with nothing', async () => {
+test('an attempt that the provider received is charged at its estimate, and a refused attempt is not charged', async () => {
   first.play(playStream(textStream('').slice(0, 1)));
   second.play(overloaded);
   const { result } = await completeCall(exchanges({ retry: { attemptsMax: 1 } }), { model: 'fast' });
@@ -104,7 +100,7 @@ test('after the first output the request goes to no other candidate, and the cut
   expect(requestCounts()).toEqual([1, 0]);
 });
 
-test('when all have failed each is tried again, and in the end all are named', async () => {
+test('when all candidates have failed, each is tried again, and the final error names all', async () => {
   first.play(overloaded, overloaded, answers('at last'));
   second.play(playError(401, { error: { message: 'who are you?' } }));
   expect(await completeCall(exchanges(), { model: 'fast' })).toMatchObject({ text: 'at last', error: null });
@@ -121,13 +117,13 @@ test('when all have failed each is tried again, and in the end all are named', a
   });
 });
 
-test('a conversation that is too long for one candidate is reported as such, whatever the others failed with', async () => {
+test('a conversation that is too long for one candidate is reported as such, whatever the errors of the others', async () => {
   first.play(playError(400, { error: { message: 'no', code: 'context_length_exceeded' } }));
   second.play(playError(401, { error: { message: 'who are you?' } }));
   expect((await completeCall(exchanges(), { model: 'fast' })).error).toMatchObject({ code: 'context-exceeded' });
 });
 
-test('a model that failed three times in a row gets no request for a minute; then one call probes it, and is answered', async () => {
+test('a model that failed three times in a row gets no request for a minute, and then one call probes it', async () => {
   let passedMs = 0;
   const shared = exchanges({ now: () => performance.now() + passedMs });
   first.play(overloaded);
@@ -152,7 +148,7 @@ test('a model that failed three times in a row gets no request for a minute; the
   expect(shared.health.unavailable()).toEqual([]);
 });
 
-test('a provider that states a wait gets no request during it', async () => {
+test('a provider that states a wait gets no request during that time', async () => {
   const shared = exchanges();
   first.play(playError(429, { error: { message: 'slow down' } }, { 'retry-after': '30' }));
   second.play(answers('hello'));
@@ -161,7 +157,7 @@ test('a provider that states a wait gets no request during it', async () => {
   expect(shared.health.unavailable()).toEqual([{ provider: 'first', model: 'one', why: 'cooling' }]);
 });
 
-test('a provider whose answer states that its limit is used up gets no request until then', async () => {
+test('a provider whose answer states that its limit is used up gets no request until the limit is reset', async () => {
   const shared = exchanges();
   first.play((response) => {
     response.setHeader('x-ratelimit-remaining-requests', '0');
@@ -173,7 +169,7 @@ test('a provider whose answer states that its limit is used up gets no request u
   expect((await completeCall(shared, { model: 'fast' })).text).toBe('hello');
 });
 
-test('when no model is available, the call waits for the first that will be, if the wait is short enough', async () => {
+test('when no model is available, the call waits for the first one that will be, if the wait is short enough', async () => {
   const limited = (retryAfterMs: number) =>
     playError(429, { error: { message: 'slow down' } }, { 'retry-after-ms': `${retryAfterMs}` });
   const shared = exchanges();
@@ -198,7 +194,7 @@ test('when no model is available, the call waits for the first that will be, if 
   expect((error as CoppiceError).details?.['retryAfterMs']).toBeGreaterThan(1_000);
 });
 
-test('no more calls are at a provider than it takes; the others wait, and an aborted one is released', async () => {
+test('the number of concurrent calls at a provider is limited, the others wait, and an aborted call stops waiting', async () => {
   let inside = 0;
   let most = 0;
   first.play(async (response) => {
@@ -220,7 +216,7 @@ test('no more calls are at a provider than it takes; the others wait, and an abo
   expect(first.requests).toHaveLength(8);
 });
 
-test('a call that is left gives its place free, and its upstream connection is closed', async () => {
+test('an abandoned call releases its place, and its upstream connection is closed', async () => {
   first.play((response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.write(sse(textStream('half').slice(0, 2)));
@@ -235,7 +231,7 @@ test('a call that is left gives its place free, and its upstream connection is c
   expect((await completeCall(shared, { model: 'first/one' })).text).toBe('hello');
 });
 
-test('what an answer costs is reckoned where a price is known, and that of failed attempts is in it', async () => {
+test('the cost of an answer is calculated if the price is known, and includes failed attempts', async () => {
   const prices = { ...noPrices, costOf: (provider: string) => (provider === 'second' ? 0.5 : null) };
   first.play(overloaded);
   second.play(answers('hello'));
@@ -251,19 +247,16 @@ test.each([
   [403, 'hello'],
   [404, 'hello'],
   [401, ''],
-])(
-  'requests that a provider refuses with HTTP %i switch it off only where that is no fault of theirs',
-  async (status, after) => {
-    const settings = exchanges({ breaker: { failuresMax: 3, openMs: 60_000 } });
-    first.play(playError(status, { error: { message: 'CachedContent not found (or permission denied)' } }));
-    for (let count = 0; count < 3; count++) await completeCall(settings, { model: 'first/one', candidateWaitMsMax: 0 });
-    first.play(answers('hello'));
-    const { text } = await completeCall(settings, { model: 'first/one', candidateWaitMsMax: 0 });
-    expect(text).toBe(after);
-  },
-);
+])('rejections with HTTP %i open the breaker only if the requests did not cause them', async (status, after) => {
+  const settings = exchanges({ breaker: { failuresMax: 3, openMs: 60_000 } });
+  first.play(playError(status, { error: { message: 'CachedContent not found (or permission denied)' } }));
+  for (let count = 0; count < 3; count++) await completeCall(settings, { model: 'first/one', candidateWaitMsMax: 0 });
+  first.play(answers('hello'));
+  const { text } = await completeCall(settings, { model: 'first/one', candidateWaitMsMax: 0 });
+  expect(text).toBe(after);
+});
 
-describe('a request that a provider fails at', () => {
+describe('a request that makes a provider fail', () => {
   const of = (tenant: string) => ({
     context: { owner: { tenant, runId: '', taskId: '' }, effectId: '', signal: new AbortController().signal },
     model: 'first/one',
@@ -281,14 +274,14 @@ describe('a request that a provider fails at', () => {
       (JSON.stringify(body).includes('poison') ? overloaded : answers('hello'))(response),
     );
 
-  test('does not open the breaker by itself, though it is retried', async () => {
+  test('does not open the breaker by itself, although it is retried', async () => {
     const shared = exchanges();
     fails();
     expect((await completeCall(shared, { ...of('one'), ...poison })).result.attempts).toHaveLength(4);
     expect((await completeCall(shared, of('one'))).text).toBe('hello');
   });
 
-  test('opens the breaker for its own tenant alone, however often it comes', async () => {
+  test('opens the breaker only for its own tenant, however often it is sent', async () => {
     const shared = exchanges();
     fails();
     for (let calls = 0; calls < 5; calls++) await completeCall(shared, { ...of('one'), ...poison });

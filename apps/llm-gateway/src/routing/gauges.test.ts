@@ -10,7 +10,7 @@ import { observeExchanges } from './gauges.ts';
 const overloaded = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
 const overHttp = { wire: 'openai-chat' as const };
 
-test('metrics report which models get no requests, which calls are at a provider, and how long they waited for it', async () => {
+test('metrics report the models that get no requests, the calls at each provider, and how long they waited', async () => {
   const telemetry = await startTelemetry({ serviceName: 'gateway', instanceId: 'one', prometheus: true });
   const acme = { ...saying('acme', [text('hi'), end], [overloaded]), ...overHttp };
   const other = { ...saying('other', [text('hi'), end]), ...overHttp };
@@ -18,7 +18,7 @@ test('metrics report which models get no requests, which calls are at a provider
   const exchanges = prepareExchanges({ providers: [acme, other], aliases, retry: { pauseMsMin: 1, pauseMsMax: 2 } });
   const stop = observeExchanges(exchanges);
   for (let calls = 0; calls < 5; calls++) await completeCall(exchanges, { model: 'fast' });
-  // A model that nobody has named or answered as yet has no label of its own.
+  // A model that the configuration doesn't name and no provider has answered has no label of its own.
   exchanges.health.coolDown({ provider: 'other', model: 'never-heard-of' }, 60_000);
   const lines = await scrape(telemetry, 'coppice_model');
   stop();
@@ -37,7 +37,7 @@ test('metrics report which models get no requests, which calls are at a provider
   );
 });
 
-test('a model that the configuration names is named though it has never answered', async () => {
+test('a model in the configuration has a label even if it has never answered', async () => {
   const telemetry = await startTelemetry({ serviceName: 'gateway', instanceId: 'one', prometheus: true });
   const lost = { ...saying('lost', [overloaded]), ...overHttp };
   const exchanges = prepareExchanges({

@@ -9,7 +9,7 @@ import { end, saying, text } from '../test-support/says.ts';
 import { prepareExchanges } from './collaborators.ts';
 import { HealthSharing } from './health-sharing.ts';
 
-/** Gateways on a real server, as far as they share the health of their providers. */
+/** Tests how gateways on a real NATS server share the health of their providers. */
 const overloaded = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
 const aliases = [{ name: 'fast', candidates: ['acme/one', 'other/two'], strategy: 'order' as const }];
 
@@ -25,7 +25,7 @@ afterAll(async () => {
 
 const overHttp = { wire: 'openai-chat' as const };
 
-/** `acme` fails until it is said to work. */
+/** Starts a gateway whose provider `acme` fails until the test makes it work. */
 async function startGateway(name: string) {
   const bus = await Bus.connect({ ...nats.connection, name });
   const state = { works: false, passedMs: 0 };
@@ -75,14 +75,14 @@ test('a gateway shares the failure of a model with the others, and its recovery'
   expect(await another.call()).toBe('from acme');
 });
 
-test('a failure of one tenant’s calls alone is shared for that tenant only', async () => {
+test("failures of only one tenant's calls are shared for that tenant only", async () => {
   const [one, another] = await Promise.all([startGateway('tenant-one'), startGateway('tenant-another')]);
   for (let calls = 0; calls < 3; calls++) await one.call();
   await expect.poll(() => another.exchanges.health.look(place, 'default')).toMatchObject({ admitted: false });
   expect(another.exchanges.health.look(place, 'other')).toEqual({ admitted: true, probe: false });
 });
 
-test('a cool-down is shared, and no longer than the limit, whatever a message states', async () => {
+test('a cool-down is shared, and is never longer than the limit, whatever a message states', async () => {
   const [one, another] = await Promise.all([startGateway('cooling-one'), startGateway('cooling-another')]);
   one.exchanges.health.coolDown(place, 30_000);
   await expect.poll(() => another.exchanges.health.look(place, 'default')).toMatchObject({ why: 'cooling' });
@@ -95,12 +95,12 @@ test('a cool-down is shared, and no longer than the limit, whatever a message st
   await expect.poll(() => another.exchanges.health.look(place, 'default').admitted).toBe(true);
 });
 
-test('an invalid message changes nothing, nor does a gateway’s own message', async () => {
+test("an invalid message and a gateway's own message change nothing", async () => {
   const one = await startGateway('unmoved');
   one.bus.publishCore(subjects.gatewayHealth, new TextEncoder().encode('{"provider": '));
   one.bus.publishCore(subjects.gatewayHealth, { ...place, state: 'open', forMs: -1, from: 'somebody' });
   one.bus.publishCore(subjects.gatewayHealth, { ...place, state: 'open', forMs: 60_000, from: 'unmoved' });
-  // The last of them is seen by then.
+  // Once this message has arrived, the earlier ones have arrived, too.
   one.bus.publishCore(subjects.gatewayHealth, {
     provider: 'acme',
     model: 'last',

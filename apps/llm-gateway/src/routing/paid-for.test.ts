@@ -1,4 +1,4 @@
-/** Over real connections: what a call is charged that came to nothing. */
+/** Tests over real connections how much a call without an answer is charged. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 afterAll(() => server.close());
 
-/** 40 bytes by default. */
+/** Returns a request with a prompt of 40 bytes by default. */
 function request(stream: boolean, settings: object, bytes = 40) {
   const text = 'x'.repeat(bytes);
   return {
@@ -34,7 +34,7 @@ function request(stream: boolean, settings: object, bytes = 40) {
   };
 }
 
-/** What one attempt of it used. */
+/** Returns the usage of one attempt of this request. */
 async function usageOf(sent: ReturnType<typeof request>, call: object = {}, baseUrl = server.baseUrl) {
   const provider = httpProvider({ name: 'acme', wire: openAiChat, baseUrl, key: null, keyRequired: null });
   opened.push(provider);
@@ -49,8 +49,8 @@ const ways: [string, boolean, object, object][] = [
   ['a whole answer without a maximum', false, {}, { inputTokens: 10, outputTokens: 8_192 }],
 ];
 
-describe.each(ways)('before its provider says a word, %s', (_, stream, settings, usage) => {
-  test('is charged when the caller leaves', async () => {
+describe.each(ways)('a call before the provider sends anything, %s', (_, stream, settings, usage) => {
+  test('it is charged when the caller leaves', async () => {
     server.play(() => {});
     const leaving = new AbortController();
     const left = usageOf(request(stream, settings), { signal: leaving.signal });
@@ -60,13 +60,13 @@ describe.each(ways)('before its provider says a word, %s', (_, stream, settings,
   });
 });
 
-test('a whole answer whose time is over is charged as one that is left', async () => {
+test('an unstreamed answer that exceeds the time limit is charged like an abandoned one', async () => {
   server.play(() => {});
   const late = await usageOf(request(false, { maxOutputTokens: 90 }), { endsAtMs: Date.now() + 3_000 });
   expect(late).toEqual({ code: 'deadline-exceeded', usage: { inputTokens: 10, outputTokens: 90 } });
 });
 
-test('a whole answer that began to come is charged as one of which nothing came', async () => {
+test('an abandoned unstreamed answer is charged the same whether or not a part of it arrived', async () => {
   const begun = Promise.withResolvers<void>();
   server.play((response) => {
     response.writeHead(200, { 'content-type': 'application/json' });
@@ -79,7 +79,7 @@ test('a whole answer that began to come is charged as one of which nothing came'
   expect(await left).toMatchObject({ usage: { inputTokens: 10, outputTokens: 90 } });
 });
 
-test.each([true, false])('a connection that breaks is charged the request; stream %s', async (stream) => {
+test.each([true, false])('a call whose connection breaks is charged for the request, stream %s', async (stream) => {
   server.play((response) => response.destroy());
   expect(await usageOf(request(stream, { maxOutputTokens: 90 }))).toEqual({
     code: 'provider-failed',
@@ -94,13 +94,13 @@ describe.each([true, false])('nothing is charged, stream %s', (stream) => {
     ['refuses the request', playError(503, { error: { message: 'overloaded' } })],
     ['limits the request', playError(429, { error: { message: 'slow down' } })],
     ['answers with a page', playError(200, '<html>')],
-  ])('where the provider %s', async (_name, answer) => {
+  ])('if the provider %s', async (_name, answer) => {
     server.play(answer);
     expect((await usageOf(sent)).usage).toEqual({});
     expect(server.requests).toHaveLength(1);
   });
 
-  test('where no server is there', async () => {
+  test('if there is no server', async () => {
     const nobody = createServer().listen(0, '127.0.0.1');
     await once(nobody, 'listening');
     const { port } = nobody.address() as AddressInfo;
@@ -109,8 +109,8 @@ describe.each([true, false])('nothing is charged, stream %s', (stream) => {
     expect(await usageOf(sent, {}, `http://127.0.0.1:${port}/v1`)).toEqual({ code: 'provider-failed', usage: {} });
   });
 
-  test.each(['left', 'broken off'])('where it is %s before the provider has all of it', async (how) => {
-    // It reads nothing, so that the network takes only a part.
+  test.each(['left', 'broken off'])('if the request is %s before the provider has received all of it', async (how) => {
+    // A server that reads nothing, so that the operating system accepts only a part of the request.
     const slow = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
     await once(slow, 'listening');
     const connected = once(slow, 'connection') as Promise<[Socket]>;
@@ -119,7 +119,7 @@ describe.each([true, false])('nothing is charged, stream %s', (stream) => {
     const large = request(stream, { maxOutputTokens: 90 }, 32 * 1024 * 1024);
     const call = usageOf(large, { signal: leaving.signal }, `http://127.0.0.1:${port}/v1`);
     const [socket] = await connected;
-    // By then all of it would be in the system's hands, had it been handed over at once.
+    // If the request were written in one piece, the whole of it would count as sent after this time.
     await sleep(500);
     if (how === 'left') leaving.abort(new CoppiceError('cancelled', 'the client left'));
     else socket.resetAndDestroy();

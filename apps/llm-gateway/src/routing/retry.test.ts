@@ -28,6 +28,6 @@ test('the wait that a provider states is a minimum, unless it is too long', () =
   expect(pauseBeforeRetry(limited(60_001), 1, settings)).toBeNull();
 });
 
-test('what would not pass is not tried again', () => {
+test('a permanent error is not retried', () => {
   expect(pauseBeforeRetry(new CoppiceError('provider-failed', 'spend limit reached'), 1, settings)).toBeNull();
 });

@@ -15,22 +15,22 @@ const aliases: Alias[] = [
 const routes = new Routes({ providers: ['acme', 'other', 'new'].map((name) => saying(name)), aliases, prices });
 const of = (name: string) => routes.resolve(name).routes.map(({ provider, model }) => `${provider.name}/${model}`);
 
-test('a model of a provider is itself, slashes in its name included', () => {
+test('the model of a provider is the rest of the name, including slashes', () => {
   expect(of('acme/large')).toEqual(['acme/large']);
   expect(of('acme/meta/large@x:8b')).toEqual(['acme/meta/large@x:8b']);
 });
 
-test('an alias is its candidates, in order or by price, unknown prices last', () => {
+test('an alias has its candidates as routes, in order or by price, with unknown prices last', () => {
   expect(of('strong')).toEqual(candidates);
   expect(of('cheap')).toEqual(['acme/small', 'other/small', 'acme/large', 'new/unknown', 'new/other']);
 });
 
-test('the preferred provider comes first', () => {
+test('the route of the preferred provider is first', () => {
   expect(of('strong@other')).toEqual(['other/small', 'acme/large', 'new/unknown', 'new/other', 'acme/small']);
   expect(of('cheap@acme')).toEqual(['acme/small', 'acme/large', 'other/small', 'new/unknown', 'new/other']);
 });
 
-test('where no alias is configured, that is said', () => {
+test('the error states if no alias is configured', () => {
   const without = new Routes({ providers: [saying('acme')], aliases: [], prices });
   expect(() => without.resolve('fast')).toThrow(
     'no alias is configured: aliases are in the file that COPPICE_GATEWAY_CONFIG names',
@@ -43,7 +43,7 @@ test.each([
   ['none/model', 'model "none/model"'],
   ['strange', 'one of the aliases strong, cheap'],
   ['strong@none', "expected strong@ with one of the alias's providers acme, new, other"],
-])('%s is nobody’s', (name, message) => {
+])('no provider has %s', (name, message) => {
   expect(() => routes.resolve(name)).toThrow(message);
   expect(() => routes.resolve(name)).toThrow(expect.objectContaining({ code: 'model-not-found' }));
 });

@@ -11,7 +11,7 @@ import { httpLimits } from './limits.ts';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-test('a request that is left while its connection hangs keeps neither its body nor anything of its caller’s', async () => {
+test('a request that is abandoned while its connection hangs keeps neither its body nor data of its caller in memory', async () => {
   const count = 8;
   // The server accepts the connection, but never answers the TLS handshake.
   let open = 0;
@@ -33,7 +33,7 @@ test('a request that is left while its connection hangs keeps neither its body n
       { method: 'POST', headers: {}, body, signal: abort.signal, onSent },
     );
     const reason = new Error('left');
-    // By then the library has the request.
+    // Aborts when the library already has the request.
     setImmediate(() => abort.abort(reason));
     expect(await sent.catch((error: unknown) => error)).toBe(reason);
     return [new WeakRef(caller), new WeakRef(reason)];
@@ -43,7 +43,7 @@ test('a request that is left while its connection hangs keeps neither its body n
   const left: WeakRef<object>[] = [];
   for (let index = 0; index < count; index++) left.push(...(await leave()));
   await allOpen;
-  // Memory isn't freed at once, but long before the library gives up connecting.
+  // Memory isn't freed at once, but must be freed long before the library stops trying to connect.
   const kept = () => {
     collectGarbage();
     const bytes = process.memoryUsage().arrayBuffers - before;
@@ -57,7 +57,7 @@ test('a request that is left while its connection hangs keeps neither its body n
   hanging.close();
 });
 
-test('the status is reported as it comes, before the caller that waits for the answer continues', async () => {
+test('the status is reported when it arrives, before the caller that waits for the answer continues', async () => {
   await using server = await startModelServer();
   server.play(playError(429, {}));
   const client = new HttpClient();
@@ -65,7 +65,7 @@ test('the status is reported as it comes, before the caller that waits for the a
   const order: string[] = [];
   const onStatus = (status: number) => {
     order.push(String(status));
-    // Other work of the same turn of the event loop.
+    // Other work in the same event loop turn.
     process.nextTick(() => order.push('others'));
   };
   const { signal } = new AbortController();

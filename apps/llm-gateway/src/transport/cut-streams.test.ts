@@ -26,7 +26,7 @@ beforeEach(() => {
 const callProvider = (from = provider, signal = new AbortController().signal): Promise<Attempt> =>
   callOnce(from, signal);
 
-/** Calls a provider that has one limit lowered. Its connection is closed when it gives up. */
+/** Calls a provider with one lowered limit. Expects that its connection is closed when it gives up. */
 async function callWith(limits: Partial<typeof generous>): Promise<Attempt> {
   const own = httpProvider(providerServerAt(server.baseUrl), { ...generous, ...limits });
   const attempt = await callProvider(own);
@@ -39,7 +39,7 @@ const [begin, middle, end, usage] = textStream('hello') as [object, object, obje
 const call = (text: string) => ({
   choices: [{ index: 0, delta: { tool_calls: [{ index: 0, id: 'c', function: { name: 'write', arguments: text } }] } }],
 });
-/** A response of some events, followed by what `next` does. */
+/** Sends some events, then calls `next`. */
 const after = (events: object[], next: (response: ServerResponse) => void) => {
   return (response: ServerResponse) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -61,7 +61,7 @@ test.each([
   });
 });
 
-test('a stream that breaks after its finish reason lacks but the usage', async () => {
+test('a stream that breaks after its finish reason is complete except for the usage', async () => {
   const play = (written: (response: ServerResponse) => void) => server.play(after([begin, middle, end], written));
   const breaks = (response: ServerResponse) => void response.destroy();
   expect(await callUntil(provider, 2, play, breaks)).toMatchObject({ ...hello, usage: {} });
@@ -82,7 +82,7 @@ test.each([
   });
 });
 
-test('a stream that is left open after its finish reason is not waited for', async () => {
+test('a stream that stays open after its finish reason is ended after a short time', async () => {
   server.play(after([begin, middle, end, usage], () => {}));
   expect(await callWith({ afterFinishMsMax: 150 })).toMatchObject({ ...hello, usage: { inputTokens: 11 } });
 });
@@ -90,7 +90,7 @@ test('a stream that is left open after its finish reason is not waited for', asy
 test.each([
   ['stalls', () => {}],
   ['drips', (response: ServerResponse) => void setInterval(() => response.write(' '), 20).unref()],
-])('a refusal whose text %s is reported without it', async (_, go) => {
+])('an error whose body %s is reported without its text', async (_, go) => {
   server.play((response) => {
     response.writeHead(429, { 'content-type': 'application/json', 'retry-after': '7' });
     response.write('{"error":');
@@ -101,7 +101,7 @@ test.each([
   expect(await callWith(limits)).toMatchObject({ status: 'failed', error });
 });
 
-test('an event of an error after HTTP 200 is one', async () => {
+test('an error event after HTTP 200 is an error', async () => {
   server.play((response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.end('event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n');
@@ -146,7 +146,7 @@ test.each([
   expect(await callWith(limits)).toMatchObject({ status: 'failed', outputBegan, error });
 });
 
-test('an answer that takes its time, longer than one pause may last, is waited for', async () => {
+test('an answer that takes longer than one pause may last is complete if each pause is short enough', async () => {
   server.play((response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     const events = textStream('hello');
@@ -168,7 +168,7 @@ test('an answer that takes its time, longer than one pause may last, is waited f
   await patient.close?.();
 });
 
-test('a caller that takes its time, longer than one pause may last, is no fault of the provider’s', async () => {
+test('a caller that pauses for longer than the provider may does not end the answer', async () => {
   const { promise: answering, resolve } = Promise.withResolvers<ServerResponse>();
   server.play(after([begin], resolve));
   const patient = httpProvider(providerServerAt(server.baseUrl), { ...generous, idleMsMax: 150 });
@@ -219,7 +219,7 @@ test('the upstream connection is closed when the answer grows too large', async 
 });
 
 test.each(['text/event-stream', 'application/json'])(
-  'what is read by half of large answers has a room for all together, and small ones need none (%s)',
+  'partly received large answers share a memory limit, and small answers do not count (%s)',
   async (kind) => {
     const room = halfReadRoom(1_000_000);
     const [one, other] = [0, 1].map(() => httpProvider(providerServerAt(server.baseUrl), generous, room)) as [

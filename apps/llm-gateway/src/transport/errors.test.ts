@@ -59,7 +59,7 @@ test.each([
     'context-exceeded',
     false,
   ],
-  // Ollama's errors.
+  // Errors of Ollama.
   [400, { error: '"llama3" does not support tools' }, 'invalid-request', false],
   [400, { error: 'the input length exceeds the context length' }, 'context-exceeded', false],
   [500, { error: 'llama runner process has terminated: signal: killed' }, 'provider-failed', true],
@@ -77,18 +77,18 @@ test.each([
   ['permission_error', 'provider-failed', false, 403],
   ['authentication_error', 'provider-failed', false, 401],
   ['request_too_large', 'context-exceeded', false, 413],
-])('in a stream, whose status is 200, %s counts as its status', (type, code, retryable, status) => {
+])('in a stream with status 200, %s counts as the status of its type', (type, code, retryable, status) => {
   const body = anthropic(type, 'no');
   expect(providerError({ provider: 'acme', body })).toMatchObject({ code, retryable, details: { status } });
 });
 
-test('rate limits in the headers beside it make no spend limit temporary', () => {
+test('rate limits in the headers do not make a spend limit temporary', () => {
   const headers = { 'anthropic-ratelimit-requests-reset': new Date(Date.now() + 1_000).toISOString() };
   const spent = anthropic('rate_limit_error', 'You have reached your monthly spend limit');
   expect(complaint(429, spent, headers)).toMatchObject({ code: 'provider-failed', retryable: false });
 });
 
-test('a spend limit is one even if a header states a wait; a temporary limit may mention billing', () => {
+test('a spend limit is recognised even if a header states a wait, and a temporary limit may mention billing', () => {
   const headers = { 'retry-after': '20' };
   const spent = openAi('You exceeded your current quota', 'insufficient_quota');
   expect(complaint(429, spent, headers)).toMatchObject({ code: 'provider-failed', retryable: false });
@@ -136,7 +136,7 @@ test.each([
   expect(complaint(400, body)).toMatchObject({ code: 'context-exceeded', retryable: false });
 });
 
-test('the text is short, on one line, and holds no key', () => {
+test('the text is short, is one line, and contains no key', () => {
   const key = 'my-own-key-without-a-known-form';
   const body = openAi(`Bad key\n${key} ${'x'.repeat(484)}${key} and sk-abcdefghijklmnopqrstuvwx`, key);
   const error = providerError({ provider: 'acme', status: 401, body, secret: key });
@@ -148,18 +148,18 @@ test('the text is short, on one line, and holds no key', () => {
   expect(error.message).toContain('Bad key [redacted]');
 });
 
-test('only the beginning of an endless text is reported, without a part of a key that is cut there', () => {
+test('only the beginning of an endless text is reported, without a part of a key at the cut', () => {
   const messageFor = (text: string) =>
     providerError({ provider: 'acme', status: 400, body: openAi(text, null) }).message;
   expect(messageFor(`It is ${'a'.repeat(300_000)}`)).toMatch(/^acme: It is a{494}… \(HTTP 400\)$/);
-  // The text before the cut becomes short once it is redacted.
+  // The text becomes much shorter when it is redacted.
   for (let length = 3_200; length < 6_300; length += 100) {
     const token = `eyJ${'a'.repeat(10_000)}.${'b'.repeat(length)}.c `;
     expect(messageFor(token.repeat(5))).not.toMatch(/eyJ|aa|bb/);
   }
 });
 
-test('what it names beside its text is kept in the words of its wire, short and without a key', () => {
+test("the error's param and code are kept as the wire format names them, short and without a key", () => {
   const key = 'my-own-key-without-a-known-form';
   const wire = 'openai-chat';
   const about = { provider: 'acme', status: 400, secret: key, wire } as const;
@@ -183,7 +183,7 @@ const quota = (quotaId: string) => ({
 });
 const exhausted = 'You exceeded your current quota, please check your plan and billing details.';
 
-test('Google says in the body how long to wait, and a limit that passes is no spend limit', () => {
+test('Google states a wait in the body, and its temporary limit is not a spend limit', () => {
   const details = [quota('GenerateRequestsPerMinutePerProjectPerModel'), retryInfo('34.4s')];
   expect(complaint(429, google(429, exhausted, 'RESOURCE_EXHAUSTED', details))).toMatchObject({
     code: 'provider-limited',
@@ -214,7 +214,7 @@ test.each([
   ['Try again in 35 seconds.', 35_000],
   ['Please try again in 3 sheets', null],
   ['Please try again in a minute', null],
-])('%j says how long to wait: %j', (message, expected) => {
+])('the wait in %j is read: %j', (message, expected) => {
   const error = providerError({ provider: 'acme', body: { error: { code: 'rate_limit_exceeded', message } } });
   expect(error).toMatchObject({ code: 'provider-limited', retryable: true });
   expect(error.details?.['retryAfterMs'] ?? null).toBe(expected);

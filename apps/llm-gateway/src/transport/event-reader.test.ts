@@ -23,7 +23,7 @@ const mixed = [
   'data: without its blank line',
 ].join('');
 
-test('events come as they stand, comments and unknown fields do not', () => {
+test('events are returned unchanged, without comments and unknown fields', () => {
   expect(readAll([bytesOf(mixed)])).toEqual([
     event('{"text":"Grüße, 你好 👩‍💻"}'),
     event('two\nlines', 'error'),
@@ -34,7 +34,7 @@ test('events come as they stand, comments and unknown fields do not', () => {
   ]);
 });
 
-test('however the bytes are split, within characters too, the events are the same', () => {
+test('any split of the bytes, even inside characters, gives the same events', () => {
   const bytes = bytesOf(mixed);
   const whole = readAll([bytes]);
   const cuts = fc.uniqueArray(fc.integer({ min: 0, max: bytes.length }), { maxLength: 40 });
@@ -49,7 +49,7 @@ test('however the bytes are split, within characters too, the events are the sam
   expect(readAll(Array.from(bytes, (byte) => Uint8Array.of(byte)))).toEqual(whole);
 });
 
-test('any texts in any line ends come back, however split', () => {
+test('any texts with any line ends are returned unchanged, however they are split', () => {
   const texts = fc.array(
     fc.string({ unit: 'grapheme' }).map((text) => text.replaceAll(/[\r\n\uFEFF]/g, '')),
     {
@@ -68,7 +68,7 @@ test('any texts in any line ends come back, however split', () => {
   );
 });
 
-test('a half-read event is reported: never less, and nothing after a whole event', () => {
+test('the reported size of an incomplete event is never too low, and is 0 after a complete event', () => {
   const reader = new EventReader(10_000);
   const halfReadAfter = (text: string) => {
     reader.read(bytesOf(text));

@@ -11,7 +11,7 @@ export const halfReadRoom = (
   bytesMax: number = bytesOfHeap(httpLimits.halfReadOfHeapMax, httpLimits.wholeBodyBytesMax),
 ): Admission => new Admission({ total: bytesMax });
 
-/** The part of this room that one answer of a provider takes. Must be disposed at the end of the answer. */
+/** The part of `halfReadRoom` that one answer of a provider takes. Must be disposed at the end of the answer. */
 export class HalfRead implements Disposable {
   readonly #provider: string;
   readonly #room: Admission;

@@ -29,7 +29,7 @@ beforeEach(() => {
 
 const callProvider = (from = provider): Promise<Attempt> => callOnce(from);
 
-test('a turn over the wire: the request, and the answer', async () => {
+test('a call sends the correct request and reads the answer', async () => {
   server.play(playStream(textStream('hello')));
   expect(await callProvider()).toMatchObject({ ...hello, usage: { inputTokens: 11, outputTokens: 3 } });
   expect(server.requests[0]).toMatchObject({
@@ -40,7 +40,7 @@ test('a turn over the wire: the request, and the answer', async () => {
   });
 });
 
-test('a connection is used again', async () => {
+test('a connection is reused', async () => {
   server.play(playStream(textStream('hello')));
   const own = httpProvider(providerServerAt(server.baseUrl));
   for (let calls = 0; calls < 3; calls++) {
@@ -52,7 +52,7 @@ test('a connection is used again', async () => {
   await own.close?.();
 });
 
-test('what comes together is passed on together, but the first output by itself, so that it needn’t wait for the rest', async () => {
+test("deltas that arrive together are passed on together, except for the first output, which needn't wait for the rest", async () => {
   const all = textStream('hello');
   const chunk = (text: string) => ({ choices: [{ index: 0, delta: { content: text } }] });
   server.play(playStream([...all.slice(0, -3), chunk(' and'), chunk(' more'), ...all.slice(-3)]));
@@ -63,7 +63,7 @@ test('what comes together is passed on together, but the first output by itself,
   expect(texts.filter((each) => each.length > 0)).toEqual([['hello'], [' and', ' more']]);
 });
 
-test('without a key none is sent', async () => {
+test('no key is sent if there is none', async () => {
   server.play(playStream(textStream('hello')));
   const open = httpProvider({ ...providerServerAt(server.baseUrl), key: null });
   expect(await callProvider(open)).toMatchObject(hello);
@@ -71,7 +71,7 @@ test('without a key none is sent', async () => {
   await open.close?.();
 });
 
-test('where a key is needed and none is there, nothing is sent', async () => {
+test('nothing is sent if a required key is missing', async () => {
   const keyless = httpProvider({ ...providerServerAt(server.baseUrl), key: null, keyRequired: 'OPENAI_API_KEY' });
   expect(await callProvider(keyless)).toMatchObject({
     error: {
@@ -102,7 +102,7 @@ test('however the network splits the bytes, the answer is the same', async () =>
   );
 });
 
-describe('what is no stream of events', () => {
+describe('a response that is not a stream of events', () => {
   test.each([
     [
       'a page',
@@ -136,7 +136,7 @@ describe('what is no stream of events', () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test('an answer that came as a whole is one', async () => {
+  test('an unstreamed answer is accepted', async () => {
     const message = { role: 'assistant', content: 'hello' };
     const usage = { prompt_tokens: 1, completion_tokens: 2 };
     server.play(
@@ -151,7 +151,7 @@ describe('what is no stream of events', () => {
   });
 });
 
-describe('what is refused', () => {
+describe('a rejected request', () => {
   test.each([
     [
       playError(429, { error: { message: 'slow down' } }, { 'retry-after-ms': '70', 'retry-after': '9' }),
@@ -168,12 +168,12 @@ describe('what is refused', () => {
     [playError(404, { error: 'model "acme-1" not found' }), { code: 'model-not-found' }],
     [playError(500, '<html>'), { code: 'provider-failed', retryable: true }],
     [playError(400, { error: { message: 'x'.repeat(100_000) } }), { code: 'invalid-request' }],
-  ])('is reported as what it is', async (answer, error) => {
+  ])('is reported with the correct code', async (answer, error) => {
     server.play(answer);
     expect(await callProvider()).toMatchObject({ status: 'failed', outputBegan: false, error });
   });
 
-  test('the key is in no error, even if the server repeats it', async () => {
+  test('no error contains the key, even if the server repeats it', async () => {
     const quoting = { error: { message: `no such key: ${key}`, code: key } };
     const inStream = playStream([quoting]);
     const named = (response: Parameters<typeof inStream>[0]) => {
@@ -198,7 +198,7 @@ describe('what is refused', () => {
   });
 });
 
-test('an error for a server that is not there, or hangs up, names its address', async () => {
+test('the error for a server that does not exist, or closes the connection, names its address', async () => {
   const nobody = createServer().listen(0, '127.0.0.1');
   await once(nobody, 'listening');
   const { port } = nobody.address() as AddressInfo;
@@ -249,7 +249,7 @@ describe('the check of the provider', () => {
     expect(description).toMatchObject({ reachable, models: [], problem: expect.stringContaining(problem) });
   });
 
-  test('causes no request where a key is missing', async () => {
+  test('sends no request if a key is missing', async () => {
     const keyless = httpProvider({ ...providerServerAt(server.baseUrl), key: null, keyRequired: 'OPENAI_API_KEY' });
     expect(await keyless.describe(AbortSignal.timeout(200))).toMatchObject({ keyPresent: false, reachable: null });
     expect(server.requests).toEqual([]);

@@ -56,7 +56,7 @@ test.each([
   expect(durationOf(text)).toBe(expected);
 });
 
-describe('limits that an answer says are used up', () => {
+describe('the wait for used-up limits in the headers of an answer', () => {
   test.each([
     ['nothing is stated', {}, null],
     ['something is left', { 'x-ratelimit-remaining-requests': '1', 'x-ratelimit-reset-requests': '6m0s' }, null],
@@ -78,7 +78,7 @@ describe('limits that an answer says are used up', () => {
     ['it does not say until when', { 'x-ratelimit-remaining-requests': '0' }, null],
     ['its form is another', { 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': 'soon' }, null],
     [
-      'Anthropic states until when',
+      'Anthropic states the time of the reset',
       {
         'anthropic-ratelimit-output-tokens-remaining': '0',
         'anthropic-ratelimit-output-tokens-reset': '2026-06-01T12:00:30Z',
@@ -92,7 +92,7 @@ describe('limits that an answer says are used up', () => {
       { 'anthropic-ratelimit-requests-remaining': '0', 'anthropic-ratelimit-requests-reset': '2026-06-01T11:00:00Z' },
       null,
     ],
-  ])('where %s', (_, headers, expected) => {
+  ])('if %s', (_, headers, expected) => {
     expect(usedUpMs(headers, Date.parse('2026-06-01T12:00:00Z'))).toBe(expected);
   });
 });

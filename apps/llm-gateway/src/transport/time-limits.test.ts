@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A limit that records when, on its own clock, it aborted, and with which error. */
+/** Creates time limits and records when they aborted, with the error. */
 function patient(signal: AbortSignal = new AbortController().signal) {
   const patience = new Patience('acme', signal, limits);
   const startedAtMs = performance.now();
@@ -21,7 +21,7 @@ function patient(signal: AbortSignal = new AbortController().signal) {
   return { patience, ended };
 }
 
-test('an answer that does not begin is given up', () => {
+test('an answer that does not begin in time is aborted', () => {
   const { patience, ended } = patient();
   vi.advanceTimersByTime(99);
   expect(ended).toEqual([]);
@@ -31,7 +31,7 @@ test('an answer that does not begin is given up', () => {
   expect(patience.ownReason).toBe(patience.signal.reason);
 });
 
-test('each event gives it time anew, less or more than was left, and no more than in total', () => {
+test('each event restarts the limit between events, within the total limit', () => {
   const { patience, ended } = patient();
   for (let events = 0; events < 7; events++) {
     vi.advanceTimersByTime(49);
@@ -44,7 +44,7 @@ test('each event gives it time anew, less or more than was left, and no more tha
   ]);
 });
 
-test('while it rests only the total goes on', () => {
+test('during a rest only the total limit continues', () => {
   const { patience, ended } = patient();
   patience.sawEvent();
   patience.rest();
@@ -54,7 +54,7 @@ test('while it rests only the total goes on', () => {
   expect(ended).toEqual([{ atMs: 400, why: 'acme did not end its answer within 400 ms' }]);
 });
 
-test('after a rest it is waited for as long as after any event', () => {
+test('after a rest the limit between events applies again', () => {
   const { patience, ended } = patient();
   patience.rest();
   vi.advanceTimersByTime(300);
@@ -63,7 +63,7 @@ test('after a rest it is waited for as long as after any event', () => {
   expect(ended).toEqual([{ atMs: 320, why: 'acme did not close its stream within 20 ms' }]);
 });
 
-test('the caller’s own abort is reported as it is, before and after the start', () => {
+test("the caller's abort is passed on unchanged, before and after the start", () => {
   const [early, late] = [new AbortController(), new AbortController()];
   early.abort(new Error('left'));
   const { patience } = patient(early.signal);
@@ -76,7 +76,7 @@ test('the caller’s own abort is reported as it is, before and after the start'
   expect(ended).toEqual([{ atMs: 10, why: 'stopped' }]);
 });
 
-test('at its end nothing is waited for, nor heard', () => {
+test('after the end no limit and no signal has an effect', () => {
   const caller = new AbortController();
   const { patience, ended } = patient(caller.signal);
   patience.end();

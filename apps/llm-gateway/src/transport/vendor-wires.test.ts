@@ -1,4 +1,4 @@
-/** The wire formats of OpenAI's Responses and of Gemini, over HTTP. */
+/** Tests the wire formats of OpenAI's Responses and of Gemini over HTTP. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { callOnce, providerServerAt, generous, smallRequest } from '../test-support/attempt.ts';
 import { playError, startModelServer } from '../test-support/model-server.ts';
@@ -68,12 +68,12 @@ describe.each([
 
   testOverHttp(async () => {
     const bytes = await fixture('text.sse');
-    // The first piece of the text has arrived by then.
+    // At this byte the first piece of the text has arrived.
     const middle = Buffer.from(bytes).indexOf('你');
     return { wire, bytes, middle, answer: { text: 'Grüße, 你好 👩‍💻!', finishReason: 'stop' }, overloaded };
   });
 
-  test('a turn: the request, and the answer', async () => {
+  test('a call sends the correct request and reads the answer', async () => {
     server.play(playBytes(wire.framing, await fixture('text.sse')));
     const provider = providerHere();
     expect(await callOnce(provider)).toMatchObject({
@@ -90,7 +90,7 @@ describe.each([
     await provider.close?.();
   });
 
-  test('an answer as a whole', async () => {
+  test('an unstreamed answer is read', async () => {
     server.play(playError(200, whole));
     const provider = providerHere();
     const request = { ...smallRequest, stream: false };
@@ -100,7 +100,7 @@ describe.each([
     await provider.close?.();
   });
 
-  test('a request of the same wire is passed on, and its events as they came', async () => {
+  test('a request of the same wire format is passed on, and so are its events', async () => {
     const bytes = await fixture('text.sse');
     server.play(playBytes(wire.framing, bytes));
     const provider = providerHere();

@@ -8,7 +8,7 @@ import { busEndpointLimits } from './limits.ts';
 import { AnswerStream } from './answer-stream.ts';
 import type { OutputDelta } from '../../provider/port.ts';
 
-/** Records messages, none of which may exceed `bytesMax`. */
+/** Creates a stand-in for the bus's `Answer` that records messages. None may exceed `bytesMax`. */
 function listener(bytesMax: number, flushed: () => Promise<void> = async () => {}) {
   const sent: ChatMessage[] = [];
   const answer: Pick<Answer, 'send' | 'flushed' | 'bytesMax'> = {
@@ -32,7 +32,7 @@ const signature = { wire: 'anthropic', value: 's'.repeat(40) };
 const joined = (sent: readonly ChatMessage[]): string =>
   sent.map((message) => ('text' in message ? message.text : 'arguments' in message ? message.arguments : '')).join('');
 
-test('messages are numbered from 0 without a gap, whatever is sent', async () => {
+test('messages are numbered from 0 without gaps, whatever is sent', async () => {
   const { answer, sent } = listener(1_000);
   const stream = new AnswerStream(answer, { limits, signal });
   stream.send({ type: 'waiting' });
@@ -43,7 +43,7 @@ test('messages are numbered from 0 without a gap, whatever is sent', async () =>
   expect(sent.length).toBeGreaterThan(10);
 });
 
-test('a piece of any text fits its message, and together they are the text', async () => {
+test('each piece of any text fits in a message, and the pieces together are the text', async () => {
   const text = fc.string({ unit: fc.constantFrom('a', '\0', '"', 'é', '木', '🌳'), maxLength: 400 });
   await fc.assert(
     fc.asyncProperty(text, fc.constantFrom('text-delta', 'thinking-delta', 'tool-call-delta'), async (value, type) => {
@@ -63,7 +63,7 @@ test('a piece of any text fits its message, and together they are the text', asy
   );
 });
 
-test('no more than the limit is sent until the server has received it', async () => {
+test('sending pauses at the limit until the server has received everything', async () => {
   const taken = Promise.withResolvers<void>();
   const { answer, sent } = listener(10_000, () => taken.promise);
   const stream = new AnswerStream(answer, { limits: { ...limits, unflushedBytesMax: 400 }, signal });
@@ -77,7 +77,7 @@ test('no more than the limit is sent until the server has received it', async ()
   expect(sent).toHaveLength(20);
 });
 
-test('a chat that ends does not wait for the server', async () => {
+test('a chat that is aborted does not wait for the server', async () => {
   const ending = new AbortController();
   const { answer } = listener(10_000, () => new Promise(() => {}));
   const stream = new AnswerStream(answer, { limits: { ...limits, unflushedBytesMax: 1 }, signal: ending.signal });
@@ -86,13 +86,13 @@ test('a chat that ends does not wait for the server', async () => {
   await expect(sending).rejects.toThrow('over');
 });
 
-test('where the connection was lost, the answer is over', async () => {
+test('a lost connection ends the answer', async () => {
   const { answer } = listener(10_000, () => Promise.reject(new Error('disconnected')));
   const stream = new AnswerStream(answer, { limits: { ...limits, unflushedBytesMax: 1 }, signal });
   await expect(stream.sendDelta({ type: 'text-delta', text: 'x' })).rejects.toMatchObject({ code: 'unavailable' });
 });
 
-test('a silence is reported, once per check', () => {
+test('a silence is reported once per check', () => {
   const { answer, sent } = listener(10_000);
   const stream = new AnswerStream(answer, { limits, signal });
   stream.send({ type: 'started', chatId: `c${'0'.repeat(32)}` });

@@ -14,7 +14,7 @@ function chatsAt() {
   return { chats, pass };
 }
 
-test('a chat ends when its client was silent for too long, and not before', () => {
+test('a chat ends when its client has sent no llm.keep for too long, and not before', () => {
   const { chats, pass } = chatsAt();
   const chat = chats.begin('acme', true);
   pass(45_000);
@@ -25,14 +25,14 @@ test('a chat ends when its client was silent for too long, and not before', () =
   expect(chat.signal.reason).toMatchObject({ code: 'cancelled', message: 'no llm.keep was received for 45000 ms' });
 });
 
-test('one that is answered in one message needs no keeping', () => {
+test('a chat that is answered in one message needs no llm.keep', () => {
   const { chats, pass } = chatsAt();
   const chat = chats.begin('acme', false);
   pass(10 * 60_000);
   expect(chat.signal.aborted).toBe(false);
 });
 
-test('another tenant neither keeps nor cancels it, though it knows its id', () => {
+test('another tenant can neither keep nor cancel a chat, even if it knows the id', () => {
   const { chats, pass } = chatsAt();
   const chat = chats.begin('acme', true);
   pass(45_000);
@@ -42,7 +42,7 @@ test('another tenant neither keeps nor cancels it, though it knows its id', () =
   expect(chat.signal.aborted).toBe(true);
 });
 
-test('it is cancelled by its own; once closed it is not there any more', () => {
+test("the chat's own tenant can cancel it, and a closed chat no longer exists", () => {
   const { chats } = chatsAt();
   const [one, two] = [chats.begin('acme', true), chats.begin('acme', true)];
   expect(one.id).not.toBe(two.id);
@@ -53,7 +53,7 @@ test('it is cancelled by its own; once closed it is not there any more', () => {
   expect([chats.keep('acme', one.id), chats.cancel('acme', one.id)]).toEqual([false, false]);
 });
 
-test('there are no more than the limit, and a place that is given back is free', () => {
+test('the number of chats is limited, and a closed chat makes room for another', () => {
   const { chats } = chatsAt();
   const first = chats.begin('acme', true);
   chats.begin('acme', true);
@@ -62,7 +62,7 @@ test('there are no more than the limit, and a place that is given back is free',
   expect(chats.begin('other', true).signal.aborted).toBe(false);
 });
 
-test('a lost connection ends all that are in progress, and others begin', () => {
+test('a lost connection ends all chats in progress, and new ones can begin', () => {
   const { chats } = chatsAt();
   const open = [chats.begin('acme', true), chats.begin('other', false)];
   chats.lost();
@@ -73,7 +73,7 @@ test('a lost connection ends all that are in progress, and others begin', () => 
   expect(chats.begin('acme', true).signal.aborted).toBe(false);
 });
 
-test('a stop lets chats end, and none begins', async () => {
+test('a stop lets chats finish, and no chat begins', async () => {
   const { chats, pass } = chatsAt();
   const chat = chats.begin('acme', true);
   const stopped = chats.stop();
@@ -85,7 +85,7 @@ test('a stop lets chats end, and none begins', async () => {
   expect(chat.signal.aborted).toBe(false);
 });
 
-test('those that do not end get an error', async () => {
+test('chats that do not finish in time get an error', async () => {
   const chats = new Chats({ ...limits, drainMs: 1 });
   const chat = chats.begin('acme', true);
   await chats.stop();

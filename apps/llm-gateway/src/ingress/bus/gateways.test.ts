@@ -1,4 +1,4 @@
-/** Several gateways; one is full, or stops. */
+/** Several gateways, of which one is full or stops. */
 import { Bus } from '@coppice/bus';
 import { chatApi } from '@coppice/contracts';
 import { startService } from '@coppice/service';
@@ -26,7 +26,7 @@ afterEach(async () => {
   await nats?.stop();
 });
 
-/** Starts a gateway whose model sends one word, and the rest after `goOn`. */
+/** Starts a gateway whose model sends one word, and sends the rest after `goOn` is called. */
 async function startGateway(limits: Partial<BusEndpointLimits> = {}, cache?: { ttlMs: number; entryBytesMax: number }) {
   const { promise: going, resolve: goOn } = Promise.withResolvers<void>();
   const calls = { now: 0, left: 0 };
@@ -62,7 +62,7 @@ async function startGateway(limits: Partial<BusEndpointLimits> = {}, cache?: { t
 
 const hi = [{ role: 'user' as const, content: [{ type: 'text' as const, text: 'hi' }] }];
 
-/** Starts a chat and returns after its first word. */
+/** Starts a chat and resolves after the first word. */
 async function begun(): Promise<{ chatId: string; ended: Promise<HeardChat> }> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let chatId = '';
@@ -80,7 +80,7 @@ async function begun(): Promise<{ chatId: string; ended: Promise<HeardChat> }> {
   return { chatId, ended };
 }
 
-test('a chat is one gateway’s; whichever has it is reached by its client', async () => {
+test('a chat belongs to one gateway, and its client reaches that gateway', async () => {
   const gateways = [await startGateway(), await startGateway()];
   const chats = await Promise.all(Array.from({ length: 12 }, begun));
   const share = gateways.map(({ calls }) => calls.now);
@@ -92,14 +92,14 @@ test('a chat is one gateway’s; whichever has it is reached by its client', asy
   await eventually(() => gateways.every(({ calls }, index) => calls.left === share[index]));
 });
 
-test('a chat without keep messages ends, and its upstream call too', async () => {
+test('a chat without keep messages ends, and so does its upstream call', async () => {
   const { calls } = await startGateway({ unkeptMsMax: 50, sweepMs: 10 });
   const { ended } = await begun();
   expect((await ended).error).toMatchObject({ code: 'cancelled', message: 'no llm.keep was received for 50 ms' });
   expect(calls.left).toBe(1);
 });
 
-test('a gateway that has as many as it may says so at once', async () => {
+test('a gateway with the maximum number of chats rejects a further one at once', async () => {
   const { goOn } = await startGateway({ chatsMax: 1 });
   const first = await begun();
   const second = await sendChat(bus, { model: 'acme/one' });
@@ -110,7 +110,7 @@ test('a gateway that has as many as it may says so at once', async () => {
   expect((await sendChat(bus, { model: 'acme/one' })).error).toBeNull();
 });
 
-test('one that stops takes no more, and lets what it has end', async () => {
+test('a stopping gateway rejects new chats, and lets those in progress finish', async () => {
   const first = await startGateway();
   const chat = await begun();
   const stopped = first.stop();
@@ -119,7 +119,7 @@ test('one that stops takes no more, and lets what it has end', async () => {
   // The stopping gateway rejects chats that still reach it with a retryable error.
   await eventually(async () => (await sendChat(bus, { model: 'acme/one' })).error === null);
   for (let count = 0; count < 5; count++) expect((await sendChat(bus, { model: 'acme/one' })).error).toBeNull();
-  // It receives broadcast requests until the end.
+  // The stopping gateway receives broadcast requests until its end.
   expect(await bus.call(chatApi.keep, { tenant: 'default' }, { chatId: chat.chatId })).toEqual({ chatId: chat.chatId });
   first.goOn();
   expect((await chat.ended).text).toBe('one two');
@@ -137,7 +137,7 @@ test('a chat that does not end in time gets an error', async () => {
 test('a restart of the NATS server ends every chat, since its client may be gone', async () => {
   const { goOn, calls } = await startGateway();
   const { chatId, ended } = await begun();
-  // The chat's last message may be sent before the client has reconnected, and is then lost.
+  // The chat's last message is lost if it is sent before the client has reconnected.
   ended.catch(() => null);
   await nats.restart();
   await eventually(() => calls.left === 1);

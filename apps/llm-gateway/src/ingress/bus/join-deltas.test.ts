@@ -20,7 +20,7 @@ const thought = (value: string, rest: object = {}): ModelDelta => ({
   ...rest,
 });
 
-test('what follows one another in one part is one', () => {
+test('consecutive deltas of one part are joined', () => {
   expect(joined([text('a'), text('b'), text('c')])).toEqual([text('abc')]);
   expect(joined([thought('a'), thought('b')])).toEqual([thought('ab')]);
   expect(joined([piece('', { id: 'c1', name: 'read' }), piece('{"a'), piece('":1}')])).toEqual([
@@ -28,7 +28,7 @@ test('what follows one another in one part is one', () => {
   ]);
 });
 
-test('another part, a signature, and what begins a call stay by themselves', () => {
+test('a delta of another part, one with a signature, and one that begins a tool call stay separate', () => {
   for (const apart of [
     [text('a'), thought('b'), text('c')],
     [text('a'), signedText('b'), text('c')],
@@ -38,7 +38,7 @@ test('another part, a signature, and what begins a call stay by themselves', () 
     expect(joined(apart)).toEqual(apart);
 });
 
-test('whatever comes together comes to the same answer', async () => {
+test('joining any deltas does not change the answer', async () => {
   const some = fc.constantFrom<ModelDelta>(
     text('a'),
     signedText('b'),

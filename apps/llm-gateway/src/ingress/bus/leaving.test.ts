@@ -48,7 +48,7 @@ test.each(wireNames)('%s', async (wire) => {
   const model = `${wire}/gone/stall-after-output`;
   const begun = providers.patientFor(model);
   const client = await Bus.connect({ ...nats.connection, name: 'client' });
-  // The client's connection is closed below, so any error is accepted here.
+  // Any error is accepted, since the client's connection is closed below.
   const heard = sendChat(client, { model }).catch(() => null);
   await begun;
   // After this, nobody receives the answer.

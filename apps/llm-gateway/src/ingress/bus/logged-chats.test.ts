@@ -8,7 +8,7 @@ import { sendChat, sendWholeChat } from '../../test-support/chat-client.ts';
 import { end, saying, text } from '../../test-support/says.ts';
 import { startBusEndpoint } from './start.ts';
 
-test('a chat is in the log with what it used, whole and as it comes, and nothing that was said', async () => {
+test('a chat is logged with its usage, streamed or not, and without its texts', async () => {
   await using nats = await startNatsServer();
   const bus = await Bus.connect({ ...nats.connection, name: 'test' });
   await bus.ensureResources();

@@ -14,7 +14,7 @@ import { end, saying, text } from '../../test-support/says.ts';
 let nats: NatsServer;
 let bus: Bus;
 let gateway: StartedService;
-/** Consumers of reads in progress. */
+/** JetStream consumers of the reads in progress. */
 const requested = new Set<string>();
 const names = Array.from({ length: 6 }, (_, index) =>
   artifactNames.text({ tenant: 'default', taskId: 'taaaaaaaaaaaaaaaa' }, `a${index}`),
@@ -47,7 +47,7 @@ afterAll(async () => {
   await nats?.stop();
 });
 
-test('all get their ids before it is read, a few are read at once, and each ends when it is cancelled', async () => {
+test('all chats get their ids before the artifacts are read, a few artifacts are read at once, and cancelling ends each chat', async () => {
   const ids: string[] = [];
   const chats = names.map((name) =>
     sendChat(bus, naming(name), { onMessage: (message) => message.type === 'started' && ids.push(message.chatId) }),
@@ -63,7 +63,7 @@ test('all get their ids before it is read, a few are read at once, and each ends
   }
 });
 
-test('its time limit ends it, streamed or whole', async () => {
+test('the time limit ends a chat during the read, streamed or not', async () => {
   const limited = { ...naming(names[0]), timeLimitMs: 1_000 };
   expect((await sendChat(bus, limited)).error).toMatchObject({ code: 'deadline-exceeded' });
   await expect(sendWholeChat(bus, limited)).rejects.toMatchObject({ code: 'deadline-exceeded' });

@@ -7,7 +7,7 @@ import { startLlmGateway } from '../../service.ts';
 import { sendChat } from '../../test-support/chat-client.ts';
 import { end, saying, text } from '../../test-support/says.ts';
 
-test("a chat is a span of the client's trace, around the request to the provider; nothing in it holds the chat's id", async () => {
+test("a chat is a span in the client's trace, around the request to the provider, and does not contain the chat's id", async () => {
   await using collector = await startTraceCollector();
   for (const [name, value] of Object.entries(collector.environment)) vi.stubEnv(name, value);
   const telemetry = await startTelemetry({ serviceName: 'gateway', instanceId: 'one' });

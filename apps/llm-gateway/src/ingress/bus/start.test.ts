@@ -16,7 +16,7 @@ let nats: NatsServer;
 let bus: Bus;
 const gateways: StartedService[] = [];
 
-/** Deltas by model. The provider below adds `end`. */
+/** Deltas by model. The provider below adds the delta `end`. */
 const said: Readonly<Record<string, ModelDelta[]>> = {
   hello: [text('hel'), text('lo'), { type: 'usage', usage: { inputTokens: 9, outputTokens: 2 } }],
   large: [text('🌳'.repeat(600_000))],
@@ -29,7 +29,7 @@ const said: Readonly<Record<string, ModelDelta[]>> = {
   ],
 };
 
-/** Names of the `silent…` models whose call was aborted. They send one word and then nothing. */
+/** Names of the `silent…` models whose call was aborted. These models send one word and then nothing. */
 const left: string[] = [];
 const silent = (context: RequestContext) =>
   new Promise<never>((_resolve, reject) =>
@@ -78,7 +78,7 @@ afterAll(async () => {
 });
 
 describe('an answer', () => {
-  test('comes as the model makes it, and ends with its result', async () => {
+  test('is sent while the model generates it, and ends with the result', async () => {
     const { messages, text: whole, result, error } = await sendChat(bus, { model: 'acme/hello' });
     expect(error).toBeNull();
     expect(messages.map(({ type }) => type)).toEqual(['started', 'text-delta', 'text-delta', 'result']);
@@ -98,7 +98,7 @@ describe('an answer', () => {
     });
   });
 
-  test('comes in one message if that is requested, and can be sent back unchanged', async () => {
+  test('is sent in one message if requested, and can be sent back unchanged', async () => {
     const answer = await sendWholeChat(bus, { model: 'acme/calls' });
     expect(answer).toMatchObject({ finishReason: 'tool-calls', responseModel: 'acme-1', responseId: 'r-1' });
     const [thought, ...calls] = answer.message.content;
@@ -124,7 +124,7 @@ describe('an answer', () => {
     ]);
   });
 
-  test('in large pieces is sent in several messages; one message that is too small for it is refused', async () => {
+  test('with large pieces is sent in several messages, and is rejected if it must fit in one message and does not', async () => {
     const { messages, text: whole } = await sendChat(bus, { model: 'acme/large' });
     expect(whole).toBe('🌳'.repeat(600_000));
     expect(messages.length).toBeGreaterThan(4);
@@ -134,7 +134,7 @@ describe('an answer', () => {
     });
   });
 
-  test('holds texts of the tenant that the request names', async () => {
+  test('may use artifacts of the tenant that the request references', async () => {
     const name = artifactNames.text({ tenant: 'default', taskId: 'taaaaaaaaaaaaaaaa' }, 'a1');
     await (await bus.objects(buckets.artifacts)).put(name, new TextEncoder().encode('by reference'));
     const messages = [{ role: 'user', content: [{ type: 'text-artifact', artifact: name }] }];
@@ -148,7 +148,7 @@ describe('an answer', () => {
     });
   });
 
-  test('holds no more different ones than may be', async () => {
+  test('may use only a limited number of different artifacts', async () => {
     const nameOf = (index: number) =>
       artifactNames.text({ tenant: 'default', taskId: 'taaaaaaaaaaaaaaaa' }, `b${index}`);
     await (await bus.objects(buckets.artifacts)).put(nameOf(0), new TextEncoder().encode('by reference'));
@@ -183,7 +183,7 @@ const issue = (field: string, expected: string, received = expect.any(String)) =
   details: { issues: [{ field, expected, received }] },
 });
 
-describe('a bad request is refused at once', () => {
+describe('an invalid request is rejected at once', () => {
   test.each([
     ['model', { messages: question.messages }, 'invalid-request', issue('model', 'string', 'nothing')],
     ['messages', { ...question, messages: [] }, 'invalid-request', issue('messages', '>=1 items', '[]')],
@@ -227,14 +227,14 @@ describe('a bad request is refused at once', () => {
     expect(await refusalOf(body)).toMatchObject({ code, retryable: false, ...more });
   });
 
-  test('so is one of too many small parts, before anything is made of it', async () => {
+  test('a request with too many small parts is rejected before it is parsed', async () => {
     const content = Array.from({ length: busLimits.requestValuesMax }, () => ({}));
     expect(await refusalOf({ ...question, messages: [{ role: 'user', content }] })).toMatchObject({
       code: 'limit-exceeded',
     });
   });
 
-  test('one without a subject for its answer sends no request to a model', async () => {
+  test('a request without a reply subject sends no request to a model', async () => {
     bus.publishCore(subjects.api('default', chatApi.chat.name), { ...question, model: 'acme/silent-unawaited' });
     await bus.flush();
     await sendChat(bus, { model: 'acme/hello' });
@@ -242,8 +242,8 @@ describe('a bad request is refused at once', () => {
   });
 });
 
-describe('limits', () => {
-  test('of the call, and of its tenant', async () => {
+describe('a limit applies', () => {
+  test('to the usage of the call and of its tenant', async () => {
     const own = await sendChat(bus, { model: 'acme/hello', limits: { tokens: 50 } });
     expect(own.error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'this call', attempts: 0 } });
     const settings = { maxOutputTokens: 60 };
@@ -253,7 +253,7 @@ describe('limits', () => {
     expect((await sendChat(bus, { model: 'acme/hello', settings })).error).toBeNull();
   });
 
-  test('of the time', async () => {
+  test('to the time', async () => {
     const { error } = await sendChat(bus, { model: 'acme/silent-late', timeLimitMs: 1_000 });
     expect(error).toMatchObject({ code: 'deadline-exceeded' });
     expect(left).toContain('silent-late');
@@ -278,7 +278,7 @@ const call = (method: 'keep' | 'cancel', chatId: string, tenant = 'default') =>
   bus.call(chatApi[method], { tenant }, { chatId }, { deadlineMs: 1_000 });
 
 describe('a chat in progress', () => {
-  test('is cancelled by its client: that is its end, and the model is left', async () => {
+  test('can be cancelled by its client, which ends the chat and the model call', async () => {
     const { error, text: heard } = await callAnd('silent-cancelled', async (chatId) => {
       expect(await call('keep', chatId)).toEqual({ chatId });
       expect(await call('cancel', chatId)).toEqual({ chatId });
@@ -288,7 +288,7 @@ describe('a chat in progress', () => {
     await eventually(() => left.includes('silent-cancelled'));
   });
 
-  test('is nothing to another tenant, and what is over is nothing to its own', async () => {
+  test('does not exist for another tenant, and an ended chat does not exist for its own tenant', async () => {
     const { error } = await callAnd('silent-other', async (chatId) => {
       for (const method of ['keep', 'cancel'] as const)
         await expect(call(method, chatId, 'other')).rejects.toMatchObject({ code: 'deadline-exceeded' });

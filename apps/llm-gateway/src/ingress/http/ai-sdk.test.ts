@@ -1,4 +1,4 @@
-/** The AI SDK against the façade, with each endpoint that it has a client for. The provider is a Chat Completions server. */
+/** Tests the AI SDK against the façade, with each endpoint for which it has a client. The provider is a Chat Completions server. */
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
 import { generateText, jsonSchema, streamText, tool } from 'ai';
@@ -45,7 +45,7 @@ test.each(endpoints)('chats and calls tools by %s', async (_, endpoint) => {
   expect(await streamText({ model: endpoint(), prompt, tools }).toolCalls).toMatchObject(expected);
 });
 
-test.each(endpoints)('gets a stream that is cut from %s as an error and nothing else', async (_, endpoint) => {
+test.each(endpoints)('gets only an error for a stream from %s that is cut', async (_, endpoint) => {
   facade.upstream.play(playCut('hel'));
   const { fullStream } = streamText({ model: endpoint(), prompt: 'hi', onError: () => {} });
   const parts = await Array.fromAsync(fullStream);

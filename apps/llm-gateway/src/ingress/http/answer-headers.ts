@@ -30,7 +30,7 @@ export function wholeAnswerHeaders(result: CallResult): Record<string, string> {
   return headers;
 }
 
-/** Percent-encodes characters that a header can't hold. */
+/** Percent-encodes characters that a header can't contain. */
 const inHeader = (text: string): string =>
   /^[\x21-\x7e]*$/.test(text)
     ? text

@@ -9,7 +9,7 @@ import { about, requestParts, textAnswer } from './test-support/answers.ts';
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** An outlet that records what is written, and when. */
+/** Creates an outlet that records each write with its time. */
 function rememberingOutlet() {
   const startedAtMs = performance.now();
   const written: [number, string][] = [];
@@ -62,12 +62,12 @@ async function sent(ms: number): Promise<[number, string][]> {
   return written;
 }
 
-test('the status is held back until there is something to send', async () => {
+test('the status is held back until there is output', async () => {
   const waitMs = facadeLimits.statusHeldMsMax - 1;
   expect(new Set((await sent(waitMs)).map(([atMs]) => atMs))).toEqual(new Set([waitMs]));
 });
 
-test('a client of a model that says nothing for long is given something to wait for', async () => {
+test('a client of a model without output for a long time gets keep-alives', async () => {
   const waitMs = 3 * facadeLimits.statusHeldMsMax;
   const written = await sent(waitMs);
   const before = written.filter(([atMs]) => atMs < waitMs);

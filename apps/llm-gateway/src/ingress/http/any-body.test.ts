@@ -1,4 +1,4 @@
-/** An endpoint accepts any body or says what is wrong with it, whatever a client sends. */
+/** Whatever a client sends, an endpoint accepts the body or reports what is wrong with it. */
 import { CoppiceError } from '@coppice/contracts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -122,7 +122,7 @@ const pathsOf = (value: unknown, path: Path = []): Path[] =>
     ? [path, ...Object.entries(value).flatMap(([key, inner]) => pathsOf(inner, [...path, key]))]
     : [path];
 
-/** Returns the value with `to` at the path. */
+/** Returns a copy of the value with `to` at the path. */
 function changed(value: unknown, [key, ...rest]: Path, to: unknown): unknown {
   if (key === undefined) return to;
   const copy = Array.isArray(value) ? [...(value as unknown[])] : { ...(value as object) };
@@ -172,7 +172,7 @@ test.each(bodies)('$endpoint.wire', ({ endpoint, body }) => {
         if (pathsOf(sent).some((each) => each.join() === path.join())) sent = changed(sent, path, to);
       }
       const refused = refusalOf(endpoint, sent);
-      // Accepted, or the vendor's 400 that says what was expected.
+      // The body is accepted, or rejected with the vendor's 400 that states what was expected.
       expect([null, '400 expected']).toContain(refused);
     }),
     { numRuns: 1_000 },

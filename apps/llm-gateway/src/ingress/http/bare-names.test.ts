@@ -28,16 +28,16 @@ const lookUpStatus = async ({ url }: TestFacade, model: string, more: Record<str
   (await fetch(`${url}/v1/models/${model}`, { headers: { ...headers, ...more } })).status;
 const claudes = { 'anthropic-version': '2023-06-01' };
 
-test('a name that can be called can be looked up, too', async () => {
+test('a model that can be called can also be looked up', async () => {
   expect([await callStatus(free, 'gpt-x'), await lookUpStatus(free, 'gpt-x')]).toEqual([200, 200]);
   expect(await lookUpStatus(free, 'claude-x', claudes)).toBe(200);
   expect(await lookUpStatus(free, 'none/gpt-x')).toBe(404);
 });
 
-test('a token for a name is for it at the endpoint whose own it is, written either way', async () => {
+test("a token for a model allows both forms of its name at the endpoint of the model's vendor", async () => {
   expect([await callStatus(narrow, 'gpt-x'), await lookUpStatus(narrow, 'gpt-x')]).toEqual([200, 200]);
   expect(await lookUpStatus(narrow, 'claude-x', claudes)).toBe(200);
   expect([await callStatus(narrow, 'gpt-y'), await lookUpStatus(narrow, 'gpt-y')]).toEqual([403, 404]);
-  // At this endpoint the name belongs to another vendor.
+  // At this endpoint the name is one of another vendor.
   expect([await callStatus(narrow, 'claude-x'), await lookUpStatus(narrow, 'claude-x')]).toEqual([403, 404]);
 });

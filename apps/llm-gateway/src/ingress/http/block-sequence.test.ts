@@ -19,7 +19,7 @@ function stepsOf(deltas: readonly TranslatedDelta[]): BlockStep[] {
 const stepText = (step: BlockStep): string =>
   `${step.type} ${step.index}${step.type === 'piece' ? ` ${step.text}` : ''}`;
 
-test('a block ends before the next begins, and what follows a call is held back', () => {
+test('a block ends before the next begins, and blocks after a tool call are held back', () => {
   expect(stepsOf(richAnswer).map(stepText)).toEqual([
     'open 0',
     'piece 0 Let me ',

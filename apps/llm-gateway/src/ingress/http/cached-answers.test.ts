@@ -1,4 +1,4 @@
-/** Cached answers at the HTTP endpoints are complete and marked. */
+/** Tests that cached answers at the HTTP endpoints are complete and marked. */
 import { readFileSync } from 'node:fs';
 import { Bus } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
@@ -37,7 +37,7 @@ afterAll(async () => {
 });
 
 let questions = 0;
-/** Messages that no other test sends. */
+/** Returns messages that no other test sends. */
 const newQuestion = () => [{ role: 'user', content: `question ${++questions}` }];
 
 async function start(): Promise<void> {
@@ -65,7 +65,7 @@ async function call({ path = '/v1/chat/completions', body, headers = {} }: CallO
 test.each([
   ['a stream', { stream: true, stream_options: { include_usage: true } }],
   ['a whole answer', { stream: false, unknown_to_the_gateway: 1 }],
-])("%s of a provider of the client's wire is repeated to the byte", async (_, rest) => {
+])("%s of a provider of the client's wire format is repeated byte by byte", async (_, rest) => {
   await start();
   const body = { messages: newQuestion(), ...rest };
   const first = await call({ body });
@@ -74,7 +74,7 @@ test.each([
   expect(facade.upstream.requests).toHaveLength(1);
 });
 
-test('a thought comes again with its signature, at the endpoint of its own wire and at another', async () => {
+test('cached thinking has its signature, at the endpoint of its own wire format and at another', async () => {
   const events = readFileSync(new URL('../../wires/anthropic/fixtures/thinking.sse', import.meta.url));
   await using upstream = await startModelServer();
   const baseUrl = new URL(upstream.baseUrl).origin;
@@ -98,7 +98,7 @@ test('a thought comes again with its signature, at the endpoint of its own wire 
   expect(upstream.requests).toHaveLength(2);
 });
 
-test('in another wire it is written anew, with the same content', async () => {
+test('in another wire format a cached answer is translated, with the same content', async () => {
   await start();
   const body = { messages: newQuestion(), max_tokens: 10 };
   const first = await call({ path: '/v1/messages', body });
@@ -113,7 +113,7 @@ test('in another wire it is written anew, with the same content', async () => {
   expect(facade.upstream.requests).toHaveLength(1);
 });
 
-test('the cache header allows only off', async () => {
+test('the only valid value of the cache header is off', async () => {
   await start();
   const body = { messages: newQuestion() };
   const off = { 'x-coppice-cache': 'off' };
@@ -125,7 +125,7 @@ test('the cache header allows only off', async () => {
   expect(refused.text).toContain('x-coppice-cache: expected off, received \\"no\\"');
 });
 
-test('a request that references data of its vendor is sent each time', async () => {
+test('a request that references data at the vendor is sent each time', async () => {
   await start();
   const body = { messages: newQuestion(), web_search_options: {} };
   for (let calls = 0; calls < 2; calls++) expect(await call({ body })).toMatchObject({ status: 200, mark: null });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { CallIds } from './call-ids.ts';
 
-test('a result belongs to the first call of its name, or of its id, that has none yet', () => {
+test('a result belongs to the first call of its name, or of its id, that has no result yet', () => {
   const ids = new CallIds();
   const [one, two, three, four] = [
     ids.call('read', null),
@@ -16,7 +16,7 @@ test('a result belongs to the first call of its name, or of its id, that has non
   expect(ids.result('', null)).toEqual({ id: four, name: 'read' });
 });
 
-test('one that belongs to no call has an id all the same', () => {
+test('a result without a call gets an id, too', () => {
   const ids = new CallIds();
   ids.call('read', 'a');
   expect(ids.result('list', null)).toEqual({ id: '000000001', name: 'list' });
@@ -26,7 +26,7 @@ test('one that belongs to no call has an id all the same', () => {
   expect(ids.result('read', null)).toEqual({ id: '000000002', name: 'read' });
 });
 
-test('of a great many calls none is looked at for each result', () => {
+test('many calls are not scanned again for each result', () => {
   const ids = new CallIds();
   const count = 250_000;
   for (let made = 0; made < count; made++) ids.call('read', null);

@@ -5,16 +5,26 @@ import { providerError } from '../../transport/errors.ts';
 import { openAiError } from './openai-error.ts';
 
 test.each([
-  ["that isn't there is reported to a client of the provider's own wire", 404, "Item 'rs_1' not found", 404],
-  ['may be forbidden it by the vendor', 403, 'CachedContent not found (or permission denied)', 403],
-  ['may be flagged by it', 403, 'Your input was flagged', 403],
-  ["learns nothing of the gateway's key", 403, 'Key limit exceeded (daily limit)', 502],
-  ['nor of what that may do', 403, 'Missing scopes: api.files.read. Check that your project allows it', 502],
-  ['nor of its account', 401, 'who are you', 502],
-])('what a client names of the vendor %s', (_what, status, message, clientStatus) => {
+  ["about a missing item is passed on to a client of the provider's wire format", 404, "Item 'rs_1' not found", 404],
+  [
+    'about a cached prompt that the client may not use is passed on',
+    403,
+    'CachedContent not found (or permission denied)',
+    403,
+  ],
+  ['about flagged input is passed on', 403, 'Your input was flagged', 403],
+  ["about the limit of the gateway's key is not passed on", 403, 'Key limit exceeded (daily limit)', 502],
+  [
+    "about the scopes of the gateway's key is not passed on",
+    403,
+    'Missing scopes: api.files.read. Check that your project allows it',
+    502,
+  ],
+  ["about the gateway's account is not passed on", 401, 'who are you', 502],
+])("a provider's error %s", (_what, status, message, clientStatus) => {
   const wire = 'openai-responses';
   const error = providerError({ provider: 'openai', status, body: { error: { message } }, wire });
-  // An error as a proxy writes it.
+  // An error in the form in which a proxy sends it.
   const text = providerError({ provider: 'openai', status, body: message, wire });
   expect(openAiError(text, wire).status).toBe(502);
   expect(openAiError(error, wire).status).toBe(clientStatus);
@@ -24,7 +34,7 @@ test.each([
 test.each<[string, (bounds: AnswerBounds) => void]>([
   ['a name', (bounds) => bounds.checkedName('x'.repeat(1_000))],
   ['texts', (bounds) => bounds.take('x'.repeat(200))],
-])('an answer with %s without end is not the fault of the request', (_what, add) => {
+])('an answer with endless %s is not reported as a fault of the request', (_what, add) => {
   let error: unknown;
   try {
     add(new AnswerBounds("acme's answer", 100));

@@ -33,7 +33,7 @@ const post = (path: string, body: object, headers: Record<string, string> = auth
 const chat = (body: object = {}, from = facade) =>
   post('/v1/chat/completions', { model, messages, ...body }, authorized, from);
 
-/** Sends a request with node:http, for what fetch can't do. */
+/** Sends a request with node:http, since fetch can't send every request. */
 async function bare(options: RequestOptions, target = facade): Promise<IncomingMessage> {
   const request = httpRequest(target.url, options);
   request.on('error', () => {});
@@ -43,7 +43,7 @@ async function bare(options: RequestOptions, target = facade): Promise<IncomingM
   return response;
 }
 
-describe('a provider of the same wire', () => {
+describe("a provider of the client's wire format", () => {
   const events = [
     chunk({ role: 'assistant', content: 'hé"llo' }, null, { unknown_to_the_gateway: [1] }),
     ': a comment is no event',
@@ -52,7 +52,7 @@ describe('a provider of the same wire', () => {
     '[DONE]',
   ].filter((event) => !(typeof event === 'string' && event.startsWith(':')));
 
-  test('gets the fields that the gateway does not know, and its events are passed on unchanged', async () => {
+  test('gets fields that the gateway does not know, and its events are passed on unchanged', async () => {
     facade.upstream.play(playStream(events));
     const response = await chat({ stream: true, stream_options: { include_usage: true }, logit_bias: { 1: 2 } });
     expect(response.headers.get('content-type')).toContain('text/event-stream');
@@ -68,7 +68,7 @@ describe('a provider of the same wire', () => {
     expect(text).toBe(sse(events.filter((event) => !JSON.stringify(event).includes('total_tokens'))));
   });
 
-  test('answers as a whole as it answers', async () => {
+  test('has its unstreamed answer passed on unchanged', async () => {
     const whole = wholeCompletion({ content: 'hello', unknown_too: true });
     facade.upstream.play((response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
@@ -77,7 +77,7 @@ describe('a provider of the same wire', () => {
     expect(await (await chat()).json()).toEqual(whole);
   });
 
-  test('that answers a request for a stream with a whole answer is sent as a stream', async () => {
+  test('that sends an unstreamed answer to a request for a stream has it translated to a stream', async () => {
     facade.upstream.play((response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
       response.end(JSON.stringify(wholeCompletion({ content: 'hello' })));
@@ -101,7 +101,7 @@ describe('a stream that is cut', () => {
     ],
   ];
 
-  test.each(streams)('says so, and has no end: %s', async (_, path, body) => {
+  test.each(streams)('ends with an error instead of the end of a complete answer: %s', async (_, path, body) => {
     facade.upstream.play(playCut('hel'));
     const response = await post(path, body);
     expect(response.status).toBe(200);
@@ -111,7 +111,7 @@ describe('a stream that is cut', () => {
       for await (const piece of response.body ?? []) pieces.push(decoder.decode(piece as Uint8Array, { stream: true }));
     };
     const [ended] = await Promise.allSettled([read()]);
-    // Clients look for no error in an array, so its connection is closed.
+    // Clients don't look for an error in an array, so the connection is closed.
     expect(ended.status).toBe(path.endsWith(':streamGenerateContent') ? 'rejected' : 'fulfilled');
     const text = pieces.join('');
     expect(text).toContain('hel');
@@ -119,7 +119,7 @@ describe('a stream that is cut', () => {
     expect(text).not.toMatch(/\[DONE\]|message_stop|response\.completed|finishReason|\]\s*$/);
   });
 
-  test('before any output is an error by its status', async () => {
+  test('before any output becomes an HTTP error', async () => {
     facade.upstream.play(playStream([chunk({ role: 'assistant', content: '' }), { error: { message: 'broken' } }]));
     const response = await chat({ stream: true });
     expect(response.status).toBe(502);
@@ -128,7 +128,7 @@ describe('a stream that is cut', () => {
 });
 
 describe('access', () => {
-  test('needs a token, in any place where a vendor puts it', async () => {
+  test('needs a token, in any place where a vendor expects its key', async () => {
     facade.upstream.play(playStream(textStream('hello')));
     const before = facade.upstream.requests.length;
     const body = { model, messages };
@@ -140,7 +140,7 @@ describe('access', () => {
     expect((await post(`/v1/chat/completions?key=${token}`, body, {})).status).toBe(200);
   });
 
-  test('a token for some models is for no others', async () => {
+  test('a token for some models does not allow others', async () => {
     await using narrow = await startTestFacade({ grant: { ...grant, models: ['acme/acme-1'] } });
     narrow.upstream.play(playStream(textStream('hello')));
     expect((await chat({}, narrow)).status).toBe(200);
@@ -177,14 +177,14 @@ describe('access', () => {
     expect(error.message.includes('coppice token --model scripted/plan.yaml')).toBe(advised);
   });
 
-  test('a bare name is a model of the vendor whose wire it is', async () => {
+  test("a name without a provider is a model of the endpoint's vendor", async () => {
     const body = (await (await chat({ model: 'gpt-x' })).json()) as { error: { message: string } };
     expect(body.error.message).toContain('openai/gpt-x');
   });
 });
 
-describe('a request that can not be answered', () => {
-  test('is refused by its path and method, in the words of whose it is', async () => {
+describe("a request that can't be answered", () => {
+  test('is rejected by its path and method, in the format of the endpoint', async () => {
     expect((await post('/v1/nothing', {})).status).toBe(404);
     const anthropic = await fetch(`${facade.url}/v1/messages`, { headers: authorized });
     expect(anthropic.status).toBe(405);
@@ -196,7 +196,7 @@ describe('a request that can not be answered', () => {
     ['/v1/responses', { input: 'hi' }],
     ['/v1/messages', { messages, max_tokens: 10 }],
     ['/v1beta/models/MODEL:generateContent', { contents: [{ parts: [{ text: 'hi' }] }] }],
-  ])('is refused at %s by a model with a longer name than any has', async (path, body) => {
+  ])("is rejected at %s if the model's name is too long", async (path, body) => {
     const before = facade.upstream.requests.length;
     const postFor = (named: string) => post(path.replace('MODEL', named), { model: named, ...body });
     const refused = await postFor(`acme/${'a'.repeat(251)}`);
@@ -208,7 +208,7 @@ describe('a request that can not be answered', () => {
     expect(facade.upstream.requests).toHaveLength(before + 1);
   });
 
-  test('is refused if it has a field that the provider’s wire can’t express, before a request is sent', async () => {
+  test("is rejected before a request is sent if it has a field that the provider's wire format can't express", async () => {
     const before = facade.upstream.requests.length;
     const content = [{ type: 'document', source: { type: 'url', url: 'https://example.invalid/a.pdf' } }];
     const response = await post('/v1/messages', { model, max_tokens: 10, messages: [{ role: 'user', content }] });
@@ -218,7 +218,7 @@ describe('a request that can not be answered', () => {
     expect(facade.upstream.requests).toHaveLength(before);
   });
 
-  test('names the provider’s code and parameter, to a client of the same wire', async () => {
+  test("has the provider's code and parameter in its error, for a client of the same wire format", async () => {
     const complaint = {
       message: 'no, key-that-must-stay-secret',
       type: 'invalid_request_error',
@@ -239,14 +239,14 @@ describe('a request that can not be answered', () => {
     expect(await (await chat()).json()).toMatchObject({ error: { param: null, code: 'server_error' } });
   });
 
-  test('that is no JSON, or too large, is refused', async () => {
+  test('is rejected if its body is not JSON, or is too large', async () => {
     const broken = await fetch(`${facade.url}/v1/messages`, { method: 'POST', headers: authorized, body: '{"model"' });
     expect(broken.status).toBe(400);
     const headers = { ...authorized, 'content-length': String(facadeLimits.bodyBytesMax + 1) };
     expect((await bare({ method: 'POST', path: '/v1/messages', headers })).statusCode).toBe(413);
   });
 
-  test("shows the provider's limit with its wait, and nothing of its key", async () => {
+  test("reports the provider's limit with its wait, and no part of the key", async () => {
     facade.upstream.play(
       playError(429, { error: { message: 'slow, key-that-must-stay-secret' } }, { 'retry-after-ms': '1500' }),
     );
@@ -256,7 +256,7 @@ describe('a request that can not be answered', () => {
   });
 });
 
-test('the root path answers anyone; a WebSocket is refused', async () => {
+test('the root path answers without a token, and a WebSocket is rejected', async () => {
   expect((await bare({ method: 'HEAD', path: '/' })).statusCode).toBe(200);
   const headers = {
     connection: 'upgrade',
@@ -271,7 +271,7 @@ test.each([
   ['sends no request', '', '408'],
   ['sends half a request', 'GET / HT', '408'],
   ['sends no HTTP', 'nonsense\r\n\r\n', '400'],
-])('a connection that %s and never closes is closed', async (_, sent, status) => {
+])('a connection that %s and stays open is closed', async (_, sent, status) => {
   await using strict = await startTestFacade({ headersMs: 300 });
   const socket = connect({ port: Number(new URL(strict.url).port), host: '127.0.0.1', allowHalfOpen: true });
   socket.write(sent);
@@ -284,7 +284,7 @@ test.each([
   expect(error.code).toMatch(/ECONNRESET|EPIPE/);
 });
 
-test('a body of very many small values is refused before it is read', async () => {
+test('a body with very many small values is rejected before it is parsed', async () => {
   for (const values of ['{},'.repeat(facadeLimits.bodyValuesMax), '['.repeat(facadeLimits.bodyDepthMax + 1)]) {
     const body = `{"model":"${model}","max_tokens":1,"messages":[{"role":"user","content":[${values}{}]}]}`;
     const response = await fetch(`${facade.url}/v1/messages`, { method: 'POST', headers: authorized, body });
@@ -292,13 +292,13 @@ test('a body of very many small values is refused before it is read', async () =
   }
 });
 
-test('a socket in a folder that is missing is refused by that', async () => {
+test('the error for a socket in a missing folder names the folder', async () => {
   await using folder = await temporaryFolder();
   const addresses = [{ socket: join(folder.path, 'missing', 'gateway.sock') }];
   await expect(startTestFacade({ addresses })).rejects.toThrow('expected a path in a folder that is there');
 });
 
-test('it listens on a socket, too, and takes the place of one that is left over', async () => {
+test('it also listens on a socket, and replaces a socket that was left behind', async () => {
   await using folder = await temporaryFolder();
   const socket = join(folder.path, 'gateway.sock');
   const addresses = [{ socket }];
@@ -318,7 +318,7 @@ test('it listens on a socket, too, and takes the place of one that is left over'
   expect(Buffer.concat((await response.toArray()) as Buffer[]).toString()).toContain('hello');
 });
 
-test('a client that does not read stops the provider, and gets everything when it reads', async () => {
+test('a client that does not read pauses the provider, and gets everything when it reads', async () => {
   const piece = 'x'.repeat(64 * 1024);
   const piecesTotal = 600;
   let written = 0;
@@ -341,14 +341,14 @@ test('a client that does not read stops the provider, and gets everything when i
     },
     { timeoutMs: 20_000, description: 'the provider is no longer read' },
   );
-  // Only what fits in the sockets' buffers, of 37 MiB.
+  // Of 37 MiB, only the part that fits in the sockets' buffers was written.
   expect(written).toBeLessThan(piecesTotal / 2);
   let bytes = 0;
   for await (const part of response) bytes += (part as Buffer).length;
   expect(bytes).toBeGreaterThan(piecesTotal * piece.length);
 });
 
-test('a defect is reported as one, without its text', async () => {
+test('a defect is reported as a defect, without its text', async () => {
   const provider = {
     name: 'odd',
     wire: null,
@@ -362,7 +362,7 @@ test('a defect is reported as one, without its text', async () => {
   expect((await chat({ model: 'odd/one' }, odd)).status).toBe(500);
 });
 
-test('the error for a misspelt alias, taken for a model of the vendor, says so; so does that for a provider that the alias lacks', async () => {
+test('the error for a misspelt alias states that it was treated as a model of the vendor, and so does the error for a provider that the alias lacks', async () => {
   const openai = httpProvider({
     ...providerServerAt('http://127.0.0.1:9'),
     name: 'openai',

@@ -35,7 +35,7 @@ test.each([
   ['at once', () => true],
   ['for one', (key: string) => key.endsWith('.15')],
 ])(
-  'a failure of the bucket %s is logged once and ends the reading; the client’s error says to retry',
+  "a failure of the bucket %s is logged once and ends the read, and the client's error is retryable",
   async (_, fails) => {
     const { keys, logged, items } = itemsIn(async (key) => {
       if (fails(key)) throw new Error('away');
@@ -55,7 +55,7 @@ test.each([
   },
 );
 
-test('some are read at once', async () => {
+test('several items are read at once', async () => {
   const { promise, resolve } = Promise.withResolvers<null>();
   const { keys, items } = itemsIn(() => promise);
   const bytesMax = 2 * readsAtOnce * answerBytesMax;
@@ -66,7 +66,7 @@ test('some are read at once', async () => {
   expect(keys).toHaveLength(readsAtOnce + 1);
 });
 
-test('many requests that name small items wait for each other, and need the room of small ones alone', async () => {
+test('many requests that reference small items wait for each other, and only take room for the actual size', async () => {
   let reading = 0;
   let most = 0;
   const { items } = itemsIn(async () => {
@@ -82,7 +82,7 @@ test('many requests that name small items wait for each other, and need the room
   expect(most).toBe(readingBytesMax / answerBytesMax);
 });
 
-test('what is read has room, and none is left taken where there is too little', async () => {
+test('items that were read take room, and none stays taken if there was too little', async () => {
   const { items } = itemsIn(kept);
   const { length } = await kept();
   const room = new Admission({ total: 3 * length });
@@ -91,13 +91,13 @@ test('what is read has room, and none is left taken where there is too little', 
   const refused = items.named('acme', ['a', 'b'], { bytesMax, room });
   await expect(refused).rejects.toMatchObject({ code: 'unavailable' });
   room.giveBack(2 * length);
-  // The room suffices for three of the four values.
+  // The room is sufficient for three of the four values.
   const late = items.named('acme', ['a', 'b', 'c', 'd'], { bytesMax, room });
   await expect(late).rejects.toMatchObject({ code: 'unavailable' });
   expect(room.tryTake(3 * length)).toBe(true);
 });
 
-test('no more answers are read than may be named, and none that is too large is kept', async () => {
+test('the number of answers read is limited, and an item that is too large is not stored', async () => {
   const { keys, written, items } = itemsIn(async () => null);
   const room = new Admission({ total: answerBytesMax });
   await items.named('acme', many(answersMax + 1), { bytesMax: answerBytesMax, room });

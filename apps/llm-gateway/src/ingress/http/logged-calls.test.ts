@@ -39,7 +39,7 @@ async function lineOf(work: () => Promise<unknown>): Promise<Record<string, unkn
   return JSON.parse(line) as Record<string, unknown>;
 }
 
-test('a whole answer reports its model, its cost and its attempts in headers; so does the log', async () => {
+test('an unstreamed answer reports model, cost and attempts in headers, and so does the log', async () => {
   let response: Response | undefined;
   const line = await lineOf(async () => {
     response = await send({ model: 'own/one' });
@@ -56,7 +56,7 @@ test('a whole answer reports its model, its cost and its attempts in headers; so
   expect(line).not.toHaveProperty('error');
 });
 
-test('a stream reports its model, and the log the rest', async () => {
+test('a stream reports its model in a header, and the log has the rest', async () => {
   let response: Response | undefined;
   const line = await lineOf(async () => {
     response = await send({ model: 'own/one', stream: true });
@@ -66,18 +66,18 @@ test('a stream reports its model, and the log the rest', async () => {
   expect(line).toMatchObject({ usage, attempts: 1 });
 });
 
-test('a model whose name no header takes is reported encoded', async () => {
+test("a model name that a header can't contain is reported encoded", async () => {
   const response = await send({ model: 'own/é ü\n' });
   expect(response.status).toBe(200);
   expect(reported(response)[0]).toBe('own/%C3%A9%20%C3%BC%0A');
 });
 
-test('without a possible request no model is reported', async () => {
+test('if no request is possible, no model is reported', async () => {
   const response = await send({ model: 'keyless/one' });
   expect([response.status, ...reported(response)]).toEqual([502, null, null, '0']);
 });
 
-test('a call that fails, and one that is left, are in the log with the reason, without its words', async () => {
+test("failed and abandoned calls are logged with the reason, without the error's text", async () => {
   facade.upstream.play(playError(400, { error: { message: 'not like the question' } }));
   let refused: Response | undefined;
   const failed = await lineOf(async () => {

@@ -65,7 +65,7 @@ test.each(['a stream', 'a whole answer'])('two turns go on: %s', async (how) => 
   ]);
 });
 
-test('a tool loop goes on, and its thoughts come back to the model that signed them', async () => {
+test('a tool loop continues, and thinking is sent back to the model that signed it', async () => {
   const thought = { type: 'thinking', thinking: 'Hm.', signature: 'c2ln' };
   const message = {
     id: 'msg_1',
@@ -122,7 +122,7 @@ test('a client that references an item while the bucket is unavailable gets a re
 });
 
 const answerId = async (more: object = {}): Promise<string> => (await sendInput(facade, 'hi', more)).body.output[0].id;
-test('none but its own tenant can name an item, and none that is not kept; one that is named twice is sent once', async () => {
+test('only its own tenant can reference an item, only stored items can be referenced, and an item that is referenced twice is sent once', async () => {
   const id = await answerId();
   const hello = { role: 'assistant', content: 'hello' };
   for (const input of [[named(id)], [named(id), named(id)]]) {

@@ -6,7 +6,7 @@ import { httpProvider } from '../../transport/provider.ts';
 import { providerServerAt } from '../../test-support/attempt.ts';
 import { playError, startModelServer } from '../../test-support/model-server.ts';
 
-describe('an address of a provider', () => {
+describe("a provider's address", () => {
   const started = (environment: NodeJS.ProcessEnv) => () => gatewayOptionsFrom(environment);
 
   test.each([
@@ -15,7 +15,7 @@ describe('an address of a provider', () => {
     ['0.0.0.0:8790', { COPPICE_OPENAI_PROVIDERS: 'other=http://127.0.0.1:8790/v1' }],
     ['[::1]:80', { GEMINI_BASE_URL: 'http://[::1]' }],
     ['gateway.internal:8790', { OLLAMA_HOST: 'gateway.internal:8790' }],
-  ])('that is the endpoint at %s is refused (%o)', (endpoint, providers) => {
+  ])('that is the endpoint at %s is rejected (%o)', (endpoint, providers) => {
     expect(started({ COPPICE_GATEWAY_HTTP: endpoint, ...providers })).toThrow(
       "another address than this gateway's own endpoint",
     );
@@ -26,13 +26,13 @@ describe('an address of a provider', () => {
     ['127.0.0.1:8790', { ANTHROPIC_BASE_URL: 'http://gateway.internal:8790' }],
     ['127.0.0.1:443', { ANTHROPIC_BASE_URL: 'https://127.0.0.1' }],
     ['127.0.0.1:0', { ANTHROPIC_BASE_URL: 'http://127.0.0.1' }],
-  ])('that is not the endpoint at %s is taken (%o)', (endpoint, providers) => {
+  ])('that is not the endpoint at %s is accepted (%o)', (endpoint, providers) => {
     expect(started({ COPPICE_GATEWAY_HTTP: endpoint, ...providers })).not.toThrow();
   });
 });
 
-test('a request that comes back to its gateway again and again ends, and says why', async () => {
-  // A loop that can't be detected at the start.
+test('a request that keeps returning to its gateway ends with an error that states the reason', async () => {
+  // A loop through another server, which can't be detected at the start.
   await using detour = await startModelServer();
   const around = httpProvider({ ...providerServerAt(detour.baseUrl), name: 'around', key: token });
   await using facade = await startTestFacade({ providers: [around], learns: true });

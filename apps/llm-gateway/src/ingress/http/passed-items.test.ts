@@ -20,7 +20,7 @@ let nats: NatsServer;
 let bus: Bus;
 let vendor: ModelServer;
 let facade: TestFacade;
-/** Keys written or read. */
+/** Keys of the bucket that were written or read. */
 const keys: string[] = [];
 beforeAll(async () => {
   nats = await startNatsServer();
@@ -86,7 +86,7 @@ const question = { role: 'user', content: 'and?' };
 const named = [{ role: 'user', content: 'hi' }, { type: 'item_reference', id: item.id }, question];
 const lastInput = ({ requests }: ModelServer) => requests.at(-1)?.body as { input: unknown; messages: unknown };
 
-test('the AI SDK goes on with another provider where the first fails, and with the first where it does not', async () => {
+test('the AI SDK continues with another provider if the first fails, and with the first one otherwise', async () => {
   const fast = createOpenAI({ apiKey: token, baseURL: `${facade.url}/v1` })('fast');
   answers();
   const first = streamText({ model: fast, prompt: 'hi' });
@@ -107,7 +107,7 @@ test('the AI SDK goes on with another provider where the first fails, and with t
   ]);
 });
 
-test('of a whole answer, too; none that is not to be stored', async () => {
+test('items of an unstreamed answer are stored, too, but none with store false', async () => {
   const id = 'msg_real2';
   const reference = { type: 'item_reference', id };
   vendor.play(playEither(events, { ...response, output: [{ ...item, id }] }));

@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest';
 import { playStream, textStream } from '../../test-support/model-server.ts';
 import { grant, startTestFacade, token } from './test-support/start-facade.ts';
 
-test("a request is a span of the client's trace, around the request to the provider; nothing in it holds the token", async () => {
+test("a request is a span in the client's trace, around the request to the provider, and does not contain the token", async () => {
   await using collector = await startTraceCollector();
   for (const [name, value] of Object.entries(collector.environment)) vi.stubEnv(name, value);
   const telemetry = await startTelemetry({ serviceName: 'gateway', instanceId: 'one' });

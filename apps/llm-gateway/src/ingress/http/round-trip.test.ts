@@ -1,6 +1,6 @@
 /**
- * Every fixture of every wire format, written by every endpoint and read by the reader of that endpoint's format: the answer must be the same, whichever vendor's
- * format the client gets.
+ * Tests every fixture of every wire format. Every endpoint writes it, and the reader of that endpoint's format reads it. The answer must be the same in all
+ * formats.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { expect, describe, test } from 'vitest';
@@ -67,7 +67,10 @@ async function answerOf(deltas: Iterable<ModelDelta>): Promise<Attempt> {
   return collect(play(), { provider: 'acme', effectId: 'task_t1_1_1', textBytesMax: 1_000_000 });
 }
 
-/** Returns what all wire formats preserve: calls without ids, thoughts that aren't redacted, and arguments as objects, as some formats have them. */
+/**
+ * Returns the content that all wire formats preserve: tool calls without ids, thinking that isn't redacted, and arguments as objects, which some formats
+ * require.
+ */
 function meaningOf(attempt: Attempt, { name }: Wire): object {
   if (attempt.status === 'failed') return { error: attempt.error.message };
   const { text, toolCalls, thinking, finishReason, usage } = attempt;
@@ -95,7 +98,7 @@ const wordless: Readonly<Record<string, readonly string[]>> = {
 const played = recordings.map(({ name, wire, file }) => ({ name, deltas: deltasOf(wire, readFileSync(file)) }));
 const answers = played.flatMap(({ name, deltas }) => (deltas === null ? [] : [{ name, deltas }]));
 
-test('nothing is left out but the errors', () => {
+test('only fixtures with errors are left out', () => {
   const left = played.filter(({ deltas }) => deltas === null).map(({ name }) => name);
   expect(left.filter((name) => !/ (error|overloaded|limited|quota)/.test(name))).toEqual([]);
 });

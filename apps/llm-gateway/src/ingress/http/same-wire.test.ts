@@ -1,4 +1,4 @@
-/** Requests and answers pass unchanged through the gateway if the provider has the client's wire format. */
+/** Tests that requests and answers pass through the gateway unchanged if the provider has the client's wire format. */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { anthropic } from '../../wires/anthropic/wire.ts';
@@ -68,7 +68,7 @@ const cases = [
   },
 ];
 
-/** Returns the data of each event, without what separates them. */
+/** Returns the data of each event, without separators. */
 const dataOf = (text: string): string[] =>
   text
     .split('\n')
@@ -255,7 +255,7 @@ test.each([
       ],
     },
   },
-])('what other providers thought is taken out, and nothing else: $what', async ({ path, body, sent }) => {
+])('only the thinking of other providers is removed: $what', async ({ path, body, sent }) => {
   upstream.play(playError(400, { error: { message: 'enough' } }));
   const response = await fetch(`${facade.url}${path}`, {
     method: 'POST',
@@ -271,7 +271,7 @@ test.each([
   expect(received).toEqual(sent);
 });
 
-test('the second candidate of an alias does not get what it refuses', async () => {
+test('the second candidate of an alias does not get fields that it rejects', async () => {
   upstream.play(playError(429, { error: { message: 'slow down' } }), (response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.end(readFileSync(new URL('../../wires/openai-responses/fixtures/text.sse', import.meta.url)));
@@ -289,7 +289,7 @@ test('the second candidate of an alias does not get what it refuses', async () =
   ]);
 });
 
-test('a Chat Completions answer whose ids hold signatures, as LiteLLM sends those of Gemini, comes through', async () => {
+test('a Chat Completions answer whose ids contain signatures, as LiteLLM sends those of Gemini, is passed on', async () => {
   const id = `call_1__thought__${'Z2Vt'.repeat(1_000)}`;
   const made = { index: 0, id, type: 'function', function: { name: 'read', arguments: '{}' } };
   const chunk = (delta: object, reason: string | null = null) => ({

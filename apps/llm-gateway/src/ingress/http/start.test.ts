@@ -55,7 +55,7 @@ function send(address: string | undefined, token: string): Promise<Response> {
   });
 }
 
-test('a token that one gateway mints is good at another, also when its maker is gone', async () => {
+test('a token that one gateway created is valid at another, even after the first one has stopped', async () => {
   upstream.play(playStream(textStream('hello')));
   const first = await startGateway();
   const { token, addresses, expiresAt } = await mint();
@@ -86,7 +86,7 @@ test('a call with a token whose limit is used up gets the vendor’s error, with
   expect(upstream.requests).toHaveLength(before);
 });
 
-test('models are listed as the providers report them, all of them', async () => {
+test('all models that the providers report are listed', async () => {
   const names = Array.from({ length: 40 }, (_, index) => `acme-${index}`);
   await startGateway();
   upstream.play((response) => {
@@ -98,7 +98,7 @@ test('models are listed as the providers report them, all of them', async () => 
   expect(await response.json()).toMatchObject({ data: names.map((name) => ({ id: `acme/${name}`, object: 'model' })) });
 });
 
-test('a token for longer than a day is not minted', async () => {
+test('a token for longer than a day is not created', async () => {
   await startGateway();
   await expect(
     bus.call(gatewayCalls.mintToken, { service: 'llm-gateway' }, { grant, ttlMs: 48 * 3_600_000 }),

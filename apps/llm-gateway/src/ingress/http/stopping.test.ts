@@ -12,7 +12,7 @@ const chat = ({ url }: TestFacade) =>
     body: JSON.stringify({ model: 'acme/acme-1', messages: [{ role: 'user', content: 'hi' }], stream: true }),
   });
 
-test('a façade that stops lets an answer under way end, and takes no more', async () => {
+test('a façade that stops lets running answers finish, and rejects new requests', async () => {
   const stopping = await startTestFacade();
   let finish = () => {};
   stopping.upstream.play((response) => {
@@ -28,7 +28,7 @@ test('a façade that stops lets an answer under way end, and takes no more', asy
   await stopping[Symbol.asyncDispose]();
 });
 
-test('it breaks off what takes too long, with an error that says so', async () => {
+test('it ends answers that take too long with an error that states the reason', async () => {
   const stopping = await startTestFacade({ drainMs: 1 });
   stopping.upstream.play(playBeginning('hel'));
   const response = await chat(stopping);

@@ -1,4 +1,4 @@
-/** Every endpoint rejects a body that parsers could read differently. The error has the vendor's format and names the place. */
+/** Tests that every endpoint rejects a body that parsers could read differently. The error must have the vendor's format, and name the place. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestFacade, token } from './test-support/start-facade.ts';
 import type { TestFacade } from './test-support/start-facade.ts';

@@ -1,4 +1,4 @@
-/** The limits of the run file apply to a task's or run's token together with its agents' model calls. */
+/** Tests that the limits of the run file apply to the calls with a task's or run's token and to its agents' model calls together. */
 import { buckets, gatewayCalls } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
 import { startService } from '@coppice/service';
@@ -94,11 +94,11 @@ async function spentBy(key: string): Promise<number> {
   return (JSON.parse(new TextDecoder().decode(entry.value)) as { spent: { tokens: number } }).spent.tokens;
 }
 
-test('turns and calls over HTTP of one task, at once at two gateways, never use more than its limit', async () => {
+test('concurrent turns and HTTP calls of one task at two gateways never use more than its limit', async () => {
   await startGateway();
   await startGateway();
   let served = 0;
-  // The answer uses half of the tokens that it may have.
+  // The answer uses half of its output limit.
   upstream.play((response, { body }) => {
     const { max_tokens: most } = body as { max_tokens: number };
     served += 10 + Math.floor(most / 2);
@@ -124,7 +124,7 @@ test('turns and calls over HTTP of one task, at once at two gateways, never use 
   await eventually(async () => (await spentBy(`task.${tenant}.${id}`)) === served, { timeoutMs: 10_000 });
 }, 60_000);
 
-describe('the error for too large a request names the limit:', () => {
+describe('the error for a request that is too large names the limit:', () => {
   test.each([
     ['of a task, that of its run', { runId, taskId: taskId('b') }],
     ['of a run', { runId }],
@@ -139,7 +139,7 @@ describe('the error for too large a request names the limit:', () => {
   });
 });
 
-test('a model without a known price, under a limit in dollars, is no limit that passes: its operator is to give one', async () => {
+test('the error for a model without a known price under a limit in dollars is not retryable, since the operator must set the price', async () => {
   await startGateway();
   const before = upstream.requests.length;
   const response = await send(await mint({ runId, taskId: taskId('d') }), { max_tokens: 5 });
@@ -149,7 +149,7 @@ test('a model without a known price, under a limit in dollars, is no limit that 
   expect(upstream.requests).toHaveLength(before);
 });
 
-test('a call of a task or run is charged to it', async () => {
+test('a call is charged to the task or run of its token', async () => {
   await startGateway();
   upstream.play(playStream(textStream('hello')));
   const before = await spentBy(`run.${tenant}.${runId}`);
@@ -161,25 +161,25 @@ test('a call of a task or run is charged to it', async () => {
   await eventually(async () => (await spentBy(`run.${tenant}.${runId}`)) === before + 28, { timeoutMs: 10_000 });
 });
 
-describe('no token is made', () => {
+describe('no token is created', () => {
   test.each<[string, Partial<TokenGrant>, string, RegExp]>([
     ['for a task that has ended', { runId, taskId: taskId('e') }, 'conflict', /has ended \(merged\)/],
     ['for a run that has ended', { runId: runIdOf('b') }, 'conflict', /has ended \(cancelled\)/],
-    ['for a task that is not there', { runId, taskId: taskId('x') }, 'not-found', /no task tx/],
+    ['for a task that does not exist', { runId, taskId: taskId('x') }, 'not-found', /no task tx/],
     [
       'for a task in the name of another run',
       { runId: runIdOf('b'), taskId: taskId('a') },
       'invalid-request',
       /grant\.runId: expected raaaaaaaaaaaaaaaa, .*received "rbbb/,
     ],
-    ['for a task whose limits nobody knows', { runId, taskId: taskId('o') }, 'conflict', /are not known/],
-    ['for a run whose limits nobody knows', { runId: runIdOf('c') }, 'conflict', /are not known/],
+    ['for a task whose limits are unknown', { runId, taskId: taskId('o') }, 'conflict', /are not known/],
+    ['for a run whose limits are unknown', { runId: runIdOf('c') }, 'conflict', /are not known/],
   ])('%s', async (_, named, code, message) => {
     await startGateway();
     await expect(mint(named)).rejects.toMatchObject({ code, message: expect.stringMatching(message) as unknown });
   });
 
-  test('while the limits of a task are unknown, except for a token without a task', async () => {
+  test('while the limits of a task are unknown, unless the token is for no task', async () => {
     await startGateway();
     await answering?.stop();
     answering = null;

@@ -43,7 +43,7 @@ async function whyRefused(tokens: Tokens, token: string | null): Promise<string 
   }
 }
 
-test('a token of one process is good at another, and outlives its maker', async () => {
+test('a token of one process is valid at another, and stays valid after the first has ended', async () => {
   const maker = new TokenKeys(bucket());
   const { token, expiresAt } = await new Tokens(maker).mint(claims, minuteMs);
   expect(Date.parse(expiresAt)).toBeGreaterThan(Date.now());
@@ -53,7 +53,7 @@ test('a token of one process is good at another, and outlives its maker', async 
   other.stop();
 });
 
-test('one that ends as a good one does is not taken for it', async () => {
+test('a token that ends like a valid one is not mistaken for it', async () => {
   const keys = new TokenKeys(bucket());
   const tokens = new Tokens(keys);
   const { token } = await tokens.mint(claims, minuteMs);
@@ -66,7 +66,7 @@ test('one that ends as a good one does is not taken for it', async () => {
   keys.stop();
 });
 
-test('what is published is no secret', async () => {
+test('the published key contains no secret', async () => {
   const keys = new TokenKeys(bucket());
   const { id } = await keys.signingKey(0);
   const stored = await bucket().get(id);
@@ -74,7 +74,7 @@ test('what is published is no secret', async () => {
   keys.stop();
 });
 
-test('a token dies with its key, once the key is not believed any more', async () => {
+test('a token becomes invalid once its key was deleted and the caches have expired', async () => {
   vi.useFakeTimers({ toFake: ['Date'] });
   const maker = new TokenKeys(bucket());
   const reader = new TokenKeys(bucket());
@@ -89,7 +89,7 @@ test('a token dies with its key, once the key is not believed any more', async (
   vi.useRealTimers();
 });
 
-test('a token that was called back stays so, and its maker signs the next with another key', async () => {
+test('a revoked token stays invalid, and its process signs the next token with another key', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   const maker = new TokenKeys(bucket());
   const own = new Tokens(maker);
@@ -107,7 +107,7 @@ test('a token that was called back stays so, and its maker signs the next with a
   reader.stop();
 });
 
-describe('refused is', () => {
+describe('a token is rejected', () => {
   let keys: TokenKeys;
   let tokens: Tokens;
   let own: Awaited<ReturnType<TokenKeys['signingKey']>>;
@@ -133,17 +133,17 @@ describe('refused is', () => {
   const notValid = 'the token is not valid: "coppice token" makes one that is';
   const encoded = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-  test('none of these, although the key is the real one', async () => {
+  test('not if it is signed correctly with this key', async () => {
     expect(await whyRefused(tokens, await forged((token) => token))).toBeNull();
   });
 
-  test('one that was not issued, is no token, or is too long', async () => {
+  test('if it is missing, malformed or too long', async () => {
     expect(await whyRefused(tokens, null)).toContain('there is no token');
     expect(await whyRefused(tokens, 'sk-ant-something')).toBe(notValid);
     expect(await whyRefused(tokens, 'a'.repeat(10_000))).toBe('the token is too long');
   });
 
-  test('one without a signature, or with another algorithm', async () => {
+  test('if it has no signature, or another algorithm', async () => {
     const token = await forged((each) => each);
     const [, payload = ''] = token.split('.');
     const none = `${encoded({ ...header(), alg: 'none' })}.${payload}.`;
@@ -161,13 +161,13 @@ describe('refused is', () => {
     expect(await whyRefused(tokens, withPublicKey)).toBe('the token is signed in another way than this gateway signs');
   });
 
-  test('one that was changed', async () => {
+  test('if it was changed', async () => {
     const [head, , signature] = (await forged((each) => each)).split('.');
     const payload = encoded({ ...claims, grant: { ...grant, tenant: 'other' }, exp: 9_999_999_999 });
     expect(await whyRefused(tokens, `${head}.${payload}.${signature}`)).toBe(notValid);
   });
 
-  test('one that is signed with a key of its own, whatever its name', async () => {
+  test("if it is signed with an unpublished key, whatever the key's id", async () => {
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
     const kid = await calculateJwkThumbprint(await exportJWK(publicKey));
     const sign = (name: string) =>
@@ -185,7 +185,7 @@ describe('refused is', () => {
       expect(await whyRefused(tokens, await sign(name))).toBe('the token was signed with an unknown key');
   });
 
-  test('one whose key lies in the bucket under a name that is not its own', async () => {
+  test('if its key is in the bucket under an id other than its thumbprint', async () => {
     const { publicKey } = generateKeyPairSync('ed25519');
     const name = 'x'.repeat(43);
     await bucket().put(name, new TextEncoder().encode(JSON.stringify(publicKey.export({ format: 'jwk' }))));
@@ -193,7 +193,7 @@ describe('refused is', () => {
     expect(await whyRefused(tokens, token)).toBe('the token was signed with an unknown key');
   });
 
-  test('one that has expired, is for others, of others, of another kind, or older than any can be', async () => {
+  test('if it has expired, has another audience, issuer or type, or is older than the longest lifetime', async () => {
     expect(await whyRefused(tokens, await forged((token) => token.setExpirationTime('-1m')))).toBe(
       'the token has expired',
     );
@@ -207,7 +207,7 @@ describe('refused is', () => {
     expect(await whyRefused(tokens, old)).not.toBeNull();
   });
 
-  test('one that grants what no token grants, or does not say what its task may use', async () => {
+  test('if its grant is invalid, or it has no limits of its task', async () => {
     const { tenant: _tenant, ...rest } = grant;
     for (const wrong of [{ grant: rest, ownerLimits }, { grant }, { grant: { ...grant, ownerLimits } }]) {
       const token = await new SignJWT(wrong)

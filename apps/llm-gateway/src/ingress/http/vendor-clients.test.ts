@@ -1,4 +1,4 @@
-/** The vendors' own clients against the façade; they must notice no difference. The provider is a Chat Completions server. */
+/** Tests the vendors' own clients against the façade. They must notice no difference from the vendor. The provider is a Chat Completions server. */
 import Anthropic from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
 import type { ApiError } from '@google/genai';
@@ -38,7 +38,7 @@ async function errorOf(work: () => Promise<unknown>): Promise<unknown> {
   throw new Error('it succeeded');
 }
 
-/** Runs `work`, which abandons its answer after the first piece. Returns once the upstream connection is closed; otherwise the test times out. */
+/** Runs `work`, which abandons its answer after the first piece. Resolves once the upstream connection is closed; until then the test waits. */
 async function expectAbandoned(work: () => Promise<unknown>): Promise<void> {
   facade.upstream.play(playBeginning('hel'));
   const before = facade.upstream.requests.length;
@@ -51,7 +51,7 @@ describe('openai', () => {
   const messages = [{ role: 'user' as const, content: 'hi' }];
   const tools = [{ type: 'function' as const, function: { name: 'read', parameters: schema } }];
 
-  test('chats, whole and streamed', async () => {
+  test('chats, streamed and unstreamed', async () => {
     sayHello();
     const whole = await client().chat.completions.create({ model, messages });
     expect(whole.choices[0]?.message.content).toBe('hello');
@@ -77,7 +77,7 @@ describe('openai', () => {
     expect(final.choices[0]?.finish_reason).toBe('tool_calls');
   });
 
-  test('uses Responses, whole, streamed and with tools', async () => {
+  test('uses Responses, unstreamed, streamed and with tools', async () => {
     sayHello();
     const whole = await client().responses.create({ model, input: 'hi' });
     expect(whole.output_text).toBe('hello');
@@ -140,7 +140,7 @@ describe('anthropic', () => {
   const question = { model, max_tokens: 100, messages: [{ role: 'user' as const, content: 'hi' }] };
   const tools = [{ name: 'read', input_schema: schema }];
 
-  test('chats, whole and streamed', async () => {
+  test('chats, streamed and unstreamed', async () => {
     sayHello();
     const expected = {
       content: [{ type: 'text', text: 'hello' }],
@@ -210,7 +210,7 @@ describe('google', () => {
   const question = { model, contents: 'hi' };
   const config = { tools: [{ functionDeclarations: [{ name: 'read', parametersJsonSchema: schema }] }] };
 
-  test('chats, whole and streamed', async () => {
+  test('chats, streamed and unstreamed', async () => {
     sayHello();
     const whole = await client().models.generateContent(question);
     expect(whole.text).toBe('hello');
@@ -282,7 +282,7 @@ describe('google', () => {
   });
 });
 
-describe('a provider that failed again and again', () => {
+describe('the error for a provider that failed repeatedly', () => {
   const openai = (url: string) =>
     new OpenAI({ apiKey: token, baseURL: `${url}/v1` }).responses.create({ model, input: 'hi' });
   const anthropic = (url: string) =>
@@ -301,7 +301,7 @@ describe('a provider that failed again and again', () => {
     broken.upstream.play(playError(503, { error: { message: 'overloaded' } }));
     const retryHeaders = ({ headers }: { headers: Headers }) =>
       ['x-should-retry', 'retry-after', 'retry-after-ms'].map((name) => headers.get(name));
-    // With fetch first, since a client that retried would do so for minutes.
+    // Uses fetch first, since a client that retries would take minutes.
     const refused = await fetch(`${broken.url}/v1/chat/completions`, {
       method: 'POST',
       headers: { authorization: `Bearer ${token}` },

@@ -1,4 +1,4 @@
-/** Model calls of tasks that the cache answers. */
+/** Tests model calls of tasks that are answered from the cache. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { TurnOutput } from '@coppice/contracts';
@@ -18,7 +18,7 @@ default:
       usage: { inputTokens: 70, outputTokens: 30, costUsd: 0.5 }
 `;
 
-test('a turn that says what another said before is answered by the cache: marked, without costs, and in the transcript', async () => {
+test('a turn with the same request as an earlier one is answered from the cache: marked, without cost, and in the transcript', async () => {
   await using folder = await temporaryFolder('cached-turns');
   const countFile = path.join(folder.path, 'count');
   await writeFile(path.join(folder.path, 'plan.yaml'), script);
@@ -53,7 +53,7 @@ test('a turn that says what another said before is answered by the cache: marked
   const first = await turnOf('a');
   expect(first).toMatchObject({ usage: { inputTokens: 70, outputTokens: 30, costUsd: 0.5 }, attempts: 1 });
   expect(first).not.toHaveProperty('cached');
-  // The stored answer outlives its gateway, and is written before the gateway stops.
+  // The stored answer outlives its gateway. It must be written before the gateway stops.
   await gateway.stop();
   gateway = await start();
   const { attempts: _attempts, ...answer } = first;

@@ -16,7 +16,7 @@ import { startOrchestrator } from '../../test-support/orchestrator.ts';
 import type { Orchestrator, Turn } from '../../test-support/orchestrator.ts';
 
 const large = 'a large text '.repeat(8_000);
-/** More than the inline limit for the calls of one answer, less than the inline limit for other texts. */
+/** Text above the inline limit for the tool calls of one answer, and below the inline limit for other texts. */
 const written = large.slice(0, 40_000);
 const tools = [{ name: 'read', description: 'Reads.', parameters: { type: 'object' } }];
 
@@ -81,7 +81,7 @@ async function startGateway(): Promise<StartedService> {
 }
 
 let tasks = 0;
-/** A task whose model calls each continue the one before. */
+/** Creates a task in which each model call continues the one before. */
 function newTask(model: string) {
   const taskId = `t${'c'.repeat(14)}${String.fromCodePoint(97 + tasks++)}`;
   let turns = 0;
@@ -114,7 +114,7 @@ const results = (...all: [callId: string, text: string][]): ModelMessage => ({
   })),
 });
 
-test('an answer that is cut because the task has no more left is an error, and paid for', async () => {
+test("an answer that is cut because the task's budget is used up is an error, and charged", async () => {
   await startGateway();
   server.play(playStream(textStream('half of it', 'length')));
   const outcome = await newTask('acme/one').runTurn([user('hi')], { limits: { task: { tokens: 600 }, run: {} } });
@@ -132,7 +132,7 @@ test('an answer that is cut because the task has no more left is an error, and p
   });
 });
 
-test('an agent of the scripted model: calls, malformed ones, a summary, a new conversation, an empty answer', async () => {
+test('an agent with the scripted model can make tool calls, malformed ones, a summary, a new conversation and an empty answer', async () => {
   await startGateway();
   const { taskId, answer } = newTask('scripted/agent.yaml');
   const first = await answer([user('fix the bug')]);
@@ -179,7 +179,7 @@ test('an agent of the scripted model: calls, malformed ones, a summary, a new co
   ]);
 });
 
-test('an answer of many middling calls fits a message', async () => {
+test('an answer with many tool calls of medium size fits in a message', async () => {
   await startGateway();
   const { toolCalls } = await newTask('scripted/agent.yaml').answer([user('many')]);
   expect(toolCalls).toHaveLength(20);
@@ -188,7 +188,7 @@ test('an answer of many middling calls fits a message', async () => {
   expect(byValue.length).toBeLessThan(6);
 });
 
-test('an answer whose ids are too long together for a message is an error, and paid for', async () => {
+test('an answer whose ids together are too long for a message is an error, and charged', async () => {
   await startGateway();
   const count = Math.ceil(gatewayLimits.inlineBytesMax / gatewayLimits.answerIdCharactersMax) + 1;
   const calls = Array.from({ length: count }, (_, index) => ({
@@ -211,7 +211,7 @@ test('an answer whose ids are too long together for a message is an error, and p
   });
 });
 
-test('a conversation goes on in another process just as in the one that began it', async () => {
+test('a conversation continues in another process in the same way as in the one that began it', async () => {
   const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'read', arguments: '{"path":"a.txt"}' } };
   const calling = [
     {
@@ -256,10 +256,10 @@ test('a conversation goes on in another process just as in the one that began it
   }
 });
 
-/** The estimate: four bytes per token, of the messages and the tools. */
+/** Returns the estimated tokens of the messages and the tools, at four bytes per token. */
 const estimated = (saidBytes: number): number => Math.ceil((saidBytes + JSON.stringify(tools).length) / 4);
 
-test('a turn whose provider counts nothing is estimated, so that budgets and compaction work', async () => {
+test('the usage of a turn is estimated if the provider reports none, so that budgets and compaction work', async () => {
   await startGateway();
   server.play(playStream([{ model: 'm', choices: [{ delta: { content: 'x'.repeat(40) }, finish_reason: 'stop' }] }]));
   const task = newTask('acme/m');
@@ -271,7 +271,7 @@ test('a turn whose provider counts nothing is estimated, so that budgets and com
   expect((await task.answer([user('y'.repeat(400))])).usage).toMatchObject({ inputTokens: estimated(840) });
 });
 
-test('a turn that continues one that does not exist fails, without a request to a provider', async () => {
+test('a turn that continues a missing one fails without a request to a provider', async () => {
   await startGateway();
   expect(await newTask('acme/m').runTurn([user('x')], { continues: 'task_none_1_1' })).toMatchObject({
     status: 'failed',
@@ -305,7 +305,7 @@ test('the gateway lists its providers', async () => {
   ]);
 });
 
-test('a key is found in no log, span, result or stored message, even where the provider repeats it', async () => {
+test('no log, span, result or stored message contains a key, even if the provider repeats it', async () => {
   const key = 'key-of-no-known-form-1234';
   await using collector = await startTraceCollector();
   await using gateway = startProcess(path.join(import.meta.dirname, '../../main.ts'), [], {

@@ -29,7 +29,7 @@ const ownerOf = (taskId: string): Owner => ({ tenant: 'default', runId: 'r1', ta
 const text = (value: string): ContentPart => ({ type: 'text', text: value });
 const user = (...content: ContentPart[]): ModelMessage => ({ role: 'user', content });
 
-/** JetStream drops a message with an id that it has seen, so the id contains the task, as effect ids do. */
+/** Returns an id that contains the task, as effect ids do, since JetStream drops a message with a repeated id. */
 const idOf = (taskId: string, name: string) => `task_${taskId}_${name}`;
 
 async function store(
@@ -66,7 +66,7 @@ async function store(
 const fresh = (limits: Partial<ConversationLimits> = {}) =>
   new Conversations(transcript, new Artifacts(bus), { ...gatewayLimits, linkReadPauseMs: 1, ...limits });
 
-/** `role: text` of each message. */
+/** Returns `role: text` for each message. */
 const textOf = (messages: readonly ProviderMessage[]) =>
   messages.map(({ role, content }) => {
     const parts = content.map((part) => {
@@ -77,7 +77,7 @@ const textOf = (messages: readonly ProviderMessage[]) =>
     return `${role}: ${parts.join(' ')}`;
   });
 
-test('the chain is followed back to its beginning, whatever other conversations the task had', async () => {
+test('the chain is followed back to its beginning, even if the task had other conversations', async () => {
   await store('chain', 'e1', null, [user(text('first'))]);
   await store('chain', 'x1', null, [user(text('another'))]);
   await store('chain', 'e2', 'e1', [user(text('second'))], {
@@ -107,11 +107,11 @@ test('the chain is followed back to its beginning, whatever other conversations 
   expect(conversation.bytes).toBe('firstanswer to e1second{"p":1}abc'.length);
 });
 
-test('nothing continues nothing', async () => {
+test('the conversation before the first turn is empty', async () => {
   expect(await fresh().upTo(ownerOf('none'), null)).toBe(emptyConversation);
 });
 
-test('a link that is missing is named', async () => {
+test('the error names a missing turn', async () => {
   await store('broken', 'e2', 'e1', [user(text('second'))]);
   const error = { code: 'not-found', message: 'turn task_broken_e1 is not in the transcript of task broken' };
   await expect(fresh().upTo(ownerOf('broken'), idOf('broken', 'e2'))).rejects.toMatchObject(error);
@@ -120,7 +120,7 @@ test('a link that is missing is named', async () => {
   });
 });
 
-test("another task's turn is not found, even one that is remembered", async () => {
+test('a turn of another task is not found, even if it is cached', async () => {
   await store('mine', 'e1', null, [user(text('secret'))]);
   const conversations = fresh();
   await conversations.upTo(ownerOf('mine'), idOf('mine', 'e1'));
@@ -129,13 +129,13 @@ test("another task's turn is not found, even one that is remembered", async () =
   await expect(conversations.upTo(otherTenant, idOf('mine', 'e1'))).rejects.toMatchObject({ code: 'not-found' });
 });
 
-test('an entry that comes a moment later is found', async () => {
+test('an entry that becomes readable a moment later is found', async () => {
   const found = fresh({ linkReadsMax: 50, linkReadPauseMs: 20 }).upTo(ownerOf('late'), idOf('late', 'e1'));
   await store('late', 'e1', null, [user(text('first'))]);
   expect(textOf((await found).messages)).toEqual(['user: first', 'assistant: answer to e1']);
 });
 
-test('a turn that goes in circles or on for ever is refused', async () => {
+test('a conversation that is circular or too long is rejected', async () => {
   await store('circle', 'e1', 'e2', [user(text('first'))]);
   await store('circle', 'e2', 'e1', [user(text('second'))]);
   await expect(fresh().upTo(ownerOf('circle'), idOf('circle', 'e2'))).rejects.toMatchObject({ code: 'limit-exceeded' });
@@ -144,14 +144,14 @@ test('a turn that goes in circles or on for ever is refused', async () => {
   await expect(fresh(limits).upTo(ownerOf('long'), idOf('long', 'e4'))).rejects.toMatchObject({
     code: 'limit-exceeded',
   });
-  // A conversation that reached the limit can't be continued either.
+  // A conversation that has reached the limit can't be continued either.
   await expect(fresh(limits).upTo(ownerOf('long'), idOf('long', 'e3'))).rejects.toThrow(
     'a conversation of 3 turns, the limit',
   );
   expect((await fresh(limits).upTo(ownerOf('long'), idOf('long', 'e2'))).turns).toBe(2);
 });
 
-test('texts, arguments and results by reference are read, and count', async () => {
+test('texts, arguments and results by reference are read, and count against the limit', async () => {
   const objects = await bus.objects(buckets.artifacts);
   for (const [name, value] of Object.entries({ prompt: 'a prompt', said: 'said', args: '{"a":1}', result: 'result' }))
     await objects.put(`large/${name}`, new TextEncoder().encode(value));
@@ -177,7 +177,7 @@ test('texts, arguments and results by reference are read, and count', async () =
   await expect(fresh().upTo(ownerOf('large'), idOf('large', 'e2'))).rejects.toMatchObject({ code: 'not-found' });
 });
 
-test('what is remembered is not read again, is the same as what is read, and is kept once', async () => {
+test('a cached conversation is not read again, equals the stored one, and is in memory once', async () => {
   const conversations = fresh();
   await store('kept', 'e1', null, [user(text('first'))]);
   const first = await conversations.upTo(ownerOf('kept'), idOf('kept', 'e1'));
@@ -192,11 +192,11 @@ test('what is remembered is not read again, is the same as what is read, and is 
   conversations.remember(ownerOf('kept'), { turnId: idOf('kept', 'e2'), sequence, conversation: second });
   expect(conversations.cached).toEqual({ conversations: 1, bytes: second.bytes });
   expect(await conversations.upTo(ownerOf('kept'), idOf('kept', 'e2'))).toBe(second);
-  // Another process, which made none of these calls.
+  // Reads in another process, which made none of these calls.
   expect(await fresh().upTo(ownerOf('kept'), idOf('kept', 'e2'))).toEqual(second);
 });
 
-test('of what other processes added, only that is read; a branch, an earlier turn and another conversation are right, too', async () => {
+test('only the entries that other processes added are read, and a branch, an earlier turn and another conversation are correct, too', async () => {
   await store('shared', 'e1', null, [user(text('first'))]);
   await store('shared', 'e2', 'e1', [user(text('second'))]);
   const conversations = fresh();
@@ -206,7 +206,7 @@ test('of what other processes added, only that is read; a branch, an earlier tur
   await store('shared', 'e2b', 'e1', [user(text('a branch'))]);
   await store('shared', 'e4', 'e3', [user(text('fourth'))]);
   const four = await conversations.upTo(ownerOf('shared'), idOf('shared', 'e4'));
-  // The existing messages are reused.
+  // The messages in the cache are reused.
   expect(four.messages[0]).toBe(two.messages[0]);
   for (const name of ['e4', 'e2b', 'x1', 'e3', 'e1', 'e4', 'e2b']) {
     const turnId = idOf('shared', name);
@@ -215,7 +215,7 @@ test('of what other processes added, only that is read; a branch, an earlier tur
   expect(conversations.cached.conversations).toBe(1);
 });
 
-test('the least recently used go when there are too many or too much', async () => {
+test('the least recently used conversations are dropped if there are too many or they are too large', async () => {
   for (const task of ['c1', 'c2', 'c3']) await store(task, 'e1', null, [user(text('x'.repeat(100)))]);
   const bytes = 100 + 'answer to e1'.length;
   for (const limits of [{ cachedConversationsMax: 2 }, { cachedBytesMax: 2 * bytes }]) {

@@ -9,9 +9,9 @@ import { startOrchestrator } from '../../test-support/orchestrator.ts';
 const retryAfterMs = 8_000;
 const program = path.join(import.meta.dirname, '../../test-programs/gateway-process.ts');
 
-test('a gateway that is cut off while it waits for a retry sends no request before its claim is confirmed', async () => {
+test('a gateway that is disconnected while it waits for a retry sends no request before its claim is confirmed', async () => {
   await using folder = await temporaryFolder('queued-turn');
-  // During this wait the gateway is disconnected for longer than its lease.
+  // During this wait the gateway is disconnected for longer than it may be before it counts as lost.
   await writeFile(
     path.join(folder.path, 'plan.yaml'),
     `default: { turns: [{ text: done, fault: { kind: limited, retryAfterMs: ${retryAfterMs}, times: 1 } }] }`,
@@ -45,7 +45,7 @@ test('a gateway that is cut off while it waits for a retry sends no request befo
     status: 'failed',
     error: { code: 'unknown' },
   });
-  // The task may repeat the call by now, so the first must not be made any more.
+  // By this time the task may repeat the call, so the first gateway must no longer make it.
   await sleep(Math.max(0, requestedAtMs + retryAfterMs + 3_000 - performance.now()));
   expect((await requestedEffects()).filter((id) => id === first.effectId)).toEqual(before);
   proxy.heal();

@@ -66,20 +66,20 @@ test('a turn is sent in the order of the port', async () => {
   ]);
 });
 
-test('the same request says the same, the next turn the next', async () => {
+test('the same request gets the same answer, and the next turn the next one', async () => {
   const scripted = provider();
   expect(await textOf(streamFrom(scripted, 'hello'))).toBe('one');
   expect(await textOf(streamFrom(scripted, 'hello'))).toBe('one');
   expect(await textOf(streamFrom(scripted, 'hello', { history: [message('assistant', 'one')] }))).toBe('two');
 });
 
-test('a long text comes in pieces, from a file', async () => {
+test('a long text from a file is sent in pieces', async () => {
   const pieces = (await deltas(streamFrom(provider(), 'long'))).filter((delta) => delta.type === 'text-delta');
   expect(pieces).toHaveLength(3);
   expect(pieces.map((piece) => piece.text).join('')).toBe('long '.repeat(2_000));
 });
 
-test('a fault that passes comes as often as it says, for each task of its own, across processes', async () => {
+test('a temporary fault is played as often as stated, separately for each task, across processes', async () => {
   const file = path.join(folder.path, 'count');
   for (const taskId of ['t1', 't2']) {
     for (let time = 0; time < 2; time++) {
@@ -116,7 +116,7 @@ test('a fault that passes comes as often as it says, for each task of its own, a
   });
 });
 
-test('an error is one, and whether it is worth another try', async () => {
+test('an error fault throws an error that states whether it is retryable', async () => {
   await expect(textOf(streamFrom(provider(), 'broken'))).rejects.toMatchObject({
     code: 'provider-failed',
     message: 'no more money',
@@ -124,7 +124,7 @@ test('an error is one, and whether it is worth another try', async () => {
   });
 });
 
-test('a cut answer ends without an end', async () => {
+test('a cut answer ends without response-end', async () => {
   const cut = await deltas(streamFrom(provider(), 'cut'));
   expect(cut.map((delta) => delta.type)).toEqual(['response-start', 'text-delta', 'usage']);
   expect(cut[1]).toEqual({ type: 'text-delta', text: 'abc' });
@@ -140,7 +140,7 @@ test.each(['stall', 'slow'])('%s ends when aborted', async (prompt) => {
   ).rejects.toThrow('enough');
 });
 
-test('a turn makes tool calls, beside a text or instead of one, well formed or not', async () => {
+test('a turn can make tool calls, with or without text, well-formed or not', async () => {
   const look = await deltas(streamFrom(provider(), 'agent'));
   expect(look).toEqual([
     { type: 'response-start', responseModel: 'plan.yaml' },
@@ -170,7 +170,7 @@ test('a turn makes tool calls, beside a text or instead of one, well formed or n
   expect(cut.at(-1)?.type).toBe('usage');
 });
 
-test('the rule is chosen by what was said before the first answer', async () => {
+test('the messages before the first answer select the rule', async () => {
   const history = [message('assistant', 'one'), message('tool', 'priced'), message('user', 'now the agent')];
   expect(await textOf(streamFrom(provider(), 'hello', { history }))).toBe('two');
 });

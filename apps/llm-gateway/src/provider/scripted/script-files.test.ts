@@ -39,7 +39,7 @@ test.each([
   expect(await find(name)).toEqual({ path: path.join(scripts, file), root: scripts });
 });
 
-test('an absolute path inside is found, through a linked folder too', async () => {
+test('an absolute path inside a folder is found, also through a linked folder', async () => {
   const file = { path: path.join(scripts, 'plan.yaml'), root: scripts };
   expect(await find(path.join(scripts, 'plan.yaml'))).toEqual(file);
   const linked = path.join(folder.path, 'link-to-folder');
@@ -54,11 +54,11 @@ test.each([
   '/etc/passwd',
   '..',
   '.',
-])('%s leads out and is refused', async (name) => {
+])('%s leads out of the folder and is rejected', async (name) => {
   await expect(find(name)).rejects.toMatchObject({ code: 'permission-denied', retryable: false });
 });
 
-test('outside is allowed by absolute path where the gateway says so', async () => {
+test('an absolute path outside of the folders is allowed if the gateway is configured so', async () => {
   const outside = path.join(folder.path, 'outside.yaml');
   await expect(find(outside)).rejects.toMatchObject({ code: 'permission-denied' });
   expect(await find(outside, true)).toEqual({ path: outside, root: folder.path });
@@ -66,18 +66,21 @@ test('outside is allowed by absolute path where the gateway says so', async () =
   await expect(find('../outside.yaml', true)).rejects.toMatchObject({ code: 'permission-denied' });
 });
 
-test.each(['nothing.yaml', 'sub', 'nul\0.yaml', 'a'.repeat(5_000)])('what is no file is not found', async (name) => {
-  await expect(find(name)).rejects.toMatchObject({
-    code: 'model-not-found',
-    message: expect.stringContaining('link-in.yaml'),
-  });
-});
+test.each(['nothing.yaml', 'sub', 'nul\0.yaml', 'a'.repeat(5_000)])(
+  'a name that is not a file is not found',
+  async (name) => {
+    await expect(find(name)).rejects.toMatchObject({
+      code: 'model-not-found',
+      message: expect.stringContaining('link-in.yaml'),
+    });
+  },
+);
 
-test('without folders it says what to configure', async () => {
+test('the error without folders states what to configure', async () => {
   await expect(findScript('plan.yaml', { folders: [], anywhere: false })).rejects.toThrow('COPPICE_SCRIPTS');
 });
 
-test('a text file lies beside the script, and nowhere else', async () => {
+test("a text file must be in the script's folder", async () => {
   const script = await find('plan.yaml');
   expect(await readBeside(script, 'text.txt')).toBe('scripts/text.txt');
   await expect(readBeside(script, '../secret.txt')).rejects.toThrow("leads out of the script's folder");

@@ -26,7 +26,7 @@ test.each([
   expect(cueFor(script, prompt, answers)).toMatchObject({ rule, position: answers, turn: { text } });
 });
 
-test('a request that the script has nothing for gets an error', () => {
+test('a request for which the script has no answer gets an error', () => {
   expect(() => cueFor(script, 'brief changelog', 2)).toThrow(
     "the script's changelog has 2 turns; number 3 was requested",
   );
@@ -38,7 +38,7 @@ test('defaults are filled in', () => {
   expect(cueFor(script, 'anything', 0).turn).toEqual({ text: 'ok', latencyMs: 0, usage: {}, finishReason: 'stop' });
 });
 
-test('a turn of tool calls needs no text, and ends as one', () => {
+test('a turn with tool calls needs no text, and its finish reason is tool-calls', () => {
   const calls = parseScript("default: { turns: [{ toolCalls: [{ name: run, arguments: '{' }] }] }", 'calls.yaml');
   expect(cueFor(calls, 'x', 0).turn).toMatchObject({
     toolCalls: [{ name: 'run', arguments: '{' }],
@@ -74,7 +74,7 @@ test.each([
   ['{}', 'expected rules, or a default'],
   ['just text', 'plan.yaml:1: the whole: expected object'],
   ['', 'plan.yaml:1: the whole: expected object'],
-])('%j is refused with line and field', (text, complaint) => {
+])('the error for %j states the line and the field', (text, complaint) => {
   const parse = () => parseScript(text, 'plan.yaml');
   expect(parse).toThrow(CoppiceError);
   expect(parse).toThrow(complaint);
@@ -92,7 +92,7 @@ test.each([
   'rules: [{ turns: [{ secret: secret }] }]\n',
   'default: { turns: [{ fault: { kind: secret } }] }\n',
   '%secret\n---\n!secret a\n',
-])('the content of a file that is no script is not reported: %j', (text) => {
+])('the error for a file that is not a script does not contain its content: %j', (text) => {
   let thrown: unknown;
   try {
     parseScript(text, 'a');
@@ -104,7 +104,7 @@ test.each([
   expect(JSON.stringify({ message, details })).not.toContain('secret');
 });
 
-test('an expression that would run for ever is stopped', () => {
+test('an expression that would run forever is stopped', () => {
   const slow = parseScript('rules: [{ when: { matches: "(a+)+$" }, turns: [{ text: x }] }]', 'slow.yaml');
   expect(cueFor(slow, 'aaa', 0)).toMatchObject({ rule: 'rules[0]' });
   expect(() => cueFor(slow, `${'a'.repeat(60)}!`, 0)).toThrow('regular expressions take more than');

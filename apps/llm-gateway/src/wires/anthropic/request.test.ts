@@ -22,7 +22,7 @@ const bodyOf = (messages: ProviderMessage[], settings: ModelSettings = {}, model
   requestBody({ model, messages, tools: [], settings }, true) as Body;
 const settingsFor = (model: string, settings: ModelSettings): Body => bodyOf([user(text('a'))], settings, model);
 
-test('a request has the fields that the wire requires, and no more', () => {
+test('a request has only the fields that the wire format requires', () => {
   expect(bodyOf([{ role: 'system', content: [text('You code.')] }, user(text('a'))])).toEqual({
     model: 'claude-sonnet-4-5',
     max_tokens: 32_000,
@@ -35,7 +35,7 @@ test('a request has the fields that the wire requires, and no more', () => {
   });
 });
 
-test('a conversation: roles take turns, results follow their calls at once, and what is empty is left out', () => {
+test('in a conversation, roles alternate, results directly follow their calls, and empty content is left out', () => {
   const { messages } = bodyOf([
     user(text('Fix it.')),
     assistant(text('I look.'), call('a', 'run', '{"command":"ls"}'), call('b', 'list', '')),
@@ -80,7 +80,7 @@ test('a conversation: roles take turns, results follow their calls at once, and 
   ]);
 });
 
-test('what the system says has a place of its own, wherever it stands', () => {
+test('system messages are in a separate field, wherever they are in the conversation', () => {
   const system = (value: string): ProviderMessage => ({ role: 'system', content: [text(value), text('')] });
   expect(bodyOf([system('One.'), user(text('a')), system('Two.')])).toMatchObject({
     system: [text('One.'), text('Two.')],
@@ -88,7 +88,7 @@ test('what the system says has a place of its own, wherever it stands', () => {
   });
 });
 
-test('images, by value and by address, beside a text and in a result', () => {
+test('images are sent inline and by URL, next to a text and in a result', () => {
   const png = { mediaType: 'image/png', base64: 'aGk=' };
   const remote = { url: 'https://images.example/a.png' };
   const byValue = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'aGk=' } };
@@ -105,7 +105,7 @@ test('images, by value and by address, beside a text and in a result', () => {
   ]);
 });
 
-test('thoughts go back with their signatures, hidden ones too, and no other wire’s', () => {
+test('thinking is sent back with its signature, also redacted thinking, but not that of another wire format', () => {
   const thought = { type: 'thinking' as const, redacted: false };
   const { messages } = bodyOf([
     user(text('a')),
@@ -129,7 +129,7 @@ test('thoughts go back with their signatures, hidden ones too, and no other wire
   });
 });
 
-test('ids and names that the wire refuses are given another form, the same in call and result', () => {
+test('ids and names that the API rejects are converted in the same way in call and result', () => {
   const { messages } = bodyOf([
     user(text('a')),
     assistant(call('functions.read:0', 'functions.read', '{}')),
@@ -141,7 +141,7 @@ test('ids and names that the wire refuses are given another form, the same in ca
   expect(answered?.content[0]?.tool_use_id).toBe(said?.content[0]?.id);
 });
 
-test('a conversation that goes on is marked for the cache, and a lone question is not', () => {
+test('a conversation that continues is marked for the cache, and a single question is not', () => {
   const mark = { cache_control: { type: 'ephemeral' } };
   const system: ProviderMessage = { role: 'system', content: [text('You code.')] };
   const request = { model: 'claude-x', messages: [system, user(text('a'))], tools: [list], settings: {} };
@@ -149,7 +149,7 @@ test('a conversation that goes on is marked for the cache, and a lone question i
   expect(JSON.stringify(requestBody({ ...request, tools: [] }, true))).not.toContain('cache_control');
 });
 
-describe('settings', () => {
+describe('the settings', () => {
   test('of tools', () => {
     const toolsWith = (settings: ModelSettings) =>
       requestBody({ model: 'claude-x', messages: [user(text('a'))], tools: [list], settings }, true) as Body;
@@ -172,7 +172,7 @@ describe('settings', () => {
     expect(bodyOf([user(text('a'))], { toolChoice: 'required' })).not.toHaveProperty('tool_choice');
   });
 
-  test('of sampling, where the model takes them', () => {
+  test('of sampling, if the model accepts them', () => {
     const sampling = { temperature: 1.5, topK: 40, stopSequences: ['END', ' '], maxOutputTokens: 77, seed: 1 };
     expect(settingsFor('claude-sonnet-4-5', sampling)).toMatchObject({
       max_tokens: 77,
@@ -191,7 +191,7 @@ describe('settings', () => {
     ['claude-sonnet-4-5', { thinking: { effort: 'medium' } }, { type: 'enabled', budget_tokens: 8_192 }],
     ['claude-sonnet-4-5', { thinking: { budgetTokens: 4_000 } }, { type: 'enabled', budget_tokens: 4_000 }],
     ['claude-sonnet-4-5', { thinking: { budgetTokens: 1 } }, { type: 'enabled', budget_tokens: 1_024 }],
-    // The requested limit stays as it is.
+    // The requested output limit stays unchanged.
     [
       'claude-sonnet-4-5',
       { thinking: { effort: 'high' }, maxOutputTokens: 3_000 },
@@ -211,15 +211,15 @@ describe('settings', () => {
     ['claude-sonnet-4-5', { thinking: { effort: 'high' }, maxOutputTokens: 1_000 }],
     ['claude-3-5-haiku-latest', { thinking: { effort: 'high' } }],
     ['claude-opus-5', {}],
-    // These reject turning thinking off.
+    // These models always think.
     ['claude-opus-5-5', { thinking: { effort: 'none' } }],
-    // Thinking is rejected together with a forced tool call.
+    // The API rejects thinking if a tool call is forced.
     ['claude-sonnet-4-5', { thinking: { effort: 'high' }, toolChoice: 'required' }],
-  ])('of thinking: nothing is said to %s with %j', (model, settings) => {
+  ])('of thinking: %s gets none with %j', (model, settings) => {
     expect(settingsFor(model, settings)).not.toHaveProperty('thinking');
   });
 
-  test('of effort, and the length that a budget needs', () => {
+  test('of the effort, and the output limit that a budget needs', () => {
     const effortOf = (model: string, settings: ModelSettings) => settingsFor(model, settings)['output_config'];
     expect(effortOf('claude-opus-4-6', { thinking: { effort: 'minimal' } })).toEqual({ effort: 'low' });
     expect(effortOf('claude-opus-5', { thinking: { budgetTokens: 5_000 } })).toEqual({ effort: 'medium' });
@@ -228,13 +228,13 @@ describe('settings', () => {
     expect(effortOf('claude-opus-5', { thinking: { effort: 'none' } })).toBeUndefined();
     expect(effortOf('claude-sonnet-4-5', { thinking: { effort: 'high' } })).toBeUndefined();
     expect(settingsFor('claude-sonnet-4-5', { thinking: { budgetTokens: 60_000 } }).max_tokens).toBe(68_192);
-    // A model that thinks takes no temperature.
+    // A model that thinks accepts no temperature.
     expect(settingsFor('claude-opus-4-6', { thinking: { effort: 'low' }, temperature: 0 })).not.toHaveProperty(
       'temperature',
     );
   });
 
-  test('a turn that another provider began without a thought goes on without one', () => {
+  test('a turn that another provider began without thinking continues without thinking', () => {
     const turn = (...first: ProviderPart[]) => [
       user(text('a')),
       assistant(...first, call('c', 'run', '{}')),
@@ -253,7 +253,7 @@ describe('settings', () => {
   });
 });
 
-describe('the form of the answer', () => {
+describe('the format of the answer', () => {
   const schema = {
     type: 'object',
     properties: {
@@ -273,7 +273,7 @@ describe('the form of the answer', () => {
   };
   const format = { type: 'json-schema' as const, name: 'person', schema };
 
-  test('a schema is sent as one, closed and without what the wire refuses', () => {
+  test('a schema is sent without additional properties and without keywords that the API rejects', () => {
     expect(
       settingsFor('claude-opus-5', { responseFormat: format, thinking: { effort: 'low' } })['output_config'],
     ).toEqual({
@@ -302,13 +302,13 @@ describe('the form of the answer', () => {
     });
   });
 
-  test('a property that has the name of a keyword is no keyword', () => {
+  test('a property with the name of a keyword is not treated as a keyword', () => {
     const named = { type: 'object', properties: { minimum: { type: 'integer' } }, additionalProperties: false };
     const body = settingsFor('claude-opus-5', { responseFormat: { ...format, schema: named } });
     expect(body['output_config']).toEqual({ format: { type: 'json_schema', schema: named } });
   });
 
-  test('a model that takes no schema gets it as text, and so does one for JSON of any form', () => {
+  test('a model that accepts no schema gets it as an instruction, and JSON of any form is requested by an instruction', () => {
     for (const [model, responseFormat, instruction] of [
       ['claude-3-7-sonnet-latest', format, JSON.stringify(schema)],
       ['deepseek-chat', format, JSON.stringify(schema)],
@@ -340,18 +340,21 @@ test.each([
   ['claude-mythos-preview', 'always', false, 32_000],
   ['claude-next', 'always', false, 32_000],
   ['deepseek-chat', 'budget', true, 8_192],
-])('%s thinks: %s; takes a temperature: %s; answers at most %i tokens by default', (model, thinking, sampling, max) => {
-  expect(traitsOf(model)).toMatchObject({ thinking, sampling, maxOutputTokens: max });
-});
+])(
+  '%s has the thinking setting %s, accepts a temperature: %s, and has the default output limit %i',
+  (model, thinking, sampling, max) => {
+    expect(traitsOf(model)).toMatchObject({ thinking, sampling, maxOutputTokens: max });
+  },
+);
 
-test('a request of this very wire keeps all that it has but the model', () => {
+test('a request of this wire format keeps all fields except the model', () => {
   const body = { model: 'alias', max_tokens: 5, messages: [], unheard_of: { a: 1 } };
   const original = { wire: 'anthropic' as const, body, headers: {} };
   expect(passedOn(original, 'claude-x', true)).toEqual({ ...body, model: 'claude-x', stream: true });
   expect(passedOn(original, 'claude-x', false)).toEqual({ ...body, model: 'claude-x', stream: false });
 });
 
-test('of an alias the candidates that choose their words themselves are passed on no sampling', () => {
+test('for an alias, sampling settings are removed for candidates that reject them', () => {
   const sampling = { temperature: 0.2, top_p: 0.9, top_k: 40 };
   const passedTo = (model: string, requestedModel: string) =>
     passedOn(

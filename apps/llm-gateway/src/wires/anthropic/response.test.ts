@@ -8,7 +8,7 @@ const events = (...list: (object & { type: string })[]): Uint8Array =>
   Buffer.from(list.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join(''));
 const signature = (value: string) => ({ wire: 'anthropic', value });
 
-test('text, and pings in the middle of it', async () => {
+test('text with pings in it is read', async () => {
   expect(await fixture('text')).toEqual({
     status: 'complete',
     text: 'Grüße, 你好 👩‍💻!',
@@ -22,7 +22,7 @@ test('text, and pings in the middle of it', async () => {
   });
 });
 
-test('parallel tool calls; one whose only piece is empty has an empty object', async () => {
+test('parallel tool calls are read, and one whose only piece is empty has an empty object', async () => {
   expect(await fixture('parallel-tools')).toMatchObject({
     text: 'I look.',
     finishReason: 'tool-calls',
@@ -34,7 +34,7 @@ test('parallel tool calls; one whose only piece is empty has an empty object', a
   });
 });
 
-test('thinking with its signatures: readable, hidden, and with its text left out', async () => {
+test('thinking is read with its signature: with text, redacted, and with omitted text', async () => {
   expect(await fixture('thinking')).toMatchObject({
     text: 'I read it.',
     thinking: [
@@ -52,12 +52,12 @@ test('thinking with its signatures: readable, hidden, and with its text left out
   });
 });
 
-test('a refusal is one; it is explained where the model itself says nothing', async () => {
+test('a refusal is reported, with the separate explanation if the model has sent no text', async () => {
   expect(await fixture('refusal')).toMatchObject({ text: 'First you ', finishReason: 'refusal' });
   expect(await fixture('refusal-unsaid')).toMatchObject({ text: 'This may be misused.', finishReason: 'refusal' });
 });
 
-test('usage is revised: the last count is valid, and what the cache took or gave is part of the input', async () => {
+test('the last value of each count is valid, and the input includes cache reads and writes', async () => {
   const { usage } = await fixture('usage-revisions');
   expect(usage).toEqual({
     inputTokens: 160 + 2_000 + 31_000,
@@ -69,7 +69,7 @@ test('usage is revised: the last count is valid, and what the cache took or gave
   });
 });
 
-test('unknown events, blocks, pieces and fields are passed over', async () => {
+test('unknown events, blocks, pieces and fields are ignored', async () => {
   expect(await fixture('unknown')).toMatchObject({
     status: 'complete',
     text: 'It is.',
@@ -84,7 +84,7 @@ test.each([
   ['overloaded-after-preamble', false],
   ['overloaded-late', true],
 ])(
-  '%s: an error in the stream counts as its HTTP status, and reports whether output came before',
+  '%s: an error in the stream counts as its HTTP status, and the result states whether output came before it',
   async (name, outputBegan) => {
     expect(await fixture(name)).toMatchObject({ status: 'failed', outputBegan, error: overloaded });
   },
@@ -117,7 +117,7 @@ test.each([
   });
 });
 
-test('without a stop reason the end is a cut, and what was counted before any output counts for nothing', async () => {
+test('without a stop reason the answer is cut, and the output count from before any output is ignored', async () => {
   for (const cut of [events(begin, says), events(begin, says, { type: 'message_stop' })]) {
     expect(await replay(anthropic, [cut])).toMatchObject({
       status: 'failed',
@@ -130,7 +130,7 @@ test('without a stop reason the end is a cut, and what was counted before any ou
   expect(usage).not.toHaveProperty('outputTokens');
 });
 
-test('without usage the answer is whole all the same', async () => {
+test('an answer without usage is complete', async () => {
   const bare = { type: 'message_start', message: { model: 'm' } };
   const end = { type: 'message_delta', delta: { stop_reason: 'end_turn' } };
   expect(await replay(anthropic, [events(bare, says, end)])).toMatchObject({
@@ -140,7 +140,7 @@ test('without usage the answer is whole all the same', async () => {
   });
 });
 
-test('arguments that came with the beginning of a call are its own, where no piece follows', async () => {
+test('the arguments at the beginning of a tool call are used if no piece follows', async () => {
   const call = (input: unknown) => ({
     type: 'content_block_start',
     index: 0,
@@ -155,7 +155,7 @@ test('arguments that came with the beginning of a call are its own, where no pie
   });
 });
 
-test('an answer that came as a whole', async () => {
+test('an unstreamed answer is read', async () => {
   const body = {
     id: 'msg_1',
     type: 'message',
@@ -213,7 +213,7 @@ test.each([
   'event: message_delta\ndata: {"broken\n\n',
   'data: [1]\n\n',
   'data: {"choices":[]}\n\n',
-])('what is no event of this wire is an error: %j', async (text) => {
+])('data that is not an event of this wire format is an error: %j', async (text) => {
   expect(await replay(anthropic, [events(begin, says), Buffer.from(text)])).toMatchObject({
     status: 'failed',
     outputBegan: true,

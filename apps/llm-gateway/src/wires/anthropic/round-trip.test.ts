@@ -4,7 +4,7 @@ import { recorded, replay } from '../../test-support/replay.ts';
 import { requestBody } from './request.ts';
 import { anthropic } from './wire.ts';
 
-test('an answer goes back with the next turn as it came: its thoughts, signed, where they stood', async () => {
+test('an answer is sent back unchanged with the next turn, with its signed thinking in the same place', async () => {
   const answer = await replay(anthropic, [await recorded(import.meta.url, 'thinking.sse')]);
   if (answer.status === 'failed') throw answer.error;
   const results = answer.toolCalls.map(({ id, name }) => ({

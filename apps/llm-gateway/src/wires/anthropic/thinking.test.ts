@@ -9,7 +9,7 @@ const result = { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'c'
 const reminded = { role: 'user', content: [...result.content, { type: 'text', text: 'Mind the tests.' }] };
 const answer = (...content: object[]) => ({ role: 'assistant', content });
 
-describe('a client of this wire', () => {
+describe('the request of a client of this wire format', () => {
   const thinking = { type: 'enabled', budget_tokens: 2_000 };
   const sent = (messages: object[], rest: { model?: string; foreignTaken?: boolean; edits?: object[] } = {}) => {
     const { model = 'strong', foreignTaken = false, edits } = rest;
@@ -19,30 +19,33 @@ describe('a client of this wire', () => {
   const named = 'anthropic/claude-sonnet-4-5';
 
   test.each([
-    ['goes on without a second thought', [user, answer(thought, call), result, answer(call), result]],
-    ['is reminded of something beside a result', [user, answer(thought, call), reminded, answer(call), result]],
+    ['continues without further thinking', [user, answer(thought, call), result, answer(call), result]],
+    ['gets a text next to a result', [user, answer(thought, call), reminded, answer(call), result]],
     ['has thought again', [user, answer(thought, call), result, answer(thought, call), result]],
-    ['hid its thought', [user, answer({ type: 'redacted_thinking', data: 'd' }, call), result, answer(call), result]],
+    [
+      'redacted its thinking',
+      [user, answer({ type: 'redacted_thinking', data: 'd' }, call), result, answer(call), result],
+    ],
     ['has a new question', [user, answer(call), result, answer({ type: 'text', text: 'Done.' }), user]],
-  ])('is unchanged where Claude %s', (_, messages) => {
+  ])('is unchanged if Claude %s', (_, messages) => {
     for (const rest of [{}, { model: named }, { foreignTaken: true }])
       expect(sent(messages, rest)).toMatchObject({ thinking, messages });
   });
 
   test.each([
-    ['one that it began', [user, answer(call), result]],
-    ['one that Claude thought in later', [user, answer(call), result, answer(thought, call), result]],
-    ['one with a word beside the result', [user, answer(call), reminded]],
-  ])('of an alias, where another may have begun, has no thought in the middle of %s', (_, messages) => {
+    ['an answer that it began', [user, answer(call), result]],
+    ['an answer in which Claude thought later', [user, answer(call), result, answer(thought, call), result]],
+    ['an answer with a text next to the result', [user, answer(call), reminded]],
+  ])('for an alias, where another provider may have begun, has no thinking in the middle of %s', (_, messages) => {
     expect(sent(messages)).not.toHaveProperty('thinking');
     expect(sent(messages, { model: named, foreignTaken: true })).not.toHaveProperty('thinking');
   });
 
-  test('a client that names the model and has only its answers gets the vendor’s error', () => {
+  test("is unchanged if it names the model and has only its answers, so that the client gets the vendor's error", () => {
     expect(sent([user, answer(call), result], { model: named })).toHaveProperty('thinking', thinking);
   });
 
-  test('without thinking no thought is cleared, which would be refused', () => {
+  test('has no clearing of thinking if thinking is removed, since the API would reject it', () => {
     const [ofThoughts, ofResults] = [{ type: 'clear_thinking_20251015' }, { type: 'clear_tool_uses_20250919' }];
     const edits = [ofThoughts, ofResults];
     expect(sent([user, answer(call), result], { edits })).toHaveProperty('context_management', { edits: [ofResults] });
@@ -50,7 +53,7 @@ describe('a client of this wire', () => {
   });
 });
 
-test('a translated conversation in which Claude goes on without a second thought keeps its thinking', () => {
+test('a translated conversation in which Claude continues without further thinking keeps its thinking', () => {
   const signature = { wire: 'anthropic', value: 's' };
   const made = { type: 'tool-call' as const, id: 'c', name: 'read', arguments: '{}' };
   const results: ProviderMessage = {

@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-test('the request: path, key and version', async () => {
+test('a request has the correct path, key and version', async () => {
   server.play(playBytes(anthropic.framing, await recorded(import.meta.url, 'text.sse')));
   const providerServer = providerServerAt(new URL(server.baseUrl).origin, anthropic);
   const provider = httpProvider(providerServer);
@@ -40,7 +40,7 @@ test('the request: path, key and version', async () => {
   await provider.close?.();
 });
 
-test('the request of a client of this wire gets through as it is, and the answer back', async () => {
+test('the request of a client of this wire format is passed on unchanged, and so is the answer', async () => {
   const text = Buffer.from(await recorded(import.meta.url, 'unknown.sse'));
   server.play(playBytes(anthropic.framing, text));
   const original: OriginalRequest = {
@@ -72,7 +72,7 @@ test('the request of a client of this wire gets through as it is, and the answer
   expect(raw.find(({ name }) => name === 'weather_report')?.data).toBe('{"type": "weather_report", "sky": "blue"}');
 });
 
-test('the check of the provider requests its models', async () => {
+test('the check of the provider requests its list of models', async () => {
   server.play(playError(200, { data: [{ type: 'model', id: 'claude-x', display_name: 'X' }], has_more: false }));
   const provider = httpProvider(providerServerAt(new URL(server.baseUrl).origin, anthropic));
   expect(await provider.describe(AbortSignal.timeout(5_000))).toMatchObject({

@@ -99,7 +99,7 @@ function imagePart(image: ProviderImage): WirePart {
   return { fileData: { ...(mediaType === undefined ? {} : { mimeType: mediaType }), fileUri: url } };
 }
 
-/** Converts a function's name to one that the API accepts, which must not begin with a digit or a dash. */
+/** Converts a function's name to one that the API accepts. Such a name doesn't begin with a digit or a dash. */
 const nameOf = (name: string): string => {
   const acceptable = acceptableName(name);
   return /^[a-zA-Z_]/.test(acceptable) ? acceptable : `_${acceptable}`.slice(0, 64);

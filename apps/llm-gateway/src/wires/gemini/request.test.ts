@@ -21,7 +21,7 @@ const bodyOf = (messages: ProviderMessage[], rest: Partial<ModelRequest> = {}) =
 const configOf = (settings: ModelSettings, model = 'gemini-2.5-flash') =>
   bodyOf([], { settings, model })['generationConfig'];
 
-test('a request is no more than was said; schemas go as JSON Schema', () => {
+test('a request has only the fields that were set, and schemas are sent as JSON Schema', () => {
   expect(bodyOf([{ role: 'user', content: [text('a')] }])).toEqual({
     contents: [{ role: 'user', parts: [{ text: 'a' }] }],
   });
@@ -31,7 +31,7 @@ test('a request is no more than was said; schemas go as JSON Schema', () => {
   });
 });
 
-test("a conversation: the system's word apart, and all results of an answer's calls in one content", () => {
+test("in a conversation, system messages are separate, and all results of an answer's calls are in one content", () => {
   const image = { mediaType: 'image/png', base64: 'AAAA' };
   const { systemInstruction, contents } = bodyOf([
     { role: 'system', content: [text('You code.')] },
@@ -70,7 +70,7 @@ test("a conversation: the system's word apart, and all results of an answer's ca
   ]);
 });
 
-test('a great many results in a row are put together in one go, not all anew for each', () => {
+test('many results in a row are joined in linear time', () => {
   const count = 150_000;
   const messages = Array.from({ length: count }, (): ProviderMessage => ({
     role: 'tool',
@@ -80,7 +80,7 @@ test('a great many results in a row are put together in one go, not all anew for
   expect((contents as { parts: object[] }[]).map(({ parts }) => parts.length)).toEqual([count]);
 });
 
-test('signatures go back unchanged, each in its part; those of others do not', () => {
+test('signatures are sent back unchanged, each in its part, but not those of other providers', () => {
   const { contents } = bodyOf([
     {
       role: 'assistant',
@@ -109,7 +109,7 @@ test('signatures go back unchanged, each in its part; those of others do not', (
   ]);
 });
 
-test("where a model refuses unsigned calls, the first of another provider's answer is marked as such", () => {
+test("for a model that rejects unsigned calls, the first call of another provider's answer has the placeholder signature", () => {
   const answer: ProviderMessage = { role: 'assistant', content: [call('a', 'run', '{}'), call('b', 'run', '{}')] };
   const own: ProviderMessage = {
     role: 'assistant',
@@ -173,12 +173,12 @@ test.each([
   ['tunedModels/mine', 'v1beta/tunedModels/mine:generateContent'],
   ['../../files?x=', 'v1beta/models/..%2F..%2Ffiles%3Fx%3D:generateContent'],
   ['half a pair \uD800', 'v1beta/models/half%20a%20pair%20%EF%BF%BD:generateContent'],
-])('the model %s stands in the path', (model, path) => {
+])('the path contains the model %s', (model, path) => {
   expect(gemini.path(model, false)).toBe(path);
   expect(gemini.path(model, true)).toBe(path.replace(/generateContent$/, 'streamGenerateContent?alt=sse'));
 });
 
-test('a request of the same wire goes on as it came', () => {
+test('a request of the same wire format is passed on unchanged', () => {
   const body = { contents: [{ parts: [{ text: 'hi' }] }], cachedContent: 'cachedContents/1', safetySettings: [] };
   const original = { wire: 'gemini', body, headers: { 'x-goog-api-client': 'x' } } as const;
   expect(gemini.passOn(original, 'gemini-3-pro', true)).toEqual(body);
@@ -194,7 +194,7 @@ test('a request of the same wire goes on as it came', () => {
   });
 });
 
-test('of the models that are listed, those that answer', () => {
+test('only models that can answer are listed', () => {
   const models = [
     { name: 'models/gemini-3-pro', supportedGenerationMethods: ['generateContent', 'countTokens'] },
     { name: 'models/embedding-1', supportedGenerationMethods: ['embedContent'] },

@@ -15,7 +15,7 @@ const chunk = (parts: object[], rest: object = {}, finishReason?: string) => ({
 });
 const signature = (value: string) => ({ wire: 'gemini', value });
 
-test('a text; of the usage, which each event reports, the last counts', async () => {
+test('a text is read, and of the usage in each event the last is valid', async () => {
   expect(await play('text.sse')).toEqual({
     status: 'complete',
     text: 'Grüße, 你好 👩‍💻!',
@@ -29,13 +29,13 @@ test('a text; of the usage, which each event reports, the last counts', async ()
   });
 });
 
-test('thoughts, parallel calls of which the first is signed, one without arguments, ids only where they are sent', async () => {
+test('thinking and parallel tool calls are read: the first is signed, one has no arguments, and ids are kept if they are sent', async () => {
   const answer = await play('thinking-and-tool-calls.sse');
   expect(answer).toMatchObject({
     status: 'complete',
     text: 'I look.',
     thinking: [{ text: '**Looking**\n\nZwei Dateien – beide.', redacted: false, callsBefore: 0 }],
-    // The provider says STOP.
+    // The provider sent STOP.
     finishReason: 'tool-calls',
     toolCalls: [
       { name: 'read', arguments: '{"path":"größe.txt"}', signature: signature('CikBVKhc7first==') },
@@ -52,7 +52,7 @@ test('thoughts, parallel calls of which the first is signed, one without argumen
   expect(answer.toolCalls[1]).not.toHaveProperty('signature');
 });
 
-test('a text may be signed by a part without text', async () => {
+test("a text's signature may be in a part without text", async () => {
   expect(await play('signed-text.sse')).toMatchObject({ text: 'It works.', thinking: [{ text: 'hm' }] });
   const reader = gemini.reader({ provider: 'acme', secret: null });
   expect(reader.whole(chunk([{ text: '', thoughtSignature: 's1' }, { text: '' }]))).toEqual([
@@ -60,7 +60,7 @@ test('a text may be signed by a part without text', async () => {
   ]);
 });
 
-test('thoughts in a row are one, until it is signed or something else comes', async () => {
+test('consecutive thinking parts are one block, until one is signed or another part follows', async () => {
   const thought = (text: string, rest: object = {}) => ({ text, thought: true, ...rest });
   expect(
     await answerOf(
@@ -76,7 +76,7 @@ test('thoughts in a row are one, until it is signed or something else comes', as
   });
 });
 
-test('a prompt that is blocked is a refusal, and so is an answer that is broken off for its content', async () => {
+test('a blocked prompt is a refusal, and so is an answer that is stopped because of its content', async () => {
   expect(await play('blocked-prompt.sse')).toMatchObject({
     status: 'complete',
     text: '',
@@ -91,7 +91,7 @@ test('a prompt that is blocked is a refusal, and so is an answer that is broken 
   });
 });
 
-test('a picture is reported as lost, beside the text that came with it', async () => {
+test('an image is reported as lost, in addition to the text that came with it', async () => {
   const picture = { inlineData: { mimeType: 'image/png', data: 'iVBORw0KGgo=' } };
   const reader = gemini.reader({ provider: 'acme', secret: null });
   const deltas = [...reader.whole(chunk([{ text: 'Here: ' }, picture], {}, 'STOP')), ...reader.end()];
@@ -99,7 +99,7 @@ test('a picture is reported as lost, beside the text that came with it', async (
   expect(deltas.at(-1)).toMatchObject({ type: 'response-end', finishReason: 'stop', lost: 'image/png' });
 });
 
-test("a call that Google can't read is reported as neither a call nor a stop", async () => {
+test("a call that Google can't parse is reported neither as a call nor as stop", async () => {
   expect(await play('malformed-call.sse')).toMatchObject({
     status: 'complete',
     finishReason: 'other',
@@ -121,7 +121,7 @@ test.each([
   expect(answer).toMatchObject({ status: 'complete', finishReason, providerFinishReason: vendorReason });
 });
 
-test('no finish reason at the end is an error, whatever came before', async () => {
+test('a missing finish reason is an error, whatever came before', async () => {
   for (const events of [
     [],
     [chunk([{ text: 'half' }])],
@@ -137,7 +137,7 @@ test('no finish reason at the end is an error, whatever came before', async () =
   expect(cut.usage).toEqual({ inputTokens: 9, outputTokens: 1 });
 });
 
-test('usage: what was thought is added, what tools read is input, what is cached is part of it', async () => {
+test('the output count includes thinking, and the input count includes the tokens of tools and of the cache', async () => {
   const usageMetadata = {
     promptTokenCount: 100,
     toolUsePromptTokenCount: 10,
@@ -151,7 +151,7 @@ test('usage: what was thought is added, what tools read is input, what is cached
   expect(answer.usage).toEqual({ inputTokens: 110, outputTokens: 25, cachedInputTokens: 60, reasoningTokens: 20 });
 });
 
-test('usage: sound that was heard, and pictures that were made, are counted apart', async () => {
+test('audio input and generated images are counted separately', async () => {
   const usageMetadata = {
     promptTokenCount: 100,
     promptTokensDetails: [
@@ -167,7 +167,7 @@ test('usage: sound that was heard, and pictures that were made, are counted apar
   expect(usage).toMatchObject({ audioInputTokens: 70, cachedAudioInputTokens: 40, imageOutputTokens: 1_290 });
 });
 
-test('candidates, parts and fields that were not requested are left out', async () => {
+test('candidates, parts and fields that were not requested are ignored', async () => {
   expect(
     await answerOf(
       { candidates: [{ index: 1, content: { parts: [{ text: 'b' }] }, finishReason: 'STOP' }] },
@@ -181,7 +181,7 @@ test('candidates, parts and fields that were not requested are left out', async 
   ).toMatchObject({ status: 'complete', text: 'a', finishReason: 'stop', usage: {} });
 });
 
-test('an error in the middle is one', async () => {
+test('an error in the middle of a stream is an error', async () => {
   expect(await play('error-in-the-middle.sse')).toMatchObject({
     status: 'failed',
     outputBegan: true,
@@ -208,7 +208,7 @@ test.each([
   });
 });
 
-test('an answer that came as a whole, and as a list, which is how it comes without events', async () => {
+test('an unstreamed answer is read, and so is a list, which is the form of a stream without server-sent events', async () => {
   const usageMetadata = { promptTokenCount: 1, candidatesTokenCount: 2 };
   const expected = { status: 'complete', text: 'ab', finishReason: 'stop', usage: { inputTokens: 1, outputTokens: 2 } };
   const whole = chunk([{ text: 'a' }, { text: 'b' }], { usageMetadata }, 'STOP');

@@ -18,7 +18,7 @@ const run = { ...list, name: 'run' };
 const bodyOf = (messages: ProviderMessage[], settings: ModelSettings = {}, tools = [list, run]) =>
   requestBody({ model: 'qwen3', messages, tools, settings }, true) as Record<string, unknown>;
 
-test('a request: what does not fit is to be an error, and not to be cut in silence', () => {
+test('a request makes a conversation that is too long an error, instead of cutting it silently', () => {
   expect(bodyOf([{ role: 'user', content: [text('a'), text('b')] }], {}, [])).toEqual({
     model: 'qwen3',
     stream: true,
@@ -30,7 +30,7 @@ test('a request: what does not fit is to be an error, and not to be cut in silen
   expect(requestBody({ model: 'm', messages: [], tools: [], settings: {} }, false)).toMatchObject({ stream: false });
 });
 
-test('a conversation with tool calls and their results, by id and by name', () => {
+test('a conversation has tool calls and their results by id and by name', () => {
   const { messages } = bodyOf([
     { role: 'system', content: [text('You code.')] },
     { role: 'user', content: [text('Fix it.')] },
@@ -67,7 +67,7 @@ test('a conversation with tool calls and their results, by id and by name', () =
   ]);
 });
 
-test('texts are kept apart by a blank line; what a model said is one text', () => {
+test('texts are separated by a blank line, and the texts of an answer are joined', () => {
   const { messages } = bodyOf([
     { role: 'system', content: [text('You are A.'), text('Be B.')] },
     { role: 'assistant', content: [{ ...text('one '), signature: { wire: 'gemini', value: 's' } }, text('text')] },
@@ -78,7 +78,7 @@ test('texts are kept apart by a blank line; what a model said is one text', () =
   ]);
 });
 
-test('images go by value, those of a result after it; an address is refused with what was expected', () => {
+test('images are sent inline, those of a result after it, and the error for a URL states what was expected', () => {
   const png = { mediaType: 'image/png', base64: 'aGk=' };
   const { messages } = bodyOf([
     { role: 'user', content: [text('See.'), { type: 'image', image: png }] },
@@ -113,7 +113,7 @@ test.each<[ModelSettings, object]>([
   expect(bodyOf([], settings)).toMatchObject(expected);
 });
 
-test('a model that may call no tool gets none, and what is not set is not sent', () => {
+test('a model that may call no tool gets none, and settings that are not set are not sent', () => {
   expect(bodyOf([], { toolChoice: 'none' })).not.toHaveProperty('tools');
   for (const field of ['options', 'format', 'think']) {
     expect(bodyOf([], { responseFormat: { type: 'text' } })).not.toHaveProperty(field);

@@ -4,7 +4,7 @@ import { ollama } from './wire.ts';
 
 const fixture = async (name: string) => replayEveryWay(ollama, await recorded(import.meta.url, `${name}.ndjson`));
 
-test('text, and the counts on the last line', async () => {
+test('text and the counts on the last line are read', async () => {
   expect(await fixture('text')).toEqual({
     status: 'complete',
     text: 'Grüße, 你好 👩‍💻!',
@@ -18,7 +18,7 @@ test('text, and the counts on the last line', async () => {
   });
 });
 
-test('tool calls come whole, on one line or many, and those without an id are given one each', async () => {
+test('tool calls are complete, on one line or several, and those without an id get one', async () => {
   const answer = await fixture('parallel-tools');
   expect(answer).toMatchObject({
     finishReason: 'tool-calls',
@@ -34,7 +34,7 @@ test('tool calls come whole, on one line or many, and those without an id are gi
   expect(new Set(ids.filter((id) => id !== '')).size).toBe(3);
 });
 
-test('thinking is no text, and what is thought after something was said stands apart', async () => {
+test('thinking is separate from text, and thinking after text is a new block', async () => {
   expect(await fixture('thinking')).toMatchObject({
     text: 'It is. Yes.',
     thinking: [
@@ -45,11 +45,11 @@ test('thinking is no text, and what is thought after something was said stands a
   });
 });
 
-test('without counts and a reason the answer is whole all the same', async () => {
+test('an answer without counts and finish reason is complete', async () => {
   expect(await fixture('no-counts')).toMatchObject({ status: 'complete', text: 'ok', finishReason: 'stop', usage: {} });
 });
 
-test('unknown fields, reasons, and lines after the last are passed over', async () => {
+test('unknown fields, unknown reasons, and lines after the last are ignored', async () => {
   expect(await fixture('unknown')).toMatchObject({
     text: 'abc',
     finishReason: 'other',
@@ -60,14 +60,14 @@ test('unknown fields, reasons, and lines after the last are passed over', async 
 test.each([
   ['error', true],
   ['error-first', false],
-])('%s: a line with an error is one', async (name, outputBegan) => {
+])('%s: a line with an error is an error', async (name, outputBegan) => {
   const error = { code: 'provider-failed', retryable: true };
   expect(await fixture(name)).toMatchObject({ status: 'failed', outputBegan, error });
 });
 
 const says = (content: string) => `{"model":"m","message":{"role":"assistant","content":"${content}"},"done":false}\n`;
 
-test('without a line that says done the end is a cut', async () => {
+test('without a line with done the answer is cut', async () => {
   for (const cut of ['', says('a'), `${says('a')}{"model":"m","mess`]) {
     const error = { code: 'provider-failed', retryable: true };
     expect(await replay(ollama, [Buffer.from(cut)])).toMatchObject({ status: 'failed', error });
@@ -75,7 +75,7 @@ test('without a line that says done the end is a cut', async () => {
 });
 
 test.each(['<html>\n', '[1]\n', '{"choices":[]}\n', '{"done":"yes"}\n'])(
-  'what is no line of this wire is an error: %j',
+  'a line that is not in this wire format is an error: %j',
   async (text) => {
     expect(await replay(ollama, [Buffer.from(`${says('a')}${text}`)])).toMatchObject({
       status: 'failed',
@@ -85,7 +85,7 @@ test.each(['<html>\n', '[1]\n', '{"choices":[]}\n', '{"done":"yes"}\n'])(
   },
 );
 
-test('an answer that came as a whole', async () => {
+test('an unstreamed answer is read', async () => {
   const message = {
     role: 'assistant',
     content: 'I look.',

@@ -26,7 +26,7 @@ afterAll(() => server.close());
 
 const at = () => ({ ...providerServerAt(new URL(server.baseUrl).origin, ollama), key: null });
 
-test('the request, without a key', async () => {
+test('a request has the correct path and body, without a key', async () => {
   server.play(playBytes(ollama.framing, await recorded(import.meta.url, 'text.ndjson')));
   const provider = httpProvider(at());
   await callOnce(provider);
@@ -40,14 +40,14 @@ test('the request, without a key', async () => {
   await provider.close?.();
 });
 
-test('a model that is not there is reported as such', async () => {
+test('a missing model is reported as such', async () => {
   server.play(playError(404, { error: 'model "acme-1" not found, try pulling it first' }));
   const provider = httpProvider(at());
   expect(await callOnce(provider)).toMatchObject({ error: { code: 'model-not-found', retryable: false } });
   await provider.close?.();
 });
 
-test('the check of the provider requests its models', async () => {
+test('the check of the provider requests its list of models', async () => {
   server.play(playError(200, { models: [{ name: 'qwen3:8b', model: 'qwen3:8b', size: 1 }] }));
   const provider = httpProvider(at());
   expect(await provider.describe(AbortSignal.timeout(5_000))).toMatchObject({

@@ -26,7 +26,7 @@ test.each([
   ['https://api.mistral.ai/v1', 'm', []],
   ['http://127.0.0.1/v1', 'gpt-5-mini', []],
   ['https://api.deepseek.com/v1', 'm', ['reasoning_content', 'reasoning_details']],
-])("at %s %s gets of another server's answer what it takes", (baseUrl, model, beside) => {
+])("at %s, %s gets only those fields of another server's answer that it accepts", (baseUrl, model, beside) => {
   const { messages } = sentTo(baseUrl, plain, model);
   const [first, said, sentResult] = messages;
   expect(first).toEqual(user);
@@ -36,16 +36,16 @@ test.each([
   expect(sentResult['tool_call_id']).toBe(id);
 });
 
-test('Groq takes no reasoning_content, but its own reasoning', () => {
+test('Groq gets no reasoning_content, but its own reasoning', () => {
   const { messages } = sentTo('https://api.groq.com/openai/v1', { messages: [user, { ...answer, reasoning: 'Hmm.' }] });
   expect(Object.keys(messages[1]).toSorted()).toEqual(['content', 'reasoning', 'role', 'tool_calls']);
 });
 
-test('DeepSeek gets a thought with each call, be it none', () => {
+test('DeepSeek gets thinking with each tool call, even if it is empty', () => {
   expect(sentTo('https://api.deepseek.com/v1').messages[3]).toMatchObject({ reasoning_content: '' });
 });
 
-test('a server that nothing is known of gets the conversation as it came', () => {
+test('an unknown server gets the conversation unchanged', () => {
   expect(sentTo('http://127.0.0.1/v1').messages).toEqual(plain.messages);
   expect(sentTo('http://127.0.0.1/v1', plain, 'gpt-oss-20b').messages).toEqual(plain.messages);
 });
@@ -55,13 +55,16 @@ test.each([
   ['https://api.mistral.ai/v1', { max_completion_tokens: 5, seed: 1 }, { max_tokens: 5, random_seed: 1 }],
   ['https://api.groq.com/openai/v1', { max_tokens: 5, max_completion_tokens: 6, seed: 1 }, { max_tokens: 5, seed: 1 }],
   ['https://x.cognitiveservices.azure.com/openai/v1', { max_tokens: 5 }, { max_completion_tokens: 5 }],
-  // This host serves models of all vendors, and some of them reject `max_completion_tokens`.
+  // This host serves models of all vendors, some of which reject `max_completion_tokens`.
   ['https://x.services.ai.azure.com/openai/v1', { max_tokens: 5 }, { max_tokens: 5 }],
   ['http://127.0.0.1/v1', { max_completion_tokens: 5, random_seed: 1 }, { max_completion_tokens: 5, random_seed: 1 }],
-])('%s gets the limit and the seed in its own fields, unless the client named its model', (baseUrl, said, expected) => {
-  expect(sentTo(baseUrl, { model: 'fast', ...said })).toEqual({ model: 'm', ...expected });
-  expect(sentTo(baseUrl, { model: 'acme/m', ...said })).toEqual({ model: 'm', ...said });
-});
+])(
+  '%s gets the limit and the seed under its own names, unless the client named its model',
+  (baseUrl, said, expected) => {
+    expect(sentTo(baseUrl, { model: 'fast', ...said })).toEqual({ model: 'm', ...expected });
+    expect(sentTo(baseUrl, { model: 'acme/m', ...said })).toEqual({ model: 'm', ...said });
+  },
+);
 
 test.each(['gpt-5-mini', 'o3', 'openai/gpt-5-mini'])(
   "%s is OpenAI's at any host, and gets the limit in its field",
@@ -80,7 +83,7 @@ test.each(['gpt-5-mini', 'o3', 'openai/gpt-5-mini'])(
   },
 );
 
-test('OpenRouter gets back the reasoning that it sent of a model of OpenAI', () => {
+test("OpenRouter gets back the reasoning that it sent for a model of OpenAI's", () => {
   const [, said] = sentTo('https://openrouter.ai/api/v1', plain, 'openai/gpt-5').messages;
   const { tool_calls: _calls, ...beside } = answer;
   expect(said).toMatchObject({ ...beside, tool_calls: [{ extra_content: google }] });
@@ -101,7 +104,10 @@ describe.each([
     { role: 'assistant', content: [{ type: 'tool-call', id, name: 'read', arguments: '{}' }] },
     { role: 'tool', content: [{ type: 'tool-result', callId: id, name: 'read', content: 'a', isError: false }] },
   ];
-  /** The ids of call and result in three requests: in the same wire format for an alias, the same for the named model, and from another format. */
+  /**
+   * Returns the ids of call and result in three requests: in the same wire format for an alias, in the same wire format for the named model, and in another
+   * format.
+   */
   const idsAt = (baseUrl: string, model: string) => {
     const request = { model, messages: translated, tools: [], settings: {} };
     const sent = [
@@ -121,7 +127,7 @@ describe.each([
     'https://api.moonshot.ai/v1',
     'https://api.moonshot.cn/v1',
     'https://api.deepseek.com/v1',
-  ])('stays as it is at %s', (baseUrl) => {
+  ])('stays unchanged at %s', (baseUrl) => {
     expect(new Set(idsAt(baseUrl, 'kimi-k2'))).toEqual(new Set([id]));
   });
 

@@ -18,7 +18,7 @@ const json = fc.oneof(
     .map((each) => each.join('')),
 );
 
-test('after each piece they are whole where together they are a JSON object, however they were split', () => {
+test('arguments are whole after a piece if all pieces so far are a JSON object, however they were split', () => {
   fc.assert(
     fc.property(fc.array(json, { maxLength: 3 }), fc.integer({ min: 1, max: 5 }), (texts, size) => {
       const whole = texts.join('');

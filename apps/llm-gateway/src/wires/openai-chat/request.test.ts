@@ -15,7 +15,7 @@ const result = (callId: string, content: string, isError = false) => ({
   isError,
 });
 
-test('a request streams, requests usage, and names tools only where there are some', () => {
+test('a request streams, requests usage, and has tools only if there are any', () => {
   expect(bodyOf([{ role: 'user', content: [text('a')] }])).toEqual({
     model: 'gpt-x',
     stream: true,
@@ -28,7 +28,7 @@ test('a request streams, requests usage, and names tools only where there are so
   ]);
 });
 
-test('a conversation with tool calls and their results', () => {
+test('a conversation has tool calls and their results', () => {
   const { messages } = bodyOf([
     { role: 'system', content: [text('You code.')] },
     { role: 'user', content: [text('Fix it.')] },
@@ -68,7 +68,7 @@ test.each([
   ['functions.read file:0', 'functions_read_file_0'],
   ['', 'unnamed'],
   ['x'.repeat(100), 'x'.repeat(64)],
-])('the name %j of an earlier call goes back as %s: servers refuse others', (made, sent) => {
+])('the name %j of an earlier call is sent back as %s, since servers reject other names', (made, sent) => {
   const { messages } = bodyOf([{ role: 'assistant', content: [call('a', made, '{}')] }]);
   expect(messages).toMatchObject([{ tool_calls: [{ function: { name: sent } }] }]);
 });
@@ -79,12 +79,12 @@ test.each([
   ['"x"', '{"malformedArguments":"\\"x\\""}'],
   ['', '{}'],
   [' {"a":1} ', ' {"a":1} '],
-])('arguments %j go back as %s: a server parses them again', (written, sent) => {
+])('the arguments %j are sent back as %s, since a server parses them again', (written, sent) => {
   const { messages } = bodyOf([{ role: 'assistant', content: [call('a', 'run', written)] }]);
   expect(messages).toMatchObject([{ tool_calls: [{ function: { arguments: sent } }] }]);
 });
 
-test('an id that is too long for OpenAI is shortened, the same in call and result; a server that is not known may need it whole', () => {
+test('an id that is too long for OpenAI is shortened in the same way in call and result, but not for an unknown server, which may need it', () => {
   const long = `chatcmpl-tool-${'0123456789abcdef'.repeat(2)}`;
   const said: ProviderMessage[] = [
     { role: 'assistant', content: [call(long, 'run', '{}'), call('short', 'run', '{}')] },
@@ -107,7 +107,7 @@ test('an id that is too long for OpenAI is shortened, the same in call and resul
 const image = { mediaType: 'image/png', base64: 'AAAA' };
 const picture = { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } };
 
-test('images stand in what the user says, by value or by address', () => {
+test("images are in the user's messages, inline or by URL", () => {
   const content = [
     text('What is this?'),
     { type: 'image' as const, image },
@@ -128,7 +128,7 @@ test('images stand in what the user says, by value or by address', () => {
   ]);
 });
 
-test('texts and images stand in the order in which they were said', () => {
+test('texts and images are in their original order', () => {
   const shown = { type: 'image' as const, image };
   const content = [text('Image 1:'), shown, text(''), text('Image 2:'), shown, text('Compare.'), text('Be brief.')];
   const said = (value: string) => ({ type: 'text', text: value });
@@ -140,7 +140,7 @@ test('texts and images stand in the order in which they were said', () => {
   ]);
 });
 
-test('texts alone are one string, which all servers take, with a blank line between; what a model said is one text', () => {
+test('several texts become one string with blank lines, which all servers accept, and the texts of an answer are joined', () => {
   const { messages } = bodyOf([
     { role: 'system', content: [text('You are A.'), text('Be B.')] },
     { role: 'user', content: [text('a'), text(''), text('b')] },
@@ -153,7 +153,7 @@ test('texts alone are one string, which all servers take, with a blank line betw
   ]);
 });
 
-test("a tool's images follow all results, as the user's", () => {
+test("a tool's images follow all results, in a user message", () => {
   const content = [{ ...result('a', 'a picture'), images: [image] }, result('b', 'none')];
   expect(bodyOf([{ role: 'tool', content }]).messages).toEqual([
     { role: 'tool', tool_call_id: 'a', content: 'a picture' },
@@ -164,7 +164,7 @@ test("a tool's images follow all results, as the user's", () => {
 
 const thought = { type: 'thinking' as const, text: 'hm', redacted: false };
 
-test('thoughts are left out: the wire has no place for them', () => {
+test('thinking is left out, since the wire format has no field for it', () => {
   const content = [thought, text('a')];
   expect(bodyOf([{ role: 'assistant', content }]).messages).toEqual([{ role: 'assistant', content: 'a' }]);
   expect(JSON.stringify(bodyOf([{ role: 'assistant', content: [thought, call('a', 'run', '{}')] }]))).not.toContain(
@@ -173,7 +173,7 @@ test('thoughts are left out: the wire has no place for them', () => {
 });
 
 test.each(['https://api.deepseek.com', 'https://api.moonshot.ai/v1'])(
-  '%s refuses calls without what was thought before them, be it nothing',
+  '%s gets thinking with each tool call, even if it is empty',
   (baseUrl) => {
     const messages: ProviderMessage[] = [
       { role: 'assistant', content: [thought, text('I look.'), call('a', 'run', '{}')] },
@@ -195,7 +195,7 @@ test.each(['https://api.deepseek.com', 'https://api.moonshot.ai/v1'])(
   },
 );
 
-test('Mistral gets no request for usage, which it reports anyway, and takes no ids of calls but such as its own', () => {
+test('Mistral gets no request for usage, which it always reports, and only call ids in its own form', () => {
   const messages: ProviderMessage[] = [
     { role: 'assistant', content: [call('call_of_another', 'run', '{}'), call('aBcDeFgH1', 'run', '{}')] },
     { role: 'tool', content: [result('call_of_another', 'one'), result('aBcDeFgH1', 'two')] },
@@ -242,7 +242,7 @@ test.each<[ModelSettings, object]>([
   expect(bodyOf([], tools, settings)).toEqual({ ...plain, ...expected });
 });
 
-test('what is said of tools is left out where there are none', () => {
+test('settings of tools are left out if there are no tools', () => {
   expect(bodyOf([], [], { toolChoice: 'required', parallelToolCalls: true })).toEqual(bodyOf([]));
 });
 
@@ -260,12 +260,12 @@ test.each([
   expect(Object.keys(body).filter((name) => name.startsWith('max_'))).toEqual([field]);
 });
 
-test('a whole answer is requested without a stream', () => {
+test('an unstreamed answer is requested without stream options', () => {
   const body = openAiChat.body({ model: 'm', messages: [], tools: [], settings: {} }, false);
   expect(body).toEqual({ model: 'm', messages: [] });
 });
 
-test('a request of the same wire goes on as it came, but for its model, and reports its usage', () => {
+test('a request of the same wire format is passed on with another model and a request for usage', () => {
   const body = { model: 'coppice/x', messages: [], logit_bias: { 1: 2 }, stream: true, stream_options: { a: 1 } };
   const original = { wire: 'openai-chat', body, headers: { 'x-own': 'y' } } as const;
   const streamed = { ...body, model: 'm', stream_options: { a: 1, include_usage: true } };

@@ -3,7 +3,7 @@ import { collect } from '../../collect.ts';
 import type { ModelDeltas } from '../../provider/port.ts';
 import { ChatAnswerReader } from './response.ts';
 
-/** The collected answer for these events. */
+/** Returns the collected answer for these events. */
 async function answerOf(...events: (object | string)[]) {
   async function* play(): ModelDeltas {
     const reader = new ChatAnswerReader({ provider: 'acme', secret: null });
@@ -30,7 +30,7 @@ const chunk = (delta: object | null, rest: object = {}, choice: object = {}) => 
 const finished = (reason: string) => chunk({}, {}, { finish_reason: reason });
 const says = (text: string) => chunk({ content: text });
 
-test('text, the finish reason, and the usage in a chunk without choices', async () => {
+test('text, the finish reason, and the usage in a chunk without choices are read', async () => {
   const usage = {
     prompt_tokens: 100,
     completion_tokens: 30,
@@ -55,7 +55,7 @@ test('text, the finish reason, and the usage in a chunk without choices', async 
     providerFinishReason: 'stop',
     responseModel: 'gpt-x-2026',
     responseId: 'chatcmpl-1',
-    // Cached tokens are part of the prompt, reasoning part of the completion, audio part of either: nothing is counted twice.
+    // Nothing is counted twice: the prompt count includes cached tokens, the completion count includes reasoning, and both include audio.
     usage: {
       inputTokens: 100,
       outputTokens: 30,
@@ -67,7 +67,7 @@ test('text, the finish reason, and the usage in a chunk without choices', async 
   });
 });
 
-test('usage that is reported with every chunk: the last counts, whatever it costs', async () => {
+test('of usage in every chunk the last is valid', async () => {
   const usage = (tokens: number) => ({ prompt_tokens: 10, completion_tokens: tokens, cost: tokens / 1_000 });
   expect(
     await answerOf(
@@ -78,11 +78,11 @@ test('usage that is reported with every chunk: the last counts, whatever it cost
   ).toMatchObject({ text: 'ab', usage: { inputTokens: 10, outputTokens: 2, costUsd: 0.002 } });
 });
 
-test('without usage the answer is whole all the same', async () => {
+test('an answer without usage is complete', async () => {
   expect(await answerOf(says('a'), finished('stop'))).toMatchObject({ status: 'complete', usage: {} });
 });
 
-test('no finish reason at the end is an error, whatever came before', async () => {
+test('a missing finish reason is an error, whatever came before', async () => {
   for (const events of [
     [says('a')],
     [],
@@ -108,7 +108,7 @@ test.each([
 
 const call = (rest: object) => chunk({ tool_calls: [rest] });
 
-test("OpenAI's parallel tool calls, interleaved, and pieces after the finish reason", async () => {
+test("OpenAI's interleaved parallel tool calls, and pieces after the finish reason, are read", async () => {
   expect(
     await answerOf(
       chunk({ role: 'assistant', content: null }),
@@ -129,7 +129,7 @@ test("OpenAI's parallel tool calls, interleaved, and pieces after the finish rea
   });
 });
 
-test("Ollama's: whole calls in one chunk, all with index 0, without ids, arguments perhaps as an object, and `stop`", async () => {
+test("Ollama's tool calls are read: whole calls in one chunk, with index 0, without ids, with arguments as an object, and with `stop`", async () => {
   const answer = await answerOf(
     chunk({
       role: 'assistant',
@@ -152,7 +152,7 @@ test("Ollama's: whole calls in one chunk, all with index 0, without ids, argumen
   expect(new Set(ids).size).toBe(2);
 });
 
-test("llama.cpp's: no index, an empty id, content that is null, timings, an extra usage without choices", async () => {
+test("llama.cpp's tool calls are read: without index, with an empty id, null content, timings and usage without choices", async () => {
   expect(
     await answerOf(
       chunk({ content: null }),
@@ -164,7 +164,7 @@ test("llama.cpp's: no index, an empty id, content that is null, timings, an extr
   ).toMatchObject({ toolCalls: [{ name: 'list', arguments: '{}' }], usage: { inputTokens: 5, outputTokens: 2 } });
 });
 
-test('reasoning is no text; content in parts is', async () => {
+test('reasoning is not text, and content in parts is', async () => {
   expect(
     await answerOf(
       chunk({ reasoning_content: 'hmm' }),
@@ -180,7 +180,7 @@ test('reasoning is no text; content in parts is', async () => {
   ).toMatchObject({ text: 'a', thinking: [{ text: 'hmmhmm', redacted: false, callsBefore: 0 }] });
 });
 
-test('what is sent under both names of reasoning is one thought', async () => {
+test('reasoning that is sent under both names is read once', async () => {
   expect(
     await answerOf(chunk({ reasoning_content: 'hm', reasoning: 'hm' }), says('a'), finished('stop')),
   ).toMatchObject({ thinking: [{ text: 'hm' }] });
@@ -193,7 +193,7 @@ test('a refusal is passed on as text, and marked as a refusal', async () => {
   });
 });
 
-test('choices and fields that were not requested are left out', async () => {
+test('choices and fields that were not requested are ignored', async () => {
   expect(
     await answerOf(
       { choices: [], prompt_filter_results: [{ prompt_index: 0 }] },
@@ -225,7 +225,7 @@ test.each([
   [finished('error'), { code: 'provider-failed', retryable: true }],
   ['<html>', { code: 'provider-failed', retryable: true }],
   ['[1]', { code: 'provider-failed', retryable: true }],
-])('an error in the stream is one, before output and after: %j', async (event, error) => {
+])('an error in the stream is an error, before and after output: %j', async (event, error) => {
   expect(await answerOf(event)).toMatchObject({ status: 'failed', outputBegan: false, error });
   expect(await answerOf(says('half'), event)).toMatchObject({ status: 'failed', outputBegan: true, error });
 });

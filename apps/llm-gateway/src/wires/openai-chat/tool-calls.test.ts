@@ -11,7 +11,7 @@ const piece = (rest: Partial<ToolCallPiece>): ToolCallPiece => ({
   ...rest,
 });
 
-/** The calls that the pieces make, as `name(arguments)`. */
+/** Returns the tool calls that the pieces form, as `name(arguments)`. */
 function merged(...pieces: Partial<ToolCallPiece>[]): string[] {
   const merger = new ToolCallMerger('acme');
   const calls: { name: string; arguments: string }[] = [];
@@ -23,7 +23,7 @@ function merged(...pieces: Partial<ToolCallPiece>[]): string[] {
   return calls.map((call) => `${call.name}(${call.arguments})`);
 }
 
-test('by index, as documented: id and name come with the first piece', () => {
+test('pieces are assigned by index, as documented, with id and name in the first piece', () => {
   expect(
     merged(
       { index: 0, id: 'a', name: 'read' },
@@ -35,7 +35,7 @@ test('by index, as documented: id and name come with the first piece', () => {
   ).toEqual(['read({"p":1})', 'list({})']);
 });
 
-test('by id, where it is there: all indices may be 0', () => {
+test('pieces with an id are assigned by id, even if all indices are 0', () => {
   expect(
     merged(
       { index: 0, id: 'a', name: 'read', arguments: '{"p":' },
@@ -46,7 +46,7 @@ test('by id, where it is there: all indices may be 0', () => {
   ).toEqual(['read({"p":1})', 'list({})']);
 });
 
-test('by index, where each piece has an id of its own', () => {
+test('pieces are assigned by index if each piece has a new id', () => {
   expect(
     merged(
       { index: 0, id: 'a', name: 'read' },
@@ -56,20 +56,20 @@ test('by index, where each piece has an id of its own', () => {
   ).toEqual(['read({"p":1})']);
 });
 
-test('else to the latest', () => {
+test('other pieces are assigned to the latest call', () => {
   expect(merged({ name: 'read', arguments: '{"p":' }, { arguments: '1}' }, { name: 'list', arguments: '{}' })).toEqual([
     'read({"p":1})',
     'list({})',
   ]);
 });
 
-test('an id or a name that comes late belongs to the call all the same', () => {
+test('an id or a name in a later piece belongs to the call, too', () => {
   expect(merged({ index: 0, arguments: '{' }, { index: 0, id: 'a', name: 'read', arguments: '}' })).toEqual([
     'read({})',
   ]);
 });
 
-test.each([{ index: 0 }, {}])('whole calls without ids, even twice the same, stay apart (%j)', (at) => {
+test.each([{ index: 0 }, {}])('whole calls without ids, even identical ones, stay separate (%j)', (at) => {
   const whole = { ...at, name: 'read', arguments: '{"p":1}' };
   expect(merged(whole, whole, { ...at, name: 'list', arguments: '{}' })).toEqual([
     'read({"p":1})',
@@ -78,7 +78,7 @@ test.each([{ index: 0 }, {}])('whole calls without ids, even twice the same, sta
   ]);
 });
 
-test('a name that is repeated with each piece begins no other call', () => {
+test('a name that is repeated with each piece does not begin another call', () => {
   expect(
     merged(
       { index: 0, name: 'read', arguments: '{"p":' },
@@ -92,14 +92,14 @@ test('a name that is repeated with each piece begins no other call', () => {
   ).toEqual(['read({"p":{}})']);
 });
 
-test('arguments that happen to be JSON are not the end', () => {
+test('arguments that are valid JSON do not end the call', () => {
   expect(merged({ index: 0, id: 'a', name: 'say', arguments: '1' }, { index: 0, arguments: '2' })).toEqual(['say(12)']);
   expect(merged({ index: 0, id: 'a', name: 'say', arguments: '{}' }, { index: 0, arguments: ' ' })).toEqual([
     'say({} )',
   ]);
 });
 
-test('no arguments at all are an empty object', () => {
+test('missing arguments become an empty object', () => {
   expect(merged({ index: 0, id: 'a', name: 'list' }, { index: 1, id: 'b', name: 'todo', arguments: ' ' })).toEqual([
     'list({})',
     'todo( {})',
@@ -121,7 +121,7 @@ test.each<[string, Partial<ToolCallPiece>[]]>([
   expect(() => merged(...pieces)).toThrow(expect.objectContaining({ code: 'limit-exceeded' }));
 });
 
-test('long arguments are not read anew with each piece that names the call', () => {
+test("long arguments are not scanned again with each piece that has the call's name", () => {
   const merger = new ToolCallMerger('acme');
   merger.add(piece({ index: 0, name: 'write', arguments: `{"text":"${'x'.repeat(10_000_000)}` }));
   for (let pieces = 0; pieces < 20_000; pieces++) {

@@ -19,7 +19,7 @@ const bodyOf = (messages: ProviderMessage[], rest: Partial<ModelRequest> = {}) =
   requestBody({ model: 'gpt-5', messages, tools: [], settings: {}, ...rest }, true) as Record<string, unknown>;
 const withSettings = (settings: ModelSettings) => bodyOf([], { settings, tools });
 
-test('a request keeps nothing at the server, and requests the model’s reasoning', () => {
+test("a request makes the server store nothing, and requests the model's reasoning", () => {
   expect(bodyOf([{ role: 'user', content: [text('a'), text('b')] }])).toEqual({
     model: 'gpt-5',
     stream: true,
@@ -36,12 +36,12 @@ test('a request keeps nothing at the server, and requests the model’s reasonin
       },
     ],
   });
-  // These models reject it with HTTP 400.
+  // These models reject `include` with HTTP 400.
   for (const model of ['gpt-4.1', 'gpt-4o-mini', 'gpt-5-chat-latest'])
     expect(bodyOf([], { model })).not.toHaveProperty('include');
 });
 
-test('what the system and the user say stays apart, in its order', () => {
+test('system and user messages stay separate and in order', () => {
   const shown = { type: 'image' as const, image: { url: 'https://h/i' } };
   const { instructions, input } = bodyOf([
     { role: 'system', content: [text('You are A.'), text('Be B.')] },
@@ -52,7 +52,7 @@ test('what the system and the user say stays apart, in its order', () => {
   expect(input).toMatchObject([{ content: [{ text: 'Image 1:' }, picture, { text: 'Image 2:' }, picture] }]);
 });
 
-test('a conversation: thoughts before what they led to, calls, results', () => {
+test('in a conversation, reasoning precedes the item to which it led, and calls precede results', () => {
   const image = { mediaType: 'image/png', base64: 'AAAA' };
   const { input, instructions } = bodyOf([
     { role: 'system', content: [text('You code.')] },
@@ -95,7 +95,7 @@ test('a conversation: thoughts before what they led to, calls, results', () => {
   ]);
 });
 
-test('thoughts go back only where this wire signed them, and where something follows them', () => {
+test('reasoning is sent back only with a signature of this wire format, and only if an item follows', () => {
   const { input } = bodyOf([
     {
       role: 'assistant',
@@ -116,7 +116,7 @@ test('thoughts go back only where this wire signed them, and where something fol
   ]);
 });
 
-test('what another model made up goes back in a form that is taken, the same in call and result', () => {
+test('names and ids that another model invented are converted to an accepted form, the same in call and result', () => {
   const long = 'x'.repeat(100);
   const { input } = bodyOf([
     { role: 'assistant', content: [call(long, 'functions.read file:0', '[1')] },
@@ -166,7 +166,7 @@ test('a tool choice without tools is left out', () => {
   expect(bodyOf([], { settings: { toolChoice: 'none', parallelToolCalls: true } })).not.toHaveProperty('tool_choice');
 });
 
-test('a request of the same wire goes on as it came but for its model', () => {
+test('a request of the same wire format is passed on with another model', () => {
   const body = { model: 'coppice/x', input: 'hi', store: true, tools: [{ type: 'custom', name: 'p' }], stream: true };
   const original = { wire: 'openai-responses', body, headers: { 'openai-beta': 'x' } } as const;
   expect(openAiResponses.passOn(original, 'gpt-5', true)).toEqual({ ...body, model: 'gpt-5' });

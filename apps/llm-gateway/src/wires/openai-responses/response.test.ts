@@ -19,7 +19,7 @@ const says = (delta: string, at: object = { output_index: 0 }) => ({
   ...at,
 });
 
-test('a text, its usage, and the model that answered', async () => {
+test('a text, its usage, and the model that answered are read', async () => {
   expect(await play('text.sse')).toEqual({
     status: 'complete',
     text: 'Grüße, 你好 👩‍💻!',
@@ -29,7 +29,7 @@ test('a text, its usage, and the model that answered', async () => {
     providerFinishReason: 'completed',
     responseModel: 'gpt-5-2025-08-07',
     responseId: 'resp_0a1b2c3d',
-    // Cached tokens are part of the input, reasoning part of the output: nothing is counted twice.
+    // Nothing is counted twice: the input count includes cached tokens, and the output count includes reasoning.
     usage: { inputTokens: 100, outputTokens: 30, cachedInputTokens: 80, reasoningTokens: 20 },
   });
 });
@@ -39,7 +39,7 @@ const signed = (id: string, encrypted: string) => ({
   value: JSON.stringify({ id, encrypted_content: encrypted }),
 });
 
-test('a thought with what it is known by, parallel calls whose pieces mix, and one without arguments', async () => {
+test('reasoning with its id, interleaved parallel calls, and a call without arguments are read', async () => {
   expect(await play('thinking-and-tool-calls.sse')).toMatchObject({
     status: 'complete',
     text: '',
@@ -60,7 +60,7 @@ test('a thought with what it is known by, parallel calls whose pieces mix, and o
   });
 });
 
-test('a thought without text keeps its place between calls; what is not known is left out', async () => {
+test('reasoning without text keeps its place between calls, and unknown items are ignored', async () => {
   expect(await play('thought-between-calls.sse')).toMatchObject({
     status: 'complete',
     finishReason: 'tool-calls',
@@ -76,7 +76,7 @@ test('a refusal is passed on as text, and marked as a refusal', async () => {
   expect(await play('refusal.sse')).toMatchObject({ text: 'I can’t help with that.', finishReason: 'refusal' });
 });
 
-test('an answer that is incomplete says why', async () => {
+test('an incomplete answer has its reason', async () => {
   expect(await play('incomplete.sse')).toMatchObject({
     status: 'complete',
     finishReason: 'length',
@@ -98,7 +98,7 @@ test.each([
   ['quota-after-created.sse', { code: 'provider-failed', retryable: false }, false],
   ['limited-in-the-middle.sse', { code: 'provider-limited', retryable: true, details: { retryAfterMs: 11_054 } }, true],
   ['error-event.sse', { code: 'context-exceeded', retryable: false }, false],
-])('%s is an error, though the answer had begun', async (name, error, outputBegan) => {
+])('%s is an error, although the answer had begun', async (name, error, outputBegan) => {
   expect(await play(name)).toMatchObject({ status: 'failed', outputBegan, error });
 });
 
@@ -124,12 +124,12 @@ test.each([
   ],
   ['<html>', { code: 'provider-failed', retryable: true }],
   ['[1]', { code: 'provider-failed', retryable: true }],
-])('an error in the stream is one, before output and after: %j', async (event, error) => {
+])('an error in the stream is an error, before and after output: %j', async (event, error) => {
   expect(await answerOf(created, event)).toMatchObject({ status: 'failed', outputBegan: false, error });
   expect(await answerOf(created, says('half'), event)).toMatchObject({ status: 'failed', outputBegan: true, error });
 });
 
-test('without its last event an answer is cut, even where the server says goodbye', async () => {
+test('without its last event an answer is cut, even if the server sends [DONE]', async () => {
   const item = { type: 'message', content: [{ type: 'output_text', text: 'half' }] };
   const done = { type: 'response.output_item.done', output_index: 0, item };
   for (const events of [[created], [created, says('half')], [created, says('half'), done, '[DONE]'], []]) {
@@ -137,7 +137,7 @@ test('without its last event an answer is cut, even where the server says goodby
   }
 });
 
-test('what comes as a whole counts where no pieces came, and only there', async () => {
+test('a whole item is used only if there were no pieces', async () => {
   const call = { type: 'function_call', call_id: 'c1', name: 'read', arguments: '{"p":1}' };
   const items = [
     { type: 'reasoning', id: 'rs_1', summary: [{ type: 'summary_text', text: 'hm' }], encrypted_content: 'e' },
@@ -159,7 +159,7 @@ test('what comes as a whole counts where no pieces came, and only there', async 
   expect(await replayWhole(openAiResponses, whole)).toMatchObject({ ...expected, responseModel: 'gpt-x' });
 });
 
-test('what came item by item is not repeated by the last event, even where it lists others or counts otherwise', async () => {
+test('items that were read one by one are not repeated by the last event, even if it lists other items', async () => {
   const item = { type: 'message', id: 'msg_1', content: [{ type: 'output_text', text: 'a' }] };
   const last = { type: 'response.completed', response: { status: 'completed', output: [item] } };
   for (const at of [{ item_id: 'msg_1' }, { output_index: 1, item_id: 'msg_1' }]) {
@@ -174,11 +174,11 @@ test.each([
   [{ error: { message: 'slow down', code: 429 } }, { code: 'provider-limited' }],
   [{ hello: 'world' }, { code: 'provider-failed' }],
   [undefined, { code: 'provider-failed' }],
-])('%j is no whole answer', async (body, error) => {
+])('%j is not an unstreamed answer', async (body, error) => {
   expect(await replayWhole(openAiResponses, body)).toMatchObject({ status: 'failed', error });
 });
 
-test('items are distinguished by their index, and without one by their id', async () => {
+test('items are distinguished by index, and without one by id', async () => {
   const added = (id: string, at: object) => ({
     type: 'response.output_item.added',
     item: { type: 'function_call', id, call_id: `call_${id}`, name: 'read', arguments: '' },
@@ -221,7 +221,7 @@ test('items are distinguished by their index, and without one by their id', asyn
   ).toMatchObject(expected);
 });
 
-test("open models' thoughts come as they are; a custom tool's input is what its model wrote", async () => {
+test('the reasoning of open models is read as text, and the input of a custom tool is the text of the call', async () => {
   const input = { type: 'response.custom_tool_call_input.delta', output_index: 1, delta: '*** Begin Patch' };
   const item = { type: 'custom_tool_call', call_id: 'c1', name: 'apply_patch', input: '*** Begin Patch' };
   expect(

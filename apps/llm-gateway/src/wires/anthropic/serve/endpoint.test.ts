@@ -8,7 +8,7 @@ const hello = { model: 'acme/one', max_tokens: 100, messages: [{ role: 'user', c
 const parse = (body: object) => messagesEndpoint.parse(body, requestParts());
 
 describe('a request', () => {
-  test('is read with its conversation, tools and settings', () => {
+  test('is parsed with its conversation, tools and settings', () => {
     const { request, untranslatable } = parse({
       ...hello,
       system: [{ type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral' } }],
@@ -87,7 +87,7 @@ describe('a request', () => {
     expect(request.original?.body).toMatchObject({ context_management: { edits: [] } });
   });
 
-  test("the texts of a tool's result stay apart", () => {
+  test("keeps the texts of a tool's result separate", () => {
     const texts = ['bad', 'worse'].map((text) => ({ type: 'text', text }));
     const { request } = parse({
       ...hello,
@@ -96,7 +96,7 @@ describe('a request', () => {
     expect(request.messages[0]?.content).toMatchObject([{ content: 'bad\n\nworse' }]);
   });
 
-  test('gives the signatures of other wires back to what they belong to', () => {
+  test('has the signatures of other wire formats at the parts to which they belong', () => {
     const ofThought = { wire: 'openai-responses', value: 'encrypted' };
     const ofCall = { wire: 'gemini', value: 'c2ln' };
     const { request } = parse({
@@ -118,7 +118,7 @@ describe('a request', () => {
     ]);
   });
 
-  test('that is wrong is refused in the words of Anthropic, naming the field', () => {
+  test("that is invalid is rejected in Anthropic's form, and the error names the field", () => {
     const refused = (body: object) => {
       try {
         parse(body);
@@ -139,13 +139,13 @@ describe('a request', () => {
     });
   });
 
-  test('a tool without a name stands for those of a server, which only Anthropic calls', () => {
+  test('may have a tool without a name, for tools of a server that only Anthropic calls', () => {
     const { request, untranslatable } = parse({ ...hello, tools: [{ type: 'mcp_toolset', mcp_server_name: 'x' }] });
     expect(request.tools).toEqual([]);
     expect(untranslatable).toEqual([]);
   });
 
-  test('what only this wire knows is reported by its field', () => {
+  test('has the fields that only this wire format knows reported', () => {
     const { untranslatable } = parse({
       ...hello,
       messages: [{ role: 'user', content: [{ type: 'document', source: {} }] }],
@@ -155,7 +155,7 @@ describe('a request', () => {
   });
 });
 
-test('a stream writes block after block, with signatures, usage and the reason', () => {
+test('a stream has one block after another, with signatures, usage and stop reason', () => {
   const events = eventsOf(parse({ ...hello, stream: true }), richAnswer);
   const carried = pack({ signature: { wire: 'gemini', value: 'c2ln' } });
   expect(events).toEqual([
@@ -193,7 +193,7 @@ test('a stream writes block after block, with signatures, usage and the reason',
   ]);
 });
 
-test("a thought without a signature is marked as another provider's, which Anthropic would refuse", () => {
+test("thinking without a signature is marked as another provider's, since Anthropic would reject it", () => {
   const answer = [
     { type: 'thinking-delta', block: 0, text: 'hm' },
     { type: 'response-end', finishReason: 'stop' },
@@ -207,7 +207,7 @@ test("a thought without a signature is marked as another provider's, which Anthr
   expect(request.messages[0]?.content).toEqual([{ type: 'thinking', text: 'hm', redacted: false }]);
 });
 
-test('the signature of a call goes in a hidden block before it', () => {
+test('the signature of a tool call is in a redacted block before it', () => {
   const signature = { wire: 'gemini', value: 'c2ln' };
   const answer = [
     { type: 'tool-call-delta', call: 0, id: 'c0', name: 'read', arguments: '{}', signature },
@@ -223,7 +223,7 @@ test('the signature of a call goes in a hidden block before it', () => {
   ]);
 });
 
-test('arguments that are no object are written inside one', () => {
+test('arguments that are not an object are put into one', () => {
   const answer = [
     { type: 'tool-call-delta', call: 0, id: 'c0', name: 'read', arguments: '{"path":' },
     { type: 'response-end', finishReason: 'length' },
@@ -234,7 +234,7 @@ test('arguments that are no object are written inside one', () => {
   });
 });
 
-test('a whole answer has text, reason and usage', () => {
+test('an unstreamed answer has text, stop reason and usage', () => {
   expect(wholeOf(parse(hello), textAnswer('hi'))).toMatchObject({
     type: 'message',
     content: [{ type: 'text', text: 'hi' }],
@@ -243,7 +243,7 @@ test('a whole answer has text, reason and usage', () => {
   });
 });
 
-test('errors have the form and the status of Anthropic', () => {
+test("errors have Anthropic's form and status", () => {
   const statusAndType = (error: CoppiceError) => {
     const { status, body } = messagesEndpoint.error(error);
     return [status, (body as { error: { type: string } }).error.type];

@@ -15,7 +15,7 @@ const parse = (body: object, verb = 'generateContent', query = '') =>
   geminiEndpoint.parse(body, requestParts(`/v1beta/models/acme/one:${verb}`, query));
 
 describe('a request', () => {
-  test('is read with its contents, tools and settings, in either way of writing names', () => {
+  test('is parsed with its contents, tools and settings, in either spelling of names', () => {
     const { model, request, untranslatable } = parse({
       system_instruction: { parts: [{ text: 'Be brief.' }] },
       contents: [
@@ -106,7 +106,7 @@ describe('a request', () => {
     });
   });
 
-  test('pictures that a function gave come with its result', () => {
+  test('has images from a function in its result', () => {
     const png = { mimeType: 'image/png', data: 'iVBORw0KGgo=' };
     const response = { name: 'look', response: { output: 'seen' }, parts: [{ inlineData: png }] };
     const read = (parts: object[]) =>
@@ -124,7 +124,7 @@ describe('a request', () => {
     { responseModalities: ['TEXT', 'IMAGE'] },
     { responseLogprobs: true },
     { responseMimeType: 'text/x.enum' },
-  ])('what changes the answer and no other wire knows is reported by its field: %j', (generationConfig) => {
+  ])('has fields reported that change the answer and that only this wire format knows: %j', (generationConfig) => {
     const contents = [{ role: 'user', parts: [{ text: 'hello' }] }];
     const fields = parse({ contents, generationConfig }).untranslatable.map(({ field }) => field);
     expect(fields).toEqual([`generationConfig.${Object.keys(generationConfig)[0]}`]);
@@ -132,7 +132,7 @@ describe('a request', () => {
     expect(parse({ contents, generationConfig: usual }).untranslatable).toEqual([]);
   });
 
-  test('that is wrong is refused in the words of Google, naming the field', () => {
+  test("that is invalid is rejected in Google's form, and the error names the field", () => {
     let error: unknown;
     try {
       parse({ contents: [{ role: 'user', parts: 'hello' }] });
@@ -146,7 +146,7 @@ describe('a request', () => {
   });
 });
 
-test('a stream writes pieces of text, and whole calls at its end', () => {
+test('a stream has pieces of text, and whole tool calls at its end', () => {
   const events = eventsOf(parse(hello, 'streamGenerateContent', 'alt=sse'), richAnswer);
   const parts = events.flatMap(
     (event) => (event as { candidates: { content: { parts: object[] } }[] }).candidates[0]?.content.parts ?? [],
@@ -180,7 +180,7 @@ test('without alt=sse a stream is an array', () => {
   ]);
 });
 
-test("another wire's signature comes back as what it was", () => {
+test("another wire format's signature is restored when it is sent back", () => {
   const signature = { wire: 'anthropic', value: 'own' };
   const whole = wholeOf(parse(hello), [
     { type: 'thinking-delta', block: 0, text: 'hm', signature },
@@ -192,7 +192,7 @@ test("another wire's signature comes back as what it was", () => {
   ]);
 });
 
-test('errors have the form and the status of Google', () => {
+test("errors have Google's form and status", () => {
   const error = new CoppiceError('provider-limited', 'slow down', { details: { retryAfterMs: 1_500 } });
   expect(geminiEndpoint.error(error)).toMatchObject({
     status: 429,
@@ -218,16 +218,16 @@ test.each([
   [{ generationConfig: { maxOutputTokens: 60_000 }, generation_config: { maxOutputTokens: 1 } }, 'generationConfig'],
   [{ generation_config: { maxOutputTokens: 60_000, max_output_tokens: 1 } }, 'generationConfig.maxOutputTokens'],
   [{ contents: [{ parts: [{ inlineData: {}, inline_data: {} }] }] }, 'contents[0].parts[0].inlineData'],
-])('two spellings of one field are refused, since the vendor may heed the other: %j', (more, field) => {
+])('two spellings of one field are rejected, since the vendor may use the other one: %j', (more, field) => {
   expect(() => parse({ ...hello, ...more })).toThrow(`the request: ${field}: expected one spelling, received `);
 });
 
-test('a name without end is not repeated to its end', () => {
+test('an endless name is not repeated completely', () => {
   const [camel, snake] = [`a${'B'.repeat(100_000)}`, `a${'_b'.repeat(100_000)}`];
   expect(() => parse({ ...hello, [camel]: 1, [snake]: 1 })).toThrow(/^.{0,500}$/s);
 });
 
-test("in what is the client's own, names are what they are", () => {
+test("names inside of the client's own data stay unchanged", () => {
   const args = { file_name: 'a', fileName: 'b' };
   const { request } = parse({ contents: [{ role: 'model', parts: [{ functionCall: { name: 'read', args } }] }] });
   expect(request.messages[0]?.content).toMatchObject([{ arguments: JSON.stringify(args) }]);

@@ -19,7 +19,7 @@ const parse = (body: object) => chatEndpoint.parse(body, requestParts());
 const image = 'data:image/png;base64,iVBORw0KGgo=';
 
 describe('a request', () => {
-  test('is read with its conversation, tools and settings', () => {
+  test('is parsed with its conversation, tools and settings', () => {
     const { model, stream, request, untranslatable } = parse({
       model: 'acme/one',
       stream: true,
@@ -85,13 +85,13 @@ describe('a request', () => {
     expect(request.original?.body).toMatchObject({ metadata: { unknown: 'here' }, temperature: 0.5 });
   });
 
-  test("the texts of a tool's result stay apart", () => {
+  test("keeps the texts of a tool's result separate", () => {
     const texts = ['bad', 'worse'].map((text) => ({ type: 'text', text }));
     const { request } = parse({ ...hello, messages: [{ role: 'tool', tool_call_id: 'c', content: texts }] });
     expect(request.messages[0]?.content).toMatchObject([{ content: 'bad\n\nworse' }]);
   });
 
-  test("a tool's result keeps its images, which servers of this wire take", () => {
+  test("keeps the images of a tool's result, which servers of this wire format accept", () => {
     const content = [
       { type: 'text', text: 'seen' },
       { type: 'image_url', image_url: { url: 'data:image/png;base64,iVBORw0KGgo=' } },
@@ -101,7 +101,7 @@ describe('a request', () => {
     expect(request.messages[0]?.content).toMatchObject([{ content: 'seen', images: [shown] }]);
   });
 
-  test('that is wrong is refused in the words of OpenAI, naming the field', () => {
+  test("that is invalid is rejected in OpenAI's form, and the error names the field", () => {
     const refused = (body: object) => {
       try {
         parse(body);
@@ -123,7 +123,7 @@ describe('a request', () => {
     });
   });
 
-  test('for more than one answer is refused for every provider', () => {
+  test('for more than one answer is rejected for every provider', () => {
     expect(() => parse({ ...hello, n: 2 })).toThrow('n: expected 1, received 2');
     expect(() => parse({ ...hello, n: 1, n_cmpl: 2 })).toThrow('n_cmpl: expected 1, received 2');
   });
@@ -132,16 +132,16 @@ describe('a request', () => {
     { max_completion_tokens: 1, max_tokens: 100_000 },
     { max_tokens: 1, n_predict: 100_000 },
     { n_predict: 100_000 },
-  ])('with several maximums may use the largest: %j', (maximums) => {
+  ])('with several output limits may use the largest: %j', (maximums) => {
     const { request } = parse({ ...hello, ...maximums });
     expect(request.settings.maxOutputTokens).toBe(100_000);
   });
 
-  test.each([{ max_tokens: -1 }, { max_tokens: 1, n_predict: -1 }])('has no maximum by %j', (maximums) => {
+  test.each([{ max_tokens: -1 }, { max_tokens: 1, n_predict: -1 }])('has no output limit with %j', (maximums) => {
     expect(parse({ ...hello, ...maximums }).request.settings).not.toHaveProperty('maxOutputTokens');
   });
 
-  test('what only this wire knows is reported by its field', () => {
+  test('has the fields that only this wire format knows reported', () => {
     const { untranslatable } = parse({
       ...hello,
       logprobs: true,
@@ -152,7 +152,7 @@ describe('a request', () => {
 });
 
 describe('an answer', () => {
-  test('is written so that it is read as what it was', () => {
+  test('is written so that reading it gives the same answer', () => {
     const reader = new ChatAnswerReader({ provider: 'acme', secret: null });
     const events = new EventReader(1_000_000);
     const bytes = new TextEncoder().encode(
@@ -177,7 +177,7 @@ describe('an answer', () => {
     expect(only('response-end')).toMatchObject([{ finishReason: 'tool-calls' }]);
   });
 
-  test('as a whole has the same', () => {
+  test('without streaming has the same content', () => {
     expect(wholeOf(parse(hello), richAnswer)).toMatchObject({
       id: 'chatcmpl-a1',
       object: 'chat.completion',
@@ -200,7 +200,7 @@ describe('an answer', () => {
     });
   });
 
-  test('the usage is sent to clients that request it, at the end and without a choice', () => {
+  test('has the usage for clients that request it, at the end and without a choice', () => {
     const stream = { ...hello, stream: true };
     const without = eventsOf(parse(stream), textAnswer('hi'));
     expect(JSON.stringify(without)).not.toContain('usage');
@@ -208,7 +208,7 @@ describe('an answer', () => {
     expect(withUsage.slice(-2)).toMatchObject([{ choices: [], usage: { total_tokens: 14 } }, '[DONE]']);
   });
 
-  test('of the same wire is passed on without the usage if the client didn’t request it', () => {
+  test("of the same wire format is passed on without the usage if the client didn't request it", () => {
     const writer = parse({ ...hello, stream: true }).writer(about);
     const frame = (value: object) => ({ name: null, data: JSON.stringify(value) });
     const piece = frame({ choices: [{ delta: { content: 'the "usage" of words' } }], unknown: 1 });
@@ -220,7 +220,7 @@ describe('an answer', () => {
   });
 });
 
-test('errors have the form and the status of OpenAI', () => {
+test("errors have OpenAI's form and status", () => {
   const errorFor = (error: CoppiceError) => chatEndpoint.error(error);
   expect(errorFor(new CoppiceError('model-not-found', 'no such model'))).toMatchObject({
     status: 404,

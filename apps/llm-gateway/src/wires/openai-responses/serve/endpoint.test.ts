@@ -18,7 +18,7 @@ const parse = (body: object) => responsesEndpoint.parse(body, requestParts());
 const custom = { type: 'custom', name: 'apply_patch', description: 'Patches.' };
 
 describe('a request', () => {
-  test('is read with its items, tools and settings', () => {
+  test('is parsed with its items, tools and settings', () => {
     const { request, untranslatable } = parse({
       ...hello,
       instructions: 'Be brief.',
@@ -74,25 +74,25 @@ describe('a request', () => {
     });
   });
 
-  test("the texts of a tool's output stay apart", () => {
+  test("keeps the texts of a tool's output separate", () => {
     const output = ['bad', 'worse'].map((text) => ({ type: 'input_text', text }));
     const { request } = parse({ ...hello, input: [{ type: 'function_call_output', call_id: 'c', output }] });
     expect(request.messages[0]?.content).toMatchObject([{ content: 'bad\n\nworse' }]);
   });
 
   test.each(['max_completion_tokens', 'max_tokens', 'n_predict'])(
-    'may use what its %s allows, which llama.cpp heeds',
+    'may use the limit in %s, which llama.cpp applies',
     (name) => {
       const { request } = parse({ ...hello, max_output_tokens: 1, [name]: 100_000 });
       expect(request.settings.maxOutputTokens).toBe(100_000);
     },
   );
 
-  test.each(['n', 'n_cmpl'])('for more than one answer by %s is refused for every provider', (name) => {
+  test.each(['n', 'n_cmpl'])('for more than one answer by %s is rejected for every provider', (name) => {
     expect(() => parse({ ...hello, [name]: 2 })).toThrow(`${name}: expected 1, received 2`);
   });
 
-  test('a tool that OpenAI ran is left out where its item has nothing of what it found: the answer that came of it is there', () => {
+  test('leaves out a tool that OpenAI ran if its item has no results, since the answer contains them', () => {
     const said = { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'It rains.' }] };
     const { request, untranslatable } = parse({
       ...hello,
@@ -126,7 +126,7 @@ describe('a request', () => {
       'find failed:\nit is away',
     ],
     [{ type: 'mcp_list_tools', server_label: 'x', tools: [{ name: 'find', description: 'Finds.' }] }, null],
-  ])('in the middle of a turn what a tool found that OpenAI ran becomes text: %j', (item, text) => {
+  ])('converts the results of a tool that OpenAI ran in the middle of an answer to text: %j', (item, text) => {
     const { request, untranslatable } = parse({
       ...hello,
       input: [{ role: 'user', content: 'go' }, item, save, saved],
@@ -140,7 +140,7 @@ describe('a request', () => {
     ]);
   });
 
-  test('what such a tool found stands apart from what the model said', () => {
+  test("separates the results of such a tool from the model's text", () => {
     const said = (text: string) => ({ role: 'assistant', content: [{ type: 'output_text', text }] });
     const found = (output: string) => ({ type: 'mcp_call', name: 'find', output });
     const input = [said('I look.'), said(' Now.'), found('a'), save, found('b'), said('It is b.'), said(' Surely.')];
@@ -150,13 +150,13 @@ describe('a request', () => {
     );
   });
 
-  test.each([[[]], [[{ type: 'web_search_call' }]]])('of %j no message is left, which is an error', (input) => {
+  test.each([[[]], [[{ type: 'web_search_call' }]]])('is rejected if no message remains of %j', (input) => {
     const { untranslatable } = parse({ ...hello, input });
     expect(untranslatable).toMatchObject([{ field: 'input', received: JSON.stringify(input) }]);
     expect(parse({ ...hello, input, instructions: 'Go.' }).untranslatable).toEqual([]);
   });
 
-  test('what only OpenAI keeps, and items of its own, are reported by their field', () => {
+  test('has the fields reported that reference data or items which only OpenAI stores', () => {
     const { untranslatable } = parse({
       ...hello,
       input: [{ type: 'computer_call', call_id: 'c' }],
@@ -170,12 +170,12 @@ describe('a request', () => {
     expect(fieldsOf({ include: ['reasoning.encrypted_content'] })).toEqual([]);
   });
 
-  test('the error for an item that is named by its id alone says what helps', () => {
+  test('that references an item only by id is rejected, and the error states what to do', () => {
     const { untranslatable } = parse({ ...hello, input: [{ type: 'item_reference', id: 'msg_1' }] });
     expect(untranslatable).toMatchObject([{ field: 'input[0]', expected: expect.stringContaining('store: false') }]);
   });
 
-  test('that is wrong is refused, naming the field', () => {
+  test('that is invalid is rejected, and the error names the field', () => {
     let error: unknown;
     try {
       parse({ ...hello, input: 5 });
@@ -189,7 +189,7 @@ describe('a request', () => {
   });
 });
 
-test('what a provider of this wire names of the request is reported, and nothing of another wire', () => {
+test('the field that a provider of this wire format names is reported, but not the field from another wire format', () => {
   const errorBody = (wire: string) => {
     const providerNames = { wire, param: 'text.format', code: 'unsupported_value' };
     return responsesEndpoint.error(new CoppiceError('invalid-request', 'no', { details: { providerNames } })).body;
@@ -200,7 +200,7 @@ test('what a provider of this wire names of the request is reported, and nothing
 
 type Event = { type: string; sequence_number: number } & Record<string, unknown>;
 
-test('a stream writes item after item, numbered', () => {
+test('a stream has one item after another, with numbered events', () => {
   const events = eventsOf(parse({ ...hello, stream: true }), richAnswer) as Event[];
   expect(events.map(({ sequence_number }) => sequence_number)).toEqual(events.map((_, index) => index));
   expect(events.map(({ type }) => type.replace('response.', ''))).toEqual([
@@ -258,7 +258,7 @@ test('a stream writes item after item, numbered', () => {
   expect(wholeOf(parse(hello), richAnswer)).toEqual((events.at(-1) as Event)['response']);
 });
 
-test("a thought without a signature is marked as another provider's, which OpenAI would look for", () => {
+test("reasoning without a signature is marked as another provider's, since OpenAI would look it up", () => {
   const answer = [
     { type: 'thinking-delta', block: 0, text: 'hm' },
     { type: 'response-end', finishReason: 'stop' },
@@ -269,7 +269,7 @@ test("a thought without a signature is marked as another provider's, which OpenA
   expect(request.messages[0]?.content).toEqual([{ type: 'thinking', text: 'hm', redacted: false }]);
 });
 
-test('a call of a custom tool has its text, not the JSON around it', () => {
+test('a call of a custom tool has the text without the JSON around it', () => {
   const answer = [
     { type: 'tool-call-delta', call: 0, id: 'c0', name: 'apply_patch', arguments: '{"input":"***' },
     { type: 'tool-call-delta', call: 0, arguments: ' Begin"}' },
@@ -297,7 +297,7 @@ test('an answer that ended at a limit is incomplete', () => {
   });
 });
 
-test('an error in the middle is reported, and no end', () => {
+test('an error in the middle of a stream is reported, without the events of a complete answer', () => {
   const writer = parse({ ...hello, stream: true }).writer(about);
   writer.delta({ type: 'text-delta', text: 'half' });
   const events = writer.fail(new CoppiceError('provider-failed', 'cut')).map(({ data }) => JSON.parse(data) as Event);
@@ -307,6 +307,6 @@ test('an error in the middle is reported, and no end', () => {
   ]);
 });
 
-test.each([true, 'yes'])('an answer in the background is refused: %j', (background) => {
+test.each([true, 'yes'])('a background answer is rejected: %j', (background) => {
   expect(() => parse({ ...hello, background })).toThrow('background: expected false');
 });
