@@ -46,7 +46,10 @@ test('a shape that messages share is one definition', () => {
 test('the description of an optional field states that null is not allowed, unless it is', () => {
   const { schemas } = asyncApiDocument('1.2.3')['components'] as { schemas: Record<string, Node> };
   const fields = (schemas['TaskView'] ?? {})['properties'] as Record<string, Node>;
-  expect(fields['summary']).toMatchObject({ type: ['string', 'null'], description: "The agent's summary of its work." });
+  expect(fields['summary']).toMatchObject({
+    type: ['string', 'null'],
+    description: "The agent's summary of its work.",
+  });
   const never = expect.stringMatching(/ May be left out; never null\.$/) as unknown;
   expect(fields['agent']).toMatchObject({ description: never });
 });
