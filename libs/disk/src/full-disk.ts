@@ -6,7 +6,7 @@ import { retry } from '@coppice/service';
 
 const diskFullText = /No space left on device|Out of diskspace|Disk quota exceeded|ENOSPC|EDQUOT/;
 
-/** Error codes whose messages may contain output of the system or of a program. Other messages are not searched, since they may contain a path chosen by an agent. */
+/** Codes of errors that may quote output of the system or of a program. The messages of other errors are not searched, since they may contain a path that an agent chose. */
 const programFailures: readonly string[] = [
   'git-failed',
   'git-contention',
@@ -15,7 +15,7 @@ const programFailures: readonly string[] = [
   'internal',
 ];
 
-/** Returns true if an error of the system or of a program reports a full file system or quota. */
+/** Returns true if an error of the system or of a program reports that a file system is full or that a quota is used up. */
 export function isDiskFull(error: unknown): boolean {
   if (error instanceof CoppiceError) {
     if (!programFailures.includes(error.code)) return error.code === 'disk-full';
@@ -25,10 +25,10 @@ export function isDiskFull(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }
 
-/** Below this much free space, programs also fail with messages that don't mention the disk. */
+/** If a file system has fewer free bytes than this, programs may also fail with messages that don't mention the disk. */
 const nothingFreeBytes = 256 * 1024;
 
-/** Returns true as `isDiskFull` does, and for any error of the system or of a program that occurs while the folder's file system has no free space or inodes. */
+/** Returns true if `isDiskFull` does. Also returns true for any other error of the system or of a program, if the folder's file system has no free space or no free inodes. */
 export async function comesFromFullDisk(error: unknown, folder: string): Promise<boolean> {
   return isDiskFull(error) || (isFailure(error) && (await isFullNow(folder)));
 }
@@ -45,7 +45,7 @@ async function isFullNow(folder: string): Promise<boolean> {
 const fullDiskLimits = {
   /** Time for which the start of a service waits for space on a full disk. */
   startWaitMs: 60_000,
-  /** Pause between two tries of a step of the start. */
+  /** Pause before a failed step of the start is tried again. */
   startTryMs: 1_000,
   /** Time for which a command waits for space on a full disk. */
   waitMs: 5 * 60_000,
@@ -61,7 +61,7 @@ export class FullDiskWaits {
     this.#waitMs = waitMs;
   }
 
-  /** Returns the error that the command's handler throws: `NotNow` until the command has waited `waitMs`, then `error`. */
+  /** Returns the error that the command's handler must throw: `NotNow` if the command has waited less than `waitMs`, otherwise `error`. */
   postponed(effectId: string, error: CoppiceError): Error {
     const nowMs = performance.now();
     const sinceMs = this.#sinceMs.get(effectId) ?? nowMs;
@@ -76,7 +76,7 @@ export class FullDiskWaits {
 
 /**
  * Retries a step of a service's start while the disk of `folder` is full.
- * @throws the step's error, when `startWaitMs` has passed or the error has another cause
+ * @throws the step's error, if the error has another cause than a full disk, or if `startWaitMs` has passed
  */
 export async function untilDiskHasRoom<Result>(
   folder: string,
@@ -87,7 +87,7 @@ export async function untilDiskHasRoom<Result>(
   const isFull = () => isFullNow(folder).catch(() => false);
   let wasFull = false;
   const tryStep = async () => {
-    // Also checked before the step: the step's error may not mention the disk, and the disk may have space again by the time the step has failed.
+    // The disk is also checked before the step: the step's error may not mention the disk, and the disk may have space again when the step has failed.
     wasFull = await isFull();
     return step();
   };

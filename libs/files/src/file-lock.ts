@@ -1,7 +1,7 @@
 /**
- * A lock on a file, across processes. The kernel releases it as soon as its holder dies.
+ * A lock on a file, for several processes. If the process that holds the lock dies, the kernel releases the lock at once.
  *
- * Node has no flock, so the lock is the POSIX lock that SQLite (built into Node) takes on a database file for `BEGIN EXCLUSIVE`. Child processes don't inherit it.
+ * Node has no function for flock, but contains SQLite. For `BEGIN EXCLUSIVE`, SQLite takes a POSIX lock on the database file. Child processes don't inherit such a lock.
  */
 import { DatabaseSync } from 'node:sqlite';
 
@@ -9,11 +9,11 @@ export type FileLock = { release(): void };
 
 const sqliteBusy = 5;
 
-/** Takes the lock; returns undefined if another process holds it. Creates the file if it is missing, but not its folder. @throws when the file can't be opened */
+/** Takes the lock, or returns undefined if the lock is already held. Creates the file if it is missing, but doesn't create its folder. @throws if the file can't be opened */
 export function tryFileLock(file: string): FileLock | undefined {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
-    // The journal is in memory: clean-up needs locks even when the disk is full, and a journal on disk couldn't be written then. Nothing is stored in the file.
+    // The journal is in memory, since a full disk has no space for a journal, and the clean-up that frees space needs locks too. Nothing is stored in the file.
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return { release: () => database.close() };
   } catch (error) {

@@ -5,7 +5,7 @@ import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { removeTree } from './remove-tree.ts';
 
-test('a tree that is deeper than the longest path is removed, and the targets of its links stay', async () => {
+test('a tree with paths that exceed the maximum length is removed, and the targets of its symbolic links stay', async () => {
   await using folder = await temporaryFolder('deep');
   const root = path.join(folder.path, 'tree');
   const outside = path.join(folder.path, 'outside');
@@ -32,7 +32,7 @@ test('folders that deny access and names that are not valid text are removed', a
   expect(existsSync(root)).toBe(false);
 });
 
-test('two deep chains of folders, around a folder whose name is not valid text, are removed', async () => {
+test('a deep chain of folders is removed that contains a folder whose name is not valid text and another deep chain', async () => {
   await using folder = await temporaryFolder('chains');
   const root = path.join(folder.path, 'tree');
   mkdirSync(root);

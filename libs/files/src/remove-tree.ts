@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { chmod, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
 
 const entriesMax = 5_000_000;
-/** A folder whose path below the root is longer than this is moved up to the root. Linux allows paths of 4,096 bytes. */
+/** Maximum length of a folder's path below the root. A folder with a longer path is moved up into the root, since Linux allows only paths of up to 4,096 bytes. */
 const pathBytesMax = 1_000;
 
 /**
- * Deletes a tree that untrusted code created: folders may deny access, be deeper than the maximum path length, and have names that aren't
- * valid text. Symbolic links are not followed. No process may write into the tree while it is deleted. Does nothing if the tree doesn't exist.
+ * Deletes a tree that untrusted code created. Its folders may deny access, their paths may exceed the maximum length, and their names may be
+ * invalid text. Symbolic links are deleted, not followed. While the tree is deleted, no process may write into it. If the tree doesn't exist, nothing is done.
  */
 export async function removeTree(root: string): Promise<void> {
   try {
@@ -18,7 +18,7 @@ export async function removeTree(root: string): Promise<void> {
   }
 }
 
-/** Deletes the tree folder by folder. Ignores missing files: Node's `rm` may still be deleting files after it has failed. */
+/** Deletes the tree folder by folder. Ignores missing files, since Node's `rm` may continue to delete files after it has failed. */
 async function removeFolderByFolder(root: Buffer): Promise<void> {
   const opened: Buffer[] = [];
   const folders = [root];
@@ -38,7 +38,7 @@ async function removeFolderByFolder(root: Buffer): Promise<void> {
       else await ignoreMissing(unlink(path));
     }
   }
-  // In reverse order, so that inner folders are deleted first: a folder is opened before the folders inside it. Folders that were moved up are in the root.
+  // The order is reversed, so that inner folders are deleted first: each folder was opened before the folders inside it, and the root before all folders that were moved up into it.
   for (const folder of opened.toReversed()) await ignoreMissing(rmdir(folder));
 }
 

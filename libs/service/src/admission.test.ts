@@ -13,12 +13,12 @@ function work(admission: Admission, tenant: string, begun: string[]) {
     begun.push(tenant);
     await promise;
   });
-  // The test may await the rejection later; without a handler it would be an unhandled rejection until then.
+  // The test may await `ended` only after it was rejected. Without this handler, Node would report an unhandled rejection.
   ended.catch(() => {});
   return { end: resolve, ended };
 }
 
-test("a group can't use everything, and the group that uses least is next", async () => {
+test("a group can't use everything, and the next claim comes from the group that uses the least", async () => {
   const admission = new Admission(options);
   const begun: string[] = [];
   const first = work(admission, 'acme', begun);
@@ -51,7 +51,7 @@ test('a claim is rejected when its group releases nothing for too long', async (
   await again.ended;
 });
 
-test('a group that was rejected only because of other groups may wait for the full time again', async () => {
+test('if a group was rejected only because of other groups, its next claim may wait for the full time again', async () => {
   const admission = new Admission({ ...options, total: 2, stuckAfterMs: 50 });
   const begun: string[] = [];
   const held = work(admission, 'acme', begun);
@@ -68,7 +68,7 @@ const never = new AbortController().signal;
 const limited = new CoppiceError('provider-limited', 'too many wait');
 const queueOf = (total: number, waitingMax = 100) => new Admission({ total, waitingMax, refusal: () => limited });
 
-/** Returns the callers in the order of their admission. Each release admits the next one. */
+/** Returns the callers in the order in which they were admitted. */
 async function orderOf(queue: Admission, comers: readonly (readonly [tenant: string, taskId: string])[]) {
   const order: string[] = [];
   const releases: Release[] = [];
@@ -86,7 +86,7 @@ async function orderOf(queue: Admission, comers: readonly (readonly [tenant: str
   return order;
 }
 
-test('groups take turns, then the lines of each', async () => {
+test('groups take turns, and within a group its lines take turns', async () => {
   const comers = [
     ['a', '1'],
     ['a', '1'],
@@ -142,7 +142,7 @@ test("at most `total` is in use, every claim that isn't aborted is admitted, and
   );
 });
 
-test('a claim beyond the limit of waiting claims is rejected, and an aborted one no longer counts', async () => {
+test('a claim beyond the limit of waiting claims is rejected, and an aborted claim no longer counts as waiting', async () => {
   const queue = queueOf(1, 1);
   const owner = { group: 'a', line: '1' };
   const release = await queue.enter({ ...owner, signal: never });
@@ -171,7 +171,7 @@ test("amounts count, and a smaller claim does not overtake one that doesn't fit 
   expect([admission.tryTake(1), admission.inUse, admission.waiting]).toEqual([false, 10, 0]);
 });
 
-test('an aborted claim no longer blocks a smaller one behind it, and a claim that can never fit is rejected', async () => {
+test('an aborted claim no longer blocks a smaller claim behind it, and a claim that can never fit is rejected', async () => {
   const admission = new Admission({ total: 10 });
   expect(admission.tryTake(6)).toBe(true);
   const abort = new AbortController();

@@ -1,12 +1,12 @@
 /**
- * Limits how much is in use at once, as a number or in bytes, and admits waiting claims fairly.
+ * Limits how much of a resource is in use at once, as a number or in bytes, and admits waiting claims fairly.
  *
  * Invariants:
  * 1. At most `total` is in use, and each group uses at most `perGroup` of it.
- * 2. The next claim to be admitted is from the group that uses least; groups that use equally little take turns. Groups at their own limit are skipped. Within a
- *    group, lines take turns. Within a line, claims are first in, first out. No other claim, waiting or new, is admitted before the
- *    next one, even while the next one doesn't fit.
- * 3. At most `waitingMax` claims wait, and at most `waitingPerGroupMax` of one group. A claim that is rejected, or aborted while it waits, uses nothing.
+ * 2. The next claim comes from the group that uses the least. Groups that use the same amount take turns. A group is skipped if its own limit doesn't allow its first
+ *    waiting claim. Within a group, its lines take turns. Within a line, claims are admitted in the order of their arrival. No claim is admitted
+ *    before the next claim, even if the next claim doesn't fit yet.
+ * 3. At most `waitingMax` claims wait, and at most `waitingPerGroupMax` of one group. A claim that was rejected, or was aborted while it waited, uses nothing.
  */
 import { CoppiceError } from '@coppice/contracts';
 
@@ -19,7 +19,7 @@ export type AdmissionSettings = {
   waitingMax?: number;
   /** Maximum number of waiting claims of one group. Default: no limit. */
   waitingPerGroupMax?: number;
-  /** Claims are rejected if their group has released nothing for this many milliseconds. Default: claims wait until their signal is aborted. */
+  /** A waiting claim is rejected as soon as its group has released nothing for this many milliseconds. Default: a claim waits until its signal is aborted. */
   stuckAfterMs?: number;
   /** Makes the error of a rejected claim. Default: a CoppiceError `unavailable`. */
   refusal?: (group: string) => Error;
@@ -28,9 +28,9 @@ export type AdmissionSettings = {
 export type Claim = {
   /** Default: 1. */
   amount?: number;
-  /** Groups, such as tenants, get equal shares. Default: all claims are in one group. */
+  /** Name of the claim's group, such as a tenant. Groups get equal shares. Default: all claims are in one group. */
   group?: string;
-  /** The lines of a group, such as its tasks, take turns. */
+  /** Name of the claim's line within the group, such as a task. The lines of a group take turns. */
   line?: string;
   /** Aborts the wait. */
   signal?: AbortSignal;
@@ -55,7 +55,7 @@ const unlimited = Number.POSITIVE_INFINITY;
 
 export class Admission {
   readonly #settings: AdmissionSettings;
-  /** Groups with an amount in use or with waiting claims, in the order in which equal groups take turns. */
+  /** Groups that use an amount or have waiting claims. Groups that use the same amount are served in this order. */
   readonly #groups = new Map<string, Group>();
   #inUse = 0;
   #waiting = 0;
@@ -72,7 +72,7 @@ export class Admission {
     return this.#waiting;
   }
 
-  /** Takes the amount if it is free and no waiting claim comes first. Returns true if it was taken. */
+  /** Takes the amount if it is free and no waiting claim could be admitted next. Returns true if the amount was taken. */
   tryTake(amount = 1, name = ''): boolean {
     const group = this.#groups.get(name) ?? newGroup(name);
     if (!this.#fits(amount, group) || (this.#waiting > 0 && this.#next() !== undefined)) return false;
@@ -97,7 +97,7 @@ export class Admission {
         end();
         this.#remove(waiting, line, group);
         reject(reason);
-        // A smaller claim behind this one may fit now.
+        // A smaller claim that waited behind this claim may fit now.
         this.#serve();
       };
       const onAbort = () => leave(signal?.reason);
@@ -129,7 +129,7 @@ export class Admission {
     this.#serve();
   }
 
-  /** Waits until the amount is taken. @throws as `take` */
+  /** Waits as `take` does. Returns the function that releases the amount. @throws as `take` */
   async enter(claim: Claim = {}): Promise<Release> {
     await this.take(claim);
     let held = true;
@@ -208,7 +208,7 @@ export class Admission {
     }
   }
 
-  /** Returns the first waiting claim of the group that uses least. Skips groups whose own limit allows no further claim. */
+  /** Returns the first waiting claim of the group that uses the least. Skips a group if its claim exceeds the group's own limit. */
   #next(): Next | undefined {
     let least: Next | undefined;
     for (const group of this.#groups.values()) {
@@ -219,7 +219,7 @@ export class Admission {
     return least;
   }
 
-  /** Deletes an idle group. Otherwise its old `freedAtMs` would shorten the `stuckAfterMs` of its next claim, although only other groups made it wait. */
+  /** Deletes an idle group. Otherwise the group's old `freedAtMs` would shorten the wait of its next claim, although only other groups made that claim wait. */
   #forgetIdle({ name, inUse, waiting }: Group): void {
     if (inUse === 0 && waiting === 0) this.#groups.delete(name);
   }
@@ -238,7 +238,7 @@ function firstOf(group: Group): Next | undefined {
   return undefined;
 }
 
-/** Moves a key to the end of a map, which iterates its keys in insertion order. */
+/** Moves a key to the end of the map's order of iteration. */
 function moveToEnd<Value>(map: Map<string, Value>, key: string, value: Value): void {
   map.delete(key);
   map.set(key, value);

@@ -11,18 +11,18 @@ export const busVariables = {
   NATS_URL: z.string().default('nats://127.0.0.1:4222'),
   NATS_USER: z.string().optional(),
   NATS_PASSWORD: z.string().optional(),
-  /** A JSON file written by `coppice bus-users`, or with `{"user": …, "password": …}`. Overrides NATS_USER and NATS_PASSWORD. Safer than those, since child processes see the environment. */
+  /** A JSON file written by `coppice bus-users`, or with `{"user": …, "password": …}`. Overrides NATS_USER and NATS_PASSWORD. A file is safer than these two variables, since child processes see the environment. */
   NATS_CREDENTIALS_FILE: z.string().optional(),
-  /** PEM files. If any of the three is set, the connection must be encrypted. */
+  /** Paths of PEM files. If any of these three variables is set, the connection must be encrypted. */
   NATS_CA_FILE: z.string().optional(),
   NATS_CERT_FILE: z.string().optional(),
   NATS_KEY_FILE: z.string().optional(),
 };
 export type BusConfiguration = z.output<z.ZodObject<typeof busVariables>>;
 
-/** Addresses and credentials of a client; see BusOptions. */
+/** Addresses and credentials of a client. See BusOptions. */
 export type BusConnection = Omit<BusOptions, 'name'> & {
-  /** Tenant of the user, if the credentials file names it. */
+  /** Tenant of the user, if the credentials file names the tenant. */
   tenant?: string;
 };
 
@@ -53,7 +53,7 @@ function tlsFrom(configuration: BusConfiguration): Pick<BusConnection, 'tls'> {
   for (const [variable, name] of tlsFiles) {
     const file = configuration[variable];
     if (file === undefined) continue;
-    // Read here although the NATS client reads it too: the client's error for an unreadable file doesn't name the variable.
+    // The NATS client reads the file too. It is read here first, since the client's error for an unreadable file doesn't name the variable.
     readText(variable, file, 'a readable PEM file');
     files[name] = path.resolve(file);
   }
@@ -79,7 +79,7 @@ function readCredentials(file: string): Partial<BusConnection> {
     if (parsed.success) return defined(parsed.data);
     received = `${file}, where ${parsed.error.issues.map((issue) => issue.path.join('.')).join(' and ')} is missing or wrong`;
   } catch {
-    // The parser's message is not used, since it quotes the file's text, which is secret.
+    // The parser's message quotes the file's text, which is secret. So this error doesn't contain that message.
     received = `${file}, which is not JSON`;
   }
   throw new ConfigurationError([{ field: credentialsVariable, expected, received }]);
@@ -94,6 +94,6 @@ function readText(field: string, file: string, expected: string): string {
   }
 }
 
-/** Returns the object without undefined properties. */
+/** Returns a copy of the object that leaves out undefined properties. */
 const defined = <Value extends object>(value: Value): { [Key in keyof Value]?: Exclude<Value[Key], undefined> } =>
   Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as never;

@@ -21,7 +21,7 @@ export const flagVariable = z
   .regex(/^(1|true|yes|on|0|false|no|off)$/i, 'one of 1, true, yes, on, 0, false, no, off')
   .transform((text) => /^(1|true|yes|on)$/i.test(text));
 
-/** Schema of a list of folders or files, separated as in PATH. */
+/** Schema of a list of folders or files, separated like the folders in PATH. */
 export const pathListVariable = z.string().transform((text) =>
   text
     .split(path.delimiter)
@@ -32,11 +32,11 @@ export const pathListVariable = z.string().transform((text) =>
 /** Environment variables that every service reads. */
 export const commonVariables = {
   ...busVariables,
-  /** Monitoring address of the NATS server, used to read its durability settings, e.g. http://127.0.0.1:8222. */
+  /** Monitoring address of the NATS server, such as http://127.0.0.1:8222. The server's durability settings are read there. */
   NATS_MONITORING_URL: z.url('an address such as http://127.0.0.1:8222').optional(),
-  /** Replicas of every stream and bucket in a cluster. */
+  /** Number of copies of each stream and bucket, if the server is a cluster. */
   COPPICE_REPLICAS: integerVariable({ min: 1, max: 5 }).default(1),
-  /** A process without a heartbeat for this time counts as lost, and other processes take over its work. All processes of a stack need the same value. */
+  /** Milliseconds without a heartbeat after which a process counts as lost, and other processes take over its work. All processes of a stack need the same value. */
   COPPICE_LOST_AFTER_MS: integerVariable({ min: 1_000, max: 600_000 }).default(15_000),
   /** Name of the host. Services on one host that share files must use the same name. */
   COPPICE_NODE: tokenSchema.default(nodeNameOfHost),
@@ -48,14 +48,14 @@ export const commonVariables = {
   COPPICE_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
   COPPICE_HEALTH_PORT: integerVariable({ min: 0, max: 65_535 }).optional(),
   COPPICE_HEALTH_HOST: z.string().default('127.0.0.1'),
-  /** Time limit of the start for a NATS server to answer. */
+  /** Milliseconds for which the start waits until a NATS server answers. */
   COPPICE_START_WAIT_MS: integerVariable({ min: 0, max: 600_000 }).default(60_000),
 };
 export type CommonConfiguration = z.output<z.ZodObject<typeof commonVariables>>;
 
 /**
  * Reads the environment variables named by a schema's keys. An empty variable counts as unset.
- * @throws ConfigurationError with the expected and the received value of every invalid variable; values of secrets are redacted
+ * @throws ConfigurationError that names the expected and the received value of every invalid variable; received secrets are redacted
  */
 export function readConfiguration<Schema extends z.ZodObject>(
   schema: Schema,
@@ -80,7 +80,7 @@ function receivedText(variable: string, received: string): string {
   return secretName.test(variable) && received !== 'nothing' ? '[redacted]' : redact(received);
 }
 
-/** Converts the host's name to a valid token of a subject. */
+/** Converts the host's name to text that is valid as one token of a NATS subject. */
 export function nodeNameOfHost(name = hostname()): string {
   const token = name
     .toLowerCase()

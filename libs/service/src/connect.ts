@@ -9,8 +9,8 @@ const retryMsMax = 2_000;
 const complaintIntervalMs = 5_000;
 
 /**
- * Connects to NATS. While no server answers, retries for `waitMs`, with growing pauses.
- * @throws UnsuitableServer or CoppiceError `permission-denied`, without a retry; CoppiceError `unavailable` after `waitMs`; the signal's reason when aborted
+ * Connects to NATS. If no server answers, tries again for `waitMs`, with growing pauses.
+ * @throws UnsuitableServer or CoppiceError `permission-denied` at once; CoppiceError `unavailable` after `waitMs`; the signal's reason if the signal is aborted
  */
 export async function connectPatiently(
   options: BusOptions,
@@ -31,7 +31,7 @@ export async function connectPatiently(
   try {
     return await retry(connect, { mayPass, forMs: waitMs, pauseMs: retryMsMin, pauseMsMax: retryMsMax, signal });
   } catch (error) {
-    // After an abort `retry` discards the connection that was just made.
+    // If the signal was aborted, `retry` returns no connection, although one may have been made.
     await bus?.close();
     throw error;
   }

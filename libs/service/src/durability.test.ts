@@ -19,7 +19,7 @@ test('`sync_interval: always` is recognised', async () => {
 });
 
 test.each([undefined, 'http://127.0.0.1:1'])(
-  'without an answer from the server the interval is unknown (%s)',
+  'if the server does not answer, the interval is unknown (%s)',
   async (monitoringUrl) => {
     const { syncIntervalMs, promise } = await askDurability(monitoringUrl, 1);
     expect(syncIntervalMs).toBeNull();

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 
 /**
- * Durability of acknowledged writes. It depends on settings of the NATS server, which can be read from its monitoring address (/jsz), but not by the NATS protocol.
+ * Durability of acknowledged writes. Settings of the NATS server determine it. They can be read only from the server's monitoring address (/jsz), not over the NATS protocol.
  */
 export type Durability = {
-  /** Null if unknown. */
+  /** Time between two syncs of the store to the disk; `always` if each write is synced; null if unknown. */
   syncIntervalMs: number | 'always' | null;
   replicas: number;
   /** Explains to an operator, in one sentence, which failures lose acknowledged writes. */
@@ -14,12 +14,12 @@ export type Durability = {
 const requestMsMax = 2_000;
 const nanosecondsPerMillisecond = 1_000_000;
 
-/** Fields of /jsz that are used. `sync_interval` is in nanoseconds. */
+/** The fields of /jsz that this file uses. `sync_interval` is in nanoseconds. */
 const jszSchema = z.object({
   config: z.object({ sync_interval: z.number().optional(), sync_always: z.boolean().optional() }),
 });
 
-/** Reads the settings from the server at `monitoringUrl`. Never throws: without an answer the settings are unknown. */
+/** Reads the settings from the server at `monitoringUrl`. Never throws. If the server doesn't answer, the settings are unknown. */
 export async function askDurability(monitoringUrl: string | undefined, replicas: number): Promise<Durability> {
   if (monitoringUrl === undefined) return describe(null, replicas, 'NATS_MONITORING_URL is not set');
   try {

@@ -5,13 +5,13 @@ import type { MetricsHandler } from '@coppice/telemetry';
 export type HealthServer = { port: number; close(): Promise<void> };
 
 export type HealthProbes = {
-  /** Returns null when ready, else the reason. */
+  /** Returns null if the service is ready, otherwise the reason why it isn't. */
   whyNotReady(): Promise<string | null>;
-  /** Null if metrics are off; `/metrics` then returns 404. */
+  /** Null if metrics are off. In this case `/metrics` returns 404. */
   metrics: MetricsHandler | null;
 };
 
-/** Time limit for receiving a complete request. On a busy machine the event loop may lag by seconds. */
+/** Time limit for receiving a complete request. It is long, since the event loop may lag by seconds on a busy machine. */
 const probeMsMax = 20_000;
 
 /**

@@ -18,7 +18,7 @@ test('repeats the work until it succeeds, and passes the number of tries to `may
   expect(tries).toEqual([1, 2, 3]);
 });
 
-test('throws the last error when no tries or time are left, or when the error will not pass', async () => {
+test('throws the last error if the tries or the time are used up, or if another try can not help', async () => {
   const [limited, late, final] = [failing(9), failing(9), failing(9)];
   await expect(retry(limited, { mayPass: always, triesMax: 3 })).rejects.toBe(away);
   await expect(retry(late, { mayPass: always, forMs: 0, pauseMs: 60_000 })).rejects.toBe(away);
@@ -26,7 +26,7 @@ test('throws the last error when no tries or time are left, or when the error wi
   expect([limited, late, final].map(({ mock }) => mock.calls.length)).toEqual([3, 1, 1]);
 });
 
-test('pauses double up to their limit', async () => {
+test('each pause is twice as long as the last one, up to the limit', async () => {
   vi.useFakeTimers();
   const startedAtMs = performance.now();
   const atMs: number[] = [];

@@ -1,22 +1,22 @@
 import pRetry from 'p-retry';
 
 export type RetryOptions = {
-  /** Returns true if another try may succeed. The function may remove the cause of the error first. */
+  /** Returns true if another try may succeed. Before it returns, the function may remove the cause of the error. `tries` is the number of tries so far. */
   mayPass: (error: Error, tries: number) => boolean | Promise<boolean>;
   /** Maximum number of tries. Default: no limit. */
   triesMax?: number;
-  /** Time limit in milliseconds, from the first try. The last pause is shortened, so that the last try starts at the limit. Default: no limit. */
+  /** Time limit in milliseconds, counted from the first try. The last pause is shortened, so that the last try starts when the time is over. Default: no limit. */
   forMs?: number;
-  /** Milliseconds before the second try. Default: 0. */
+  /** Pause in milliseconds before the second try. Default: 0. */
   pauseMs?: number;
-  /** The pause doubles after each try, up to this many milliseconds. Default: `pauseMs`. */
+  /** Maximum pause in milliseconds. After each try the pause doubles, up to this maximum. Default: `pauseMs`. */
   pauseMsMax?: number;
   signal?: AbortSignal;
 };
 
 /**
- * Runs `work`, and repeats it while `mayPass` returns true for its error. A result that arrives after an abort is discarded. After a TypeError `work` is not repeated,
- * since that is a defect; TypeErrors of `fetch` are an exception.
+ * Runs `work`. If `work` throws and `mayPass` returns true for the error, runs `work` again. If the signal is aborted, a result that arrives later is discarded.
+ * After a TypeError `work` is not repeated, since a TypeError is a defect, except for the TypeErrors of `fetch`.
  * @throws the last error; the signal's reason
  */
 export function retry<Result>(work: () => Promise<Result>, options: RetryOptions): Promise<Result> {

@@ -20,7 +20,7 @@ const said = (child: StartedProcess) => child.lines.map((line) => line.text).joi
 const stopped = { code: 0, signal: null };
 const misconfigured = { code: 78, signal: null };
 
-/** Starts a server that sends the greeting of a NATS server of this version. A real old server isn't available everywhere, and the service reads only the greeting. */
+/** Starts a server that sends the greeting of a NATS server of this version. It replaces a real old server, which isn't available everywhere. The service reads only the greeting. */
 async function oldServer(version: string) {
   const server = createServer((socket) => {
     socket.on('error', () => {});
@@ -40,7 +40,7 @@ describe('with a server', () => {
   });
   afterAll(() => nats.stop());
 
-  test('metrics can be switched off, without switching off the probes', async () => {
+  test('if metrics are switched off, the probes still work', async () => {
     await using child = start({ ...nats.environment, COPPICE_HEALTH_PORT: '0', COPPICE_METRICS: 'off' });
     const { port } = JSON.parse(await child.waitForLine('health endpoint')) as { port: number };
     expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);

@@ -2,9 +2,9 @@
  * Runs a service as a process: configuration from the environment, telemetry, health, signals, exit code. Used only by main.ts files.
  *
  * Invariants:
- * 1. SIGTERM or SIGINT drains and exits 0; a second one exits immediately with 128 + its number.
- * 2. After an uncaught error, which is logged, the process exits 1 immediately: its state can't be trusted, and other processes take over its work.
- * 3. `/readyz` reports "not ready" before the work is stopped.
+ * 1. After SIGTERM or SIGINT the process stops its work and exits 0. After a second signal it exits immediately, with 128 plus the signal's number.
+ * 2. An uncaught error is logged, and the process exits 1 immediately, since its state can't be trusted. Other processes take over its work.
+ * 3. Before the work is stopped, `/readyz` starts to report "not ready".
  */
 import { constants } from 'node:os';
 import { createLogger, startTelemetry } from '@coppice/telemetry';
@@ -32,10 +32,10 @@ export type ServiceDefinition<Variables extends z.ZodRawShape> = {
   ): Promise<RunningWork>;
 };
 
-/** Time limit for the NATS server's answer in a readiness check. On a busy machine an answer may take seconds. */
+/** Time limit for the NATS server's answer to a readiness check. It is long, since an answer may take seconds on a busy machine. */
 const readinessMsMax = 5_000;
 
-/** Runs the service until a signal or a failure, then exits the process. Never returns. */
+/** Runs the service until the process gets a signal or the service fails. Then ends the process, so this function never returns. */
 export async function runService<Variables extends z.ZodRawShape>(
   definition: ServiceDefinition<Variables>,
 ): Promise<void> {

@@ -6,14 +6,14 @@ const uidMax = 2 ** 31 - 1;
 
 /** Environment variables of the services that share the worktrees. All services of a stack need the same values. */
 export const sandboxVariables = {
-  /** User id of sandboxes and owner of worktrees if the stack runs as root. The user should own nothing else on the host. */
+  /** If the stack runs as root, the id of the user that sandboxes run as and that owns the worktrees. This user should own nothing else on the host. */
   COPPICE_SANDBOX_UID: integerVariable({ min: 1, max: uidMax }).default(sandboxUidDefault),
 };
 
-/** Returns true if this process is root and can act as another user. Otherwise sandboxes run as the user of this process. */
+/** Returns true if this process is root, and so can start sandboxes as another user. Any other process starts sandboxes as its own user. */
 export const isRoot = (): boolean => process.getuid?.() === 0;
 
-/** Returns the user and group of sandboxes: `uid` if the stack runs as root, otherwise the stack's own user, since the stack couldn't delete another user's files. */
+/** Returns the user and group of sandboxes. If the stack runs as root, this is `uid`. Otherwise it is the stack's own user, since the stack couldn't delete another user's files. */
 export function sandboxUser(uid: number = sandboxUidDefault): { uid: number; gid: number } {
   const own = { uid: process.getuid?.() ?? uid, gid: process.getgid?.() ?? uid };
   return isRoot() ? { uid, gid: uid } : own;
@@ -21,7 +21,7 @@ export function sandboxUser(uid: number = sandboxUidDefault): { uid: number; gid
 
 /**
  * Returns true if a root process can become this user. In some containers root is the only user; see user_namespaces(7).
- * @param map content of `/proc/self/uid_map`. Each line has the first id inside the namespace, the first id outside, and the number of ids.
+ * @param map content of `/proc/self/uid_map`. Each line is a range: the first id inside the namespace, the first id outside of it, and the number of ids.
  */
 export function userExists(uid: number, map: string = readUserMap()): boolean {
   const ranges = map

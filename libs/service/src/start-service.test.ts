@@ -67,7 +67,7 @@ test('a failed start leaves no membership', async () => {
   expect(await membersNamed('failing')).toEqual([]);
 });
 
-test('a start continues after a broken connection', async () => {
+test('if the connection breaks during a start, the start continues later', async () => {
   await using proxy = await startTcpProxy(Number(new URL(nats.url).port));
   const service = await startService(
     settings('interrupted', {
@@ -109,7 +109,7 @@ test('an aborted start undoes its completed steps', async () => {
   expect(await membersNamed('aborted')).toEqual([]);
 });
 
-test('if the work fails to stop, the rest is stopped nevertheless', async () => {
+test('if stopping the work fails, the rest is stopped nevertheless', async () => {
   const service = await startService(
     settings('stubborn', { start: async () => ({ stop: () => Promise.reject(new Error('no')) }) }),
   );
@@ -117,14 +117,14 @@ test('if the work fails to stop, the rest is stopped nevertheless', async () => 
   expect(await membersNamed('stubborn')).toEqual([]);
 });
 
-test('a stop returns in time although the work never stops', async () => {
+test('if the work never stops, `stop` returns when its time limit is over', async () => {
   const service = await startService(
     settings('endless', { stopMsMax: 100, start: async () => ({ stop: () => new Promise(() => {}) }) }),
   );
   const startedAt = Date.now();
   await service.stop();
   expect(Date.now() - startedAt).toBeLessThan(5_000);
-  // The membership must stay until it expires: other processes must not take over the work while it may still be running.
+  // The membership must stay until it expires, since the work may still be running and other processes must not take it over.
   expect(await membersNamed('endless')).toHaveLength(1);
   await service.bus.close();
 });

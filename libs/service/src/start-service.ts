@@ -1,12 +1,13 @@
 /**
- * Starts and stops every service: connects, registers as a member, starts the service's work, and stops all of this in reverse order.
+ * Starts and stops a service. The start connects to NATS, registers the process as a member, and starts the service's work. The stop does the reverse.
  * Used by `runService` (a separate process) and by the embedded stack (several services in one process).
  *
  * Invariants:
- * 1. The service's work stops before its membership ends, since otherwise another process would take over work in progress. The
+ * 1. The service's work stops before the membership ends, since otherwise another process would take over work in progress. The
  *    membership ends before the connection is closed.
- * 2. A failed or aborted start undoes its completed steps before it throws. If the server becomes unreachable, each phase of the start waits for it, and the log names the phase.
- * 3. stop() returns within `stopMsMax` and doesn't throw. A second call waits for the first.
+ * 2. A failed or aborted start undoes its completed steps before it throws. If the NATS server becomes unreachable, the current phase of the start waits for the server, and the log names
+ *    the phase.
+ * 3. stop() returns within `stopMsMax` and doesn't throw. A second call waits until the first call is done.
  */
 import type { Bus, Membership } from '@coppice/bus';
 import { joinMembers, unreachable, untilAnswered } from '@coppice/bus';
@@ -28,7 +29,7 @@ export type ServiceContext = {
   log: Logger;
 };
 
-/** The service's own work. `stop` waits for commands in progress, or returns them to their queue. */
+/** The service's own work. `stop` waits until commands in progress have ended, or returns them to their queue. */
 export type RunningWork = { stop(): Promise<void> };
 
 export type ServiceSettings = {
@@ -37,13 +38,13 @@ export type ServiceSettings = {
   node: string;
   connection: BusConnection;
   start(context: ServiceContext): Promise<RunningWork>;
-  /** True to create the streams and buckets; false to wait until they exist. */
+  /** If true, the start creates the streams and buckets. If false, it waits until they exist. */
   makesResources?: boolean;
   /** Default 1. */
   replicas?: number;
-  /** Monitoring address of the NATS server, used to read its durability settings. */
+  /** Monitoring address of the NATS server. The server's durability settings are read there. */
   monitoringUrl?: string;
-  /** Time limit for each phase of the start that waits for the NATS server: connection, streams, membership. Default: 60 s. */
+  /** Time limit in milliseconds for each phase of the start that waits for the NATS server: connection, streams, membership. Default: 60 s. */
   startWaitMs?: number;
   /** Default `serviceLimits.stopMsMax`. */
   stopMsMax?: number;
@@ -55,13 +56,13 @@ export type ServiceSettings = {
 export type StartedService = {
   bus: Bus;
   stop(): Promise<void>;
-  /** Resolves with the reason when the connection is lost permanently. The service must then be stopped. */
+  /** Resolves with the reason if the connection is lost permanently. In this case the caller must stop the service. */
   lost: Promise<Error>;
 };
 
 export const serviceLimits = {
   startWaitMs: 60_000,
-  /** Longer than the time that the bus allows commands in progress to end (20 s). Supervisors must wait longer than this before they kill the process. */
+  /** Time limit of a stop. It is longer than the 20 s that the bus gives commands in progress to end. A supervisor must wait longer than this before it kills the process. */
   stopMsMax: 30_000,
 } as const;
 
@@ -96,7 +97,7 @@ export async function startService(settings: ServiceSettings): Promise<StartedSe
   }
 }
 
-/** Creates the streams and buckets, or waits until they exist. Only one service creates them, so that no other needs the permission. */
+/** Creates the streams and buckets, or waits until they exist. Only one service creates them, so that the other services don't need the permission. */
 function haveResources(
   bus: Bus,
   { makesResources = false, replicas = 1 }: ServiceSettings,
@@ -117,7 +118,7 @@ function lossOf(bus: Bus, undo: Undo): Promise<Error> {
   return promise;
 }
 
-/** Cleanup steps that run once, in reverse order, within a total time. */
+/** Cleanup steps. They run once, the last added step first, with one time limit for all of them. */
 class Undo {
   readonly #steps: { name: string; run: () => Promise<void> }[] = [];
   readonly #log: Logger;

@@ -3,12 +3,12 @@ import { CoppiceError } from '@coppice/contracts';
 
 /** Maximum time for which synchronous work blocks the event loop. */
 const turnMs = 5;
-/** Number of steps after which the clock is read again. */
+/** Number of steps between two readings of the clock. */
 const stepsPerLook = 4_096;
 
 /**
- * Lets long synchronous work yield to the event loop, and throws when the work is cancelled or exceeds its budget of steps. The work yields after a time, not after
- * a number of steps, since the cost of a step depends on what an agent wrote.
+ * Lets long synchronous work yield to the event loop, and throws if the work is cancelled or exceeds its budget of steps. The work yields after a fixed time, not after
+ * a fixed number of steps, since the time that a step takes depends on what an agent wrote.
  */
 export class StepBudget {
   readonly #stepsMax: number;
@@ -19,7 +19,7 @@ export class StepBudget {
   #nextLook = stepsPerLook;
   #since = performance.now();
 
-  /** @param options `what`: name of the steps in the error message, in the plural */
+  /** @param options `what`: name of the steps in the error message, in the plural. Default: `steps` */
   constructor(options: { stepsMax?: number; what?: string; signal?: AbortSignal | undefined } = {}) {
     this.#stepsMax = options.stepsMax ?? Number.MAX_SAFE_INTEGER;
     this.#what = options.what ?? 'steps';
@@ -34,7 +34,7 @@ export class StepBudget {
     return this.#yields;
   }
 
-  /** Counts steps. Throws `limit-exceeded` when the work exceeds its budget. */
+  /** Counts steps. Throws `limit-exceeded` if the work exceeds its budget. */
   spend(steps: number): void {
     this.#steps += steps;
     if (this.#steps > this.#stepsMax) {
@@ -44,14 +44,14 @@ export class StepBudget {
     }
   }
 
-  /** True when it is time to call `yield`; cheap. */
+  /** True if it is time to call `yield`. Cheap enough to be read after each step. */
   get due(): boolean {
     if (this.#steps < this.#nextLook) return false;
     this.#nextLook = this.#steps + stepsPerLook;
     return performance.now() - this.#since >= turnMs;
   }
 
-  /** Yields to the event loop. Throws `cancelled`, or the signal's reason, when aborted. */
+  /** Yields to the event loop. If the signal is aborted, throws its reason if that is a CoppiceError, otherwise `cancelled`. */
   async yield(): Promise<void> {
     this.#yields++;
     await yieldToOthers();
