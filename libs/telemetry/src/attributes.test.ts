@@ -5,17 +5,17 @@ import * as conventions from '@opentelemetry/semantic-conventions/incubating';
 import { expect, test } from 'vitest';
 import { attributes } from './attributes.ts';
 
-test('names outside our own namespace are defined by the conventions', () => {
+test('all names that do not start with `coppice.` are defined by the conventions', () => {
   const known = new Set<unknown>(Object.values(conventions).filter((value) => typeof value === 'string'));
   const foreign = Object.values(attributes).filter((name) => !name.startsWith('coppice.'));
   expect(foreign.length).toBeGreaterThan(10);
   expect(foreign.filter((name) => !known.has(name))).toEqual([]);
 });
 
-/** Deprecation note of the GenAI names. Their conventions moved to another repository, which has no package for JavaScript. The names are still the same. */
+/** Deprecation note on the GenAI names. The GenAI conventions moved to another repository, which has no package for JavaScript, but the names are still the same. */
 const moved = /Moved to the \[OpenTelemetry GenAI/;
 
-test('none of these names is deprecated', () => {
+test('no name that is used is deprecated', () => {
   const folder = path.dirname(createRequire(import.meta.url).resolve('@opentelemetry/semantic-conventions'));
   const declared = ['stable_attributes.d.mts', 'experimental_attributes.d.mts']
     .map((file) => readFileSync(path.join(folder, file), 'utf8'))

@@ -1,6 +1,6 @@
 /**
- * Names of span attributes. They are all in this file, since the messaging and GenAI conventions are still in development and may rename them.
- * A test compares them with the constants of @opentelemetry/semantic-conventions, which isn't loaded at run time.
+ * Names of span attributes. All names are in this file, since the messaging and GenAI conventions are still in development and may rename attributes.
+ * A test compares the names with the constants of @opentelemetry/semantic-conventions, which isn't loaded at run time.
  */
 export const attributes = {
   messagingSystemName: 'messaging.system.name',
@@ -15,20 +15,20 @@ export const attributes = {
   genAiRequestModel: 'gen_ai.request.model',
   genAiResponseModel: 'gen_ai.response.model',
   genAiResponseFinishReasons: 'gen_ai.response.finish_reasons',
-  /** Includes cached tokens. */
+  /** Number of input tokens, including cached tokens. */
   genAiUsageInputTokens: 'gen_ai.usage.input_tokens',
   genAiUsageOutputTokens: 'gen_ai.usage.output_tokens',
   genAiUsageCacheReadInputTokens: 'gen_ai.usage.cache_read.input_tokens',
   genAiUsageCacheCreationInputTokens: 'gen_ai.usage.cache_creation.input_tokens',
-  /** Part of the output tokens. */
+  /** Number of tokens for thinking. They also count as output tokens. */
   genAiUsageReasoningOutputTokens: 'gen_ai.usage.reasoning.output_tokens',
   genAiTokenType: 'gen_ai.token.type',
 
   httpRequestMethod: 'http.request.method',
-  /** Route of the endpoint, never the received path. */
+  /** Route of the endpoint. Never the path that a request contains. */
   httpRoute: 'http.route',
 
-  /** The sandbox's id, which is the same when a command is repeated. Not the engine's own id. */
+  /** The sandbox's id. It stays the same when a command is repeated. It is not the id that the engine gave to the container. */
   containerName: 'container.name',
   containerImageName: 'container.image.name',
   containerRuntimeName: 'container.runtime.name',
@@ -57,17 +57,17 @@ export const attributes = {
   coppiceTaskId: 'coppice.task.id',
   /** Name of the task in the plan. */
   coppiceTaskName: 'coppice.task.name',
-  /** The final state on the span of a run or task; the state itself on the span of a task's state. */
+  /** On the span of a run or task: the final state. On the span of a task's state: that state. */
   coppiceState: 'coppice.state',
   coppiceEffectId: 'coppice.effect.id',
-  /** Number of this delivery of the message, counted from 1. */
+  /** Number of the message's deliveries so far, including this delivery. */
   coppiceDeliveryCount: 'coppice.delivery.count',
-  /** Milliseconds that the message spent in its queue before this delivery. Computed from the clocks of two hosts. */
+  /** Milliseconds that the message spent in its queue before this delivery. It may be inexact, since it is computed from the clocks of two hosts. */
   coppiceQueueWaitMs: 'coppice.queue.wait_ms',
-  /** Number of this attempt of one model call, counted from 1 across all providers. */
+  /** Number of the model call's attempts so far, at all providers, including this attempt. */
   coppiceModelAttempt: 'coppice.model.attempt',
   /**
-   * Error code of the previous attempt; not set on the first attempt. If `gen_ai.provider.name` differs from that of the previous attempt, the error is the reason for
+   * Error code of the previous attempt. Not set on the first attempt. If `gen_ai.provider.name` differs between the two attempts, this error is the reason for
    * the change of provider.
    */
   coppiceModelAttemptReason: 'coppice.model.attempt.reason',
@@ -75,17 +75,17 @@ export const attributes = {
   coppiceModelQueueWaitMs: 'coppice.model.queue.wait_ms',
   /** True on the caller's span if the answer came from the cache, without a request to a provider. */
   coppiceModelCached: 'coppice.model.cached',
-  /** US dollars; only if the price is known. */
+  /** Cost in US dollars. Set only if the price is known. */
   coppiceModelCostUsd: 'coppice.model.cost_usd',
-  /** True if the claim was taken over from a lost owner. */
+  /** True if this process took over the message's claim from a lost process. */
   coppiceTakenOver: 'coppice.claim.taken_over',
 } as const;
 
 /** The value of `messaging.system.name`. */
 export const messagingSystemNats = 'nats';
 
-/** Values of `messaging.operation.name` in use. The name of a messaging span starts with one of them. */
+/** The values of `messaging.operation.name` that Coppice uses. The name of a messaging span starts with one of these values. */
 export const messagingOperations = { call: 'call', serve: 'serve', publish: 'publish', process: 'process' } as const;
 
-/** Values of `gen_ai.operation.name` in use. */
+/** The values of `gen_ai.operation.name` that Coppice uses. */
 export const genAiOperations = { chat: 'chat' } as const;

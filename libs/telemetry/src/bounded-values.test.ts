@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { BoundedValues, otherValue } from './bounded-values.ts';
 
-test('the first values keep their names, and later ones are reported as `_OTHER`', () => {
+test('the first values are reported unchanged, and all others as `_OTHER`', () => {
   const values = new BoundedValues(2);
   expect(values.known('a')).toBe(otherValue);
   expect(['a', 'b', 'a', 'c', 'd', 'b'].map((value) => values.admit(value))).toEqual([

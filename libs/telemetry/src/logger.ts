@@ -17,7 +17,7 @@ function levelOf(environment: NodeJS.ProcessEnv): LogLevel {
 }
 
 /**
- * Creates a logger that writes JSON lines to stderr, with the active span's `trace_id` and `span_id`. Text that looks like a secret is replaced by
+ * Creates a logger that writes JSON lines to stderr, each with the active span's `trace_id` and `span_id`. Text that looks like a secret is replaced by
  * `[redacted]`. Level: `COPPICE_LOG_LEVEL` (default info; `silent` writes nothing).
  */
 export function createLogger(
@@ -39,7 +39,7 @@ export function createLogger(
   );
 }
 
-/** Returns the logged fields of an error. An expected error, which has `code` and `retryable`, is logged without its stack. Any other error is a defect and is logged with its stack. */
+/** Returns the fields of an error that are logged. An error with `code` and `retryable` is expected, and is logged without its stack. Any other error is a defect, and is logged with its stack. */
 function errorFields(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const foreseen = 'code' in error && 'retryable' in error;
@@ -50,7 +50,7 @@ function errorFields(error: unknown): unknown {
 
 let shared: LogDestination | null = null;
 
-/** Returns the one destination for all loggers of the process. Its writes are synchronous, so that the last lines before a crash are not lost. */
+/** Returns the destination that all loggers of the process share. It writes synchronously, so that the last lines before a crash are not lost. */
 function standardError(): LogDestination {
   shared ??= pino.destination({ dest: 2, sync: true });
   return shared;

@@ -1,22 +1,23 @@
 import { attributes } from './attributes.ts';
 
 /**
- * Definitions of all metrics of Coppice. Used by the recording functions, the Prometheus endpoint, the alerts' test and docs/metrics.md.
+ * Definitions of all metrics of Coppice. The recording functions, the Prometheus endpoint, the alerts' test and docs/metrics.md use them.
  *
- * A label never contains an id or a text that a tenant can choose: a user who can submit a run must not be able to fill the memory of a service or of
- * Prometheus. There is no tenant label either; a tenant's spending is in its own events. The only exception is a model's name, which is bounded (bounded-values.ts).
+ * A label never contains an id, or a text that a tenant can choose. Otherwise a user who can submit a run could fill the memory of a service or of
+ * Prometheus. The only exception is a model's name, since the number of names is limited (bounded-values.ts). No label names the tenant; a tenant's
+ * spending is in the tenant's own events.
  */
 export type MetricKind = 'counter' | 'histogram' | 'gauge';
 
 export type MetricDefinition = {
   kind: MetricKind;
-  /** Unit in UCUM, as in OpenTelemetry: `s`, `By`, `{task}`. */
+  /** Unit in the notation UCUM, which OpenTelemetry uses too: `s`, `By`, `{task}`. */
   unit: string;
-  /** One sentence. */
+  /** Description of the metric, in one sentence. */
   description: string;
-  /** Labels with a description of their values. */
+  /** Names of the labels, each with a description of its values. */
   labels: Readonly<Record<string, string>>;
-  /** Services that report it. */
+  /** Services that report the metric. */
   reportedBy: string;
   /** Upper bounds of a histogram's buckets. */
   boundaries?: readonly number[];
@@ -24,7 +25,7 @@ export type MetricDefinition = {
 
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800];
 const stepSeconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 14_400, 86_400];
-/** Based on the boundaries that the GenAI conventions recommend. */
+/** Boundaries in seconds for model calls, based on the boundaries that the GenAI conventions recommend. */
 const modelSeconds = [
   0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 300, 1_800,
 ];
@@ -272,12 +273,12 @@ export type CounterName = NamesOf<'counter'>;
 export type HistogramName = NamesOf<'histogram'>;
 export type GaugeName = NamesOf<'gauge'>;
 
-/** All labels of a metric; `error.type` is only set on errors. */
+/** The labels of a metric. All are required except `error.type`, which is set only for errors. */
 export type Labels<Name extends MetricName> = {
   [Label in Exclude<keyof (typeof metricDefinitions)[Name]['labels'], 'error.type'>]: string;
 } & { [Label in Extract<keyof (typeof metricDefinitions)[Name]['labels'], 'error.type'>]?: string | undefined };
 
-/** Returns a metric's name at the Prometheus endpoint, by the exporter's rule. Histograms add `_bucket`, `_sum` and `_count`. */
+/** Returns a metric's name at the Prometheus endpoint, by the rule of OpenTelemetry's exporter. For a histogram, the exporter adds `_bucket`, `_sum` or `_count` to this name. */
 export const prometheusName = (name: MetricName): string =>
   `${name.replaceAll(/[^a-z0-9_]/gi, '_')}${metricDefinitions[name].kind === 'counter' ? '_total' : ''}`;
 

@@ -38,11 +38,11 @@ function document(): string {
   return [introduction, ...parts].join('\n');
 }
 
-test('docs/metrics.md is what the definitions say', async () => {
+test('docs/metrics.md agrees with the definitions', async () => {
   await expect(document()).toMatchFileSnapshot('../../../docs/metrics.md');
 });
 
-test('names are by the rules of OpenTelemetry, and each label is said once', () => {
+test('names follow the rules of OpenTelemetry, and each label is described once', () => {
   for (const name of Object.keys(metricDefinitions)) expect(name).toMatch(/^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$/);
   const names = (Object.keys(metricDefinitions) as MetricName[]).map(prometheusName);
   expect(new Set(names).size).toBe(names.length);

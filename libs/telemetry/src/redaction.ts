@@ -2,8 +2,8 @@ import { vendors } from '@coppice/contracts/vendors';
 import type { VendorRegistry } from '@coppice/contracts/vendors';
 
 /**
- * Patterns of secrets in a text. No replacement keeps a part of the secret. Each pattern must run in linear time, since the input is
- * not trusted.
+ * Patterns of secrets in a text. No replacement contains a part of the secret. Each pattern must run in linear time, since anyone may have written
+ * the text.
  */
 const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
   // GitHub, GitLab, Slack and AWS keys.
@@ -12,7 +12,7 @@ const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
     replacement: '[redacted]',
   },
   { pattern: /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, replacement: '[redacted]' },
-  // Tokens of the form header.payload.signature. The lookahead keeps the time linear: it skips a word that isn't followed by two more parts, before each "eyJ" in the word is tried.
+  // Tokens of the form header.payload.signature. The lookahead keeps the time linear: if two more parts don't follow a word, the pattern skips the word and doesn't try each "eyJ" in it.
   {
     pattern: /(?<![\w-])(?=[\w-]+\.[\w-]{8,}\.)([\w-]*?)\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g,
     replacement: '$1[redacted]',
@@ -23,7 +23,7 @@ const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
     pattern: /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
     replacement: '[redacted]',
   },
-  // The value must contain a digit, so that "basic authentication" is not redacted.
+  // The text after the word must contain a digit, so that "basic authentication" is not redacted.
   { pattern: /\b(bearer|basic)\s+(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}/gi, replacement: '$1 [redacted]' },
   // The password in an address with any scheme: scheme://user:password@host.
   { pattern: /(:\/\/[^\s:@/"]*):[^\s@/"]+@/g, replacement: '$1:[redacted]@' },
@@ -42,7 +42,7 @@ const secretNames = [
   'x-goog-api-key',
 ];
 
-/** Paths of the log fields whose values are redacted: on the top level, and one and two levels below it. */
+/** Paths of the log fields whose values are redacted. The fields may be on the top level of the logged object, or one or two levels below it. */
 export const secretFields: string[] = secretNames.flatMap((name) => {
   const field = name.includes('-') ? `["${name}"]` : name;
   const below = (parent: string) => (name.includes('-') ? `${parent}${field}` : `${parent}.${field}`);

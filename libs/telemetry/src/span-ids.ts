@@ -5,13 +5,13 @@ const randomBytesOfSpan = 5;
 const bytesOfTrace = 16;
 
 /**
- * Returns the first six hex digits of all span ids of a process. If a parent span is missing, they identify its process, which may have been killed before it exported
- * the span. The remaining 40 bits are enough to be unique within a trace.
+ * Returns six hex digits with which all span ids of a process begin. If a parent span is missing in a trace, these digits identify the process that should have exported
+ * the span, but may have been killed before. The other 40 bits of a span id are enough to make the id unique within a trace.
  */
 export const spanIdPrefix = (serviceName: string, instanceId: string): string =>
   createHash('sha256').update(`${serviceName}/${instanceId}`).digest('hex').slice(0, prefixLength);
 
-/** Prefix of the span ids that are derived instead of random; see stored-span.ts. */
+/** Prefix of the ids of stored spans. These ids are derived from a text and not random; see stored-span.ts. */
 export const storedSpanIdPrefix = spanIdPrefix('stored', '');
 
 /** Returns the id of a stored span. Every process derives the same id from the same trace and text. */
@@ -24,7 +24,7 @@ export const storedSpanIdOf = (traceId: string, what: string): string =>
 
 let given: string | null = null;
 
-/** Runs `start`, which must start a span, and gives that span this id. OpenTelemetry calls the id generator synchronously, and has no other way to set an id. */
+/** Runs `start`, which must start a span, and gives the span this id. This works since OpenTelemetry calls the id generator synchronously. OpenTelemetry has no other way to set an id. */
 export function withSpanId<Result>(spanId: string, start: () => Result): Result {
   given = spanId;
   try {
@@ -34,7 +34,7 @@ export function withSpanId<Result>(spanId: string, start: () => Result): Result 
   }
 }
 
-/** OpenTelemetry's IdGenerator. */
+/** Creates an id generator for OpenTelemetry. Its span ids begin with the prefix. */
 export function idGenerator(prefix: string): { generateTraceId(): string; generateSpanId(): string } {
   return {
     generateTraceId: () => randomBytes(bytesOfTrace).toString('hex'),

@@ -20,7 +20,7 @@ async function hop(environment: Record<string, string | undefined>) {
   return { summary, logs, stdout: child.lines.map((line) => line.text) };
 }
 
-test('when telemetry is off, no SDK is loaded, and everything else works', async () => {
+test('if telemetry is off, no SDK is loaded, and everything else works', async () => {
   const { summary, logs, stdout } = await hop({});
   expect(summary).toMatchObject({ enabled: false, headers: {}, stored: null, sdkModules: 0 });
   expect(logs).toEqual([expect.objectContaining({ msg: 'sent' })]);
@@ -28,7 +28,7 @@ test('when telemetry is off, no SDK is loaded, and everything else works', async
   expect(stdout).toContain('caught refused');
 });
 
-test('when telemetry is on, the trace connects sender, receiver and log', async () => {
+test('if telemetry is on, the sender, the receiver and the log have the same trace id', async () => {
   await using collector = await startTraceCollector();
   const { summary, logs } = await hop(collector.environment);
   expect(summary).toMatchObject({ enabled: true });
@@ -49,7 +49,7 @@ test('when telemetry is on, the trace connects sender, receiver and log', async 
     status: 2,
     attributes: { 'error.type': 'conflict' },
   });
-  // A child's `parentSpanId` identifies the process of its parent, even if the parent span is never exported.
+  // The first digits of a span id identify the span's process. So a child's `parentSpanId` identifies the parent's process, even if the parent span is never exported.
   expect(send?.spanId.slice(0, 6)).toBe(spanIdPrefix('hop', 'one'));
   expect(send).toMatchObject({ instance: 'one' });
   expect(summary['stored']).toBe(`00-${send?.traceId}-${send?.spanId}-01`);
@@ -67,14 +67,14 @@ test.for(['refuses', 'answers-500', 'hangs'] as const)(
     });
     expect(summary).toMatchObject({ enabled: true });
     expect(stdout).toContain('caught refused');
-    // The program has exited, although the collector answered no request, or with an error.
+    // The program has exited, although the collector answered no request, or answered each request with an error.
     expect(logs.filter((line) => line['level'] === 'warn').length).toBeLessThanOrEqual(1);
     const expected = fault === 'refuses' ? [] : ['/v1/metrics', '/v1/traces'];
     expect([...new Set(collector.requests)].toSorted()).toEqual(expected);
   },
 );
 
-test('metrics are sent by OTLP if requested, with their resource', async () => {
+test('if OTLP is requested, metrics are sent by OTLP together with their resource', async () => {
   await using collector = await startTraceCollector();
   await hop({ ...collector.environment, COPPICE_TRACES: 'off', OTEL_METRICS_EXPORTER: 'otlp' });
   expect(collector.spans).toEqual([]);

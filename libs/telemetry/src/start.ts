@@ -8,15 +8,15 @@ import type { MetricsHandler } from './start-metrics.ts';
 export type Telemetry = {
   /** True if spans are recorded and exported. */
   enabled: boolean;
-  /** Answers Prometheus scrapes. Null if the endpoint for Prometheus is off. */
+  /** Request handler of the endpoint for Prometheus. Null if that endpoint is off. */
   metricsHandler: MetricsHandler | null;
-  /** Sends the queued data, but takes at most `shutdownMsMax`. Never throws. */
+  /** Stops telemetry after it has sent the queued data, or after `shutdownMsMax`. Never throws. */
   shutdown: () => Promise<void>;
 };
 
 export type TelemetrySettings = {
   serviceName: string;
-  /** Distinguishes the processes of one service. */
+  /** Id of the process. Each process of a service has a different one. */
   instanceId: string;
   version?: string;
   /** True if the process has an endpoint for Prometheus. Default: false. */
@@ -33,12 +33,12 @@ const off: Telemetry = { enabled: false, metricsHandler: null, shutdown: async (
 let running: Promise<Telemetry> | null = null;
 
 /**
- * Starts the telemetry that these environment variables switch on. They are OpenTelemetry's standard variables where one exists.
+ * Starts the telemetry that these environment variables switch on. They are OpenTelemetry's standard variables, and Coppice's own variables where OpenTelemetry has none.
  * - Traces are on if `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, or with `COPPICE_TRACES=on` (default endpoint:
- *   http://localhost:4318). `COPPICE_TRACES=off` and `OTEL_TRACES_EXPORTER=none` override these. `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` set the sampling.
- * - Metrics by OTLP are on with `OTEL_METRICS_EXPORTER=otlp`, or if `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is set. `OTEL_EXPORTER_OTLP_ENDPOINT` alone doesn't switch them on,
- *   since it is often the address of Jaeger, which accepts no metrics. `COPPICE_METRICS=off` switches off all metrics, also those for Prometheus.
- * - `OTEL_SDK_DISABLED=true` overrides everything. When everything is off, no SDK is loaded.
+ *   http://localhost:4318). `COPPICE_TRACES=off` and `OTEL_TRACES_EXPORTER=none` override these settings. `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` set the sampling.
+ * - Metrics by OTLP are on with `OTEL_METRICS_EXPORTER=otlp`, or if `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is set. `OTEL_EXPORTER_OTLP_ENDPOINT` alone doesn't switch metrics on,
+ *   since it is often the address of Jaeger, which accepts no metrics. `COPPICE_METRICS=off` switches off all metrics, also the metrics for Prometheus.
+ * - `OTEL_SDK_DISABLED=true` switches off everything. If everything is off, no SDK is loaded.
  * Telemetry starts once per process: in a process with several services, later calls return the first result. Errors are logged, not thrown.
  */
 export function startTelemetry(
@@ -129,7 +129,7 @@ async function startTraces(
     autoDetectResources: false,
     idGenerator: idGenerator(spanIdPrefix(serviceName, instanceId)),
     traceExporter: new OTLPTraceExporter({ timeoutMillis: exportMsMax }),
-    // Switched off here: trace.ts reads and writes the headers, metrics have a separate provider, and logs go to stderr.
+    // These parts of the SDK are switched off, since trace.ts reads and writes the headers, metrics have a separate provider, and logs go to stderr.
     textMapPropagator: null,
     metricReaders: [],
     logRecordProcessors: [],
@@ -148,7 +148,7 @@ async function startMetricsOf(resource: Resource, signals: Signals, environment:
   );
 }
 
-/** Makes OpenTelemetry log export errors at most once a minute. Otherwise every failed batch would be logged. */
+/** Makes OpenTelemetry log at most one export error a minute. Otherwise it would log every failed batch. */
 function complainSeldom(): void {
   const logger = createLogger('telemetry');
   let quietUntil = 0;

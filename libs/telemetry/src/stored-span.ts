@@ -1,6 +1,6 @@
 /**
- * Spans that may last longer than a process, so no process keeps them open. A span's id is derived from its trace and a text, so that any code with the stored
- * traceparent can use the span as a parent. Its times are stored too. The process in which the span ends exports it; if the export is repeated, the id is the same.
+ * Spans that may last longer than a process. So no process has such a span open: its start time is stored, and the process in which the span ends exports the whole span.
+ * The span's id is derived from its trace and a text, so that any code with the stored traceparent can use the span as a parent. If the export is repeated, the id is the same.
  */
 import { SpanStatusCode } from '@opentelemetry/api';
 import { attributes as names } from './attributes.ts';
@@ -22,7 +22,7 @@ export type StoredSpan = {
   failure: { type: string; message: string } | null;
 };
 
-/** Returns the traceparent of the stored span for `what`, in the trace of `traceparent`. Returns null if `traceparent` is null or invalid. */
+/** Returns the traceparent of the stored span that the text `what` names, in the trace of `traceparent`. Returns null if `traceparent` is null or invalid. */
 export function storedSpanContext(traceparent: string | null, what: string): string | null {
   const traceId = parseTraceParent(traceparent)?.traceId;
   return traceId === undefined ? null : withSpan(traceparent, storedSpanIdOf(traceId, what));
@@ -32,7 +32,7 @@ export function storedSpanContext(traceparent: string | null, what: string): str
 export const spanIdOf = (traceparent: string | null | undefined): string | null =>
   parseTraceParent(traceparent)?.spanId ?? null;
 
-/** Exports an ended span. @param context any context of the span's trace; its flag decides whether the span is sampled */
+/** Exports a span that has ended. @param context any context of the span's trace. The flag in it decides whether the span is sampled. */
 export function exportStoredSpan({ traceparent, tracestate }: StoredContext, stored: StoredSpan): void {
   const { name, spanId, parentSpanId, startedAtMs, endedAtMs, attributes, failure } = stored;
   const parent = extractTrace({ traceparent: withSpan(traceparent, parentSpanId) ?? undefined, tracestate });

@@ -5,7 +5,7 @@ import { formatTraceParent, parseTraceParent } from './trace-parent.ts';
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 const spanId = '00f067aa0ba902b7';
 
-test('a trace context is the same after it is written and read', () => {
+test('a trace context that is written and then read is unchanged', () => {
   const text = `00-${traceId}-${spanId}-01`;
   const spanContext = parseTraceParent(text, 'vendor=1');
   expect(spanContext).toMatchObject({ traceId, spanId, traceFlags: 1, isRemote: true });

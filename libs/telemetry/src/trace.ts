@@ -7,8 +7,8 @@ import { formatTraceParent, parseTraceParent, traceParentHeader, traceStateHeade
 export const tracer = (): Tracer => trace.getTracer('coppice');
 
 /**
- * Writes a trace context into the headers of an outgoing message. Default: the active span's. Headers that have a context already keep it, since a copy
- * of a message must keep the context of its original sender. Changes and returns `headers`.
+ * Writes a trace context into the headers of an outgoing message, by default the context of the active span. If the headers already contain a context, they aren't changed, since a copy
+ * of a message must keep the context of the original sender. Changes and returns `headers`.
  */
 export function injectTrace(headers: Record<string, string>, from: Context = context.active()): Record<string, string> {
   if (headers[traceParentHeader] !== undefined) return headers;
@@ -21,7 +21,7 @@ export function injectTrace(headers: Record<string, string>, from: Context = con
   return headers;
 }
 
-/** Returns the trace context in an incoming message's headers. If they are missing or invalid, returns an empty context, in which a span starts a new trace. */
+/** Returns the trace context in an incoming message's headers. If the headers contain no valid context, returns an empty context, in which a span starts a new trace. */
 export function extractTrace(headers: Record<string, string | undefined>): Context {
   const spanContext = parseTraceParent(headers[traceParentHeader], headers[traceStateHeader]);
   return spanContext === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, spanContext);
@@ -33,13 +33,13 @@ export function currentTraceparent(): string | null {
   return spanContext === undefined ? null : formatTraceParent(spanContext);
 }
 
-/** Returns a link to the span in `traceparent`; an empty array if there is none. */
+/** Returns an array with a link to the span in `traceparent`. The array is empty if there is no valid `traceparent`. */
 export function linkFrom(traceparent: string | null | undefined): Link[] {
   const spanContext = parseTraceParent(traceparent);
   return spanContext === null ? [] : [{ context: spanContext }];
 }
 
-/** Returns true if both are valid contexts of the same trace. */
+/** Returns true if both traceparents are valid and belong to the same trace. */
 export function isSameTrace(left: string | null | undefined, right: string | null | undefined): boolean {
   const traceId = parseTraceParent(left)?.traceId;
   return traceId !== undefined && traceId === parseTraceParent(right)?.traceId;
@@ -62,8 +62,8 @@ export type SpanSettings = {
 };
 
 /**
- * Runs `fn` in a new span, which ends when `fn` ends. An error is recorded on the span (status error, with the error's `code` or name as
- * `error.type`) and rethrown unchanged.
+ * Runs `fn` in a new span, which ends when `fn` ends. If `fn` throws, the span gets the status error, and the error's `code` or name as
+ * `error.type`. The error is thrown again unchanged.
  */
 export async function withSpan<Result>(
   name: string,
@@ -95,7 +95,7 @@ export function annotateSpan(added: Attributes): void {
   trace.getActiveSpan()?.setAttributes(added);
 }
 
-/** Marks a span as failed without ending it. Callers use it for errors that are returned instead of thrown. */
+/** Marks a span as failed, but doesn't end the span. Callers use this function for errors that are returned and not thrown. */
 export function recordError(span: Span, error: unknown): void {
   if (!span.isRecording()) return;
   const message = error instanceof Error ? error.message : String(error);
@@ -104,7 +104,7 @@ export function recordError(span: Span, error: unknown): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message });
 }
 
-/** Returns an error's `error.type`: its code if it has one, else its name. */
+/** Returns the value of `error.type` for an error: the error's code if it has one, otherwise its name. */
 export function errorType(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name;

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** Behaviour of a broken collector. */
+/** Way in which a collector is broken. */
 export type CollectorFault = 'hangs' | 'answers-500' | 'refuses';
 
 export type BrokenCollector = AsyncDisposable & {

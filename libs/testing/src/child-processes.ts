@@ -1,18 +1,18 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 
-/** Shell script that waits for the end of its input, then kills the process with the given id. Its input is a pipe from this process, so it ends however this process ends. */
+/** Shell script that waits for the end of its input, and then kills the process with the given id. The input is a pipe from this process, which the system closes however this process ends. */
 const watchScript = 'cat >/dev/null; kill -KILL "$1" 2>/dev/null';
 
-/** Kills a child when this process ends. Otherwise a killed test runner would leave servers running. */
+/** Makes sure that a child process is killed when this process ends. Otherwise the servers of a killed test runner would continue to run. */
 export function endWithThisProcess(child: ChildProcess): void {
   const watcher = spawn('sh', ['-c', watchScript, 'sh', String(child.pid)], {
     stdio: ['pipe', 'ignore', 'ignore'],
-    // In a separate process group, so that a Ctrl-C doesn't end the watcher before it has killed the child.
+    // The watcher is in a separate process group. Otherwise a Ctrl-C could end the watcher before the watcher has killed the child.
     detached: true,
   });
   watcher.unref();
-  // Ended with the child: the system may give the child's id to another process, which must not be killed.
+  // The watcher is ended when the child ends. Otherwise it could later kill another process, to which the system has given the child's id.
   child.once('exit', () => watcher.kill('SIGKILL'));
 }
 

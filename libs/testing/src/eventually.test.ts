@@ -16,7 +16,7 @@ test('the probe is repeated while it throws or returns false, null or undefined'
   expect(answers).toHaveLength(0);
 });
 
-test('on timeout the error has the last reason', async () => {
+test('after a timeout the error contains the last reason', async () => {
   const probe = () => {
     expect(1).toBe(2);
   };

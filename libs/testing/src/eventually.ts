@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export type EventuallySettings = {
-  /** Time limit. Default: 10 s. */
+  /** Time limit in milliseconds. Default: 10 s. */
   timeoutMs?: number;
-  /** Pause between two probes. Default: 20 ms. */
+  /** Pause in milliseconds between two calls of `probe`. Default: 20 ms. */
   intervalMs?: number;
   /** Name of the expected result, for the error message. */
   description?: string;
@@ -11,7 +11,7 @@ export type EventuallySettings = {
 
 /**
  * Calls `probe` until it neither throws nor returns false, null or undefined, and returns its result.
- * @throws an Error on timeout; its cause is the last error of `probe`, such as a failed assertion
+ * @throws an Error after a timeout. Its cause is the last error that `probe` threw, such as a failed assertion.
  */
 export async function eventually<Result>(
   probe: () => Result | Promise<Result>,

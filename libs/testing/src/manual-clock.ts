@@ -4,7 +4,7 @@ export type ManualClock = {
   advance(milliseconds: number): void;
 };
 
-/** Creates a clock that moves only when `advance` is called. It can replace every clock of the form `{ now(): Date }`. */
+/** Creates a clock that moves only when `advance` is called. It can replace any clock of the type `{ now(): Date }`. */
 export function manualClock(start: Date | string = '2026-01-01T00:00:00.000Z'): ManualClock {
   let time = new Date(start).getTime();
   if (Number.isNaN(time)) throw new RangeError(`not a date: ${String(start)}`);

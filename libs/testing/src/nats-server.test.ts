@@ -6,7 +6,7 @@ import { eventually } from './eventually.ts';
 import { natsServerProgram, startNatsServer } from './nats-server.ts';
 import { startProcess } from './start-process.ts';
 
-/** Sends lines of the raw protocol, and returns the server's greeting and answers. Uses no NATS client, so that this package doesn't depend on one. */
+/** Sends lines of NATS's protocol, and returns the server's greeting and answers. Uses no NATS client, so that this package doesn't depend on a NATS client. */
 function talk(url: string, ...lines: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createConnection({ host: '127.0.0.1', port: Number(new URL(url).port) });
@@ -55,7 +55,7 @@ test('after a kill the server restarts on the same port', async () => {
   expect(await talk(url, 'CONNECT {"verbose":false}')).toContain('PONG');
 });
 
-test("additional configuration is used, and for an invalid one the error quotes the server's message", async () => {
+test("additional configuration is used, and if it is invalid, the error quotes the server's message", async () => {
   await using server = await startNatsServer({ config: 'max_payload: 4096', jetStream: false });
   const greeting = await talk(server.url, 'CONNECT {"verbose":false}');
   expect(greeting).toContain('"max_payload":4096');
@@ -70,22 +70,19 @@ test('the error for a missing program names where it was searched', async () => 
   await expect(startNatsServer({ program: '/nowhere/nats-server' })).rejects.toThrow('could not be started');
 });
 
-test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
-  'the server ends when %s ends the test process',
-  async (signal) => {
-    await using holder = startProcess(path.join(import.meta.dirname, 'test-programs/server-holder.ts'));
-    const url = (await holder.waitForLine(/^server nats:/)).split(' ')[1] as string;
-    expect(await talk(url, 'CONNECT {"verbose":false}')).toContain('PONG');
-    await holder.kill(signal);
-    // Checks the port instead of the process id: an ended process keeps its id until its parent reads the exit status.
-    const answer = await eventually(async () => {
-      const error = await talk(url, 'CONNECT {"verbose":false}').catch((reason: unknown) => reason);
-      // A connection that is accepted and then reset doesn't count: the server was still running.
-      return error instanceof Error && error.message.includes('ECONNREFUSED') && error.message;
-    });
-    expect(answer).toContain('ECONNREFUSED');
-  },
-);
+test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)('the server ends if %s ends the test process', async (signal) => {
+  await using holder = startProcess(path.join(import.meta.dirname, 'test-programs/server-holder.ts'));
+  const url = (await holder.waitForLine(/^server nats:/)).split(' ')[1] as string;
+  expect(await talk(url, 'CONNECT {"verbose":false}')).toContain('PONG');
+  await holder.kill(signal);
+  // Checks the port, not the process id, since a process that has ended keeps its id until its parent reads the exit status.
+  const answer = await eventually(async () => {
+    const error = await talk(url, 'CONNECT {"verbose":false}').catch((reason: unknown) => reason);
+    // If a connection is accepted and then reset, the server was still running.
+    return error instanceof Error && error.message.includes('ECONNREFUSED') && error.message;
+  });
+  expect(answer).toContain('ECONNREFUSED');
+});
 
 test('a stopped server does not keep the process running', async () => {
   await using holder = startProcess(path.join(import.meta.dirname, 'test-programs/server-stopper.ts'));

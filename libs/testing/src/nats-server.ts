@@ -1,9 +1,9 @@
 /**
  * A real nats-server for tests: a child process on a free loopback port, with JetStream in a temporary folder.
  *
- * 1. The system chooses a free port, which the server writes to its ports file. So two tests never use the same port.
- * 2. A restart keeps the port and the store, so that clients reconnect and find the stored data.
- * 3. The server is ended by its process id. The store is removed, unless the caller has passed its folder.
+ * 1. The system chooses a free port, and the server writes the port's number to its ports file. So two tests never use the same port.
+ * 2. After a restart the server has the same port and the same store, so that clients reconnect and find the stored data.
+ * 3. The server is ended by its process id. The store is removed, unless the caller has passed `storeDir`.
  */
 import { randomBytes } from 'node:crypto';
 import { spawn } from 'node:child_process';
@@ -16,17 +16,17 @@ import { eventually } from './eventually.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export type NatsServerSettings = {
-  /** Additional configuration in the server's format, such as `max_payload: 64KB`. A configuration that defines users must be a function; it gets the credentials of one user to define. */
+  /** Additional configuration in the server's format, such as `max_payload: 64KB`. A configuration that defines users must be a function. The function gets the credentials of a user that the configuration must define. */
   config?: string | ((credentials: { user: string; password: string }) => string);
-  /** Folder of JetStream's store, which is kept at the end. Default: a temporary folder, which is removed. */
+  /** Folder of JetStream's store. The folder isn't removed at the end. Default: a temporary folder, which is removed. */
   storeDir?: string;
-  /** True if clients must use the credentials in `user` and `password`. Default: false. */
+  /** If true, clients must use the credentials in the result's `user` and `password`. Default: false. */
   auth?: boolean;
-  /** Default true. */
+  /** If true, JetStream is on. Default: true. */
   jetStream?: boolean;
-  /** True if JetStream syncs each write to the disk before it acknowledges the write. Default: false. */
+  /** If true, JetStream syncs each write to the disk before it acknowledges the write. Default: false. */
   syncAlways?: boolean;
-  /** The server program. Default: see `natsServerProgram`. */
+  /** Path of the server program. Default: the result of `natsServerProgram`. */
   program?: string;
 };
 
@@ -34,19 +34,19 @@ export type NatsServer = AsyncDisposable & {
   url: string;
   /** The server's monitoring address (`/jsz`, `/varz` …). */
   monitoringUrl: string;
-  /** Id of the current server process. Changes with a restart. */
+  /** Id of the current server process. A restart changes the id. */
   readonly pid: number;
   user: string | undefined;
   password: string | undefined;
-  /** Connection options of a client. */
+  /** Options with which a NATS client connects to the server. */
   connection: { servers: string; user?: string; password?: string };
   /** Environment variables with which Coppice's services connect to the server. */
   environment: Record<string, string>;
   /** Stops the server gracefully and removes its temporary store. */
   stop(): Promise<void>;
-  /** Sends SIGKILL. The store stays for `restart`. */
+  /** Kills the server by SIGKILL. The store isn't removed, so `restart` finds the stored data. */
   kill(): Promise<void>;
-  /** Stops the server if it runs, and starts it with the same port and store. */
+  /** Stops the server if it is running, and then starts it again with the same port and store. */
   restart(): Promise<void>;
   /** Replaces `config`, and makes the running server reload its configuration (SIGHUP). */
   reload(config: NatsServerSettings['config']): Promise<void>;
@@ -56,7 +56,7 @@ const startMsMax = 20_000;
 const stopMsMax = 5_000;
 const outputCharactersMax = 8_000;
 
-/** Returns the path of the server program: COPPICE_NATS_SERVER if set, else the one in the project's cache folder, else the one in PATH. @throws when there is none */
+/** Returns the path of the server program: COPPICE_NATS_SERVER if it is set, otherwise the program in the project's cache folder, otherwise the first one on PATH. @throws if there is none */
 export function natsServerProgram(environment: NodeJS.ProcessEnv = process.env): string {
   const named = environment['COPPICE_NATS_SERVER'];
   const cached = path.resolve(import.meta.dirname, '../../../.cache/bin/nats-server');
@@ -226,7 +226,7 @@ async function run(program: string, configurationFile: string, portsFolder: stri
   return { ...ports, pid, exited, signal: (name) => void child.kill(name) };
 }
 
-/** Reads the ports file; null while it is missing or incomplete. */
+/** Reads the ports file. Returns null if the file is missing or incomplete. */
 async function readPorts(file: string): Promise<{ url: string; monitoringUrl: string } | null> {
   try {
     const ports = JSON.parse(await readFile(file, 'utf8')) as { nats?: string[]; monitoring?: string[] };

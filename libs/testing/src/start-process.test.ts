@@ -11,7 +11,7 @@ async function script(text: string) {
   return { file, [Symbol.asyncDispose]: folder.remove };
 }
 
-test('past and future lines are found, and SIGKILL ends the process', async () => {
+test('lines are found that the process has printed or prints later, and SIGKILL ends the process', async () => {
   await using it = await script(`
     const word: string = process.argv[2] + process.env.WORD;
     console.log('first ' + word);
@@ -29,7 +29,7 @@ test('past and future lines are found, and SIGKILL ends the process', async () =
   expect(() => process.kill(child.pid, 0)).toThrow('ESRCH');
 });
 
-test('when the process ends, the wait fails with an error that quotes its output', async () => {
+test('if the process ends, `waitForLine` rejects with an error that quotes the output', async () => {
   await using it = await script(`console.log('the reason'); process.exitCode = 3;`);
   const child = startProcess(it.file);
   await expect(child.waitForLine('never')).rejects.toThrow(/ended \(3\).*the reason/s);

@@ -7,15 +7,15 @@ export type OutputLine = { stream: 'stdout' | 'stderr'; text: string };
 
 export type StartedProcess = AsyncDisposable & {
   pid: number;
-  /** Output lines received so far, in the order in which they were read. */
+  /** Output lines that were received so far, in the order in which they were read. */
   lines: readonly OutputLine[];
-  /** Resolves when the process has ended, also after a failure. */
+  /** Resolves when the process has ended, even if the process failed. */
   exited: Promise<Exit>;
   /** Sends the signal (default: SIGKILL) and waits until the process has ended. */
   kill(signal?: NodeJS.Signals): Promise<Exit>;
   /** Sends the signal without waiting. */
   signal(signal: NodeJS.Signals): void;
-  /** Returns the first line, past or future, that contains the text or matches the pattern. Rejects when the process ends, or after `timeoutMs` (default: 20 s). */
+  /** Waits for a line that contains the text or matches the pattern, and returns it. A line that was printed before counts too. Rejects if the process ends, or after `timeoutMs` (default: 20 s). */
   waitForLine(pattern: string | RegExp, settings?: { timeoutMs?: number }): Promise<string>;
 };
 
@@ -24,8 +24,8 @@ export type ProcessSettings = { cwd?: string; nodeArguments?: string[] };
 const lineWaitMs = 20_000;
 
 /**
- * Runs a TypeScript or JavaScript file in a separate Node process, for tests that kill it. The process inherits the environment, without the
- * test runner's variables; `environment` overrides it.
+ * Runs a TypeScript or JavaScript file in a separate Node process, for tests that kill the new process. The new process inherits the environment except the
+ * test runner's variables. The variables in `environment` are added, and override inherited ones.
  */
 export function startProcess(
   script: string,
@@ -76,7 +76,7 @@ export function startProcess(
 
 type Output = {
   lines: readonly OutputLine[];
-  /** Functions to call after each line and when the process has ended. */
+  /** Functions that are called after each line, and when the process has ended. */
   waiting: Set<() => void>;
   ended: Exit | null;
 };

@@ -4,9 +4,9 @@ import type { AddressInfo, Socket } from 'node:net';
 /** A proxy for a TCP server. A test uses it to break connections while the server continues to run. */
 export type TcpProxy = AsyncDisposable & {
   port: number;
-  /** Resets all connections, and refuses new ones until `heal`. */
+  /** Resets all connections, and refuses new connections until `heal` is called. */
   cut(): void;
-  /** Blocks data in one direction, or in both by default, on existing and new connections until `heal`. The connections stay open. */
+  /** Until `heal` is called, blocks the data of all existing and new connections in one direction, by default in both. The connections stay open. */
   stall(direction?: 'to-server' | 'to-client'): void;
   heal(): void;
 };
@@ -18,7 +18,7 @@ export async function startTcpProxy(serverPort: number): Promise<TcpProxy> {
   let isCut = false;
   let stalled: readonly Direction[] = [];
   const apply = (link: Record<Direction, Socket>) => {
-    // `to-server` is the client's socket: data for the server is read from it.
+    // `to-server` is the socket of the client, since the data for the server is read from this socket.
     if (stalled.includes('to-server')) link['to-server'].pause();
     else link['to-server'].resume();
     if (stalled.includes('to-client')) link['to-client'].pause();

@@ -4,20 +4,20 @@ import { text } from 'node:stream/consumers';
 
 export type CollectedSpan = {
   service: string;
-  /** The process's `service.instance.id`. */
+  /** The attribute `service.instance.id` of the process that exported the span. */
   instance: string;
   name: string;
-  /** OTLP's number of the kind: 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
+  /** Kind of the span, as a number of OTLP: 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
   kind: number;
   traceId: string;
   spanId: string;
   parentSpanId: string | undefined;
   links: { traceId: string; spanId: string }[];
-  /** Milliseconds since 1970, rounded down to microseconds: a JavaScript number can't hold the current time in nanoseconds exactly. */
+  /** Milliseconds since 1970. They are rounded down to full microseconds, since a JavaScript number can't represent the current time in nanoseconds exactly. */
   startedAtMs: number;
   durationMs: number;
   attributes: Record<string, unknown>;
-  /** OTLP's number of the status: 0 unset, 1 ok, 2 error. */
+  /** Status of the span, as a number of OTLP: 0 unset, 1 ok, 2 error. */
   status: number;
 };
 
@@ -29,7 +29,7 @@ export type TraceCollector = AsyncDisposable & {
   spans: readonly CollectedSpan[];
   /** Metrics received so far. A metric that is exported several times has several entries. */
   metrics: readonly CollectedMetric[];
-  /** Environment variables that switch on tracing to this collector in a process, with a short export delay. */
+  /** Environment variables for a process that sends its traces to this collector. They also set a short export delay. */
   environment: Record<string, string>;
   stop(): Promise<void>;
 };

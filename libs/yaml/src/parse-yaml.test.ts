@@ -21,7 +21,7 @@ test.each([
   ['tasks', [2, 1]],
   ['tasks[0]', [3, 5]],
   ['tasks[0].agent.kind', [4, 14]],
-  // A missing value is reported at the place where it would be.
+  // The place of a missing field is the place of the field around it.
   ['tasks[0].agent.turns', [4, 5]],
   ['tasks[7].name', [2, 1]],
   ['tasks.name', [2, 1]],
@@ -45,9 +45,12 @@ test.each([
   ['a: 1\nb:\n  1: x\n  "1": y\n', 'DUPLICATE_KEY', { line: 4, column: 3 }],
   ['a:\n  - b: "\\ud83d"\n', 'HALF_CHARACTER', { line: 2, column: 5 }],
   [Buffer.from('a: 1\nb: caf\xe9\n', 'latin1'), 'NOT_UTF8', { line: 2, column: 7 }],
-])('text that other parsers may read differently is a problem, with its place (case %#)', (source, code, place) => {
-  expect(parseYaml(source)).toMatchObject({ problems: [{ code, place }] });
-});
+])(
+  'text that other parsers may read differently is reported as a problem with its place (case %#)',
+  (source, code, place) => {
+    expect(parseYaml(source)).toMatchObject({ problems: [{ code, place }] });
+  },
+);
 
 test('two escapes that form a surrogate pair are one character', () => {
   expect(parsed(String.raw`a: "\ud83d\ude00"`).value).toEqual({ a: '😀' });
@@ -61,7 +64,7 @@ test('a small text that expands to a large value is rejected', () => {
   expect(parseYaml(lines.join('\n'))).toMatchObject({ problems: [{ code: 'TOO_LARGE' }] });
 });
 
-test('an empty text is null, and every place in it is its beginning', () => {
+test('an empty text is parsed as null, and the place of every field is the beginning of the text', () => {
   const { value, placeOf } = parsed('');
   expect([value, placeOf('a.b')]).toEqual([null, { line: 1, column: 1 }]);
 });

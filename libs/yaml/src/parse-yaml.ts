@@ -1,26 +1,26 @@
-/** Parses YAML into a value with the place of each field. The only file that imports `yaml`. A separate package, since most processes don't need `yaml`, and loading it takes time. */
+/** Parses YAML into a value with the place of each field. Only this file imports `yaml`. It is in a package of its own, since most processes don't need `yaml`, and loading `yaml` takes time. */
 import { invalidUtf8At } from '@coppice/contracts';
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 
-/** A place in the text; both numbers start at 1. */
+/** A place in the text. Both numbers start at 1. */
 export type YamlPlace = { line: number; column: number };
 
 export type YamlText = {
   value: unknown;
-  /** Returns the place of a field such as `rules[0].turns`. For a missing field: the place of the nearest enclosing field. */
+  /** Returns the place of a field such as `rules[0].turns`. If the field is missing, returns the place of the innermost field around it that exists. */
   placeOf: (field: string) => YamlPlace;
 };
 
-/** `message` is one sentence and may quote the text; `code` doesn't. */
+/** A problem in the text. `message` is one sentence, and may quote the text. `code` never quotes the text. */
 export type YamlProblem = { message: string; code: string; place: YamlPlace };
 
-/** Maximum number of aliases. With nested aliases a few hundred bytes could expand to gigabytes. */
+/** Maximum number of aliases. Without a maximum, a text of a few hundred bytes with nested aliases could expand to gigabytes. */
 const aliasCountMax = 100;
 
 type Refused = { problems: [YamlProblem, ...YamlProblem[]] };
 
-/** Parses YAML; bytes must be UTF-8. Rejects text that other parsers may read differently: duplicate keys in a map and unpaired surrogates. */
+/** Parses YAML, from a string or from bytes in UTF-8. Rejects text that other parsers may read differently: duplicate keys in a map, and unpaired surrogates. */
 export function parseYaml(source: string | Uint8Array): YamlText | Refused {
   const text = typeof source === 'string' ? source : decoder.decode(source);
   const wrongAt = typeof source === 'string' ? null : invalidUtf8At(source);
@@ -59,14 +59,14 @@ function notUtf8(source: Uint8Array, at: number): Refused {
   return { problems: [{ message, code: 'NOT_UTF8', place }] };
 }
 
-/** Returns true if two keys of a map give the same property name in the resulting object, such as `1` and `"1"`. */
+/** Returns true if two keys of a map become the same property name in the parsed object, such as `1` and `"1"`. */
 const isSameName = (one: unknown, other: unknown): boolean =>
   isScalar(one) && isScalar(other) && nameOf(one.value) === nameOf(other.value);
 const nameOf = (key: unknown): string => (key === null ? '' : `${key as string | number | boolean}`);
 
 const halfCharacterMessage = 'An escape is half of a character: expected a surrogate pair, or the character itself';
 
-/** Returns the first field whose text or name has an unpaired surrogate, or null. */
+/** Returns the first field with an unpaired surrogate in its text or its name. Returns null if there is none. */
 function halfCharacterIn(value: unknown, field: string): string | null {
   if (typeof value === 'string') return value.isWellFormed() ? null : field;
   if (typeof value !== 'object' || value === null) return null;
@@ -80,7 +80,7 @@ function halfCharacterIn(value: unknown, field: string): string | null {
 
 const oneSentence = (message: string): string => (message.split('\n')[0] ?? message).trim();
 
-/** Returns the offset of a field, or of its deepest part that exists. For a field of a map this is the key's offset, so that an error about the key points to the key. */
+/** Returns the offset of a field. If the field is missing, returns the offset of the innermost field around it that exists. For a field of a map, the offset is that of the key, so that an error about the key points to the key. */
 function offsetOf(document: Document, field: string): number {
   let node: unknown = document.contents;
   let offset = startOf(node) ?? 0;

@@ -1,4 +1,4 @@
-/** Program for start.test.ts. Records a producer span, a consumer span and a log line, then prints the results as JSON, among them the number of loaded SDK modules. */
+/** Program for start.test.ts. Records a producer span, a consumer span and a log line. Then prints the results as JSON, including the number of SDK modules that were loaded. */
 import { registerHooks } from 'node:module';
 
 const loaded: string[] = [];
