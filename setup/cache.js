@@ -1,4 +1,4 @@
-/** Functions for the cache folder, which contains links to programs, and folders that are created atomically. */
+/** Functions for the cache folder. It contains links to programs, and folders that are created atomically. */
 import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { binFolder, cacheFolder, temporaryFolder } from './paths.js';
@@ -10,7 +10,7 @@ export function clearLeftovers() {
   mkdirSync(temporaryFolder, { recursive: true });
 }
 
-/** Creates the cache folder if it is missing. Throws SetupError if it isn't writable. */
+/** Creates the cache folder if it is missing. Throws SetupError if the folder isn't writable. */
 export function openCache() {
   try {
     mkdirSync(binFolder, { recursive: true });
@@ -24,7 +24,7 @@ export function openCache() {
 }
 
 /**
- * Runs `work` with a temporary folder, which is deleted afterwards, also after an error.
+ * Runs `work` with a temporary folder. Deletes the folder afterwards, even if `work` fails.
  * @template T
  * @param {(folder: string) => T | Promise<T>} work
  * @returns {Promise<T>}
@@ -39,7 +39,7 @@ export async function inTemporaryFolder(work) {
 }
 
 /**
- * Renames a finished folder to its target. An interrupted step therefore never leaves a target that looks complete.
+ * Renames a complete folder to its target. So the target of an interrupted step never looks complete.
  * @param {string} finished
  * @param {string} target
  */

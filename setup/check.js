@@ -1,5 +1,5 @@
 /**
- * `npm run check`: runs all static checks, also those after a failed one.
+ * `npm run check`: runs all static checks. If a check fails, the checks after it still run.
  *   node setup/check.js [--fix]      --fix formats the files, and applies the linter's safe fixes
  */
 import { spawnSync } from 'node:child_process';
@@ -10,7 +10,7 @@ const checkTimeoutMs = 5 * 60_000;
 const fix = process.argv.includes('--fix');
 const packages = join(projectFolder, 'node_modules');
 
-/** The checks. Each is a script, mostly of an npm package, that is run with this process's Node: its `#!` line would use the Node on PATH. */
+/** The checks. Each check is a script, most of them in npm packages. This process's Node runs the script, since the script's `#!` line would start the Node on PATH. */
 const checks = [
   { name: 'format', script: 'oxfmt/bin/oxfmt', args: fix ? ['.'] : ['--check', '.'] },
   {

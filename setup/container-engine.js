@@ -1,4 +1,4 @@
-/** Set-up step that finds a Docker or Podman daemon whose API answers. Whether containers run there is tested later, when container-service starts. */
+/** Set-up step that finds a Docker or Podman daemon whose API answers. container-service tests at its start whether the engine can run containers. */
 import { existsSync } from 'node:fs';
 import { request } from 'node:http';
 import { homedir } from 'node:os';
@@ -32,7 +32,7 @@ export async function findContainerEngine() {
  * @param {NodeJS.ProcessEnv} env
  * @param {string} home
  * @param {number | undefined} uid
- * @returns {string[]} sockets in the order in which they are tried. If DOCKER_HOST names a socket, only that one.
+ * @returns {string[]} sockets in the order in which they are tried. If DOCKER_HOST names a socket, only this socket is in the result.
  */
 export function socketCandidates(env, home, uid) {
   const host = env['DOCKER_HOST'];

@@ -1,4 +1,4 @@
-/** Set-up step for tests: finds or fetches a docker-compose that is new enough for docker-compose.yml. */
+/** Set-up step that finds or fetches a docker-compose that is new enough for docker-compose.yml. Only tests need it. */
 import { join } from 'node:path';
 import { hasApt, unpackPackages } from './apt.js';
 import { linkProgram } from './cache.js';
@@ -7,7 +7,7 @@ import { lastLines, say } from './report.js';
 import { findOnPath, run } from './run.js';
 import { dockerComposeVersionMin, isAtLeast, parseVersion } from './versions.js';
 
-/** Docker's plugin folders. The plugin in them can also be run as a program. */
+/** Docker's folders for plugins. docker-compose may be installed there as a plugin, which also runs as a program of its own. */
 const pluginFolders = [
   '/usr/local/lib/docker/cli-plugins',
   '/usr/local/libexec/docker/cli-plugins',
@@ -16,7 +16,7 @@ const pluginFolders = [
 ];
 
 /**
- * @param {{ fetch: boolean }} options `fetch`: true to fetch docker-compose if it is missing
+ * @param {{ fetch: boolean }} options `fetch`: if true, docker-compose is fetched if it is missing
  * @returns {Promise<{ found?: { path: string, version: string }, tried: readonly string[] }>}
  */
 export async function findDockerCompose({ fetch }) {

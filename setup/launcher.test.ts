@@ -1,4 +1,4 @@
-/** Tests the launcher `coppice` and with-node.js as a user's shell starts them, in a small temporary checkout. */
+/** Tests the launcher `coppice` and with-node.js. The tests start both as a user's shell does, in a small temporary checkout. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -18,7 +18,7 @@ import { expect, onTestFinished, test } from 'vitest';
 
 const projectFolder = join(import.meta.dirname, '..');
 
-/** Creates a checkout whose command line is this program. */
+/** Creates a checkout in which the command line's main file has this text. */
 function checkout(main: string): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'coppice-launcher-')));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -58,7 +58,7 @@ test('the launcher runs set-up if it has never run, and stops if set-up fails', 
   const failed = spawnSync(join(folder, 'coppice'), { cwd: folder, encoding: 'utf8' });
   expect([failed.status, failed.stdout, failed.stderr]).toEqual([3, '', 'setting up\n']);
   const links = "import { symlinkSync, writeFileSync } from 'node:fs';";
-  // The launcher starts set-up with the Node on PATH. This set-up chooses the test's own Node.
+  // The launcher starts set-up with the Node on PATH. This test's set-up links the test's own Node, which the launcher then uses.
   const steps = `symlinkSync(${JSON.stringify(process.execPath)}, '.cache/bin/node'); writeFileSync('.cache/setup.json', '{}');`;
   writeFileSync(join(folder, 'setup/setup.js'), `${links}\n${steps}`);
   expect(spawnSync(join(folder, 'coppice'), { cwd: folder, encoding: 'utf8' }).stdout).toBe('started\n');
@@ -94,7 +94,7 @@ test.each(['coppice', 'with-node'])('a signal reaches the program through %s', a
   expect(await once(child, 'exit')).toEqual([42, null]);
 });
 
-test('with-node.js exits with 128 plus the number of the signal that ended the program', () => {
+test('if a signal ended the program, with-node.js exits with 128 plus the number of the signal', () => {
   const folder = checkout("process.kill(process.pid, 'SIGKILL');");
   const script = join(projectFolder, 'setup/with-node.js');
   const result = spawnSync(process.execPath, [script, join(folder, 'apps/cli/src/main.ts')]);

@@ -5,9 +5,9 @@
  *
  * Invariants:
  * 1. The lock file is created exclusively (`wx`), so that two processes never hold the lock at the same time.
- * 2. The lock of a process that has ended is removed only under a second lock, the guard file, after the lock file was read
- *    again. So a lock that another process has just taken is never removed.
- * 3. A process holds the guard only during synchronous code. So the holder of a guard older than `guardAgeMsMax` is dead.
+ * 2. If the holder of the lock has ended, another process removes the lock. Before that, it takes a second lock, the guard file, and reads the
+ *    lock file again. So a lock that a third process has just taken is never removed.
+ * 3. A process holds the guard file only during synchronous code. So if a guard file is older than `guardAgeMsMax`, its holder is dead.
  */
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -78,7 +78,7 @@ function removeIfHolderIsGone(file) {
 /** @param {string} file */
 function holderIsGone(file) {
   const holder = readHolder(file);
-  // If the file is empty, its holder is about to write its id, or died before it could.
+  // If the lock file is empty, the holder hasn't written its id yet, or died before it could write the id.
   if (holder === undefined) return ageMs(file) > guardAgeMsMax;
   try {
     process.kill(holder, 0);

@@ -1,4 +1,4 @@
-/** Set-up step that finds or fetches a nats-server of at least the minimum version. */
+/** Set-up step that finds or fetches a nats-server that has at least the minimum version. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,9 +14,9 @@ const connectTimeoutSeconds = 10;
 const releaseVersion = '2.14.2';
 
 /**
- * SHA-256 digests of the release's tarballs. For Linux: from the Dockerfile of the publisher's image (nats-io/nats-docker, 2.14.2);
- * Docker's record of the official image has the same digests. For macOS on ARM: from a third party's installer, the only public source
- * that was found; if it is wrong, the release is rejected. For macOS on Intel no digest was found, so the release is not fetched.
+ * SHA-256 digests of the release's tarballs. The digests for Linux are from the Dockerfile of the publisher's image (nats-io/nats-docker, 2.14.2);
+ * Docker's record of the official image has the same digests. The digest for macOS on ARM is from a third party's installer, since no other public
+ * source was found. If this digest is wrong, set-up rejects the release. For macOS on Intel no digest was found, so set-up doesn't fetch the release.
  * @type {Record<string, { asset: string, sha256: string } | undefined>}
  */
 export const releases = {
@@ -115,10 +115,10 @@ function accept(program, source, tried) {
 }
 
 /**
- * Downloads a file. Uses curl if it is installed, since Node's fetch ignores the proxy variables.
+ * Downloads a file. If curl is installed, uses curl, since Node's fetch ignores the environment variables for proxies.
  * @param {string} url
  * @param {string} file
- * @returns {Promise<string | undefined>} the reason if the download failed
+ * @returns {Promise<string | undefined>} undefined on success, otherwise the reason for the failure
  */
 async function download(url, file) {
   if (findOnPath('curl') !== undefined) {

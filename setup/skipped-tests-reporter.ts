@@ -1,12 +1,12 @@
 /**
- * A test reporter that lists the skipped tests and their reasons at the end. If `COPPICE_TEST_REQUIRE` is set, as in CI, a skipped
- * test fails the run. Exception: tests skipped with the reason `no NAME here`, if `COPPICE_TEST_WITHOUT` lists NAME. If `COPPICE_TEST_SUMMARY`
- * is set, the counts are written to that file.
+ * A test reporter that lists the skipped tests and their reasons at the end of a run. If `COPPICE_TEST_REQUIRE` is set, as in CI, the run fails if a test was
+ * skipped. A test may still be skipped with the reason `no NAME here`, if `COPPICE_TEST_WITHOUT` lists NAME. If `COPPICE_TEST_SUMMARY` names a file, the
+ * numbers of tests are written to that file.
  */
 import { writeFileSync } from 'node:fs';
 import type { Reporter, TestCase, TestModule, TestSuite } from 'vitest/node';
 
-/** Counts of a test run. `failures` has one line with the name and the error of each failed test, so that the causes can be printed at the end of a long log. */
+/** Numbers of tests in a run. For each failed test, `failures` has one line with the test's name and error, so that the causes can be printed at the end of a long log. */
 export type TestCounts = { passed: number; failed: number; skipped: number; notRun: number; failures: string[] };
 
 export default class SkippedTestsReporter implements Reporter {
@@ -33,7 +33,7 @@ export default class SkippedTestsReporter implements Reporter {
 
 export type SkippedTest = { name: string; reason: string };
 
-/** Splits skipped tests into those that were not run because the machine lacks something in `without` (names separated by commas), and all others. */
+/** Splits skipped tests into two groups: tests that were not run because the machine lacks something that `without` names (names separated by commas), and all other tests. */
 export function sortSkipped(
   all: readonly SkippedTest[],
   without: string,
@@ -65,13 +65,13 @@ export function describeSkipped(skipped: readonly SkippedTest[], required: strin
 function toSkipped(test: TestCase): SkippedTest {
   const result = test.result();
   const note = result.state === 'skipped' ? result.note : undefined;
-  // The reason for a skipped suite is in its title.
+  // If a whole suite is skipped, the reason is in the suite's title.
   const titled = /\(skipped: (.*)\)/.exec(test.fullName)?.[1];
   return { name: `${test.module.relativeModuleId} > ${test.fullName}`, reason: note ?? titled ?? 'no reason given' };
 }
 
 function describeFailure(name: string, module: TestModule, errors: readonly { message: string }[] | undefined): string {
-  // In the error of a failed command, the first line names the command, and the last line has the cause.
+  // If the error is that of a failed command, its first line names the command, and its last line has the cause.
   const lines = errors?.[0]?.message.trim().split('\n') ?? ['no error was reported'];
   const why = [...new Set([lines[0], lines.at(-1)])].join(' … ');
   return `${module.relativeModuleId} > ${name}: ${why}`;

@@ -1,4 +1,4 @@
-/** Vitest's global set-up. Sets the environment variables with the paths of the programs that set-up found. Does not change variables that are already set. */
+/** Global set-up of Vitest. Sets environment variables to the paths of the programs that Coppice's set-up found. A variable that is already set isn't changed. */
 import { existsSync, readFileSync } from 'node:fs';
 import { resultFile } from './paths.js';
 import type { SetupResult } from './setup.js';

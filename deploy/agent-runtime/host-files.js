@@ -3,13 +3,13 @@ import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** Folders that are searched for programs. They are the system's folders, since the caller's PATH may contain wrapper scripts. */
+/** The system's folders, which are searched for programs. PATH isn't searched, since its folders may contain wrapper scripts. */
 export const systemSearchPath = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
 const elfMagic = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 const lddTimeoutMs = 60_000;
 
-/** Libraries that old prebuilt programs load by name, although current C libraries contain most of them in one file. */
+/** Libraries that old prebuilt programs load by name. Current C libraries contain most of these libraries in one file, but the old names must exist. */
 const runtimeLibraries = [
   'libpthread.so.0',
   'libdl.so.2',
@@ -25,8 +25,8 @@ const nameServiceLibraries = ['libnss_files.so.2', 'libnss_dns.so.2', 'libresolv
  * Copies a program under this name. If the program is a symbolic link, copies the link's target.
  * @param {string} name
  * @param {string} root
- * @param {Libraries} libraries the program is added to its users
- * @returns {boolean} false when this machine doesn't have the program
+ * @param {Libraries} libraries object to which the program is added, so that the program's libraries are copied too
+ * @returns {boolean} false if this machine doesn't have the program
  */
 export function copyProgram(name, root, libraries) {
   const found = systemSearchPath.map((folder) => join(folder, name)).find((file) => fs.existsSync(file));
@@ -37,7 +37,7 @@ export function copyProgram(name, root, libraries) {
 }
 
 /**
- * Copies a folder and keeps its symbolic links. Does nothing if the folder doesn't exist.
+ * Copies a folder. Symbolic links in it are copied as links. Does nothing if the folder doesn't exist.
  * @param {string} from
  * @param {string} to
  * @param {Libraries} [libraries]
@@ -65,7 +65,7 @@ export class Libraries {
     this.#root = root;
   }
 
-  /** @param {readonly string[]} files programs or libraries; other files are ignored */
+  /** @param {readonly string[]} files paths of files. Files that are neither programs nor libraries are ignored. */
   addUsersOf(files) {
     for (const file of files) if (isElf(file)) this.#users.add(file);
   }
@@ -78,7 +78,7 @@ export class Libraries {
     }
   }
 
-  /** @returns {string[]} folders of the libraries that the added programs load, as paths under /usr */
+  /** @returns {string[]} paths (under /usr) of the folders that contain the libraries of the added programs */
   folders() {
     const files = loadedBy([...this.#users]);
     return [...new Set(files.map((file) => dirname(underUsr(file))))];
@@ -124,7 +124,7 @@ function copyFile(from, to) {
   if (fs.existsSync(to)) return;
   fs.mkdirSync(dirname(to), { recursive: true });
   fs.copyFileSync(from, to, fs.constants.COPYFILE_FICLONE);
-  // Removes setuid bits, and makes the file readable by all users.
+  // This removes setuid bits, and makes the file readable for all users.
   fs.chmodSync(to, (fs.statSync(from).mode & 0o111) === 0 ? 0o644 : 0o755);
 }
 

@@ -1,4 +1,4 @@
-/** Contents of the agent's root file system, apart from libraries, git's own files, Node and npm. */
+/** Contents of the agents' root file system, except libraries, git's own files, Node and npm. */
 
 /** Programs that every agent needs. The build fails if the machine lacks one of them. */
 export const requiredPrograms = words(`
@@ -18,7 +18,7 @@ export const optionalPrograms = words(`
 /** User id of agents. The Dockerfile must use the same id. */
 const agentId = 10001;
 
-/** @type {readonly { path: string, mode: number }[]} Folders to create, among them the mount points, which can't be created later in a read-only root. */
+/** @type {readonly { path: string, mode: number }[]} Folders that are created in the root file system. They include the mount points, which can't be created later, since a sandbox's root is read-only. */
 export const baseFolders = [
   ...words(
     'etc proc sys dev run mnt opt srv var/cache var/lib var/log usr/local/bin usr/local/lib etc/ssl/certs workspace',

@@ -1,4 +1,4 @@
-/** Adds npm to the image: this machine's own npm if it is complete, else the npm of the registry. */
+/** Adds npm to the image: this machine's own npm if it is complete, otherwise an npm from the registry. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 
 const timeoutMs = 3 * 60_000;
 
-/** The npm that is fetched if the machine's npm is incomplete, for instance because Debian and Ubuntu split it into many packages. */
+/** The npm that is fetched if the machine's npm is incomplete. An npm of Debian or Ubuntu is incomplete, since they split npm into many packages. */
 const pinned = {
   version: '11.21.2',
   integrity: 'sha512-7HPApk+AflMUavSseL1Pm6CnYqMIHk53x+KmuhqmTDqPkjPMgxIpTPcTqsE91EKNw4gFBJV9fnXiSdGm1DXq9A==',
@@ -15,7 +15,7 @@ const pinned = {
 /**
  * Puts npm's package into a folder.
  * @param {string} target
- * @returns {string | undefined} the reason if this failed
+ * @returns {string | undefined} undefined on success, otherwise the reason for the failure
  */
 export function addNpm(target) {
   const found = findWhole();
@@ -27,7 +27,7 @@ export function addNpm(target) {
   return undefined;
 }
 
-/** @returns {string | undefined} the folder of an npm that contains all its dependencies */
+/** @returns {string | undefined} folder of an npm on this machine that contains all dependencies of npm; undefined if there is none */
 function findWhole() {
   const onPath = (process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'npm'));
   for (const script of [process.env['npm_execpath'], ...onPath]) {
@@ -41,7 +41,7 @@ function findWhole() {
 
 /**
  * @param {string} target
- * @returns {string | undefined} the reason if it failed
+ * @returns {string | undefined} undefined on success, otherwise the reason for the failure
  */
 function fetchNpm(target) {
   const work = `${target}.fetching`;

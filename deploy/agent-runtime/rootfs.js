@@ -1,12 +1,12 @@
 /**
- * Builds the root file system of `coppice/agent-runtime` without an image registry. Works only on Linux. `docker import` makes an image of it
- * (as a tar), and it is the read-only root of a bubblewrap sandbox.
+ * Builds the root file system of `coppice/agent-runtime` without an image registry. Works only on Linux. `docker import` makes an image of a tar of
+ * this root file system. bubblewrap uses it directly, as the read-only root of a sandbox.
  *
  *   node deploy/agent-runtime/rootfs.js TARGET_FOLDER [--debootstrap]
  *
  * By default, this machine's own programs and the libraries that they load are copied. This takes seconds, and needs no network unless npm has
- * to be fetched (npm.js). With `--debootstrap` (root only) Debian's packages are used. The result is built beside the target and then renamed,
- * so that a folder at the target is always complete.
+ * to be fetched (npm.js). With `--debootstrap` (root only), Debian's packages are used. The result is built in a folder beside the target. Then the
+ * folder is renamed, so that the target is always complete.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -31,15 +31,15 @@ const projectFolder = dirname(dirname(thisFolder));
  */
 
 /**
- * Builds the root file system, unless the target has the current key already. The build runs in a separate process, so that thousands of
+ * Builds the root file system, unless the target was already built with the current key. The build runs in a separate process, so that thousands of
  * small copies don't block the caller's event loop.
  *
- * A target with another key is replaced. This removes the programs of running sandboxes that use the target, so choose a folder name that
- * contains `rootfsKey()` if sandboxes may be running.
+ * A target with another key is replaced. This removes the programs of running sandboxes that use the target. So if sandboxes may be running,
+ * choose a folder name that contains `rootfsKey()`.
  * @param {string} targetFolder
  * @param {BuildOptions} [options]
- * @returns {Promise<{ folder: string, key: string, built: boolean }>} `built`: false when the target already had the current key
- * @throws {Error} with the programs that this machine lacks, or the file that could not be written
+ * @returns {Promise<{ folder: string, key: string, built: boolean }>} `built`: false if the target already had the current key
+ * @throws {Error} The message names the programs that this machine lacks, or the file that could not be written.
  */
 export async function buildRootfs(targetFolder, { log = () => {}, method = 'host' } = {}) {
   const folder = resolve(targetFolder);
@@ -92,7 +92,7 @@ function makeRootfs(target, method, log) {
 }
 
 /**
- * Returns a hash that identifies the result of a build. It changes with these scripts, the method, and this machine's distribution, git and Node.
+ * Returns a hash that identifies the result of a build. The hash changes if these scripts, the method, or this machine's distribution, git or Node change.
  * @param {{ method?: 'host' | 'debootstrap' }} [options]
  * @returns {string} 12 hexadecimal digits, usable in a folder name or an image tag
  */
@@ -107,7 +107,7 @@ export function rootfsKey({ method = 'host' } = {}) {
 }
 
 /**
- * Removes folders of interrupted builds beside the target. Newer folders are kept, since they may belong to a running build.
+ * Removes old folders of interrupted builds beside the target. New folders are kept, since they may belong to a running build.
  * @param {string} target
  */
 function removeLeftovers(target) {
@@ -224,7 +224,7 @@ function addBase(root) {
  * @param {string} work
  * @param {string} target
  * @param {string} key
- * @returns {boolean} false when another process finished the same build first
+ * @returns {boolean} false if another process finished the same build first
  */
 function moveIntoPlace(work, target, key) {
   const old = `${target}.old-${process.pid}`;

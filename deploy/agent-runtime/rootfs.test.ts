@@ -1,4 +1,4 @@
-/** Builds a real root file system, and uses it as sandboxes do: read-only, as another user, without network. */
+/** Builds a real root file system, and runs commands in it as sandboxes do: read-only, as another user, without network. */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -48,7 +48,7 @@ test('the root file system contains what an agent needs', { timeout: buildMsMax 
   expect(result.stderr).toBe('');
   expect(result.stdout.trim().split('\n')).toEqual(['first', 'v24', '1', 'a+b', 'file', '42', '1:1+2+3']);
 
-  // One `ldd` checks all programs. It prints a program's name before the program's libraries.
+  // One call of `ldd` checks all programs. It prints each program's name before the program's libraries.
   const missing =
     "ldd /usr/bin/* /usr/sbin/* 2> /dev/null | awk '/^\\// { program = $1 } /not found/ { print program, $0 }'";
   expect(runInside(target, bwrap, missing).stdout).toBe('');

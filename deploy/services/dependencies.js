@@ -1,7 +1,7 @@
 /**
  * Copies the npm packages that the services need from this checkout to .cache/image-dependencies, so that images can be built without
- * access to the npm registry: `node deploy/services/dependencies.js`, then build with COPPICE_DEPENDENCIES=given. Does nothing if
- * the copy was made from the same lockfile.
+ * access to the npm registry. Run `node deploy/services/dependencies.js`, then build the images with COPPICE_DEPENDENCIES=given. If a copy
+ * from the same lockfile exists, nothing is done.
  */
 import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
@@ -21,7 +21,7 @@ if (fs.existsSync(target) && fs.existsSync(keyFile) && fs.readFileSync(keyFile, 
   process.exit(0);
 }
 
-// Lists the packages without development dependencies. The exit code is ignored, since set-up has already checked the packages.
+// Lists the installed packages except development dependencies. npm's exit code is ignored, since set-up has already checked the packages.
 const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: projectFolder, encoding: 'utf8' });
 const folders = listed.stdout
   .split('\n')
@@ -30,11 +30,11 @@ const folders = listed.stdout
 if (folders.length === 0) throw new Error(`npm ls named no package: ${listed.stderr || listed.error?.message}`);
 
 const work = `${target}.${process.pid}`;
-// Packages of the workspace are symbolic links, and are copied as links.
+// The workspace's own packages are symbolic links in node_modules. They are copied as links.
 for (const folder of folders) {
   fs.cpSync(join(projectFolder, folder), join(work, folder), { recursive: true, verbatimSymlinks: true });
 }
-// The key is written last, so that the next run repeats an interrupted copy.
+// The key file is written last. If this run is interrupted before, the next run finds no key file and copies everything again.
 fs.rmSync(keyFile, { force: true });
 fs.rmSync(target, { recursive: true, force: true });
 fs.renameSync(work, target);
