@@ -103,7 +103,7 @@ async function fetchNode(pinned, target, byHand) {
     const tarball = join(folder, `${pinned.name}-${pinned.version}.tgz`);
     const integrity = integrityOf(tarball);
     if (integrity !== pinned.integrity) {
-      throw new SetupError(`The registry's ${specification} is not the pinned one.`, {
+      throw new SetupError(`The package ${specification} of the registry does not have the pinned digest.`, {
         tried: [`expected ${pinned.integrity}, got ${integrity}`],
         byHand,
       });

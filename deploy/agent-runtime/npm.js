@@ -54,7 +54,7 @@ function fetchNpm(target) {
     }
     const archive = join(work, `npm-${pinned.version}.tgz`);
     const integrity = `sha512-${createHash('sha512').update(fs.readFileSync(archive)).digest('base64')}`;
-    if (integrity !== pinned.integrity) return `the registry's npm ${pinned.version} is not the pinned one`;
+    if (integrity !== pinned.integrity) return `the registry's npm ${pinned.version} does not have the pinned digest`;
     fs.mkdirSync(target);
     const unpacked = spawnSync('tar', ['-xzf', archive, '-C', target, '--strip-components=1'], { encoding: 'utf8' });
     return unpacked.status === 0 ? undefined : `npm could not be unpacked: ${unpacked.stderr.trim()}`;

@@ -71,7 +71,7 @@ export async function buildRootfs(targetFolder, { log = () => {}, method = 'host
  */
 function makeRootfs(target, method, log) {
   if (process.platform !== 'linux') {
-    throw new Error(`A root file system can be made on Linux only, this is ${process.platform}.`);
+    throw new Error(`A root file system can be made only on Linux, but this is ${process.platform}.`);
   }
   const key = rootfsKey({ method });
   if (readKey(target) === key) return { key, built: false };

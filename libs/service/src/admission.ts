@@ -21,7 +21,7 @@ export type AdmissionSettings = {
   waitingPerGroupMax?: number;
   /** A waiting claim is rejected as soon as its group has released nothing for this many milliseconds. Default: a claim waits until its signal is aborted. */
   stuckAfterMs?: number;
-  /** Makes the error of a rejected claim. Default: a CoppiceError `unavailable`. */
+  /** Returns the error with which a claim is rejected. Default: a CoppiceError `unavailable`. */
   refusal?: (group: string) => Error;
 };
 
@@ -72,7 +72,7 @@ export class Admission {
     return this.#waiting;
   }
 
-  /** Takes the amount if it is free and no waiting claim could be admitted next. Returns true if the amount was taken. */
+  /** Takes the amount if it is free and no waiting claim has precedence. Returns true if the amount was taken. */
   tryTake(amount = 1, name = ''): boolean {
     const group = this.#groups.get(name) ?? newGroup(name);
     if (!this.#fits(amount, group) || (this.#waiting > 0 && this.#next() !== undefined)) return false;
@@ -80,7 +80,7 @@ export class Admission {
     return true;
   }
 
-  /** Waits until the amount is taken. @throws the error of a rejected claim; the signal's reason */
+  /** Waits until the amount is taken. @throws the error of `refusal` if the claim is rejected; the signal's reason if the signal is aborted */
   take({ amount = 1, group: name = '', line = '', signal }: Claim = {}): Promise<void> {
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     if (this.tryTake(amount, name)) return Promise.resolve();
@@ -194,7 +194,7 @@ export class Admission {
     this.#forgetIdle(group);
   }
 
-  /** Admits waiting claims in order, until the next one doesn't fit. */
+  /** Admits waiting claims in order, until the next claim doesn't fit. */
   #serve(): void {
     while (this.#waiting > 0) {
       const next = this.#next();

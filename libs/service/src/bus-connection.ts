@@ -30,7 +30,7 @@ const passwordSchema = z.object({ user: z.string().min(1), password: z.string().
 export const nkeyCredentialsSchema = z.object({
   nkeySeed: z.string().regex(/^SU[A-Z2-7]{56}$/),
   inboxPrefix: z.string().min(1).optional(),
-  /** Set for a tenant's user: the tenant for which the user may act. */
+  /** Tenant for which the user may act. Set only if the user belongs to a tenant. */
   tenant: tenantSchema.optional(),
 });
 export type NkeyCredentials = z.infer<typeof nkeyCredentialsSchema>;
@@ -53,7 +53,7 @@ function tlsFrom(configuration: BusConfiguration): Pick<BusConnection, 'tls'> {
   for (const [variable, name] of tlsFiles) {
     const file = configuration[variable];
     if (file === undefined) continue;
-    // The NATS client reads the file too. It is read here first, since the client's error for an unreadable file doesn't name the variable.
+    // The NATS client reads the file too. The file is read here first, since the client's error for an unreadable file doesn't name the variable.
     readText(variable, file, 'a readable PEM file');
     files[name] = path.resolve(file);
   }

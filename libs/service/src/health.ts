@@ -15,9 +15,9 @@ export type HealthProbes = {
 const probeMsMax = 20_000;
 
 /**
- * Starts the HTTP server of the health endpoints. `/healthz` returns 200 while the process runs. `/readyz` returns 200 while the service
- * has started, isn't stopping, and its NATS server answers. `/metrics` returns metrics for Prometheus.
- * @throws when the port can't be opened
+ * Starts the HTTP server of the health endpoints. `/healthz` returns 200 while the process runs. `/readyz` returns 200 if the service
+ * has started, isn't stopping, and gets an answer from the NATS server. `/metrics` returns metrics for Prometheus.
+ * @throws if the port can't be opened
  */
 export async function startHealthServer(
   address: { host: string; port: number },

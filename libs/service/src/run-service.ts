@@ -1,5 +1,5 @@
 /**
- * Runs a service as a process: configuration from the environment, telemetry, health, signals, exit code. Used only by main.ts files.
+ * Runs a service as a process. Reads the configuration from the environment, and handles telemetry, health, signals and the exit code. Only main.ts files use it.
  *
  * Invariants:
  * 1. After SIGTERM or SIGINT the process stops its work and exits 0. After a second signal it exits immediately, with 128 plus the signal's number.

@@ -6,7 +6,7 @@ export type Logger = pino.Logger;
 export type LogLevel = (typeof logLevels)[number];
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
-/** Destination of log lines. Tests pass their own. */
+/** Destination of log lines. Tests pass a destination of their own. */
 export type LogDestination = { write(line: string): void };
 
 const defaultLevel = 'info' satisfies LogLevel;
