@@ -169,7 +169,8 @@ export class Admission {
 
   #refusal(name: string): Error {
     const { refusal } = this.#settings;
-    return refusal?.(name) ?? new CoppiceError('unavailable', `too much of ${name} is under way here: try again later`);
+    const what = name === '' ? 'too much work' : `too much work of ${name}`;
+    return refusal?.(name) ?? new CoppiceError('unavailable', `${what} is in progress here: try again later`);
   }
 
   #use(amount: number, group: Group): void {
