@@ -1,4 +1,4 @@
-/** Reads artifacts: large texts and whole logs, of which messages contain only the names. */
+/** Reads artifacts: large texts and whole logs. Messages contain only the names of artifacts. */
 import { createHash } from 'node:crypto';
 import { CoppiceError, api } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';

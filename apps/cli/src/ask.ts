@@ -2,8 +2,8 @@
  * Calls to the stack's services, with retries while a service is busy or restarts.
  *
  * Invariants:
- * 1. A call is retried only if that is harmless: a read-only or idempotent call after any retryable error; any other call only if no service has received it.
- * 2. Waiting ends at once when the stack ends, otherwise after `waitMsMax`.
+ * 1. Read-only and idempotent calls are retried after any retryable error. Any other call is retried only if no service has received it.
+ * 2. A call fails at once when the stack ends. Otherwise it waits at most `waitMsMax` for an answer.
  */
 import { CoppiceError, api, gatewayCalls } from '@coppice/contracts';
 import type { Method } from '@coppice/contracts';
@@ -20,17 +20,17 @@ export type OnWaiting = (waiting: Waiting | null) => void;
 export type AskOptions = {
   /** The service to call. Default: the orchestrator, through the public API. */
   service?: 'llm-gateway';
-  /** Default: the client's. */
+  /** Default: the client's `waitMsMax`, else `waitMsDefault`. */
   waitMsMax?: number | undefined;
   onWaiting?: OnWaiting | undefined;
-  /** Stops waiting; the call is then rejected with `cancelled`. */
+  /** When aborted, the call stops waiting and rejects with `cancelled`. */
   signal?: AbortSignal;
 };
 
-/** Default time that a command waits for an answer; `followWaitMsMax` is for commands that follow a run. */
+/** Default for the time that a command waits for an answer. Commands that follow a run wait up to `followWaitMsMax`. */
 export const waitMsDefault = 60_000;
 export const followWaitMsMax = 15 * 60_000;
-/** Time during which `internal` errors are retried: they may come from a connection that just broke. */
+/** Time during which `internal` errors are retried, since a connection that has just broken may cause them. */
 const internalMsMax = 20_000;
 const pauseMs = 500;
 const quietMs = 5_000;
@@ -52,7 +52,10 @@ const repeatable: ReadonlySet<Method> = new Set<Method>([
   gatewayCalls.mintToken,
 ]);
 
-/** Calls a method and waits for the answer. @throws CoppiceError the error answer; CliError (stack unavailable) if no answer came, with the time waited */
+/**
+ * Calls a method and waits for the answer.
+ * @throws CoppiceError if the service answers with an error; CliError (stack unavailable) that says how long it waited, if no answer came
+ */
 export async function ask<Input, Output>(
   client: ApiClient,
   method: Method & { input: { _zod: { input: Input } }; output: { _zod: { output: Output } } },
@@ -121,7 +124,7 @@ function whenOver(
   return ends;
 }
 
-/** Reports what a call waits for: the service, or the NATS server if it doesn't answer either. */
+/** Reports what a call waits for: the service or, if the NATS server doesn't answer either, that server. */
 class Ticker {
   readonly #onWaiting: OnWaiting | undefined;
   readonly #timer: NodeJS.Timeout | undefined;

@@ -28,7 +28,10 @@ const badInputCodes = new Set([
   'model-not-found',
 ]);
 
-/** Returns exit code and text for anything that a command threw. For a defect the text includes the stack trace, for a bug report. */
+/**
+ * Returns the exit code and the text for anything that a command threw. If it is a defect of Coppice, the text includes the stack trace for
+ * a bug report.
+ */
 export function describeFailure(error: unknown): { exitCode: ExitCode; text: string } {
   if (error instanceof CliError) return { exitCode: error.exitCode, text: error.message };
   if (error instanceof CoppiceError) {
@@ -36,7 +39,7 @@ export function describeFailure(error: unknown): { exitCode: ExitCode; text: str
     return { exitCode, text: `${error.message} (${error.code})` };
   }
   if (error instanceof UnsuitableServer) return { exitCode: exitCodes.stackUnavailable, text: error.message };
-  // From the NATS client, and from AbortSignal.timeout.
+  // The NATS client and AbortSignal.timeout throw errors of this name.
   if (error instanceof Error && error.name === 'TimeoutError')
     return {
       exitCode: exitCodes.stackUnavailable,

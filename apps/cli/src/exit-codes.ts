@@ -1,6 +1,6 @@
 /** Exit codes of the command. Scripts use them, so the meaning of a code never changes. */
 export const exitCodes = {
-  /** The command succeeded. For a run: every task has landed, has its branch pushed, or had nothing to change. */
+  /** The command succeeded. For a run: for every task, the change has landed, its branch was pushed, or there was nothing to change. */
   done: 0,
   /** A task failed, timed out, was cancelled or discarded. */
   taskFailed: 1,

@@ -1,15 +1,15 @@
 /**
  * Follows a run until it ends, needs the user's decision, or the caller stops following.
  *
- * Collaborators: the events stream, read from the run's first event on; run.get and task.get, which have the authoritative state.
+ * Collaborators: the events stream, read from the run's first event on; run.get and task.get, which return the authoritative state.
  *
  * Invariants:
  * 1. Events update the display; the result at the end comes from the API.
  * 2. A lost event delays the display by at most `checkIntervalMs`, since the run is also polled.
- * 3. All stored events of the run are shown before the end. The follower waits at most `lastEventMsMax` for the last event (old
- *    events are deleted), then reads the rest of the stream.
- * 4. Following ends at once when the stack ends. If the stack doesn't answer because it is busy or restarts, the follower waits at
- *    most `waitMsMax`. Events that still arrive don't count as an answer.
+ * 3. All stored events of the run are shown before the end. The follower waits at most `lastEventMsMax` for the last event, since the
+ *    stream may have deleted it already. Then it reads the rest of the stream.
+ * 4. Following ends at once when the stack ends. If the stack doesn't answer because it is busy or restarts, the follower waits at most
+ *    `waitMsMax`. Events that still arrive don't count as an answer.
  */
 import { CoppiceError, api, subjects, isTaskEnd, taskStateRegistry } from '@coppice/contracts';
 import type { CoppiceEvent, RunView, TaskView } from '@coppice/contracts';
@@ -26,12 +26,15 @@ export type FollowOptions = {
   runId: string;
   /** Follow only this task, until it ends. */
   taskId?: string | undefined;
-  /** Stops following; the run continues. */
+  /** When aborted, following ends. The run continues. */
   signal: AbortSignal;
-  /** Called once for each event, in stream order. `event` is null if this version can't read it; `raw` is the message as it was sent. */
+  /**
+   * Called once for each event, in stream order. `raw` is the message as it was sent. `event` is null if this version can't parse the
+   * message.
+   */
   onEvent(event: CoppiceEvent | null, raw: unknown, progress: RunProgress): void;
   onProgress(progress: RunProgress): void;
-  /** Default: the client's. */
+  /** Default: the client's `onWaiting`. */
   onWaiting?: OnWaiting | undefined;
   /** Milliseconds to wait for a stack that doesn't answer; default `followWaitMsMax`. */
   waitMsMax?: number | undefined;
@@ -40,7 +43,10 @@ export type FollowOptions = {
 export type Followed = { kind: 'over' | 'person-awaited'; run: RunView; tasks: TaskView[] } | { kind: 'detached' };
 
 const checkIntervalMs = 3_000;
-/** Following ends if every unfinished task waits for the user and no event has come for this time. A shorter wait may be a task that passes through `ready`. */
+/**
+ * Following ends if every unfinished task waits for the user and no event has arrived for this time. The delay is needed because a task
+ * that only passes through `ready` seems to wait for the user for a moment.
+ */
 const settleMs = 1_200;
 const lastEventMsMax = 2_000;
 const questionsAtOnce = 16;
@@ -48,11 +54,11 @@ const questionsAtOnce = 16;
 /** @throws CliError if the stack ends, or doesn't answer for too long */
 export async function followRun(client: StackClient, options: FollowOptions): Promise<Followed> {
   const { runId, signal, onWaiting = client.onWaiting, waitMsMax = followWaitMsMax } = options;
-  // Without `stackEnded`: `untilStackEnds` reports the end, together with the command that continues.
+  // Calls don't watch `stackEnded`, because `untilStackEnds` reports the end of the stack, together with the command that continues.
   const asking: ApiClient = { ...client, waitMsMax, onWaiting, stackEnded: undefined };
   const over = new AbortController();
   const leaving = new AbortController();
-  // This listener shows main.ts that Ctrl-C is handled.
+  // main.ts ends the process at once on Ctrl-C unless `signal` has a listener. This is that listener.
   void aborted(signal, over.signal).then(() => leaving.abort());
   try {
     const ended = untilStackEnds(client, over.signal, watchingAgain(runId));
@@ -94,7 +100,7 @@ class Follower {
     try {
       this.#options.onProgress(this.#progress);
       this.#following = this.#events.follow(AbortSignal.any([this.#reading.signal, ending]));
-      // The caller can detach, and is notified of the stack's end, in any state of the connection.
+      // Even without a connection, the caller can detach and is notified when the stack ends.
       return await Promise.race([
         aborted(signal, ending).then((): Followed => ({ kind: 'detached' })),
         this.#following.then(() => new Promise<never>(() => {})),
@@ -157,7 +163,7 @@ class Follower {
     return taskId === undefined ? tasks : tasks.filter((task) => task.taskId === taskId);
   }
 
-  /** Uses the API's answer. For a state that this version doesn't know, uses the events. */
+  /** Decides by the state in the API's answer. If this version doesn't know that state, decides by the events. */
   #hasEnded({ taskId, state }: { taskId: string; state: string }): boolean {
     if (taskStateRegistry.states.includes(state)) return isTaskEnd(state);
     return this.#progress.tasks.some((task) => task.taskId === taskId && isOver(task));
@@ -170,7 +176,7 @@ class Follower {
     this.#wake = Promise.withResolvers();
   }
 
-  /** Resolves with `happened`, after the time, or when following ends. */
+  /** Resolves when `happened` resolves, when the time has passed, or when following ends. */
   async #orAfter(milliseconds: number, happened: Promise<void>): Promise<void> {
     const timer = new AbortController();
     const stopped = AbortSignal.any([timer.signal, this.#ending.signal]);
@@ -199,7 +205,7 @@ class Follower {
   }
 }
 
-/** True if a task has ended. If this version doesn't know its state, `endedAt` decides, which an event sets. */
+/** True if a task has ended. If this version doesn't know the task's state, `endedAt` decides. An event sets it. */
 const isOver = ({ state, endedAt }: TaskProgress): boolean => isTaskEnd(state) || endedAt !== null;
 
 const isLast = (event: CoppiceEvent, taskId: string | undefined): boolean =>

@@ -1,4 +1,4 @@
-/** Texts of `coppice --help` besides the commands. */
+/** Texts that `coppice --help` shows in addition to the list of commands. */
 import { vendors } from '@coppice/contracts';
 import type { Vendor, VendorRegistry } from '@coppice/contracts';
 

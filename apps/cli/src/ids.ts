@@ -14,7 +14,9 @@ const listLimit = 500;
 const candidatesShownMax = 5;
 const beginning = /^[rt][a-z2-7]{0,16}$/;
 
-/** @throws CliError (bad input) if the text is no id or matches several; CoppiceError `not-found` if nothing matches */
+/**
+ * @throws CliError (bad input) if the text isn't an id or matches several runs or tasks; CoppiceError `not-found` if nothing matches
+ */
 export async function resolveTarget(client: ApiClient, text: string): Promise<Target> {
   const slash = text.indexOf('/');
   if (slash !== -1) return taskByName(client, text.slice(0, slash), text.slice(slash + 1));
@@ -32,7 +34,10 @@ export async function resolveTarget(client: ApiClient, text: string): Promise<Ta
   return text.startsWith('r') ? resolveRun(client, text) : taskByBeginning(client, text);
 }
 
-/** Resolves a task. A run stands for its task if it has only one. @throws CliError (bad input) for a run with several tasks */
+/**
+ * Resolves a task. If the text names a run with only one task, returns that task.
+ * @throws CliError (bad input) for a run with several tasks
+ */
 export async function resolveTask(client: ApiClient, text: string): Promise<TaskTarget> {
   const target = await resolveTarget(client, text);
   if (target.kind === 'task') return target;

@@ -25,7 +25,7 @@ export async function findLocalServers(
   return found.filter((server) => server !== null);
 }
 
-/** Null if the answer is not a list of models: another program may listen there. */
+/** Returns null if the answer is not a list of models, since another program may use this port. */
 async function ask(name: string, port: number): Promise<LocalServer | null> {
   const host = `127.0.0.1:${port}`;
   const baseUrl = `http://${host}/v1`;

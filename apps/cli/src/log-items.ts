@@ -7,7 +7,7 @@ import type { Texts } from './transcript.ts';
 /** `time` is RFC 3339. Long texts are truncated, with `shortened` set. */
 export type LogItem = { time: string } & (
   | { kind: 'state'; state: string; reason: string | null }
-  /** A message from the agent's program to the model that is not a tool result: the task at the beginning, later reminders. */
+  /** A message from the agent's program to the model: the task at the beginning, reminders later. Tool results are not messages. */
   | { kind: 'message'; text: string; shortened: boolean; opening: boolean }
   | { kind: 'result'; callId: string; tool: string; isError: boolean; text: string; shortened: boolean }
   /** `model` is the requested model or alias. `answeredBy` is the model that answered, as `provider/model`; null if not recorded. */
@@ -92,7 +92,10 @@ export const itemOfChunk = ({ sandboxId, stream, text, time }: LogChunk): LogIte
   text,
 });
 
-/** Returns a sentence that says why output may be missing: its number of pieces and its age are limited. Null if none can be missing. */
+/**
+ * Returns a sentence that says why output may be missing: only a limited number of pieces is stored, for a limited time. Null if no output
+ * can be missing.
+ */
 export function lostOutput(pieces: number, firstAt: string | null, nowMs: number): string | null {
   const { piecesMax, days } = outputKept;
   if (pieces >= piecesMax) return `Only the last ${piecesMax} pieces of its commands' output are kept.`;
@@ -100,13 +103,13 @@ export function lostOutput(pieces: number, firstAt: string | null, nowMs: number
   return `Its commands' output is kept for ${days} days.`;
 }
 
-/** Null for an event that adds nothing to the other items. */
+/** Returns null for an event that adds nothing to the other items. */
 export function itemOfEvent(event: CoppiceEvent): LogItem | null {
   if (event.type !== 'coppice.task-state') return null;
   return { kind: 'state', time: event.time, state: event.data.to, reason: event.data.reason };
 }
 
-/** Merges sequences, each of which is ordered by time, into one. Holds one item of each sequence in memory. */
+/** Merges sequences that are ordered by time into one sequence with the same order. Holds one item of each sequence in memory. */
 export async function* mergeByTime<Item extends { time: string }>(
   sequences: readonly AsyncIterable<Item>[],
 ): AsyncIterable<Item> {

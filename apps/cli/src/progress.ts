@@ -56,7 +56,7 @@ export function withView(progress: RunProgress, view: RunView): RunProgress {
   const known = new Map(progress.tasks.map((task) => [task.taskId, task]));
   const tasks = fresh.tasks.map((task) => {
     const before = known.get(task.taskId);
-    // A run's view of a task lags behind the task's own events, so only ends are taken from it.
+    // A task's state in the run's view may be older than the task's own events. So it is used only if the task has ended in it.
     return before === undefined || isTaskEnd(task.state) ? { ...before, ...withoutNulls(task) } : before;
   });
   return { ...fresh, tasks: tasks as TaskProgress[] };
@@ -115,7 +115,7 @@ function withTask(progress: RunProgress, taskId: string, change: (task: TaskProg
   return { ...progress, tasks: progress.tasks.map((task) => (task.taskId === taskId ? change(task) : task)) };
 }
 
-/** True if every unfinished task waits for the user's decision, or for such a task. */
+/** True if at least one task waits for the user's decision, and every other unfinished task waits for the user or for other tasks. */
 export function waitsForPerson(
   tasks: readonly { state: string }[],
   registry: TaskStateRegistry = taskStateRegistry,

@@ -4,7 +4,10 @@ import type { StackClient } from './api-client.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 
-/** `kept`: what is kept, as the start of a sentence ("run r5 is", "runs are"). `command`: the command that shows it again. */
+/**
+ * `kept`: what the stack keeps, as the start of a sentence ("run r5 is", "runs are"). `command`: the command that shows the run or the runs
+ * again.
+ */
 export type GoingOn = { kept: string; command: string };
 
 /** Rejects when the stack ends, and never settles otherwise. Removes its listener when `until` is aborted. */
@@ -16,7 +19,7 @@ export function untilStackEnds({ stackEnded }: StackClient, until: AbortSignal, 
   });
 }
 
-/** Adds the command that continues to the error of an unanswered call. Returns any other error unchanged. */
+/** If a call got no answer, adds to its error the command with which the user can continue. Returns any other error unchanged. */
 export function noAnswer(error: unknown, { kept, command }: GoingOn): unknown {
   if (!(error instanceof CliError && error.cause instanceof CoppiceError)) return error;
   const text = `${error.message}; ${kept} kept. See coppice doctor; go on with: ${command}`;

@@ -24,7 +24,7 @@ const viewOf = (runId: string, name: string, fields: Partial<TaskView>): TaskVie
   ...fields,
 });
 
-/** Starts a run with a task in an unknown state, and one that has landed. */
+/** Starts a run with two tasks: one in an unknown state, and one that has landed. */
 function start(name: string): void {
   const runId = runIdOf('default', name);
   tasks = [viewOf(runId, 'first', { state: 'quarantined', endedAt: null }), viewOf(runId, 'second', {})];
@@ -44,7 +44,7 @@ async function publish(taskId: string, type: 'task-state' | 'task-ended' | 'run-
   });
 }
 
-/** Moves the first task to a state. With `ended`, the task ends in it. */
+/** Moves the first task to a state. If `ended` is true, the task has ended in that state. */
 async function move(state: string, ended = false): Promise<void> {
   const [before, second] = tasks as [TaskView, TaskView];
   const first = { ...before, state, endedAt: ended ? endedAt : null };

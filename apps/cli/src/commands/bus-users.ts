@@ -38,7 +38,7 @@ export type BusUsersOptions = {
   publisher?: readonly string[];
 };
 
-/** @throws CliError (bad input) that names the option; then nothing is written */
+/** @throws CliError (bad input) that names the wrong option, before any file is written */
 export function busUsersCommand({ terminal }: Session, options: BusUsersOptions): ExitCode {
   const folder = path.resolve(options.folder);
   const nodes = nodesFor(path.join(folder, accountsFile), options);

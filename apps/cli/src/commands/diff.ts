@@ -10,7 +10,10 @@ import type { CommandResult, Session } from './session.ts';
 
 export type DiffOptions = { json: boolean; raw: boolean };
 
-/** `coppice diff ID`: prints a task's patch. Only `--raw` keeps control characters: a pipe or file gets visible symbols for them, and a terminal nothing. */
+/**
+ * `coppice diff ID`: prints a task's patch. Only `--raw` keeps control characters. Otherwise, a pipe or file gets visible symbols in their
+ * place, and a terminal gets the patch without them.
+ */
 export function diffCommand(session: Session, id: string, options: DiffOptions): CommandResult {
   return withClient(session, async (client) => {
     const { taskId, runId, name } = await resolveTask(client, id);

@@ -44,7 +44,7 @@ async function* examine({ environment, tenant, terminal }: Session): AsyncIterab
   }
   const { check, client } = await findStack(environment, tenant, home, running);
   yield check;
-  // A remote stack doesn't use this machine's model servers; only the stack itself can report what it has.
+  // A remote stack doesn't use this machine's model servers, so only that stack can report its models.
   if (isRemote && client === null) return;
   try {
     yield* await checkProviders(client, environment);

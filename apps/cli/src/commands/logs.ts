@@ -5,7 +5,7 @@
  *
  * Invariants:
  * 1. Stored items are shown in order of time, later ones as they arrive. Nothing is shown twice.
- * 2. Following ends after the task ends, when no item has arrived for `quietMs`, and at most `lateMsMax` later.
+ * 2. Following ends once the task has ended and no item has arrived for `quietMs`, at the latest `lateMsMax` after the task's end.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { coppiceEventSchema, logChunkSchema, streams, subjects } from '@coppice/contracts';
@@ -115,7 +115,7 @@ class TaskLog {
   readonly #target: TaskTarget;
   readonly #texts: Texts;
   readonly #full: boolean;
-  /** Why some output may be missing; null if none is. */
+  /** Sentence that says why some output may be missing; null if no output is missing. */
   #lost: string | null = null;
   /** Sequence numbers of the last turn, chunk and event shown. */
   #turn = 0;
@@ -129,7 +129,7 @@ class TaskLog {
     this.#full = full;
   }
 
-  /** A sentence if some output is no longer stored. Set after `stored` has been read to its end. */
+  /** Sentence that says why some output is no longer stored; null if all of it is stored. Set after `stored` has been read to its end. */
   get lost(): string | null {
     return this.#lost;
   }
@@ -178,7 +178,7 @@ class TaskLog {
       signal,
       onProgress: () => {},
       onEvent: (event) => {
-        // An actor numbers its events, so the sequence shows which were shown already.
+        // A task numbers its events, so the number decides whether an event was shown already.
         if (event === null || Number(event.sequence) <= this.#event) return;
         this.#event = Number(event.sequence);
         const item = itemOfEvent(event);

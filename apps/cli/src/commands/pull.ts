@@ -50,8 +50,8 @@ function branchName(text: string): string {
 }
 
 /**
- * Returns the repository to fetch into: that of `--into`, or the run's own. Throws if the current repository is a different one, since it would get unrelated
- * commits.
+ * Returns the repository to fetch into: the one that `--into` names, else the run's own. Without `--into`, throws if the current folder is
+ * in a different repository, since that repository would get unrelated commits.
  */
 async function targetOf(run: RunView, into: string | undefined): Promise<string> {
   const folder = path.resolve(into ?? '.');
@@ -68,7 +68,7 @@ async function targetOf(run: RunView, into: string | undefined): Promise<string>
   );
 }
 
-/** Checks for the run's own repository, another worktree of it, or a clone that has it as a remote. */
+/** Returns true for the run's own repository, another worktree of that repository, or a clone that has it as a remote. */
 async function isRepositoryOf(run: RunView, repository: string): Promise<boolean> {
   if (existsSync(run.repository)) {
     const [ours, theirs] = await Promise.all([commonFolder(repository), commonFolder(run.repository)]);
@@ -89,7 +89,7 @@ async function commonFolder(repository: string): Promise<string | null> {
 /** Downloads the task's work from the stack, as a bundle file in the folder. */
 async function workOf(client: ApiClient, task: TaskView, repository: string, folder: string): Promise<Work> {
   const { taskId, name, rescue } = task;
-  // Here `rescue` is a folder, not `<git directory> <ref>`.
+  // Without ` refs/`, `rescue` is a folder and not `<git directory> <ref>`.
   if (rescue !== null && isTaskEnd(task.state) && !rescue.includes(' refs/'))
     throw new CliError(
       exitCodes.badInput,
@@ -140,7 +140,7 @@ async function fetchInto(repository: string, { file, ref, commit }: Work, branch
   const target = `refs/heads/${branch}`;
   const before = await tryGit(repository, 'rev-parse', '--verify', '--quiet', `${target}^{commit}`);
   if (before.exitCode === 0 && before.out === commit) return false;
-  // Without a plus sign in the refspec, git only fast-forwards a branch. It never moves one that is checked out.
+  // Without a plus sign in the refspec, git only fast-forwards a branch. It never moves a branch that is checked out.
   const quietly = [
     '--no-progress',
     '--no-tags',

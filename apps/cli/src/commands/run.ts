@@ -29,7 +29,7 @@ export const engineNoneMeans =
 /** `coppice run FILE.yaml`, `coppice run --prompt TEXT`. */
 export async function runCommand(session: Session, source: RunSource, options: RunOptions): CommandResult {
   const remote = remoteFrom(session.environment);
-  // Loaded before anything is started, so that an error leaves nothing behind.
+  // The run is loaded before anything is started, so that an error in it leaves nothing behind.
   const { request, explain } = await load(session, source, {
     requestId: options.requestId,
     elsewhere: remote !== null,
@@ -43,7 +43,8 @@ export async function runCommand(session: Session, source: RunSource, options: R
     );
     if (!submitted.created && options.requestId !== undefined)
       session.terminal.err(`run ${submitted.runId} was submitted before with this request id; joining it`);
-    // Changes to protected files need approval. The user has to know which parts of the verify command no protected file defines.
+    // Changes to protected files need approval. The user has to know which parts of the verify command no protected file defines, since a
+    // task can change those parts without approval.
     for (const part of submitted.unprotected ?? [])
       session.terminal.err(session.terminal.colours.yellow(plainLine(`not protected: ${unprotectedText(part)}`)));
     if (options.detach) return printSubmitted(session, submitted.runId, request, options.json);
@@ -97,7 +98,10 @@ async function stackFor(session: Session, engine: EngineChoice) {
   return home;
 }
 
-/** Waits for the stack. @throws CliError when the user presses Ctrl-C. The stack is a separate process, so it continues to start. */
+/**
+ * Waits until the stack has started. Ctrl-C ends only the wait: the stack is a separate process and continues to start.
+ * @throws CliError when the user presses Ctrl-C
+ */
 async function unlessInterrupted<T>(interrupted: AbortSignal, starting: Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = () =>

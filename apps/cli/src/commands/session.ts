@@ -93,7 +93,8 @@ export async function startedStack(
 ): Promise<{ home: Home; status: StackStatus; started: boolean }> {
   const home = homeFrom(session.environment);
   requirePassable(home, engine);
-  // Reports a wrong variable before anything is started. A running stack has read its own environment.
+  // A wrong variable is reported before a stack is started. If a stack already runs, this environment isn't checked, since that stack has
+  // read its own.
   if (runningStack(home) === null && describesProviders(session.environment)) await modelsIn(session.environment);
   const { status, started } = await ensureStack({
     home,

@@ -12,7 +12,7 @@ import type { CommandResult, Session } from './session.ts';
 
 export type TokenOptions = { ttl: string; model?: string[]; tokens?: number; costUsd?: number; json: boolean };
 
-/** @param id a task or run that the token's calls are charged to, with its limits; without one, the calls belong to no task */
+/** @param id the task or run whose budgets limit the token's calls and are charged for them; if undefined, the calls belong to no task */
 export function tokenCommand(session: Session, id: string | undefined, options: TokenOptions): CommandResult {
   const ttlMs = lifeOf(options.ttl);
   return withClient(session, async (client) => {
@@ -32,7 +32,9 @@ export function tokenCommand(session: Session, id: string | undefined, options: 
   });
 }
 
-/** Warns about unknown models. Not an error: the gateway may know them after a restart with another configuration. */
+/**
+ * Warns about unknown models. An unknown model is not an error, since the gateway may know it after a restart with another configuration.
+ */
 async function warnOfModels(session: Session, client: ApiClient, models: string[]): Promise<void> {
   if (models.length === 0) return;
   try {

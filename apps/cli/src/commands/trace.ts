@@ -59,8 +59,8 @@ function jaegerFrom(environment: NodeJS.ProcessEnv): string | null {
 }
 
 /**
- * Reads each event of the whole run once, in stream order: the events of other tasks show what a task waited for. Also returns the trace id of the first event
- * that has one. Later commands of the user have traces of their own.
+ * Reads each event of the whole run once, in stream order, since the events of other tasks show what a task waited for. Also returns the
+ * trace id of the first event that has one. Later commands of the user have traces of their own.
  */
 async function eventsOf(
   { bus, tenant }: ApiClient,

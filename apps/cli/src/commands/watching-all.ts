@@ -1,11 +1,12 @@
 /**
  * Shows all runs of a tenant live, until Ctrl-C.
  *
- * Collaborators: the events stream (new events only); run.list, which has the authoritative state.
+ * Collaborators: the events stream (new events only); run.list, which returns the authoritative state.
  *
  * Invariants:
- * 1. After an answer, the next list is requested after `askIntervalMsMin` and an event or, without an event, a further `askIntervalMsMax`.
- * 2. Watching ends at once when the stack ends. If the stack doesn't answer, it waits for at most `waitMsMax`.
+ * 1. After each answer, watching pauses for `askIntervalMsMin`. Then it requests the next list as soon as an event arrives, at the latest
+ *    after another `askIntervalMsMax`.
+ * 2. Watching ends at once when the stack ends. If the stack doesn't answer, watching waits at most `waitMsMax`.
  */
 import { CoppiceError, api, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, RunSummary } from '@coppice/contracts';
@@ -110,7 +111,7 @@ function lineView({ terminal }: Session): View {
       if (event !== null && line !== null) terminal.out(`${runOf(event)} ${line}`);
     },
     onWaiting: waitingLines((line) => terminal.err(line)),
-    // Without events nothing else would be printed.
+    // Printed once, since the user would see no output until the first event.
     onRuns: (runs) => {
       if (isReported) return;
       isReported = true;

@@ -47,7 +47,7 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
   // If the stack runs as root, sandboxes run as another user, who must be able to enter their worktrees.
   chmodSync(folder, 0o711);
   const coppice = new Coppice(path.join(folder, 'home'), model.environment);
-  // SIGINT and SIGHUP of the terminal also reach the running command, which then detaches or ends. SIGTERM doesn't.
+  // SIGINT and SIGHUP of the terminal also reach the running command, which then detaches or ends. SIGTERM reaches only this process.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) {
     process.on(signal, () => {
       interrupted = true;
@@ -112,7 +112,7 @@ function printModel({ name, where }: DemoModel): void {
   say('With any model, only work that passes its verify command is merged, and every other task says why it failed.');
 }
 
-/** Part of the container service's error if no engine works. */
+/** Part of the container service's error message on a machine where no engine works. */
 const noSandboxWorks = 'no sandbox engine works';
 
 /** Starts the stack and returns its engine; null if it could not be started. */

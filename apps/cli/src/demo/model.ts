@@ -7,9 +7,9 @@ export type DemoModel = {
   /** `provider/model`. */
   name: string;
   isScripted: boolean;
-  /** Variables that the stack needs to reach it. */
+  /** Environment variables that the stack needs to reach the model. */
   environment: NodeJS.ProcessEnv;
-  /** Where it was found, as text for the user; null for the scripted one. */
+  /** Text for the user that says where the model was found; null for the scripted model. */
   where: string | null;
 };
 

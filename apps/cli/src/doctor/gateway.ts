@@ -20,10 +20,10 @@ const endpointsCheck = "gateway's HTTP endpoints";
 const noFile = 'none; COPPICE_GATEWAY_CONFIG names one';
 const endpointsOff = 'off; COPPICE_GATEWAY_HTTP, such as 127.0.0.1:8790, opens them';
 
-/** The file that a stack started here would read. */
+/** Reports the configuration file that a stack started here would read. */
 export const fileToRead = (file: KnownModels['file']): Check[] => [ok(fileCheck, file?.path ?? noFile)];
 
-/** The HTTP endpoints that a stack started here would open. */
+/** Reports the HTTP endpoints that a stack started here would open. */
 export function endpointsToOpen(environment: NodeJS.ProcessEnv): Check[] {
   const configured = addressesIn(environment);
   return [ok(endpointsCheck, configured.length === 0 ? endpointsOff : `at ${configured.join(', ')} when a stack runs`)];
@@ -45,7 +45,9 @@ function addressesIn({
   return [...(http === '' ? [] : [`http://${http}`]), ...(socket === '' ? [] : [`unix:${socket}`])];
 }
 
-/** Checks that the running stack's file is unchanged since it was read, and that the next stack could start with the file. */
+/**
+ * Checks that the gateway's configuration file has not changed since the running stack read it, and that another stack could start with it.
+ */
 export async function checkFile({ file }: GatewaySettings, environment: NodeJS.ProcessEnv): Promise<Check[]> {
   if (file === undefined) return [];
   if (remoteFrom(environment) !== null)
@@ -63,7 +65,7 @@ export async function checkFile({ file }: GatewaySettings, environment: NodeJS.P
   return [warning(fileCheck, found, restart)];
 }
 
-/** Null if the file can't be read; the gateway's own error message is then more useful. */
+/** Returns null if the file can't be read, since the gateway's own error message is then more useful. */
 async function sha256Of(file: string): Promise<string | null> {
   const text = await readFile(file, 'utf8').catch(() => null);
   return text === null ? null : createHash('sha256').update(text).digest('hex');

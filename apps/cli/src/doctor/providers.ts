@@ -93,14 +93,14 @@ export function ofProvider(provider: ModelProvider): Check {
   return warning(check, problem, `start that server, or correct its address or key; ${restart}`);
 }
 
-/** Describes the scripted provider. Its problems are no faults, since it is only for demos and tests. */
+/** Describes the scripted provider. Its problems don't count as faults, since this provider is only for demos and tests. */
 function ofScripts({ problem, scriptFolders }: ModelProvider): string {
   if (problem !== null) return `not set up (${problem})`;
   if (scriptFolders === undefined) return "plays any script of the stack's machine, by its path";
   return `plays the scripts in ${scriptFolders.join(', ')} on the gateway's machine`;
 }
 
-/** True if the vendor's usual variable is missing, not one that the gateway's file names. */
+/** True if the missing variable is the vendor's usual one. False if it is one that the gateway's file names. */
 const missesOwnKey = (provider: string, problem: string): boolean =>
   problem.endsWith(`: set ${keyVariables.get(provider)}`);
 
@@ -152,7 +152,7 @@ function ofLocalServer(
   known: readonly ModelProvider[] | null,
   environment: NodeJS.ProcessEnv,
 ): Check[] {
-  // Already reported as a provider.
+  // This server was already reported as a provider.
   if (known?.some((provider) => provider.host !== null && samePort(provider.host, host)) === true) return [];
   const found = `a model server answers at ${host}: ${models.length === 0 ? 'without a model' : listOf(models)}`;
   const described = Object.values<Vendor>(vendors);

@@ -1,4 +1,4 @@
-/** Checks the sandbox engine and what it enforces: from the running stack's report, otherwise by trying it. */
+/** Checks the sandbox engine and what it enforces. Uses the running stack's report. If no stack runs, tries the engine. */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -38,7 +38,7 @@ export async function checkSandboxes(status: StackStatus | null, images: string)
     return checkOf(report, summaryOf(report));
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
-    // Only a missing answer is retryable.
+    // The error is retryable only if an engine didn't answer.
     return error.retryable ? warning(name, error.message, tryAgain) : fault(name, error.message, install);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -36,7 +36,7 @@ export function eventLine(event: CoppiceEvent): string | null {
   }
 }
 
-/** Returns the run id that an event belongs to, or `noRun` for a request that names no run. */
+/** Returns the id of an event's run, or `noRun` for a request that names no run. */
 export const runOf = ({ data }: CoppiceEvent): string => ('runId' in data ? data.runId : noRun);
 
 /** `HH:MM:SS` in the local time zone. */

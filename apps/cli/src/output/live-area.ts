@@ -2,9 +2,10 @@
  * The lower part of a terminal, which is redrawn in place.
  *
  * Invariants:
- * 1. The cursor stays in the first column below the last drawn line. Erasing goes up by the rows that the drawn lines take at the terminal's
- *    current width (a narrowed terminal wraps them), and never above the first of them.
- * 2. No drawn line is wider than the terminal, and there are never more lines than rows: lines that have scrolled away can't be erased.
+ * 1. The cursor stays in the first column below the last drawn line. Erasing moves the cursor up by the rows that the drawn lines take at
+ *    the terminal's current width, since a narrower terminal wraps lines. It never moves above the first drawn line.
+ * 2. No drawn line is wider than the terminal, and there are never more lines than rows, since lines that have scrolled away can't be
+ *    erased.
  */
 import { displayWidth } from './width.ts';
 

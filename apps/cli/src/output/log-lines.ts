@@ -14,7 +14,7 @@ const aboutCharactersMax = 200;
 /** A longer output line is shown in parts of this length. */
 const lineCharactersMax = 8_000;
 
-/** Formats items and joins pieces of output to lines. A line is returned when it ends, or before another item. */
+/** Formats items and joins pieces of output to lines. An output line is returned when its end arrives or a different item follows. */
 export class LogLines {
   readonly #colours: Colours;
   readonly #full: boolean;
@@ -23,7 +23,9 @@ export class LogLines {
   #answerer: string | null = null;
   #open: { source: string; text: string } | null = null;
 
-  /** @param full leave nothing out */
+  /**
+   * @param full true: nothing is left out
+   */
   constructor(colours: Colours, full = false) {
     this.#colours = colours;
     this.#full = full;
@@ -47,14 +49,14 @@ export class LogLines {
     return [...lines, ...parts.map((line) => this.#output(line))];
   }
 
-  /** Returns the rest: a line without its end. */
+  /** Returns the output line whose end has not arrived. */
   end(): string[] {
     const rest = this.#open;
     this.#open = null;
     return rest === null ? [] : [this.#output(rest.text)];
   }
 
-  // Shows only the text after the last carriage return, which would have overwritten the rest (mostly progress bars).
+  // Shows only the text after the last carriage return. On a terminal it would have overwritten the text before (mostly progress bars).
   #output = (line: string) => this.#colours.dim(`${indent}| ${plainText(line.split('\r').at(-1) ?? '')}`.trimEnd());
 
   #linesOf(item: Exclude<LogItem, { kind: 'output' }>): string[] {
@@ -92,7 +94,7 @@ export class LogLines {
     }
   }
 
-  /** Names the model that answered, if it isn't the requested one: in the first turn, and whenever the model changes. */
+  /** If the model that answered isn't the requested one, names it in the first turn and whenever the model changes. */
   #answererText({ model, answeredBy }: LogItem & { kind: 'turn' }): string {
     const other = otherAnswerer(model, answeredBy);
     const isNew = (other ?? model) !== this.#answerer;
@@ -106,7 +108,7 @@ export class LogLines {
     return [...lines.slice(0, count), `… ${lines.length - count} more lines`];
   }
 
-  /** Formats a call with its main argument. If there is none, or with `full`, with all arguments unchanged. */
+  /** Formats a call with its main argument. If the call has none, or `full` is set, formats it with all arguments unchanged. */
   #callText({ name, arguments: given }: LogCall): string {
     const line = plainLine(`${name} ${this.#full ? given : (namedBy(given) ?? given)}`);
     if (this.#full || line.length <= aboutCharactersMax) return line;

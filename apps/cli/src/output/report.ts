@@ -17,8 +17,8 @@ const pending = (task: TaskView) => outcomeOf(task) === 'to-finish';
 const gone = (task: TaskView) => ['failed', 'given-up'].includes(outcomeOf(task) ?? '');
 
 /**
- * Returns the exit code for a run's tasks. An unfinished task decides before a failed one, since the run has not ended; so does an unknown state, which the
- * user must look at.
+ * Returns the exit code for a run's tasks. An unfinished task takes precedence over a failed one, since the run has not ended. A task in an
+ * unknown state counts as unfinished, since the user must look at it.
  */
 export function exitCodeOf(tasks: readonly TaskView[]): ExitCode {
   if (tasks.some((task) => !isTaskEnd(task.state))) return exitCodes.personAwaited;
@@ -73,13 +73,13 @@ function kept(task: TaskView, rescue: string, colours: Colours): string[] {
   return command === null ? lines : [...lines, `    as a branch: ${colours.bold(command)}`];
 }
 
-/** Returns the command that makes a branch of a task's rescued work. Null if there is none, or only a folder. */
+/** Returns the command that makes a branch of a task's rescued work. Null if no work was rescued, or if it was rescued only as a folder. */
 export function pullCommand({ runId, name, rescue, state }: TaskView): string | null {
   // `rescue` is `<git directory> <ref>`, or a folder.
   return isTaskEnd(state) && rescue?.includes(' refs/') === true ? `coppice pull ${runId}/${plainLine(name)}` : null;
 }
 
-/** Returns a line with the command that shows the whole log, if it is longer than the tail shown. */
+/** Returns a line with the command that shows the whole log. Returns no line if the shown tail is the whole log. */
 function wholeLog({ runId, name, logArtifact }: TaskView, tail: string, colours: Colours): string[] {
   if (logArtifact === null && tail.trimEnd().split('\n').length <= logTailLinesMax) return [];
   const command = logArtifact === null ? `coppice logs ${runId}/${name}` : `coppice artifact ${logArtifact}`;

@@ -57,7 +57,7 @@ function row(
   const clock = ` ${elapsed.padStart(clockColumns)}  `;
   const room = columns - 1 - left.length - clock.length;
   const detail = truncate(plainLine(task.landedCommit?.slice(0, 10) ?? task.reason ?? task.doing ?? ''), room);
-  // No trailing spaces: terminals differ in whether such a line wraps when they are narrowed.
+  // Trailing spaces are removed: when the window gets narrower, only some terminals wrap a line because of them.
   const right = `${clock}${colours.dim(detail)}`.trimEnd();
   return right === '' ? paint(colours, left.trimEnd()) : `${paint(colours, left)}${right}`;
 }

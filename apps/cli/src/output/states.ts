@@ -34,7 +34,7 @@ export function lookOf(state: string, registry: TaskStateRegistry = taskStateReg
 export const shownRunState = (state: RunState, landingsPending: number): RunState | 'to finish' =>
   state === 'succeeded' && landingsPending > 0 ? 'to finish' : state;
 
-/** Display texts for the states that a run's task counts use for unfinished tasks. */
+/** Display texts for the states of unfinished tasks in a run's task counts. */
 const known: Record<string, string> = { active: 'at work', idle: 'waiting for you' };
 
 /** Number of tasks in each state: `2 merged, 1 waiting for you`. */

@@ -1,4 +1,4 @@
-/** Keeps only the last lines. Holds at most about twice that number in memory. */
+/** Keeps only the last `count` lines. Holds at most about twice as many lines in memory. */
 export class Tail {
   readonly #count: number;
   #lines: string[] = [];

@@ -2,8 +2,8 @@
 import type { UnprotectedPart, Usage } from '@coppice/contracts';
 
 /**
- * Escape sequences in 7-bit and 8-bit form: CSI; strings (OSC, DCS, SOS, PM, APC) with their terminator; two-character ones.
- * An unterminated string doesn't match, so that it can't remove the rest of the text; `unsafeCharacters` removes its control characters.
+ * Escape sequences in 7-bit and 8-bit form: CSI; strings (OSC, DCS, SOS, PM, APC) with their terminator; two-character ones. An
+ * unterminated string doesn't match, since it would remove the rest of the text. `unsafeCharacters` removes its control characters.
  */
 const escapeSequences =
   /(?:\u001B\[|\u009B)[0-?]*[ -/]*[@-~]|(?:\u001B[\]PX^_]|[\u0090\u0098\u009D-\u009F])[^\u0007\u001B\u009C]{0,4096}(?:\u0007|\u001B\\|\u009C)|\u001B[ -/]*[0-~]/g;
@@ -26,14 +26,14 @@ export const visibleControls = (text: string): string =>
     return code < 0x20 ? String.fromCharCode(0x2400 + code) : '\uFFFD';
   });
 
-/** Like `plainText`, joined to one line. */
+/** Like `plainText`, but joins the text to one line. */
 export function plainLine(text: string): string {
   return plainText(text.replaceAll('\r', '\n'))
     .replaceAll(/[\n\t\u2028\u2029]+/g, ' ')
     .trim();
 }
 
-/** Returns JSON in one line, with the control characters escaped that JSON.stringify leaves as they are. */
+/** Returns JSON in one line. Also escapes the control characters that JSON.stringify doesn't escape. */
 export function jsonLine(value: unknown): string {
   return JSON.stringify(value).replaceAll(
     /[\u007F-\u009F\u200E\u200F\u2028-\u202E\u2066-\u2069]/g,

@@ -84,7 +84,7 @@ function detailsOf({
   return said.flatMap((text) => (text === null ? [] : [plainLine(text)]));
 }
 
-/** The requested model and, if a different model answered, that one. */
+/** Returns the requested model and, if a different model answered, that model too. */
 function modelText(model: string, answeredBy: string | null): string {
   const other = otherAnswerer(model, answeredBy);
   return other === null ? shownModel(model) : `${shownModel(model)} answered by ${other}`;

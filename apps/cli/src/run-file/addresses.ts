@@ -1,4 +1,4 @@
-/** Resolves the addresses in a run file that are relative to it. */
+/** Resolves the addresses in a run file that are relative to the file's folder. */
 import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -8,8 +8,8 @@ const url = /^(?:[a-z][a-z0-9+.-]*:\/\/|(?:[\w.-]+@)?[a-zA-Z0-9][\w.-]*:(?!\/\/)
 const isUrl = (repository: string): boolean => url.test(repository);
 
 /**
- * Returns a repository for the request: a URL unchanged, a path absolute and with symbolic links resolved. Null if the path is not a folder here; with
- * `elsewhere` (the worktree service may run on another machine) such a path is only made absolute.
+ * Returns a repository for the request. A URL stays unchanged. A path is made absolute and its symbolic links are resolved. If the path is
+ * not a folder on this machine, returns null or, with `elsewhere` (the worktree service may run on another machine), the absolute path.
  */
 export async function resolveRepository(
   repository: string,
@@ -28,7 +28,7 @@ export async function resolveRepository(
 
 const scriptedProvider = 'scripted/';
 
-/** Makes the path in a scripted model's name absolute; it is relative to the run file. Other models stay unchanged. */
+/** Makes the path in a scripted model's name absolute. That path is relative to the run file. Other models stay unchanged. */
 export function resolveModel(model: string, baseFolder: string): string {
   if (!model.startsWith(scriptedProvider)) return model;
   return scriptedProvider + path.resolve(baseFolder, model.slice(scriptedProvider.length));

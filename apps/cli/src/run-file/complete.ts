@@ -12,7 +12,10 @@ export type Complainer = { complain: (issues: readonly FieldIssue[]) => CliError
 
 export type LoadedRun = {
   request: RunRequest;
-  /** Adds places in the run's source to a rejection by the orchestrator. Returns any other error unchanged. */
+  /**
+   * If the orchestrator rejected the run, adds to the error where each rejected field is in the run's source. Returns any other error
+   * unchanged.
+   */
   explain: (error: unknown) => unknown;
 };
 
@@ -22,7 +25,7 @@ export type LoadOptions = {
   elsewhere: boolean;
 };
 
-/** Makes a request from a run: relative addresses become absolute, and it gets its request id. @throws CliError that names the field */
+/** Makes a request from a run: makes relative addresses absolute, and adds the request id. @throws CliError that names the field */
 export async function completeRun(
   run: RunFile,
   baseFolder: string,
@@ -55,7 +58,7 @@ function explain(error: unknown, source: Complainer, { elsewhere }: LoadOptions)
   if (!(error instanceof CoppiceError)) return error;
   const issues = error.details?.['issues'];
   if (Array.isArray(issues) && issues.length > 0 && issues.every(isFieldIssue)) {
-    // The request id is not in the file.
+    // The file has no field for the request id.
     const ofId = issues.find(({ field }) => field === 'requestId');
     if (ofId !== undefined) return complainOfId(ofId, error);
     return source.complain(elsewhere && error.code === 'repository-not-found' ? issues.map(lookedForThere) : issues);
@@ -66,7 +69,10 @@ function explain(error: unknown, source: Complainer, { elsewhere }: LoadOptions)
   return new CliError(exitCodes.badInput, `${place}: ${field}: ${error.message}`, { cause: error });
 }
 
-/** Adds where a repository was looked for: its folder may exist on this machine but not on the stack's. */
+/**
+ * Adds to the issue on which machine the repository was looked for, since its folder may exist on this machine but not on the stack's
+ * machine.
+ */
 const lookedForThere = (issue: FieldIssue): FieldIssue =>
   issue.field === 'repository' && path.isAbsolute(pathIn(issue.received))
     ? {

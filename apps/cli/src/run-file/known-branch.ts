@@ -4,7 +4,8 @@ import { tryGit } from '../git.ts';
 const branchesShownMax = 5;
 
 /**
- * Checks that a local repository has the branch, so that no stack is started for a misspelt one. If git fails, and for a URL, the check is left to the stack.
+ * Checks that a local repository has the branch, so that no stack is started for a misspelt one. For a URL, or if git fails, this checks
+ * nothing; the stack will check the branch.
  * @throws CoppiceError `branch-not-found`
  */
 export async function requireBranch(repository: string, branch: string): Promise<void> {

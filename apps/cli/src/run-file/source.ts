@@ -15,7 +15,7 @@ export type Source = {
   complain: (issues: readonly FieldIssue[]) => CliError;
 };
 
-/** Parses a run file. @param file its name in error messages. @throws CliError if it is not YAML */
+/** Parses a run file. @param file name of the run file in error messages. @throws CliError if it is not YAML */
 export function readSource(text: string | Uint8Array, file: string): Source {
   const yaml = parseYaml(text);
   if ('problems' in yaml) {

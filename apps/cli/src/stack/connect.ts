@@ -14,8 +14,8 @@ import type { Home } from './home.ts';
 const log = createLogger('cli');
 
 /**
- * Returns the connection to the stack that the environment names; null stands for the embedded one.
- * @throws CliError for an invalid variable, or an unusable file that one names
+ * Returns the connection to the stack that the environment names; null for the embedded stack.
+ * @throws CliError if a variable is invalid or names a file that can't be used
  */
 export function remoteFrom(environment: NodeJS.ProcessEnv): BusConnection | null {
   if ((environment['NATS_URL'] ?? '') === '') return null;

@@ -5,8 +5,8 @@ import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 
 /**
- * The files of an embedded stack. Other users can enter the top folder and `data` but not list them: if the stack runs as root, sandboxes run
- * as another user and must reach their worktrees. Secret files are in folders of mode 0700.
+ * The files of an embedded stack. Other users can enter the top folder and `data` but not list them. If the stack runs as root, this lets
+ * sandboxes, which run as another user, reach their worktrees. Secret files are in folders of mode 0700.
  */
 export type Home = {
   root: string;

@@ -1,7 +1,7 @@
 /**
  * The embedded stack's nats-server: a child process on loopback that rejects clients without credentials.
  *
- * Collaborators: run-stack.ts, which holds the stack's lock around everything here.
+ * Collaborators: run-stack.ts, which holds the stack's lock whenever it calls this module.
  *
  * Invariants:
  * 1. At most one server uses the store: a server left by an earlier stack is ended before a new one starts.
@@ -57,7 +57,7 @@ export async function startEmbeddedServer(options: {
   program: string;
   folder: string;
   credentials: { user: string; password: string };
-  /** Connection of the last start, for its port. */
+  /** Connection of the last start. Its port is used again if it is free. */
   previous: Connection | null;
   log: Logger;
 }): Promise<EmbeddedServer> {
@@ -124,7 +124,7 @@ async function launchServer(
 ): Promise<Running> {
   rmSync(files.pid, { force: true });
   writePrivateFile(files.configuration, configuration(files, credentials, port));
-  // Has its own process group, so that Ctrl-C in a terminal doesn't reach it. The stack stops it in order.
+  // The server has its own process group, so that Ctrl-C in a terminal doesn't reach it. The stack stops the server in order.
   const child = spawn(program, ['-c', files.configuration], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   const exited = exitOf(child);
   let complaint = '';
@@ -159,7 +159,7 @@ function exitOf(child: ChildProcess): Promise<string> {
   });
 }
 
-/** Waits for the ports file, which the server writes when it listens, after it has opened its store. */
+/** Waits for the ports file. The server writes it after it has opened its store and listens. */
 async function waitForPort(portsFile: string, exited: Promise<string>, said: () => string): Promise<number> {
   const ended: string[] = [];
   void exited.then((how) => ended.push(how));

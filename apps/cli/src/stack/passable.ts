@@ -8,8 +8,8 @@ import type { EngineChoice } from './services.ts';
 const othersMayEnter = 0o001;
 
 /**
- * Checks that commands of engine none can reach their worktrees. If the stack runs as root, the commands run as another user. Without mounts, that user must
- * be able to enter each parent folder.
+ * Checks that commands of engine none can reach their worktrees. If the stack runs as root, the commands run as another user. Since engine
+ * none mounts nothing, that user must be able to enter each parent folder.
  * @throws CliError that names the folder that this user can't enter
  */
 export function requirePassable(home: Home, engine: EngineChoice, uid = process.getuid?.()): void {
@@ -22,7 +22,10 @@ export function requirePassable(home: Home, engine: EngineChoice, uid = process.
   );
 }
 
-/** Returns the topmost folder on the path, including the last, that others may not enter; null if they may enter all. A missing folder counts as open. */
+/**
+ * Checks a folder and its parents. Returns the topmost of them that other users can't enter; null if they can enter all. A missing folder
+ * counts as open.
+ */
 export function closedFolder(folder: string): string | null {
   const parent = path.dirname(folder);
   const above = parent === folder ? null : closedFolder(parent);

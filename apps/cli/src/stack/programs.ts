@@ -36,8 +36,8 @@ export function foundSocket(
 }
 
 /**
- * Returns the folder for root file systems made on this machine. Making one takes seconds, so all stacks of a checkout share them. A user who
- * can't write to the checkout, and finds none there, has a folder in the stack's home.
+ * Returns the folder for root file systems made on this machine. Making one takes seconds, so all stacks of a checkout share them. If the
+ * checkout has no such folder and the user can't create it there, the folder is in the stack's home.
  */
 export function imagesFolder(environment: NodeJS.ProcessEnv, home: Home): string {
   const named = environment['COPPICE_IMAGES'] ?? '';

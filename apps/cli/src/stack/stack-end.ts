@@ -1,6 +1,7 @@
 /**
- * Detects the end of a stack. The connection to its server doesn't show it: the server still runs while `coppice down` drains; when the server
- * has ended, the client reconnects for ever, since a server can come back; and a killed stack leaves its server running.
+ * Detects the end of a stack. The connection to the stack's server doesn't show that end. While `coppice down` drains, the server still
+ * runs. When the server has ended, the client tries to reconnect forever, since a server can come back. And a killed stack leaves its
+ * server running.
  */
 import type { Bus } from '@coppice/bus';
 import type { Home } from './home.ts';

@@ -2,10 +2,10 @@
  * Starts a stack in the background unless one runs.
  *
  * Invariants:
- * 1. Concurrent starts make one stack: each starts a process, and one of these gets the lock. The others end with
- *    `stackRunsExitCode`, and all callers wait for the one that runs.
- * 2. Waiting is bounded by `readyMsMax`, and ends at once when the started process fails. Without news, a line says every `stillMs` that the start
- *    goes on.
+ * 1. Concurrent starts make one stack: each starts a process, and one of these gets the lock. The others end with `stackRunsExitCode`, and
+ *    all callers wait for the one that runs.
+ * 2. Waiting is bounded by `readyMsMax`, and ends at once when the started process fails. If nothing else was reported for `stillMs`, a
+ *    line says that the stack is still starting.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -66,7 +66,7 @@ export async function ensureStack(options: EnsureOptions): Promise<{ status: Sta
   throw new CliError(exitCodes.stackUnavailable, `the stack did not get ready in time\n${logTail(home)}`);
 }
 
-/** True for an ended process, and for one that could not be started (it has no id). */
+/** True if the process has ended, or could not be started and so has no id. */
 const hasEnded = (child: ChildProcess) =>
   child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
 
@@ -88,7 +88,7 @@ class LineReporter {
     this.#count = status.lines.length;
   }
 
-  /** Reports that the start goes on, if nothing else was reported for `stillMs`. */
+  /** Reports that the stack is still starting, if nothing else was reported for `stillMs`. */
   still(status: StackStatus | null): void {
     const now = performance.now();
     if (now - this.#reportedAt < stillMs) return;

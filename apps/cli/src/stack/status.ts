@@ -14,7 +14,7 @@ export type StackStatus = {
   lines: string[];
   /** Sandbox engine; null while unknown. */
   engine: string | null;
-  /** Reason of the failure; null without one. */
+  /** Reason of the failure; null if the stack has not failed. */
   failure: string | null;
 };
 

@@ -9,14 +9,14 @@ import { readStatus, removeStatus, runningStack } from './status.ts';
 export type StopResult = {
   /** True if a stack ran and was drained. */
   stopped: boolean;
-  /** What a killed stack had left running and what is ended now. */
+  /** What a killed stack left running: its server, and the number of sandboxes with running commands. All of it is ended now. */
   left: { server: boolean; sandboxes: number };
 };
 
 /** Ends the commands that a killed stack's sandboxes still run, by the engine's name. Returns the number of sandboxes. */
 type EndSandboxes = (engine: string) => Promise<number>;
 
-/** All services stop at the same time, each within `stopMsMax`; then the server. */
+/** Maximum time of draining: all services stop at the same time, each within `stopMsMax`, and then the server stops. */
 export const drainMsMax = serviceLimits.stopMsMax + 15_000;
 const nothing = { server: false, sandboxes: 0 };
 

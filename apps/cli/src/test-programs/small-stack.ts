@@ -5,7 +5,10 @@ import { StackRuns, runStack } from '../stack/run-stack.ts';
 import { stackRunsExitCode } from '../stack/start-stack.ts';
 
 const stopping = new AbortController();
-/** The process of the test. The stack ends with it, since a test can end (by its time limit, for example) without stopping its stack. */
+/**
+ * The process of the test. The stack ends when this process ends, since a test can end (by its time limit, for example) without stopping
+ * its stack.
+ */
 const testProcess = Number(process.env['SMALL_STACK_TEST_PROCESS']);
 const watch = setInterval(() => {
   try {

@@ -18,7 +18,7 @@ export type Waits = Partial<Record<WaitCause, number>>;
 export type Step = {
   name: string;
   kind: 'run' | 'task' | 'state' | 'turn' | 'step' | 'wait';
-  /** Milliseconds since 1970. For a step or turn: its start after the time in a queue. */
+  /** Milliseconds since 1970. For a step or turn: the time when it left the queue and started. */
   startedAtMs: number;
   /** Milliseconds since 1970; null while it runs. */
   endedAtMs: number | null;

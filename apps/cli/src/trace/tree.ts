@@ -50,7 +50,7 @@ export function taskTree(taskId: string, { events, turns }: StoredTrace, lives: 
   });
 }
 
-/** Returns one state of a task. Its steps are in the events up to and including the one that ends the state. */
+/** Returns one state of a task. The state's steps are in the events up to and including the event that ends the state. */
 function stateStep(
   event: TaskStateEvent,
   own: readonly CoppiceEvent[],
@@ -94,8 +94,8 @@ function turnStep({ time, model, output }: TranscriptEntry, index: number): Step
 }
 
 /**
- * Finds the state in which a turn ended: the last `working` state that began before. Other states are skipped, since the clocks of gateway and orchestrator
- * differ slightly.
+ * Finds the state in which a turn ended: the last `working` state that began before this time. Other states are skipped, since the clocks
+ * of gateway and orchestrator differ slightly.
  */
 function stateAt(states: readonly Step[], atMs: number): Step | undefined {
   const atWork = states.filter(({ name }) => name === ('working' satisfies TaskState));

@@ -8,7 +8,7 @@ export type TaskStateEvent = Extract<CoppiceEvent, { type: 'coppice.task-state' 
 
 export const isTaskState = (event: CoppiceEvent): event is TaskStateEvent => event.type === 'coppice.task-state';
 
-/** Start and end of a task, in milliseconds since 1970; null for one that has not happened. */
+/** Start and end of a task, in milliseconds since 1970; null if the task has not started or not ended. */
 type Life = { startedAtMs: number | null; endedAtMs: number | null };
 const never = Number.POSITIVE_INFINITY;
 /** Start and end of each task, by its name. */
@@ -53,7 +53,7 @@ export function beforeStart(
     : [...steps, wait('waits for the orchestrator', 'orchestrator', readyAtMs, endedAtMs)];
 }
 
-/** True if other tasks were active for most of that time. Otherwise there was no lack of places. */
+/** True if other tasks were active for most of that time. Otherwise, places for active tasks were free, so the task didn't wait for one. */
 function isCrowded(others: readonly Life[], fromMs: number, toMs: number | null): boolean {
   const atWork = others.flatMap(({ startedAtMs, endedAtMs }) =>
     startedAtMs === null ? [] : [{ startedAtMs, endedAtMs: endedAtMs ?? never }],
