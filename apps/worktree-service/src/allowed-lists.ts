@@ -8,7 +8,7 @@ import { AllowedRepositories } from './repository/allowed-repositories.ts';
 export const allowedVariables = {
   /** JSON object: repository patterns by tenant, `{"acme": ["/srv/acme/*", "https://git.example.com/acme/**"]}`. */
   COPPICE_ALLOWED_REPOSITORIES: z.string().optional(),
-  /** File that holds this JSON. Takes precedence over COPPICE_ALLOWED_REPOSITORIES. */
+  /** File that contains this JSON object. Takes precedence over COPPICE_ALLOWED_REPOSITORIES. */
   COPPICE_ALLOWED_REPOSITORIES_FILE: z.string().optional(),
 };
 

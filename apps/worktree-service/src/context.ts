@@ -12,7 +12,7 @@ import type { Upkeep } from './upkeep.ts';
 /** Dependencies and settings shared by all operations. */
 export type Context = {
   git: Git;
-  /** Repositories that the tenant of the operation may use; `forTenant` sets it. */
+  /** Repositories that the operation's tenant may use. `forTenant` sets this field. */
   origins: Origins;
   originsOf: (tenant: string) => Origins;
   locks: Locks;
@@ -24,13 +24,13 @@ export type Context = {
   node: string;
   importLimits: ImportLimits;
   disk: DiskSettings;
-  /** Called when a folder that could not be imported is kept, since kept folders have a size limit. */
+  /** Called after a folder that could not be imported was kept, since the size limit of kept folders may now be exceeded. */
   onFolderKept: () => void;
   /** Called at named points between two steps of an effect. Tests end the process there. */
   reached: (point: CrashPoint) => void;
 };
 
-/** The points at which tests crash the process. Each lies between two durable steps, or before the reply. */
+/** The points at which tests crash the process. Each point is between two durable steps, or before the reply. */
 export const crashPoints = [
   'worktree-added',
   'checked-out',
@@ -51,7 +51,7 @@ export const forTenant = (context: Context, tenant: string): Context => ({
   origins: context.originsOf(tenant),
 });
 
-/** Finds the repository at an address, and its stores, which may not exist yet. */
+/** Finds the repository at an address, and the repository's stores. The stores may not exist yet. */
 export async function openRepository(context: Context, address: string): Promise<{ origin: Origin; store: Store }> {
   const origin = await context.origins.find(address);
   return { origin, store: storeOf(context, origin.repositoryId) };

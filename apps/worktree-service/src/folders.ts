@@ -16,7 +16,10 @@ import { join } from 'node:path';
 import { removeTree } from '@coppice/files';
 import { StepBudget } from '@coppice/service';
 
-/** User that sandboxes run as and that owns the worktrees. Null if the stack doesn't run as root: then it is the stack's own user. */
+/**
+ * User that sandboxes run as and that owns the worktrees. Null if the stack doesn't run as root: sandboxes then run as the stack's own
+ * user, who owns the worktrees.
+ */
 export type Owner = { uid: number; gid: number } | null;
 
 /** Converts a byte string (one character per byte, since names need not be UTF-8) to bytes. */
@@ -24,20 +27,24 @@ export const bytesOf = (path: string): Buffer => Buffer.from(path, 'latin1');
 /** Converts a path of our own, which is UTF-8, to a byte string. */
 export const byteString = (path: string): string => Buffer.from(path, 'utf8').toString('latin1');
 
-/** Cost of one entry, in steps of a `StepBudget`. The calls are synchronous because these are ten times cheaper here than asynchronous ones. */
+/**
+ * Cost of one entry, in steps of a `StepBudget`. Synchronous calls are used because they are ten times cheaper here than asynchronous
+ * calls.
+ */
 const stepsPerEntry = 100;
 
 const ownerWrites = 0o300;
 
-/** Value that changes whenever a file is written: no process inside a sandbox can set a ctime. */
+/** Returns a value that changes whenever a file is written, since no process inside a sandbox can set a ctime. */
 export const fingerprint = (stat: BigIntStats): string =>
   `${modeAndSize(stat)}${stat.mtimeNs} ${stat.ctimeNs} ${stat.ino}`;
-/** Prefix of a fingerprint. */
+/** Returns the first part of a fingerprint. */
 export const modeAndSize = (stat: BigIntStats): string => `${stat.mode} ${stat.size} `;
 
 /**
  * Makes `owner` the owner of a new folder that no agent has seen yet. Calls `onFile` with the path of each file, relative to the folder.
- * Files for which `oldFiles.isOld` returns true get the mtime `oldFiles.mtime` (seconds), since git reads every file again that isn't older than its index.
+ * Sets the mtime of files for which `oldFiles.isOld` returns true to `oldFiles.mtime` (seconds): git reads a file again if the file isn't
+ * older than git's index.
  */
 export async function handOver(
   folder: string,
@@ -76,8 +83,9 @@ export async function handOver(
 }
 
 /**
- * Renames a file or folder that an agent or a setup left (paths are byte strings). Moving a folder rewrites its `..`, so the folder's owner must have write
- * permission. A read-only folder, such as Go's module cache, is made writable for the move. No process may be using the folder.
+ * Renames a file or folder that an agent or a setup left (paths are byte strings). Moving a folder changes its `..` entry, so the folder
+ * must be writable for its owner. A read-only folder, such as Go's module cache, is made writable for the move. No process may be using the
+ * folder.
  */
 export function moveAway(from: string, to: string): void {
   const stat = lstatSync(bytesOf(from));
@@ -87,7 +95,10 @@ export function moveAway(from: string, to: string): void {
   if (isLocked) chmodSync(bytesOf(to), stat.mode & 0o7777);
 }
 
-/** Folders to be removed in the background. `take` moves a folder into the trash at once. The next start removes what a crash leaves there. */
+/**
+ * Folders to be removed in the background. `take` moves a folder into the trash at once. If a crash leaves folders in the trash, the next
+ * start of the service removes them.
+ */
 export class Trash {
   readonly #folder: string;
   readonly #removals = new Map<string, Promise<void>>();
@@ -98,7 +109,7 @@ export class Trash {
     this.#onError = onError;
   }
 
-  /** Moves a folder to the trash. Does nothing if it doesn't exist. */
+  /** Moves a folder to the trash. Does nothing if the folder doesn't exist. */
   take(path: string): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     const away = join(this.#folder, randomUUID());
@@ -111,7 +122,7 @@ export class Trash {
     this.#remove(away);
   }
 
-  /** Removes what an earlier process left, and what could not be removed before. */
+  /** Removes all folders that an earlier process left in the trash, or that could not be removed before. */
   async sweep(): Promise<void> {
     for (const name of await readdir(this.#folder).catch(() => [])) this.#remove(join(this.#folder, name));
   }

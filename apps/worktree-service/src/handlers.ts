@@ -34,8 +34,9 @@ const flat = <Input extends { owner: Owner }>(input: Input, command: CommandCont
 });
 
 /**
- * Limits concurrent operations that fetch, which take long if a server or repository is slow. Each tenant may use three quarters of the slots, so
- * that the other tenants find some free. Commands beyond the limit are redelivered later, so that they don't occupy slots while they wait.
+ * Limits the number of concurrent operations that fetch, since a fetch takes long if the server or the repository is slow. Each tenant may
+ * use three quarters of the slots, so that the other tenants find some free. A command beyond the limit is redelivered later, so that it
+ * doesn't occupy a slot of the service while it waits.
  */
 export function fetchPlaces(concurrency: number): Admission {
   const perGroup = Math.max(1, Math.floor((concurrency * 3) / 4));
@@ -77,7 +78,7 @@ export function commandHandlers(context: Context, places: Admission): CommandHan
   ];
 }
 
-/** Time before the caller's deadline at which the work is aborted, so that the caller gets the reason. */
+/** Milliseconds between the abort of the work and the caller's deadline, so that the caller still gets the reason. */
 const answerMarginMs = 1_000;
 
 /** Each call runs one or more git processes and may wait for a server that never answers. */
@@ -110,7 +111,8 @@ export function endpoints(context: Context, bus: Bus, retention: Pick<Retention,
       inTime(worktreeCalls.inspect.deadlineMs, (signal) =>
         inspects.within({ group: input.tenant }, async () => {
           const found = await inspect(forTenant(context, input.tenant), input, signal);
-          // Checked last, so that errors in the request are reported first. A run is about to start.
+          // The free space is checked because a run is about to start. It is checked last, so that errors in the request are reported
+          // first.
           await requireRoom(context, retention.report);
           return found;
         }),

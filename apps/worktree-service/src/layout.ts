@@ -24,8 +24,9 @@ export function safeName(value: string, field: string): string {
 }
 
 /**
- * Folders in the data folder. Other users of the machine can't access what agents work on. The engine mounts as the sandboxes' user, so the group of that
- * user can enter the folders on the way to a mount, but not list them. Data that only the host may read is in folders of mode 0700.
+ * Folders in the data folder. Other users of the machine can't access what agents work on. The engine mounts folders with the rights of the
+ * sandboxes' user. So the group of that user can enter the parent folders of a mount, but not list them. Data that only the host may read
+ * is in folders of mode 0700.
  */
 export class Layout {
   readonly root: string;
@@ -34,13 +35,13 @@ export class Layout {
     this.root = root;
   }
 
-  /** Creates the folders. `sandboxGid`: group that may enter them; null if sandboxes run as the stack's own user. */
+  /** Creates the folders. `sandboxGid`: group that may enter the folders; null if sandboxes run as the stack's own user. */
   create(sandboxGid: number | null): void {
     for (const folder of [this.root, this.repositories]) mkdirSync(folder, { recursive: true, mode: 0o711 });
     for (const folder of [this.worktrees, this.checkouts, this.setups]) {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       if (sandboxGid !== null) chownSync(folder, 0, sandboxGid);
-      // Earlier versions created these folders so that every user could enter them.
+      // In data folders of earlier versions, every user can enter these folders.
       chmodSync(folder, sandboxGid === null ? 0o700 : 0o710);
     }
     for (const folder of [this.locks, this.trash, this.rescue, this.git, this.removed, this.landings])
@@ -65,7 +66,7 @@ export class Layout {
   get trash(): string {
     return join(this.root, 'trash');
   }
-  /** Folders whose content couldn't be imported and exists nowhere else. */
+  /** Folder of kept folders, whose content couldn't be imported and exists nowhere else. */
   get rescue(): string {
     return join(this.root, 'rescue');
   }

@@ -3,10 +3,10 @@
  *
  * Invariants:
  * 1. A name has one holder per data folder, across all processes of this machine.
- * 2. Within a process, waiters are served in order; only the first of them tries the file.
+ * 2. Within a process, waiters get the lock in order. Only the first waiter tries to lock the file.
  * 3. Waiting has a time limit and ends with `git-contention`.
- * 4. A holder removes the file before it releases the lock, since most names are used once. So after acquiring a lock, the new holder checks that
- *    the folder still contains the same file; a lock on a removed file doesn't count.
+ * 4. A holder removes the file before it releases the lock, since most names are used once. So after acquiring a lock, the new holder
+ *    checks that the folder still contains the same file; a lock on a removed file doesn't count.
  */
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ export class Locks {
     this.#folder = folder;
   }
 
-  /** Runs `work` while holding the lock. Throws `git-contention` if the lock isn't acquired in time, `cancelled` if aborted. */
+  /** Runs `work` while holding the lock. Throws `git-contention` if the lock isn't acquired in time, `cancelled` if the caller aborts. */
   async hold<T>(name: string, work: () => Promise<T>, options: LockOptions = {}): Promise<T> {
     const deadline = performance.now() + (options.waitMsMax ?? lockWaitMsDefault);
     const before = this.#queues.get(name) ?? Promise.resolve();
@@ -89,7 +89,7 @@ function tryLock(file: string): FileLock | undefined {
   if (lock === undefined) return undefined;
   if (before === undefined || inodeOf(file) !== before) {
     lock.release();
-    // If the file was new, it now exists and can be compared.
+    // If the file didn't exist before, it exists now, so the second try can compare it.
     return before === undefined ? tryLock(file) : undefined;
   }
   return {

@@ -34,7 +34,7 @@ export type OpenOptions = {
   /** Called if removing outdated data fails. */
   onUpkeepError?: (error: unknown) => void;
   clock?: Clock;
-  /** For tests, which end the process at that point. */
+  /** For tests, which end the process at a point. */
   reached?: (point: CrashPoint) => void;
 };
 
@@ -77,7 +77,9 @@ export async function openContext(options: OpenOptions): Promise<Context> {
   };
 }
 
-/** Removes what a killed stack has left in stores: scratch folders, and lock files if no git of ours is running there. */
+/**
+ * Removes what a killed stack has left in stores: scratch folders and, if none of Coppice's git processes runs in the store, lock files.
+ */
 async function removeLeft(git: Git, locks: Locks, layout: Layout, onError: (error: unknown) => void): Promise<void> {
   for (const name of readdirSync(layout.repositories)) {
     if (!/^[0-9a-f]+$/.test(name)) continue;

@@ -7,7 +7,10 @@ const rescueTriesMax = 1_000;
 /** Prefix of a task's rescue refs. */
 export const rescueRefs = (taskId: string): string => `refs/coppice/rescue/${taskId}/`;
 
-/** Keeps a commit under the next free `refs/coppice/rescue/<taskId>/<n>`. Returns the existing ref if one of them already has the commit. */
+/**
+ * Keeps a commit under the next free `refs/coppice/rescue/<taskId>/<n>`. If one of these refs already points to the commit, returns that
+ * ref.
+ */
 export async function keepUnderRescue(
   store: Store,
   taskId: string,
@@ -37,7 +40,10 @@ export async function lastRescue(
   return ref === '' ? null : ref;
 }
 
-/** Reports whether a task's commit is safe without its branch: it is in the origin's history, landed, pushed or rescued. */
+/**
+ * Reports whether a task's commit stays reachable without the task's branch, because the commit is in the origin's history, has landed, or
+ * was pushed or rescued.
+ */
 export async function isKeptElsewhere(
   context: Context,
   store: Store,
@@ -53,7 +59,7 @@ export async function isKeptElsewhere(
       signal,
       answers: [128, 129],
     });
-  // origin.git may not have the commit at all; git reports that as an error.
+  // Git reports an error if origin.git doesn't have the commit at all.
   const [inOrigin, inRescue] = [
     await containing(store.originGit, 'refs/fetched/'),
     await containing(store.tasksGit, rescueRefs(taskId)),
@@ -61,5 +67,5 @@ export async function isKeptElsewhere(
   return inOrigin !== '' || inRescue !== '';
 }
 
-/** Ref of the task's commit that has landed or was pushed. */
+/** Returns the ref that keeps a task's commit after it has landed or was pushed. */
 export const mergedRef = (taskId: string): string => `refs/coppice/merged/${taskId}`;

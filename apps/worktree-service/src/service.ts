@@ -27,7 +27,7 @@ export type WorktreeServiceOptions = {
   disk?: DiskSettings;
 };
 
-/** Each checkout keeps the disk and a git process busy, so more concurrent ones would only slow each other down. */
+/** Each checkout keeps the disk and a git process busy, so more concurrent checkouts would only slow each other down. */
 const concurrencyDefault = 8;
 
 /** Starts the service on a bus, alone or embedded among others. */
@@ -91,7 +91,7 @@ export async function startWorktreeService(
   };
 }
 
-/** Publishes disk metrics, as of this process's last retention round. */
+/** Publishes disk metrics with the values that this process's last retention round measured. */
 function observeRetention(rounds: Retention, node: string): (() => void)[] {
   return [
     observeGauge('coppice.disk.used', () =>
@@ -108,6 +108,6 @@ function observeRetention(rounds: Retention, node: string): (() => void)[] {
 async function stop(commands: CommandServer, calls: Service, context: Context): Promise<void> {
   await calls.stop();
   await commands.stop();
-  // The next start removes what isn't deleted by then.
+  // If a folder in the trash isn't deleted in time, the next start removes it.
   await context.trash.settle();
 }

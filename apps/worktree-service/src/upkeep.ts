@@ -1,6 +1,6 @@
 /**
- * Daily removal of data that is only needed for a time: records and refs of operations that are done, and files that a killed git leaves. It runs as
- * part of other operations. A failure affects no result.
+ * Daily removal of data that is only needed for a time: records and refs of operations that are done, and files that a killed git process
+ * leaves. The removal runs as part of other operations, whose results it never affects.
  */
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,10 @@ const dayMs = 24 * 3_600_000;
 
 export const upkeepLimits = {
   intervalMs: dayMs,
-  /** 30 days more than the longest timer, as for the tombstone of a finished actor. By then, no message exists any more that could repeat an effect. */
+  /**
+   * The longest timer plus 30 days, as for the tombstone of a finished actor. After this time, no message that could repeat an effect
+   * exists any more.
+   */
   noteAgeMs: 60 * dayMs,
   /** Longer than the time limit of any git command here. */
   partialAgeMs: dayMs,
@@ -34,7 +37,7 @@ export class Upkeep {
     this.#onError = onError;
   }
 
-  /** Does the work unless this process has done it within the last day. Never throws. */
+  /** Calls `work` unless this process has called it for the same `what` within the last day. Never throws. */
   async daily(what: string, work: (nowMs: number) => Promise<void>): Promise<void> {
     const nowMs = this.#clock.now().getTime();
     if (nowMs - (this.#last.get(what) ?? -Infinity) < upkeepLimits.intervalMs) return;
@@ -52,9 +55,12 @@ export function forgetRemovals(layout: Layout, nowMs: number): void {
     removeOlder(join(layout.removed, name), nowMs - upkeepLimits.noteAgeMs);
 }
 
-/** Refs that are records of completed operations in tasks.git. When such a ref is deleted, a commit that only this ref kept becomes garbage (see disk/collect.ts). */
+/**
+ * Folders of refs in tasks.git that record completed operations. When such a ref is deleted, a commit that only this ref kept becomes
+ * garbage (see disk/collect.ts).
+ */
 const notesInTasks = ['done', 'merge', 'candidate', 'merged'].map((kind) => `refs/coppice/${kind}/`);
-/** Such refs in a user's repository, where the user's own git removes unreachable commits. */
+/** Folder of such refs in a user's repository. When they are deleted, the user's own git removes unreachable commits. */
 const notesInOrigin = 'refs/coppice/done/';
 
 export async function forgetNotes(git: Git, store: Store, nowMs: number): Promise<void> {
@@ -92,7 +98,7 @@ async function oldNotes(git: Git, options: GitOptions, folders: string[], nowMs:
 const crashReport = /^fast_import_crash_\d+$/;
 const partialName = /^(tmp_(pack|idx|rev|obj)_|\.tmp-|pack-[0-9a-f]+\.keep$)/;
 
-/** Removes files that a killed git has started to write to a store. */
+/** Removes incomplete files that a killed git process left in a store. */
 export function removePartial(gitDir: string, nowMs: number, ageMs: number): void {
   removeNamed(gitDir, crashReport, nowMs - ageMs);
   const objects = join(gitDir, 'objects');

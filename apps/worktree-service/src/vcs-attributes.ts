@@ -1,7 +1,7 @@
 import { annotateSpan, attributes } from '@coppice/telemetry';
 import type { CommandHandler } from '@coppice/bus';
 
-/** Fields of inputs and outputs, and the attributes that the semantic conventions for version control define for them. */
+/** Fields of inputs and outputs, each with its attribute from the semantic conventions for version control. */
 const fields: readonly (readonly [field: string, attribute: string])[] = [
   ['baseBranch', attributes.vcsRefBaseName],
   ['targetBranch', attributes.vcsRefBaseName],
@@ -24,7 +24,10 @@ export function vcsAttributes(values: Record<string, unknown>): Record<string, s
   return typeof repository === 'string' ? { ...repositoryAttributes(repository), ...found } : found;
 }
 
-/** Attributes of a repository. Contains no user and password of an address, and only the last part of a path, since a path reveals details of the host. */
+/**
+ * Attributes of a repository. They contain neither the user nor the password of an address. Of a path they contain only the last part,
+ * since a whole path reveals details of the host.
+ */
 function repositoryAttributes(repository: string): Record<string, string> {
   const address = /^https?:\/\//i.test(repository) && URL.canParse(repository) ? new URL(repository) : null;
   const name = (address?.pathname ?? repository)
@@ -40,7 +43,7 @@ function repositoryAttributes(repository: string): Record<string, string> {
   };
 }
 
-/** Wraps a handler so that its span gets these attributes of its input and output. */
+/** Wraps a handler so that its span gets the attributes that its input and output describe. */
 export const withVcsAttributes = (handler: CommandHandler): CommandHandler => ({
   ...handler,
   run: async (input, command) => {

@@ -2,10 +2,12 @@
  * Garbage collection in tasks.git: removes objects that no ref reaches any more, such as earlier checkpoints and rejected imports.
  *
  * Invariants:
- * 1. Collection runs only while no task on this disk uses the repository. No task can start during a collection, since both take the collection lock.
+ * 1. Collection runs only while no task on this disk uses the repository. No task can start during a collection, since both take the
+ *    collection lock.
  * 2. origin.git is never collected: sandboxes and tasks.git borrow its objects.
- * 3. The store of a shallow repository is never collected: git would shorten origin.git's `shallow` file, the list of commits where its history ends.
- * 4. Objects younger than an hour stay, since a delayed command may be about to use them.
+ * 3. The store of a shallow repository is never collected: git would shorten origin.git's `shallow` file, the list of commits where its
+ *    history ends.
+ * 4. Objects younger than an hour are kept, since a delayed command may be about to use them.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +22,7 @@ import { bytesIn } from './space.ts';
 const objectAgeSeconds = 3_600;
 /** Time limit of each git command. Short, because new tasks wait for the collection. */
 const collectionMsMax = 4 * 60_000;
-/** Growth below which a collection isn't worth its cost. */
+/** Growth in bytes below which a collection isn't worth its cost. */
 const grownBytesMin = 64 * 1024 ** 2;
 
 const noteOf = (store: Store): string => join(store.tasksGit, 'coppice-collected');
@@ -53,7 +55,7 @@ export async function collectGarbage(
       ({ uses }) => uses === null || uses.repositoryId === store.repositoryId,
     );
     if (mayBeUsed) return null;
-    // Git would remove an empty `shallow` file. Here that file is a link to origin.git's.
+    // Without this variable, git would remove an empty `shallow` file, which in tasks.git is a link to origin.git's file.
     const environment = { GIT_SHALLOW_FILE: '' };
     const expiry = `${objectAgeSeconds}.seconds.ago`;
     const run = (...args: string[]) =>

@@ -75,7 +75,7 @@ async function onSmallDisk(context: TestContext, megabytes: number, disk = diskS
   const filler = join(folder.path, 'filler');
   return {
     small: await openContext({ dataFolder: join(folder.path, 'data'), node: 'node1', disk }),
-    /** Fills the disk, except for `leave` bytes, a multiple of the page size. */
+    /** Fills the disk except for `leave` bytes. `leave` must be a multiple of the page size. */
     fill: (leave = 0) => {
       execFileSync('sh', ['-c', `cat /dev/zero > ${filler} 2>/dev/null || true`]);
       truncateSync(filler, statSync(filler).size - leave);
@@ -100,7 +100,7 @@ test.for([
   'on a disk with only $leave bytes left, commands are postponed and damage nothing',
   async ({ leave, expected }, testContext) => {
     await using f = await fixture();
-    // No minimum of free space, so that every command meets the full disk itself.
+    // Without a minimum of free space, no command is rejected before it really runs on the full disk.
     await using disk = await onSmallDisk(testContext, 12, { ...diskSettingsDefault, freeBytesMin: 0 });
     const { small } = disk;
     const order = servedBy(small);

@@ -15,8 +15,8 @@ const beginning: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Wraps handlers so that a command that fails because the disk is full is retried for some minutes and then fails with `disk-full`.
- * Operations that start new work are also postponed while the free space is below the configured minimum.
+ * Wraps handlers. If a command fails because the disk is full, it is retried for some minutes and then fails with `disk-full`. Operations
+ * that start new work are also postponed while the free space is below the configured minimum.
  */
 export function withFullDisk(
   context: Context,
@@ -27,7 +27,7 @@ export function withFullDisk(
     if (error instanceof CoppiceError && error.code === 'disk-full') return error;
     const space = await spaceOf(context.layout.root, context.disk.freeBytesMin);
     if (space.isLow) return diskFull(context, space, retention.report, error);
-    // A different disk is full, such as the one with the user's repository, or a quota is used up.
+    // Another disk is full, such as the user's repository's disk, or a quota is used up.
     const said = error instanceof Error ? error.message : String(error);
     return new CoppiceError('disk-full', `a disk or a quota is full: ${said}`, { cause: error });
   };

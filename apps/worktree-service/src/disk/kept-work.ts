@@ -1,6 +1,6 @@
 /**
- * Limits on work that did not land. Kept folders and rescued commits share one size limit, and the oldest are removed first. old-refs.ts removes
- * commits that exceed the age limit.
+ * Limits on work that did not land. Kept folders and rescued commits share one size limit. If they exceed it, the oldest are removed first.
+ * old-refs.ts removes commits that exceed the age limit.
  */
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
@@ -27,7 +27,7 @@ type Commits = {
 export async function rescued(context: Context, store: Store, sizes: Sizes, signal?: AbortSignal): Promise<Commits> {
   const refs = (await keptRefs(context, store, signal)).filter(isRescue);
   const commits = refs.toSorted(newestFirst).map(({ commit }) => commit);
-  // A repack changes the size of objects on disk, so the time of the last one is part of the key.
+  // A repack changes the size of objects on disk, so the time of the last repack is part of the key.
   const collected = statSync(join(store.tasksGit, 'coppice-collected'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const list = createHash('sha256').update(commits.join(' ')).digest('hex');
   const key = `${store.tasksGit} ${collected} ${list}`;
@@ -38,7 +38,9 @@ export async function rescued(context: Context, store: Store, sizes: Sizes, sign
 const newestFirst = (one: { writtenAtMs: number }, other: { writtenAtMs: number }): number =>
   other.writtenAtMs - one.writtenAtMs;
 
-/** Bytes on disk of the objects of `commits` that neither the origin nor the commits in `without` contain; null if git fails. */
+/**
+ * Measures the objects of `commits` that neither the origin nor the commits in `without` contain. Returns bytes on disk; null if git fails.
+ */
 async function bytesOf(
   context: Context,
   store: Store,
@@ -46,7 +48,8 @@ async function bytesOf(
   signal?: AbortSignal,
 ): Promise<number | null> {
   if (commits.length === 0) return 0;
-  // `^commit` excludes only the objects shared with the history, not the files of the commit's own tree. `^commit^{tree}` excludes those too.
+  // `^commit` excludes only the objects shared with the history, not the files of the commit's own tree. `^commit^{tree}` excludes these
+  // files too.
   const input = [...commits, ...without.map((commit) => `^${commit}^{tree}`)].join('\n');
   const args = ['rev-list', '--disk-usage', '--objects', '--stdin', '--not', '--alternate-refs'];
   try {
@@ -60,7 +63,10 @@ async function bytesOf(
 
 type Kept = { what: string; writtenAtMs: number; bytes: () => Promise<number>; remove: () => Promise<void> | void };
 
-/** Removes folders that are too old, then the oldest folders and commits until the rest fits. The newest entry stays, whatever its size. */
+/**
+ * Removes folders that exceed the age limit. Then removes the oldest folders and commits until the rest is within the size limit. The
+ * newest folder or commit is always kept, whatever its size.
+ */
 export async function boundKeptWork(
   context: Context,
   of: { stores: Store[]; sizes: Sizes; nowMs: number; signal?: AbortSignal },
@@ -85,7 +91,7 @@ export async function boundKeptWork(
   }
   for (const store of of.stores) {
     const commits = await rescued(context, store, of.sizes, of.signal);
-    // Commits that can't be measured stay until they reach the age limit.
+    // Commits that can't be measured are kept until they reach the age limit.
     if (commits.bytes === null) continue;
     total += commits.bytes;
     kept.push(...eachRef(context, commits, of.signal));

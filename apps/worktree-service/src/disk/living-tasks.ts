@@ -2,8 +2,9 @@
  * The repository and the setup that each task on this disk uses.
  *
  * Invariants:
- * 1. A task records what it uses before it uses it, while it holds the locks of both the repository and the setup.
- * 2. Code that removes a setup, or collects garbage of a repository, holds the lock in question and checks this list first.
+ * 1. Before a task uses a repository and a setup, it records this use while it holds the locks of both.
+ * 2. Code that removes a setup or collects a repository's garbage first takes the lock of the setup or repository and then checks this
+ *    list.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -40,7 +41,7 @@ const usesFile = 'uses.json';
 export function livingTasks(context: Context): LivingTask[] {
   return readdirSync(context.layout.worktrees).map((taskId) => {
     const { folder, record } = taskFolders(context, taskId);
-    // Earlier versions wrote only the task record.
+    // Earlier versions wrote no `uses` file, so their task record is read instead.
     return { taskId, uses: readUses(join(folder, usesFile)) ?? readUses(record) };
   });
 }

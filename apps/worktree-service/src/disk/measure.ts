@@ -14,7 +14,7 @@ import { bytesIn, spaceOf } from './space.ts';
 const soonMs = 14 * 24 * 3_600_000;
 const goesSoonMax = 50;
 
-/** Stores of all repositories, without those whose creation was cut off. */
+/** Returns the stores of all repositories, except stores whose creation was interrupted. */
 export function stores(context: Context): Store[] {
   const names = readdirSync(context.layout.repositories).filter((name) => !name.includes('.'));
   return names.map((repositoryId) => storeOf(context, repositoryId));
@@ -48,7 +48,7 @@ export async function measure(context: Context, sizes: Sizes, nowMs: number): Pr
       folder: layout.repositories,
       count: rescues.length,
       bytes: commits.reduce<number | null>((total, { bytes }) => sum(total, bytes), 0),
-      // One limit for rescued commits and kept folders together.
+      // This limit applies to rescued commits and kept folders together.
       bytesMax: disk.rescueBytesMax,
       oldest: rescues.length === 0 ? null : timeText(Math.min(...rescues.map(({ writtenAtMs }) => writtenAtMs))),
     },

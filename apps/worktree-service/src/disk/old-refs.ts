@@ -1,9 +1,9 @@
 /**
- * Removal of old refs in tasks.git that nothing else removes: refs that keep work or an unfinished import.
+ * Removal of old refs in tasks.git that nothing else removes: refs that keep work, and refs of unfinished imports.
  *
  * - `refs/coppice/import/`: an interrupted import by an earlier version of Coppice. Its command may be redelivered for 7 days at most.
- * - `refs/coppice/rescue/`, `refs/coppice/checkpoint/` and branches of finished tasks: the only copy of work. They stay for
- *   `rescueAgeMsMax`, and the report lists them before they are removed. Refs under `rescue/` also have a size limit: see kept-work.ts.
+ * - `refs/coppice/rescue/`, `refs/coppice/checkpoint/` and branches of finished tasks: the only copy of work. They are kept for
+ *   `rescueAgeMsMax`. The report lists them before they are removed. Refs under `rescue/` also have a size limit: see kept-work.ts.
  *
  * upkeep.ts removes the records of completed operations once no message for them can be redelivered.
  */
@@ -31,7 +31,7 @@ export async function keptRefs(context: Context, store: Store, signal?: AbortSig
   return lines.split('\n').flatMap((line): KeptRef[] => {
     const [commit = '', seconds = '', ref = ''] = line.split(' ');
     if (seconds === '') return [];
-    // A commit may be older than its ref. The mtime of a loose ref's file is the time when the ref was written.
+    // The commit's date may be earlier than the time when its ref was written. The mtime of a loose ref's file is that time.
     const writtenMs = statSync(join(store.tasksGit, ref), { throwIfNoEntry: false })?.mtimeMs ?? 0;
     return [{ ref, commit, taskId: taskOf(ref), writtenAtMs: Math.max(Number(seconds) * 1_000, writtenMs) }];
   });
@@ -44,7 +44,7 @@ function taskOf(ref: string): string | null {
 
 export const isRescue = ({ ref }: { ref: string }): boolean => ref.startsWith(rescues);
 
-/** Time when a ref is due for removal; null for a checkpoint or branch of a task that still runs. */
+/** Returns the time when a ref is due for removal; null for a checkpoint or branch of a task that still runs. */
 export function goesAtMs(context: Context, kept: KeptRef, living: ReadonlySet<string>): number | null {
   if (kept.ref.startsWith(imports)) return kept.writtenAtMs + commandAgeMsMax;
   if (!isRescue(kept) && kept.taskId !== null && living.has(kept.taskId)) return null;

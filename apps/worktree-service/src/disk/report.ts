@@ -1,4 +1,7 @@
-/** Report on the disk space Coppice uses, as of the last retention round: a file of the data folder, which `coppice doctor` reads. */
+/**
+ * Report on the disk space that Coppice uses, measured by the last retention round. It is a file in the data folder. `coppice doctor` reads
+ * it.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -23,15 +26,15 @@ const reportSchema = z.object({
       name: z.enum(diskParts),
       folder: z.string(),
       count: z.int(),
-      /** Null if it could not be measured in time. */
+      /** Null if the size could not be measured in time. */
       bytes: z.number().nullable(),
-      /** Null for parts without a limit of their own. */
+      /** Null if the part has no size limit of its own. */
       bytesMax: z.number().nullable(),
-      /** RFC 3339. Time from which the age of the part's oldest entry counts: when it was kept or, for a setup, last used. */
+      /** RFC 3339. Time when the part's oldest entry was kept or, for setups, last used. The entry's age counts from this time. */
       oldest: z.string().nullable(),
     }),
   ),
-  /** Kept work that its age limit removes within 14 days, soonest first; at most 50. */
+  /** Kept work that will reach its age limit within 14 days and then be removed. At most 50 entries, soonest first. */
   goesSoon: z.array(z.object({ what: z.string(), at: z.string() })),
 });
 export type DiskReport = z.infer<typeof reportSchema>;
@@ -41,7 +44,10 @@ const fileOf = (folder: string): string => join(folder, 'disk.json');
 export const writeReport = (folder: string, report: DiskReport): void =>
   writeFileAtomically(fileOf(folder), JSON.stringify(report));
 
-/** @param dataFolder of the stack. @returns null if there was no round yet, or another version wrote the report */
+/**
+ * @param dataFolder data folder of the stack
+ * @returns null if there was no round yet, or if another version wrote the report
+ */
 export function readDiskReport(dataFolder: string): DiskReport | null {
   const file = fileOf(join(dataFolder, serviceName));
   if (!existsSync(file)) return null;

@@ -48,7 +48,7 @@ async function leaveFolder(f: Fixture, taskId: string, bytes: number): Promise<s
   write(tree, 'large', Buffer.alloc(bytes, 'x'));
   write(tree, 'git~1', 'no file of a repository may be called that');
   await expect(f.committed(taskId)).rejects.toMatchObject({ code: 'import-refused' });
-  // An agent can set the mtime: a folder dated in the future would count as the newest forever.
+  // An agent can set the mtime. If the mtime counted, a folder with an mtime in the future would be the newest forever.
   const far = new Date('2099-01-01T00:00:00Z');
   utimesSync(tree, far, far);
   return (await removed(f, taskId)).rescue ?? '';
@@ -178,7 +178,7 @@ test('garbage of a store is collected once the repository has no task; objects t
     const of = (name: string) => Number(lines.find((line) => line.startsWith(`${name}: `))?.split(' ')[1]);
     return (of('size') + of('size-pack')) * 1024;
   };
-  /** Makes everything look as if written two hours ago. */
+  /** Sets all times in the stores to two hours ago. */
   const age = () =>
     execFileSync('find', [join(f.dataFolder, 'repositories'), '-exec', 'touch', '-d', '-2 hours', '{}', '+']);
   const low = { freeBytesMin: Number.MAX_SAFE_INTEGER };

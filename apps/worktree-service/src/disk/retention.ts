@@ -1,10 +1,11 @@
 /**
- * Rounds that free disk space: at start, every 15 minutes, when a folder was kept, and when the disk is low.
+ * Rounds that free disk space. A round runs at start, every 15 minutes, after a folder was kept, and when the disk is low on space.
  *
  * Invariants:
- * 1. One process per data folder does a round at a time; the others skip theirs.
+ * 1. Only one process per data folder runs a round at a time. Other processes skip their round.
  * 2. A failed step doesn't prevent the other steps.
- * 3. Data in use by a task stays. The only copy of work is never deleted because the disk is low; it has its own limits.
+ * 3. Data that a task uses is kept. If data is the only copy of work, it is never deleted because the disk is low on space, only because of
+ *    its own limits.
  */
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,7 +27,7 @@ const roundIntervalMs = 15 * 60_000;
 /** Longer than the time limit of any git command here. */
 const partialAgeMs = 3_600_000;
 const dayMs = 24 * 3_600_000;
-/** Growth from which garbage is collected while the disk is low. */
+/** Growth in bytes from which garbage is collected while the disk is low on space. */
 const grownBytesMinLow = 1024 ** 2;
 
 export type RetentionSettings = {
@@ -62,7 +63,7 @@ export class Retention {
     this.request();
   }
 
-  /** Starts a round; if one is running, another one follows it. Never throws. */
+  /** Starts a round. If a round is running, starts another one after it. Never throws. */
   request(): void {
     this.#isWanted = true;
     if (this.#stopping.signal.aborted) return;
@@ -138,7 +139,7 @@ export class Retention {
   }
 }
 
-/** Removes stores whose creation was cut off. */
+/** Removes stores whose creation was interrupted. */
 function removeCutOff(context: Context, nowMs: number): Expiry[] {
   const removed: Expiry[] = [];
   for (const name of readdirSync(context.layout.repositories).filter((each) => each.includes('.new-'))) {

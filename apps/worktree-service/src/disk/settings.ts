@@ -4,11 +4,11 @@ import { z } from 'zod';
 const mebibyte = 1024 ** 2;
 const dayMs = 24 * 3_600_000;
 
-/** Limits of the data that stays on the disk after tasks end. Sizes in allocated bytes, ages in milliseconds. */
+/** Limits of the data that is kept on the disk after tasks end. Sizes are in allocated bytes, ages in milliseconds. */
 export type DiskSettings = {
-  /** New work is rejected while less is free. Null for the default, which depends on the file system's size. */
+  /** Free bytes below which new work is rejected. Null for the default, which depends on the file system's size. */
   freeBytesMin: number | null;
-  /** Total of rescued commits and of folders of work that could not be imported. */
+  /** Total size of rescued commits and kept folders. A folder is kept if its work could not be imported. */
   rescueBytesMax: number;
   /** Age limit of rescued commits and kept folders, and of other refs with the only copy of work. */
   rescueAgeMsMax: number;

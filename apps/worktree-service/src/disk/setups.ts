@@ -1,6 +1,7 @@
 /**
- * Removal of sealed setups. They are a cache: a task that finds none creates it again. They are removed by total size and by time since the last
- * use, the least recently used first, and earlier if the disk is low. A setup that a task on this disk uses stays.
+ * Removal of sealed setups. Sealed setups are a cache: if a task finds no setup for its key, it creates one. Limits apply to their total
+ * size and to the time since their last use. The least recently used are removed first. If the disk is low on space, more of them are
+ * removed. A setup that a task on this disk uses is kept.
  */
 import { existsSync, lstatSync, readdirSync, rmSync, rmdirSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +13,7 @@ import type { Sizes } from './sizes.ts';
 
 /** Maximum time between sealing or finding a setup and the task's record that it uses the setup. */
 const unnotedUseMsMax = 3_600_000;
-/** Longer than any command that uses an attempt's folder can be delayed. */
+/** Age from which an attempt's folder is unused: no command that uses it can be delayed for longer. */
 const attemptAgeMsMax = 8 * 24 * 3_600_000;
 
 export type SealedSetup = { setupKey: string; usedAtMs: number; bytes: number };
@@ -36,7 +37,7 @@ export async function sealedSetups(context: Context, sizes: Sizes): Promise<Seal
   return setups.toSorted((one, other) => other.usedAtMs - one.usedAtMs);
 }
 
-/** @param bytesToFree further bytes to free if the disk is low, beyond what the limits require */
+/** @param bytesToFree bytes to free, in addition to what the limits require, if the disk is low on space */
 export async function boundSetups(
   context: Context,
   sizes: Sizes,
@@ -58,7 +59,7 @@ export async function boundSetups(
   return removed;
 }
 
-/** Returns false if the setup is in use. */
+/** Removes a setup. Returns false if a task uses it. */
 async function removeSetup(context: Context, setupKey: string, nowMs: number): Promise<boolean> {
   const folder = context.layout.setup(setupKey);
   const seal = sealOf(context, setupKey);
@@ -77,7 +78,7 @@ async function removeSetup(context: Context, setupKey: string, nowMs: number): P
   });
 }
 
-/** Removes folders of attempts whose task was lost before it removed them. */
+/** Removes folders of setup attempts whose task was lost before it could remove them. */
 export function removeOldAttempts(context: Context, nowMs: number): Expiry[] {
   const removed: Expiry[] = [];
   for (const setupKey of readdirSync(context.layout.setups)) {
@@ -97,11 +98,11 @@ function removeEmpty(folder: string): void {
   try {
     rmdirSync(join(folder, 'attempts'));
   } catch {
-    // Not empty because tasks have attempts there, or never created.
+    // The folder isn't empty because tasks have attempts in it, or it was never created.
   }
   try {
     rmdirSync(folder);
   } catch {
-    // Not empty, or already removed by another process.
+    // The folder isn't empty, or another process has already removed it.
   }
 }

@@ -4,7 +4,7 @@ import { bytesIn, weightIn } from './space.ts';
 
 const sizesMax = 100_000;
 
-/** Sizes of folders and commits that no longer change. Each is measured once per process. */
+/** Sizes of folders and commits that no longer change. Each size is measured once per process. */
 export class Sizes {
   readonly #known = new LRUCache<string, number>({ max: sizesMax });
 

@@ -5,19 +5,19 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Default minimum of free space for new work; on a small file system, a fraction of its size. */
+/** Default for the bytes that must be free for new work. On a small file system, the default is a fraction of its size. */
 const freeBytesDefault = 1024 ** 3;
 const freePartDefault = 0.05;
 /** Fraction of a file system's inodes that must be free for new work. */
 const inodesPartMin = 0.01;
-/** Minimum number of bytes that one inode counts as. */
+/** An inode counts as at least this many bytes. */
 const inodeBytesMin = 4096;
 const measureMsMax = 120_000;
 
 export type Space = {
   freeBytes: number;
   totalBytes: number;
-  /** New work is rejected while less is free. */
+  /** Free bytes below which new work is rejected. */
   freeBytesMin: number;
   /** Both 0 on a file system that has no fixed number of inodes. */
   inodesFree: number;
@@ -35,7 +35,7 @@ export async function spaceOf(folder: string, freeBytesMin: number | null): Prom
   return { freeBytes, totalBytes, freeBytesMin: least, inodesFree: ffree, inodesFreeMin, isLow };
 }
 
-/** Describes which resource of a file system is low: bytes or inodes. */
+/** Describes which resource of a file system is low on space: bytes or inodes. */
 export function shortageText(space: Omit<Space, 'totalBytes' | 'isLow'>): string {
   const { freeBytes, freeBytesMin, inodesFree, inodesFreeMin } = space;
   return freeBytes < freeBytesMin || inodesFree >= inodesFreeMin
@@ -43,15 +43,18 @@ export function shortageText(space: Omit<Space, 'totalBytes' | 'isLow'>): string
     : `${inodesFree} inodes free, and ${inodesFreeMin} are kept free (each file takes one; df -i shows them)`;
 }
 
-/** Allocated bytes of a folder; null if they can't be measured in time. Symbolic links are not followed, and unreadable parts are not counted. */
+/**
+ * Returns the allocated bytes of a folder; null if they can't be measured in time. Symbolic links are not followed, and unreadable parts
+ * are not counted.
+ */
 export async function bytesIn(folder: string): Promise<number | null> {
   const kibibytes = await diskUse('-k', folder);
   return kibibytes === null ? null : kibibytes * 1024;
 }
 
 /**
- * Size of a folder that counts towards a limit in bytes: its allocated bytes or its inodes' share of the disk, whichever is larger, so that
- * empty files are limited too. If inodes can't be counted (without GNU `du`), only bytes count.
+ * Returns the size with which a folder counts towards a limit in bytes. This is the larger of its allocated bytes and its inodes' share of
+ * the disk, so that empty files are limited too. If inodes can't be counted (without GNU `du`), only bytes count.
  */
 export async function weightIn(folder: string): Promise<number | null> {
   const bytes = await bytesIn(folder);

@@ -18,7 +18,7 @@ export const abortReason = (args: readonly string[], signal: AbortSignal | undef
     ? signal.reason
     : new CoppiceError('cancelled', `git ${args[0]} was cancelled`);
 
-/** Error messages of git about an existing lock file; they capture its path. */
+/** Matches git's error messages about an existing lock file and captures the path of that file. */
 const lockInTheWay =
   /Unable to create '([^'\n]+\.lock)': File exists|unable to create file ([^\n]+?\.new): File exists/i;
 
@@ -38,7 +38,7 @@ export function gitFailure(
   return new CoppiceError(code, `git ${args[0]}: ${said === '' ? how : said}`, { details });
 }
 
-/** Path of the lock file in a `git-contention` error; undefined if a ref moved instead. */
+/** Returns the path of the lock file that caused a `git-contention` error; undefined if a moved ref caused it. */
 export function lockNamed(error: unknown): string | undefined {
   if (!(error instanceof CoppiceError) || error.code !== 'git-contention') return undefined;
   const { lock } = (error.details ?? {}) as { lock?: unknown };

@@ -1,12 +1,12 @@
 /**
- * Locks by flock(2), taken with the program `flock` of util-linux, which macOS lacks. The kernel releases such a lock when the last process that inherited
- * its descriptor ends. The lock works across containers that share a folder.
+ * Locks by flock(2). The program `flock` of util-linux acquires them; macOS doesn't have this program. The kernel releases such a lock when
+ * the last process that inherited its descriptor ends. Such a lock also works between containers that share a folder.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 
-/** Long enough, since the exclusive lock is held for milliseconds unless its holder is suspended. */
+/** Long enough, since a process holds the exclusive lock only for milliseconds unless it is suspended. */
 const sharedWaitSeconds = 60;
 /** Exit code of a `flock` that timed out. Git doesn't use it. */
 export const flockBusyCode = 75;
@@ -23,7 +23,7 @@ export async function canFlock(file: string): Promise<boolean> {
  */
 export function shareFlock(file: string, inherit: boolean): string[] {
   const wait = ['--timeout', `${sharedWaitSeconds}`, '--conflict-exit-code', `${flockBusyCode}`];
-  // `flock` rejects both options together.
+  // `flock` rejects `--no-fork` together with `--close`.
   return ['flock', '--shared', inherit ? '--no-fork' : '--close', ...wait, file];
 }
 

@@ -3,14 +3,15 @@
  *
  * Invariants:
  * 1. Git runs in two modes. As the `service`: in Coppice's own bare stores, with a configuration that no user and no agent wrote. As the
- *    `user`: in the user's own repository or towards a remote, with the user's configuration (credentials, filters of their checkout).
- *    Git never runs in, or against, a folder or .git that an agent can write.
+ *    `user`: in the user's own repository or towards a remote, with the user's configuration (credentials, filters of their checkout). Git
+ *    never runs in, or against, a folder or .git that an agent can write.
  * 2. Both modes disable hooks, fsmonitor, automatic gc and prompts.
- * 3. Every run has a time limit and an output limit. When it exceeds one, the whole process group gets SIGTERM and later SIGKILL, since
- *    fetch and push have children. Git doesn't always remove its lock files then (about one `update-ref --stdin` process in 20 leaves
- *    one). So commands that lock refs run with `runsToEnd`: neither cancellation nor the usual time limit ends them.
- * 4. Git gets only the environment variables named here: a repository's filter or credential helper can be any program, and the stack's
- *    environment holds passwords and keys. The only GIT_* variables it inherits are the paths of certificates.
+ * 3. Every run has a time limit and an output limit. When git exceeds a limit, the whole process group gets SIGTERM and later SIGKILL,
+ *    since fetch and push have children. A git process that is ended in this way doesn't always remove its lock files (about one
+ *    `update-ref --stdin` process in 20 leaves one). So commands that lock refs run with `runsToEnd`: neither cancellation nor the usual
+ *    time limit ends them.
+ * 4. Git gets only the environment variables named in this file, since a repository's filter or credential helper can be any program, and
+ *    the stack's environment contains passwords and keys. The only GIT_* variables that git inherits are the paths of certificates.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -54,11 +55,11 @@ export type GitOptions = {
   account?: Account | null;
   environment?: Record<string, string>;
   input?: string | Buffer;
-  /** Exit codes besides 0 that are a result, not a failure. */
+  /** Exit codes other than 0 that are a result and not a failure. */
   answers?: readonly number[];
   timeLimitMs?: number;
   outputBytesMax?: number;
-  /** True: output past the limit is cut off. False: it is an error. */
+  /** True: output beyond the limit is dropped. False: output beyond the limit is an error. */
   truncate?: boolean;
   signal?: AbortSignal | undefined;
   /** For commands that lock refs: `signal` only prevents their start, and the time limit is `timeMsToEnd`. */
@@ -86,7 +87,7 @@ const commonSettings = asOptions([
   'submodule.recurse=false',
   'fetch.recurseSubmodules=false',
   // Fetched objects appear together, as one pack, or not at all. If git unpacked them one by one, a commit would exist before its files.
-  // Which of the two settings applies depends on git's version.
+  // Git's version decides which of the two settings applies.
   'fetch.unpackLimit=1',
   'transfer.unpackLimit=1',
   'credential.interactive=false',
@@ -104,11 +105,11 @@ const lockSettings = ({ lockTimeoutMs }: GitOptions): string[] =>
     ),
   );
 
-/** Environment variables that git inherits as the `user`: they identify the user and configure network access. */
+/** Environment variables that git inherits in `user` mode. They identify the user and configure network access. */
 const handedOver =
   /^(PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TMPDIR|TERM|XDG_[A-Z_]+|SSH_AUTH_SOCK|SSL_CERT_(FILE|DIR)|GIT_SSL_CA(INFO|PATH)|(https?|all|no)_proxy|(HTTPS?|ALL|NO)_PROXY)$/;
 
-/** Checks a value that is passed where git expects a revision, ref or path, so that git can't take it for an option. */
+/** Checks a value that is passed where git expects a revision, ref or path, so that git can't parse it as an option. */
 export function operand(value: string): string {
   if (value === '' || value.startsWith('-') || /[\0\n]/.test(value)) {
     throw new CoppiceError('invalid-request', `not usable as a name: ${JSON.stringify(value.slice(0, 200))}`);
@@ -129,7 +130,10 @@ export class Git {
   readonly #facts = new LRUCache<string, true>({ max: gitLimits.factsMax });
   #hasFlock = false;
 
-  /** `configFile`: written by `start`; git reads it instead of the user's and the system's. `settings`: further settings, which override all others. */
+  /**
+   * `configFile`: file that `start` writes. Git reads it instead of the user's and the system's configuration. `settings`: further
+   * settings, which override all others.
+   */
   constructor(configFile: string, settings: readonly string[] = []) {
     this.#configFile = configFile;
     this.#settings = asOptions(settings);
@@ -138,8 +142,8 @@ export class Git {
   /** Writes the private configuration and returns git's version. Throws `unavailable` if git is missing or too old. */
   async start(): Promise<string> {
     mkdirSync(dirname(this.#configFile), { recursive: true, mode: 0o711 });
-    // Without this setting, git run by root rejects repositories of other users. Git ignores `-c safe.directory`, so it has to be in a file.
-    // The file is replaced atomically: another process on the same data folder may be running git now.
+    // Without this setting, git run by root rejects repositories of other users. Git ignores `-c safe.directory`, so the setting has to be
+    // in a file. The file is replaced atomically: another process on the same data folder may be running git now.
     await replaceFile(this.#configFile, '[safe]\n\tdirectory = *\n');
     this.#hasFlock = await canFlock(this.#configFile);
     const { stdout } = await this.run(['version']);
@@ -149,7 +153,7 @@ export class Git {
     throw new CoppiceError('unavailable', message, { retryable: false });
   }
 
-  /** False if util-linux's `flock` is missing, as on macOS. `writersFile` is ignored then. */
+  /** False if the program `flock` of util-linux is missing, as on macOS. If it is false, `writersFile` is ignored. */
   get hasFlock(): boolean {
     return this.#hasFlock;
   }
@@ -191,7 +195,10 @@ export class Git {
     return (await this.run(args, { ...options, answers: options.answers ?? [1] })).exitCode === 0;
   }
 
-  /** Like `test`, for a fact that never becomes false again. Remembers a positive result under the key `fact` and then skips git. */
+  /**
+   * Like `test`, for a fact that never becomes false again. Remembers a positive result under the key `fact`. Later calls with this key
+   * don't run git.
+   */
   async holds(fact: string, args: readonly string[], options: GitOptions = {}): Promise<boolean> {
     if (this.#facts.get(fact) === true) return true;
     const answer = await this.test(args, options);
@@ -277,7 +284,7 @@ export class Git {
       detached: true,
       ...(options.account ? { uid: options.account.uid, gid: options.account.gid } : {}),
     });
-    // `ended` reports the error too, but if no descriptor is left, there is no pipe and the code below fails first.
+    // `ended` also reports this error. But if the process has no free descriptor, there are no pipes, and the code below fails before that.
     child.on('error', () => {});
     // A git that ends early breaks the pipe; its exit code gives the reason.
     child.stdin.on('error', () => {});
@@ -303,7 +310,7 @@ export class Git {
         options.signal?.removeEventListener('abort', onAbort);
         if (stop !== undefined) throw stop;
         const exitCode = typeof code === 'number' ? code : 128;
-        // A process that a signal ended has no result.
+        // A process that was ended by a signal has no result.
         const isAnswer = typeof signal !== 'string' && (exitCode === 0 || options.answers?.includes(exitCode) === true);
         if (isAnswer) return { exitCode, stderr };
         const how = typeof signal === 'string' ? signal : `exit code ${exitCode}`;
@@ -317,7 +324,8 @@ export class Git {
         throw notStarted(error);
       },
     );
-    // The caller that awaits `ended` gets the error. Until then it must not count as an unhandled rejection, which would end this process.
+    // The caller gets the error when it awaits `ended`. Before that, the error must not count as an unhandled rejection, which would end
+    // this process.
     ended.catch(() => {});
     return { process: child, ended, kill: () => killGroup(child) };
   }

@@ -1,6 +1,9 @@
 import type { Git, GitOptions } from './git.ts';
 
-/** Reads refs: full ref name → commit. Refs to other object types are left out. A pattern is a full ref name or a folder of refs. */
+/**
+ * Reads refs. Returns the commit by full ref name. Refs to objects other than commits are left out. A pattern is a full ref name or a
+ * folder of refs.
+ */
 export async function readRefs(git: Git, options: GitOptions, patterns: string[]): Promise<Map<string, string>> {
   const format = '--format=%(objectname) %(objecttype) %(refname)';
   const output = await git.text(['for-each-ref', format, ...patterns], options);
@@ -17,8 +20,8 @@ export const refTransaction = (commands: readonly string[]): string =>
   ['start', ...commands, 'prepare', 'commit', ''].join('\n');
 
 /**
- * Changes several refs of a user's repository atomically. Once started it runs to its end, since a killed git leaves lock files. Throws
- * `git-contention` if a ref has moved or is locked. Never removes lock files of the user's repository.
+ * Changes several refs of a user's repository atomically. Can't be cancelled once started, since a killed git process leaves lock files.
+ * Throws `git-contention` if a ref has moved or is locked. Never removes lock files of the user's repository.
  */
 export async function updateUserRefs(git: Git, options: GitOptions, reason: string, commands: string[]): Promise<void> {
   const input = refTransaction(commands);

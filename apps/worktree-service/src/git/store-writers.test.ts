@@ -18,7 +18,7 @@ const storesOf = (f: Fixture): string => {
   return join(f.dataFolder, 'repositories', repositoryId);
 };
 
-/** Creates files like those that a killed git leaves. */
+/** Creates files like the ones that a killed git process leaves. */
 function plant(...files: string[]): void {
   for (const file of files) {
     mkdirSync(dirname(file), { recursive: true });
@@ -55,7 +55,7 @@ test('every step of a task succeeds despite locks that killed processes have lef
   expect(fetched).toHaveLength(1);
   plant(...fetched);
   expect(await landOf(f, await readyTask(f, 'next', { 'next.txt': 'x' }))).toMatchObject({ status: 'landed' });
-  // If git waited 15 s for each lock, as it does by default, this would take longer.
+  // If git waited 15 s for each lock, which is the default, the test would take longer.
   expect(performance.now() - startedAt).toBeLessThan(60_000);
   expect([...left, ...fetched].filter((file) => existsSync(file))).toEqual([]);
 });
@@ -82,7 +82,7 @@ const holding = async (f: Fixture) => {
   return { store, holder, lock, ref, commit };
 };
 
-/** Lists the locks held or awaited by processes that remove lock files. */
+/** Lists the locks that processes hold or wait for in order to remove lock files. */
 const removers = (f: Fixture): string[] =>
   readdirSync(join(f.dataFolder, 'locks')).filter((name) => name.startsWith('left-locks-'));
 
@@ -93,7 +93,7 @@ test('the removal of locks waits for a git of another process instead of removin
   await openContext({ dataFolder: f.dataFolder, node: 'node1' });
   const inode = lstatSync(lock).ino;
   let settled = false;
-  // Only succeeds after the other process has moved the ref.
+  // This update succeeds only after the other process has moved the ref.
   const moved = store.updateRefs([`delete ${ref} ${commit}`]).finally(() => {
     settled = true;
   });

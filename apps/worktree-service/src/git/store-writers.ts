@@ -1,14 +1,15 @@
 /**
- * Git processes that may lock files in one of our bare stores, and removal of the lock files that killed ones leave.
+ * Runs git processes that may lock files in one of Coppice's bare stores, and removes the lock files that killed git processes leave.
  *
  * Invariants:
- * 1. Such a git, and every process it starts, holds a shared flock on the writers' file as long as it lives. This is true even after its
- *    service was killed, and for all processes and containers that share the data folder. A fetch as the user differs: its flock process
- *    holds the lock until git ends, since a credential helper's daemon would hold it forever. If a signal ends both processes, the lock
- *    may be free milliseconds before git has ended.
- * 2. Lock files are removed only under the exclusive flock. No other process writes to the store, so every lock file found then is stale.
- * 3. The writers' file lies outside the folders that sandboxes see: a process that can open the file can hold the lock.
- * 4. If `flock` is missing (macOS), nothing is removed. The error contains the path of the lock file.
+ * 1. Such a git process, and every process that it starts, holds a shared flock on the writers' file until it ends. It holds the flock even
+ *    after its service was killed. The flock works between all processes and containers that share the data folder. A fetch as the user
+ *    differs: its flock process holds the lock until git ends, since a credential helper's daemon would hold it forever. If a signal ends
+ *    both processes, the lock may be free milliseconds before git has ended.
+ * 2. Lock files are removed only under the exclusive flock. While it is held, no other process writes to the store, so every existing lock
+ *    file is stale.
+ * 3. The writers' file is outside the folders that sandboxes see, since a process that can open the file can also lock it.
+ * 4. If the program `flock` is missing (macOS), no lock file is removed. The error of the git command contains the path of the lock file.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,17 +20,23 @@ import { withExclusiveFlock } from './flock.ts';
 import type { Git, GitOptions, GitResult } from './git.ts';
 
 const writersLimits = {
-  /** More than two: each try removes all stale lock files, but a process killed after that may leave another. */
+  /**
+   * Each try removes all stale lock files. More than two tries are allowed because a process that is killed after that may leave another
+   * lock file.
+   */
   triesMax: 4,
-  /** A running git holds its locks for milliseconds, longer on a busy machine. */
+  /** Time to wait for running git processes. They hold their locks for milliseconds, on a busy machine for longer. */
   waitSeconds: 60,
-  /** Short, so that a stale lock is noticed soon. The flock then waits for a running git. */
+  /**
+   * Time that git waits for a lock file. It is short, so that a stale lock file is noticed soon. If the lock file belongs to a running git
+   * process, the flock waits for that process.
+   */
   lockTimeoutMs: 500,
 } as const;
 
 /** Lock files. Git refuses to rewrite `packed-refs` if a killed process has left `packed-refs.new`. */
 const lockName = /\.lock$|^packed-refs\.new$/;
-/** Folders that may contain lock files. Worktree metadata isn't listed: if it is incomplete, it is created again. */
+/** Folders that may contain lock files. The metadata of worktrees isn't listed, since incomplete metadata is created again. */
 const folders = [
   { path: '.', recursive: false },
   { path: 'refs', recursive: true },
@@ -53,7 +60,10 @@ export class StoreWriters {
     this.#name = parts.name;
   }
 
-  /** Runs a git command that may lock files in the store. Runs it again if it failed on a stale lock, which is removed first. */
+  /**
+   * Runs a git command that may lock files in the store. If the command failed because of a stale lock file, removes that file and runs the
+   * command again.
+   */
   async run(args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
     const { lockTimeoutMs } = writersLimits;
     const all = { gitDir: this.#gitDir, lockTimeoutMs, ...options, writersFile: this.#file };
@@ -64,12 +74,15 @@ export class StoreWriters {
     return retry(() => this.#git.run(args, all), { mayPass: isFreed, triesMax: writersLimits.triesMax });
   }
 
-  /** Removes stale lock files if no git of ours is running in the store now. */
+  /** Removes stale lock files if none of Coppice's git processes is running in the store now. */
   async removeLeft(): Promise<void> {
     if (this.#git.hasFlock) await withExclusiveFlock(this.#file, 0, () => this.#remove());
   }
 
-  /** Waits until every git of ours in the store has ended, and removes stale lock files. Returns false if one doesn't end in time. */
+  /**
+   * Waits until all of Coppice's git processes in the store have ended, then removes stale lock files. Returns false if a process doesn't
+   * end in time.
+   */
   async #isFreed(lock: string): Promise<boolean> {
     if (!this.#git.hasFlock) return false;
     return this.#locks.hold(this.#name, async () => {

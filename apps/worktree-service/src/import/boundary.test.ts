@@ -1,6 +1,6 @@
 /**
- * Tests what an agent may plant in its worktree: none of it runs on the host, and none of it lands. Each plant that plain git would run is first shown
- * to run under plain git. A harmless change beside the plant lands.
+ * Tests that programs and settings which an agent plants in its worktree neither run on the host nor land. If plain git would run a plant,
+ * the test first shows that it does. A harmless change beside the plant lands.
  */
 import { execFile } from 'node:child_process';
 import {

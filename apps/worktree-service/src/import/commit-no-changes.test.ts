@@ -20,7 +20,7 @@ test('if a commit moves the branch but fails to reply, the next try, with anothe
   const { tree, branch } = await f.prepared();
   write(tree, 'work.txt', 'work\n');
   const failed = join(f.dataFolder, '../failed');
-  // After the refs have moved, makes the first listing of a tree fail, which is needed for the result.
+  // After the refs have moved, makes the first listing of a tree fail. The result needs this listing.
   replaceGit(
     f,
     `case " $* " in
@@ -41,7 +41,7 @@ test('no commit is lost if git is killed between the two renames of its transact
   const { tree } = await f.prepared();
   write(tree, 'work.txt', 'work\n');
   const first = await f.committed(taskId, `${taskId}_5`);
-  // Git renames the branch's lock file first.
+  // Git moved the branch first. This deletes the second ref, as if git had been killed before it moved that ref.
   await f.tasks('update-ref', '-d', `refs/coppice/done/${taskId}_5`);
   expect(await f.committed(taskId, `${taskId}_5`)).toEqual(first);
 });

@@ -12,7 +12,10 @@ import { coppiceIdentity, gitDate } from './message.ts';
 import { openNamed, refused, type FileChange, type Plan } from './plan.ts';
 import { makeObjectFolder, moveObjects, objectBytes } from './object-folder.ts';
 
-/** Files up to this size are read into memory and hashed before they are sent, since many have a new mtime but the same content. */
+/**
+ * Files up to this size are read into memory and hashed before they are sent to git. If the content is unchanged, which is common for files
+ * with a new mtime, nothing is sent.
+ */
 const wholeBytesMax = 4 * 1024 * 1024;
 const chunkBytes = 256 * 1024;
 
@@ -24,16 +27,17 @@ export type CommitParts = {
 };
 
 /**
- * Writes a plan as one commit that no ref of the store points to yet. File contents go through a pipe to one `git fast-import`, which never sees
- * the worktree, and gets no path as an argument. Returns null, and writes nothing, if all files have the content they had before. An interrupted
- * import leaves nothing in the store: its objects are written to the scratch folder and moved at the end.
+ * Writes a plan as one commit that no ref of the store points to yet. Sends the contents of files through a pipe to one `git fast-import`
+ * process. This process never sees the worktree and gets no path as an argument. If the content of all files is unchanged, writes nothing
+ * and returns null. An interrupted import leaves nothing in the store, since git writes the objects to the scratch folder, and they are
+ * moved to the store at the end.
  */
 export async function writeCommit(
   git: Git,
   store: Store,
   parts: {
     tree: string;
-    /** Folder for git's own use. It is created and removed here. */
+    /** Folder for git's own use. `writeCommit` creates and removes it. */
     scratch: string;
     plan: Plan;
     tracked: Map<string, TreeEntry>;
@@ -66,7 +70,10 @@ export async function writeCommit(
   }
 }
 
-/** A ref private to the linked git directory. fast-import always updates a ref; a ref of the store would stay locked if the process were killed. */
+/**
+ * A ref that only the linked git directory has. fast-import always updates a ref. If it updated a ref of the store and were killed, that
+ * ref would stay locked.
+ */
 const ownRef = 'refs/worktree/import';
 
 /** A stream of commands to `git fast-import`. The first actual change starts the process. */
@@ -108,7 +115,7 @@ class Feed {
     await this.#send(data);
   }
 
-  /** Sends data. Waits while git reads more slowly than we write, and rejects if git ends. */
+  /** Sends data. Waits if git reads more slowly than this process writes. Rejects if git ends. */
   async #send(data: string | Buffer): Promise<void> {
     const running = this.#process;
     if (running === undefined || running.stdin.write(typeof data === 'string' ? bytesOf(data) : data)) return;

@@ -1,8 +1,8 @@
 /**
  * Reads a folder that an agent has written, without following symbolic links in it, even if a link replaces an entry during the read.
  *
- * A handle keeps the folder open and accesses its entries through the descriptor (/proc/self/fd/N/name, equivalent to openat). Without /proc,
- * plain paths are used: the sandbox, the first line of defence, has already ended by then.
+ * A handle keeps the folder open and accesses its entries through the descriptor (/proc/self/fd/N/name, equivalent to openat). Without
+ * /proc, plain paths are used. This is acceptable, since the sandbox has already ended when the folder is read.
  */
 import {
   chmodSync,
@@ -76,7 +76,10 @@ export class FolderHandle {
   }
 }
 
-/** Calls `look` for the entry at `path` below `root` (byte strings). Opens each folder on the way by a handle of its own, so that no symbolic link is followed. */
+/**
+ * Calls `look` for the entry at `path` below `root` (byte strings). Opens each folder on the path by a handle of its own, so that no
+ * symbolic link is followed.
+ */
 export function beneath<T>(root: string, path: string, look: (folder: FolderHandle, name: string) => T): T {
   const names = path.split('/');
   const last = names.pop() ?? '';

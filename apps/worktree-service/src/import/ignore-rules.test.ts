@@ -26,7 +26,7 @@ async function ours(tree: string, folder = '', above: readonly IgnoreRules[] = [
 
 const ignoreFiles = new Map<string, string>();
 
-/** Lists the same files with git itself, in a folder that no agent has written. */
+/** Lists the same files with git. This is safe because no agent has written to the folder. */
 async function gits(tree: string): Promise<string[]> {
   const listed = await shell('git ls-files -z --others --exclude-standard', tree);
   return listed.split('\0').filter((path) => path !== '');

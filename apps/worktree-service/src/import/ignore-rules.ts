@@ -1,14 +1,14 @@
 /**
- * Rules of .gitignore files as git interprets them (gitignore(5)), on bytes.
+ * Rules of .gitignore files as git interprets them (gitignore(5)). Patterns and names are byte strings.
  *
- * Implemented here because the patterns come from an agent: libraries turn them into regular expressions, and one line such as
- * `*a*a*a*a*a*a*a*b` can make backtracking arbitrarily slow. Here matching one rule takes at most pattern × name steps. All steps are counted,
- * and the event loop can run between two rules.
+ * Libraries aren't used because the patterns come from an agent: they turn patterns into regular expressions, and one line such as
+ * `*a*a*a*a*a*a*a*b` can make backtracking arbitrarily slow. In this module, matching a rule with a name takes at most as many steps as the
+ * product of their lengths. All steps are counted, and the event loop can run between two rules.
  */
 import type { StepBudget } from '@coppice/service';
 
 type Rule = { bytes: number; negated: boolean; directoryOnly: boolean; anchored: boolean; segments: Segment[] };
-/** A `**` between slashes, or a glob within one name. */
+/** A part of a pattern between slashes: `**`, or a glob that matches one name. */
 type Segment = { any: true } | { any: false; glob: string };
 
 export type IgnoreRules = {
@@ -43,7 +43,7 @@ function parseLine(line: string): Rule | undefined {
   return { bytes: line.length, negated, directoryOnly, anchored, segments };
 }
 
-/** Removes trailing spaces, which don't count unless a backslash escapes them. */
+/** Removes trailing spaces, except spaces that a backslash escapes. */
 function trimTrailingSpaces(line: string): string {
   let end = line.length;
   while (end > 0 && line[end - 1] === ' ') {
@@ -56,8 +56,8 @@ function trimTrailingSpaces(line: string): string {
 }
 
 /**
- * Reports whether a path is ignored. `files`: the ignore files that apply to it, from the root inwards. The path's folder must not be ignored
- * itself, since nothing in an ignored folder can be re-included. Throws what `budget` throws.
+ * Reports whether a path is ignored. `files`: the ignore files that apply to it, from the root inwards. The path's folder must not be
+ * ignored, since no rule can re-include a path in an ignored folder. Throws what `budget` throws.
  */
 export async function isIgnored(
   files: readonly IgnoreRules[],
@@ -89,7 +89,7 @@ function matches(rule: Rule, names: string[], isDirectory: boolean, budget: Step
   return only !== undefined && (only.any || matchGlob(only.glob, name, budget));
 }
 
-/** Matches the segments of a path. `**` matches any number of names; at the end at least one. */
+/** Matches the segments of a path. `**` matches any number of names, at the end of a pattern at least one. */
 function matchSegments(segments: Segment[], names: string[], budget: StepBudget): boolean {
   let segment = 0;
   let name = 0;
@@ -130,7 +130,7 @@ export function matchGlob(glob: string, name: string, budget: StepBudget): boole
       at = step;
       position++;
     } else if (retryAt >= 0) {
-      // Matching a class may have read the pattern to its end.
+      // matchOne may have read the pattern to its end to match a class.
       if (glob[at] === '[') steps += glob.length - at;
       at = retryAt;
       position = ++retryPosition;
@@ -142,7 +142,7 @@ export function matchGlob(glob: string, name: string, budget: StepBudget): boole
   return at === glob.length;
 }
 
-/** Returns the position after the token that matched the character; undefined if it doesn't match. */
+/** If the token at this position matches the character, returns the position after the token; else undefined. */
 function matchOne(glob: string, at: number, character: string): number | 'star' | undefined {
   const token = glob[at];
   if (token === '*') return 'star';
@@ -171,7 +171,10 @@ const namedClasses: Record<string, RegExp> = {
 /** Longer than any class name. */
 const classNameBytesMax = 10;
 
-/** Position of the `:]` that ends a class name. Searches only a few bytes, since an agent's pattern could make long searches repeat. */
+/**
+ * Returns the position of the `:]` that ends a class name. Searches only a few bytes, since an agent's pattern could cause long searches
+ * again and again.
+ */
 function endOfClassName(glob: string, start: number): number | undefined {
   for (let end = start; end < start + classNameBytesMax; end++)
     if (glob[end] === ':' && glob[end + 1] === ']') return end;

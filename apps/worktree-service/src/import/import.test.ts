@@ -189,7 +189,7 @@ test('an import succeeds although a killed import has left a .keep file for the 
   const { tree } = await f.prepared();
   for (let count = 0; count < 150; count++) write(tree, `files/${count}.txt`, `${count}`);
   const first = await f.committed();
-  // This many objects stay in a pack, whose name depends only on its content.
+  // Git keeps this many objects in a pack. The name of the pack depends only on its content.
   const [repository = ''] = readdirSync(join(f.dataFolder, 'repositories'));
   const packs = join(f.dataFolder, 'repositories', repository, 'tasks.git/objects/pack');
   const [pack = ''] = readdirSync(packs).filter((name) => name.endsWith('.pack'));

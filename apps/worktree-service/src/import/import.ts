@@ -2,10 +2,11 @@
  * Turns an agent's changes in its worktree into a commit. The caller ensures that the task's sandbox has ended.
  *
  * Invariants:
- * 1. The branch moves by compare-and-set, in one transaction with `refs/coppice/done/<effectId>`, so that a repeat finds the result.
- * 2. Dates and message come from the actor, so a repeat that doesn't find the result creates the same object.
- * 3. If the worktree has no changes and the branch already has a commit of the same life of the task, the result is that commit. An earlier try
- *    moved the branch but failed before it replied, or git was killed between the two refs of its transaction.
+ * 1. The branch moves by compare-and-set, in one transaction with `refs/coppice/done/<effectId>`. A repeat finds the result by this ref.
+ * 2. Dates and message come from the actor, so a repeat that doesn't find the result creates the same commit object.
+ * 3. If the worktree has no changes and the branch already has a commit of the same life of the task, the result is that commit. In this
+ *    case an earlier try moved the branch but failed before it replied, or git was killed after it had updated only one of the
+ *    transaction's two refs.
  */
 import { CoppiceError, type CommitMessage } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
@@ -87,7 +88,7 @@ export async function commit(
   );
 }
 
-/** Reports whether the commit was made for this life of the task. A worktree may have commits of an earlier life. */
+/** Reports whether the commit was made in this life of the task (see `lifeOf`). A branch may have commits of an earlier life. */
 async function isOfSameLife(
   context: Context,
   store: Store,
@@ -104,8 +105,8 @@ async function isOfSameLife(
 type Changes = { commit: string; tree: string; additions: number; deletions: number; paths: string[] };
 
 /**
- * Writes the worktree as a commit without a ref; the caller sets the ref. If nothing differs from `parent`, `changes` is null and `ignored` is the number of
- * new files that ignore rules left out. The caller holds the task's lock.
+ * Writes the worktree as a commit. No ref points to it; the caller sets one. If nothing differs from `parent`, `changes` is null and
+ * `ignored` is the number of new files that ignore rules left out. The caller holds the task's lock.
  */
 export async function importTree(
   context: Context,
@@ -156,7 +157,7 @@ async function changesOf(context: Context, store: Store, revision: string, signa
   const [commitId = '', tree = ''] = head.split(' ');
   let [additions, deletions] = [0, 0];
   const paths = lines.map((line) => {
-    // Git puts a newline between the header and the first line.
+    // Git prints a newline between the commit's header and the first line of numbers, so it is removed.
     const [added = '', deleted = '', ...path] = line.trimStart().split('\t');
     // Git prints a dash for binary files.
     additions += Number(added) || 0;
@@ -188,8 +189,8 @@ async function answer(
 export const checkpointRef = (taskId: string): string => `refs/coppice/checkpoint/${taskId}`;
 
 /**
- * Saves the worktree's current state under `refs/coppice/checkpoint/<taskId>`, without moving the branch. Returns null if nothing was saved: the
- * state is that of the branch, the disk is low, or the task's checkpoints have reached their limit.
+ * Saves the worktree's current state under `refs/coppice/checkpoint/<taskId>`, without moving the branch. Returns null without saving if
+ * the worktree has no changes since the branch's commit, the disk is low on space, or the task's checkpoints have reached their size limit.
  */
 export async function checkpoint(
   context: Context,

@@ -1,23 +1,31 @@
-/** Limits of one import. Except where a limit says otherwise, the import fails if one is exceeded, and the message says how much is allowed. */
+/**
+ * Limits of one import. If a limit is exceeded, the import fails with a message that names the limit. Exceptions are noted at the limit.
+ */
 export type ImportLimits = {
   fileBytesMax: number;
   totalBytesMax: number;
   changedPathsMax: number;
-  /** Rules in one ignore file, without comments and empty lines. */
+  /** Number of rules in one ignore file. Comments and empty lines don't count. */
   ignoreRulesMax: number;
   ignoreRuleBytesMax: number;
   /** Total matching work of the import. One step is about one comparison of a pattern's character with a name's. */
   matchingStepsMax: number;
-  /** Visited files and folders, without ignored ones. */
+  /** Number of visited files and folders. Ignored ones don't count. */
   entriesMax: number;
   depthMax: number;
   pathBytesMax: number;
   ignoreFileBytesMax: number;
-  /** Bytes read to compare files that were written to, but have their original mode and size, with their original content. */
+  /**
+   * Bytes read to compare files with their original content. Only files that were written to but have their original mode and size are
+   * compared.
+   */
   comparedBytesMax: number;
   /** Part of `comparedBytesMax` for files larger than `fileBytesMax`. Once it is used up, such a file counts as changed without being read. */
   comparedLargeBytesMax: number;
-  /** Bytes added by all checkpoints of a task. Beyond it, no more checkpoints are made. */
+  /**
+   * Bytes that all checkpoints of a task may add to tasks.git. If they have added more, the import doesn't fail, but no more checkpoints
+   * are made.
+   */
   checkpointBytesMax: number;
 };
 

@@ -1,6 +1,6 @@
 import { CoppiceError, type CommitMessage } from '@coppice/contracts';
 
-/** Git's log shows little more, and tools that check conventional commits reject longer headers. */
+/** `git log` shows little more than this, and tools that check conventional commits reject longer headers. */
 const headerCharactersMax = 100;
 const bodyCharactersMax = 20_000;
 
@@ -48,7 +48,8 @@ function bodyText(body: string): string {
       .slice(0, bodyCharactersMax)
       .split(/\r\n|[\n\r\u2028\u2029]/)
       .map((line) => line.replace(controls, ' ').trimEnd())
-      // Only our last paragraph contains trailers. This protects tools that search line by line.
+      // Git reads trailers only from the last paragraph, which `formatMessage` writes. The quoting protects tools that search every line
+      // for trailers.
       .map((line) =>
         /^\s*(coppice-[a-z-]+|co-authored-by|signed-off-by)\s*:/i.test(line) ? `> ${line.trimStart()}` : line,
       )

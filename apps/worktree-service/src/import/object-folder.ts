@@ -1,6 +1,6 @@
 /**
- * A temporary folder for the objects of one import. A killed git leaves half-written packs. In the store, no limit would count them, and no garbage
- * collection would remove them while the repository has tasks. Here they are removed with the folder.
+ * A temporary folder for the objects of one import. A killed git leaves half-written packs. In the store, such packs would count towards no
+ * limit, and no garbage collection would remove them while the repository has tasks. In this folder, they are removed with the folder.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
@@ -11,14 +11,17 @@ const unfinished = /^tmp_|\.keep$/;
 
 /** Creates the folder in `parent`. `store`: the git directory whose objects it borrows. */
 export function makeObjectFolder(parent: string, store: string): string {
-  // The name is unique, so that a git that outlives its service doesn't write to the next import's folder.
+  // The name is unique, so that a git process that outlives its service doesn't write to the folder of the next import.
   const folder = join(parent, `objects-${randomUUID()}`);
   for (const part of ['info', 'pack']) mkdirSync(join(folder, part), { recursive: true });
   writeFileSync(join(folder, 'info/alternates'), `${store}/objects\n`);
   return folder;
 }
 
-/** Lists paths relative to the folder, in the order of moving. Indexes come last, since git opens a pack once it sees its index. */
+/**
+ * Lists paths relative to the folder, in the order in which they are moved. Indexes come last, since git opens a pack as soon as the pack's
+ * index exists.
+ */
 function objectFiles(folder: string): string[] {
   const rank = (path: string): number => (path.endsWith('.pack') ? 0 : path.endsWith('.idx') ? 2 : 1);
   return readdirSync(folder)

@@ -1,5 +1,6 @@
 /**
- * Rules for paths that may be committed. Colleagues may check out the commit on Windows or macOS, whose file systems accept further names for `.git`.
+ * Rules for paths that may be committed. Colleagues may check out the commit on Windows or macOS, whose file systems treat some other names
+ * as `.git`.
  */
 
 /** Code points that HFS+ ignores in names. */
@@ -44,7 +45,7 @@ function plainest(name: string): string {
     .toLowerCase();
 }
 
-/** Reports whether git, on any file system, would take this name for `.git`. */
+/** Reports whether git treats this name as `.git` on some file system. */
 export function isGitName(name: string): boolean {
   return name.split('\\').some((part) => {
     const plain = plainest(part);
@@ -52,7 +53,7 @@ export function isGitName(name: string): boolean {
   });
 }
 
-/** Reason why a name (one part of a path, as bytes) can't be imported; undefined if it can. */
+/** Returns the reason why a name (one part of a path, as bytes) can't be imported; undefined if it can. */
 export function nameProblem(bytes: string): string | undefined {
   const name = textOf(bytes);
   if (name === undefined) return 'its name is not UTF-8';
@@ -65,13 +66,16 @@ export function nameProblem(bytes: string): string | undefined {
 
 export const submodulesProblem = "submodules can't be changed";
 
-/** Returns true for .gitmodules in any spelling that a file system takes for it, such as its short name on NTFS. */
+/** Returns true for .gitmodules in any spelling that some file system treats as the same name, such as the short name on NTFS. */
 export function namesSubmodules(bytes: string): boolean {
   const plain = plainest(textOf(bytes) ?? bytes);
   return plain === '.gitmodules' || /^gi7eba~[0-9]+$/.test(plain) || /^gitmod~[0-9]+$/.test(plain);
 }
 
-/** Reason why a symbolic link can't be imported; undefined if it can. It must stay inside the tree, however the links on its way resolve. */
+/**
+ * Returns the reason why a symbolic link can't be imported; undefined if it can. The link must stay inside the tree, whatever other links
+ * in its target point to.
+ */
 export function symlinkProblem(path: string, target: string): string | undefined {
   const name = path.slice(path.lastIndexOf('/') + 1);
   if (readByGit.test(plainest(textOf(name) ?? name)))
@@ -86,7 +90,7 @@ export function symlinkProblem(path: string, target: string): string | undefined
   for (const part of text.split(/[/\\]/)) {
     if (part === '' || part === '.') continue;
     if (part === '..') {
-      // `..` after a name leads outside if the name is itself a link.
+      // If the name before `..` is a link, `..` can lead outside the tree.
       if (descended || --depth < 0) return `it points outside the repository (${printable(target)})`;
       continue;
     }

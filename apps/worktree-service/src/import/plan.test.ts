@@ -8,7 +8,10 @@ import { planImport, stepBudgetOf } from './plan.ts';
 
 const nothing = { snapshot: new Map(), sealed: null };
 
-/** Creates a folder with an ignore file that is as expensive as possible: every rule is matched with every name, and fails at its end. */
+/**
+ * Creates a folder with an ignore file that is as expensive as possible: every rule is matched with every name, and each match fails only
+ * at the end of the rule.
+ */
 async function hostile(rules: number, folders: number) {
   const folder = await temporaryFolder('plan');
   const rule = `${'*a'.repeat(25)}b`;

@@ -1,15 +1,17 @@
 /**
- * Compares what an agent left in its worktree with the worktree's original state. The working tree is untrusted data.
+ * Compares an agent's worktree with its original state. The worktree is untrusted data.
  *
  * Invariants:
- * 1. No link is followed. The only files opened here are .gitignore files, which are read with a limit, and files that still have the size they had
- *    at checkout. The changed files are opened later, by fast-import.
- * 2. Everything to be imported passes the path rules. The first path that doesn't rejects the whole import, and the error names it.
+ * 1. No link is followed. The only files opened here are .gitignore files, which are read with a limit, and files that still have the size
+ *    they had at checkout. The changed files are opened later, by fast-import.
+ * 2. Everything to be imported passes the path rules. If a path breaks a rule, the whole import is rejected with an error that names this
+ *    path.
  * 3. The event loop can run every few milliseconds, whatever the ignore files contain. Matching has a budget of steps.
- * 4. A file with its fingerprint from checkout has its content from checkout: no process in a sandbox can set a ctime. If the fingerprint
- *    differs, the content decides, since a restored backup gives each file a new fingerprint. The limit on bytes read for that is
- *    applied to the file's size before the file is read, since a sparse file may have any size.
- * 5. Files named like our own drafts are skipped, regardless of who created them. If the repository already contains one, it stays as it is or is deleted.
+ * 4. If a file has the same fingerprint as at checkout, it has the same content, since no process in a sandbox can set a ctime. If the
+ *    fingerprint differs, the contents are compared, since a restored backup gives each file a new fingerprint. Before a file is read for
+ *    this comparison, its size is checked against the limit on bytes read, since a sparse file may have any size.
+ * 5. Files named like our own drafts are skipped, regardless of who created them. If the repository already contains such a file, an import
+ *    can delete it but not change it.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
 import { CoppiceError, ownDraftPattern } from '@coppice/contracts';
@@ -29,11 +31,11 @@ export type Plan = {
   changes: (FileChange | LinkChange)[];
   deletions: string[];
   ignored: number;
-  /** Skipped drafts of our own, limited to what a log entry needs. */
+  /** Skipped drafts of Coppice, at most as many as a log entry needs. */
   drafts: string[];
 };
 
-/** Cost of one entry besides matching, in matching steps. */
+/** Cost of one entry in matching steps, in addition to the matching itself. */
 const stepsPerEntry = 100;
 const ignoredMax = 1_000;
 const draftsShownMax = 20;
@@ -76,7 +78,7 @@ class Planner {
   readonly #tracked: Map<string, TreeEntry>;
   readonly #given: Given;
   readonly #limits: ImportLimits;
-  /** Folders that contain tracked files. They are entered even if ignored. */
+  /** Folders that contain tracked files. They are entered even if rules ignore them. */
   readonly #trackedFolders: Set<string>;
   readonly #knownFolders: Set<string>;
   readonly #seen = new Set<string>();
@@ -149,7 +151,7 @@ class Planner {
       return;
     }
     const known = this.#given.snapshot.get(path);
-    // An unchanged file is not the agent's work, even if it is untracked: a setup has left it.
+    // An unchanged file is not the agent's work. If it is untracked, the setup created it.
     const wasGiven = known !== undefined && known.objectId === (tracked?.objectId ?? null);
     if (wasGiven && (await this.#isUnchanged(known, { folder: level.folder, name, path, stat }))) {
       if (tracked !== undefined) this.#seen.add(path);
@@ -184,7 +186,7 @@ class Planner {
   async #enter(level: Level, parent: FolderHandle, name: string): Promise<void> {
     if (level.depth > this.#limits.depthMax)
       throw refused(level.path, `folders are nested deeper than ${this.#limits.depthMax}`);
-    // Folders that existed before the agent started may have any name: only new entries in them are imported and checked.
+    // A folder that existed before the agent started may have any name, since only new entries in it are imported and checked.
     const problem = level.ignored || this.#knownFolders.has(level.path) ? undefined : nameProblem(name);
     if (problem !== undefined) throw refused(level.path, problem);
     const folder = openNamed(level.path, () => parent.folder(name));

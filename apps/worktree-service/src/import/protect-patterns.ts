@@ -1,11 +1,12 @@
 /**
- * Globs of protected files. The globs come from a tenant and the paths from an agent, so matching must take linear time. Braces and groups are expanded
- * first, and matchGlob matches the result. A glob that can't be parsed, or that expands to too many, protects more than its text says, never less.
+ * Globs of protected files. The globs come from a tenant and the paths from an agent, so matching must take linear time. Braces and groups
+ * are expanded first, and matchGlob matches the result. If a glob can't be parsed or expands to too many globs, it protects more files than
+ * it matches, never fewer.
  */
 import type { StepBudget } from '@coppice/service';
 import { matchGlob } from './ignore-rules.ts';
 
-/** Maximum number of alternatives of one pattern. Further ones are replaced by `*`. */
+/** Maximum number of globs that one pattern expands to. Further alternatives are replaced by `*`. */
 const alternativesMax = 64;
 const nestingMax = 16;
 const rememberedNamesMax = 100_000;
@@ -37,7 +38,7 @@ export class ProtectPatterns {
   #addPath(glob: string): void {
     const parts = glob.split('/').filter((part) => part !== '.');
     while (parts.length > 1 && parts[0] === '') parts.shift();
-    // As in .gitignore, a folder stands for everything in it.
+    // As in .gitignore, a pattern that ends with a slash matches everything in the folder.
     if (parts.at(-1) === '') parts.splice(-1, 1, '**');
     const wild = parts.findIndex((part) => !isPlain(part));
     this.starts.push((wild === -1 ? parts : parts.slice(0, wild)).map(unescaped).join('/'));
@@ -116,7 +117,7 @@ class StandsForAll extends Error {}
 export function expanded(pattern: string): string[] {
   try {
     if (pattern.startsWith('!') && pattern[1] !== '(') throw new StandsForAll();
-    // Any pattern may also be meant literally, as the name of a file.
+    // The whole pattern may also be meant as the literal name of a file.
     const own = /[|(){}[\\"]/.test(pattern) ? [escaped(pattern)] : [];
     return [...own, ...new Reader(pattern).alternatives('', 0).globs];
   } catch (error) {
@@ -169,7 +170,7 @@ class Reader {
 
   #next(character: string, depth: number): string[] {
     const following = this.#text[this.#at + 1];
-    // A quantifier after a group or class, as in a regular expression.
+    // In a regular expression, this character is the quantifier of the group or class before it.
     if (following !== '(' && /[)\]}[+][+?*]/.test(this.#text.slice(this.#at - 1, this.#at + 1)))
       return this.#passed(1, ['*']);
     if (character === '(') return this.#group('@', 1, depth);
@@ -182,7 +183,7 @@ class Reader {
     if (character === '"' && /[|(){}[]/.test(this.#text.replaceAll(/\\./gs, ''))) throw new StandsForAll();
     if (character === '"') return this.#passed(1, ['*']);
     if (character !== '\\') return this.#passed(1, [escaped(character)]);
-    // A class or a back-reference in a regular expression.
+    // In a regular expression, this is a class or a back-reference.
     if (/\w/.test(following ?? '')) return this.#passed(2, ['*']);
     return this.#passed(2, [following === '/' ? '/' : escaped(following ?? '\\')]);
   }
@@ -205,7 +206,7 @@ class Reader {
     return globs.map((glob) => `{${glob}}`);
   }
 
-  /** Reads a class. It may also stand for its own text: `[1]` can be a file name. */
+  /** Reads a class. The class may also be meant literally: `[1]` can be part of a file name. */
   #class(): string[] {
     characterClass.lastIndex = this.#at;
     const found = characterClass.exec(this.#text)?.[0];

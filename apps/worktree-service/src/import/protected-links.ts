@@ -1,6 +1,6 @@
 /**
- * Finds the files that protected paths lead to through symbolic links, in the tree that a change starts from. If `verify.sh` is a link, its target runs,
- * so the target needs protection too.
+ * Finds the files that protected paths lead to through symbolic links, in the tree that a change starts from. If `verify.sh` is a link, the
+ * link's target runs, so the target needs protection too.
  *
  * Not followed: links that leave the repository, links that only a wildcard with a slash matches, and links inside a protected folder.
  */
@@ -14,7 +14,7 @@ import { stepBudgetOf } from './plan.ts';
 import { ProtectPatterns } from './protect-patterns.ts';
 import { listed, protectedAmong } from './protected-paths.ts';
 
-/** Limits of Linux: it can't open a longer chain of links or a longer path. */
+/** Limits of Linux, which can't open a longer chain of links or a longer path. */
 const hopsMax = 40;
 const pathCharactersMax = 4_096;
 
@@ -41,7 +41,7 @@ export async function protectedSince(
   }
 }
 
-/** Reads the targets of a tree's symbolic links, by path. Both are text, or byte strings if they aren't UTF-8. */
+/** Reads the targets of a tree's symbolic links, by path. Paths and targets are text, or byte strings if they aren't UTF-8. */
 async function symlinksOf(
   context: Context,
   store: Store,
@@ -65,8 +65,9 @@ async function symlinksOf(
 }
 
 /**
- * Finds the links that protected paths lead through, and their targets, in lower case. Each result stands for itself and everything beneath it. Paths
- * are followed both as written and in lower case, as some file systems do, since a link `Tools` also redirects `tools/verify.sh` there.
+ * Finds the links that protected paths lead through, and their targets, in lower case. Each result stands for the path itself and
+ * everything below it. Paths are followed both as written and in lower case: on file systems that ignore case, a link `Tools` also
+ * redirects `tools/verify.sh`.
  * @param links link targets by path
  */
 export async function linkTargets(

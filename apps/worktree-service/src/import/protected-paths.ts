@@ -7,8 +7,8 @@ const protectedPathsMax = 50;
 const digestCharacters = 16;
 
 /**
- * Selects the paths (byte strings) that a pattern protects. As in .gitignore, a pattern without a slash matches a name at any depth, and so everything
- * in a folder of that name. Matching ignores case, since some file systems do.
+ * Selects the paths (byte strings) that a pattern protects. As in .gitignore, a pattern without a slash matches a name at any depth. If the
+ * name is that of a folder, everything in the folder is protected. Matching ignores case, since some file systems ignore it.
  * @param targets files and folders that protected paths lead to through links, in lower case; see protected-links.ts
  * @throws limit-exceeded if `budget` has no steps left
  */
@@ -30,8 +30,8 @@ export async function protectedAmong(
 }
 
 /**
- * Formats paths for a person: at most 50, then one entry with the number of the others and a digest of them. The digest prevents an approval from
- * covering a different set of paths of the same size.
+ * Formats paths for a person. After 50 paths, one entry gives the number of further paths and a digest of them. Because of the digest, an
+ * approval doesn't apply to a different set with the same number of paths.
  */
 export function listed(paths: readonly string[]): string[] {
   const rest = paths.slice(protectedPathsMax);

@@ -1,6 +1,6 @@
 /**
- * Compares the content of a file whose fingerprint has changed with the content that the agent was given. The agent need not have changed the file:
- * restoring a backup or moving the data folder gives every file a new ctime and inode.
+ * Compares the content of a file whose fingerprint has changed with the file's original content. The fingerprint can change without the
+ * agent: restoring a backup or moving the data folder gives every file a new ctime and inode.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
 import type { StepBudget } from '@coppice/service';
@@ -12,18 +12,21 @@ import { beneath, type FolderHandle } from './folder-handle.ts';
 /** State of the worktree at its start. `sealed`: the sealed folder of its setup; null if there was no setup, or none was recorded. */
 export type Given = { snapshot: Snapshot; sealed: string | null };
 
-/** An entry as found in the worktree. */
+/** An entry as it is in the worktree now. */
 export type Found = { folder: FolderHandle; name: string; path: string; stat: BigIntStats };
 
 const chunkBytes = 256 * 1024;
 const bytesPerStep = 64;
 const sha1Digits = 40;
 
-/** Reports whether a file or link can have its original content, without reading it. */
+/** Reports, without reading the file or link, whether it can have its original content. */
 export const mayBeUnchanged = (known: SnapshotEntry, stat: BigIntStats): boolean =>
   known.fingerprint.startsWith(modeAndSize(stat));
 
-/** Reports whether a file or link for which `mayBeUnchanged` is true has its original content. Reads it, and the sealed original if there is one. */
+/**
+ * Reports whether a file or link for which `mayBeUnchanged` is true has its original content. Reads the file or link and, if a sealed setup
+ * has the original, that original too.
+ */
 export async function isUnchanged(
   known: SnapshotEntry,
   found: Found,
@@ -35,7 +38,10 @@ export async function isUnchanged(
   return wanted !== null && wanted === (await blobOf(found, digits, budget));
 }
 
-/** Hashes an entry of the sealed setup. Null if there is none. Follows no link, since a process of the setup's user could have replaced the entry. */
+/**
+ * Hashes an entry of the sealed setup. Returns null if the entry doesn't exist. Follows no link, since a process of the setup's user could
+ * have replaced the entry.
+ */
 async function sealedBlob(sealed: string, path: string, digits: number, budget: StepBudget): Promise<string | null> {
   try {
     const held = beneath(byteString(sealed), path, (folder, name) => {
@@ -49,7 +55,7 @@ async function sealedBlob(sealed: string, path: string, digits: number, budget: 
   }
 }
 
-/** Hashes an entry. Null if it can't be read; if it has to be imported, the import rejects it with its path. */
+/** Hashes an entry. Returns null if the entry can't be read. If the import needs that entry, it fails with an error that names the path. */
 async function blobOf({ folder, name, stat }: Found, digits: number, budget: StepBudget): Promise<string | null> {
   if (stat.isSymbolicLink()) return linkBlob(folder.link(name), digits);
   if (!stat.isFile()) return null;
@@ -69,7 +75,7 @@ function linkBlob(target: string, digits: number): string {
   return blobHash(content.length, digits).update(content).digest('hex');
 }
 
-/** Hashes and closes a file. Null if it isn't a regular file or ends early. */
+/** Hashes and closes a file. Returns null if it isn't a regular file or is shorter than `stat` says. */
 async function fileBlob(
   { descriptor, stat }: { descriptor: number; stat: BigIntStats },
   digits: number,

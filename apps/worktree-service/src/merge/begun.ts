@@ -1,7 +1,7 @@
 /**
- * Records that a user's checkout is being fast-forwarded. There is one record per branch of a repository, since landings on a branch run one at a
- * time. It is written before git changes a file there, and removed after git has ended by itself. A record found later means that git or the
- * machine was stopped in between: changes in the checkout may come from that landing.
+ * Records that a user's checkout is being fast-forwarded. There is one record per branch of a repository, since landings on a branch run
+ * one at a time. The record is written before git changes a file in the checkout, and removed after git has ended by itself. If a later
+ * landing finds a record, git or the machine was stopped in between, so changes in the checkout may come from the landing in the record.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -32,7 +32,10 @@ export const noteBegun = (context: Context, repositoryId: string, begun: Begun):
 export const forgetBegun = (context: Context, repositoryId: string, branch: string): void =>
   rmSync(noteOf(context, repositoryId, branch), { force: true });
 
-/** Reads the record. Undefined also if it can't be parsed: it is only used for explanations and must not block a landing. */
+/**
+ * Reads the record; undefined if there is none. Also returns undefined if the record can't be parsed, since it only serves explanations and
+ * must not block a landing.
+ */
 export function readBegun(context: Context, repositoryId: string, branch: string): Begun | undefined {
   const note = noteOf(context, repositoryId, branch);
   if (!existsSync(note)) return undefined;

@@ -5,7 +5,10 @@ import { nulSeparated, type Git, type GitOptions } from '../git/git.ts';
 
 const interpreter = /^(ba|z|k|da)?sh$|^(node|deno|bun|python|ruby|perl|php)[\d.]*$/;
 
-/** Finds a filter whose command, as far as its text shows, runs a file of the checkout: a task may have changed that file. Null if there is none. */
+/**
+ * Finds a filter whose command, as far as its text shows, runs a file of the checkout, since a task may have changed that file. Returns
+ * null if there is no such filter.
+ */
 export async function filterInCheckout(
   git: Git,
   path: string,
@@ -27,7 +30,7 @@ export function runsFileOf(checkout: string, command: string): boolean {
   const words = command.split(/[\s'"|;&<>()]+/).filter((word) => word !== '');
   let isOperandOfInterpreter = false;
   for (const word of words) {
-    // Other words without a slash are names of programs, which are looked up in PATH, or arguments.
+    // Any other word without a slash is the name of a program in PATH, or an argument.
     const mayBeFile = isOperandOfInterpreter || word.includes('/');
     if (mayBeFile && isIn(checkout, resolve(checkout, word)) && existsSync(resolve(checkout, word))) return true;
     isOperandOfInterpreter ||= interpreter.test(word.split('/').at(-1) ?? '');

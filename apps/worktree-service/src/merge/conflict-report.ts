@@ -10,10 +10,10 @@ export type LandedChange = Conflict['landed'][number];
 /** Limits of the report, since the task's state contains all of it and is written on every step. */
 const limits = { paths: 10, commitsPerPath: 3, subjectCharacters: 100, historyCommits: 1_000 } as const;
 
-/** Anybody can write the trailer, so only values that can be a task id count. */
+/** Anybody can write the trailer, so a value counts only if it has the form of a task id. */
 const plainId = /^[a-z0-9]{1,40}$/;
 
-/** Separators that subjects hardly ever contain. If one does, only the report is wrong. */
+/** Separators that hardly any subject contains. If a subject contains one, only the report is wrong. */
 const recordMark = '\x1e';
 const fieldMark = '\x1f';
 
@@ -46,7 +46,7 @@ async function history(
   const trailer = '%(trailers:key=Coppice-Task,valueonly,separator=%x2C)';
   const format = [recordMark + '%H', trailer, '%s', ''].join(fieldMark);
   const line = ['--first-parent', '--diff-merges=first-parent', `--max-count=${limits.historyCommits}`];
-  // Without --sparse, git leaves out a merge onto the commit that both histories share.
+  // Without --sparse, git leaves out a merge whose first parent is the commit that both histories share.
   const options = ['-z', '--sparse', '--name-only', '--no-renames', '--no-ext-diff', `--format=${format}`];
   const paths = parts.paths.map((path) => `:(literal,top)${path}`);
   const { stdout } = await context.git.run(

@@ -1,16 +1,19 @@
 /**
  * Runs `git merge --ff-only` in a user's checkout, for one given branch only.
  *
- * HEAD determines which branch git moves, and the user may switch branches at any moment. So git gets its own HEAD: a temporary git directory,
- * like that of a linked worktree, whose HEAD always names the target, combined with the user's refs, objects, working tree and index.
+ * HEAD determines which branch git moves, and the user may switch branches at any moment. So git gets a HEAD of its own: it runs with a
+ * temporary git directory, like that of a linked worktree, whose HEAD always names the target branch. Refs, objects, working tree and index
+ * are the user's.
  *
  * Invariants:
  * 1. Only the target branch moves, by compare-and-set.
- * 2. Git locks the user's index while the index and the files change, so a switch of branches happens entirely before or entirely after. If it
- *    happened before, git refuses to overwrite files that differ from the target's; `settleCheckout` restores the others.
- * 3. The temporary directory contains nothing that can't be lost. A git process that outlives this process ends normally.
- * 4. Changes to the user's files are never aborted, so nothing here takes a signal, and git's own time limit ends only a git that hangs. If git
- *    is killed anyway, the next landing finds the record of the start and informs the user: see interruption.ts.
+ * 2. Git locks the user's index while the index and the files change, so the user can switch branches only before or after that, not in
+ *    between. If the user switched before, git refuses to overwrite files that differ from the target's files. `settleCheckout` restores
+ *    the other files.
+ * 3. The temporary directory contains no data that is needed later. If git outlives this process, it ends normally.
+ * 4. Changes to the user's files are never aborted, so no function in this file takes a signal, and the time limit of the command ends git
+ *    only if it hangs. If git is killed anyway, the next landing finds the record that was written at the start and informs the user: see
+ *    interruption.ts.
  */
 import {
   chownSync,
@@ -33,13 +36,19 @@ import { inCheckout, type CleanCheckout } from './user-worktrees.ts';
 
 export type Target = { checkout: CleanCheckout; branch: string; commit: string };
 
-/** Files that make git refuse a merge, with the reason. They are in the directory of the real HEAD, where git doesn't look here, so they are checked before. */
+/**
+ * Files that make git refuse a merge, with the reason. They are in the git directory of the real HEAD, which git doesn't use here. So they
+ * are checked before git starts.
+ */
 const unfinished: [string, string][] = [
   ['MERGE_HEAD', 'a merge is not concluded'],
   ['CHERRY_PICK_HEAD', 'a cherry-pick is not concluded'],
 ];
 
-/** Fast-forwards the checkout. Returns null on success, else git's reason for refusing. Throws `git-failed` or `deadline-exceeded` if git was killed. */
+/**
+ * Fast-forwards the checkout. Returns null on success, else the reason why git refused. Throws `git-failed` or `deadline-exceeded` if git
+ * was killed.
+ */
 export async function fastForward(context: Context, origin: LocalOrigin, target: Target): Promise<string | null> {
   const { commit } = target;
   const { path, gitDir, indexFile } = target.checkout;
@@ -47,10 +56,10 @@ export async function fastForward(context: Context, origin: LocalOrigin, target:
   for (const [file, reason] of unfinished) if (isThere(join(gitDir, file))) return reason;
   const own = ownHead(origin, gitDir, target.branch);
   try {
-    // Files matched by the user's ignore rules belong to the user, too. By default, git would overwrite them silently.
+    // Files that the user's ignore rules match belong to the user too. Without --no-overwrite-ignore, git would overwrite them silently.
     const args = ['merge', '--quiet', '--ff-only', '--no-autostash', '--no-stat', '--no-overwrite-ignore'];
     const { exitCode, stderr } = await context.git.run(
-      // A split index would leave one part in the temporary directory.
+      // With a split index, git would write one part of the index to the temporary directory.
       ['-c', 'core.splitIndex=false', ...args, operand(commit)],
       {
         ...options,
@@ -86,12 +95,13 @@ export async function settleCheckout(
   const { checkout, commit } = target;
   const options = inCheckout(origin, checkout.path);
   if ((await headOf(context, origin, target)) === `refs/heads/${target.branch}`) {
-    // A convenience for the user, not part of the landing.
+    // ORIG_HEAD is a convenience for the user. The landing doesn't depend on it.
     await context.git.run(['update-ref', 'ORIG_HEAD', oldTip], { ...options, answers: [1, 128], runsToEnd: true });
     return null;
   }
   await context.git.run(['update-index', '-q', '--refresh'], { ...options, answers: [1, 128] });
-  // Moves the working tree from the target's tree to HEAD's. Files already at HEAD stay; git refuses if it would overwrite the user's own changes.
+  // Moves the working tree from the target's tree to HEAD's. Files that already have HEAD's content are kept. Git refuses if it would
+  // overwrite the user's own changes.
   const { exitCode, stderr } = await context.git.run(['read-tree', '-m', '-u', commit, 'HEAD'], {
     ...options,
     timeLimitMs: gitLimits.timeMsLong,
@@ -110,7 +120,10 @@ const oneLine = (text: string): string =>
 
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
-/** Creates a git directory that shares the user's and has a HEAD that names the branch. Files that git keeps for each HEAD, and only reads or appends to, are links. */
+/**
+ * Creates a git directory that shares the user's and has a HEAD that names the branch. Files that git keeps for each HEAD are links, if git
+ * only reads them or appends to them.
+ */
 function ownHead(origin: LocalOrigin, gitDir: string, branch: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'coppice-head-'));
   writeFileSync(join(folder, 'HEAD'), `ref: refs/heads/${branch}\n`);
@@ -124,7 +137,7 @@ function ownHead(origin: LocalOrigin, gitDir: string, branch: string): string {
   return folder;
 }
 
-/** Changes the owner of a folder and its content. The folder comes last: until then no other user can change its content. */
+/** Changes the owner of a folder and its content. The folder itself comes last, so that no other user can change its content before. */
 function giveTo(account: Account | null, folder: string): void {
   if (account === null) return;
   for (const name of readdirSync(folder)) lchownSync(join(folder, name), account.uid, account.gid);

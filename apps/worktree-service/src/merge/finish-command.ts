@@ -6,13 +6,19 @@ import { checkBranchName, commitId, inOrigin, localRefs } from '../repository/or
 
 const mergeOf = (commit: string): string => `merge --no-overwrite-ignore ${commit}`;
 
-/** Command that finishes a landing pending in a user's repository. It names the commit, since the ref of a later pending landing may not contain it. */
+/**
+ * Returns the command that finishes a landing that is pending in a user's repository. The command names the commit instead of a ref, since
+ * the ref of a later pending landing may not contain the commit.
+ */
 export const mergeCommand = (path: string, commit: string): string => `git -C ${shellQuote(path)} ${mergeOf(commit)}`;
 
-/** Command that saves all changes in a checkout to the stash. */
+/** Returns the command that saves all changes in a checkout to the stash. */
 export const stashCommand = (path: string): string => `git -C ${shellQuote(path)} stash push --include-untracked`;
 
-/** Like `mergeCommand`, for a checkout where the user's changes can't be distinguished from those of a landing: it stashes all of them first. */
+/**
+ * Like `mergeCommand`, for a checkout where the user's changes can't be distinguished from a landing's changes. The command first saves all
+ * changes to the stash.
+ */
 export const stashAndMergeCommand = (path: string, commit: string): string =>
   `${stashCommand(path)} && ${mergeCommand(path, commit)}`;
 
@@ -21,7 +27,10 @@ export const shellQuote = (text: string): string =>
 
 type Input = Pick<z.output<typeof worktreeCalls.finishedLandings.input>, 'landings'>;
 
-/** Reports for each landing whether the user has finished it, i.e. the branch contains the commit. False if that can't be determined. Read-only. */
+/**
+ * Reports for each landing whether the user has finished it, which means that the branch contains the commit. False if this can't be
+ * determined. Read-only.
+ */
 export async function finishedLandings(
   context: Context,
   { landings }: Input,
@@ -45,7 +54,7 @@ async function isFinished(
   { repository, branch, commit, finishCommand }: Input['landings'][number],
   signal?: AbortSignal,
 ): Promise<boolean> {
-  // Other commands repair a checkout whose branch already has the commit.
+  // Any other command repairs a checkout whose branch already has the commit, so the branch doesn't show whether it was run.
   if (!finishCommand.endsWith(` ${mergeOf(commitId(commit, 'commit'))}`)) return false;
   const [origin] = await Promise.all([
     context.origins.find(repository),

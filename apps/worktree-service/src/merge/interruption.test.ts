@@ -1,4 +1,4 @@
-/** Tests a git that was stopped in a user's checkout: the user is informed, and nothing there is changed. */
+/** Tests landings after git was stopped in a user's checkout: the user is informed, and the checkout is not changed. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
@@ -12,7 +12,10 @@ const read = (f: Fixture, path: string) => readFileSync(file(f, path), 'utf8');
 const status = (f: Fixture) => f.repository.git('status', '--porcelain', '--untracked-files=all');
 const notes = (f: Fixture) => readdirSync(join(f.dataFolder, 'landings'));
 
-/** Starts a landing of several files, blocks git in a smudge filter, ends git there with the signal, and checks that only some files were written. */
+/**
+ * Starts a landing of several files, blocks git in a smudge filter, sends git the signal, and checks that git has written only some of the
+ * files.
+ */
 async function landingCutOff(f: Fixture, signal: NodeJS.Signals): Promise<Ready> {
   const waiting =
     'echo $PPID > .git/filtering.new; mv .git/filtering.new .git/filtering; while test -e .git/stop; do sleep 0.01; done; cat';
@@ -43,7 +46,9 @@ function pending(landing: Landing): Extract<Landing, { status: 'landed-pending' 
   return landing;
 }
 
-/** Runs a landing. Instead of its merging git command, the script runs and then kills itself with SIGKILL, so git itself never starts. */
+/**
+ * Runs a landing. The script runs in place of the landing's merging git command and then kills itself with SIGKILL, so git never starts.
+ */
 async function endedAtStart(f: Fixture, landed: Record<string, string>, script = 'true'): Promise<Ready> {
   const ready = await readyTask(f, 'one', landed);
   using _ = interfere(f, mergeWords, `${script}; kill -KILL $$`);
@@ -116,7 +121,7 @@ test('if git was ended after it wrote the index and before it moved the branch, 
   await using f = await fixture({ files: { 'README.md': 'first' } });
   const ready = await readyTask(f, 'one', { 'README.md': 'landed', 'one.txt': '1' });
   {
-    // Simulates a git that was killed after it had written the index.
+    // Simulates that git is killed after it has written the index.
     using _ = interfere(f, mergeWords, `git read-tree -m -u HEAD ${ready.commit}; kill -KILL $$`);
     await expect(landOf(f, ready)).rejects.toMatchObject({ code: 'git-failed' });
   }
@@ -174,7 +179,7 @@ describe('no change of the user’s is mistaken for the landing’s', () => {
     pending(await landOf(f, await readyTask(f, 'two', { 'two.txt': '2' })));
     expect(await status(f)).toBe(before);
     expect(read(f, 'config.txt')).toBe(landed['config.txt']);
-    // Once the changes are committed, they are clearly the user's.
+    // Committed changes can only be the user's.
     await f.repository.git('commit', '-qm', 'by hand');
     const three = await readyTask(f, 'three', { 'three.txt': '3' });
     expect(await landOf(f, three)).toMatchObject({ status: 'landed' });

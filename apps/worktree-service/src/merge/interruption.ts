@@ -1,11 +1,12 @@
 /**
- * Describes to the user what a git that was stopped during a fast-forward has left in their checkout.
+ * Describes to the user the changes that a stopped fast-forward left in their checkout.
  *
  * Invariants:
- * 1. Nothing in the checkout is changed, removed or staged here. A file that is empty, truncated, missing, or equal to the landing's may also be
- *    the user's own change: only they know.
- * 2. Nothing here blocks a landing. A record whose commits or checkout are gone, or that no longer explains anything, is removed. If something
- *    can't be determined, git decides, and it doesn't overwrite the user's changes either.
+ * 1. Nothing in the checkout is changed, removed or staged here. An empty, truncated or missing file, or one that equals the landing's
+ *    file, may also be the user's own change. Only the user can decide that.
+ * 2. An interruption never blocks a landing. If a record's commits or checkout no longer exist, or the record explains no change in the
+ *    checkout any more, it is removed. If an interruption can't be determined, the landing runs git, which doesn't overwrite the user's
+ *    changes either.
  */
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +24,10 @@ const filesShownMax = 20;
 
 type Branch = { origin: LocalOrigin; repositoryId: string; branch: string; signal: AbortSignal | undefined };
 
-/** Describes what an interrupted landing on the branch has left; null if there was none, or if nothing is left. The caller holds the repository's landing lock. */
+/**
+ * Describes the changes that an interrupted landing on the branch left; null if no landing was interrupted, or if there are no such changes
+ * any more. The caller holds the repository's landing lock.
+ */
 export async function interruptionOf(context: Context, branch: Branch): Promise<Interruption | null> {
   const begun = readBegun(context, branch.repositoryId, branch.branch);
   let reason: string | null = null;
@@ -44,11 +48,11 @@ async function describeRemains(context: Context, begun: Begun, { origin, signal 
   const ref = `refs/heads/${branch}`;
   if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
   const facts = await checkoutFacts(context, origin, path, signal);
-  // The path is another folder now, or the user is on another branch.
+  // The path is a different folder now, or the user has switched to another branch.
   if (facts?.isWhole !== true || facts.head !== ref) return null;
   const lock = `${facts.indexFile}.lock`;
   const isFree = await isGoneSoon(lock, signal);
-  // If the branch has moved, git had finished, or the user has continued from there.
+  // If the branch has moved, git had finished before it was stopped, or the user has finished the landing.
   if ((await localRefs(context.git, origin, [ref], signal)).get(ref) !== from) return null;
   const changed = await changedFiles(context, origin, begun, signal);
   if (changed === null || changed.length === 0) return null;
@@ -59,7 +63,10 @@ async function describeRemains(context: Context, begun: Begun, { origin, signal 
   return `git was stopped while it moved ${branch} from ${from} to ${to} in ${path}, or another git still runs there. These files differ from ${from}, by that landing or by your own changes: ${files}${hint}. Nothing was changed here. To undo the landing, look through the files and commit your own changes, or put all changes into the stash: ${stashCommand(path)}`;
 }
 
-/** Lists files that the landing changes and that differ from the commit it started from. Null if a commit is gone. */
+/**
+ * Lists the files that the landing changes and that differ from the commit before the landing. Returns null if one of the two commits no
+ * longer exists.
+ */
 async function changedFiles(
   context: Context,
   origin: LocalOrigin,
@@ -90,7 +97,7 @@ function isFileThere(path: string, file: string): boolean {
     const name = Buffer.concat([Buffer.from(join(path, '/')), Buffer.from(file, 'latin1')]);
     return lstatSync(name, { throwIfNoEntry: false }) !== undefined;
   } catch {
-    // A parent of the path is a file.
+    // A parent folder of the path was replaced by a file.
     return false;
   }
 }

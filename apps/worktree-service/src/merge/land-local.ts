@@ -2,9 +2,9 @@
  * Landing in a repository on this machine.
  *
  * A branch that isn't checked out is moved by a ref transaction. If it is checked out and the checkout is clean, the user's own git runs
- * `merge --ff-only` there, with their configuration (see fast-forward.ts). Otherwise nothing in the checkout changes: the commit is kept under
- * `refs/coppice/landed/` in the user's repository, and the user gets the command that finishes the landing. The next landing builds on it.
- * Traces of an interrupted landing in the checkout are reported to the user and left as they are: see interruption.ts.
+ * `merge --ff-only` there, with their configuration (see fast-forward.ts). Otherwise the checkout stays unchanged: the commit is kept under
+ * `refs/coppice/landed/` in the user's repository, and the user gets the command that finishes the landing. The next landing builds on this
+ * commit. Traces of an interrupted landing in the checkout are reported to the user and left as they are: see interruption.ts.
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
@@ -32,7 +32,7 @@ export type LandRequest = {
   signal: AbortSignal | undefined;
 };
 
-/** Maximum number of tries. A try is repeated after a lost race against the user's own git. */
+/** Maximum number of tries. A landing is tried again if the user's own git changed the repository at the same time. */
 const triesMax = 3;
 
 export async function landLocally(
@@ -68,7 +68,7 @@ class LocalLanding {
 
   async run(): Promise<Landing> {
     const { branch, commit, expectedTip, signal } = this.#request;
-    // Done first, since it waits for a git that still runs in the checkout.
+    // This comes first, since it waits until a git process that still runs in the checkout has ended.
     this.#interruption = await this.#interrupted();
     const { state, refs } = await this.#look();
     const earlier = await this.#earlier(state, refs);
@@ -86,7 +86,7 @@ class LocalLanding {
       return { status: 'landed', commit };
     }
     if (checkout.hindrance !== null) return this.#keep(checkout.path, checkout.hindrance);
-    // From here on the user's files change. Neither this nor the record of it can be cancelled.
+    // The next step changes the user's files. Neither this step nor its record can be cancelled.
     const unstoppable = { ...this.#request, signal: undefined };
     const ending = new LocalLanding(this.#context, this.#store, this.#origin, unstoppable);
     return ending.#fastForward(checkout, state.branchTip);
@@ -113,7 +113,10 @@ class LocalLanding {
     return interruptionOf(this.#context, { origin: this.#origin, repositoryId, branch, signal });
   }
 
-  /** Result of an earlier run of this landing that finished, or nearly did. Undefined if there was none. */
+  /**
+   * Returns the result of an earlier run of this landing, even if that run was interrupted before it recorded the result. Undefined if no
+   * earlier run got that far.
+   */
   async #earlier(state: BranchState, refs: Map<string, string>): Promise<Landing | undefined> {
     const { commit, doneRef, signal } = this.#request;
     if (await this.#contains(state.branchTip, commit)) {
@@ -126,7 +129,7 @@ class LocalLanding {
       const checkout = await checkoutOf(this.#context, this.#origin, this.#request.branch, signal);
       return this.#pending(checkout?.path ?? this.#origin.address, 'it waits to be merged into the checkout');
     }
-    // It landed once and the user has undone it since, so it isn't landed again.
+    // The commit landed once and the user has undone the landing since, so it doesn't land again.
     return refs.has(doneRef) ? { status: 'landed', commit } : undefined;
   }
 
@@ -146,7 +149,8 @@ class LocalLanding {
     noteBegun(this.#context, this.#store.repositoryId, { path, branch, from: oldTip, to: commit });
     const refusal = await fastForward(this.#context, this.#origin, target);
     const { state, refs } = await this.#look();
-    // A full disk stops git midway, and so does a lock on the branch. For any other reason git refuses before it changes anything.
+    // If the disk is full or the branch is locked, git may stop after it has changed some files. For any other reason, git refuses before
+    // it changes a file.
     const mayBeHalf =
       refusal !== null && (isDiskFull(new CoppiceError('git-failed', refusal)) || refusal.includes('cannot lock ref'));
     if (!mayBeHalf) forgetBegun(this.#context, this.#store.repositoryId, branch);
@@ -166,7 +170,10 @@ class LocalLanding {
     return this.#keep(path, this.#interruption === null ? reason : `${reason}; ${this.#interruption.reason}`);
   }
 
-  /** Result if the branch has moved, but the user switched the checkout to another branch during the landing, and files of the landing could not be reset. */
+  /**
+   * Returns the result for a landing that has moved the branch although files of the landing could not be reset, after the user had
+   * switched the checkout to another branch.
+   */
   #left(path: string, reason: string): Landing {
     const { branch, commit } = this.#request;
     const git = `git -C ${shellQuote(path)}`;
@@ -174,7 +181,8 @@ class LocalLanding {
       status: 'landed-pending',
       commit,
       reason: `${branch} has the work, but ${path} was switched to another branch during the landing and holds changes of it: ${reason}`,
-      // Git considers a file with another mtime changed. The refresh compares contents first; its exit code 1 only means that something is changed.
+      // read-tree treats a file with a new mtime as changed. So update-index first compares the contents. Its exit code 1 only means that
+      // some files are changed.
       finishCommand: `${git} update-index -q --refresh; ${git} read-tree -m -u ${commit} HEAD`,
     };
   }
@@ -187,7 +195,7 @@ class LocalLanding {
       `update ${this.#request.doneRef} ${commit}`,
     ];
     if (old !== undefined && old !== expectedTip && !(await this.#contains(expectedTip, old))) {
-      // The user continued without the pending commit. A ref keeps it reachable.
+      // The user's branch has moved on without the pending commit. A ref keeps this commit reachable.
       commands.push(`update refs/coppice/superseded/${old} ${old}`);
     }
     await this.#updateRefs(commands);

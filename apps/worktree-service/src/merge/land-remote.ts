@@ -1,9 +1,9 @@
 /**
  * Landing at a remote, through git's own transport, with the user's credentials.
  *
- * A landing that was undone at the remote isn't pushed again once its record is written. One case looks like a push that never reached the remote:
- * this process is lost between the push and its record, and the branch is reset to its old commit before the repeat checks it. Then the commit is
- * pushed once more.
+ * Once a landing is recorded, it isn't pushed again, even if it was undone at the remote. There is one exception: this process is lost
+ * between the push and the record, and the branch is reset to its old commit before the repeat checks it. This looks like a push that never
+ * reached the remote, so the commit is pushed once more.
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
@@ -14,7 +14,7 @@ import type { Store } from '../repository/store.ts';
 import type { Landing } from './land.ts';
 import type { LandRequest } from './land-local.ts';
 
-/** Maximum number of commits of a rewritten history that are searched for the trailer. */
+/** Maximum number of commits that are searched for the trailer in a rewritten history. */
 const searchedCommitsMax = 2_000;
 
 export async function landRemotely(
@@ -31,7 +31,7 @@ export async function landRemotely(
     if (done === undefined) await store.updateRefs([`update ${doneRef} ${earlier}`], signal);
     return { status: 'landed', commit: earlier };
   }
-  // It landed once and the user has undone it since, so it isn't landed again.
+  // The commit landed once and the user has undone the landing since, so it doesn't land again.
   if (done !== undefined) return { status: 'landed', commit: done };
   if (tip !== expectedTip) return { status: 'moved', tip };
   context.reached('landing-transferred');
@@ -42,7 +42,7 @@ export async function landRemotely(
     signal,
   });
   if (pushed === 'accepted') {
-    // Can't be cancelled, since the remote has the commit.
+    // This update can't be cancelled, since the remote already has the commit.
     await store.updateRefs([`update ${doneRef} ${commit}`]);
     return { status: 'landed', commit };
   }
@@ -75,7 +75,10 @@ async function findLanded(
     ?.split(' ')[0];
 }
 
-/** Pushes a commit. `lease`: expected value of the ref; '' if it must not exist. Throws `landing-refused` with the remote's own message. */
+/**
+ * Pushes a commit. `lease`: expected value of the ref; '' if the ref must not exist. Throws `landing-refused` with the remote's own
+ * message.
+ */
 export async function push(
   context: Context,
   store: Store,
@@ -114,7 +117,7 @@ export async function push(
   throw new CoppiceError(denied ? 'landing-refused' : 'git-failed', `the push failed: ${said}`);
 }
 
-/** Returns the tip of a branch at the remote; '' if it doesn't exist. */
+/** Returns the tip of a branch at the remote; '' if the branch doesn't exist. */
 export async function remoteTip(
   context: Context,
   origin: RemoteOrigin,

@@ -89,7 +89,7 @@ test('a dirty checkout is not touched; later landings build on the pending one, 
   const landings = [landingOf(pending), landingOf(both), { ...landingOf(pending), repository: '/nowhere' }];
   expect(await finishedLandings(f.context, { landings })).toEqual({ finished: [false, false, false] });
   await shell(pending.finishCommand, '/');
-  // For a command that repairs a checkout, the branch's commits don't show whether it was run.
+  // If the command repairs a checkout, the branch's commits don't show whether the user has run it.
   landings.push({ ...landingOf(pending), finishCommand: `git -C / read-tree -m -u ${pending.commit} HEAD` });
   expect(await finishedLandings(f.context, { landings })).toEqual({ finished: [true, false, false, false] });
   expect(await f.repository.git('ls-tree', '--name-only', 'main')).toBe('README.md\none.txt');

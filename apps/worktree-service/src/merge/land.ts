@@ -1,13 +1,14 @@
 /**
- * Moves a target branch, exactly once, to a commit that was verified on exactly that tip, in a local or remote repository.
+ * Moves a target branch of a local or remote repository, exactly once, to a commit that was verified on exactly the branch's current tip.
  *
  * Invariants:
- * 1. The branch moves only from the tip that was verified, by compare-and-set: locally a ref transaction or `merge --ff-only`, at a remote a
- *    push with lease. A moved tip is a result, not an error.
- * 2. A repeat recognizes a finished landing by `refs/coppice/done/<effectId>`. This ref is set in the same ref transaction, or right after a
- *    fast-forward or a push (then in tasks.git). Without this ref, the repeat searches the branch's history for the commit, which was made
- *    for this landing only. If a remote has rewritten its history, it searches for the commit's `Coppice-Effect:` trailer.
- * 3. A user's checkout is never changed without their knowledge: see land-local.ts.
+ * 1. The branch moves only from the tip that was verified, by compare-and-set: locally a ref transaction or `merge --ff-only`, at a remote
+ *    a push with lease. A moved tip is a result, not an error.
+ * 2. A repeat recognizes a finished landing by `refs/coppice/done/<effectId>`. This ref is set in the same ref transaction, right after a
+ *    fast-forward, or right after a push (then in tasks.git). If the ref is missing, the repeat searches the branch's history for the
+ *    commit, which was made for this landing only. If a remote has rewritten its history, the repeat searches for the commit's
+ *    `Coppice-Effect:` trailer.
+ * 3. When a user's checkout is changed or can't be changed, the user is informed: see land-local.ts.
  */
 import { CoppiceError } from '@coppice/contracts';
 import { openRepository, type Context } from '../context.ts';
@@ -65,13 +66,16 @@ export async function land(context: Context, input: LandInput, signal?: AbortSig
   return answer;
 }
 
-/** Records for the task's removal that its branch isn't the only copy. Can't be cancelled, since the reply after a landing must be its result, not a timeout. */
+/**
+ * Records for the task's later removal that the task's branch isn't the only copy of its work. Can't be cancelled, since the reply after a
+ * landing must be the landing's result and not a timeout.
+ */
 async function recordMerged(store: Store, taskId: string): Promise<void> {
   const candidate = candidateRef(taskId);
   try {
     await store.updateRefs([`update ${mergedRef(taskId)} ${candidate}`]);
   } catch (error) {
-    // Without a candidate there is nothing to record.
+    // If there is no candidate ref, there is nothing to record.
     if ((await store.resolve(candidate)) !== undefined) throw error;
   }
 }

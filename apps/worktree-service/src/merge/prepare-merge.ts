@@ -1,10 +1,12 @@
 /**
- * Creates the commit that would land on the target's current tip, without a working tree, and a folder with exactly its tree for verification.
+ * Creates the commit that would land on the target's current tip, without a working tree, and a folder with exactly its tree for
+ * verification.
  *
  * Invariants:
- * 1. The result is stored last. A repeat returns it, and never touches a folder in which a verification may be running.
+ * 1. The result is stored last. A repeat returns the stored result and never touches the folder, in which a verification may be running.
  * 2. Message and dates come from the actor, so a repeat on the same tip creates the same commit.
- * 3. Nothing is created for a removed task. If a task is removed while this creates something for it, this removes the result, since nothing else would.
+ * 3. Nothing is created for a removed task. If a task is removed while files are created for it, the code that creates them also removes
+ *    them, since nothing else would.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -32,7 +34,7 @@ export type PreparedMerge = z.infer<typeof outputSchema>;
 type Operation = z.infer<typeof worktreeOperations.prepareMerge.input>;
 export type PrepareMergeInput = Trailers &
   Pick<Operation, 'repository' | 'targetBranch' | 'taskCommit' | 'method' | 'message' | 'checkout' | 'setup'> & {
-    /** Patterns of protected files, whose changes a person has to approve; default none. */
+    /** Patterns of protected files. A person has to approve changes to these files. Default: no patterns. */
     protect?: string[];
   };
 
@@ -94,8 +96,8 @@ export async function prepareMerge(
 }
 
 /**
- * Cleans up and throws if the task was removed. A removal writes its record before it removes folders, so a removal that ran too early for this folder is found
- * here.
+ * If the task was removed, moves its checkouts to the trash and throws. A removal writes its record before it removes folders, so the
+ * record also shows a removal that ran before this folder was created.
  */
 function requireStillThere(context: Context, ids: { taskId: string; effectId: string }): void {
   if (isRemoved(context, ids.effectId)) context.trash.take(context.layout.checkoutsOf(ids.taskId));
@@ -146,7 +148,7 @@ async function merge(
     const landed = await landedMeanwhile(context, store, { tip, taskCommit, paths, signal });
     return { status: 'conflict', tip, paths: paths.map(printable), landed };
   }
-  // The target's history already has the commit or a squash of it. Landing it again would make an empty commit.
+  // The target already has the task's changes, by a merge or a squash. Landing them again would make an empty commit.
   if (tree === (await store.resolve(`${tip}^{tree}`, signal))) return { status: 'already-merged', tip };
   const commit = await commitTree(context, store, {
     tree,

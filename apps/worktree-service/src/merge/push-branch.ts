@@ -16,7 +16,7 @@ import { push, remoteTip } from './land-remote.ts';
 import { transfer } from './transfer.ts';
 import { checkoutOf } from './user-worktrees.ts';
 
-/** Maximum number of commits that are searched. Sufficient, since a task adds few commits to its base. */
+/** Maximum number of commits that are searched. It is sufficient, since a task adds few commits to its base. */
 const historyMax = 1_000;
 
 export type PushBranchInput = { taskId: string; repository: string; branch: string; commit: string };

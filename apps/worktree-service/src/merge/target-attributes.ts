@@ -1,12 +1,12 @@
 /**
  * Applies the target's .gitattributes to a merge in a bare store.
  *
- * Git reads merge attributes from a working tree; from a bare repository it reads only info/attributes, which all merges in a store share. So each
- * merge gets its own working tree, which contains only the target's .gitattributes files. Git itself interprets them, including nested files,
- * macros, `binary` and `conflict-marker-size`.
+ * Git reads merge attributes from the working tree. In a bare repository, git reads only info/attributes, which all merges in a store
+ * share. So each merge gets its own working tree, which contains only the target's .gitattributes files. Git itself interprets them,
+ * including nested files, macros, `binary` and `conflict-marker-size`.
  *
- * Invariant: no external merge driver runs. A driver runs only if the configuration contains its command, and the configuration is ours (see
- * git.ts). For an unknown driver, git uses its normal three-way merge.
+ * Invariant: no external merge driver runs. A driver runs only if the configuration contains its command, and Coppice writes that
+ * configuration itself (see git.ts). For an unknown driver, git uses its normal three-way merge.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ export async function withTargetAttributes<T>(
     const options = { ...store.tasks, workTree, cwd: workTree, signal };
     const indexFile = join(folder, 'index');
     const entries = files.map(([path, { mode, objectId }]) => `${mode} ${objectId}\t${path}\0`).join('');
-    // Git rejects paths that lead out of the folder.
+    // The paths come from a tree. Git rejects paths that lead out of the folder.
     await context.git.run(['update-index', '-z', '--index-info'], {
       ...options,
       indexFile,

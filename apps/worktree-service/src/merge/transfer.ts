@@ -6,12 +6,13 @@ import { gitLimits } from '../git/git.ts';
 import { inOrigin, type LocalOrigin } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
 
-/** As in git's receive-pack: fewer objects than this are unpacked, more are stored as a pack. */
+/** Number of objects from which they are stored as a pack; fewer are unpacked. Git's receive-pack uses the same number. */
 const unpackLimit = 100;
 
 /**
- * Transfers a commit from tasks.git to the user's repository as a pack through a pipe. The user's own account writes it, and the repository never
- * learns the path of the store. Git checks each object on arrival. `have`: a commit that the user's repository has.
+ * Transfers a commit from tasks.git to the user's repository as a pack through a pipe. Git writes the pack under the user's own account,
+ * and the repository never contains the path of the store. Git checks each object on arrival. `have`: a commit that the user's repository
+ * has.
  */
 export async function transfer(
   context: Context,

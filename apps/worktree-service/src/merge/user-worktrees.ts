@@ -8,7 +8,7 @@ import { readPlainFile } from '../repository/plain-file.ts';
 import { filterInCheckout } from './checkout-filters.ts';
 import { isGoneSoon } from './lock-file.ts';
 
-/** A checkout of a branch without a known hindrance to a fast-forward, with its git directory and index. */
+/** A checkout of a branch that can be fast-forwarded, as far as is known, with its git directory and index. */
 export type CleanCheckout = { path: string; hindrance: null; gitDir: string; indexFile: string };
 /** A clean checkout, or a checkout with the reason why it can't be fast-forwarded now. */
 export type Checkout = CleanCheckout | { path: string; hindrance: string };
@@ -20,7 +20,7 @@ export const inCheckout = (origin: LocalOrigin, path: string): GitOptions => ({
   account: origin.account,
 });
 
-/** Finds the checkout of a branch; null if it isn't checked out. */
+/** Finds the checkout of a branch; null if the branch isn't checked out. */
 export async function checkoutOf(
   context: Context,
   origin: LocalOrigin,
@@ -61,7 +61,7 @@ async function lookInto(
     return { path, hindrance: `git says that the branch is checked out in ${path}, but it is not` };
   if (await isDirty(context, origin, path, signal))
     return { path, hindrance: `the branch is checked out in ${path}, with changes that aren't committed` };
-  // Git would update the files first, and then find that it can't move the branch.
+  // If the ref is locked, git would update the files first and only then fail to move the branch.
   const lock = join(origin.gitDir, `${ref}.lock`);
   if (!(await isGoneSoon(lock, signal)))
     return { path, hindrance: `${lock} is there: another git is at work, or one that was stopped left it` };
@@ -78,8 +78,8 @@ async function lookInto(
 type CheckoutFacts = { head: string; gitDir: string; indexFile: string; isWhole: boolean };
 
 /**
- * Null if the folder isn't in a working tree of this repository: git's record of a linked worktree may point to a folder that now belongs to a different
- * repository.
+ * Returns null if the folder isn't in a working tree of this repository, since git's record of a linked worktree may point to a folder that
+ * now belongs to another repository.
  */
 export async function checkoutFacts(
   context: Context,
@@ -105,7 +105,10 @@ function isFolder(path: string, real: string): boolean {
   }
 }
 
-/** Maps git's path of the main checkout to the repository's address. If the git directory isn't called .git, git reports the directory itself. */
+/**
+ * Returns the path of a checkout that git lists. If the git directory isn't named .git, git lists that directory in place of the main
+ * checkout; the repository's address is then the right path.
+ */
 const placeOf = (origin: LocalOrigin, path: string): string => (path === origin.gitDir ? origin.address : path);
 
 const gitDirsOf = (origin: LocalOrigin): string[] => {
@@ -121,7 +124,10 @@ function headOfWork(gitDir: string): string[] {
   });
 }
 
-/** Reports whether tracked files have uncommitted changes. Untracked files don't count: git itself refuses if they are in the way. */
+/**
+ * Reports whether tracked files have uncommitted changes. Untracked files don't count, since git refuses to merge if it would overwrite
+ * one.
+ */
 async function isDirty(context: Context, origin: LocalOrigin, path: string, signal?: AbortSignal): Promise<boolean> {
   const { stdout } = await context.git.run(['status', '--porcelain=v1', '-z', '--untracked-files=no'], {
     ...inCheckout(origin, path),

@@ -8,14 +8,14 @@ export type Address = { kind: 'local'; path: string } | { kind: 'remote'; url: s
 
 const remoteProtocols = ['https:', 'http:', 'ssh:', 'git:'];
 /**
- * `user@host:path`, git's short form of ssh. The host must not start with a dash, since ssh would take it for an option. No `@` may follow it before
- * the first slash, since that would be a password.
+ * `user@host:path`, git's short form of ssh. The host must not start with a dash, since ssh would parse it as an option. Between the host
+ * and the first slash there must be no `@`, since the text before it would be a password.
  */
 const shortSsh = /^(?:[\w.-]+@)?[a-zA-Z0-9][\w.-]*:(?!\/\/|:)[^/@]*(?:\/.*)?$/;
 const tokenParameters =
   'private_token|access_token|auth_token|oauth_token|job_token|api_token|token|api_key|apikey|auth|key|password|passwd|secret|sig|signature|x-amz-signature';
 const tokenInQuery = new RegExp(`([?&](?:${tokenParameters})=)[^\\s&#'"]*`, 'gi');
-/** User information in a URL. The scheme's length is limited so that text without one is searched in linear time. */
+/** User information in a URL. The scheme's length is limited so that a text without a scheme is searched in linear time. */
 const userInfo = /([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/?#\\]*@/gi;
 const control = /\p{Cc}/u;
 
@@ -27,7 +27,7 @@ const refuse = (field: string, expected: string, received: string) =>
 /** Throws `invalid-request` if the address is neither a path nor a supported URL, or contains a password or token. */
 export function parseAddress(address: string): Address {
   const expected = 'an absolute path, or an https, ssh, git or file URL';
-  // Shortened last: a cut before redaction could remove the @ that marks the end of a password.
+  // The text is shortened after redaction, since a cut before it could remove the @ after a password.
   const shown = redactText(address.slice(0, 4_000))
     .replace(/^[^\s/?#]*@/, '***@')
     .slice(0, 300);
@@ -55,7 +55,7 @@ export function parseAddress(address: string): Address {
   throw refuse('repository', expected, shown);
 }
 
-/** Converts a `file:` URL to a path. All checks of folders on this machine apply to it. */
+/** Converts a `file:` URL to a path. Then all checks of folders on this machine apply to the path. */
 function pathOf(url: URL, shown: string): string {
   const expected = 'a file URL of this machine (file:///path)';
   if (url.hostname !== '' || url.search !== '' || url.hash !== '') throw refuse('repository', expected, shown);
@@ -63,13 +63,16 @@ function pathOf(url: URL, shown: string): string {
   try {
     path = fileURLToPath(url);
   } catch {
-    // The URL contains an encoded slash.
+    // The URL contains an encoded slash, so no path is set.
   }
   if (path === '' || control.test(path)) throw refuse('repository', expected, shown);
   return path;
 }
 
-/** Id of a repository, the same for all its addresses. `canonical` is its canonical address. */
+/**
+ * Returns the id of a repository. The id is the same for all addresses of the repository, since it derives from the canonical address
+ * `canonical`.
+ */
 export const repositoryIdOf = (canonical: string): string =>
   createHash('sha256').update(canonical).digest('hex').slice(0, 20);
 

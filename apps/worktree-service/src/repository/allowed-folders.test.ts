@@ -17,13 +17,13 @@ import { remove } from '../worktree/remove.ts';
 import { AllowedRepositories } from './allowed-repositories.ts';
 import { inspect } from './inspect.ts';
 
-/** Creates folders of two tenants on one disk, each with a repository. The tests add what the tenant acme might create. */
+/** Creates folders of two tenants on one disk, each with a repository. The tests add files and links that the tenant acme might create. */
 async function twoTenants() {
   const folder = await temporaryFolder('allowed');
   const at = (...parts: string[]) => join(folder.path, ...parts);
   for (const name of ['acme/shop', 'other/secret'])
     await shell(`git init -q -b main '${name}' && git -C '${name}' commit -q --allow-empty -m first`, folder.path);
-  // A pattern that contains an operator's link stands for the link's target.
+  // If an operator's pattern contains a link, the pattern applies to the link's target.
   symlinkSync(at('acme'), at('linked-acme'));
   const context = await openContext({
     dataFolder: at('data'),
@@ -305,7 +305,7 @@ test('an allowed server can not redirect to another server', async () => {
       message: expect.stringContaining('302') as string,
     });
     expect(secret.requests).toEqual([]);
-    // Without limits, the redirect is followed.
+    // If there are no lists of allowed repositories, git follows the redirect.
     await expect(look(null)).rejects.toMatchObject({ code: 'branch-not-found' });
     expect(secret.requests).not.toEqual([]);
   } finally {

@@ -2,10 +2,12 @@
  * Lists of patterns that limit which repositories each tenant may use.
  *
  * Invariants:
- * 1. The name is checked before the repository is accessed, so a rejection doesn't reveal whether it exists.
- * 2. A folder's real path and its git directory are checked again once they are known, so no symbolic link leads out of what is allowed.
- * 3. The content of the git directory is checked too: nothing in it leads git elsewhere, as far as a check can determine (own-parts.ts).
- * 4. If there are lists, a tenant without one may use no repository. If there are no lists, every repository is allowed.
+ * 1. The name is checked before the repository is accessed, so a rejection doesn't reveal whether the repository exists.
+ * 2. The real paths of the folder and of its git directory are checked again once they are known, so no symbolic link leads out of the
+ *    allowed folders.
+ * 3. The content of the git directory is checked too. As far as a check can determine, nothing in the git directory leads git to other
+ *    folders (own-parts.ts).
+ * 4. If there are lists, a tenant without a list may use no repository. If there are no lists, every repository is allowed.
  */
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +22,7 @@ import { plainFolder, plainUrl, type PlainName } from './plain-name.ts';
  */
 export type AllowedLists = Readonly<Record<string, readonly string[]>>;
 
-/** `deep`: matches everything below the parts; otherwise only the exact path. */
+/** `deep`: true if the pattern matches everything below its parts; otherwise it matches only the exact path. */
 type Pattern = { kind: PlainName['kind']; parts: readonly string[]; deep: boolean };
 type Allowed = { named: readonly Pattern[]; lying: readonly Pattern[] };
 
@@ -32,7 +34,10 @@ export class AllowedRepositories {
   /** Patterns by tenant. The value null means that the tenant may use every repository. */
   readonly #lists: ReadonlyMap<string, Allowed | null> | null;
 
-  /** `lists`: null for no limits. @throws RangeError if a pattern is invalid */
+  /**
+   * `lists`: null if every tenant may use every repository.
+   * @throws RangeError if a pattern is invalid
+   */
   constructor(lists: AllowedLists | null) {
     this.#lists = lists && new Map(Object.entries(lists).map(([tenant, patterns]) => [tenant, allowedBy(patterns)]));
   }
@@ -68,7 +73,10 @@ export class TenantRepositories {
     if (name === null || !this.#allowed.named.some((pattern) => matches(pattern, name))) throw this.#refusal(written);
   }
 
-  /** Checks a folder whose path has no symbolic links. @throws CoppiceError `permission-denied`. `written`: the address that led there. */
+  /**
+   * Checks a folder whose path has no symbolic links.
+   * @throws CoppiceError `permission-denied`. `written`: the address in the request, which led to the folder.
+   */
   requireFolder(folder: string, written: string): void {
     if (!this.#mayLie(folder)) throw this.#refusal(written);
   }
@@ -135,7 +143,7 @@ function patternOf(text: string): Pattern {
   return { ...name, deep };
 }
 
-/** Parses a pattern of URLs. A whole server, `https://host/**`, has no path of its own. */
+/** Parses a pattern of URLs. A pattern for a whole server, `https://host/**`, has no path before `/**`. */
 function urlPattern(fixed: string, deep: boolean): PlainName | null {
   const name = plainUrl(fixed, true);
   if (name !== null || !deep) return name;
@@ -143,7 +151,7 @@ function urlPattern(fixed: string, deep: boolean): PlainName | null {
   return server && { ...server, parts: server.parts.slice(0, -1) };
 }
 
-/** Resolves symbolic links in the fixed part of a path pattern, as they are now. */
+/** Resolves the symbolic links in the fixed part of a path pattern. Later changes of these links have no effect. */
 function lyingAt(pattern: Pattern): Pattern {
   const { kind, parts } = pattern;
   if (kind === 'remote') return pattern;
@@ -153,7 +161,7 @@ function lyingAt(pattern: Pattern): Pattern {
     const real = plainFolder(realpathSync(join('/', ...fixed)));
     return { ...pattern, parts: [...real.parts, ...parts.slice(fixed.length)] };
   } catch {
-    // The folder doesn't exist yet, so no link leads elsewhere.
+    // The folder doesn't exist yet, so there is no link to resolve.
     return pattern;
   }
 }

@@ -21,7 +21,9 @@ export type BundleInput = {
 
 type Work = { ref: string; work: WorkKind };
 
-/** Stores a task's work as a bundle. Its name derives from its content and the hour. Throws `not-found`, `limit-exceeded`. */
+/**
+ * Stores a task's work as a bundle. The bundle's name derives from its content and the current hour. Throws `not-found`, `limit-exceeded`.
+ */
 export async function bundle(
   context: Context,
   bus: Bus,
@@ -40,7 +42,7 @@ export async function bundle(
   return { ...work, commit: commitIn(bytes, work.ref), bundle: name };
 }
 
-/** Reads the commit from the bundle's own header, since the ref may have moved after it was looked up. */
+/** Reads the commit from the header of the bundle, since the ref may have moved before the bundle was created. */
 function commitIn(bytes: Buffer, ref: string): string {
   const lines = bytes.subarray(0, bytes.indexOf('\n\n')).toString('utf8').split('\n');
   const commit = lines.find((line) => line.endsWith(` ${ref}`))?.split(' ')[0];
@@ -48,7 +50,10 @@ function commitIn(bytes: Buffer, ref: string): string {
   return commit;
 }
 
-/** Selects the ref to bundle: the rescue of a task that isn't going to land, else its branch, else its landed commit, else its last checkpoint. */
+/**
+ * Selects the ref to bundle: the rescue ref if the task isn't going to land, else the task's branch, else its landed commit, else its last
+ * checkpoint.
+ */
 async function workOf(
   context: Context,
   store: Store,
@@ -67,7 +72,7 @@ async function workOf(
   return null;
 }
 
-/** Creates the bundle with one thread, so that the same commits always give the same bytes, and thus one artifact. */
+/** Creates the bundle with one thread, so that the same commits always give the same bytes and therefore the same artifact. */
 async function written(
   context: Context,
   store: Store,

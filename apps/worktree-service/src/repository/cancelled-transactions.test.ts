@@ -7,11 +7,11 @@ import { openRepository } from '../context.ts';
 import { checkpoint } from '../import/import.ts';
 import { date, fixture, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
 
-/** Number of refs. Each takes two transactions. */
+/** Number of refs. Each ref is changed by two transactions. */
 const refs = 250;
 const atOnce = 8;
 
-/** Lists lock files, and files that git would rename to packed-refs, in both stores. */
+/** Lists two kinds of files in both stores: lock files, and files that git would rename to packed-refs. */
 const lockFiles = (f: Fixture): string[] =>
   (readdirSync(join(f.dataFolder, 'repositories'), { recursive: true }) as string[]).filter((name) =>
     /\.(lock|new)$/.test(name),

@@ -2,7 +2,10 @@ import { existsSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readPlainFile } from './plain-file.ts';
 
-/** Finds the shared git directory of a folder by gitrepository-layout(5), following links as they are now. Throws if it doesn't exist. */
+/**
+ * Finds the shared git directory of a folder as described in gitrepository-layout(5). Resolves symbolic links. Throws if the directory
+ * doesn't exist.
+ */
 export function sharedGitDirOf(folder: string): string {
   const entry = join(folder, '.git');
   const link = lineOf(entry)?.replace(/^gitdir: /, '');

@@ -17,9 +17,10 @@ export type Origins = {
 };
 
 /**
- * Resolves addresses to repositories and caches the results, since each step of a task needs them and git takes two processes to determine one.
- * Git determines a user's repository from its folder and its configuration; if one of them changes, the entry is renewed. An entry is used only if both
- * were the same before and after it was determined. The first lookup has no earlier state to compare with, so entries are used from the third one on.
+ * Resolves addresses to repositories and caches the results, since each step of a task needs a repository and resolving one takes two git
+ * processes. What git reports about a user's repository depends on the folder and the configuration. If one of them changes, the address is
+ * resolved again. A result is cached only if both were the same before and after it was determined. The first lookup has no earlier state
+ * to compare with, so the cache is used from the third lookup on.
  */
 export class KnownOrigins {
   readonly #git: Git;
@@ -43,10 +44,10 @@ export class KnownOrigins {
     const known = this.#known.get(address);
     const before = known === undefined ? '' : marksOf(address, known.origin);
     if (known?.isSure === true && known.marks === before) {
-      // The entry may stem from another tenant.
+      // The cache entry may come from another tenant's lookup, so the address is checked for this tenant.
       allowed.requireName(parseAddress(address), address);
       allowed.requireFolder(known.origin.address, address);
-      // The owner may have changed its content since.
+      // The owner may have changed the content of the git directory since it was cached.
       allowed.requireGitDir(known.origin.gitDir, address);
       return known.origin;
     }
@@ -61,8 +62,8 @@ export class KnownOrigins {
 const includes = /\[\s*include/i;
 
 /**
- * Fingerprint of what determines a repository. '' if it depends on more than the folder itself: the folder doesn't exist any more or leads to another
- * one, or its configuration includes other files.
+ * Returns a fingerprint of the folder and configuration that determine a repository. Returns '' if it can't be fingerprinted: the folder
+ * doesn't exist any more or leads to another repository, or the configuration includes other files.
  */
 function marksOf(address: string, origin: LocalOrigin): string {
   const parsed = parseAddress(address);
@@ -81,7 +82,7 @@ function marksOf(address: string, origin: LocalOrigin): string {
   }
 }
 
-/** Identity of a file or folder, without its times, which change with its content. */
+/** Returns the identity of a file or folder. It contains no times, since these change with the content. */
 function identityOf(path: string): string {
   const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
   return stat === undefined ? 'absent' : `${stat.dev} ${stat.ino} ${stat.uid} ${stat.gid}`;

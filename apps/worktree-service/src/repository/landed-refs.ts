@@ -1,13 +1,13 @@
 /**
- * Refs in the user's repository for commits that have landed and wait to be merged into a checkout. The names are flat: a leftover ref of a branch
- * `a` would otherwise conflict with that of a later branch `a/b`. Earlier versions nested them; their refs are still found, and renamed at the next
- * landing.
+ * Refs in the user's repository for commits that have landed and wait to be merged into a checkout. The names of these refs are flat. With
+ * nested names, a leftover ref of a branch `a` would conflict with the ref of a later branch `a/b`. Earlier versions used nested names.
+ * Refs with nested names are still found, and are renamed at the next landing.
  */
 import { createHash } from 'node:crypto';
 
 export const landedFolder = 'refs/coppice/landed/';
 
-/** Limit on the name's length. A file name may have 255 bytes, and git appends `.lock`. */
+/** Maximum length of the name. A file name may have 255 bytes, and git appends `.lock` to the name. */
 const nameBytesMax = 200;
 
 export function landedRef(branch: string): string {
@@ -18,7 +18,7 @@ export function landedRef(branch: string): string {
 
 const nestedRef = (branch: string): string => `${landedFolder}${branch}`;
 
-/** Possible refs of a branch, the current name first. */
+/** Returns the possible refs of a branch. The name that this version writes comes first. */
 export const landedRefs = (branch: string): string[] => [...new Set([landedRef(branch), nestedRef(branch)])];
 
 /** Builds the commands that rename refs of earlier versions, for one transaction; empty if all names are flat. */
@@ -27,7 +27,7 @@ export function flatten(refs: ReadonlyMap<string, string>): string[] {
     const branch = ref.slice(landedFolder.length);
     if (!ref.startsWith(landedFolder) || !branch.includes('/')) return [];
     const flat = landedRef(branch);
-    // An existing flat ref is the newer one.
+    // If there is a flat ref too, it is newer.
     const kept = refs.has(flat) ? `refs/coppice/superseded/${commit}` : flat;
     return [`delete ${ref} ${commit}`, `update ${kept} ${commit}`];
   });

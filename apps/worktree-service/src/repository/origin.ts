@@ -12,7 +12,7 @@ import type { TenantRepositories } from './allowed-repositories.ts';
 export type LocalOrigin = {
   kind: 'local';
   repositoryId: string;
-  /** Canonical address, the same for all ways to name the repository. */
+  /** Canonical address. It is the same for all addresses that lead to the repository. */
   address: string;
   /** Git directory shared by all worktrees of the repository. */
   gitDir: string;
@@ -24,8 +24,8 @@ export type RemoteOrigin = { kind: 'remote'; repositoryId: string; address: stri
 export type Origin = LocalOrigin | RemoteOrigin;
 
 /**
- * State of a target branch. `tip` is the commit that the next landing builds on. It includes a pending landing, so that landings can be stacked;
- * `pendingRef` is then the ref of that landing.
+ * State of a target branch. `tip` is the commit that the next landing builds on. If a landing is pending, `tip` includes it, so that the
+ * next landing builds on it, and `pendingRef` is the ref of the pending landing.
  */
 export type BranchState = { tip: string; branchTip: string; pendingRef: string | null };
 
@@ -64,7 +64,7 @@ export async function findOrigin(git: Git, address: string, rules: Rules): Promi
   try {
     return await findLocal(git, { address, path: parsed.path, folder }, rules);
   } catch (error) {
-    // Each step accesses the folder again, and its owner may remove it at any moment.
+    // Each step accesses the folder again, and the folder's owner may remove it between two steps.
     const isGone = isAbsent(error) || !existsSync(folder);
     throw isGone ? notFound(parsed.path, 'it was removed while it was looked at') : error;
   }
@@ -98,7 +98,7 @@ async function findLocal(
     .toString('utf8')
     .split('\n');
   if (exitCode !== 0) {
-    // The configuration may include a file of another tenant's, and git's message would reveal its content.
+    // The configuration may include another tenant's file, and git's message would reveal the content of that file.
     const said = allowed.areLimited ? '' : ` (git says: ${firstLine(stderr)})`;
     throw notFound(path, `it is not a git repository, or git may not read it${said}`);
   }
@@ -118,7 +118,7 @@ async function findLocal(
   return {
     kind: 'local',
     repositoryId: repositoryIdOf(gitDir),
-    // A git directory elsewhere (`--separate-git-dir`) doesn't know its working tree.
+    // If the git directory is outside the working tree (`--separate-git-dir`), git can't report the working tree.
     address: hasOwnName ? (bare === 'true' ? gitDir : folder) : dirname(gitDir),
     gitDir,
     objectFormat,
@@ -150,8 +150,9 @@ function existingFolder(path: string): string {
 }
 
 /**
- * Rejects partial clones: missing objects can't be copied, and fetching them runs commands that the repository configures. Git reads the
- * configuration, since it follows includes. If the file is a pipe or device, git blocks instead of us, up to its time limit.
+ * Rejects partial clones, since missing objects can't be copied, and git would fetch them with commands from the repository's
+ * configuration. Git reads the configuration, since the configuration may include other files. If the configuration file is a pipe or
+ * device, only the git process blocks, up to its time limit.
  */
 async function refusePartialClone(git: Git, path: string, gitDir: string): Promise<void> {
   const pattern = String.raw`^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$`;
@@ -183,7 +184,7 @@ function notFound(path: string, reason: string): CoppiceError {
   });
 }
 
-/** Account of a folder's owner. Null if the stack doesn't run as root, or root owns the folder. */
+/** Returns the account of a folder's owner. Null if the stack doesn't run as root, or root owns the folder. */
 function accountOf(folder: string): Account | null {
   const { uid, gid } = statSync(folder);
   if (process.getuid?.() !== 0 || uid === 0) return null;
@@ -212,7 +213,10 @@ export async function checkBranchName(git: Git, branch: string, field: string): 
     );
 }
 
-/** Reads the state of a branch. Throws `branch-not-found`, which lists similar branches. `field`: name of the request's field with the branch. */
+/**
+ * Reads the state of a branch. Throws `branch-not-found` with a list of similar branches. `field`: name of the request field that contains
+ * the branch.
+ */
 export async function branchState(
   git: Git,
   origin: Origin,
@@ -234,7 +238,7 @@ export async function branchState(
   return localState(git, origin, { branch, field, refs, signal });
 }
 
-/** Like `branchState`, for a local repository whose refs (the branch's and those of pending landings) were already read. */
+/** Like `branchState`, for a local repository whose refs were already read: the branch's ref and the refs of pending landings. */
 export async function localState(
   git: Git,
   origin: LocalOrigin,
@@ -245,7 +249,7 @@ export async function localState(
   if (branchTip === undefined) {
     const all = [...(await localRefs(git, origin, ['refs/heads/'], signal)).keys()];
     const names = all.map((ref) => ref.slice('refs/heads/'.length));
-    // A detached HEAD may have commits even if there is no branch.
+    // Even if there is no branch, a detached HEAD may have commits.
     const options = { ...inOrigin(origin), signal };
     const empty = names.length === 0 && !(await git.test(['rev-parse', '--quiet', '--verify', 'HEAD'], options));
     throw branchNotFound(branch, field, names, empty);
@@ -258,7 +262,10 @@ export async function localState(
   return isPending ? { tip: landed, branchTip, pendingRef } : { tip: branchTip, branchTip, pendingRef: null };
 }
 
-/** Reports whether a branch ever had a commit, by its reflog. A user who finished a landing and then reset the branch doesn't want that landing back. */
+/**
+ * Reports whether a branch ever had a commit, according to the branch's reflog. If a user finished a landing and then reset the branch, the
+ * landing must not count as pending again.
+ */
 async function hadCommit(
   git: Git,
   origin: LocalOrigin,
@@ -280,15 +287,18 @@ export const localRefs = (
 ): Promise<Map<string, string>> => readRefs(git, { ...inOrigin(origin), signal }, patterns);
 
 /**
- * Reports whether a remote denies access to the repository, doesn't have it, or has it elsewhere while redirects aren't followed. Ssh mentions "access
- * rights" in any failure, so these words aren't matched.
+ * Reports whether the remote denies access to the repository, doesn't have it, or redirects to another address although redirects aren't
+ * followed. Ssh mentions "access rights" in any failure, so these words aren't matched.
  */
 const isDenied = (said: string): boolean =>
   /not found|does not (exist|appear to be)|authentication failed|could not read (username|password)|permission denied|returned error: (30\d|40[134])/i.test(
     said,
   );
 
-/** Reads branches: name → commit, all or those given. Throws `repository-not-found` if this user can't access the repository, else `git-failed`. */
+/**
+ * Reads all branches or the given ones. Returns the commit by branch name. Throws `repository-not-found` if this user can't access the
+ * repository, else `git-failed`.
+ */
 export async function remoteBranches(
   git: Git,
   origin: RemoteOrigin,
@@ -304,7 +314,7 @@ export async function remoteBranches(
     .catch((error: unknown) => {
       if (!(error instanceof CoppiceError) || error.code !== 'git-failed') throw error;
       const address = redactText(origin.address);
-      // Any other error may be a network problem, which may pass.
+      // Any other error may be a temporary network problem.
       const code = isDenied(error.message) ? 'repository-not-found' : 'git-failed';
       throw new CoppiceError(code, `repository: ${address} can't be read: ${error.message}`, {
         cause: error,
@@ -316,7 +326,7 @@ export async function remoteBranches(
     const [id, ref] = line.split('\t');
     if (id !== undefined && ref?.startsWith('refs/heads/')) branches.set(ref.slice('refs/heads/'.length), id);
   }
-  // ls-remote's patterns also match the end of longer names.
+  // A pattern of ls-remote also matches longer names that end with it.
   if (refs.length > 0)
     for (const name of branches.keys()) if (!refs.includes(`refs/heads/${name}`)) branches.delete(name);
   return branches;

@@ -1,17 +1,19 @@
 /**
- * Checks that a git directory contains everything git reads and writes there. A user with write access to it can lead git elsewhere: by a symbolic
- * link, by borrowed objects, or by a configuration that includes another file.
+ * Checks that everything git reads and writes for a repository is inside the git directory. A user with write access to the git directory
+ * could lead git to other folders: by a symbolic link, by borrowed objects, or by a configuration that includes another file.
  *
  * Invariants:
- * 1. A part that can't be checked completely (too large, not a plain file) counts as leading elsewhere.
- * 2. The result names a part of the git directory, never its destination, and doesn't reveal whether the destination exists.
+ * 1. A part that can't be checked completely (too large, not a plain file) counts as leading out of the git directory.
+ * 2. The result names the part of the git directory, but not where that part leads, and doesn't reveal whether the destination exists.
  * 3. The result is a snapshot: a user with write access can change the directory before git reads it.
  */
 import { readdirSync, realpathSync, type Dirent } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { plainFileBytesMax, readPlainFile } from './plain-file.ts';
 
-/** Entries that aren't checked. No hook runs, so links to hooks are harmless; git doesn't read the others for the repository itself. */
+/**
+ * Entries that aren't checked. No hook runs, so links to hooks are harmless. Git doesn't read the other entries for the repository itself.
+ */
 const unread = new Set(['hooks', 'modules', 'lfs', 'annex']);
 /** Folders in which git reads everything. */
 const walked = new Set(['objects', 'refs', 'logs', 'worktrees', 'info', 'reftable']);
@@ -20,7 +22,10 @@ const entriesMax = 100_000;
 const borrowingDepthMax = 5;
 const includes = /\[\s*include/i;
 
-/** Null if everything lies in the directory; else the part that doesn't, and why. `isAllowed` gets a git directory without symbolic links in its path. */
+/**
+ * Returns null if everything is inside the git directory; else the part that leads out of it, and why. `isAllowed` decides on the git
+ * directory of a repository from which objects are borrowed. Its path contains no symbolic links.
+ */
 export function foreignPart(gitDir: string, isAllowed: (gitDir: string) => boolean): string | null {
   const walk = new Walk();
   return (
@@ -86,7 +91,7 @@ function borrowed(
   for (const line of content.split('\n')) {
     if (line === '' || line.startsWith('#')) continue;
     const from = realFolder(resolve(objects, line));
-    // Git would unquote such a path, but never writes one.
+    // Git would unquote a path that starts with a quotation mark. Git never writes such a path, so it is rejected.
     if (line.startsWith('"') || from === null || basename(from) !== 'objects' || !isAllowed(dirname(from)))
       return refusal;
     if (walk.linkIn(from, '') !== undefined) return refusal;

@@ -1,8 +1,9 @@
 /**
- * Canonical form of a repository's name, in which names and patterns are compared.
+ * Plain form of a repository's name. Names and patterns are compared in this form.
  *
- * Invariant: a name that git, ssh, curl or a server could interpret differently has no plain form. So nothing in a URL is decoded or resolved: a URL
- * with a percent sign (except `%20`), a backslash, `.` or `..` as a part, an empty part, a query, or a letter beyond ASCII has none.
+ * Invariant: if git, ssh, curl or a server could interpret a name differently, the name has no plain form. So nothing in a URL is decoded
+ * or resolved. A URL has no plain form if it contains a percent sign (except `%20`), a backslash, `.` or `..` as a part, an empty part, a
+ * query, or a letter beyond ASCII.
  */
 import { resolve } from 'node:path';
 
@@ -20,7 +21,10 @@ const ports: Readonly<Record<string, number>> = { http: 80, https: 443, ssh: 22,
 const namePart = /^(?:[\w.~+@=,:-]|%20)+$/;
 const patternPart = /^(?:[\w.~+@=,:*-]|%20)+$/;
 
-/** Plain form of a folder's path. The repository of a `.git` folder is the folder that contains it. Symbolic links are not followed. */
+/**
+ * Returns the plain form of a folder's path. For a `.git` folder, this is the form of the folder that contains it. Symbolic links are not
+ * followed.
+ */
 export const plainFolder = (path: string): PlainName => ({
   kind: 'local',
   parts: resolve(path)
@@ -29,7 +33,7 @@ export const plainFolder = (path: string): PlainName => ({
     .filter((part) => part !== ''),
 });
 
-/** Plain form of a URL; null if it has none. `wildcards`: accepts the characters of a pattern. */
+/** Returns the plain form of a URL; null if it has none. `wildcards`: true if the URL is a pattern and may contain wildcards. */
 export function plainUrl(address: string, wildcards = false): PlainName | null {
   const whole = url.exec(address);
   const brief = whole === null ? short.exec(address) : null;
@@ -39,7 +43,7 @@ export function plainUrl(address: string, wildcards = false): PlainName | null {
   }
   if (brief === null) return null;
   const [, user, server = '', path = ''] = brief;
-  // A relative path starts at that user's home, which isn't the server's root.
+  // A relative path starts at the home folder of the user on the server, not at the server's root, so the plain form contains the user.
   if (!path.startsWith('/'))
     return withPath(`${user === undefined ? '' : `${user}@`}${server.toLowerCase()}:`, path, wildcards);
   return withPath(serverOf('ssh', user, server, undefined), path.slice(1), wildcards);

@@ -17,7 +17,10 @@ const fetchTip = async (f: Fixture) => {
   return (await store.fetchTip(origin, f.repository.branch, 'baseBranch')).tip;
 };
 
-/** Adds only the commit object to the store, like a fetch that unpacks one object at a time and was cut off: git writes the newest object first. */
+/**
+ * Adds only the commit object to the store. This simulates a fetch that unpacks one object at a time and was interrupted: git writes the
+ * newest object first.
+ */
 const plantCommit = (f: Fixture, store: Store, commit: string) =>
   shell(
     `git cat-file commit ${commit} | git --git-dir='${store.originGit}' hash-object -t commit -w --stdin`,

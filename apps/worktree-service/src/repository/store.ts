@@ -1,19 +1,24 @@
 /**
  * The two host-owned bare stores of one origin repository.
  *
- * - `origin.git` only receives fetches. It is a full copy, so the user's own gc can't break it. Sandboxes see it read-only.
+ * - `origin.git` only receives fetches. It is a full copy, so a garbage collection in the user's repository can't break it. Sandboxes see
+ *   it read-only.
  * - `tasks.git` borrows its objects, and contains imports, task branches, rescue and done refs. Sandboxes never see it.
  *
  * Invariants:
- * 1. Both appear together, by a rename: a half-created store is never found.
- * 2. origin.git is never garbage-collected, since tasks.git and sandboxes borrow its objects. tasks.git is, while no task uses it: see disk/collect.ts.
- * 3. No attribute of a repository changes bytes here: `info/attributes`, which overrides every .gitattributes, turns conversions off.
- * 4. Only the stack's user can enter the folder of both. If that user is root, the sandboxes' group can also enter it, but not list it.
- * 5. A commit counts as fetched once a ref of origin.git reaches it: refs move last, after git has checked that all reachable objects exist.
- *    The existence of an object says nothing about the objects it refers to: a fetch may be running, or have been cut off.
- * 6. Refs of the same name move by compare-and-set. One process at a time creates a store, and one at a time fetches into it.
- * 7. Every git that may lock something in a store runs through its writers (see store-writers.ts), and can't be cancelled. The exception is a
- *    fetch: it locks at most the file `shallow`, and moves no ref.
+ * 1. Both stores appear together, by a rename. So no process ever finds a half-created store.
+ * 2. origin.git is never garbage-collected, since tasks.git and sandboxes borrow its objects. tasks.git is garbage-collected while no task
+ *    uses it: see disk/collect.ts.
+ * 3. No attribute of a repository changes bytes in the stores, since `info/attributes` turns conversions off and overrides every
+ *    .gitattributes file.
+ * 4. Only the stack's user can enter the folder that contains both stores. If that user is root, the sandboxes' group can also enter it,
+ *    but not list it.
+ * 5. A commit counts as fetched once it is reachable from a ref of origin.git, since refs move last, after git has checked that all
+ *    reachable objects exist. If only the commit object exists, the objects that it refers to may be missing, since a fetch may still run
+ *    or may have been interrupted.
+ * 6. Refs of the same name move by compare-and-set. At any time, only one process creates a store, and only one process fetches into it.
+ * 7. Every git command that may lock a file in a store runs through the store's writers (see store-writers.ts) and can't be cancelled. Only
+ *    a fetch can be cancelled, since it locks at most the file `shallow` and moves no ref.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import {
@@ -64,7 +69,10 @@ const settings = `[core]
 	auto = false
 `;
 
-/** Ref name in origin.git. The names are flat: a branch `a/b` would conflict with the ref left by a deleted branch `a`. */
+/**
+ * Returns the name in origin.git for a fetched ref. The names are flat. With nested names, a branch `a/b` would conflict with the ref that
+ * a deleted branch `a` left.
+ */
 const fetchedRef = (ref: string): string =>
   `refs/fetched/${createHash('sha256').update(ref).digest('hex').slice(0, 40)}`;
 
@@ -110,7 +118,10 @@ export class Store {
     return { gitDir: this.tasksGit };
   }
 
-  /** Folder for git's own use in one operation, which creates and removes it while holding the lock `name`. Sandboxes don't see it. */
+  /**
+   * Returns the path of a folder for git's own use in one operation. The operation creates and removes the folder while it holds the lock
+   * `name`. Sandboxes don't see the folder.
+   */
   scratchFolder(name: string): string {
     return join(this.#folder, `${scratchPrefix}${name}`);
   }
@@ -120,7 +131,7 @@ export class Store {
   }
 
   async create(objectFormat: string, signal?: AbortSignal): Promise<void> {
-    // Earlier versions created the folder open to all users.
+    // In data folders of earlier versions, all users can enter this folder.
     if (this.exists) return this.#close(this.#folder);
     const make = async () => {
       if (this.exists) return;
@@ -130,7 +141,7 @@ export class Store {
         this.#close(folder);
         await this.#initialise(join(folder, 'origin.git'), objectFormat);
         await this.#initialise(join(folder, 'tasks.git'), objectFormat);
-        // A link, so that history ends at the same commits in both stores if the origin is shallow.
+        // tasks.git's `shallow` file is a link. So if the origin is shallow, history ends at the same commits in both stores.
         symlinkSync('../origin.git/shallow', join(folder, 'tasks.git/shallow'));
         writeFileSync(join(folder, 'tasks.git/objects/info/alternates'), '../../origin.git/objects\n');
         renameSync(folder, this.#folder);
@@ -174,12 +185,15 @@ export class Store {
     return this.#git.holds(this.#fact('tasks', commit), ['cat-file', '-e', `${commit}^{commit}`], options);
   }
 
-  /** Makes `has` remember a commit that was just created. */
+  /** Makes `has` remember that tasks.git has a commit that was just created there. */
   learn(commit: string): void {
     this.#git.learn(this.#fact('tasks', commit));
   }
 
-  /** Key of a remembered fact. Contains the folder's inode, since a store that was deleted by hand and created again lacks the old one's objects. */
+  /**
+   * Returns the key of a remembered fact. The key contains the folder's inode: if a store is deleted by hand and created again, the new
+   * store lacks the objects of the old one.
+   */
   #fact(where: string, commit: string): string {
     const stat = statSync(this.#folder, { bigint: true, throwIfNoEntry: false });
     // A garbage collection may remove commits, so its time is part of the key.
@@ -220,12 +234,15 @@ export class Store {
     return this.#tasksWriters.run(args, options);
   }
 
-  /** Removes stale lock files of killed processes if no git of ours is running. Called when the service starts. */
+  /** Removes stale lock files of killed processes if none of Coppice's git processes is running. Called when the service starts. */
   async removeLeftLocks(): Promise<void> {
     for (const writers of [this.#originWriters, this.#tasksWriters]) await writers.removeLeft();
   }
 
-  /** Removes files that killed processes have left in and beside the stores, except those that may be in use. Called when the service starts. */
+  /**
+   * Removes files that killed processes have left in and beside the stores, except files that may be in use. Called when the service
+   * starts.
+   */
   async removeLeftFiles(): Promise<void> {
     removePartial(this.tasksGit, Date.now(), upkeepLimits.partialAgeMs);
     for (const entry of readdirSync(this.#folder).filter((name) => name.startsWith(scratchPrefix))) {
@@ -249,7 +266,10 @@ export class Store {
     throw new CoppiceError('git-contention', `${field}: ${branch} moves faster than it can be fetched`);
   }
 
-  /** Checks invariant 5. Accepts any ancestor of the ref, since the branch may have moved on before it was fetched. */
+  /**
+   * Checks invariant 5. Any ancestor of the fetched ref counts as fetched, since the branch may have moved between the lookup of its tip
+   * and the fetch.
+   */
   #isFetched(branch: string, { tip, pendingRef }: BranchState, signal?: AbortSignal): Promise<boolean> {
     const ref = fetchedRef(pendingRef ?? `refs/heads/${branch}`);
     const options = { gitDir: this.originGit, answers: [1, 128], signal };
@@ -275,8 +295,8 @@ export class Store {
   }
 
   /**
-   * Fetches, and returns the commits of the refs in order. It moves no ref and writes none of git's own files to the store, so it can be cancelled at
-   * any time: FETCH_HEAD, which lists the commits, goes to a temporary git directory.
+   * Fetches the refs and returns their commits in the same order. Can be cancelled at any time, since it moves no ref of the store, and git
+   * writes FETCH_HEAD, which lists the commits, to a temporary git directory.
    */
   async #fetchObjects(origin: Origin, source: string, refs: string[], signal?: AbortSignal): Promise<string[]> {
     const own = join(this.#folder, `fetch-${randomUUID()}`);
@@ -285,7 +305,7 @@ export class Store {
       const options = ['--quiet', '--no-tags', '--no-auto-gc', '--update-shallow', ...asOwner(origin)];
       await this.#originWriters.run(['fetch', ...options, '--', source, ...refs], {
         gitDir: own,
-        // A remote needs the user's credentials; a local repository is read with our own configuration.
+        // A remote needs the user's credentials. A local repository is read with Coppice's own git configuration.
         as: origin.kind === 'local' ? 'service' : 'user',
         timeLimitMs: gitLimits.timeMsLong,
         signal,
@@ -297,7 +317,10 @@ export class Store {
     }
   }
 
-  /** Removes what killed fetches have left. The caller holds the fetch lock, but a git may still run although the process that started it has ended. */
+  /**
+   * Removes what killed fetches have left. The caller holds the fetch lock. Even so, a git process may still run after the service that
+   * started it has ended.
+   */
   async #removeLeft(): Promise<void> {
     removePartial(this.originGit, Date.now(), upkeepLimits.partialAgeMsLocked);
     for (const name of readdirSync(this.#folder))
@@ -305,7 +328,10 @@ export class Store {
     await this.#originWriters.removeLeft();
   }
 
-  /** Writes an index over all packs from time to time. Each fetch adds a pack, and packs are never removed, since others may have them open. */
+  /**
+   * Writes an index over all packs from time to time. Each fetch adds a pack, and packs are never removed, since other processes may have
+   * them open.
+   */
   async #indexPacks(signal?: AbortSignal): Promise<void> {
     const packs = readdirSync(join(this.originGit, 'objects/pack')).filter((name) => name.endsWith('.idx'));
     if (packs.length === 0 || packs.length % packsPerIndex !== 0) return;

@@ -9,8 +9,8 @@ const inputCharactersShown = 200;
 export type ResolveSetupInput = { repository: string; baseBranch: string; inputs: string[] };
 
 /**
- * Determines the inputs of a setup for the base branch's current tip. Throws `branch-not-found`, and `invalid-request` if an input isn't in the base: if the
- * name of a lock file were misspelt, the setup would never be made again.
+ * Determines the inputs of a setup for the base branch's current tip. Throws `branch-not-found`. Throws `invalid-request` if an input isn't
+ * in the base: if the name of a lock file is misspelt, changes of that file would never cause a new setup.
  */
 export async function resolveSetup(
   context: Context,
@@ -33,7 +33,10 @@ export async function resolveSetup(
   return { baseCommit: tip, inputsHash: hashOf(objects), node: context.node };
 }
 
-/** Hashes the inputs' paths and their object ids in a tree, including which ones are absent. Without inputs, hashes the whole tree. */
+/**
+ * Hashes the inputs' paths and their object ids in a tree. An absent input counts too, with a null id. If there are no inputs, hashes the
+ * whole tree.
+ */
 export async function hashInputs(
   context: Context,
   store: Store,

@@ -7,8 +7,8 @@ const ownerAll = 0o700;
 const stepsPerEntry = 100;
 
 /**
- * Moves what a setup command left from `tree` to `result`. A folder without tracked files (byte strings) is moved in one step; of the others, only the
- * untracked entries are moved. Follows no symbolic link.
+ * Moves what a setup command left from `tree` to `result`. A folder without tracked files is moved in one step. Of other folders, only the
+ * untracked entries are moved. Paths of tracked files are byte strings. Follows no symbolic link.
  */
 export async function moveUntracked(
   owner: Owner,
@@ -60,7 +60,10 @@ export async function moveUntracked(
   await visit('');
 }
 
-/** Makes a folder writable so that entries can be moved out of it. The caller has checked that it isn't a link, and discards it afterwards. */
+/**
+ * Makes a folder writable so that entries can be moved out of it. The caller has checked that the folder isn't a link, and deletes the
+ * folder afterwards.
+ */
 function openToOwner(folder: string): void {
   const { mode } = lstatSync(bytesOf(folder));
   if ((mode & ownerAll) !== ownerAll && process.geteuid?.() !== 0)

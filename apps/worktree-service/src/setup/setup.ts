@@ -1,11 +1,13 @@
 /**
- * Setups: what a repository needs before work can begin, such as installed packages, is made once per key in a sandbox and then copied.
+ * Setups. Before work in a repository can begin, a command may have to run, for example to install packages. It runs once per key in a
+ * sandbox, and its result is then copied for each task.
  *
  * Invariants:
- * 1. A sealed result is complete (it appears by a rename), is mounted nowhere, and never changes. disk/setups.ts removes unused ones.
- * 2. The first attempt to be sealed wins; the others are discarded. Each attempt of each task has its own folder, so what a failed or
- *    interrupted command left is never reused.
- * 3. A result that can't be kept is rejected before any of it is moved.
+ * 1. A sealed result is complete, since it appears by a rename. It is not mounted in any sandbox and never changes. disk/setups.ts removes
+ *    unused ones.
+ * 2. The result of the first sealed attempt is used. Other attempts are discarded. Each attempt of each task has its own folder, so files
+ *    of a failed or interrupted command are never reused.
+ * 3. A result that can't be kept is rejected before any file of it is moved.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -116,7 +118,10 @@ export async function sealSetup(
   );
 }
 
-/** Removes the folder of a failed attempt. Does nothing if it doesn't exist. The caller ensures that its sandbox has ended. */
+/**
+ * Removes the folder of a failed attempt. Does nothing if the folder doesn't exist. The caller ensures that the attempt's sandbox has
+ * ended.
+ */
 export async function discardSetup(context: Context, input: SetupAttempt, signal?: AbortSignal): Promise<{}> {
   const { folder } = attemptFolders(context, input);
   const take = async () => takeAttempt(context, folder);

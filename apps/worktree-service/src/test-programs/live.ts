@@ -1,6 +1,7 @@
 /**
- * Runs the whole life of a task, from worktree to removal, with the same effect ids every time. Kills itself with SIGKILL at the given crash point;
- * without one, prints the results. If the task's removal had begun, only removes the task.
+ * Runs the whole life of a task, from worktree to removal, with the same effect ids every time. If a crash point is given, the program
+ * kills itself with SIGKILL at this point. Otherwise it prints the results. If the task's removal had begun in an earlier run, the program
+ * only removes the task.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

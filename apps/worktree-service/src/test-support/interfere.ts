@@ -7,7 +7,7 @@ import type { Fixture } from './fixture.ts';
 /** Words of the git command that fast-forwards a user's checkout. */
 export const mergeWords = 'merge --quiet --ff-only';
 
-/** Puts a wrapper in front of git that runs the script once, right before or after the first command that contains these words. */
+/** Replaces git by a wrapper. The wrapper runs the script once, right before or after the first git command that contains these words. */
 export function interfere(f: Fixture, words: string, script: string, when: 'before' | 'after' = 'before'): Disposable {
   const folder = join(f.repository.path, '../interference');
   const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();

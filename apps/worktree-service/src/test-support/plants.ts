@@ -2,7 +2,9 @@
 import { chownSync } from 'node:fs';
 import { shell } from './fixture.ts';
 
-/** Creates nested folders with a file in the last one. If `levels` times `nameLength` exceeds 4,096, a path can't address it. */
+/**
+ * Creates nested folders with a file in the innermost folder. If `levels` times `nameLength` exceeds 4,096, no path can address this file.
+ */
 export async function digDeep(folder: string, levels: number, nameLength: number): Promise<void> {
   // Each step is relative to the previous folder.
   const program = `my $name = "d" x ${nameLength}; for (1..${levels}) { mkdir $name or die; chdir $name or die } open(F, ">", "file") or die`;
@@ -11,7 +13,10 @@ export async function digDeep(folder: string, levels: number, nameLength: number
 
 const userId = 10_777;
 
-/** Runs `work`, which must not start a process, as a user that isn't root and owns `folder`. Without root, runs it as the current user. */
+/**
+ * Runs `work` as a user that isn't root and that owns `folder`. If the test doesn't run as root, runs it as the current user. `work` must
+ * not start a process.
+ */
 export async function asUser(folder: string, work: () => Promise<void>): Promise<void> {
   if (process.getuid?.() !== 0) return work();
   chownSync(folder, userId, userId);

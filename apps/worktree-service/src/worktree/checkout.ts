@@ -6,7 +6,10 @@ import type { Store } from '../repository/store.ts';
 import { copyInto } from '../setup/copy-tree.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** Age given to checked-out files, so that they are older than any index made now. Git reads every file again that isn't older than its index. */
+/**
+ * Seconds by which the mtime of checked-out files is set back, so that the files are older than git's index. Git reads a file again if the
+ * file isn't older than the index.
+ */
 const ageSeconds = 60;
 
 export type TreeEntry = { mode: string; objectId: string };
@@ -31,9 +34,9 @@ export async function listTree(
 type Checkout = {
   store: Store;
   tree: string;
-  /** A new, empty folder. */
+  /** Folder to fill. It must be new and empty. */
   folder: string;
-  /** Git directory and index to use; both are owned by the host. */
+  /** Git directory and index for the checkout. Sandboxes can't write them. */
   gitOptions: GitOptions;
   /** Folder of a sealed setup, or null. */
   setup: string | null;
@@ -41,11 +44,11 @@ type Checkout = {
 };
 
 /**
- * Fills a folder with a tree (bytes as stored, without conversion), adds what setup left, and makes the sandbox's user the owner. The index
- * isn't refreshed after that, so it has the times from before the change of owner.
+ * Fills a folder with a tree (bytes as stored, without conversion), copies the setup's result into it, and makes the sandbox's user the
+ * owner. The index isn't refreshed after the change of owner, so it contains the files' earlier ctimes.
  */
 export async function checkOutFiles(context: Context, parts: Checkout): Promise<void> {
-  // Without a setup, every file belongs to the tree.
+  // If there is no setup, every file belongs to the tree, so no list of the tree's files is needed.
   await fill(context, parts, parts.setup !== null);
 }
 

@@ -9,17 +9,18 @@ import { isGitName } from '../import/path-rules.ts';
 import { StepBudget } from '@coppice/service';
 
 const keptFoldersMax = 1_000;
-/** Each level keeps a descriptor open. */
+/** Maximum depth that is walked, since each level keeps a descriptor open. */
 const depthMax = 100;
 const nameBytesMax = 255;
 const stepsPerEntry = 100;
 const ownerAll = 0o700;
 
 /**
- * Keeps a task's worktree as a folder under the next free number, and returns its path. The folder must not contain a repository any more: running git
- * in it would run the hooks and settings that an agent wrote. So each `.git`, including the worktree's own, is renamed to `.git.disabled`, and the
- * `HEAD` of what looks like a bare repository to `HEAD.disabled`. If that name is taken or too long, it becomes `<uuid>.disabled`. Folders nested
- * more than 100 levels deep are moved to the top as `moved.<n>`. No symbolic link is followed.
+ * Keeps a task's worktree as a folder under the next free number, and returns its path. The kept folder must not contain a repository,
+ * since git in that folder would run hooks and settings that an agent wrote. So each `.git`, including the worktree's own, is renamed to
+ * `.git.disabled`. If a folder looks like a bare repository, its `HEAD` is renamed to `HEAD.disabled`. If the new name is taken or too
+ * long, `<uuid>.disabled` is used. Folders nested more than 100 levels deep are moved to the top as `moved.<n>`. No symbolic link is
+ * followed.
  */
 export async function keepFolder(
   context: Context,
@@ -39,10 +40,10 @@ export async function keepFolder(
   throw new CoppiceError('limit-exceeded', `more than ${keptFoldersMax} kept folders of task ${taskId}`);
 }
 
-/** Error codes that recur on every try to keep the folder. */
+/** Error codes that occur again on every try to keep the folder. */
 const lastingErrors = new Set(['EACCES', 'EEXIST', 'EINVAL', 'ELOOP', 'ENAMETOOLONG', 'ENOTEMPTY', 'EPERM']);
 
-/** Reports whether a folder can never be kept. A full disk, a crash or a cancellation may pass. */
+/** Reports whether a folder can never be kept. A full disk, a crash or a cancellation is no such reason, since a later try may succeed. */
 export function isNeverKept(error: unknown): boolean {
   if (error instanceof CoppiceError) return error.code === 'limit-exceeded';
   return error instanceof Error && 'code' in error && lastingErrors.has(String(error.code));
@@ -58,7 +59,7 @@ export function lastKeptFolder(context: Context, taskId: string): string | null 
   return numbers.length === 0 ? null : join(rescue, `${taskId}.${Math.max(...numbers)}`);
 }
 
-/** State of the top folder, to which folders nested too deeply are moved. */
+/** The top folder, and the state of moving folders to it that are nested too deeply. */
 type Top = { root: FolderHandle; names: Set<string>; moved: number; pending: string[] };
 
 async function disableRepositories(tree: string, signal: AbortSignal | undefined): Promise<void> {
@@ -118,7 +119,10 @@ function moveToTop(folder: FolderHandle, name: string, top: Top): void {
   top.pending.push(higher);
 }
 
-/** Opens an entry that `stat` has reported as a folder. First grants its owner the permissions to read it, to rename in it, and to move it, which may be missing. */
+/**
+ * Opens an entry that `stat` has reported as a folder. Before that, grants the folder's owner the permissions that are needed to read the
+ * folder, to rename entries in it, and to move it.
+ */
 function openInside(folder: FolderHandle, name: string): FolderHandle {
   const mode = Number(folder.stat(name).mode);
   if ((mode & ownerAll) !== ownerAll) folder.setMode(name, (mode & 0o7777) | ownerAll);

@@ -32,7 +32,7 @@ test('the private git directory shows a clean tree, and commits, without touchin
   });
   const { tree, mounts } = await f.prepared();
   const [, , agent, origin] = mounts.map(({ source }) => source);
-  // Outside a sandbox, the borrowed objects have another path.
+  // The path of the borrowed objects is one inside the sandbox. This test runs outside, so it sets the path on the host.
   const environment = {
     GIT_DIR: agent ?? '',
     GIT_WORK_TREE: tree,

@@ -2,12 +2,13 @@
  * Creates a worktree and a branch for a task.
  *
  * Invariants:
- * 1. `record.json` is written last. If it exists, the worktree is complete, and a repeat never touches the worktree, since an agent may be
- *    using it. If it doesn't exist, a crash has left what is there. No agent has seen it, so the worktree is created again.
- * 2. Nothing here locks the whole repository, except a fetch.
- * 3. Work that a lost worktree of the task left in the stores is rescued before anything replaces it.
+ * 1. `record.json` is written last. If the record exists, the worktree is complete, and a repeat never touches the worktree, since an agent
+ *    may be using it. If the record doesn't exist, existing files are left from a crash. No agent has seen them, so the worktree is created
+ *    again.
+ * 2. Only a fetch locks the whole repository.
+ * 3. If the task had a worktree that was lost, its work in the stores is rescued before anything replaces it.
  * 4. The use of shared data is recorded before the use: see living-tasks.ts.
- * 5. A removed task gets no worktree: the command is late or a repeat, and nothing would remove the result.
+ * 5. A removed task gets no worktree: a command for such a task is late or a repeat, and nothing would remove the worktree again.
  */
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,7 +37,10 @@ import {
 } from './task-record.ts';
 
 const slugPattern = /^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$/;
-/** The file system's clock ticks every few milliseconds. A write within the same tick would leave the ctime unchanged. */
+/**
+ * The file system's clock advances every few milliseconds. If an agent wrote a file before the next advance, the file's ctime would stay
+ * the same, so `prepare` waits for this time.
+ */
 const clockTickMs = 20;
 
 export type PrepareInput = {
@@ -139,8 +143,8 @@ async function make(
   await handOver(folders.agentGit, context.sandboxOwner);
   writeFileSync(folders.gitLink, `gitdir: ${sandboxPaths.agentGit}\n`);
   chmodSync(folders.gitLink, 0o444);
-  // Git rejects a link that the user who runs git doesn't own. The sandbox's user owns the link but can't change it: it is mounted read-only, from a folder
-  // where that user can't write.
+  // Git rejects a `.git` link if another user owns it, so the sandbox's user owns the link. That user can't change it, since the link is
+  // mounted read-only from a folder that the user can't write.
   if (context.sandboxOwner !== null) chownSync(folders.gitLink, context.sandboxOwner.uid, context.sandboxOwner.gid);
   writeSnapshot(folders.snapshot, snapshot);
   context.reached('checked-out');
@@ -148,7 +152,9 @@ async function make(
   writeTaskRecord(context, taskId, record);
 }
 
-/** Creates the branch. A branch of this name at another commit, and a checkpoint, come from an earlier worktree (invariant 3). */
+/**
+ * Creates the branch. If a checkpoint or a branch of this name at another commit exists, it comes from an earlier worktree (invariant 3).
+ */
 async function makeBranch(
   context: Context,
   store: Store,
@@ -172,8 +178,8 @@ async function makeBranch(
 }
 
 /**
- * Creates a linked worktree without files, as gitrepository-layout(5) describes it. `git worktree add` does the same, but takes ten times as long and
- * can't run concurrently in one repository. Here this is safe, since each task has its own name and lock.
+ * Creates a linked worktree without files, as gitrepository-layout(5) describes it. `git worktree add` does the same, but takes ten times
+ * as long and can't run concurrently in one repository. This function can run concurrently, since each task has its own name and lock.
  */
 function linkWorktree(metadata: string, tree: string, branch: string): void {
   rmSync(metadata, { recursive: true, force: true });

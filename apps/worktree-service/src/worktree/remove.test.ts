@@ -53,7 +53,7 @@ const crashingAt = (f: Fixture, point: CrashPoint) =>
     },
   });
 
-/** Fetches the kept work the way the result says. */
+/** Fetches the kept work with the arguments in the removal's result. */
 async function fetched(f: Fixture, rescue: string | null): Promise<string> {
   await f.repository.git('fetch', '-q', ...(rescue ?? '').split(' '));
   return f.repository.git('rev-parse', 'FETCH_HEAD');
@@ -85,7 +85,7 @@ test('commands that a task sent before its removal create nothing after it, even
   await f.context.trash.settle();
   for (const folder of ['worktrees', 'checkouts']) expect(readdirSync(join(f.dataFolder, folder))).toEqual([]);
   expect(await branches(f)).toBe('');
-  // The same task id in another life, which exists if the bus has lost the first.
+  // The same task id has another life if the bus has lost the task and it was created again.
   await expect(prepare(f.context, { ...input, effectId: 'another-life_1' })).resolves.toMatchObject({ node: 'node1' });
 });
 
@@ -378,7 +378,7 @@ test('a removal frees a full disk', async (context) => {
     await commit(small, { taskId: 'one', runId, effectId: 'commit', message: message(), protect: [] });
     execFileSync('sh', ['-c', 'head -c 10000000 /dev/zero > filler 2>/dev/null || true'], { cwd: one });
     expect(() => writeFileSync(join(disk.path, 'more'), 'x')).toThrow('ENOSPC');
-    // A rename keeps the uncommitted work of the other task.
+    // The other task's uncommitted work is kept by a rename, which needs no space.
     const kept = await remove(small, removeInput(f, 'two'));
     expect(readFileSync(join(kept.rescue ?? '', 'work.txt'), 'utf8')).toBe('not committed');
     // This task's commit has to be kept under a ref; removing the task's own folder frees the space for it.

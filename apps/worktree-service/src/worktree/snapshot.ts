@@ -1,13 +1,16 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 
 /**
- * State of the worktree's files before an agent could change them. `objectId` is the blob that a file was checked out from, or null for a file that
- * setup left. An unchanged file of the setup is not the agent's work.
+ * State of the worktree's files before an agent could change them. `objectId` is the blob that a file was checked out from, or null for a
+ * file that setup left. If a file of the setup is unchanged, it is not the agent's work.
  */
 export type SnapshotEntry = { fingerprint: string; objectId: string | null };
 export type Snapshot = Map<string, SnapshotEntry>;
 
-/** Writes a snapshot. The file is host-owned and lies outside the worktree. NUL separates entries, since paths may contain any other character. */
+/**
+ * Writes a snapshot. The snapshot file is outside the worktree, and sandboxes can't write it. NUL separates entries, since paths may
+ * contain any other character.
+ */
 export function writeSnapshot(file: string, snapshot: Snapshot): void {
   const lines: string[] = [];
   for (const [path, { fingerprint, objectId }] of snapshot) lines.push(`${fingerprint}\t${objectId ?? '-'}\t${path}\0`);

@@ -20,7 +20,7 @@ export function taskFolders(context: Context, taskId: string) {
   const folder = context.layout.worktree(taskId);
   return {
     folder,
-    /** Named after the task, since git names a linked worktree's metadata after its folder. */
+    /** The folder is named after the task, since git names the metadata of a linked worktree after the worktree's folder. */
     tree: join(folder, taskId),
     agentGit: join(folder, 'agent.git'),
     gitLink: join(folder, 'git-link'),
