@@ -4,7 +4,7 @@ import { artifactNames, buckets, CoppiceError, type Owner, type TextReference } 
 
 /**
  * Reads a text, inline or from the artifact store.
- * @throws CoppiceError `not-found`; `limit-exceeded` when an artifact has more than `bytesMax` bytes, before it is read
+ * @throws CoppiceError `not-found`; `limit-exceeded`, before anything is read, if an artifact has more than `bytesMax` bytes
  */
 export async function bytesOf(bus: Bus, reference: TextReference, bytesMax = Infinity): Promise<Uint8Array> {
   if ('text' in reference) return Buffer.from(reference.text);

@@ -15,7 +15,7 @@ export const engineChoices = ['auto', 'docker', 'bubblewrap', 'none'] as const;
 export type EngineChoice = (typeof engineChoices)[number];
 
 export interface EngineSettings {
-  /** `none` is never picked by `auto`. */
+  /** Engine to use. `auto` never chooses `none`. */
   choice: EngineChoice;
   dataFolder: string;
   stateFolder: string;
@@ -24,9 +24,12 @@ export interface EngineSettings {
   dockerSocket?: string | undefined;
   bubblewrapProgram?: string | undefined;
   sandboxUid?: number | undefined;
-  /** Time during which an engine that does not answer is retried; default 3 minutes. A probe in progress is not interrupted. */
+  /**
+   * Milliseconds during which an engine that does not answer is tried again; default 3 minutes. A probe that runs when this time ends is
+   * not interrupted.
+   */
   answerMsMax?: number | undefined;
-  /** Called when an engine did not answer and will be retried. */
+  /** Called when an engine did not answer and will be tried again. */
   onWaiting?: ((line: string) => void) | undefined;
   /** Called with errors that do not affect a command's result. */
   onTrouble?: ((error: unknown, what: string) => void) | undefined;
@@ -39,9 +42,10 @@ const tryAgainMs = 1_000;
 const automatic: readonly EngineName[] = ['docker', 'bubblewrap'];
 
 /**
- * Returns the first engine that runs a probe command. A socket that answers or a program that exists is not enough.
- * An engine that does not answer in time is retried before the next one is tried.
- * @throws CoppiceError `engine-unavailable` with the engines tried, the reason for each failure, and advice; NoAnswer if one of them did not answer
+ * Returns the first engine that runs a probe command. It is not enough that a socket answers or a program exists. If an engine does not
+ * answer in time, it is tried again before the next engine.
+ * @throws CoppiceError `engine-unavailable` with the engines tried, the reason for each failure, and advice; NoAnswer if one of the engines
+ * did not answer
  */
 export async function chooseEngine(settings: EngineSettings): Promise<{ engine: Engine; report: EngineReport }> {
   const user = sandboxUser(settings.sandboxUid);

@@ -9,7 +9,10 @@ import { ownerOf, specificationIn, startOrchestrator } from './test-support/orch
 
 const program = path.join(import.meta.dirname, 'main.ts');
 const taskId = 'taaaaaaaaaaaaaaaa';
-/** Another process takes over after the dead process's membership and the command's ack wait have run out: 15 s each, counted from different moments. */
+/**
+ * Time within which another process takes over. It does so when the dead process's membership and the command's ack wait have both expired.
+ * Each takes 15 s, counted from different moments.
+ */
 const takeOverMsMax = 75_000;
 
 const writtenBytes = 48 * 1024 * 1024;
@@ -88,10 +91,11 @@ test.concurrent.for(engines)(
         const names = await readdir(docs).catch(() => []);
         return names.length > 0 ? names : undefined;
       });
-      // If nobody repeats the write, imports skip the draft by its name.
+      // If no process repeats the write, imports skip the draft because of its name.
       expect(draft).toMatch(ownDraftPattern);
       await doomed.kill('SIGKILL');
-      // With bubblewrap, the kernel ends the namespace when its parent dies. A container belongs to the daemon; the process that takes over ends it.
+      // With bubblewrap, the kernel ends the namespace when its parent process dies. With Docker, the container belongs to the daemon and
+      // runs until another process takes over and ends it.
       if (engineName === 'bubblewrap')
         await eventually(async () => ((await hostHasProcess(marker)) ? undefined : true));
 

@@ -6,9 +6,9 @@ import { placeOf } from './place.ts';
 import type { ContainerServiceOptions } from './service.ts';
 
 /**
- * Ends the commands that still run in the sandboxes of a killed stack. Sandbox records and files stay; the next start uses them.
- * The engine is not probed, since it has worked before.
- * @returns the number of sandboxes that were known to run a command
+ * Ends the commands that still run in the sandboxes of a killed stack. Sandbox records and files stay; the next start uses them. The engine
+ * is not probed, since it has worked before.
+ * @returns the number of sandboxes for which a running command was recorded
  * @throws CoppiceError `engine-unavailable`
  */
 export async function endCommands(

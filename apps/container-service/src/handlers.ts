@@ -30,7 +30,10 @@ export interface HandlerContext {
   logsFolder: string;
 }
 
-/** Bytes kept of the beginning, and as many of the end, of each stream; together the contract's limit. */
+/**
+ * Number of bytes kept from the beginning of each stream; as many are kept from its end. Together they are the contract's limit for a
+ * stream.
+ */
 const keepBytes = 16 * 1024;
 
 type Input<Name extends keyof typeof sandboxOperations> = (typeof sandboxOperations)[Name]['input']['_zod']['output'];
@@ -57,7 +60,7 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
         withLog(context, { owner, sandboxId, command, effectId, signal, confirmClaim }, (options) =>
           engine.exec(sandboxId, command.shell, options),
         ),
-      // A command that the lost process started may still run. It is ended, since nothing uses its result.
+      // A command that the lost process started may still run. That command is ended, since nothing uses its result.
       ({ sandboxId }, { effectId }) => endLost(sandboxId, engine.stop(sandboxId, effectId)),
     ),
     handle(
@@ -68,7 +71,7 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
           engine.run(specOf(context, specification), command.shell, options),
         );
       },
-      // Removing the whole sandbox is safe: it is recreated before its next use.
+      // The whole sandbox can be removed, since it is created again before its next use.
       ({ specification: { sandboxId } }) => endLost(sandboxId, engine.remove(sandboxId)),
     ),
     toolsHandler(context),
@@ -79,7 +82,10 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
   ];
 }
 
-/** Ends what a lost process started. While that fails, the bus tries again later: the command may still run, so no outcome can be reported. */
+/**
+ * Ends the command that a lost process started. If this fails, the command may still run and no outcome can be reported. So the bus
+ * delivers the operation again later.
+ */
 async function endLost(sandboxId: string, ending: Promise<void>): Promise<null> {
   try {
     await ending;
@@ -107,7 +113,10 @@ function specOf({ stackId, dataFolder }: HandlerContext, specification: SandboxS
   };
 }
 
-/** Replaces the configured data folder by its real path: symbolic links above the folder are the user's. The engine rejects links below it. */
+/**
+ * Replaces the configured path of the data folder by its real path, since the user may have symbolic links in it. The engine rejects links
+ * inside the data folder.
+ */
 function realSource({ source }: Mount, { configured, real }: HandlerContext['dataFolder']): string {
   return source.startsWith(`${configured}/`) ? real + source.slice(configured.length) : source;
 }
@@ -161,7 +170,8 @@ async function withLog(
 function commandResultOf(result: ExecResult, logArtifact: string | null): CommandResult {
   const { exitCode, signal, timedOut, oomKilled, diskExceeded, stdout, stderr, durationMs } = result;
   const disk = diskExceeded ? '\ncoppice: the command failed, since it wrote more than its disk limit allows\n' : '';
-  // The command may exit 0 before the excess is detected. It still fails, so that no later step uses its files.
+  // The command may exit with 0 before the exceeded disk limit is detected. It counts as failed even so, so that no later step uses its
+  // files.
   const seenExitCode = diskExceeded && exitCode === 0 ? 1 : exitCode;
   return {
     exitCode: signal === null ? seenExitCode : null,

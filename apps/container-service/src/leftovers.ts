@@ -1,7 +1,8 @@
 /**
- * Removal of sandboxes whose task has ended, at start and at intervals. Sandboxes are normally removed by `sandbox.remove`; this covers removals that a restored or
- * lost orchestrator never requested, and a `create` delivered again after the removal. Sandboxes of tasks that may still run are kept: if the task
- * isn't found, its sandbox is removed only when it is older than `commandAgeMsMax`, the longest that a command may wait.
+ * Removal of sandboxes whose task has ended, at start and at intervals. Sandboxes are normally removed by `sandbox.remove`. This module
+ * removes the sandboxes whose removal a restored or lost orchestrator never requested, or whose `create` was delivered again after the
+ * removal. Sandboxes of tasks that may still run are kept: if the orchestrator doesn't find the task, the sandbox is removed only when it
+ * is older than `commandAgeMsMax`, the maximum time that a command may wait.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readdir, rm, stat } from 'node:fs/promises';
@@ -11,7 +12,7 @@ import { commandAgeMsMax, orchestratorCalls, taskIdSchema } from '@coppice/contr
 import type { Logger } from '@coppice/telemetry';
 import type { Engine, SandboxInfo } from './engine/port.ts';
 
-/** Attempts per round; the orchestrator may start after this service. */
+/** Maximum number of attempts per round. Several are needed, since the orchestrator may start after this service. */
 const asksMax = 20;
 const askWaitMs = 15_000;
 /** Time from the end of one round to the start of the next. */
@@ -39,7 +40,7 @@ export async function keepRemovingLeftovers(settings: LeftoverSettings, waitMs =
     await removeOldLogs(settings.logsFolder).catch((error: unknown) =>
       log.warn({ err: error }, 'old logs can not be deleted'),
     );
-    // An abort ends the wait; the loop sees it.
+    // An abort ends the wait. The loop then checks the signal.
     await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
   }
 }
@@ -47,13 +48,16 @@ export async function keepRemovingLeftovers(settings: LeftoverSettings, waitMs =
 async function removeOldLogs(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const file = join(folder, name);
-    // Another process may have removed it.
+    // Another process may have removed the file.
     const status = await stat(file).catch(() => null);
     if (status !== null && Date.now() - status.mtimeMs > logAgeMsMax) await rm(file, { force: true });
   }
 }
 
-/** Runs one round: decides on each sandbox listed at its start, and gives up after `asksMax` attempts without an answer. Never throws. */
+/**
+ * Runs one round: decides for each sandbox that exists at the start of the round whether to remove it. Gives up after `asksMax` attempts
+ * without an answer. Never throws.
+ */
 export async function removeLeftovers({ bus, engine, stackId, log, signal }: LeftoverSettings): Promise<void> {
   let undecided: SandboxInfo[] = [];
   try {
@@ -64,7 +68,7 @@ export async function removeLeftovers({ bus, engine, stackId, log, signal }: Lef
   for (let count = 0; count < asksMax && undecided.length > 0 && !signal.aborted; count++) {
     const later: SandboxInfo[] = [];
     for (const sandbox of undecided) {
-      // A call without an answer (an orchestrator of an earlier version doesn't serve it) doesn't mean that the task is missing.
+      // If the call gets no answer (an orchestrator of an earlier version doesn't serve it), the task may still exist.
       const verdict = await judge(bus, sandbox).catch(() => 'ask-later' as const);
       if (verdict === 'ask-later') later.push(sandbox);
       if (verdict !== 'remove' || signal.aborted) continue;
@@ -78,7 +82,7 @@ export async function removeLeftovers({ bus, engine, stackId, log, signal }: Lef
   }
 }
 
-/** @throws CoppiceError when the call fails: whether the task exists is then unknown */
+/** @throws CoppiceError when the call fails, since it is then unknown if the task exists */
 async function judge(bus: Bus, { labels, createdAt }: SandboxInfo): Promise<'keep' | 'remove'> {
   const isOld = Date.now() - createdAt.getTime() > commandAgeMsMax;
   // The sandbox belongs to something other than a task, such as a setup.

@@ -8,8 +8,9 @@ import type { OutputChunk } from './engine/port.ts';
 const messageIntervalMs = 50;
 
 /**
- * Returns an `onOutput` callback that publishes a command's output on the log subject of its task. With a slow server the callback is slow,
- * and the engine drops output. Output whose publish fails is lost too; the error goes to `onError` and does not fail the command. The next message reports how many bytes are missing before it.
+ * Returns an `onOutput` callback that publishes a command's output on the log subject of its task. If the server is slow, the callback is
+ * slow too, and the engine drops output. If output can't be published, it is also lost: `onError` gets the error, and the command does not
+ * fail. The next message reports how many bytes are missing before it.
  */
 export function liveLog(bus: Bus, owner: Owner, sandboxId: string, onError: (error: unknown) => void) {
   const subject = subjects.log(owner.tenant, owner.taskId);

@@ -20,8 +20,9 @@ export async function placeOf(configured: string) {
 }
 
 /**
- * Reads or creates the id that separates this stack's containers from those of other stacks on the same engine. The id is kept in a file and not derived
- * from the path: with docker-compose every stack has the same data folder path. If several processes start at once, the first one's id is used.
+ * Reads or creates the id that separates this stack's containers from those of other stacks on the same engine. The id is kept in a file.
+ * It is not derived from the path, since every stack in docker-compose has the same data folder path. If several processes start at once,
+ * the first one's id is used.
  */
 async function stackIdIn(stateFolder: string): Promise<string> {
   const file = join(stateFolder, 'stack-id');
@@ -33,7 +34,7 @@ async function stackIdIn(stateFolder: string): Promise<string> {
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error;
     } finally {
-      // On a full disk the draft may not exist.
+      // If the disk is full, the draft may not exist.
       await unlink(draft).catch(() => undefined);
     }
   }

@@ -23,14 +23,14 @@ export type ContainerServiceOptions = {
   bubblewrapProgram?: string | undefined;
   /** User id of sandboxes if the stack runs as root; default 10001. The worktree service must use the same one. */
   sandboxUid?: number | undefined;
-  /** Maximum number of concurrent commands; default 8. The landing pool has the same number of slots in addition. */
+  /** Maximum number of concurrent commands; default 8. The landing pool has as many slots again. */
   concurrency?: number | undefined;
   /** Called with the reason while the start waits. */
   onWaiting?: ((line: string) => void) | undefined;
 };
 
 export type ContainerWork = RunningWork & {
-  /** The chosen engine, and what is known so far about the limits that it enforces here. */
+  /** The chosen engine, and what is known so far about the limits that it enforces on this machine. */
   report: EngineReport;
   /** Resolves with the report when all limits are known or the service stops. */
   settled: Promise<EngineReport>;
@@ -118,7 +118,7 @@ function logReport(log: Logger, engine: Engine, report: EngineReport): void {
   log[level]({ ...fields, notEnforced, unknown }, summaryOf(report));
 }
 
-/** One line for people: the engine and the limits it does not enforce here. */
+/** Returns one line for people: the engine, and the limits that it does not enforce on this machine. */
 export function summaryOf(report: EngineReport): string {
   const [missing, unknown] = [named(report, isMissing), named(report, isPending)];
   const untriable = named(report, isUntriable);

@@ -42,7 +42,7 @@ export function bubblewrapArguments(view: BubblewrapView): string[] {
     ['--die-with-parent', '--new-session', '--cap-drop', 'ALL', '--clearenv'],
     image,
     ['--proc', '/proc', '--ro-bind', '/proc/sys', '/proc/sys'],
-    // Each device is a separate mount, so the folder itself can be read-only.
+    // Each device is a separate mount, so `/dev` itself can be read-only.
     ['--dev', '/dev', ...scratch('/dev/shm'), '--remount-ro', '/dev'],
     scratch('/tmp'),
     view.mounts.flatMap(({ source, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', source, target]),

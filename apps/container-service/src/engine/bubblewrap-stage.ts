@@ -1,18 +1,21 @@
-/** Command lines around bubblewrap: resource limits before it, the change from root to the sandbox's user, and the first process after it. */
+/**
+ * Builds the command lines around bubblewrap: resource limits, the change from root to the sandbox's user, and the first process inside the
+ * namespace.
+ */
 import type { ControlGroup } from './cgroup.ts';
 import type { Limits, Mount } from './port.ts';
 
 /** Mount point of the stage, a tmpfs that exists only in the command's own mount namespace. */
 export const stage = '/run/coppice-stage';
 
-/** Minimum data limit. Programs like Node reserve much more memory than they use and don't start with less. */
+/** Minimum data limit in bytes. Programs such as Node reserve much more memory than they use and don't start with a lower limit. */
 const dataBytesMin = 1024 * 1024 * 1024;
 const dataPerMemory = 2;
 
 /**
- * Prepares the stage and starts bubblewrap; runs as root in its own mount namespace. Arguments: number of control group files, the files, uid, gid, a table of
- * mounts in fstab(5) format, number of mounts, their sources, then bubblewrap's arguments. One process creates all mount points and one mounts them:
- * a process for each of about ten mounts would take most of a sandbox's start time.
+ * Prepares the stage and starts bubblewrap; runs as root in its own mount namespace. Arguments: number of control group files, the files,
+ * uid, gid, a table of mounts in fstab(5) format, number of mounts, their sources, then bubblewrap's arguments. One process creates all
+ * mount points and another one mounts all sources. A process for each of about ten mounts would take most of a sandbox's start time.
  */
 const stageScript = `
 set -e
@@ -36,7 +39,7 @@ exec setpriv --reuid "$uid" --regid "$gid" --clear-groups -- "$stage/bwrap" "$@"
 export interface Staging {
   program: string;
   rootfs: string;
-  /** Mounts, numbered from n down to 1: the first is at `<stage>/n`, the last at `<stage>/1`. */
+  /** Mounts, numbered from n down to 1: the first mount is at `<stage>/n`, the last mount at `<stage>/1`. */
   mounts: readonly Mount[];
   user: { uid: number; gid: number };
   group: ControlGroup | undefined;
@@ -58,7 +61,10 @@ export function staged({ program, rootfs, mounts, user, group }: Staging): strin
   ].flat();
 }
 
-/** A line of the fstab(5) table. ASCII characters that would end a field or start a comment are escaped in octal; others stay as they are. */
+/**
+ * A line of the fstab(5) table. ASCII characters that would end a field or start a comment are escaped in octal. Other characters stay
+ * unchanged.
+ */
 const bind = (source: string, name: string): string =>
   `${source.replaceAll(/[ \t\n\v\f\r\\#]/g, octal)} ${stage}/${name} none bind 0 0`;
 
@@ -66,18 +72,18 @@ const octal = (character: string): string => `\\${character.charCodeAt(0).toStri
 
 export function resourceLimits(group: ControlGroup | undefined, { diskBytes, memoryBytes }: Limits): string[] {
   const limits = [`--fsize=${diskBytes}:${diskBytes}`, '--core=0:0'];
-  // Without a control group the limit is per process and counts reserved memory, not used memory. That is better than no limit.
+  // Without a control group, there is only this limit on the reserved memory of each process. It is better than no limit.
   const dataBytes = Math.max(memoryBytes * dataPerMemory, dataBytesMin);
   if (group === undefined) limits.push(`--data=${dataBytes}:${dataBytes}`);
   return ['prlimit', ...limits, '--'];
 }
 
 /**
- * The first process of the PID namespace: a shell that reaps its children and passes on the exit code. Bubblewrap's own first process would end as
- * an orphan, and stay a zombie if the host's first process doesn't reap.
+ * The first process of the PID namespace: a shell that reaps its children and passes on the exit code. Bubblewrap's own first process isn't
+ * used: it would end as an orphan and stay a zombie if the host's first process doesn't reap it.
  *
- * Linux counts processes per user namespace (since 5.14), so a limit set inside counts only this command's processes. The
- * option is -p in dash and -u in other shells.
+ * Linux counts processes per user namespace (since 5.14), so a limit that is set inside the sandbox counts only this command's processes.
+ * The option of `ulimit` is -p in dash and -u in other shells.
  */
 export function firstProcess(group: ControlGroup | undefined, { pids }: Limits): string[] {
   const limit = group === undefined ? `ulimit -u ${pids} 2>/dev/null || ulimit -p ${pids} 2>/dev/null; ` : '';

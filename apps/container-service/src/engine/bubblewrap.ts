@@ -1,12 +1,12 @@
 /**
  * The bubblewrap launcher: each command runs in its own namespaces. Needs neither a daemon nor root.
  *
- * 1. Bubblewrap never runs as real root: it would map root and leave the kernel's settings writable. If this process is root, mount
- *    sources are first mounted on a private stage that the sandbox's uid can reach; then that uid starts bubblewrap.
- * 2. All processes of a command are in one PID namespace. When its first process is killed, the kernel kills the rest.
- *    `ended` waits until the first process is gone. When this process dies, the kernel kills the command too, except for a moment
- *    during its start; processes that survive are found by their mark.
- * 3. Limits use control groups if these are writable, else resource limits. The probe reports which limits hold.
+ * 1. Bubblewrap never runs as real root, since it would map root into the sandbox and leave the kernel's settings writable. If this process
+ *    is root, it first mounts the mount sources on a private stage that the sandbox's user can reach. Then bubblewrap starts as that user.
+ * 2. All processes of a command are in one PID namespace. When its first process is killed, the kernel kills the rest. `ended` waits until
+ *    the first process is gone. When this process dies, the kernel kills the command too. A command can survive only in a short moment of
+ *    its start. Processes that survive are found by their mark.
+ * 3. Limits use control groups if these are writable, else resource limits. The probe reports which limits are enforced.
  */
 import { execFile, spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -83,7 +83,7 @@ class BubblewrapLauncher implements Launcher {
         'bubblewrap (bwrap) is neither in PATH nor in the project cache; install it with: apt install bubblewrap';
       throw new CoppiceError('engine-unavailable', message);
     }
-    // Uses the real path: the sandbox's uid may have no access to the folder of a symbolic link.
+    // Uses the real path, since the sandbox's user may have no access to the folder of a symbolic link.
     this.#program = await realpath(program);
     const { stdout } = await run(this.#program, ['--version']).catch((error: unknown) => {
       throw new CoppiceError('engine-unavailable', `${program} --version failed: ${reasonOf(error)}`);
@@ -96,7 +96,7 @@ class BubblewrapLauncher implements Launcher {
     if (isSeccompArchitecture(architecture)) {
       await mkdir(this.#stateFolder, { recursive: true });
       this.#seccompFile = join(this.#stateFolder, `seccomp-${architecture}.bpf`);
-      // Replaced atomically: the other process of this node may be starting sandboxes with the file.
+      // The file is replaced atomically, since another process of this node may be starting a sandbox with it.
       await replaceFile(this.#seccompFile, seccompFilter(architecture));
     }
     return stdout.trim();
@@ -137,12 +137,13 @@ class BubblewrapLauncher implements Launcher {
       ...(record.network === 'full' ? await nameServiceMounts() : []),
       ...record.mounts,
     ];
-    // A random name: a command with the same id that has just ended may still be removing its group.
+    // The name is random: if a command with the same id has just ended, its group may still exist.
     const group = this.#root ? await createControlGroup(randomUUID(), record.limits) : undefined;
     const mark = markOf(this.#stateFolder, record.id, execId);
     const argv = this.#commandLine(request, mark, rootfs, entries, mounts, group);
     const seccomp = this.#seccompFile === undefined ? undefined : openSync(this.#seccompFile, 'r');
-    // Recorded before the start, so that the command is found if this process is killed. The command ends with this process, so this pid is recorded.
+    // The command is recorded before it starts, so that it is found if this process is killed. The record contains this process's pid,
+    // since the command ends with this process.
     const removeRecord = await this.#running.add(record.id, execId, process.pid);
     let child: ChildProcess;
     try {
@@ -159,7 +160,8 @@ class BubblewrapLauncher implements Launcher {
     } finally {
       if (seccomp !== undefined) closeSync(seccomp);
     }
-    // Attaches the listeners immediately: with an await in between, a short command could end and its output be lost.
+    // The listeners are attached immediately. With an await before this line, a short command could end first, and its output would be
+    // lost.
     return new BubblewrapCommand(child, request.stdin, sink, group, removeRecord);
   }
 
@@ -259,7 +261,8 @@ class BubblewrapCommand implements RunningCommand {
       this.#innerPid = Number(found);
       if (this.#killed) this.kill();
     });
-    // If bubblewrap itself was killed, its inner process may survive: it may not have been set to die with bubblewrap yet.
+    // If bubblewrap itself is killed, its inner process may survive, since the kernel may not have been instructed yet to kill both
+    // together.
     child.once('exit', (_code, signal) => signal !== null && this.#killInner());
     this.ended = this.#waitForEnd(group, removeRecord);
     this.ended.catch(() => undefined);
@@ -281,7 +284,10 @@ class BubblewrapCommand implements RunningCommand {
     };
   }
 
-  /** Waits until the namespace's first process is gone. Takes time only if bubblewrap was killed: otherwise that process ended before bubblewrap. */
+  /**
+   * Waits until the namespace's first process has ended. This takes time only if bubblewrap was killed, since otherwise that process ends
+   * before bubblewrap.
+   */
   async #innerGone(): Promise<void> {
     if (this.#innerPid === undefined) return;
     const deadline = performance.now() + killWaitMsMax;
@@ -297,7 +303,7 @@ class BubblewrapCommand implements RunningCommand {
     try {
       process.kill(this.#innerPid, 'SIGKILL');
     } catch {
-      // It has ended.
+      // The process has already ended.
     }
   }
 
@@ -305,7 +311,7 @@ class BubblewrapCommand implements RunningCommand {
     if (this.#closed) return;
     this.#killed = true;
     this.#killInner();
-    // Also kills bubblewrap, which may have no inner process yet. A later one dies with its parent.
+    // Also kills bubblewrap, since it may not have started its inner process yet. An inner process that starts later dies with bubblewrap.
     this.#child.kill('SIGKILL');
   }
 

@@ -1,6 +1,6 @@
 /**
- * Control groups for engines that don't create them. They need write access to the folders, usually as root. Without it no
- * group is created, and the probe reports the limits as not enforced.
+ * Control groups for engines that don't create any. To create them, this process needs write access to the control group folders, which
+ * usually only root has. Without this access, no group is created, and the probe reports the limits as not enforced.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import type { Limits } from './port.ts';
 const root = '/sys/fs/cgroup';
 const parent = 'coppice';
 const periodUs = 100_000;
-/** Maximum number of attempts to remove a group. Removing it fails until the kernel has reaped its last process. */
+/** Maximum number of attempts to remove a group. A removal fails until the kernel has reaped the group's last process. */
 const removeTries = 40;
 const removeWaitMs = 25;
 const leftoverAgeMsMin = 10 * 60_000;
@@ -82,7 +82,9 @@ export async function createControlGroup(name: string, limits: Limits): Promise<
   };
 }
 
-/** Enables the controllers for children: in the unified hierarchy a group has only the controllers that all its ancestors enable. */
+/**
+ * Enables the controllers for child groups, since a group in the unified hierarchy has only the controllers that all its ancestors enable.
+ */
 async function delegateControllers(): Promise<void> {
   await mkdir(join(root, parent), { recursive: true }).catch(() => undefined);
   for (const folder of [root, join(root, parent)]) {
@@ -92,7 +94,9 @@ async function delegateControllers(): Promise<void> {
   }
 }
 
-/** Reads the number from a line `name number` of the file, in the first folder that has it; else 0. */
+/**
+ * Finds the line `name number` in the file of this name and returns the number. Uses the first folder with such a line; 0 if there is none.
+ */
 async function countIn(folders: readonly string[], file: string, name: string): Promise<number> {
   for (const folder of folders) {
     const text = await readFile(join(folder, file), 'utf8').catch(() => '');

@@ -35,8 +35,8 @@ export class EngineFixture {
   static async start(makeLauncher: LauncherFactory): Promise<EngineFixture> {
     const folder = await temporaryFolder('engine');
     const stateFolder = join(folder.path, 'engine');
-    // Only engine none has no mounts, so its sandboxes need access to the folder. For other engines the folder stays closed to other
-    // users, like root's home.
+    // Engine none mounts nothing, so the user of its sandboxes needs access to the folder. For other engines, the folder stays closed to
+    // other users, like root's home.
     const launcher = makeLauncher({ stateFolder, imagesFolder: testImagesFolder, stackId });
     if (launcher.name === 'none') await chmod(folder.path, 0o755);
     await launcher.connect();
@@ -114,7 +114,10 @@ export const testLaunchers = {
   docker: (options) => dockerLauncher({ ...options, ...(socketPath === undefined ? {} : { socketPath }) }),
 } satisfies Record<string, LauncherFactory>;
 
-/** Starts a fixture for the tests of a `describe`, and skips them where the engine is missing and not required. Returns its getter. */
+/**
+ * Starts a fixture for the tests of a `describe`. Skips the tests if the engine is missing and not required. Returns a function that
+ * returns the fixture.
+ */
 export function useEngineFixture(engine: string, makeLauncher: LauncherFactory): () => EngineFixture {
   let reason: string | undefined;
   let fixture: EngineFixture | undefined;

@@ -15,13 +15,13 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
   describe('isolation', () => {
     let report: EngineReport | undefined;
     beforeAll(async () => {
-      // Undefined if the engine is missing; each test then reports that.
+      // Undefined if the engine is missing. Each test then reports that it is missing.
       report = await current()?.engine.probe();
     });
 
     /**
-     * Defines a test: the attack must fail if the property is reported as enforced; otherwise this engine need not enforce the property here, and a sandbox
-     * that requires it is rejected.
+     * Defines a test. If the property is reported as enforced, the attack must fail. Otherwise, the engine must not be one that must
+     * enforce the property, and a sandbox that requires the property must be rejected.
      */
     const property = (name: Enforceable, title: string, attack: (fixture: EngineFixture) => Promise<void>) => {
       test(`${name}: ${title}`, async () => {
@@ -113,7 +113,7 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
           (error: Error) => ({ exitCode: 0, text: error.message }),
         );
       expect(answer.exitCode).toBe(0);
-      // Docker writes its own file; the host's network uses the host's name servers.
+      // Docker writes a file of its own. With other engines, a sandbox with the host's network uses the host's name servers.
       const expected = engine === 'docker' ? /nameserver|network|bridge/ : await readFile('/etc/resolv.conf', 'utf8');
       expect(answer.text).toMatch(expected);
     });
@@ -198,7 +198,7 @@ const allowedCalls: readonly [what: string, numbers: readonly [number, number], 
   ['a socket of AF_UNIX', [41, 198], '1, 1, 0', 0],
   ['a socket of AF_INET6', [41, 198], '10, 1, 0', 0],
   ['personality of itself', [135, 92], '0xffffffff', 0],
-  // ENOTTY: the filter let the call through.
+  // ENOTTY comes from the kernel, so the filter has allowed the call.
   ['TCGETS', [16, 29], '0, 0x5401, 0', 25],
   ['ioctl with other bits', [16, 29], '0, 0xdeadbeef, 0', 25],
 ];
@@ -324,7 +324,7 @@ async function attackDisk(fixture: EngineFixture): Promise<void> {
     { timeoutMs: 15_000 },
   );
   expect(many).toMatchObject({ diskExceeded: true, timedOut: false });
-  // Ends before the first disk check.
+  // This command ends before the first disk check.
   const short = await fixture.sandbox({ limits: { diskBytes: 8 * mebibyte } });
   const quick = await short.exec('for i in 1 2 3; do head -c 5000000 /dev/zero > quick$i; done');
   expect(quick).toMatchObject({ diskExceeded: true });
@@ -340,7 +340,7 @@ async function attackDisk(fixture: EngineFixture): Promise<void> {
 }
 
 async function attackDiskByDeletedFiles(fixture: EngineFixture): Promise<void> {
-  // On other systems the sandbox's processes run in a virtual machine.
+  // On other systems, the sandbox's processes run in a virtual machine, where their deleted files can't be counted.
   if (process.platform !== 'linux') return;
   const { enforces } = await fixture.engine.probe();
   expect(enforces.disk.how).toContain('and so are deleted files that are still open');

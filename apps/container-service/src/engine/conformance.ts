@@ -16,7 +16,7 @@ import type { EngineName, Enforceable, OutputChunk } from './port.ts';
 export interface ConformanceOptions {
   engine: EngineName;
   makeLauncher: LauncherFactory;
-  /** Properties that this engine must enforce on this machine: it must report them, and the attacks must fail. */
+  /** Properties that this engine must enforce on this machine. It must report them as enforced, and the attacks must fail. */
   mustEnforce: readonly Enforceable[];
 }
 
@@ -140,7 +140,8 @@ function describeEnding(current: () => EngineFixture): void {
     test.runIf(linux)('a time-out ends every process, even if it tries to hide', async () => {
       const sandbox = await current().sandbox();
       const marker = `coppice${process.pid}timeout`;
-      // Leaves its process group and session, becomes an orphan, ignores all signals it can, and holds no output open.
+      // This process leaves its process group and session, becomes an orphan, ignores all signals that can be ignored, and keeps no output
+      // open.
       const daemon = `setsid sh -c 'trap "" TERM HUP INT; : ${marker}; while :; do sleep 0.2; done' </dev/null >/dev/null 2>&1`;
       const script = `(${daemon} &); trap "" TERM; while :; do sleep 0.2; done`;
       const running = sandbox.exec(['sh', '-c', script], { timeoutMs: 2_500 });
@@ -185,7 +186,7 @@ function describeEnding(current: () => EngineFixture): void {
       const { taskId } = sandbox.spec.labels;
       const taken = new Error('another process has taken it over');
       const beforeStart = async () => {
-        // Called when everything else is ready. Only engine none records a command after its start.
+        // `beforeStart` is called when everything else is ready. Only engine none records a command after it has started.
         const { engine } = current();
         expect(await engine.list({ taskId })).toMatchObject([{ running: engine.name === 'none' ? 0 : 1 }]);
         throw taken;

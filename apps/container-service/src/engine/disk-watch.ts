@@ -1,11 +1,13 @@
 /**
- * Disk limits of sandboxes. Common file systems have no quota for a mounted folder, so its size is counted while a command runs. Counting a large
- * worktree takes a second or more, so it is done only when the result can matter:
+ * Disk limits of sandboxes. Common file systems have no quota for a mounted folder, so the folder's size is counted while a command runs.
+ * Counting a large worktree takes a second or more, so files are counted only when the result can matter:
  *
- * 1. A command is checked every `diskWatchIntervalMs` and once after its end. Slow checks run less often, unless the file system fills up.
- * 2. After a count that took longer than `diskCountMsCheap`, the next one waits until the whole file system has grown by the
- *    rest of the budget (statfs is cheap), or until `diskCountMsMax` has passed, since other programs may free space while this command fills it.
- * 3. Between two checks a command can exceed its budget by what it writes in that time.
+ * 1. A command is checked every `diskWatchIntervalMs` and once after its end. If checks are slow, they run less often, unless the file
+ *    system fills up.
+ * 2. If a count took longer than `diskCountMsCheap`, the next count starts only when the whole file system has grown by the rest of the
+ *    budget, which a cheap statfs shows. At the latest it starts after `diskCountMsMax`, since other programs may free as much space as
+ *    this command uses.
+ * 3. Between two checks, a command can exceed its budget. The excess is what it writes in that time.
  * 4. The walk never leaves the watched folders, even if a command replaces a folder by a link during the walk (watched-folder.ts).
  * 5. Deleted files that the watched commands still have open count towards the first budget, wherever they were (held-files.ts).
  */
@@ -40,7 +42,7 @@ interface Count {
   tookMs: number;
 }
 
-/** Decides if a command has used too much disk space: `watch` while it runs, `isExceeded` once after its end. */
+/** Decides if a command has used too much disk space. `watch` is called while the command runs, `isExceeded` once after its end. */
 export type DiskCheck = Pick<DiskMeter, 'watch' | 'isExceeded'>;
 
 /** Checks the disk budgets of a sandbox. Keeps the last counts between checks and between commands. */
@@ -74,7 +76,10 @@ export class DiskMeter {
     }
   }
 
-  /** Waits so that checks take only a small share of the time. They may take up to half of it if the file system has grown by more than the rest of a budget. */
+  /**
+   * Waits long enough that checks take only a small share of the time. If the file system has grown by more than the rest of a budget,
+   * checks may take up to half of the time.
+   */
   async #waitAfterLook(tookMs: number, signal: AbortSignal): Promise<void> {
     const started = performance.now();
     const waitMs = Math.max(this.#intervalMs, tookMs * this.#ratio);
@@ -102,11 +107,11 @@ export class DiskMeter {
       const freeBytes = await freeBytesOf(budget);
       if (!canExceed(budget, this.#counts.get(budget), freeBytes)) continue;
       const started = performance.now();
-      // Counted before the walk, so that a file deleted in between does not count twice.
+      // Open deleted files are counted before the walk, so that a file that is deleted between the two counts does not count twice.
       const held = index === 0 ? await this.#heldBytes() : 0;
       const bytes = held + (await usedBytes({ ...budget, bytesMax: budget.bytesMax - held }, signal));
       const at = performance.now();
-      // An aborted count is incomplete, so it is too low.
+      // After an abort, the count is incomplete and therefore too low.
       if (signal.aborted) return false;
       this.#counts.set(budget, { bytes, freeBytes, at, tookMs: at - started });
       if (bytes > budget.bytesMax) return true;
@@ -130,7 +135,10 @@ function canExceed(budget: DiskBudget, last: Count | undefined, freeBytes: numbe
 /** Upper bound of a budget's current size: assumes that its folders account for all growth of the file system. */
 const grownTo = (last: Count, freeBytes: number): number => last.bytes + (last.freeBytes - freeBytes);
 
-/** Sums the free bytes of the folders' file systems. A file system shared by several folders counts several times; this only makes checks earlier. */
+/**
+ * Sums the free bytes of the folders' file systems. If several folders share a file system, it counts several times. The only effect is
+ * that checks run earlier.
+ */
 async function freeBytesOf({ folders }: DiskBudget): Promise<number> {
   let bytes = 0;
   for (const folder of folders) {
@@ -141,15 +149,15 @@ async function freeBytesOf({ folders }: DiskBudget): Promise<number> {
 }
 
 /**
- * Counts allocated blocks, so that a sparse file counts only with the space it uses. Files that disappear during the walk are not counted. The result is infinite for
- * more than `diskWatchEntriesMax` entries, for folders deeper than `diskWatchDepthMax`, and for folders that a command closes again whenever they are
- * opened: otherwise these would hide files from the limit.
+ * Counts allocated blocks, so that a sparse file counts only with the space it uses. Files that disappear during the walk are not counted.
+ * The result is infinite for more than `diskWatchEntriesMax` entries, for folders deeper than `diskWatchDepthMax`, and for folders whose
+ * permissions a command removes each time they are restored. Otherwise a command could hide files from the limit in this way.
  */
 export async function usedBytes(budget: DiskBudget, signal: AbortSignal): Promise<number> {
   let bytes = 0;
   let entries = 0;
   const steps = new StepBudget();
-  /** Open folders from a root downwards, each with the names of its subfolders that are still to be read. */
+  /** Stack of open folders, the root first. Each has the names of its subfolders that are still to be read. */
   const open: { folder: WatchedFolder; inner: Buffer[] }[] = [];
   const enter = async (folder: WatchedFolder | null): Promise<void> => {
     if (folder === null) return;

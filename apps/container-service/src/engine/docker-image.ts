@@ -1,4 +1,4 @@
-/** Provides container images: finds, pulls or builds them (from the Dockerfile), or imports them from a local root file system. */
+/** Provides container images: finds them, pulls them, builds them from the Dockerfile, or imports them from a local root file system. */
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,7 +26,7 @@ const lineBytesMax = 1024 * 1024;
 
 const underWay = new Map<string, Promise<{ id: string; origin: string }>>();
 
-/** Makes an image available. Concurrent calls in one process share the work; two processes repeat it with the same result. */
+/** Makes an image available. Concurrent calls in one process share the work. Two processes both do the work, with the same result. */
 export async function ensureDockerImage(
   client: ImageClient,
   image: string,
@@ -71,7 +71,10 @@ async function ensureOther(client: ImageClient, image: string, onProgress: (line
   return { id: pulled, origin: 'pulled' };
 }
 
-/** Makes the default image available. Its tag is a hash of what it is made from, so that a change gives a new image. */
+/**
+ * Makes the default image available. The image's tag is a hash of the contents that it is made from, so that changed contents give a new
+ * image.
+ */
 async function ensureDefault(client: ImageClient, imagesFolder: string, onProgress: (line: string) => void) {
   const repository = 'coppice/agent-runtime';
   const tag = await localRootfsKey();
@@ -129,7 +132,7 @@ async function importLocal(
   ]);
 }
 
-/** Reads a progress stream (one JSON object per line) to its end; throws the error that it reports. */
+/** Reads a progress stream (one JSON object per line) to its end. If the stream reports an error, throws this error. */
 async function follow(stream: NodeJS.ReadableStream, onProgress: (line: string) => void): Promise<void> {
   const iterator = (stream as Readable)[Symbol.asyncIterator]();
   let rest = '';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** Converts a path of this process into the daemon's path. */
+/** Converts a path of this process into the path by which the daemon finds the same file. */
 export type PathTranslation = (path: string) => string;
 
 interface Inspected {
@@ -9,8 +9,9 @@ interface Inspected {
 }
 
 /**
- * Finds the translation of paths. If this process runs in a container (docker-compose), the daemon knows its folders by the host's paths, which
- * are the sources of this container's mounts. The probe checks the translation: it reads a file of this process through a container.
+ * Finds the translation of paths. If this process runs in a container (docker-compose), the daemon needs the host's paths of this process's
+ * folders. These are the sources of this container's mounts. To check the translation, the probe reads a file of this process in a
+ * container.
  */
 export async function findPathTranslation(inspect: (id: string) => Promise<Inspected>): Promise<PathTranslation> {
   if (!existsSync('/.dockerenv') && !existsSync('/run/.containerenv')) return (path) => path;

@@ -16,7 +16,7 @@ const makeLauncher = testLaunchers.docker;
 await describeConformance({
   engine: 'docker',
   makeLauncher,
-  // A stack that doesn't run as root runs its sandboxes as its own user, so that it can delete their files.
+  // If a stack doesn't run as root, its sandboxes run as the stack's own user, so that the stack can delete their files.
   mustEnforce: enforceable.filter((name) => name !== 'ownUid' || process.getuid?.() === 0),
 });
 
@@ -48,7 +48,7 @@ test('a translation of paths that leads to a different folder is rejected, even 
     code: 'engine-unavailable',
     message: expect.stringContaining('it mounts a different folder for') as string,
   });
-  // The command itself succeeded. Only the comparison of the content shows the error.
+  // The command itself succeeded. The error shows only in the comparison of the content.
   expect(await readFile(join(elsewhere, 'answer'), 'utf8')).toBe('written\n');
 });
 
@@ -68,7 +68,8 @@ test('the volumes that an image declares become scratch folders of limited size,
   const repo = `coppice-test-volumes-${process.pid}`;
   const fixture = await EngineFixture.start(makeLauncher);
   await fixture.engine.ensureImage(defaultImage);
-  // Uses the tag that exists as soon as the image does. The process that made the image may not have tagged it as the latest yet.
+  // Uses the image's first tag, which exists as soon as the image exists. The process that made the image may not have set the tag `latest`
+  // yet.
   const image = `${defaultImage}:${await localRootfsKey()}`;
   const container = await docker.createContainer({ Image: image, Cmd: ['true'] });
   try {
@@ -79,7 +80,7 @@ test('the volumes that an image declares become scratch folders of limited size,
     );
     expect(result.stdout.text).toBe('1\n1048576\n');
     expect((await sandbox.exec('ls -A /vol; grep -c " /tmp tmpfs " /proc/mounts')).stdout.text).toBe('1\n');
-    // `stop` ends the command. It may then fail, and may end before `stop` returns; this test needs only that it ends.
+    // `stop` ends the command. The command may fail then, and may end before `stop` returns. For this test it matters only that it ends.
     const running = sandbox.exec('sleep 30').catch(() => undefined);
     const label = [`coppice.sandbox=${sandbox.id}`];
     const [info] = await expect

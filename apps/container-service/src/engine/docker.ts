@@ -1,13 +1,15 @@
 /**
- * The Docker launcher: commands run in containers, through the Docker API 1.41 or newer of Docker or Podman. The only importer of dockerode.
+ * The Docker launcher: commands run in containers, through the Docker API 1.41 or newer of Docker or Podman. The only importer of
+ * dockerode.
  *
  * 1. A container runs one command and is removed after it, together with all processes that the command left.
- * 2. A container's name is a hash of stack, sandbox and command id. So a repeat of a command conflicts with the first container, and both
- *    can't run at the same time.
- * 3. Output is attached before the start, so that none is lost. The exit code comes from the daemon, not from the stream.
- * 4. The project's seccomp profile applies if the daemon can filter system calls; otherwise the probe reports that it can't.
- * 5. A container gets only the options in `hostConfig` below; a request can't add others. Volumes of the image never become host
- *    folders, whose size nothing would limit (docker-volumes.ts).
+ * 2. A container's name is a hash of stack, sandbox and command id. So the container of a repeated command conflicts with the first one,
+ *    and both can't run at the same time.
+ * 3. The launcher attaches to the output before the start, so that no output is lost. The exit code comes from the daemon, not from the
+ *    stream.
+ * 4. The project's seccomp profile applies if the daemon can filter system calls; otherwise the probe reports that no filter is enforced.
+ * 5. A container gets only the options in `hostConfig` below; a request can't add others. Volumes of the image never become host folders,
+ *    whose size nothing would limit (docker-volumes.ts).
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +39,7 @@ const labels = {
 } as const;
 const cpuPeriodUs = 100_000;
 const apiVersionMin = '1.41';
-/** A daemon on a busy machine was seen to take 9 s. */
+/** Time limit for the first answer. On a busy machine, a daemon took 9 s. */
 const connectMsMax = 20_000;
 const removeTries = 5;
 
@@ -65,7 +67,7 @@ class DockerLauncher implements Launcher {
   readonly #user: { uid: number; gid: number };
   #translation: PathTranslation = (path) => path;
   #securityOptions: readonly string[] | undefined;
-  /** Image ids and volumes by image name, cached so that a command needs no request for them. */
+  /** Image ids and volumes by image name. They are cached, so that a command needs no request to look them up. */
   readonly #images = new Map<string, { id: string; volumes: readonly string[] }>();
 
   constructor(options: DockerOptions) {
@@ -113,7 +115,7 @@ class DockerLauncher implements Launcher {
     const settings: Docker.ContainerCreateOptions = {
       name: this.#nameOf(record.id, execId),
       Image: image?.id ?? record.image,
-      // Clears the image's entry point: only the requested command runs.
+      // Clears the image's entry point, so that only the requested command runs.
       Entrypoint: [],
       Cmd: [...argv],
       WorkingDir: record.mounts.some((mount) => mount.target === workspaceTarget) ? workspaceTarget : homeTarget,
@@ -141,7 +143,7 @@ class DockerLauncher implements Launcher {
       stream = await container
         .attach({ stream: true, stdin: stdinWanted, stdout: true, stderr: true, hijack: true })
         .catch(startRefused);
-      // Attaches all listeners before the start: the command may end before the daemon answers the start request.
+      // All listeners are attached before the start, since the command may end before the daemon answers the start request.
       const drained = passOn(stream, sink);
       await request.beforeStart?.();
       await container.start().catch(startRefused);
@@ -159,7 +161,7 @@ class DockerLauncher implements Launcher {
       return await this.#docker.createContainer(settings);
     } catch (error) {
       if (statusOf(error) === 404) {
-        // The image was removed since it was last found.
+        // The image was removed after it had been found.
         this.#images.delete(record.image);
         throw new CoppiceError('image-not-found', `image ${record.image}: ${reasonOf(error)}`, { retryable: true });
       }
@@ -231,8 +233,8 @@ function hostConfig(
       Source: translation(source),
       Target: target,
       ReadOnly: readOnly,
-      // Propagation is not set, so it is private, except for a source in the daemon's own folder (a volume of docker-compose): the daemon
-      // refuses to mount that as private. Mounts of the host then appear in the container, but not the reverse.
+      // Propagation is not set, so it is private by default. If the source is in the daemon's own folder (a volume of docker-compose), the
+      // daemon refuses a private mount and uses another default: new mounts on the host appear in the container, but not the reverse.
     })),
     Tmpfs: Object.fromEntries(scratch.map((path) => [path, `rw,nosuid,nodev,exec,mode=1777,size=${scratchBytes}`])),
     ShmSize: scratchBytes,
@@ -275,7 +277,7 @@ class ContainerCommand implements RunningCommand {
 
   async #waitForEnd(drained: Promise<void>): Promise<CommandEnd> {
     try {
-      // Requested after the start, so that `not-running` also matches a container that has already ended.
+      // This is requested after the start, so that `not-running` also matches a container that has already ended.
       const { StatusCode: exitCode } = (await this.#container.wait({ condition: 'not-running' })) as {
         StatusCode: number;
       };
@@ -296,7 +298,10 @@ class ContainerCommand implements RunningCommand {
     this.#container.kill({ signal: 'SIGKILL' }).catch(() => undefined);
   }
 
-  /** Returns undefined on the first call, which requests the pid from the daemon; a later call returns it. So a short command costs no request. */
+  /**
+   * The first call requests the pid from the daemon and returns undefined. A later call returns the pid. So there is no request for a short
+   * command, during which this is never called.
+   */
   firstProcess(): number | undefined {
     if (!this.#isRequested) void this.#request();
     return isOfContainer(this.#firstProcess, this.#container.id) ? this.#firstProcess : undefined;
@@ -343,7 +348,7 @@ function passOn(stream: NodeJS.ReadWriteStream, sink: OutputSink): Promise<void>
   );
 }
 
-/** Removes a container. Succeeds if it is already gone; retries while another removal is in progress. */
+/** Removes a container. Succeeds if the container doesn't exist any more. Retries while another removal is in progress. */
 async function removeContainer(container: Docker.Container): Promise<void> {
   const remove = () => container.remove({ force: true, v: true });
   const isThere = (error: unknown) => statusOf(error) !== 404;

@@ -24,7 +24,7 @@ function makeResist(folder: string): Disposable {
   return {
     [Symbol.dispose]: () => {
       if (!isRoot) return chmodSync(sandboxes, 0o755);
-      // The mount is found by its current path, since it moves with its parent folder.
+      // The mount is looked up by its current path, since it moves with its parent folder.
       const places = execFileSync('mount', { encoding: 'utf8' })
         .split('\n')
         .map((line) => line.split(' ')[2] ?? '');
@@ -64,7 +64,7 @@ test("a command's result is returned even if the removal fails, and a later swee
     expect(troubles).toHaveLength(1);
     expect(readdirSync(sandboxes)).toHaveLength(1);
   }
-  // Without root, the removal could not even move the sandbox aside, so it has to be repeated before the sweep.
+  // If the test doesn't run as root, the removal could not even move the sandbox aside, so it has to be repeated before the sweep.
   if (!isRoot) await engine.remove(spec.id);
   await engine.sweep();
   expect(readdirSync(sandboxes)).toEqual([]);

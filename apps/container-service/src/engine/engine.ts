@@ -1,10 +1,11 @@
 /**
  * The only implementation of the Engine port. A Launcher provides what differs between engines.
  *
- * 1. A sandbox is its record on disk (store.ts). This object holds no state that another process needs.
+ * 1. A sandbox is its record on disk (store.ts). The engine object has no state that another process needs.
  * 2. Mount sources are checked at create and again before every command.
  * 3. A command's result is returned even if its files can't be removed; `sweep` removes them later.
- * 4. A command's id is unique among running commands: a leftover with the same id is ended before the command starts.
+ * 4. A command's id is unique among running commands: if an earlier command with the same id still runs, it is ended before the new one
+ *    starts.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, realpath } from 'node:fs/promises';
@@ -45,17 +46,18 @@ export interface EngineOptions extends ProbeOptions {
   launcher: Launcher;
   /** Folder that contains all mount sources. Created when missing. */
   dataFolder: string;
-  /** Called with errors that do not affect a result, such as files left to a later sweep. */
+  /** Called with errors that do not affect a result, for example if files can't be deleted before a later sweep. */
   onTrouble?: ((error: unknown, what: string) => void) | undefined;
 }
 
 const writeMsMax = 60_000;
 const writeTries = 3;
-/** Exit code of the write script for a draft that another write of the same file removed. */
+/** Exit code of the write script if another write of the same file removed the draft. */
 const draftLostCode = 75;
 /**
- * Writes a file. Arguments: folder, target, mode, draft, size, and the prefix of drafts to remove first. The content is written to the draft and renamed,
- * so that no process reads a part of it. The size is compared because standard input also ends when this process dies.
+ * Writes a file. Arguments: folder, target, mode, draft, size, and the prefix of drafts to remove first. The content is written to the
+ * draft, which is then renamed, so that no process reads an incomplete file. The size is compared because standard input also ends when
+ * this process dies.
  */
 const writeScript = `
 if [ -d "$2" ]; then echo "it is a folder" >&2; exit 1; fi
@@ -156,8 +158,8 @@ class LauncherEngine implements Engine {
     return {
       record,
       execId: options.execId ?? randomUUID(),
-      // A shell changes the folder and starts the program, so that every engine reports a missing folder or program in the same way:
-      // exit code 2 or 127 and a line on stderr. (Docker would create a missing folder, as root.)
+      // A shell changes to the folder and starts the program. So every engine reports a missing folder or program in the same way, by exit
+      // code 2 or 127 and a line on stderr. (Docker would create a missing folder, as root.)
       argv: cwd === workspaceTarget ? ['/bin/sh', '-c', 'exec "$@"', 'sh', ...words] : [...inFolder, cwd, ...words],
       env: {
         PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -173,7 +175,7 @@ class LauncherEngine implements Engine {
     };
   }
 
-  /** Returns the sandbox's disk meter. It is kept between commands, so that a short command does not cause a full count. */
+  /** Returns the sandbox's disk meter. The meter is kept between commands, so that a short command does not cause a full count. */
   #meterOf(record: SandboxRecord): DiskMeter {
     const writable = record.mounts.filter((mount) => !mount.readOnly && mount.target !== homeTarget);
     const budgets: DiskBudget[] = [
@@ -196,7 +198,7 @@ class LauncherEngine implements Engine {
     const prefix = join(folder, effectId === undefined ? ownDraftPrefix : `${ownDraftPrefix}${shortHash(effectId)}-`);
     const mode = options.executable === true ? '755' : '644';
     for (let count = 1; ; count++) {
-      // The random part keeps an agent from blocking the draft by creating something with its name.
+      // Because of the random part, an agent can't block the draft by creating a file or folder of the same name.
       const draft = `${prefix}${randomUUID()}`;
       // Only the first attempt removes drafts of an interrupted write with the same effect id; otherwise two concurrent writes could remove each other's drafts forever.
       const leftovers = effectId === undefined || count > 1 ? '' : prefix;
@@ -220,7 +222,7 @@ class LauncherEngine implements Engine {
     await this.stop(sandboxId);
     this.#meters.delete(sandboxId);
     await this.#store.remove(sandboxId);
-    // A command that was starting during `stop` above either finds no record now or is ended here.
+    // If a command was starting during the `stop` above, it either finds no record any more or is ended by this call.
     await this.#launcher.endAll(sandboxId);
   }
 

@@ -1,9 +1,11 @@
 /**
- * Deleted files that processes of a sandbox still have open. They use space until they are closed, and a walk of the folders does not find them.
+ * Deleted files that processes of a sandbox still have open. Such files use space until they are closed, and a walk of the folders does not
+ * find them.
  *
- * 1. A command's processes are found in the /proc of its own PID namespace, so that other processes of the host cost nothing.
- * 2. Every thread is read: a thread may have its own descriptor table, and the first thread may have ended.
- * 3. A file that is only mapped into memory, or only in transit through a socket, is not found.
+ * 1. A command's processes are found in the /proc of the command's own PID namespace, so that no other processes of the host have to be
+ *    read.
+ * 2. The descriptors of every thread are read, since a thread may have a descriptor table of its own, and the first thread may have ended.
+ * 3. A file is not found if no descriptor of a process refers to it: if it is only mapped into memory, or in transit through a socket.
  */
 import { opendirSync, readlinkSync, statfsSync, statSync, type BigIntStats, type Dir } from 'node:fs';
 import { StepBudget } from '@coppice/service';
@@ -15,7 +17,8 @@ const stepsPerDescriptor = 200;
 const inMemory: ReadonlySet<number> = new Set([0x01021994, 0x858458f6, 0x958458f6]);
 
 /**
- * Returns the allocated bytes of deleted open files, each file once. Infinite for more than `heldDescriptorsMax` descriptors, which would otherwise hide files.
+ * Returns the allocated bytes of deleted open files. Each file counts once. The result is infinite for more than `heldDescriptorsMax`
+ * descriptors, since the remaining descriptors could otherwise hide files.
  *
  * @param firstProcesses first processes of PID namespaces, as this process sees them
  * @param folders writable folders of the sandbox: files there count even if their file system is in memory
@@ -61,8 +64,8 @@ interface Table {
 }
 
 /**
- * Guesses whether two threads share a descriptor table, as most threads do. Compares their descriptor numbers and one descriptor. It is chosen at random, since
- * the command controls the numbers.
+ * Guesses whether two threads share a descriptor table, as most threads do. Compares the numbers of all their descriptors, and the file of
+ * one descriptor. This descriptor is chosen at random, since the command controls the numbers.
  */
 function areSame(one: Table, other: Table): boolean {
   if (one.names.length !== other.names.length || one.names.some((name, index) => name !== other.names[index]))
@@ -73,17 +76,20 @@ function areSame(one: Table, other: Table): boolean {
   return first !== undefined && first.dev === second?.dev && first.ino === second.ino;
 }
 
-/** Returns the `task` folder of each process in the namespace; empty if they can't be read or the namespace is still being created. */
+/**
+ * Returns the `task` folder of each process in the namespace; empty if the processes can't be read or the namespace is still being created.
+ */
 function processesIn(firstProcess: number): string[] {
   const proc = `/proc/${firstProcess}/root/proc`;
   const namespace = linkOf(`/proc/${firstProcess}/ns/pid`);
-  // Skips a first process that is in the same namespace as this process: its command has no namespace of its own, or its pid was reused.
+  // If the first process is in the same namespace as this process, it is skipped: its command has no namespace of its own, or the pid was
+  // reused.
   const isItsOwn = namespace !== undefined && namespace !== linkOf('/proc/self/ns/pid');
   if (!isItsOwn || linkOf(`${proc}/1/ns/pid`) !== namespace) return [];
   return [...namesIn(proc)].filter((name) => /^\d+$/.test(name)).map((name) => `${proc}/${name}/task`);
 }
 
-/** Yields the names in a folder, and stops if the folder disappears. */
+/** Yields the names in a folder. Ends without an error if the folder disappears. */
 function* namesIn(folder: string): Generator<string> {
   let directory: Dir | undefined;
   try {

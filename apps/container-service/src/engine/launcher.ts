@@ -1,6 +1,6 @@
 import type { EngineName, ImageReport, Limits, Mount, NetworkPolicy, SandboxLabels } from './port.ts';
 
-/** The stored form of a sandbox: validated, with defaults filled in and the scratch home among the mounts. */
+/** The stored form of a sandbox's specification. It is validated and has defaults filled in; its mounts include the scratch home. */
 export interface SandboxRecord {
   id: string;
   image: string;
@@ -15,15 +15,15 @@ export interface SandboxRecord {
 export interface LaunchRequest {
   record: SandboxRecord;
   execId: string;
-  /** The command, which starts in the workspace. */
+  /** Program and arguments. The command starts in the workspace. */
   argv: readonly string[];
   env: Record<string, string>;
   stdin: Uint8Array | undefined;
-  /** Awaited by the launcher as its last step before the start. Its errors are passed on unchanged. */
+  /** The launcher calls and awaits this right before it starts the command. Errors of this function are passed on unchanged. */
   beforeStart?: () => Promise<void>;
 }
 
-/** Receives output as it arrives; never throws. */
+/** A function that receives output as it arrives. Never throws. */
 export type OutputSink = (stream: 'stdout' | 'stderr', chunk: Buffer) => void;
 
 export interface CommandEnd {
@@ -35,31 +35,31 @@ export interface CommandEnd {
 
 export interface RunningCommand {
   /**
-   * Settles when every process of the command is dead and all output was passed to the sink. Rejects with a
-   * CoppiceError when that can't be determined.
+   * Settles when every process of the command is dead and all output was passed to the sink. Rejects with a CoppiceError if the launcher
+   * can't determine that.
    */
   readonly ended: Promise<CommandEnd>;
-  /** Kills all processes of the command. Does nothing after its end; never throws. */
+  /** Kills all processes of the command. Does nothing after the command's end. Never throws. */
   kill(): void;
   pause(): void;
   resume(): void;
   /**
-   * The id of the first process of the command's PID namespace, in the /proc of this process. Undefined if there is no namespace, if the id isn't known yet, or if
-   * the engine's processes are not visible there.
+   * The id of the first process of the command's PID namespace, in the /proc of this process. Undefined if there is no such namespace, if
+   * the id isn't known yet, or if this process's /proc doesn't contain the engine's processes.
    */
   firstProcess(): number | undefined;
 }
 
-/** The part that differs between engines; engine.ts has the rest. */
+/** The part of an engine that differs between engines. The common part is in engine.ts. */
 export interface Launcher {
   readonly name: EngineName;
   /** Connects and returns the engine's version. Throws `engine-unavailable` with what was tried. */
   connect(): Promise<string>;
   ensureImage(image: string, onProgress: (line: string) => void): Promise<ImageReport>;
-  /** User of sandboxes whose specification names none. */
+  /** Returns the user of sandboxes whose specification names no user. */
   defaultUser(): { uid: number; gid: number };
   launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand>;
-  /** Ends all commands of a sandbox, or one command, including those that a lost process started. */
+  /** Ends all commands of a sandbox or, with `execId`, one command. Also ends commands that a lost process started. */
   endAll(sandboxId: string, execId?: string): Promise<void>;
   /** Returns the number of running commands by sandbox id. */
   running(): Promise<Map<string, number>>;

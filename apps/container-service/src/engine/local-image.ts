@@ -23,11 +23,14 @@ async function rootfsProgram(): Promise<RootfsProgram> {
   return (await import(pathToFileURL(join(runtimeFolder, 'rootfs.js')).href)) as RootfsProgram;
 }
 
-/** Hash of what a root file system built now would contain. Cached, since computing it runs git and Node. */
+/**
+ * Cached hash of the contents that a root file system would have if it were built now. It is cached, since git and Node have to run to
+ * compute it.
+ */
 let key: Promise<string> | undefined;
 export function localRootfsKey(): Promise<string> {
   const computed = (key ??= rootfsProgram().then((program) => program.rootfsKey()));
-  // A failure isn't cached: the missing program may exist the next time.
+  // A failure isn't cached, since a missing program may exist the next time.
   computed.catch(() => (key = undefined));
   return computed;
 }
@@ -35,8 +38,8 @@ export function localRootfsKey(): Promise<string> {
 const building = new Map<string, Promise<string>>();
 
 /**
- * Returns the folder of the root file system, built at first use. Concurrent calls in one process share the work. If two processes build it,
- * the result of one is used (a finished folder is moved to its place atomically).
+ * Returns the folder of the root file system. If it doesn't exist, builds it. Concurrent calls in one process share the work. If two
+ * processes build it at the same time, one result is used, since a finished folder is moved to its place atomically.
  */
 export async function localRootfs(imagesFolder: string, onProgress: (line: string) => void): Promise<string> {
   const folder = join(imagesFolder, `agent-runtime-${await localRootfsKey()}`);

@@ -1,10 +1,11 @@
 /**
- * Marks of processes. Every process that an engine without a daemon starts has a mark in its environment, so that it is found even after the
- * process that started it is gone. A command can clear the environment of its own children, but not that of its namespace's
- * first process, which the engine starts. (Engine none has no namespace, so a process without the mark may escape there.)
+ * Marks of processes. If an engine has no daemon, every process that it starts has a mark in its environment. By this mark, the process is
+ * found even after the process that started it has ended. A command can clear the environment of its own children, but not that of its
+ * namespace's first process, which the engine starts. (Engine none creates no namespace, so a process of this engine escapes if its mark is
+ * removed.)
  *
- * A search reads every process of the host. A command can make environments of megabytes to slow it down, so only the part
- * that can contain the mark is read.
+ * A search reads every process of the host. A command can make environments of megabytes to slow it down, so only the part that can contain
+ * the mark is read.
  */
 import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,30 +14,37 @@ import { StepBudget } from '@coppice/service';
 import { killWaitMsMax } from './limits.ts';
 
 const markName = 'COPPICE_COMMAND';
-/** Bytes to read of each environment if `marked` made it, so that the mark is first: for a namespace's first process and the processes that start it. */
+/**
+ * Number of bytes to read from each environment if `marked` made the environment, so that the mark is its first variable. This is so for a
+ * namespace's first process and for the processes that start it.
+ */
 export const markStandsFirst = 64 * 1024;
-/** Bytes to read if the mark may be anywhere, since shells reorder variables: the maximum that Linux allows for arguments and environment together. */
+/**
+ * Number of bytes to read if the mark may be anywhere in the environment, since shells reorder variables. It is the maximum that Linux
+ * allows for arguments and environment together.
+ */
 export const markStandsAnywhere = 6 * 1024 * 1024;
 const pollMs = 5;
 /** Cost of one process, in steps of `StepBudget`, in addition to one step for each byte read. */
 const stepsPerProcess = 1_000;
 
 /**
- * Returns the mark of a command, or without `execId` the common prefix of the marks of a sandbox's commands. The state folder is part of the hash
- * because another stack on this host may have a sandbox with the same id.
+ * Returns the mark of a command. Without `execId`, returns the common prefix of the marks of all commands of a sandbox. The state folder is
+ * part of the hash because another stack on this host may have a sandbox with the same id.
  */
 export function markOf(stateFolder: string, sandboxId: string, execId?: string): string {
   return `${shortHash(stateFolder, sandboxId)}.${execId === undefined ? '' : shortHash(execId)}`;
 }
 
-/** Returns the environment with the mark as its first variable, and replaces a variable of that name in `env`. */
+/** Returns `env` with the mark as its first variable. If `env` has a variable of this name, the mark replaces it. */
 export function marked(mark: string, env: Readonly<Record<string, string>>): Record<string, string> {
   return Object.assign({ [markName]: mark }, env, { [markName]: mark });
 }
 
 /**
- * Kills every process that has a mark with this prefix in the first `bytes` of its environment. Repeats until a search finds none, since a
- * process may fork during a search. Linux only, else does nothing. Throws `sandbox-failed` when they don't end.
+ * Kills every process that has a mark with this prefix in the first `bytes` of its environment. Repeats this until a search finds no such
+ * process, since a process may fork during a search. Does nothing on systems other than Linux. Throws `sandbox-failed` if the processes
+ * don't end.
  */
 export async function endMarked(mark: string, bytes: number): Promise<void> {
   if (!existsSync('/proc/self/environ')) return;
@@ -48,7 +56,7 @@ export async function endMarked(mark: string, bytes: number): Promise<void> {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
-        // It has ended.
+        // The process has already ended.
       }
     }
     await sleep(pollMs);
@@ -60,7 +68,7 @@ export async function endMarked(mark: string, bytes: number): Promise<void> {
 async function markedProcesses(mark: string, bytes: number): Promise<number[]> {
   const found: number[] = [];
   const budget = new StepBudget();
-  // Each variable ends with a NUL; one is put before the first variable too, so that `wanted` matches there.
+  // Each variable ends with a NUL. The buffer begins with a NUL, so that `wanted` also matches the first variable.
   const environment = Buffer.allocUnsafe(1 + bytes).fill(0, 0, 1);
   const wanted = Buffer.from(`\0${markName}=${mark}`);
   for (const name of readdirSync('/proc')) {
@@ -80,7 +88,7 @@ function readEnvironment(pid: string, into: Buffer): number {
     file = openSync(`/proc/${pid}/environ`, 'r');
     return readSync(file, into);
   } catch {
-    // The process is another user's or has ended. The environment of a zombie is empty.
+    // The process belongs to another user or has ended. The environment of a zombie is empty.
     return 0;
   } finally {
     if (file !== undefined) closeSync(file);

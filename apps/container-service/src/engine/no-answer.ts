@@ -1,14 +1,14 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { ExecResult } from './port.ts';
 
-/** Error for an engine that did not answer in time: it is unknown if it works and what it enforces. Retryable. */
+/** Error for an engine that did not answer in time. It is unknown if the engine works and what it enforces. Retryable. */
 export class NoAnswer extends CoppiceError {
   constructor(code: 'engine-unavailable' | 'sandbox-failed', message: string) {
     super(code, message, { retryable: true });
   }
 }
 
-/** @throws NoAnswer for a command that was ended by its time limit or a cancellation */
+/** @throws NoAnswer if the command was ended by its time limit or by a cancellation */
 export function answered(result: ExecResult): ExecResult {
   if (!result.timedOut && !result.cancelled) return result;
   throw new NoAnswer('engine-unavailable', `no answer within ${Math.round(result.durationMs / 1000)} s`);

@@ -1,11 +1,12 @@
 /**
- * The launcher without isolation: commands run on the host in their own process group. Never chosen automatically. For trusted commands
- * (those of the demo's scripted model) if no other engine works.
+ * The launcher without isolation: commands run on the host in their own process group. This engine is never chosen automatically. It is
+ * meant for trusted commands, such as those of the demo's scripted model, if no other engine works.
  *
- * 1. Nothing is mounted. The workspace stays in its place on the host, and the environment holds that path. A git link file mounted over
- *    the workspace's `.git` becomes GIT_DIR, so that git uses the private git directory here too.
- * 2. Every process of a command has a mark in its environment. On Linux the end of a command kills all marked processes, including
- *    those that left the process group. On other systems only the group is killed.
+ * 1. Nothing is mounted. The command uses the workspace at its path on the host, and the environment contains that path. If the sandbox
+ *    mounts a git link file over the workspace's `.git`, GIT_DIR is set instead of the mount, so that git also uses the private git
+ *    directory.
+ * 2. Every process of a command has a mark in its environment. On Linux the end of a command kills all marked processes, including those
+ *    that left the process group. On other systems only the group is killed.
  */
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { chown, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -56,7 +57,8 @@ class NoneLauncher implements Launcher {
     const { record, execId } = request;
     const mark = markOf(this.#stateFolder, record.id, execId);
     const translate = (text: string) => hostPath(record, text);
-    // The command's /tmp. Created beside the home folder, so that it is removed with the sandbox even if this process is lost.
+    // This folder is used as the command's /tmp. It is created beside the home folder, so that it is removed with the sandbox even if this
+    // process is lost.
     const temporary = await mkdtemp(join(dirname(translate(homeTarget)), 'tmp-'));
     const env = marked(mark, {
       ...Object.fromEntries(Object.entries(request.env).map(([name, value]) => [name, translate(value)])),
@@ -79,7 +81,8 @@ class NoneLauncher implements Launcher {
       throw error;
     }
     const recorded = this.#running.add(record.id, execId, child.pid ?? 0);
-    // Attaches the listeners immediately: with an await in between, a short command could end and its output be lost.
+    // The listeners are attached immediately. With an await before this line, a short command could end first, and its output would be
+    // lost.
     return new HostCommand(child, mark, request.stdin, sink, async () => {
       // Files that can't be removed now are removed with the sandbox.
       await removeTree(temporary).catch(() => undefined);
@@ -124,7 +127,7 @@ function hostPath(record: SandboxRecord, text: string): string {
   return text;
 }
 
-/** Returns git variables that replace the link file, which isn't mounted here. */
+/** Returns git's environment variables that replace the link file, since this engine doesn't mount that file. */
 async function gitEnvironment(record: SandboxRecord): Promise<Record<string, string>> {
   const link = record.mounts.find((mount) => mount.target === `${workspaceTarget}/.git`);
   if (link === undefined) return {};
@@ -163,7 +166,7 @@ class HostCommand implements RunningCommand {
     const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
       this.#child.once('exit', (...result) => resolve(result)),
     );
-    // Processes that the command left may keep its output open, so they are killed before the wait for `closed`.
+    // Processes that the command left running may keep its output open, so they are killed before the wait for `closed`.
     killGroup(this.#child.pid ?? 0);
     await endMarked(mark, markStandsAnywhere);
     await closed;
@@ -180,7 +183,7 @@ class HostCommand implements RunningCommand {
   }
 
   firstProcess(): undefined {
-    // Always undefined: this engine creates no namespace and has no disk limit.
+    // The result is always undefined, since this engine creates no namespace and has no disk limit.
   }
 
   pause(): void {
@@ -199,6 +202,6 @@ function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // The group has ended.
+    // All processes of the group have already ended.
   }
 }

@@ -66,8 +66,8 @@ export class BoundedCapture {
 type Waiting = { stream: 'stdout' | 'stderr'; parts: Buffer[]; bytes: number; droppedBytes: number };
 
 /**
- * Passes output to a consumer, one call at a time. If the consumer is slow, the oldest output beyond the buffer is dropped and counted, so that
- * the end, where a failing command says why, is kept.
+ * Passes output to a consumer, one call at a time. If the consumer is slow and the buffer is full, the oldest output is dropped and
+ * counted. So the end of the output is kept, where a failing command prints the reason.
  */
 export class LiveOutput {
   readonly #consumer: (chunk: OutputChunk) => void | Promise<void>;
@@ -108,7 +108,7 @@ export class LiveOutput {
 
   async #pump(): Promise<void> {
     try {
-      // The await lets a burst of small chunks be joined into one.
+      // During this await, a burst of small chunks is joined into one chunk.
       await Promise.resolve();
       for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
         this.#waitingBytes -= next.bytes;
@@ -133,8 +133,9 @@ export class LiveOutput {
   }
 
   /**
-   * Waits for the consumer, at most `waitMs`, since live output must not delay a result. Output that the consumer has not received by then is dropped.
-   * When its current call settles, the consumer gets a last chunk with the number of dropped bytes.
+   * Waits until the consumer has received all output, at most `waitMs`, since live output must not delay a result. After this wait,
+   * remaining output is dropped. When the current call of the consumer settles, the consumer gets a last chunk with the number of dropped
+   * bytes.
    */
   async finish(waitMs: number): Promise<void> {
     this.#ended = true;
@@ -151,7 +152,7 @@ export class LiveOutput {
   }
 }
 
-/** A file with the whole output, up to `logBytesMax`. Signals its sources to pause while the disk is slow. */
+/** A file with the whole output, up to `logBytesMax`. `write` returns false if the source has to pause because the disk is slow. */
 export class LogFile {
   readonly #stream: WriteStream;
   readonly #failure: Promise<Error>;

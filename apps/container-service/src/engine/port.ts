@@ -1,9 +1,9 @@
 /**
  * The engine port: the interface between the service and an engine that isolates commands (Docker, bubblewrap, or none).
  *
- * A sandbox is a recorded specification plus a scratch home folder. Each command runs in a new container or set of namespaces
- * with the sandbox's mounts, so that no process outlives the command that started it and nothing runs between two
- * commands. The writable mounts and the home folder persist between commands. `/tmp` is empty at each start. See docs/decisions/0005-sandbox-engines.md.
+ * A sandbox is a recorded specification plus a scratch home folder. Each command runs in a new container or set of namespaces with the
+ * sandbox's mounts, so that no process outlives the command that started it, and no process runs between two commands. The writable mounts
+ * and the home folder persist between commands. `/tmp` is empty at each start. See docs/decisions/0005-sandbox-engines.md.
  */
 export type EngineName = 'docker' | 'bubblewrap' | 'none';
 
@@ -30,11 +30,11 @@ export const enforceable = [
 export type Enforceable = (typeof enforceable)[number];
 
 export interface Enforcement {
-  /** Null while unknown: the probe got no answer in time and will retry, or `untriable` is set. */
+  /** Null if unknown: the probe got no answer in time and will try again, or `untriable` is set. */
   enforced: boolean | null;
   /** One sentence: what was tried, and the result. */
   how: string;
-  /** Set if the image or the host lacks what the test needs; it is not retried. */
+  /** True if the image or the host lacks a program or feature that the test needs. Such a test is not tried again. */
   untriable?: true;
 }
 
@@ -71,9 +71,9 @@ export interface Limits {
   memoryBytes: number;
   cpus: number;
   pids: number;
-  /** Bytes of all writable mounts together; also the maximum size of one file. */
+  /** Maximum bytes of all writable mounts together. It is also the maximum size of one file. */
   diskBytes: number;
-  /** Bytes of `/tmp` and bytes of the home folder, each. */
+  /** Maximum bytes of `/tmp`. The same limit applies separately to the home folder. */
   scratchBytes: number;
 }
 
@@ -85,7 +85,7 @@ export interface SandboxLabels {
 }
 
 export interface SandboxSpec {
-  /** Chosen by the caller, stable over repeats. */
+  /** The caller chooses the id. A repeat uses the same id. */
   id: string;
   image: string;
   labels: SandboxLabels;
@@ -105,7 +105,7 @@ export interface SandboxInfo {
   id: string;
   labels: SandboxLabels;
   createdAt: Date;
-  /** Commands that run now, as seen by the engine, including those of a lost process. */
+  /** Number of commands that the engine runs now, including commands that a lost process started. */
   running: number;
 }
 
@@ -115,14 +115,16 @@ export type Command = readonly string[] | string;
 export interface OutputChunk {
   stream: 'stdout' | 'stderr';
   bytes: Buffer;
-  /** Bytes left out just before this chunk, because the consumer was slow. */
+  /** Number of bytes that were dropped right before this chunk because the consumer was slow. */
   droppedBytes: number;
 }
 
 export interface ExecOptions {
-  /** Stable over repeats of one command: a leftover command with the same id is ended first. Default: random. */
+  /**
+   * Id of the command. A repeat of the command uses the same id: if a command with this id still runs, it is ended first. Default: random.
+   */
   execId?: string;
-  /** Relative to the workspace, or absolute in the sandbox. */
+  /** Folder in which the command starts: a path relative to the workspace, or an absolute path in the sandbox. */
   cwd?: string;
   env?: Record<string, string>;
   stdin?: Uint8Array;
@@ -131,13 +133,13 @@ export interface ExecOptions {
   /** Awaited immediately before the command starts. If it throws, nothing starts and `exec` throws the same error. */
   beforeStart?: () => Promise<void>;
   /**
-   * Receives live output. Called again only when the previous call has settled. Until then output is buffered; beyond
-   * `liveBufferBytesMax` the oldest is dropped and counted. A rejection ends live output, not the command.
+   * Receives live output. Called again only when the previous call has settled. Until then, output is buffered. If the buffer exceeds
+   * `liveBufferBytesMax`, the oldest output is dropped and counted. If a call rejects, live output ends, but the command continues.
    */
   onOutput?: (chunk: OutputChunk) => void | Promise<void>;
   /** Path of a host file for the whole output (both streams, in order of arrival), up to `logBytesMax`. */
   logFile?: string;
-  /** Bytes kept of the beginning, and as many of the end, of each stream. */
+  /** Number of bytes kept from the beginning of each stream. The same number is kept from its end. */
   keepBytes?: number;
 }
 
@@ -169,39 +171,48 @@ export interface ExecResult {
 
 export interface WriteOptions {
   executable?: boolean;
-  /** Stable over repeats of one write: a repeat removes the draft of an interrupted one. */
+  /** Id of the write. A repeat uses the same id and removes the draft that an interrupted try left. */
   effectId?: string;
 }
 
 /**
- * An engine. All methods throw `CoppiceError`: `sandbox-refused` (a rule is broken, the message names the field), `already-exists`,
+ * An engine. All methods throw `CoppiceError`: `sandbox-refused` (a field breaks a rule, the message names the field), `already-exists`,
  * `sandbox-not-found`, `engine-unavailable` (no command runs here, or a required property isn't enforced), `image-not-found`,
- * `limit-exceeded`, `sandbox-failed` (the engine failed midway: retryable, but the command may have had effects).
+ * `limit-exceeded`, `sandbox-failed` (the engine failed while it ran the command: retryable, but the command may have had effects).
  */
 export interface Engine {
   readonly name: EngineName;
   /**
-   * Tests what the engine enforces here. Throws `engine-unavailable` when a simple command fails, NoAnswer when it takes too long. The report is cached;
-   * unknown properties are retried in the background.
+   * Tests what the engine enforces on this machine. Throws `engine-unavailable` if a simple command fails, NoAnswer if that command takes
+   * too long. The report is cached. Unknown properties are tested again in the background.
    */
   probe(): Promise<EngineReport>;
   /** Resolves with the report when no property is pending any more, or with the last report when the engine is closed. */
   settled(): Promise<EngineReport>;
   /** Makes the image available; concurrent calls share the work. `onProgress` gets lines for people. */
   ensureImage(image: string, onProgress?: (line: string) => void): Promise<ImageReport>;
-  /** Creates a sandbox. A repeat with the same specification succeeds; one with another specification is rejected. */
+  /**
+   * Creates a sandbox. A repeat with the same specification succeeds; a create with the same id and a different specification is rejected.
+   */
   create(spec: SandboxSpec): Promise<void>;
   exec(sandboxId: string, command: Command, options?: ExecOptions): Promise<ExecResult>;
   /** Writes a file from inside the sandbox, so that a symbolic link can't lead out of it. Creates missing folders. */
   writeFile(sandboxId: string, path: string, bytes: Uint8Array, options?: WriteOptions): Promise<void>;
   /** Ends every command of the sandbox, or only the one with this id, whichever process started it. */
   stop(sandboxId: string, execId?: string): Promise<void>;
-  /** Ends the sandbox's commands and deletes its home folder and record; files that can't be deleted are left to `sweep`. Does nothing if it doesn't exist. */
+  /**
+   * Ends the sandbox's commands and deletes its home folder and record; if files can't be deleted, `sweep` deletes them later. Does nothing
+   * if the sandbox doesn't exist.
+   */
   remove(sandboxId: string): Promise<void>;
   list(labels: Partial<SandboxLabels>): Promise<SandboxInfo[]>;
-  /** Creates a sandbox, runs a command and removes the sandbox. A leftover sandbox with the same id is removed first. */
+  /**
+   * Creates a sandbox, runs a command and removes the sandbox. If an earlier sandbox with the same id still exists, it is removed first.
+   */
   run(spec: SandboxSpec, command: Command, options?: ExecOptions): Promise<ExecResult>;
-  /** Deletes files that removals could not delete or that a crash left. Files that still can't be deleted stay. */
+  /**
+   * Deletes files that removals could not delete or that a crash left. If some files still can't be deleted, the next sweep tries again.
+   */
   sweep(): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** Probes an engine: checks that a command runs with the expected folders, then tests the properties (trials in probe.ts). */
+/** Probes an engine: checks that a command runs with the expected folders, then tests the properties with the trials in probe.ts. */
 import { randomUUID } from 'node:crypto';
 import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,7 +23,10 @@ export interface ProbeOptions {
   pauseMs?: number;
 }
 
-/** Time limits of a command: short in the first probe, which the start waits for, longer in background retries. */
+/**
+ * Time limits of a command. The limit is short in the first probe, since the start of the service waits for it, and longer in later trials
+ * in the background.
+ */
 const firstMsMax = 20_000;
 const againMsMax = 60_000;
 
@@ -38,7 +41,8 @@ export async function probeEngine(launcher: Launcher, options: ProbeOptions): Pr
     { timeoutMs: options.probeMsMax ?? firstMsMax },
     async (place) => {
       await proveMount(place);
-      // In parallel, so that the start waits only for the slowest trial. No trial depends on elapsed time.
+      // The trials run in parallel, so that the start waits only for the slowest one. This is possible because no trial measures elapsed
+      // time.
       return Promise.all(trials.map((trial) => findingsOf(trial, place)));
     },
   );
@@ -127,7 +131,10 @@ async function inProbeSandbox<Result>(
   }
 }
 
-/** Checks that a command runs and that the engine mounts this process's folder. A daemon on another machine would mount a different one. */
+/**
+ * Checks that a command runs and that the engine mounts a folder of this process. A daemon on another machine would mount a different
+ * folder.
+ */
 async function proveMount({ run, workspace, engine }: ProbePlace): Promise<void> {
   const sentinel = randomUUID();
   await writeFile(join(workspace, 'sentinel'), sentinel, { mode: 0o644 });

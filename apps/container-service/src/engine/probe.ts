@@ -1,7 +1,7 @@
 /**
  * The trials of a probe: each runs small hostile commands in the probe's own sandbox and evaluates the results. Each property (a fact) is
- * enforced, not enforced, or unknown (a command took too long, as on a busy machine). The image needs a POSIX shell, coreutils and git (for
- * the network trial). Without perl and python3 the facts about system calls and sockets stay unknown.
+ * enforced, not enforced, or unknown. It is unknown if a command took too long, for example on a busy machine. The image needs a POSIX
+ * shell, coreutils and git (for the network trial). Without perl and python3 the facts about system calls and sockets stay unknown.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -35,16 +35,22 @@ export const generousLimits: Limits = {
 };
 const hogMebibytes = 24;
 const hogsTried = 4;
-/** Maximum time, in tenths of a second, for which a process holds its memory. It waits until each other process has its memory or was killed. */
+/**
+ * Maximum time, in tenths of a second, for which a process keeps its memory. In this time, it waits until each of the other processes has
+ * its memory or was killed.
+ */
 const hogHoldsMax = 100;
 const processesTried = 64;
-/** Durations of the CPU trial. A longer one is used only if a shorter one was inconclusive: on a busy machine a group may get less than its limit. */
+/**
+ * Durations of the CPU trial in milliseconds. A longer trial runs only if a shorter one was inconclusive, since a group may get less than
+ * its limit on a busy machine.
+ */
 const cpuMsTried = [800, 3_000, 9_000];
-/** Loops that use this many times their CPU limit count as not limited. */
+/** If the loops use this many times their CPU limit, the limit counts as not enforced. */
 const cpuExcessMin = 2;
 const connectSecondsMax = 15;
 const heldBytesMax = 256 * 1024;
-/** Maximum number of times that the processes of a command with a deleted open file are read, and the pause before each time. */
+/** Maximum number of checks for a command's deleted open file, and the pause before each check. */
 const heldLooksMax = 20;
 const heldLookMs = 100;
 
@@ -60,11 +66,14 @@ export type Findings = Partial<Record<Enforceable, Enforcement>>;
 export type Trial = {
   /** The facts that this trial determines. */
   facts: readonly Enforceable[];
-  /** @throws NoAnswer when the facts stay unknown */
+  /**
+   * Runs the trial.
+   * @throws NoAnswer if the facts are still unknown after it
+   */
   run(place: ProbePlace): Promise<Findings>;
 };
 
-/** The finding of limits for engine none. There is no trial, since it would load the host for seconds. */
+/** The finding about limits for engine none. No trial runs for this engine, since it would load the host for seconds. */
 const notLimited: Enforcement = { enforced: false, how: 'not tried: engine none limits nothing' };
 
 const limitTrial = (fact: Enforceable, attempt: (place: ProbePlace) => Promise<Enforcement>): Trial => ({
@@ -157,7 +166,10 @@ async function staticFacts(run: Run, uid: number): Promise<Record<StaticFact, En
   };
 }
 
-/** Starts several processes that are each within the limit: a limit per process allows them all, a limit on their sum does not. */
+/**
+ * Starts several processes, each of which uses less memory than the limit. A limit per process allows all of them. A limit on their sum
+ * does not.
+ */
 async function tryMemory(run: Run): Promise<Enforcement> {
   // Each process creates a file when it has all of its memory or was killed, and holds the memory until all files exist.
   const hold = `n=0; while set -- hog.*; [ $# -lt ${hogsTried} ] && [ $n -lt ${hogHoldsMax} ]; do sleep 0.1; n=$((n+1)); done; [ $# -ge ${hogsTried} ] || : > late`;
@@ -171,7 +183,7 @@ async function tryMemory(run: Run): Promise<Enforcement> {
   const lines = result.stdout.text.split('\n').map((line) => line.trim());
   const survivors = lines.filter((line) => line === String(hogMebibytes * mebibyte)).length;
   const how = `of ${hogsTried} processes that took ${hogMebibytes} MiB each under a limit of ${probeLimits.memoryBytes / mebibyte} MiB, ${survivors} lived`;
-  // On a busy machine the processes may have held their memory one after the other.
+  // On a busy machine, the processes may have used their memory one after the other.
   if (survivors > 1 && lines.includes('late'))
     throw new NoAnswer('engine-unavailable', `${how}, but not all of them at once`);
   return { enforced: survivors <= 1, how };
@@ -197,8 +209,8 @@ async function tryPids(run: Run): Promise<Enforcement> {
 }
 
 /**
- * Checks the kernel's count of throttled periods, since on a loaded machine little CPU time may have other causes. If the engine does
- * not report the count, the command reads it inside the sandbox.
+ * Checks the kernel's count of throttled periods, since on a busy machine a command may get little CPU time for other reasons. If the
+ * engine does not report the count, the command reads it inside the sandbox.
  */
 async function tryCpu(run: Run): Promise<Enforcement> {
   let how = '';
@@ -217,7 +229,7 @@ async function tryCpu(run: Run): Promise<Enforcement> {
   throw new NoAnswer('engine-unavailable', `${how}: too little to be held back`);
 }
 
-/** Parses the second line of `times`, the processor time of ended children: `1m2.5s 0m0.1s`. */
+/** Parses the second line of `times`, the CPU time of child processes that have ended: `1m2.5s 0m0.1s`. */
 function childrenMs(text: string): number {
   const times = [...text.matchAll(/(\d+)m([\d.]+)s/g)].slice(2, 4);
   return times.reduce((sum, [, minutes, seconds]) => sum + Number(minutes) * 60_000 + Number(seconds) * 1_000, 0);
@@ -255,7 +267,7 @@ async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   return { enforced: written <= probeLimits.diskBytes && seen, how: `${one}; ${many}; ${held}` };
 }
 
-/** Tests whether a deleted file is found that a command still has open. */
+/** Tests whether the disk check finds a deleted file if a command still has it open. */
 async function seesHeldFiles(run: Run, workspace: string): Promise<boolean> {
   const script = `exec 3>held; rm held; head -c ${2 * heldBytesMax} /dev/zero >&3; : > ${heldMark}; while [ -e ${heldMark} ]; do sleep 0.1; done`;
   return answered(await run(script, {}, 'none', new HeldFileCheck(join(workspace, heldMark)))).diskExceeded;
@@ -265,8 +277,9 @@ async function seesHeldFiles(run: Run, workspace: string): Promise<boolean> {
 const heldMark = 'held-open';
 
 /**
- * A disk check that counts as exceeded once it finds a large deleted file that the command has open. It gives up after `heldLooksMax` checks instead of after
- * a time, since on a busy machine a check may take longer than any time limit. Then the command's processes can't be read from here.
+ * A disk check that counts as exceeded once it finds a large deleted file that the command has open. After `heldLooksMax` checks, it gives
+ * up: this process can't read the command's processes. It counts checks instead of time, since a check may take longer than any time limit
+ * on a busy machine.
  */
 class HeldFileCheck implements DiskCheck {
   readonly #mark: string;
@@ -277,14 +290,14 @@ class HeldFileCheck implements DiskCheck {
 
   async watch(signal: AbortSignal, command: Pick<RunningCommand, 'firstProcess'>): Promise<boolean> {
     for (let looks = 0; looks < heldLooksMax && !signal.aborted;) {
-      // Rejects only by an abort, which the loop's condition sees.
+      // `sleep` rejects only because of an abort, which the loop's condition checks.
       await sleep(heldLookMs, undefined, { signal, ref: false }).catch(() => undefined);
       if (!existsSync(this.#mark)) continue;
       looks++;
       const firstProcess = command.firstProcess();
       if (firstProcess !== undefined && (await heldBytes([firstProcess], [])) > heldBytesMax) return true;
     }
-    // Ends the command.
+    // The command ends when this file is removed.
     await rm(this.#mark, { force: true });
     return false;
   }

@@ -49,7 +49,7 @@ async function engineOf(launcher: Launcher, probeMsMax = 200) {
   });
 }
 
-/** Answers only the first command of a probe, like a machine that got busy after it. */
+/** Answers only the first command of a probe, like an engine on a machine that became busy after that command. */
 class BusyAfterProof extends SlowLauncher {
   override async launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand> {
     if (!request.argv.join(' ').includes('cat sentinel')) return super.launch(request, sink);
@@ -83,7 +83,7 @@ test('a property without an answer is unknown, neither enforced nor not enforced
       name,
       { enforced: null, how: expect.stringContaining('no answer within') as string },
     ]);
-  // The creation waits for the unknown property instead of being rejected.
+  // The creation isn't rejected. It waits until the property is known.
   const creating = engine.create(await specification(['pids']));
   launcher.answer = (script) => (script.includes('sleep 60') ? 'all' : '');
   launcher.isBusy = false;

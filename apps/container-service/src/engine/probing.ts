@@ -1,8 +1,8 @@
 /**
  * The report of one engine, and the retries of trials whose result is unknown.
  *
- * 1. A pending fact is retried until it is known or this is closed. A known fact is not tested again.
- * 2. `require` waits at most `requiredMsMax` for a pending property. If a property is not enforced, it rejects at once.
+ * 1. A pending fact is tested again until it is known or this object is closed. A known fact is not tested again.
+ * 2. `require` waits at most `requiredMsMax` for a pending property. If a property is not enforced, `require` rejects at once.
  * 3. A failed probe is not cached, so that an engine started later is found by the next probe.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -37,14 +37,14 @@ export class Probing {
     return probing;
   }
 
-  /** Resolves when no fact is pending any more, or this is closed. */
+  /** Resolves when no fact is pending any more, or when this object is closed. */
   async settled(): Promise<EngineReport> {
     await this.report();
     await this.#settling;
     return this.report();
   }
 
-  /** @throws CoppiceError `engine-unavailable` if a property isn't enforced; NoAnswer if one stays unknown */
+  /** @throws CoppiceError `engine-unavailable` if a property isn't enforced; NoAnswer if a property stays unknown */
   async require(properties: readonly Enforceable[]): Promise<void> {
     if (properties.length === 0) return;
     const end = performance.now() + requiredMsMax;
@@ -87,7 +87,7 @@ export class Probing {
       unknownIn(report).length > 0;
       pauseMs = Math.min(2 * pauseMs, pauseMsMax)
     ) {
-      // An abort ends the wait; the check below sees it.
+      // An abort ends the wait. The next line checks the signal.
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
       try {
@@ -100,5 +100,5 @@ export class Probing {
   }
 }
 
-/** Names of the facts that are pending: unknown so far, and determinable by a retry. */
+/** Returns the names of the pending facts: they are unknown so far, and a further trial may determine them. */
 const unknownIn = ({ enforces }: EngineReport) => enforceable.filter((name) => isPending(enforces[name]));

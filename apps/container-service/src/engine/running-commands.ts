@@ -1,6 +1,6 @@
 /**
- * Records of running commands in files, for engines without a daemon. They let another process of the same host count and end commands that it didn't
- * start. A process is identified by its id and start time, since ids are reused.
+ * Records of running commands in files, for engines without a daemon. With these records, a process can count and end commands that another
+ * process of the same host started. A process is identified by its id and start time, since ids are reused.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ const log = createLogger('container-service');
 export interface RunningEntry {
   sandboxId: string;
   execId: string;
-  /** The process that the command is expected to end with. */
+  /** Id of the process whose end also ends the command. */
   pid: number;
   /** Start time from /proc; null on systems without /proc (macOS), where the pid alone identifies the process. */
   startTime: string | null;
@@ -29,7 +29,8 @@ export class RunningCommands {
   }
 
   /**
-   * Records a command that starts. If the record can't be written, as on a full disk, the command is still ended by its mark but missing from `list`.
+   * Records a command that starts. If the record can't be written, as on a full disk, the command is missing from `list`, but it can still
+   * be found by its mark and ended.
    * @returns a function that removes the record
    */
   async add(sandboxId: string, execId: string, pid: number): Promise<() => Promise<void>> {
@@ -40,13 +41,13 @@ export class RunningCommands {
       const entry: RunningEntry = { sandboxId, execId, pid, startTime: await startTimeOf(pid) };
       await writeFile(path, JSON.stringify(entry), { mode: 0o600 });
     } catch {
-      // An empty record is ignored by `list`, so a failure to remove it costs nothing.
+      // `list` ignores an empty record, so it does no harm if the removal fails.
       await remove().catch(() => undefined);
     }
     return remove;
   }
 
-  /** Returns the commands that still run. For the others, ends remaining processes and deletes the records. */
+  /** Returns the commands that still run. For commands that have ended, ends remaining processes and deletes the record. */
   async list(): Promise<RunningEntry[]> {
     const alive: RunningEntry[] = [];
     for (const name of await readdir(this.#folder).catch(() => [])) {
@@ -62,7 +63,7 @@ export class RunningCommands {
       }
       if (await runs(entry)) alive.push(entry);
       else {
-        // If that fails, the next call retries.
+        // If `onLost` fails, the next call of `list` calls it again.
         const isEnded = await this.#onLost(entry).then(
           () => true,
           () => false,
@@ -74,7 +75,7 @@ export class RunningCommands {
   }
 }
 
-/** Parses a record. Null if the host lost power before it was written completely; the command has then ended too. */
+/** Parses a record. Returns null if the record is incomplete because the host lost power. In this case, the command has ended too. */
 function entryOf(text: string): RunningEntry | null {
   try {
     return JSON.parse(text) as RunningEntry;
@@ -93,7 +94,10 @@ async function runs(entry: RunningEntry): Promise<boolean> {
   }
 }
 
-/** Reads field 22 of /proc/<pid>/stat; the name in field 2 may contain spaces and parentheses. Null if the process is gone or a zombie. */
+/**
+ * Returns field 22 of /proc/<pid>/stat, with care for field 2, the name, which may contain spaces and parentheses. Null if the process has
+ * ended or is a zombie.
+ */
 export async function startTimeOf(pid: number): Promise<string | null> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');

@@ -41,7 +41,7 @@ export function seccompFilter(architecture: SeccompArchitecture): Buffer {
     refuseNow,
     [loadWord, 0, 0, offset.number],
   ];
-  // Refuses x32 calls: their numbers have this bit set, so they would match none of the numbers below.
+  // Refuses x32 calls. Their numbers have this bit set, so these calls would match none of the numbers below.
   if (architecture === 'x64') program.push([jumpGreaterOrEqual, 0, 1, 0x40000000], refuseNow);
   for (const numbers of Object.values(refusedCalls)) {
     const number = numbers[column];
@@ -51,7 +51,7 @@ export function seccompFilter(architecture: SeccompArchitecture): Buffer {
     program.push([jumpEqual, 0, 1, number], [give, 0, 0, errnoAction(enosys)]);
   for (const rule of Object.values(argumentRules)) {
     const tests = testsOf(rule, refuseNow);
-    // For another call, jumps over the load, the tests and the reload.
+    // If the call is a different one, jumps over the load, the tests and the reload.
     program.push([jumpEqual, 0, tests.length + 2, rule.numbers[column]]);
     program.push([loadWord, 0, 0, offset.argument(rule.argument)], ...tests, [loadWord, 0, 0, offset.number]);
   }
@@ -67,7 +67,7 @@ export function seccompFilter(architecture: SeccompArchitecture): Buffer {
   return bytes;
 }
 
-/** Returns instructions that refuse the call or continue after the last of them. */
+/** Returns instructions that test the loaded argument. They either refuse the call, or the program continues after the last of them. */
 function testsOf(rule: ArgumentRule, refuseNow: Instruction): Instruction[] {
   if ('refusedBits' in rule) return [[jumpBitsSet, 0, 1, rule.refusedBits], refuseNow];
   if ('refusedValues' in rule)

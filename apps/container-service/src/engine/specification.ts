@@ -12,7 +12,7 @@ export const homeTarget = '/home/agent';
 const idPattern = /^[a-z0-9][a-z0-9_-]{0,250}$/;
 const imagePattern = /^[a-z0-9][a-z0-9._/:@-]{0,250}$/i;
 const environmentNamePattern = /^[A-Za-z_][A-Za-z0-9_]*$/;
-/** Forbidden mount targets: a mount over one of them could replace files that the hardening relies on. */
+/** Forbidden mount targets. A mount over one of them could replace files that the isolation depends on. */
 const forbiddenTargets = [
   '/proc',
   '/sys',
@@ -49,8 +49,8 @@ export interface MountRules {
 }
 
 /**
- * Checks a mount source on the file system. Called at create and again before every command, since a
- * sandbox may have replaced anything below a folder that it can write.
+ * Checks a mount source on the file system. Called at create and again before every command, since a sandbox may have replaced any file or
+ * folder inside a folder that it can write.
  */
 export async function checkMountSource(source: string, field: string, rules: MountRules): Promise<void> {
   let real: string;

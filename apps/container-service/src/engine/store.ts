@@ -1,10 +1,9 @@
 /**
- * Sandboxes on disk: `<state folder>/sandboxes/<id>/{sandbox.json,home}`. Any process of the same stack and node finds
- * them there, so that a sandbox outlives the process that created it.
+ * Sandboxes on disk: `<state folder>/sandboxes/<id>/{sandbox.json,home}`. Any process of the same stack and node finds the sandboxes in
+ * these files, so a sandbox outlives the process that created it.
  *
  * 1. Records are created atomically: a draft is written and then linked to its final name, which fails if that name exists.
- * 2. A record never changes. The folder of a removed sandbox is first moved aside, so that a partly removed sandbox
- *    is never found.
+ * 2. A record never changes. To remove a sandbox, its folder is first moved aside, so that no process finds a partly removed sandbox.
  */
 import { existsSync } from 'node:fs';
 import { chmod, chown, link, lstat, mkdir, readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
@@ -17,7 +16,7 @@ import { removeTree } from '@coppice/files';
 import { checkSandboxId, homeTarget } from './specification.ts';
 
 const recordVersion = 1;
-/** Age above which a folder without a record is unused: a creation takes milliseconds. */
+/** Age above which a folder without a record is unused, since the creation of a sandbox takes only milliseconds. */
 const creationMsMax = 60_000;
 
 export class SandboxStore {
@@ -34,7 +33,7 @@ export class SandboxStore {
     return join(this.#folder, id, 'home');
   }
 
-  /** Stores a record; does nothing if the same one exists. Throws `already-exists` if a different record has this id. */
+  /** Stores a record. Does nothing if the same record exists. Throws `already-exists` if a different record has this id. */
   async create(record: SandboxRecord): Promise<void> {
     const folder = join(this.#folder, record.id);
     const home = this.homeOf(record.id);
@@ -42,7 +41,7 @@ export class SandboxStore {
     await mkdir(home, { recursive: true, mode: 0o700 });
     const isRoot = process.getuid?.() === 0;
     if (isRoot) await chown(home, record.user.uid, record.user.gid);
-    // Closed to the machine's other users; the sandbox's group may enter.
+    // Other users of the machine can't enter the folder; the sandbox's group can.
     if (isRoot) await chown(folder, 0, record.user.gid);
     await chmod(folder, isRoot ? 0o710 : 0o700);
     const path = join(folder, 'sandbox.json');
@@ -77,7 +76,7 @@ export class SandboxStore {
     return stored.record;
   }
 
-  /** Returns the record with its home among the mounts. Throws `sandbox-not-found`. */
+  /** Returns the record. Its mounts include the sandbox's home folder. Throws `sandbox-not-found`. */
   async get(id: string): Promise<SandboxRecord> {
     const record = await this.find(id);
     if (record === undefined) throw new CoppiceError('sandbox-not-found', `there is no sandbox ${id}`);
@@ -113,7 +112,7 @@ export class SandboxStore {
     await this.#delete(aside);
   }
 
-  /** Deletes folders that `remove` could not delete or a crash left, and those of sandboxes whose record was never written. */
+  /** Deletes folders that `remove` could not delete or that a crash left, and folders of sandboxes whose record was never written. */
   async sweep(): Promise<void> {
     const names = await readdir(this.#folder).catch(() => []);
     for (const name of names) {

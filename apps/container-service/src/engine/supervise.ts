@@ -1,11 +1,12 @@
 /**
  * Runs one command to its end: timeout, cancellation, disk budget, bounded output.
  *
- * Collaborators: a Launcher (starts and kills), output.ts (keeps and passes on output), disk-watch.ts (checks the disk, also once after the end).
+ * Collaborators: a Launcher (starts and kills), output.ts (keeps and passes on output), disk-watch.ts (checks the disk, also once after the
+ * end).
  * 1. A result is returned only after `ended` has settled, so no process of the command is alive then.
  * 2. If there are several reasons to kill the command, the first is reported. The kill is repeated until the command has ended.
  * 3. If the command doesn't end within `killWaitMsMax` after a kill, the engine counts as lost and NoAnswer is thrown.
- * 4. Output is never queued without bound: the log file pauses the source, and the live consumer loses chunks.
+ * 4. The queue of output is limited: if the log file is slow, the source is paused; if the live consumer is slow, it loses chunks.
  */
 import { constants } from 'node:os';
 import { CoppiceError } from '@coppice/contracts';
@@ -68,7 +69,7 @@ export async function supervise(
       timedOut: reason === 'timeout',
       cancelled: reason === 'cancel',
       diskExceeded,
-      // If this process killed the command, its end is reported with that reason and not as out of memory.
+      // If this process killed the command, the reason for that is reported, and not that the command ran out of memory.
       oomKilled: oomKilled && reason === undefined,
       ...(throttledPeriods === undefined ? {} : { throttledPeriods }),
       durationMs,

@@ -1,7 +1,7 @@
 /**
- * System calls that a sandbox may not make: builds and tests don't need them, and kernel exploits use them. The only source of
- * bubblewrap's filter (seccomp.ts) and Docker's profile (docker-seccomp.ts). Numbers are from the kernel's tables for x86-64
- * (asm/unistd_64.h) and arm64 (asm-generic/unistd.h).
+ * System calls that a sandbox may not make, since kernel exploits use them, and builds and tests don't need them. Bubblewrap's filter
+ * (seccomp.ts) and Docker's profile (docker-seccomp.ts) are both generated from these tables. Numbers are from the kernel's tables for
+ * x86-64 (asm/unistd_64.h) and arm64 (asm-generic/unistd.h).
  */
 
 /** Refused calls with their numbers [x86-64, arm64]; null if the architecture has no such call. */
@@ -76,15 +76,15 @@ export type ArgumentRule = {
 } & ({ refusedBits: number } | { refusedValues: readonly number[] } | { allowedValues: readonly number[] });
 
 /**
- * Allowed address families: AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK (libc lists network interfaces with it). Others load kernel modules that builds don't need, and
- * AF_VSOCK reaches the hypervisor's host.
+ * Allowed address families: AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK (libc lists network interfaces with it). Other families load kernel
+ * modules that builds don't need, and AF_VSOCK reaches the host of a virtual machine.
  */
 const socketFamilies = [1, 2, 10, 16] as const;
 
 export const argumentRules: Record<string, ArgumentRule> = {
   /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; NEWTIME isn't a flag of clone. */
   clone: { numbers: [56, 220], argument: 0, refusedBits: 0x7e020000 },
-  /** TIOCSTI and TIOCLINUX insert terminal input, which a later reader of the same terminal would run. */
+  /** TIOCSTI and TIOCLINUX insert terminal input. A shell that reads from the same terminal later would run this input. */
   ioctl: { numbers: [16, 29], argument: 1, refusedValues: [0x5412, 0x541c] },
   /** PER_LINUX and PER_LINUX32, each also with UNAME26, and the query; the same as in Docker's default profile. */
   personality: { numbers: [135, 92], argument: 0, allowedValues: [0, 0x8, 0x20000, 0x20008, 0xffffffff] },

@@ -27,7 +27,10 @@ export async function userFileMounts(stateFolder: string, user: { uid: number; g
   return mounts;
 }
 
-/** Writes a file atomically unless it exists. It is never replaced: a sandbox that is being started could not mount the replaced file. */
+/**
+ * Writes a file atomically unless it exists. An existing file is never replaced, since a sandbox that is just starting could not mount the
+ * replaced file.
+ */
 async function writeOnce(file: string, text: string): Promise<void> {
   const draft = `${file}.${randomUUID()}`;
   await writeFile(draft, text, { mode: 0o644 });

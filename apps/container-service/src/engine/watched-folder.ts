@@ -1,7 +1,8 @@
 /**
- * A folder that a command may change while it is read. The folder is held open and its entries are accessed through its descriptor (/proc/self/fd/N/name, equivalent
- * to openat), so that replacing a folder by a link can't lead the walk elsewhere. Without /proc, plain paths are used, and only
- * their last component is protected. Names are bytes, so that names that aren't valid text are read too.
+ * A folder that a command may change while it is read. The folder is kept open and its entries are accessed through its descriptor
+ * (/proc/self/fd/N/name, equivalent to openat). So if a command replaces a folder by a link, the walk doesn't follow it. Without /proc,
+ * plain paths are used, and only the last component of a path is protected. Names are bytes, so that names that aren't valid text are read
+ * too.
  */
 import {
   chmodSync,
@@ -22,7 +23,7 @@ const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
 const pathOnly = 0x200000;
 const readAndEnter = 0o500;
 const throughDescriptors = existsSync('/proc/self/fd');
-/** Maximum number of times that one call reopens a folder. A command that isn't hiding files doesn't close a folder so often. */
+/** Maximum number of times that one call reopens a folder. Only a command that hides files removes a folder's permissions so often. */
 const unlocksMax = 1_000;
 const separator = Buffer.from('/');
 /** Returns names as buffers. The type declarations allow this for readdir but not for opendir. */
@@ -45,8 +46,9 @@ export class WatchedFolder {
   }
 
   /**
-   * Opens a folder; null for a mounted file, a link, or a folder that is gone. If the folder's mode denies access to its owner, access is granted until
-   * `close`. Otherwise, if the stack doesn't run as root, a command of the same user could hide files in the folder.
+   * Opens a folder. Returns null for a mounted file, a link, or a folder that no longer exists. If the folder's mode denies access to its
+   * owner, grants the owner access until `close`. Without this, if the stack doesn't run as root, a command of the same user could hide
+   * files in the folder.
    *
    * @throws FolderKeptClosed, as do all methods but `close`
    */
@@ -77,7 +79,8 @@ export class WatchedFolder {
         mode,
       );
     } catch (error) {
-      // Not an EACCES error, which would mean that the parent folder is closed. A folder of another user is skipped, since it can't contain files that a command wrote.
+      // The error is not EACCES, since that would mean that the parent folder is closed. The caller skips a folder of another user, since
+      // such a folder can't contain files that a command wrote.
       if (error instanceof FolderKeptClosed) throw error;
       throw new Error('the folder can be read by another user only', { cause: error });
     } finally {
@@ -98,7 +101,7 @@ export class WatchedFolder {
         yield { name, isDirectory: entry.isDirectory() };
       }
     } catch {
-      // The folder is gone.
+      // The folder no longer exists.
     } finally {
       directory?.closeSync();
     }
@@ -114,7 +117,9 @@ export class WatchedFolder {
     closeSync(this.#descriptor);
   }
 
-  /** Runs a call. If a command has closed the folder, restores access and repeats the call. Returns `gone` for any other error. */
+  /**
+   * Runs a call. If a command has removed the folder's permissions, restores them and repeats the call. Returns `gone` for any other error.
+   */
   #whileOpen<Result>(call: () => Result, gone: Result): Result {
     const reopen = () => {
       const found = unlock(this.#descriptor);
@@ -143,7 +148,7 @@ function unlock(descriptor: number): { mode: number; isClosed: boolean } {
 }
 
 /**
- * Runs a call, and `reopen` after each EACCES.
+ * Runs a call. After each EACCES, runs `reopen` and repeats the call.
  * @throws FolderKeptClosed if the folder is closed again repeatedly; the system's error if something other than its mode denies access
  */
 function whileOpen<Result>(call: () => Result, reopen: () => { isClosed: boolean }): Result {

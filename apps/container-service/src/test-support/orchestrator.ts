@@ -82,7 +82,7 @@ export async function startOrchestrator(nats: NatsServer): Promise<Orchestrator>
   };
 }
 
-/** Creates a workspace as the worktree service would and returns the specification of a sandbox for it. */
+/** Creates a workspace in the same way as the worktree service and returns the specification of a sandbox for it. */
 export async function specificationIn(
   dataFolder: string,
   taskId: string,

@@ -18,7 +18,8 @@ const isSandboxTool = (name: string): name is SandboxToolName => Object.hasOwn(s
 /** @throws CoppiceError `not-found`, `limit-exceeded` or `invalid-request`; the message explains the error to the model */
 export function readCall(name: string, text: string): ReadCall {
   if (!isSandboxTool(name)) {
-    // Lists all tools offered to the model, the agent's own too: without `finish` in the list the model might never end.
+    // The list contains all tools that the model is offered, including the agent's own tools. If `finish` were missing from it, the model
+    // might never finish.
     const known = Object.keys(toolDescriptions).join(', ');
     throw new CoppiceError('not-found', `there is no tool ${JSON.stringify(name.slice(0, 100))}; there are ${known}`);
   }

@@ -3,8 +3,8 @@ import type { CapturedOutput } from '../engine/port.ts';
 /** Pure functions that shorten command output. */
 
 /**
- * Returns the whole output if it fits, else its first and last part with a line between them that gives the number of bytes left out.
- * The last part gets 60%, since commands print their outcome at the end.
+ * Returns the whole output if it fits. Otherwise returns the first and the last part, and between them a line with the number of bytes left
+ * out. The last part gets 60% of the space, since commands print their outcome at the end.
  */
 export function boundOutput(output: CapturedOutput, charactersMax: number): { text: string; whole: boolean } {
   const { head, tail, leftOutBytes } = partsOf(output);
@@ -32,7 +32,7 @@ function partsOf({ text, totalBytes, truncated }: CapturedOutput): {
   };
 }
 
-/** Cuts at a line end unless that loses more than half. */
+/** Cuts at the end of a line, unless that drops more than half of the text. */
 function wholeStart(text: string, charactersMax: number): string {
   if (text.length <= charactersMax) return text;
   const part = text.slice(0, charactersMax).toWellFormed();

@@ -1,4 +1,4 @@
-/** Tests what failed calls of `write` and `edit` leave. Other tests of these tools are in tools.test.ts. */
+/** Tests the state of files after failed calls of `write` and `edit`. Other tests of these tools are in tools.test.ts. */
 import { execFileSync } from 'node:child_process';
 import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ describe.each(Object.entries(testLaunchers))('files on %s', (engineName, makeLau
   }
   const host = (path: string) => join(made.workspace, path);
 
-  // Only root may mount the small file system.
+  // Only root can mount the small file system.
   test.skipIf(process.getuid?.() !== 0)(
     'on a full disk, write and edit fail and leave the file unchanged',
     async () => {

@@ -1,4 +1,7 @@
-/** Tools that work on one file. They run inside the sandbox: the agent controls its files and links, so no host path is used to reach them. */
+/**
+ * Tools that work on one file. They run inside the sandbox and use no path on the host, since the agent controls the files and links in the
+ * workspace.
+ */
 import { randomUUID } from 'node:crypto';
 import { ownDraftPrefix, toolLimits, type sandboxToolSchemas } from '@coppice/contracts';
 import type { z } from 'zod';
@@ -8,10 +11,10 @@ import type { Answer, Sandbox } from './tool.ts';
 
 type Input<Name extends keyof typeof sandboxToolSchemas> = z.output<(typeof sandboxToolSchemas)[Name]>;
 
-/** Maximum number of bytes that one `read` gets from the sandbox. More than fit into a result. */
+/** Maximum number of bytes that one `read` gets from the sandbox. This is more than a result can contain. */
 const readBytesMax = 4 * toolLimits.resultCharactersMax;
 const atMost = `at most ${toolLimits.fileBytesMax} are taken`;
-/** Room for the line above the content and the line below it. */
+/** Characters reserved for the line above the content and the line below it. */
 const reservedCharacters = 700;
 
 /** Name prefix of draft files, which the import skips. The next write in a folder removes drafts left by a killed one. */
@@ -80,8 +83,9 @@ function describeRange(
 }
 
 /**
- * Writes a file. Arguments: path, size of the content, name of the draft. The content is written to the draft and moved over the file, so that a full disk or a
- * killed process leaves the file as it was. The size is compared because standard input also ends when this process dies. If the path is a symbolic link, its target is replaced.
+ * Writes a file. Arguments: path, size of the content, name of the draft. The content is written to the draft and moved over the file, so
+ * that the file stays unchanged if the disk is full or the process is killed. The size is compared because standard input also ends when
+ * this process dies. If the path is a symbolic link, its target is replaced.
  */
 const writeScript = `
 fail() { printf '%s\\n' "$1" >&2; exit 1; }
@@ -123,7 +127,7 @@ export async function write(sandbox: Sandbox, { path, content }: Input<'write'>)
   return answer(`${path} ${made ? 'made' : 'replaced'}: ${bytes.length} bytes`);
 }
 
-/** Prints a file as base64, so that any bytes survive. */
+/** Prints a file as base64, so that any bytes can be transferred. */
 const takeScript = `${requireFile}
 size=$(wc -c < "$f")
 [ "$size" -le "$2" ] || fail "it has $size bytes; edit takes files of at most $2: use run, e.g. with sed"
@@ -131,8 +135,8 @@ base64 < "$f"
 `;
 
 /**
- * Reads the file with one command and writes it with another. The text is searched here, not in the sandbox, so that the error can be helpful. No other tool
- * call runs between the two commands.
+ * Reads the file with one command and writes it with another. This process searches for the text, since a script in the sandbox could not
+ * give the model a helpful error. No other tool call runs between the two commands.
  */
 export async function edit(sandbox: Sandbox, { path, oldText, newText }: Input<'edit'>): Promise<Answer> {
   const argv = script(takeScript, plain(path), String(toolLimits.fileBytesMax));

@@ -7,10 +7,10 @@ import type { Answer, Sandbox } from './tool.ts';
 type Input<Name extends keyof typeof sandboxToolSchemas> = z.output<(typeof sandboxToolSchemas)[Name]>;
 
 const keepBytes = 512 * 1024;
-/** Matches that are counted and sorted. */
+/** Maximum number of matches that are counted and sorted. */
 const matchesMax = 2_000;
 const lineBytesMax = 300;
-/** Room for the line that reports how much is left out. */
+/** Characters reserved for the line that reports how much is left out. */
 const reservedCharacters = 200;
 
 const requireThere = `
@@ -67,7 +67,7 @@ function readCounted(text: string): { count: number; lines: string[] } {
   return { count: Number(count), lines: lines.map((line) => line.replace(/^\.\//, '')) };
 }
 
-/** Joins as many lines as a result can hold and notes how many are left out. */
+/** Joins as many lines as fit into a result, and adds a line with the number of lines left out. */
 function within(
   { resultCharactersMax }: Sandbox,
   lines: string[],

@@ -1,15 +1,17 @@
 /**
  * The handler of the `tools` operation: runs the tool calls of one turn and returns a result for each.
  *
- * Collaborators: the engine, which runs the commands of tools in the task's sandbox; the bus, for live output and for texts too long for a message.
+ * Collaborators: the engine, which runs the commands of tools in the task's sandbox; the bus, for live output and for texts too long for a
+ * message.
  *
  * Invariants:
- * 1. A call that can't be carried out (bad arguments, missing file, failed command) gives an error result for the model, not a failed operation.
- * 2. Calls that may change something run one at a time, in the model's order: the model may write a file and run the test in one turn. Read-only
- *    calls between two such calls run in parallel, at most `looksAtOnceMax` at a time.
- * 3. The operation fails only when it is cancelled, when the sandbox does not exist, or when the engine fails before any command has run. In the last case
- *    a retry is harmless.
- * 4. A call that is too large is rejected and the calls after it are skipped: they may rely on it.
+ * 1. A call that can't be carried out (bad arguments, missing file, failed command) gives an error result for the model, not a failed
+ *    operation.
+ * 2. Calls that may change something run one at a time, in the model's order: in one turn, the model may write a file and then run the
+ *    test. Read-only calls between two such calls run in parallel, at most `looksAtOnceMax` at a time.
+ * 3. The operation fails only when it is cancelled, when the sandbox does not exist, or when the engine fails before any command has run.
+ *    In the last case a retry is harmless.
+ * 4. If a call is too large, it is rejected, and the calls after it are skipped, since they may depend on it.
  * 5. Commands started by a lost process are ended before its outcome is reported as unknown.
  */
 import { randomUUID } from 'node:crypto';
@@ -36,9 +38,9 @@ import { problem, tooLarge, type Answer, type Sandbox } from './tool.ts';
 
 export type ToolsContext = { bus: Bus; engine: Engine; log: Logger; logsFolder: string };
 
-/** Read-only calls in parallel. The engine accepts eight commands at once in a sandbox. */
+/** Maximum number of read-only calls that run in parallel. The engine accepts eight concurrent commands in a sandbox. */
 const looksAtOnceMax = 4;
-/** Part of the operation's time limit kept for sending the results. */
+/** Milliseconds of the operation's time limit that are reserved for sending the results. */
 const reservedMs = 60_000;
 const changing: readonly string[] = ['run', 'write', 'edit'];
 
@@ -75,7 +77,8 @@ class Turn {
     this.#sandbox = {
       resultCharactersMax: input.resultCharactersMax,
       exec: async (argv, options) => {
-        // If this process was suspended, its claim may have expired and another process may use the sandbox.
+        // The claim is checked before each command: if this process was suspended, the claim may have expired, and another process may be
+        // using the sandbox.
         const beforeStart = command.confirmClaim;
         const result = await context.engine.exec(input.sandboxId, argv, { ...options, signal, beforeStart });
         if (result.cancelled) throw new CoppiceError('cancelled', 'the tool calls were cancelled');

@@ -1,10 +1,12 @@
-/** Outcome of an exact replacement. A text that does not occur exactly once is refused with a reason that helps the model. */
+/**
+ * Outcome of an exact replacement. If the text does not occur exactly once, the replacement is refused with a reason that helps the model.
+ */
 export type Replaced = { status: 'replaced'; bytes: Uint8Array; line: number } | { status: 'refused'; reason: string };
 
 const placesShownMax = 10;
 const linesShownMax = 20;
 const lineCharactersMax = 300;
-/** Lines of a file that are searched for a similar line. */
+/** Maximum number of lines of a file that are searched for a similar line. */
 const linesComparedMax = 20_000;
 /** Similarity that a line must exceed to count as similar. */
 const similarityMin = 0.5;
@@ -15,7 +17,7 @@ export function replaceText(file: Uint8Array, oldText: string, newText: string):
   const content = Buffer.from(file).toString('latin1');
   const asBytes = (text: string) => Buffer.from(text).toString('latin1');
   let [old, replacement] = [asBytes(oldText), asBytes(newText)];
-  // Models read and write lines that end with LF only.
+  // Models read and write lines that end with LF, so the texts are converted if the file's lines end with CRLF.
   if (content.includes('\r\n') && !content.includes(old)) {
     [old, replacement] = [old, replacement].map((text) => text.replaceAll(/\r?\n/g, '\r\n')) as [string, string];
   }

@@ -7,11 +7,11 @@ import type { Answer, Sandbox } from './tool.ts';
 
 /** Turns off colours and pagers. */
 const environment = { NO_COLOR: '1', TERM: 'dumb', PAGER: 'cat', GIT_PAGER: 'cat' };
-/** Bytes kept of the beginning, and as many of the end, of each stream; more than the model is shown. */
+/** Number of bytes kept from the beginning of each stream; as many are kept from its end. This is more than the model gets. */
 const keepBytes = toolLimits.resultCharactersMax;
-/** Room for the line that reports how the command ended and the lines between the parts. */
+/** Characters reserved for the line that reports how the command ended, and for the lines between the parts. */
 const reservedCharacters = 500;
-/** Share of the room that the shorter stream can always use if both are long. */
+/** Share of the available characters that the shorter stream can always use if both streams are long. */
 const smallerShare = 0.3;
 
 /** Runs a shell command for the model. `whole`: true if the text contains all of the output. */
@@ -44,7 +44,7 @@ function ending(result: ExecResult, timeoutMs: number): string {
   return `exit code ${result.exitCode} after ${seconds} s`;
 }
 
-/** Divides the room between two streams; the longer one gets the room that the shorter one doesn't need. */
+/** Divides the available characters between two streams. The longer stream gets the characters that the shorter one doesn't need. */
 function share(left: number, right: number, room: number): [number, number] {
   if (left + right <= room) return [left, right];
   const small = Math.floor(room * smallerShare);

@@ -2,7 +2,7 @@ import type { ExecOptions, ExecResult } from '../engine/port.ts';
 
 /** The task's sandbox as tools see it. `exec` runs a command given as an argument vector and throws on cancellation. */
 export type Sandbox = {
-  /** Limit of one answer. */
+  /** Maximum number of characters in one answer. */
   resultCharactersMax: number;
   exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
 };
@@ -18,16 +18,16 @@ export const tooLarge = (content: string): Answer => ({ content, isError: true, 
 /** Time limit of a tool that works on files. */
 const fileToolMsMax = 60_000;
 
-/** Temporary files stay out of the workspace, whatever TMPDIR the task's environment has. */
+/** TMPDIR is set so that temporary files are never in the workspace, even if the task's environment sets it differently. */
 export const fileToolOptions = { timeoutMs: fileToolMsMax, env: { TMPDIR: '/tmp' } } as const;
 
-/** A POSIX script with its arguments; the image need not have more than sh, coreutils, find, grep and sed. */
+/** Returns the command of a POSIX script with its arguments. The image needs only sh, coreutils, find, grep and sed. */
 export const script = (text: string, ...words: string[]): string[] => ['/bin/sh', '-c', text, 'sh', ...words];
 
 /** Prefixes a path with `./`, so that no program parses it as an option. */
 export const plain = (path: string): string => (path === '.' ? '.' : `./${path}`);
 
-/** Ends a script with an error if `$1` isn't a readable text file; the error names files of that name elsewhere. */
+/** Ends a script with an error if `$1` isn't a readable text file; the error lists files with the same name in other folders. */
 export const requireFile = `
 f=$1
 fail() { printf '%s\\n' "$1" >&2; exit 1; }
