@@ -5,7 +5,7 @@ import type { OnWaiting } from './ask.ts';
 export type ApiClient = {
   bus: Bus;
   tenant: string;
-  /** Milliseconds for which a call without an answer is retried; see ask.ts for the default. */
+  /** Milliseconds for which a call is retried if it gets no answer. The default is in ask.ts. */
   waitMsMax?: number | undefined;
   /** Called while a call gets no answer. */
   onWaiting?: OnWaiting | undefined;

@@ -14,7 +14,7 @@ import { pause } from './pause.ts';
 
 /** The service that a call waits for, and the milliseconds since the call began. */
 export type Waiting = { what: string; ms: number };
-/** Called every second while there is no answer, and once with null when the answer has come. */
+/** Called every second while a call has no answer, and once with null when it has one. */
 export type OnWaiting = (waiting: Waiting | null) => void;
 
 export type AskOptions = {

@@ -7,7 +7,7 @@ import { plainText } from './output/text.ts';
 const timeMsMax = 120_000;
 const outputBytesMax = 16 * 1024 * 1024;
 
-/** Variables that would make git use a repository other than the folder's. Git sets them for hooks. */
+/** Variables that would make git use a repository other than the folder's repository. Git sets them when it runs a hook. */
 const variablesOfARepository = [
   'GIT_DIR',
   'GIT_WORK_TREE',
@@ -37,7 +37,11 @@ export function tryGit(folder: string, ...gitArguments: string[]): Promise<GitAn
   });
 }
 
-/** Returns the top of the working tree that contains a folder, or a bare repository's own folder; null if there is none. @throws CliError if another user owns it */
+/**
+ * Returns the top of the working tree that contains the folder. For a bare repository, returns the repository's folder. Null if the folder
+ * is in no repository.
+ * @throws CliError if another user owns it
+ */
 export async function repositoryAt(folder: string): Promise<string | null> {
   const top = await tryGit(folder, 'rev-parse', '--show-toplevel');
   if (top.exitCode === 0) return top.out;

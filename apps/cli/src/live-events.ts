@@ -3,7 +3,7 @@
  *
  * Invariants:
  * 1. Each message is passed on once, in stream order. An event that was published twice is passed on once.
- * 2. `catchUp` passes on everything that is stored before it resolves.
+ * 2. Before `catchUp` resolves, it passes on all stored messages.
  */
 import { CoppiceError, coppiceEventSchema, streams } from '@coppice/contracts';
 import type { CoppiceEvent } from '@coppice/contracts';

@@ -1,6 +1,6 @@
 /** An OpenAI-compatible server on this machine, found at its usual port. Only the loopback interface is tried. */
 export type LocalServer = {
-  /** Its name as a provider. */
+  /** Provider name of the server. */
   name: string;
   host: string;
   baseUrl: string;

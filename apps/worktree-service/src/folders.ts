@@ -24,7 +24,7 @@ export type Owner = { uid: number; gid: number } | null;
 
 /** Converts a byte string (one character per byte, since names need not be UTF-8) to bytes. */
 export const bytesOf = (path: string): Buffer => Buffer.from(path, 'latin1');
-/** Converts a path of our own, which is UTF-8, to a byte string. */
+/** Converts a path to a byte string. The path is one that Coppice chose, so it is UTF-8. */
 export const byteString = (path: string): string => Buffer.from(path, 'utf8').toString('latin1');
 
 /**

@@ -20,9 +20,9 @@ export const upkeepLimits = {
    * exists any more.
    */
   noteAgeMs: 60 * dayMs,
-  /** Longer than the time limit of any git command here. */
+  /** Age from which an incomplete file is removed. It is longer than the time limit of any git command of this service. */
   partialAgeMs: dayMs,
-  /** Shorter limit under the fetch lock, when no other process of ours fetches into the store. */
+  /** Age that is used while the fetch lock is held. It is shorter, since no other process of Coppice then fetches into the store. */
   partialAgeMsLocked: 15 * 60_000,
   rememberedMax: 10_000,
 } as const;

@@ -68,7 +68,7 @@ export function busUsersCommand({ terminal }: Session, options: BusUsersOptions)
   return exitCodes.done;
 }
 
-/** Returns the nodes in accounts.conf and those of `--node`, without those of `--remove-node`. */
+/** Returns the nodes in accounts.conf and the nodes that `--node` names, except the nodes that `--remove-node` names. */
 function nodesFor(file: string, { node, removeNode = [] }: BusUsersOptions): string[] {
   const known = nodesIn(readTextFile(file) ?? '');
   const requested = (node ?? []).map((name) => requireName('--node', name, tokenSchema));

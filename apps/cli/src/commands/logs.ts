@@ -94,7 +94,7 @@ class Printer {
     this.#print(this.#lines.end());
   }
 
-  /** Prints the lines held back; later items are printed at once. */
+  /** Prints the lines that `--tail` has held back. Later items are printed at once. */
   release(): void {
     const held = this.#tail;
     this.#tail = null;

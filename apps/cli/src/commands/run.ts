@@ -35,7 +35,7 @@ export async function runCommand(session: Session, source: RunSource, options: R
     elsewhere: remote !== null,
   });
   const submitAndWatch = async (client: StackClient) => {
-    // Retried until an answer comes. This makes only one run, since the request id is the same.
+    // The call is retried until it gets an answer. Even so, only one run is made, since the request id is the same.
     const submitted = await ask(client, api.runSubmit, request, { waitMsMax: followWaitMsMax }).catch(
       (error: unknown) => {
         throw explain(error);

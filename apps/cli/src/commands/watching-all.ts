@@ -151,7 +151,7 @@ function tableView({ terminal }: Session): View {
     end: () => {
       clearInterval(timer);
       resize.remove();
-      // The last list stays on the screen.
+      // Draws once more, so that the screen shows the last list after the end.
       draw();
     },
   };

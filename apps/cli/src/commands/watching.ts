@@ -1,4 +1,6 @@
-/** Shows a run live: a table on a terminal, lines elsewhere, JSON lines on request; then a report of its result. */
+/**
+ * Shows a run live: as a table on a terminal, as lines in a pipe or file, or as JSON lines on request. Then shows a report of the result.
+ */
 import type { StackClient } from '../api-client.ts';
 import { waitingLines, waitingText } from '../ask.ts';
 import type { OnWaiting, Waiting } from '../ask.ts';

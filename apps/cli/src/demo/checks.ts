@@ -39,7 +39,7 @@ export function checkRepository(project: DemoProject, tasks: ReadonlyMap<string,
   return [...checks, checkCheckout(repository)];
 }
 
-/** Checks that hold with any real model. Other results depend on the model. */
+/** Makes the checks that every real model must pass. Other results depend on the model. */
 export function checkAnyOutcome({ repository }: DemoProject, tasks: ReadonlyMap<string, TaskView>): Check[] {
   const history = historyOf(repository);
   const checks = allTasks.map((name): Check => {

@@ -4,7 +4,7 @@ export type Check = {
   level: 'ok' | 'warning' | 'fault';
   /** The finding, in one sentence. */
   found: string;
-  /** How to fix it; null if there is nothing to fix. */
+  /** Advice on how to fix the problem; null if there is no problem. */
   fix: string | null;
 };
 

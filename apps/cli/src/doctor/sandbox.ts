@@ -54,7 +54,7 @@ function checkOf(report: EngineReport, summary: string): Check {
   if (missing.length === 0)
     return warning(name, `${summary} (${unknown.join('; ')})`, isUntriable ? installTrier : tryAgain);
   const why = missing.join('; ');
-  // Docker enforces more than the other engines. What it doesn't enforce here, this machine can't enforce.
+  // Docker enforces more than the other engines. If Docker doesn't enforce a property on this machine, no engine can.
   const fix = report.engine === 'docker' ? `look at the machine's control groups` : `for full limits ${install}`;
   return warning(name, summary, `${fix}; why: ${why}`);
 }

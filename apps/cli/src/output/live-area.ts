@@ -32,7 +32,7 @@ export function liveArea(write: (text: string) => void, size: () => { columns: n
   return {
     draw: (lines) => {
       const next = lines.slice(0, Math.max(1, size().rows - 1));
-      // One write, to avoid flicker.
+      // Everything is written in one call, to avoid flicker.
       write(erase() + text(next));
       drawn = next;
     },

@@ -53,7 +53,10 @@ export function taskReport(task: TaskView, nameColumns: number, colours: Colours
   return lines;
 }
 
-/** Returns one line for each commit that changed the conflicting files on the target branch since the task began. Empty without a conflict. */
+/**
+ * Returns one line for each commit that changed the conflicting files on the target branch since the task began. Returns no lines if there
+ * was no conflict.
+ */
 export function landedMeanwhile({ failure }: TaskView): string[] {
   if (failure?.code !== 'merge-conflict') return [];
   const conflict = mergeConflictSchema.safeParse(failure.details);

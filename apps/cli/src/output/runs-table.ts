@@ -24,7 +24,7 @@ export function runsTable(
   latest: ReadonlyMap<string, string>,
   { columns, rows, colours, now }: Options,
 ): string[] {
-  // Running ones first, each group newest first.
+  // Running runs come first, then the others. In both groups, the newest run is first.
   const ordered = runs.toSorted((a, b) => Number(b.state === 'running') - Number(a.state === 'running'));
   const room = Math.max(1, rows - linesAround);
   const shown = ordered.slice(0, room);

@@ -56,7 +56,7 @@ export async function probeEngine(launcher: Launcher, options: ProbeOptions): Pr
   };
 }
 
-/** Retries the trials of pending facts, one at a time. */
+/** Runs the trials of pending facts again, one at a time. */
 export async function probeAgain(
   launcher: Launcher,
   options: ProbeOptions,

@@ -1,6 +1,6 @@
 /**
- * The seccomp filter for engines that have none of their own: a classic BPF program that refuses the calls in system-calls.ts and allows all
- * others.
+ * The seccomp filter for engines that have no seccomp filter of their own: a classic BPF program that refuses the calls in system-calls.ts
+ * and allows all others.
  */
 import { absentCalls, argumentRules, refusedCalls, type ArgumentRule } from './system-calls.ts';
 

@@ -93,7 +93,7 @@ export class SandboxStore {
     for (const name of names.filter((entry) => !entry.includes('.'))) {
       const record = await this.find(name);
       if (record === undefined) continue;
-      // Skips a sandbox that was removed in between.
+      // Skips the sandbox if it was removed after it had been listed.
       const status = await lstat(join(this.#folder, name, 'sandbox.json')).catch(() => undefined);
       if (status !== undefined) records.push({ record, createdAt: status.mtime });
     }

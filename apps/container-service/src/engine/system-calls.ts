@@ -67,8 +67,8 @@ export const absentCalls: Record<string, number> = {
 };
 
 /**
- * Rule for a call that is allowed or refused by one argument. Only the low 32 bits of the argument are compared, since the kernel ignores the others in these
- * calls.
+ * Rule for a call that is allowed or refused by one argument. Only the low 32 bits of the argument are compared, since the kernel ignores
+ * the high bits in these calls.
  */
 export type ArgumentRule = {
   numbers: readonly [number, number];

@@ -17,10 +17,10 @@ const atMost = `at most ${toolLimits.fileBytesMax} are taken`;
 /** Characters reserved for the line above the content and the line below it. */
 const reservedCharacters = 700;
 
-/** Name prefix of draft files, which the import skips. The next write in a folder removes drafts left by a killed one. */
+/** Name prefix of draft files, which the import skips. If a write is killed, the next write in the same folder removes its draft. */
 const toolDraftPrefix = `${ownDraftPrefix}tool-`;
 
-/** Prints the number of newlines and 1 if the file ends with a newline, else 0; then the requested lines. */
+/** Prints the number of newlines, then 1 if the file ends with a newline, else 0. Then prints the requested lines. */
 const readScript = `${requireFile}
 printf '%s %s\\n' "$(wc -l < "$f")" "$(tail -c 1 -- "$f" | wc -l)"
 [ -s "$f" ] || exit 0

@@ -17,7 +17,7 @@ const usesSchema = z.object({ repositoryId: z.string(), setupKey: z.string().nul
 export type Uses = z.infer<typeof usesSchema>;
 export type LivingTask = {
   taskId: string;
-  /** Null if the task's folder has no readable record. Such a task may use anything. */
+  /** Null if the task's folder has no readable record. Such a task may use any repository and any setup. */
   uses: Uses | null;
 };
 

@@ -24,7 +24,7 @@ import { Sizes } from './sizes.ts';
 import { spaceOf } from './space.ts';
 
 const roundIntervalMs = 15 * 60_000;
-/** Longer than the time limit of any git command here. */
+/** Age from which an incomplete file in a store is removed. It is longer than the time limit of any git command of this service. */
 const partialAgeMs = 3_600_000;
 const dayMs = 24 * 3_600_000;
 /** Growth in bytes from which garbage is collected while the disk is low on space. */

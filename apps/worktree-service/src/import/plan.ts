@@ -2,8 +2,8 @@
  * Compares an agent's worktree with its original state. The worktree is untrusted data.
  *
  * Invariants:
- * 1. No link is followed. The only files opened here are .gitignore files, which are read with a limit, and files that still have the size
- *    they had at checkout. The changed files are opened later, by fast-import.
+ * 1. No link is followed. This module opens only .gitignore files, which are read with a limit, and files that still have their size from
+ *    checkout. The changed files are opened later, by fast-import.
  * 2. Everything to be imported passes the path rules. If a path breaks a rule, the whole import is rejected with an error that names this
  *    path.
  * 3. The event loop can run every few milliseconds, whatever the ignore files contain. Matching has a budget of steps.
@@ -256,7 +256,7 @@ class Planner {
   }
 }
 
-/** Calls `open` and reports its system errors with the path in the worktree instead of our own. */
+/** Calls `open`. If a file of the agent causes a system error, throws `import-refused` with the path in the worktree. */
 export function openNamed<T>(path: string, open: () => T): T {
   try {
     return open();

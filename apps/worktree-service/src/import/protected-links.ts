@@ -94,7 +94,10 @@ export async function linkTargets(
   return found;
 }
 
-/** Lists the links that a path leads through and, if it lies in the repository, its final target. Empty if there is no link. */
+/**
+ * Lists the links that a path leads through and, if it lies in the repository, its final target. Returns an empty list if the path leads
+ * through no link.
+ */
 function follow(path: string, links: ReadonlyMap<string, string>, budget: StepBudget): string[] {
   const passed: string[] = [];
   let here = '';

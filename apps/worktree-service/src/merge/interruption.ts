@@ -2,7 +2,7 @@
  * Describes to the user the changes that a stopped fast-forward left in their checkout.
  *
  * Invariants:
- * 1. Nothing in the checkout is changed, removed or staged here. An empty, truncated or missing file, or one that equals the landing's
+ * 1. This module changes, removes and stages nothing in the checkout. An empty, truncated or missing file, or one that equals the landing's
  *    file, may also be the user's own change. Only the user can decide that.
  * 2. An interruption never blocks a landing. If a record's commits or checkout no longer exist, or the record explains no change in the
  *    checkout any more, it is removed. If an interruption can't be determined, the landing runs git, which doesn't overwrite the user's

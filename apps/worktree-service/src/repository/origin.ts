@@ -1,4 +1,4 @@
-/** The user's own repository: its kind and location, and the state of its branches. Everything here is read-only. */
+/** The user's own repository: its kind and location, and the state of its branches. All functions are read-only. */
 import { existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
 import { CoppiceError, nearestFirst } from '@coppice/contracts';
