@@ -31,8 +31,8 @@ import { runSummary, taskCounts, taskSummary } from './views.ts';
  */
 
 /**
- * Sends a command to the node that holds the task's files. This is the node of the task's setup, if there is one. Without a setup, any node may prepare the
- * worktree; from then on that node holds the files.
+ * Sends a command to the node that has the task's files. If the task has a setup, that is the setup's node. Otherwise any node may prepare the worktree, and
+ * the files stay on the node that did.
  */
 const onNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.node ?? 'any' });
@@ -217,7 +217,8 @@ export const taskActor: ActorDefinition = defineActor({
   },
   summary: ({ context }) => taskSummary(context),
   reportedState: ({ state }: TaskContext) => state,
-  // In version 1 a task made a new merge whenever it held the landing slot. The states are the same, so the snapshot needs no change.
+  // In version 1 a task made a new merge whenever it got the landing slot. The states haven't changed since, so a snapshot of version 1 can be restored
+  // unchanged.
   migrations: { 1: (snapshot) => snapshot },
 });
 

@@ -15,7 +15,9 @@ import { livingTasks, pendingTasks, runContextOf, runListed, runView, taskContex
 /** Maximum wait for an actor to handle an event. */
 const awaitAnswerMs = 8_000;
 const readsAtOnce = 16;
-/** Maximum number of tasks in `landed-pending` that one list of runs checks. The others are reported with the state in which they ended. */
+/**
+ * Maximum number of `landed-pending` tasks that one list of runs checks for a finished landing. Further tasks are reported as `landed-pending` without a check.
+ */
 const pendingLookedAtMax = 200;
 const patchBytesMax = 512 * 1024;
 const listBytesMax = 800 * 1024;
@@ -107,7 +109,7 @@ async function readTasks(bus: Bus, tenant: string, taskIds: string[]): Promise<T
   return taskViews(bus, tenant, found);
 }
 
-/** Shortens a list to the size of one message. The caller reads the other tasks one by one. */
+/** Shortens a list of tasks to the size of one message. If tasks are left out, `more` is true, and the client reads them one by one. */
 function fitting(tasks: TaskView[], more: boolean): { tasks: TaskView[]; more: boolean } {
   let bytes = 0;
   const count = tasks.findIndex((task) => (bytes += Buffer.byteLength(JSON.stringify(task))) > listBytesMax);
@@ -125,8 +127,8 @@ const look = async (bus: Bus, tenant: string, actor: ActorView): Promise<TaskVie
   (await taskViews(bus, tenant, [actor]))[0] ?? taskView(actor);
 
 /**
- * Sends `merge` to a task. A task in `landed-pending` must be finished by the user instead: throws `conflict` with the command to run until the user has done
- * so, then returns the task's view.
+ * Sends `merge` to a task. Only the user can finish the landing of a task in `landed-pending`. Until the user has done so, this throws `conflict` with the
+ * command to run; afterwards it returns the task's view.
  */
 async function mergeTask(bus: Bus, tenant: string, taskId: string): Promise<TaskView> {
   const actor = await requireTask(bus, tenant, taskId);

@@ -90,7 +90,7 @@ test("another tenant's artifact is reported like one that doesn't exist", async 
   const expected = 'not-found: there is no artifact NAME';
   expect(await refusal('acme', absent)).toBe(expected);
   expect(await refusal('other', name)).toBe(expected);
-  // The artifact is now cached. The name of tenant `acm` is a prefix of the owner's.
+  // The artifact is now cached, and the name of tenant `acm` is a prefix of its owner's name.
   await ask('acme', { name });
   expect(await refusal('other', name)).toBe(expected);
   expect(await refusal('acm', name)).toBe(expected);

@@ -20,7 +20,7 @@ type Held = { bytes: Uint8Array; sha256: string };
 export const artifactLimits = {
   heldBytesMax: 64 * 1024 * 1024,
   readsAtOnce: 2,
-  /** Reads that may wait. Others are rejected with `unavailable`. */
+  /** Maximum number of reads that wait. Further reads are rejected with `unavailable`. */
   waitingMax: 100,
 } as const;
 

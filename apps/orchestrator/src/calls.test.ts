@@ -7,7 +7,10 @@ import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startOrchestrator } from './service.ts';
 
-/** Calls of other services to a real orchestrator. Its worktree service only reports that the repository exists, so tasks stay in their first states. */
+/**
+ * Tests the calls that other services make to a real orchestrator. Its worktree service only reports that the repository exists, so tasks stay in their first
+ * states.
+ */
 const tenant = 'acme';
 const service = { service: 'orchestrator' };
 const missing = 'aaaaaaaaaaaaaaaa';

@@ -39,7 +39,7 @@ async function ask(bus: Bus, tenant: string, landings: Landing[]): Promise<boole
       .finished;
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
-    // The stored state is still a valid answer; the call's span records the failure.
+    // The tasks are then reported in their stored state, which is a valid answer. The call's span records the failure.
     return [];
   }
 }

@@ -18,7 +18,7 @@ import type { NatsServer } from '@coppice/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { consumeIntake } from './intake.ts';
 
-/** Tests the intake alone; what it rejects by itself needs no other service. */
+/** Tests the intake alone, since it rejects these requests without calling another service. */
 let nats: NatsServer;
 let bus: Bus;
 let intake: Consumption;
@@ -67,7 +67,7 @@ test('a request with any body and headers becomes a dead letter of its tenant, w
 });
 
 test('a request that would be postponed but is too large to be stored again is rejected', async () => {
-  // No service answers whether the repository exists, so the request has to wait. It has the maximum size of a message.
+  // No service answers whether the repository exists, so the request has to wait. The request has the maximum size of a message.
   await publishRaw(subjects.intake('acme'), JSON.stringify(request('padded')).padEnd(bus.payloadBytesMax));
   await eventually(async () => expect(await letters('acme')).toHaveLength(1));
   expect(await letters('acme')).toMatchObject([{ reason: { code: 'limit-exceeded' }, bytes: bus.payloadBytesMax }]);

@@ -33,9 +33,9 @@ import { submitRun } from './submit.ts';
 const ackWaitMs = 60_000;
 const concurrency = 16;
 /**
- * Limits on requests that are handled at once in this process, shared by both streams. A request over a limit waits, and is postponed if it isn't admitted.
- * Waiting requests occupy the consumers' slots as well. One tenant's running and waiting requests together take at most half of the slots, so other tenants'
- * requests are handled however slow its repositories are.
+ * Limits on the requests that this process handles at once, for both streams together. A request over a limit waits, and is postponed if it isn't admitted.
+ * Waiting requests occupy the consumers' slots as well. All requests of one tenant, running and waiting, take at most half of the slots, so a tenant with slow
+ * repositories doesn't block other tenants.
  */
 const placesOfIntake = { total: 32, perGroup: 4, waitingPerGroupMax: 4, stuckAfterMs: 1_000 };
 const retryMsMin = 1_000;
@@ -94,7 +94,7 @@ async function receive(
   await delivery.acknowledge();
 }
 
-/** Rejects a request. The dead letter keeps only its beginning, which is enough to identify it, since the sender has the whole request. */
+/** Rejects a request. The dead letter contains only the beginning of the request. That is enough to identify the request, and its sender has all of it. */
 async function refuse(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
   await deadLetter(bus, delivery, source, error, { tenant: tenantOf(delivery.subject), keptBytesMax });
   await publishRefusal(bus, delivery, error);
@@ -119,12 +119,13 @@ async function later(bus: Bus, delivery: Delivery, publishedAt: string): Promise
   return null;
 }
 
-/** A header of a request that the intake itself has postponed. The same header from a publisher is ignored. */
+/** Returns a header that the intake itself set when it postponed the request. If a publisher sets the same header, it is ignored. */
 const ownHeader = ({ subject, headers }: Delivery, name: string): string | undefined =>
   subject === subjects.intakeAgain(tenantOf(subject)) ? headers[name] : undefined;
 
 /**
- * The trace headers. No others are kept: the publisher's message id would make the server drop the copy as a duplicate, and other headers may be of any size.
+ * Returns the trace headers, the only headers that the copy keeps. With the publisher's message id the server would drop the copy as a duplicate, and other
+ * headers may be of any size.
  */
 const headersToKeep = ({ headers }: Delivery): Record<string, string> =>
   Object.fromEntries(
@@ -135,9 +136,9 @@ const headersToKeep = ({ headers }: Delivery): Record<string, string> =>
   );
 
 /**
- * Publishes why a request was rejected, on the subject of the run's events: a subscriber can derive the run's id from tenant and requestId. A request without a
- * requestId is identified by its sequence number in the intake stream, which its publisher knows; such a request is rejected at its first delivery, which has
- * that number.
+ * Publishes why a request was rejected, on the subject of the run's events, since a subscriber can derive the run's id from tenant and requestId. If the
+ * request has no requestId, the subject has its sequence number in the intake stream, which its publisher knows. Such a request is rejected at its first
+ * delivery, which has that sequence number.
  */
 async function publishRefusal(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
   const tenant = tenantOf(delivery.subject);
@@ -145,7 +146,7 @@ async function publishRefusal(bus: Bus, delivery: Delivery, error: unknown): Pro
   const failure = toWireError(error);
   const requestId = requestIdOf(delivery);
   if (requestId === null) {
-    // The sequence number in the stream of postponed requests isn't known to a publisher, and may be that of another request in the intake.
+    // A publisher doesn't know the sequence number in the stream of postponed requests, and another request in the intake may have the same number.
     if (!isFromPublisher(delivery)) return;
     const { sequence: intakeSequence } = delivery;
     const subject = subjects.event(tenant, noRun, String(intakeSequence), 'intake-refused');
@@ -179,7 +180,7 @@ async function publishEvent(
 /** True for the intake's own stream, false for the stream of postponed requests. */
 const isFromPublisher = ({ subject }: Delivery): boolean => subject === subjects.intake(tenantOf(subject));
 
-/** The requestId, or null. Invalid Unicode counts as none, since it would be decoded to another id. */
+/** Returns the requestId; null if the request has none, or if its requestId isn't valid Unicode, since that would be decoded to another id. */
 function requestIdOf(delivery: Delivery): string | null {
   if (!isUtf8(delivery.data)) return null;
   try {

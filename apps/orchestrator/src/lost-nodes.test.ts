@@ -4,12 +4,12 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { startOrchestratorAlone } from './test-support/orchestrator-alone.ts';
 import type { OrchestratorAlone } from './test-support/orchestrator-alone.ts';
 
-/** Tasks whose files are on a host that is gone. */
+/** Tests tasks whose files are on a host that doesn't return. */
 const gone = 'node9';
 let alone: OrchestratorAlone;
 beforeAll(async () => {
   alone = await startOrchestratorAlone({ nodeLostAfterMs: 1_000 });
-  // Its queues stay, as those of a host that was there once.
+  // The services of the lost host have run once, so their queues exist.
   for (const service of ['container-service', 'worktree-service'] as const) await (await host(service)).leave();
 }, 30_000);
 afterEach(() => alone.services.reset());
@@ -57,7 +57,7 @@ test('go to the host again once it is back', async () => {
   const first = await alone.submit([{ name: 'a' }]);
   expect((await alone.ended(first.runId)).tasks[0]?.reason).toContain('is gone');
   const hosts = [await host('container-service', 'it is back'), await host('worktree-service')];
-  // The orchestrator still refuses until it looks again.
+  // Until the orchestrator's next check, it still answers the host's commands as failed.
   for (;;) {
     const { runId } = await alone.submit([{ name: 'a' }]);
     const reason = (await alone.ended(runId)).tasks[0]?.reason;

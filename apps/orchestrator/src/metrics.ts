@@ -1,8 +1,8 @@
 /**
  * The orchestrator's metrics: task progress, from each stored transition; numbers of actors, from the sweeper's walks; queue contents, read at each collection.
  *
- * A transition is counted when it is stored, which happens once: a redelivery finds it stored and counts nothing. A process that is killed between storing and
- * counting loses that count; it never counts twice.
+ * A transition is counted when it is stored. A redelivered message finds the transition stored, so it is never counted twice. If the process is killed between
+ * storing and counting, the transition isn't counted.
  */
 import type { Bus } from '@coppice/bus';
 import { coppiceEventSchema, streams, isTaskEnd } from '@coppice/contracts';

@@ -12,7 +12,7 @@ import { countTasks, observeOrchestrator } from './metrics.ts';
 import { runCommandHandlers } from './run-commands.ts';
 
 export type OrchestratorOptions = {
-  /** Messages that are handled at once per kind of actor. */
+  /** Maximum number of messages that are handled at once, per kind of actor. */
   concurrency?: number;
   /** Time after which an absent host counts as lost. Default `nodeLostAfterMs`. */
   nodeLostAfterMs?: number;

@@ -133,7 +133,7 @@ function checkDependencies(tasks: TaskRequest[], issues: FieldIssue[]): void {
   }
 }
 
-/** Names of tasks that depend on each other in a circle, the first again at the end; null when there is none. */
+/** Returns the names of tasks that depend on each other in a cycle, with the first name again at the end. Null if there is no cycle. */
 function findCycle(tasks: TaskRequest[]): string[] | null {
   const byName = new Map(tasks.map((task) => [task.name, task]));
   const done = new Set<string>();
@@ -168,7 +168,7 @@ export function dependencyPositions(specifications: TaskSpecification[]): number
 
 const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
-/** @throws CoppiceError `limit-exceeded` for a request larger than one message can carry; it names the largest task */
+/** @throws CoppiceError `limit-exceeded` if the request doesn't fit into one message; the error names the largest task */
 export function checkSize(request: RunRequest): void {
   const bytes = bytesOf(request);
   if (bytes <= runLimits.requestBytesMax) return;

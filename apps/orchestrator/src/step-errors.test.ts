@@ -5,7 +5,7 @@ import { startOrchestratorAlone } from './test-support/orchestrator-alone.ts';
 import type { OrchestratorAlone } from './test-support/orchestrator-alone.ts';
 import type { OperationName } from './test-support/stand-ins.ts';
 
-/** What becomes of a task when one of its commands fails, over the bus as services report it. */
+/** Tests how a task ends when one of its commands fails. Services report the failures over the bus. */
 let alone: OrchestratorAlone;
 beforeAll(async () => {
   alone = await startOrchestratorAlone();

@@ -5,7 +5,7 @@ import type { TaskContext } from './machines/task/task-context.ts';
 import { requestOf, startOrchestratorAlone } from './test-support/orchestrator-alone.ts';
 import type { OrchestratorAlone } from './test-support/orchestrator-alone.ts';
 
-/** What run.submit accepts and what it rejects, over the bus. */
+/** Tests which requests run.submit accepts and which it rejects, over the bus. */
 let alone: OrchestratorAlone;
 beforeAll(async () => {
   alone = await startOrchestratorAlone();

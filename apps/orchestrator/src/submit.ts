@@ -109,7 +109,7 @@ async function inspect(bus: Bus, tenant: string, request: RunRequest) {
     if (!(error instanceof CoppiceError)) throw error;
     const field =
       error.code === 'branch-not-found' ? 'baseBranch' : error.code === 'repository-not-found' ? 'repository' : null;
-    // A repository that the tenant may not use. A permission error of the bus itself names no field.
+    // The tenant may not use the repository. The condition on `issues` excludes a permission error of the bus itself, which names no field.
     if (error.code === 'permission-denied' && error.details?.['issues'] !== undefined)
       throw new CoppiceError(error.code, `run.submit: ${error.message}`, { cause: error, details: error.details });
     if (field === null) throw error;
@@ -124,7 +124,7 @@ async function inspect(bus: Bus, tenant: string, request: RunRequest) {
   }
 }
 
-/** Inspects the repository on any node. Retries on `disk-full`, since another host may have space; the NATS server chooses which one answers. */
+/** Inspects the repository on any node. Retries on `disk-full`, since another host may have space. The NATS server chooses the host that answers. */
 function ofAnyNode(bus: Bus, question: { tenant: string; repository: string; baseBranch: string }) {
   const isFull = (error: Error) => error instanceof CoppiceError && error.code === 'disk-full';
   const inspectOnce = () => bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, question);
@@ -144,7 +144,7 @@ async function appeared(bus: Bus, id: string): Promise<RunContext> {
   );
 }
 
-/** Accepts a run and waits for its tasks. On a machine that is too busy it returns before they exist: the run is accepted and creates them later. */
+/** Accepts a run and waits until its tasks exist. On a busy machine it may return earlier; the accepted run then creates its tasks later. */
 export async function submitRunWithTasks(bus: Bus, tenant: string, request: RunRequest): Promise<Submitted> {
   const end = Date.now() + tasksAppearWithinMs;
   const submitted = await submitRun(bus, tenant, request);

@@ -93,7 +93,7 @@ export const runListed = (view: ActorView, finished: ReadonlySet<string>): RunSu
   return { ...common(context), taskCounts: taskCounts(context, finished) };
 };
 
-/** @param living views, by task id, of tasks about which the run only knows that they are active */
+/** @param living views of active tasks, by task id; the run itself only knows that these tasks are active */
 export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>): RunView {
   const context = runContextOf(view);
   const tasks = context.tasks.map(({ taskId, name, state, reason }) => {
@@ -107,7 +107,7 @@ export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>):
   return { ...common(context), ...(usage === undefined ? {} : { usage }), tasks };
 }
 
-/** Usage of the run: that of ended tasks as the run has recorded it, that of the others from their own views. */
+/** Returns the run's usage: the recorded usage of its ended tasks, plus the usage in the views of its other tasks. */
 function usageOf(view: ActorView, living: ReadonlyMap<string, TaskView>): Usage | undefined {
   const usage = usageOfEnded(runContextOf(view));
   if (usage === undefined) return undefined;

@@ -3,7 +3,7 @@ import type { AgentKind } from './agent-kind.ts';
 import { loop } from './loop/kind.ts';
 import { prompt } from './prompt/kind.ts';
 
-/** The registry of agent kinds. The kinds' schemas are in `src/agents/registry.ts` of libs/contracts, since apps must not be imported there. */
+/** The registry of agent kinds. The kinds' schemas are in `src/agents/registry.ts` of libs/contracts, since a library must not import an app. */
 export const agentKinds = { loop, prompt } satisfies Record<Agent['kind'], AgentKind>;
 
 type Kinds = typeof agentKinds;

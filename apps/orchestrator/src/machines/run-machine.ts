@@ -17,7 +17,7 @@ import { addUsage, noUsage } from './usage.ts';
 export type RunTask = {
   taskId: string;
   name: string;
-  /** Positions in the run's list. */
+  /** Positions of these tasks in the run's list of tasks. */
   dependsOn: number[];
   state: 'waiting' | 'active' | 'idle' | 'skipped' | TaskEnd;
   reason: string | null;
@@ -128,7 +128,7 @@ const base = setup({
   },
   delays: { retry: runMachineLimits.retryDelayMs },
 }).extend({
-  // These actions are in a separate `extend`, since XState takes the names that they may enqueue from the setup before it.
+  // These actions are in a separate `extend`, since they enqueue other actions: XState takes the names that may be enqueued from the setup before the `extend`.
   actions: {
     schedule: enqueueActions(({ context, enqueue }) => {
       const { start, skip } = plan(context);
@@ -242,7 +242,7 @@ export const runMachine = base.createMachine({
             onDone: { target: '#run.draining' },
             onError: [
               { guard: 'mayRetry', target: 'retrying', actions: 'countRetry' },
-              // The run still waits for the tasks to end by themselves.
+              // If its tasks can't be cancelled, the run waits until they end by themselves.
               { target: '#run.draining' },
             ],
           },

@@ -66,7 +66,7 @@ const full = failed({
   retryable: true,
 });
 
-/** Attempts at one setup before an error without a result is final. */
+/** Maximum number of attempts at one setup, if each fails without a result. Then the setup fails. */
 const attemptsMax = 3;
 
 const failure = [
@@ -131,7 +131,8 @@ export const setupMachine = setup({
   },
 })
   .extend({
-    // These actions are in a separate `extend`, since XState takes the names that they may enqueue from the setup before it.
+    // These actions are in a separate `extend`, since they enqueue other actions: XState takes the names that may be enqueued from the setup before the
+    // `extend`.
     actions: {
       join: enqueueActions(({ context, event, enqueue }) => {
         if (event.type !== 'want') return;
@@ -222,13 +223,13 @@ export const setupMachine = setup({
           src: 'discardSetup',
           input: ofContext,
           onDone: [{ guard: 'decided', target: 'idle', actions: 'answerAll' }, { target: 'preparing' }],
-          // Leftovers are removed with the task that requested the setup.
+          // If the folder of the attempt can't be removed here, it is removed with the task that requested the setup.
           onError: [{ guard: 'decided', target: 'idle', actions: 'answerAll' }, { target: 'preparing' }],
         },
       },
       sealed: {
         entry: 'answerAll',
-        // A later request goes back to the worktree service, which checks that it still has the sealed result.
+        // A later request makes the machine call the worktree service again, which checks that it still has the sealed result.
         always: { guard: 'someoneWaits', target: 'preparing' },
       },
     },

@@ -18,7 +18,7 @@ export class Spending {
     this.#budgets = budgets;
   }
 
-  /** True once an amount was refused. From then on nothing more is analyzed, however small. */
+  /** True once `take` has refused an amount. From then on nothing more is analyzed, however short it is. */
   get exhausted(): boolean {
     return this.#exhausted;
   }

@@ -4,7 +4,8 @@
  * Invariants:
  * 1. Every program in the command counts, also one that only some branches of the command run.
  * 2. A program, script or text that isn't known before the command runs is reported, never skipped.
- * 3. Files that are started or loaded by those files aren't found, since the tree isn't read here. `unfollowed` lists the scripts that may start or load files.
+ * 3. If one of these files starts or loads another file, that file isn't found, since the analysis doesn't read the tree. `unfollowed` lists the scripts that
+ *    may start or load files.
  */
 import type { UnprotectedPart } from '@coppice/contracts';
 import { budgetOfCommand, Spending } from './budget.ts';
@@ -28,7 +29,7 @@ import type { ShellCommand, ShellWord } from './shell.ts';
 import { Unprotected } from './unprotected.ts';
 import { loaders, modulePaths, searchPathGlobs } from './variables.ts';
 
-/** `unfollowed`: parts whose own file is protected, but not the files that it starts or loads. */
+/** `unfollowed`: parts of the command that run a protected file, which may start or load files that aren't protected. */
 export type Definition = { files: string[]; unprotected: UnprotectedPart[]; unfollowed: UnprotectedPart[] };
 
 /** Maximum depth of nested shells, such as `sh -c "sh -c …"`. */
@@ -42,7 +43,7 @@ const startsCode = new Set(['eval', 'trap', 'alias']);
 
 /**
  * @param command in bash or POSIX sh
- * @param shared further budgets that this command also spends
+ * @param shared budgets that this command shares with other commands
  */
 export function definitionOf(command: string, ...shared: Budget[]): Definition {
   const definition = new DefinitionFinder([budgetOfCommand(), ...shared]);
@@ -75,7 +76,7 @@ class DefinitionFinder {
   readonly files = new Set<string>();
   readonly unprotected = new Unprotected();
   readonly unfollowed = new Unprotected();
-  /** True if some command changes the folder. The analysis doesn't determine which commands run after it. */
+  /** True if some command changes the folder. The analysis doesn't determine which commands run after the change. */
   #moved = false;
   /** Files that a command writes with `-o`, as a compiler does. */
   readonly #outputs = new Set<string>();
@@ -177,7 +178,7 @@ class DefinitionFinder {
         if (option.kind === 'placeholder') placeholder = value?.value ?? null;
         if (value !== undefined) this.#option(option.kind, value, place, program.resolves);
         hasCode ||= option.kind === 'code' || option.kind === 'module';
-        // The words after a program text or a module are arguments of that program.
+        // The words after a program text or a module's name are its arguments.
         if (hasCode) return this.#module(option.kind, value, args.slice(index + 1), place);
         continue;
       }
@@ -235,7 +236,7 @@ class DefinitionFinder {
     else if (runs === undefined) for (const input of place.command.inputs) this.#arguments([input]);
   }
 
-  /** Also analyzes the case that the operand is the value of the unknown option before it, so that the words after it are the operands. */
+  /** The operand may be the value of the unknown option before it. Also analyzes that case, in which only the words after it are operands. */
   #alternative(program: Program, word: ShellWord, rest: readonly ShellWord[], place: Place): void {
     if (!mayBeValue(program, word, rest)) return;
     if (this.#alternatives++ < alternativesMax) this.#apply(program, rest, place);
@@ -261,7 +262,7 @@ class DefinitionFinder {
     if (word.value === null || looksLikeFile(word)) this.#run(word, place, resolves);
   }
 
-  /** Analyzes the words of `yarn exec`, `git submodule foreach` and `parallel`, which a shell gets as one text. */
+  /** Analyzes the arguments of `yarn exec`, `git submodule foreach` and `parallel`. These programs pass their arguments to a shell as one text. */
   #texts(words: readonly ShellWord[], parallel: boolean, place: Place): void {
     if (parallel) {
       for (const text of commandsOfParallel(words)) {
@@ -280,7 +281,7 @@ class DefinitionFinder {
     const known = programNamed(value.value);
     if (known !== undefined) return this.#apply(known, args, place);
     this.#arguments(args);
-    // A name with a dot is a module of a package, usually of one in the tree; the module's files are protected.
+    // A name with a dot is a module in a package, usually in a package of the tree. The module's files are protected.
     if (!value.value.includes('.')) this.unprotected.add(place.command.text, reasons.programUnknown);
   }
 
@@ -364,7 +365,7 @@ class DefinitionFinder {
       const rest = args.slice(index + 1);
       const end = rest.findIndex(({ value }) => value === ';' || value === String.raw`\;` || value === '+');
       const moved = this.#moved;
-      // `-execdir` runs its command in the folder of each file that is found.
+      // `-execdir` runs its command in the folder of each file that `find` finds.
       this.#moved ||= args[index]?.value?.endsWith('dir') === true;
       this.#start(insertsInput(end < 0 ? rest : rest.slice(0, end), null), { ...place, operandsFromInput: true });
       this.#moved = moved;

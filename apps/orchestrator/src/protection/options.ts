@@ -16,7 +16,7 @@ export const movesPackages = (words: readonly ShellWord[]): boolean =>
 
 type Option = { kind: OptionKind | null; value: ShellWord | null };
 
-/** The kind of an option of the program, and the value that is part of the word; null for an operand. */
+/** Returns the kind of the option in this word, and the option's value if the word contains it. Null if the word is an operand. */
 export function optionOf({ options = {} }: Program, word: ShellWord): Option | null {
   const text = word.value ?? word.text.replace(/^["']/, '');
   if (!/^[-+]./.test(text)) return null;
@@ -39,8 +39,8 @@ export function optionOf({ options = {} }: Program, word: ShellWord): Option | n
 export const mayHaveValue = ({ value }: ShellWord): boolean => value === null || /^--(?!no-)[^=]+$/.test(value);
 
 /**
- * Returns true if the operand after an unknown option may be the option's value, so that the program or script is in `rest`. False if the operand is a known
- * program and the next word isn't, or if the operand is a script with an extension: `nyc --unknown npm test`, `tsx --unknown check.ts test/a.ts`.
+ * Returns true if the operand after an unknown option may be the option's value; the program or script is then in `rest`. Returns false if the operand is a
+ * known program and the next word isn't, or if the operand is a script with an extension: `nyc --unknown npm test`, `tsx --unknown check.ts test/a.ts`.
  */
 export function mayBeValue({ runs }: Program, operand: ShellWord, rest: readonly ShellWord[]): boolean {
   const next = rest.find(({ value }) => value === null || !/^[-+]./.test(value));

@@ -26,7 +26,7 @@ export const isTestSource = (file: string): boolean => /(^|[/._-])(tests?|specs?
 
 const buildFolder =
   /(^|\/)(build|dist|out|target|obj|_build|\.build|zig-out|dist-newstyle|cmake-build-[\w-]+|bin\/(Debug|Release))\//;
-/** Detects a file that is built from sources, which then decide what it does. */
+/** Detects a file that is built from sources. The sources decide what the file does. */
 export const isBuilt = (file: string): boolean =>
   (buildFolder.test(file) && /(^|\/)[^/.]+$|\.[cm]?js$/.test(file)) || /\.(jar|war|dll|exe|class|so|wasm)$/.test(file);
 
@@ -34,7 +34,7 @@ export const isBuilt = (file: string): boolean =>
 export const isScriptOrArchive = (file: string): boolean =>
   /\.((ba|z|k|da)?sh|[cm]?[jt]sx?|py|rb|pl|php|lua|mk|zip|jar|tgz|tar(\.\w+)?)$/.test(file);
 
-/** Globs of the files that a Python module of this name may be. */
+/** Returns globs of the files in which a Python module of this name may be. */
 export function modulesNamed(name: string): string[] {
   const folder = name.replaceAll('.', '/');
   const [first = ''] = folder.split('/');

@@ -33,13 +33,13 @@ export type Program = {
    */
   reports?: RegExp;
   /**
-   * If the operands, joined by spaces, match: the file whose commands the program runs, as a message names it. The commands aren't analyzed, since the tree
-   * isn't read here.
+   * If the operands, joined by spaces, match, the program runs the commands in a file. `file` is the file's name in messages. These commands aren't analyzed,
+   * since the analysis doesn't read the tree.
    */
   commandList?: { operands: RegExp; file: string };
-  /** True if an operand may name a program that this one starts, or a script that its files define: `yarn vitest`, `yarn lint`. */
+  /** True if an operand may name a program that this program starts, or a script that this program's files define: `yarn vitest`, `yarn lint`. */
   mayStart?: true;
-  /** True if the use is reported when no command follows: a container image then starts its own program. */
+  /** True if a use without a command is reported, since the container then runs the image's own program. */
   needsCommand?: true;
 };
 

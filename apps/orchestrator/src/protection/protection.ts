@@ -54,7 +54,7 @@ export function protectionOf(
   ];
   return {
     protect: [...new Set([...standard, ...added])].filter((glob) => !excepted.has(glob)),
-    // A run file that protects files of its own is expected to include the files that the scripts load.
+    // If a run file protects files of its own, these are expected to include the files that the scripts load.
     unprotected: found.flatMap(({ unprotected, unfollowed }) =>
       added.length > 0 ? unprotected : [...unprotected, ...unfollowed],
     ),

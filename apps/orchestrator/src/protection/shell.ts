@@ -38,9 +38,12 @@ export function parseShell(source: string, commandsMax: number): ShellScript {
   return script;
 }
 
-/** Levels of the syntax tree that are analyzed. A substitution within a substitution takes five levels. The parser accepts far more, but takes long. */
+/**
+ * Maximum number of levels of the syntax tree that are analyzed. A substitution within a substitution takes five levels. The parser accepts far deeper trees,
+ * but is slow on them.
+ */
 const depthMax = 100;
-/** Preceding commands of a pipeline that are recorded as the input of a later one. */
+/** Maximum number of commands in a pipeline that are recorded as the input of a later command. */
 const pipedFromMax = 16;
 
 type Input = Redirect | HereDoc | HereString;
@@ -77,7 +80,7 @@ class Walk {
     switch (node.type) {
       case 'Script':
         this.#script.errors.push(...(node.errors ?? []).map(({ message }) => message));
-        // A script in escaped backquotes has positions in its own source.
+        // If a script is in escaped backquotes, its positions refer to its own source.
         if (node.source === undefined) return forEachChild(node, below);
         return forEachChild(node, (child) =>
           new Walk(node.source ?? '', this.#script, this.#commandsMax, this.#depth).visit(child, null),
@@ -148,7 +151,7 @@ class Walk {
     const values = parts.map(valueOf);
     const globs = parts.map(globOf);
     const known = values.every((value) => value !== null);
-    // `"$ROOT/check.js"` is one part.
+    // A quoted word such as `"$ROOT/check.js"` is one part, which contains the variable and the rest.
     const inner = parts.length === 1 && parts[0]?.type === 'DoubleQuoted' ? parts[0].parts.map(globOf) : globs;
     const rest = inner[0] === null && inner.slice(1).every((glob) => glob !== null) ? inner.slice(1).join('') : '';
     return {

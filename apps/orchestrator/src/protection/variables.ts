@@ -3,7 +3,7 @@ import { globOfFile } from './paths.ts';
 /** Variables that name files which every started program may load. */
 export const loaders =
   /^(NODE_OPTIONS|RUBYOPT|PERL5OPT|LD_PRELOAD|LD_LIBRARY_PATH|LD_AUDIT|BASH_ENV|ENV|PYTHONSTARTUP|PYTHONHOME|PYTEST_ADDOPTS|PYTEST_PLUGINS|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|MAVEN_OPTS|GRADLE_OPTS|MAKEFILES|MAKEFLAGS|GOFLAGS|RUSTC|RUSTC_WRAPPER|RUSTFLAGS|CARGO_HOME|BUNDLE_GEMFILE|PHPRC|GIT_CONFIG_GLOBAL)$/;
-/** Variables with folders that an interpreter searches for modules before its own. */
+/** Variables with folders in which an interpreter searches for modules before it searches its own folders. */
 export const modulePaths = new Set(['PYTHONPATH', 'NODE_PATH', 'RUBYLIB', 'PERL5LIB']);
 
 /** The globs of a search path: any file in one of its folders in the tree may become a program. */

@@ -2,7 +2,7 @@
  * Stand-ins for the worktree service, the container service and the gateway: they answer the commands of tasks over the bus, so that a test runs a real
  * orchestrator alone and decides what each command returns.
  *
- * 1. Without a test's own answer every command succeeds. Branches are kept in memory: a landing moves its branch only from the expected tip.
+ * 1. A command succeeds unless the test sets its own answer. Branches are kept in memory: a landing moves its branch only from the expected tip.
  * 2. Every command is noted before it is answered, with its task and its pool.
  */
 import { handle, joinMembers, serveCommands, serviceEndpoint } from '@coppice/bus';
@@ -65,7 +65,7 @@ export class StandIns {
     for (const stop of this.#stops.toReversed()) await stop();
   }
 
-  /** Answers a command in a test's own way; `standard` gives the answer that it would have had. With a task: the commands of that task alone. */
+  /** Sets a test's own answer to a command; `standard` returns the default answer. With a task id, only the commands of that task get this answer. */
   on<Name extends OperationName>(
     name: Name,
     answer: (
@@ -83,7 +83,7 @@ export class StandIns {
     this.#answers = { ...this.#answers, [name]: mine };
   }
 
-  /** Answers a call of the orchestrator in a test's own way. */
+  /** Sets a test's own answer to a call of the orchestrator. */
   onCall<Name extends keyof Calls>(name: Name, answer: CallAnswers[Name]): void {
     this.#callAnswers = { ...this.#callAnswers, [name]: answer };
   }
@@ -104,7 +104,7 @@ export class StandIns {
     return { reached: reached.promise, release: () => released.resolve() };
   }
 
-  /** Forgets the answers of a test. */
+  /** Removes the answers that a test has set. */
   reset(): void {
     this.#answers = this.#standard();
     this.#callAnswers = standardCalls();

@@ -34,7 +34,7 @@ export function loopTurn(context: TaskContext): z.input<typeof modelOperations.t
   return { owner: context.owner, model, continues: turnId, messages, lostTurns, tools, timeLimitMs, limits };
 }
 
-/** Reads the instruction files with the agent's `read` tool, so that the sandbox applies the same rules as for the agent. */
+/** Reads the instruction files with the agent's `read` tool, so that these reads are subject to the same rules of the sandbox as the agent's own. */
 export const readInstructions = (context: TaskContext): SandboxInput<'tools'> => ({
   owner: context.owner,
   sandboxId: workSandboxId(context),

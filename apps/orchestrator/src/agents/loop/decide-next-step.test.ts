@@ -309,7 +309,7 @@ describe('limits', () => {
       next: { do: 'ask' },
       lostTurns: ['another'],
     });
-    // A new conversation makes another request, so earlier answers don't fit it.
+    // A new conversation sends a different request, so answers to earlier requests can't be used for it.
     expect(withoutSummary({ ...lost, turnId: 'some' }, assignment).lostTurns).toEqual([]);
     expect(afterTurnLost(lost, 'last').next).toMatchObject({
       do: 'stop',

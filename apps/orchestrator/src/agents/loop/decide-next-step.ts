@@ -4,7 +4,8 @@
  * Invariants:
  * 1. Each tool call of the model gets exactly one result, in the order of the calls, before the next model call.
  * 2. A conversation begins with the task. A compaction may leave out everything except the task, the open points and the last steps.
- * 3. Each way to continue is counted and has a limit. At the limit the task ends, with a reason that names the limit.
+ * 3. Everything that lets the agent continue (a turn, a compaction, a repeated call) is counted and limited. When a limit is reached, the task ends with a
+ *    reason that names the limit.
  * 4. These functions depend only on their arguments, so that `replay` can repeat their decisions.
  */
 import { toolLimits } from '@coppice/contracts';
@@ -27,7 +28,7 @@ import { hashOfCalls, remember, repeatsOf } from './repetition.ts';
 
 const stop = (state: LoopState, reason: string): LoopState => ({ ...state, next: { do: 'stop', reason } });
 
-/** The instruction files that exist. A file with the same content as another (often a link) counts once. */
+/** Returns the instruction files that exist. If several have the same content, often because one is a link, only the first is returned. */
 export function instructionsOf(results: readonly ToolResult[]): Instructions[] {
   const seen = new Set<string>();
   return results
@@ -41,7 +42,7 @@ export function instructionsOf(results: readonly ToolResult[]): Instructions[] {
     });
 }
 
-/** Handles the repository's instruction files: opens the conversation. */
+/** Opens the first conversation, once the repository's instruction files have been read. */
 export const begin = (state: LoopState, instructions: Instructions[], assignment: Assignment): LoopState => {
   const begun = { ...state, instructions };
   return { ...begun, messages: opening(assignment, begun), next: { do: 'ask', for: 'work' } };
@@ -68,8 +69,8 @@ export function afterTurn(before: LoopState, output: TurnOutput, assignment: Ass
 }
 
 /**
- * Handles an answer without a tool call. The first two in a row are followed by a request to call a tool. After that, a text counts as the end, and an empty or
- * cut-off answer as a failure.
+ * Handles an answer without a tool call. After each of the first two such answers in a row, the agent requests a tool call from the model. The third such
+ * answer counts as the end of the work if it is a complete text, and as a failure if it is empty or cut off.
  */
 function afterWords(state: LoopState, output: TurnOutput, assignment: Assignment): LoopState {
   const said = 'artifact' in output.text ? 'a long text' : output.text.text.trim();
@@ -211,8 +212,8 @@ export function afterTools(state: LoopState, results: readonly ToolResult[], ass
 const readOnly: readonly string[] = ['read', 'list', 'search'];
 
 /**
- * The calls that can be repeated with the same outcome: those that only read, and a whole-file `write` after which no `edit` or `run` may have changed the
- * file.
+ * Returns the calls that can be repeated with the same outcome: those that only read, and each `write` after the turn's last `edit` or `run`. A `write`
+ * replaces the whole file, so repeating an earlier one would undo what an `edit` or `run` did to the file.
  */
 function safeToRepeat<Call extends { name: string }>(calls: readonly Call[]): Call[] {
   const lastChange = calls.findLastIndex(({ name }) => name === 'edit' || name === 'run');
@@ -220,8 +221,8 @@ function safeToRepeat<Call extends { name: string }>(calls: readonly Call[]): Ca
 }
 
 /**
- * Handles the loss of the executor of tool calls, some of which may have run. Calls that are safe to repeat are repeated, within a limit; the others are
- * reported to the model as unknown.
+ * Handles the loss of the executor of tool calls, some of which may have run. Calls that are safe to repeat are repeated, within a limit. For each other call,
+ * the model gets a result that says that the outcome is unknown.
  */
 export function afterToolsLost(state: LoopState, assignment: Assignment, mayRepeat: boolean): LoopState {
   if (state.next.do !== 'call') return state;
@@ -247,14 +248,17 @@ export function afterToolsLost(state: LoopState, assignment: Assignment, mayRepe
 const outcomeUnknown =
   'it is not known whether this was done: the service that ran it was stopped or lost; look at the state of the files before you repeat it';
 
-/** The first places in an answer that are not taken. */
+/** Returns the first `count` positions in the model's answer that aren't in `taken`. */
 function freePlaces(count: number, taken: ReadonlySet<number>): number[] {
   const places: number[] = [];
   for (let place = 0; places.length < count; place++) if (!taken.has(place)) places.push(place);
   return places;
 }
 
-/** Puts results into the order of the calls. Answers have fixed places; the sandbox's results fill the gaps between them. */
+/**
+ * Puts all results of a turn into the order of its calls. Each result in `answered` has a position; the sandbox's results in `done` fill the other positions in
+ * order.
+ */
 function merge(done: readonly ToolResultPart[], answered: readonly Answered[]): ToolResultPart[] {
   const merged: ToolResultPart[] = [];
   const waiting = [...done];
@@ -327,7 +331,7 @@ function summaryOf({ text }: TurnOutput): string | null {
   return fits ? text.text.trim() : null;
 }
 
-/** Starts a new conversation without a summary: the model call for the summary failed, or the conversation turned out to be too long. */
+/** Starts a new conversation without a summary, because the model call for the summary failed or the provider rejected the conversation as too long. */
 export function withoutSummary(state: LoopState, assignment: Assignment): LoopState {
   if (state.turnId === null) return stop(state, 'the task alone is longer than what the model can hold');
   const compactions =

@@ -3,7 +3,7 @@ import { toolLimits } from '@coppice/contracts';
 import type { ToolCall, TurnOutput } from '@coppice/contracts';
 import { agentLimits } from './limits.ts';
 
-/** Characters of the arguments that are searched for a description; some models write long arguments. */
+/** Number of characters of a call's arguments in which a description is searched, since some models write long arguments. */
 const searchedCharactersMax = 4_000;
 const nameCharactersMax = 64;
 

@@ -4,7 +4,7 @@ import type { LoopState } from './loop-state.ts';
 import { loopStates } from './states.ts';
 
 type LoopFields = {
-  /** Null for other agents and after the agent's work. */
+  /** State of the `loop` agent. Null if the task has another agent, or if the agent's work is over. */
   loop: LoopState | null;
   /** True if the worktree has changes that no checkpoint has saved. */
   unsaved: boolean;

@@ -22,12 +22,12 @@ export type TodoItem = { text: string; done: boolean };
  */
 export type LoopState = {
   next: Step;
-  /** Answered turns, over all conversations. */
+  /** Number of answered turns in all conversations of the task. */
   turns: number;
   tokens: number;
-  /** The last turn of the current conversation, which the next one continues; null if a new conversation starts. */
+  /** Id of the last turn of the current conversation, which the next turn continues. Null if the next turn starts a conversation. */
   turnId: string | null;
-  /** New messages of the next model call. In a new conversation they are the opening, which is made from the other fields. */
+  /** Messages that the next model call adds to the conversation. If it starts a conversation, they are the opening, which is made from the other fields. */
   messages: ModelMessage[];
   instructions: Instructions[];
   todo: TodoItem[];
@@ -43,14 +43,14 @@ export type LoopState = {
   compactions: { inARow: number; atTurn: number };
   /** True if the conversation must be compacted before the work continues. */
   contextIsFull: boolean;
-  /** Consecutive model calls whose executor was lost. */
+  /** Number of consecutive model calls whose executor was lost. */
   turnsLost: number;
   /**
-   * Effect ids of the model calls that `turnsLost` counts. The next call makes the same request, and uses an answer that one of them may have stored. Missing
-   * in values stored by earlier versions.
+   * Effect ids of the model calls that `turnsLost` counts. The next call makes the same request. If one of these calls has stored an answer, the next call uses
+   * it. Missing in values stored by earlier versions.
    */
   lostTurns?: string[];
-  /** Consecutive losses of an executor of tool calls. Missing in tasks stored by earlier versions. */
+  /** Number of consecutive losses of an executor of tool calls. Missing in tasks stored by earlier versions. */
   toolsLost?: number;
 };
 

@@ -1,6 +1,6 @@
 /**
- * Replays an agent offline from its recorded turns: the same answers must give the same decisions. Reports the first difference between the agent's requests
- * now and then; it means that the agent's code has changed, or that the record belongs to another task. Pure.
+ * Replays an agent offline from its recorded turns: the same answers must give the same decisions. Reports the first request that differs from the recorded
+ * one. A difference means that the agent's code has changed since, or that the recorded turns belong to another task. Pure.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { AgentOf, ModelMessage, ToolCall, ToolResult, TurnOutput } from '@coppice/contracts';
@@ -21,12 +21,12 @@ export type Difference = {
 };
 
 export type Replay = {
-  /** Turns that were replayed without a difference. */
+  /** Number of turns that were replayed without a difference. */
   turns: number;
   difference: Difference | null;
-  /** The agent's step after the last of these turns; a `call` with `finish` ends the task if none of its calls fails. */
+  /** The agent's step after the last replayed turn. A `call` with `finish` ends the task if none of its calls fails. */
   end: Step;
-  /** The list after the last of these turns. */
+  /** The agent's todo list after the last replayed turn. */
   todo: LoopState['todo'];
   tokens: number;
 };
@@ -68,7 +68,9 @@ export function replay(agent: LoopAgent, recorded: readonly RecordedTurn[]): Rep
   return report(state, recorded.length, null);
 }
 
-/** Reconstructs from the second of two turns what happened between them: results of calls, or the start of a new conversation. */
+/**
+ * Applies what happened between the previous turn and this one: results of calls, or the start of a new conversation. Both are read from this turn's messages.
+ */
 function catchUp(before: LoopState, turn: RecordedTurn, assignment: Assignment): LoopState {
   let state = before;
   if (state.next.do === 'call') {
@@ -85,7 +87,10 @@ function catchUp(before: LoopState, turn: RecordedTurn, assignment: Assignment):
   return beganAnew && state.next.do !== 'stop' ? withoutSummary(state, assignment) : state;
 }
 
-/** A result that was lost when a new conversation started. Only its outcome is known, from the steps in the new conversation's opening. */
+/**
+ * Stands in for a call's result that wasn't recorded because a new conversation started. Only whether the call failed is known, from the steps in the new
+ * conversation's opening.
+ */
 const forgotten = (call: ToolCall, { messages }: RecordedTurn): ToolResult => ({
   callId: call.id,
   name: call.name,

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { DrivenTask, goodResults } from '../../test-support/drive-task.ts';
 import { mechanicalSummary } from './prompts.ts';
 
-/** The states of the loop agent in a task without an engine; what they decide is tested in decide-next-step.test.ts. */
+/** Tests the states of the loop agent in a task without an engine. The agent's decisions are tested in decide-next-step.test.ts. */
 const agent = { kind: 'loop', turns: 20, contextTokens: 10_000 } as const;
 const reading = () => new DrivenTask({ agent }).until('readInstructions');
 const asking = () => reading().done('readInstructions');
@@ -27,7 +27,7 @@ const results = (...names: string[]) => ({
     durationMs: 1,
   })),
 });
-/** Names of the calls that the sandbox got last. */
+/** Names of the calls in the last command to the sandbox. */
 const called = (task: DrivenTask): string[] => {
   const { calls: sent = [] } = (task.inputs['tools'] ?? {}) as { calls?: { name: string }[] };
   return sent.map(({ name }) => name);

@@ -5,7 +5,10 @@ import { promptStates } from './states.ts';
 type PromptFields = {
   /** The model's text, until it is written to the file. */
   content: TextReference | null;
-  /** Effect ids of lost model calls, since the answer of one may be stored. Missing in values stored by earlier versions. */
+  /**
+   * Effect ids of model calls whose executor was lost. One of these calls may have stored its answer, which the next call then uses. Missing in values stored
+   * by earlier versions.
+   */
   lostTurns?: string[];
 };
 

@@ -10,7 +10,7 @@ import * as commands from './commands.ts';
 
 const isPart = (finishReason: string): boolean => ['length', 'refusal'].includes(finishReason);
 
-/** Reason to fail on a cut-off answer, since half a file might pass the verification. */
+/** Reason of a task's failure after a cut-off answer. The answer isn't used, since half a file might pass the verification. */
 const reasonOfPart = (finishReason: string): string =>
   finishReason === 'refusal'
     ? 'the model refused'

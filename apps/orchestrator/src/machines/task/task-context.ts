@@ -31,9 +31,9 @@ export type TaskContext = TaskInput &
   AgentFields & {
     state: TaskState;
     createdAtMs: number;
-    /** Time at which `state` was entered. Also the date of commits made in it, so that a repeated step makes the same commit. */
+    /** Time at which `state` was entered. It is also the date of the commits made in that state, so that a repeated step makes the same commit. */
     enteredAtMs: number;
-    /** Failed tries of the current step. */
+    /** Number of failed tries of the current step. */
     retries: number;
     /** Reason why the last try failed. Missing in tasks stored by earlier versions. */
     retryReason?: string;
@@ -66,7 +66,7 @@ export type TaskContext = TaskInput &
     /** The merged tree on which the verify command exited 0. */
     verifiedTree: string | null;
     verifications: number;
-    /** Consecutive verifications without a result. */
+    /** Number of consecutive verifications without a result. */
     verifyRetries: number;
     landingAttempts: number;
     /** The landing slot's token, while the task holds the slot. */
@@ -93,7 +93,7 @@ export type PreparedMerge = {
 export const taskLimits = {
   /** Maximum number of tries of a step that fails with a retryable error, including the first. */
   stepTriesMax: 4,
-  /** Number of model calls with a lost executor at which the task fails. */
+  /** Number of model calls whose executor was lost, at which the task fails. */
   modelTurnsUnknownMax: 6,
   /** Maximum number of landing attempts. A new attempt starts each time the target has moved. */
   landingAttemptsMax: 8,
@@ -116,7 +116,8 @@ export const sandboxLimits: SandboxLimits = {
 export const slugCharactersMax = 30;
 
 /**
- * Adds the usage of a failed model call, which its error reports. A failure that used no tokens leaves the usage as it is, whether or not its price is known.
+ * Adds the usage of a failed model call, which its error reports. If the failed call used no tokens, the usage stays as it is, even if the price of the call is
+ * unknown.
  */
 export function withFailure(usage: Usage, { details }: WireError): Usage {
   const used = usageSchema.safeParse(details?.['usage']).data;

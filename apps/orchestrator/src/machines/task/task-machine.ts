@@ -15,10 +15,10 @@ import { working } from './agent/working.ts';
  *
  * Invariants:
  * 1. Every task that has started ends through `cleaning`, so its sandbox and worktree are always removed.
- * 2. The tree that lands is exactly the tree that was verified. If the target has moved, so that the new merge has another tree, that tree is verified again.
+ * 2. The tree that lands is exactly the tree that was verified. If the target has moved and the new merge has another tree, the new tree is verified.
  * 3. Only the holder of the landing slot lands; every way out of `landing` releases the slot.
- * 4. A cancellation doesn't abandon a step that makes something (worktree, sandbox, commit, merge, moving the branch): the task waits for its result, then
- *    cleans up.
+ * 4. A cancellation doesn't abandon a step that makes something (worktree, sandbox, commit, merge, moving the branch): the task waits for the step's result,
+ *    then cleans up.
  */
 export const taskMachine = taskSetup.createMachine({
   id: 'task',

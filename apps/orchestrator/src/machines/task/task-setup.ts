@@ -70,15 +70,15 @@ export const taskSetup = setup({
   },
   delays: { agentTimeLimit: ({ context }) => context.specification.timeLimitMs },
 }).extend({
-  // These actions are in a separate `extend`, since XState takes the names that they may enqueue from the setup before it.
+  // These actions are in a separate `extend`, since they enqueue other actions: XState takes the names that may be enqueued from the setup before the `extend`.
   actions: {
-    /** First action of every state of a task. */
+    /** Entry action of every state of a task: records the state and emits it. */
     enter: enqueueActions(({ context, event, enqueue }, params: { state: TaskState }) => {
       const entered = { state: params.state, enteredAtMs: timeOf(event), retries: 0 };
       enqueue.assign(entered);
       enqueue.emit({ type: 'task-state', context: { ...context, ...entered }, from: context.state });
     }),
-    /** Notifies the run, which counts active tasks: a task that waits for the user isn't active. */
+    /** Notifies the run, which counts active tasks, that this task waits for the user or has ended, and so isn't active. */
     notifyRun: enqueueActions(({ context, enqueue }, params: { event: 'task-idle' | 'task-ended' }) => {
       const { owner, end, reason, usage } = context;
       const event = { type: params.event, taskId: owner.taskId, state: end, reason, usage };

@@ -121,7 +121,7 @@ const containers = [
   '.dockerignore',
   'docker-bake.*',
 ];
-/** A command in a container. Each is reported, since the folder where the work tree is mounted isn't analyzed. */
+/** A program that runs a command in a container. Each use is reported, since it isn't analyzed in which folder the work tree is mounted. */
 const inContainer: Program = {
   files: containers,
   runs: 'command',

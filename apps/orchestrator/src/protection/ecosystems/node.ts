@@ -42,8 +42,8 @@ const startedByScripts = [...jest, ...vitest, ...mocha, ...otherRunners, ...cove
 const checkNames =
   '(^|[ :_-])(lint|eslint|format|fmt|prettier|style|types?|type-?check|tsc|check|build|compile|bundle|verify|validate)';
 /**
- * Files of linters, type checkers and bundlers, for scripts whose name suggests that they start one. They aren't protected for `npm test`, since tasks often
- * change tsconfig.json.
+ * Files of linters, type checkers and bundlers. They are protected if the command runs a script whose name suggests that it starts such a tool. For `npm test`
+ * they aren't protected, since tasks often change tsconfig.json.
  */
 const startedByChecks = (operands: string): Program['filesFor'] & object => ({
   operands: new RegExp(operands, 'i'),

@@ -58,7 +58,7 @@ export const shell: Ecosystem = {
   }),
 };
 
-/** Programs that only read files, or don't touch the work tree. Their arguments may name files that the task has to create. */
+/** Programs that only read files or don't touch the work tree. The files in their arguments aren't protected, since the task may have to create them. */
 export const readers: Ecosystem = {
   ...named(
     `: [ [[ alias bg break cat cd cmp continue cut date declare df diff dirname basename du echo egrep exit export
@@ -82,7 +82,7 @@ export const readers: Ecosystem = {
     },
     reports: /exec=/,
   },
-  // The command `e` and the flag `e` of `s` start a shell.
+  // In a sed script, the command `e` and the flag `e` of the command `s` start a shell.
   ...named('sed gsed', {
     runs: 'nothing',
     reports: /(^|[ ;{}\n\d$/!,])e \S|\/[gIpMm\d]*e[gIpMm\d]*( |;|\}|$)/,

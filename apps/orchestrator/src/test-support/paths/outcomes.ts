@@ -35,7 +35,7 @@ const calling = (name: string, input: unknown): TurnOutput => ({
   toolCalls: [{ id: `${name}-1`, name, arguments: { text: JSON.stringify(input) } }],
   finishReason: 'tool-calls',
 });
-/** A call in the sandbox, the end, a text without a call, and an answer that fills the model's context. */
+/** Answers of a model: a call in the sandbox, a call of `finish`, a text without a call, and an answer that fills the model's context. */
 export const loopAnswers = [
   calling('run', { command: 'make test' }),
   calling('finish', { summary: 'Done.' }),
@@ -52,7 +52,10 @@ export const toolResults = [
 
 const merged = { status: 'merged-in-store', commit: 'c'.repeat(40), protectedPaths: [], node };
 const checkout = { mounts, setupIsCurrent: true };
-/** A merge, one with another tree that changes a protected path, one that was verified before, a conflict, and a change that the target already contains. */
+/**
+ * Results of `prepareMerge`: a merge; a merge with another tree, which changes a protected path; a merge that was verified before; a conflict; a change that
+ * the target already contains.
+ */
 export const merges = [
   { ...merged, tip: '1'.repeat(40), tree: 'd'.repeat(40), checkout },
   { ...merged, tip: '2'.repeat(40), tree: 'e'.repeat(40), checkout, protectedPaths: ['ci.yml'] },

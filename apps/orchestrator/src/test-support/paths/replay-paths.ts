@@ -73,9 +73,9 @@ export class Replay implements AsyncDisposable {
   }
 
   /**
-   * Replays all paths with a new engine process in each round, which is killed at the round's crash point. The last engine isn't killed. An effect has a result
-   * only after its command was published, so after a crash before that, the next engine first handles the redelivered messages. Returns the remains, and the
-   * number of interrupted handlings in all rounds.
+   * Replays all paths. Each round has a new engine process, which is killed at the round's crash point; only the last engine isn't killed. A result can only
+   * arrive for a published command, so after a crash before the publishing, the next engine first handles the redelivered messages. Returns the remains, and
+   * the number of interrupted handlings in all rounds.
    */
   async interrupted(pointOf: (round: number) => CrashPoint): Promise<{ remains: Remains; crashes: number }> {
     let crashes = 0;

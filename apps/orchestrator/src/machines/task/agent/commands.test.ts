@@ -9,9 +9,9 @@ const coAuthorOf = (model: string): string | undefined =>
 test.each([
   ['openai/gpt-5', 'openai/gpt-5'],
   ['router/acme/large', 'router/acme/large'],
-  // The message has no path of the host.
+  // The commit message must not show a path of the host.
   ['scripted//srv/project/plan.yaml', 'scripted/plan.yaml'],
-  // The message has nothing that a parser of trailers could read as an address or another trailer.
+  // The commit message must not contain anything that a parser of trailers could read as an address or another trailer.
   ['openai/Linus <linus@example.org>', 'openai/Linus linus@example.org'],
   ['openai/x> <y@example.org', 'openai/x y@example.org'],
   ['openai/x\nSigned-off-by: y', 'openai/xSigned-off-by: y'],

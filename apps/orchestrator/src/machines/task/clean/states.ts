@@ -13,7 +13,7 @@ const cleaningFailed =
     return { reason: shortened(`${before}its ${what} could not be removed: ${failureOf(event).error.message}`) };
   };
 
-/** Removes sandbox and worktree, whatever the task's end. */
+/** Removes the task's sandbox and worktree, however the task ends. */
 export const cleaning = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'cleaning' } },
   initial: 'choosing',

@@ -11,8 +11,8 @@ import { orVerifyAnew, treeVerified, verifyFailed } from '../verify/transitions.
 import * as commands from './commands.ts';
 
 /**
- * True if the verified merge can land as it is: the task got the slot without waiting, so the target has most likely not moved. If the target has moved, `land`
- * fails and a new merge is made.
+ * True if the verified merge can land as it is: the task got the slot without waiting, so the target has most likely not moved. If it has moved after all,
+ * `land` fails and a new merge is made.
  */
 const mayStand = ({ context, event }: { context: TaskContext; event: { output: Turn } }): boolean =>
   !event.output.waited &&

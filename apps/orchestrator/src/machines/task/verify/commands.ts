@@ -15,7 +15,8 @@ export function prepareMerge(context: TaskContext): WorktreeInput<'prepareMerge'
     targetBranch: context.baseBranch,
     taskCommit: context.commit ?? '',
     method: specification.method,
-    // With `merge`, the task's own commit lands in addition to the merge commit; a squash replaces it.
+    // With `merge`, the task's own commit and its message land too, so the merge commit needs only a short message. With a squash, one new commit replaces the
+    // task's own.
     message: merges ? { ...message, type: 'chore', scope: 'merge', body: null, coAuthor: null } : message,
     checkout:
       specification.verify === false
@@ -32,7 +33,7 @@ export function verify(context: TaskContext): SandboxInput<'run'> {
   const { specification, merge, owner } = context;
   const command = specification.verify === false ? 'true' : specification.verify;
   const setup = specification.setup;
-  // The setup's inputs have changed, so it runs again. It runs in the verify sandbox, since an agent may have written its code.
+  // If the setup's inputs have changed, the setup runs again. It runs in the verify sandbox, since an agent may have written the setup's code.
   const runsSetup = setup !== null && merge?.checkout?.setupIsCurrent === false;
   return {
     specification: {

@@ -21,7 +21,7 @@ function conflictOf(branch: string, output: Conflict): { reason: string; failure
   return { reason, failure: { code: 'merge-conflict', message: shortened(reason), retryable: false, details } };
 }
 
-/** Transitions for results of `prepareMerge` without a merge: a conflict, or a change that is already merged. */
+/** Transitions for the case that `prepareMerge` made no merge, because of a conflict or because the target already contains the change. */
 export const mergeRefusals = () =>
   [
     {

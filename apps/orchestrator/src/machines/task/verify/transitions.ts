@@ -5,7 +5,7 @@ import { logTail, verifyFailure } from '../command-result.ts';
 import { taskLimits } from '../task-context.ts';
 import type { TaskContext } from '../task-context.ts';
 
-/** Transitions of a verification, which also runs while the task lands, if the target has moved. */
+/** Transitions of a verification, for `verifying` and `landing`. A task that lands is verified again if the target has moved. */
 
 /** True if the verification had no result: the error is retryable, or its executor was lost. */
 function mayVerifyAgain({ context, event }: { context: TaskContext; event: EventObject }): boolean {
