@@ -6,8 +6,8 @@ import { copiedHeaders, headerNames } from './message-headers.ts';
 /**
  * Postpones an event for an actor that doesn't exist yet, since the actor's `create` may still be in transit.
  *
- * Invariant 6: the event is copied to a scheduled message with a try count, then acknowledged. It is never nak'ed with a delay, since a nak'ed message stays
- * pending and blocks others. After ten tries or an hour the event is given up on.
+ * Invariant 6: the event is copied to a scheduled message with a try count, then acknowledged. The original message is never nak'ed with a delay, since it
+ * would stay pending and block other messages. After ten tries or one hour the event is given up on.
  */
 export async function tryAgainLater(
   parts: HostParts,

@@ -44,7 +44,7 @@ export class ActorStore {
     if (bytes > bytesMax) {
       throw new TooLarge(`the state of ${value.kind} ${value.id} would take ${bytes} bytes of at most ${bytesMax}`);
     }
-    // A message is never larger than the value that holds it, so this check only matters with a server whose payload limit is small.
+    // A message is never larger than the value that contains it, so the message's size only matters if the server's payload limit is small.
     const messageBytesMax = this.#parts.bus.payloadBytesMax - messageReserveBytes;
     if (bytes <= messageBytesMax) return;
     for (const item of value.outbox) {
@@ -57,5 +57,5 @@ export class ActorStore {
 
 const usualBytesMax = actorLimits.valueBytesMax - actorLimits.parkingReserveBytes;
 
-/** Bytes reserved for headers, and for fields of a message that aren't in its outbox item. */
+/** Bytes reserved for a message's headers and for those of its fields that aren't in the outbox item. */
 const messageReserveBytes = 20 * 1024;

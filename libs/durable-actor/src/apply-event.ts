@@ -147,7 +147,7 @@ function compute(work: Work, run: () => readonly [unknown, readonly unknown[]]):
   }
 }
 
-/** Rejects a child that an `assign` spawned. XState returns no action for such a child, so it would be lost when the actor is stored. */
+/** Rejects a child that an `assign` spawned. XState returns no action for such a child, so the child would be lost when the actor is stored. */
 function requireMappedChildren({ definition, draft, snapshot: before }: Work, { children }: AnyMachineSnapshot): void {
   const known = new Set(Object.keys(before?.children ?? {}));
   for (const effect of Object.values(draft.inFlight)) if (effect.type !== 'timer') known.add(effect.childId);
@@ -240,7 +240,7 @@ function ownPolicy(snapshot: AnyMachineSnapshot, type: string): 'refuse' | 'defe
 
 /**
  * Replays the deferred events in order. After each handled event it starts again from the first, since the new state may handle events that were deferred
- * before. It ends, since each handled or rejected event is removed.
+ * before. The replay ends, since each handled or rejected event is removed from the list.
  */
 function replayDeferred(work: Work): void {
   const { draft } = work;

@@ -9,8 +9,8 @@ import { readActor } from './index.ts';
 import { Harness, prepared } from './test-support/harness.ts';
 
 /**
- * Two hosts work on many actors. Each kills itself at random moments and is then restarted. At the end, every effect must have been done and published exactly
- * once. A seed, which can be set, determines the moments.
+ * Two hosts work on many actors. Each host kills itself at random moments and is then restarted. At the end, every effect must have been done and published
+ * exactly once. The moments are derived from a seed, which can be set to repeat a run.
  */
 let harness: Harness;
 const jobs = Array.from({ length: 16 }, (_, index) => `c${index}`);
@@ -58,7 +58,7 @@ async function press(): Promise<void> {
     const id = jobs[index] ?? '';
     const issuedAt = new Date().toISOString();
     if (state === 'asking') {
-      // Each `serve` answers the first request in line, so every message has its own id.
+      // Each `serve` answers the desk's oldest request, so a repeated message would answer another request. Every message therefore has its own id.
       const messageId = `serve-${served++}`;
       await harness.post('desk', 'main', { type: 'event', messageId, event: { type: 'serve' }, issuedAt });
     }
@@ -105,7 +105,7 @@ test(
 
     // A host that isn't killed does the remaining work.
     await harness.host({ limits });
-    // On a slow machine much work may remain, so requests and approvals continue here.
+    // On a slow machine much work may remain, so the simulated clients continue during the wait.
     await eventually(
       async () => {
         await press();
@@ -125,7 +125,7 @@ test(
     }));
     for (const id of jobs) {
       const events = (await harness.events(id)).map(({ state, sequence }) => ({ state, sequence }));
-      // A slow host may publish after its successor. The stream's order isn't promised; the sequence numbers show the real one.
+      // A slow host may publish after its successor, so the stream's order isn't guaranteed. The sequence numbers show the real order.
       expect(events.toSorted((left, right) => left.sequence - right.sequence)).toEqual(expected);
     }
     const desk = await harness.deskContext();

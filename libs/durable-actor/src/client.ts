@@ -12,8 +12,8 @@ export type Address = { kind: string; id: string };
 export type Sent = { messageId: string; state: string | null; deferred: boolean };
 
 /**
- * Sends an event to an actor's inbox. Resolves when the event is stored there; with `awaitAnswerMs`, when the actor has handled or deferred it, or after that
- * time. A missing answer is no failure, since the stored event will be handled.
+ * Sends an event to an actor's inbox. Resolves when the event is stored in the inbox; with `awaitAnswerMs`, when the actor has handled or deferred the event,
+ * but at the latest after that time. A missing answer isn't a failure, since the stored event will be handled.
  * @throws CoppiceError if the actor rejects the event
  */
 export async function sendEvent(
@@ -36,8 +36,8 @@ export async function sendEvent(
       issuedAt,
       ...(answerTo === undefined ? {} : { answerTo }),
     };
-    // Sent without a message id for the server, whose dedupe window would drop an event that is sent again after a rejection. The actor itself drops duplicates
-    // of events that it applied.
+    // Published without a NATS message id: with an id, the server would drop an event that is sent again within the dedupe window after a rejection. The actor
+    // itself drops duplicates of events that it has applied.
     await bus.publish(subjects.actor(kind, id), message, { template: subjects.actor(kind, '*') });
   };
   if (awaitAnswerMs === undefined) {
@@ -69,7 +69,7 @@ async function answerOf(bus: Bus, awaitMs: number, post: (answerTo: string) => P
   }
 }
 
-/** Creates an actor unless it exists. Resolves when the `create` is stored in the inbox. `event` reaches the actor even if it existed before. */
+/** Creates an actor unless it exists. Resolves when the `create` is stored in the inbox. The actor gets `event` even if it existed before. */
 export async function createActor(
   bus: Bus,
   options: Address & { input: unknown; messageId: string; event?: { type: string } & Record<string, unknown> },

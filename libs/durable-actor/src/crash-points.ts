@@ -1,6 +1,6 @@
 /**
- * Points between every two steps of handling a message, listed in the order in which a message passes them. One test kills a child process at each point;
- * another checks that each point occurs exactly once in the sources.
+ * Points between the steps of handling a message, in the order of the steps. One test kills a child process at each point; another test checks that each point
+ * occurs exactly once in the sources.
  */
 export const crashPoints = [
   'message-received',

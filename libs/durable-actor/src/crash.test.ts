@@ -56,7 +56,7 @@ async function parkedAt(state: 'waiting' | 'preparing', input: unknown = {}): Pr
   return id;
 }
 
-/** All traces that a crash may leave: stored state, published messages, unacknowledged messages. */
+/** Returns everything that a crash may leave: the stored state, published messages and unacknowledged messages. */
 async function left(id: string, kind = 'job') {
   const view = await readActor(harness.bus, kind, id);
   return {
@@ -347,7 +347,7 @@ describe('the list of crash points', () => {
       }
       for (const [, name] of text.matchAll(/#publishItems\([^)]*'([a-z-]+)'\)/g)) found.push(name ?? '');
     }
-    // `#publishItems` reaches the point that its caller names.
+    // Only `#publishItems` reaches a point by a variable; its callers pass the point's name.
     expect(variables).toEqual([['dispatch.ts', 'point']]);
     expect(found.toSorted()).toEqual([...crashPoints].toSorted());
   });

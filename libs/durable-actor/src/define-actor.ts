@@ -37,7 +37,7 @@ export function defineActor<Machine extends AnyStateMachine>(options: ActorOptio
   };
 }
 
-/** The same machine with a limit on microsteps, so that a cycle ends. */
+/** Returns the same machine with a limit on microsteps, so that an endless cycle of them is stopped. */
 function bounded(machine: AnyStateMachine): AnyStateMachine {
   const options = { maxIterations: actorLimits.microstepsMax, ...machine.config.options };
   return createMachine({ ...machine.config, options }).provide(machine.implementations as never) as AnyStateMachine;

@@ -51,8 +51,8 @@ export type EventPolicy = {
 export type StatePolicy = 'refuse' | 'defer' | { refuse: string };
 
 /**
- * Metadata of an emitted event. `sequence` counts the actor's events from 1; `time` is RFC 3339; `eventId` stays the same if the event is published again;
- * `steps` are the effects that ended since the previous event.
+ * Metadata of an emitted event. `sequence` counts the actor's events from 1. `time` is in RFC 3339 format. `eventId` stays the same if the event is published
+ * again. `steps` are the effects that ended since the previous event.
  */
 export type Emission = {
   kind: string;
@@ -65,7 +65,7 @@ export type Emission = {
 
 /** Description of an actor's spans: see spans.ts. */
 export type SpanDescription = {
-  /** The actor whose life span is the parent, in the same trace. Null: the parent is the span that created the actor. */
+  /** The actor whose life span is the parent, in the same trace. If null, the parent is the span in which the actor was created. */
   within: { kind: string; id: string } | null;
   /** Name of the current state, one of a small set; null for an actor whose states have no spans. */
   state: string | null;
@@ -80,7 +80,10 @@ export type SpanDescription = {
 export type ActorOptions<Machine extends AnyStateMachine> = {
   /** One token, used in subjects and keys. */
   kind: string;
-  /** Must be increased whenever the machine's structure changes. A stored actor of another version without a migration is parked. */
+  /**
+   * Must be increased whenever the machine's structure changes. If a stored actor has another version and there is no migration from that version, the actor is
+   * parked.
+   */
   version: number;
   machine: Machine;
   sources?: Record<string, Source>;
@@ -93,11 +96,11 @@ export type ActorOptions<Machine extends AnyStateMachine> = {
   events: Record<string, EventPolicy>;
   /** Event types that only the machine itself raises (including delayed ones). */
   internalEvents?: readonly string[];
-  /** Extra data that a finished actor's tombstone keeps in addition to its state and output. */
+  /** Returns data that a finished actor's tombstone keeps in addition to the state and the output. */
   summary?: (snapshot: SnapshotFrom<Machine>) => unknown;
   /** Maps a summary to the state name in the error for a rejected event. Default: the machine's own state. */
   reportedState?: (summary: never) => string;
-  /** Migrations by the version that they start from; each returns a snapshot that the next version can restore. */
+  /** Migrations, by the version from which they start. Each migration returns a snapshot that the next version can restore. */
   migrations?: Record<number, (snapshot: PersistedMachine) => PersistedMachine>;
 };
 

@@ -5,7 +5,7 @@ import { Harness, prepared } from './test-support/harness.ts';
 import { encodeValue } from './value.ts';
 import type { ActorValue } from './value.ts';
 
-/** Checks which outboxes are published again. Each unnecessary repeat costs some receiver work. */
+/** Checks which outboxes are published again, since receivers have to process each unnecessary repeat. */
 let harness: Harness;
 let passed: CrashPoint[] = [];
 const repeats = () => passed.filter((point) => point === 'old-outbox-item-published').length;
@@ -22,7 +22,7 @@ const host = (more: Partial<HostLimits> = {}) => {
   return harness.host({ limits: { ...limits, ...more }, hooks: { reach: (point) => void passed.push(point) } });
 };
 
-/** A job whose last outbox (an event, two timers and a command) is stored, while its host no longer remembers that it was published. */
+/** Creates a job whose last outbox (an event, two timers and a command) is published, although no running host remembers that. */
 async function forgotten(id: string): Promise<ActorValue> {
   await host();
   await harness.create('job', id);
@@ -35,7 +35,7 @@ async function forgotten(id: string): Promise<ActorValue> {
   return value;
 }
 
-/** Makes it look as if the message that caused the value's outbox were still being handled. */
+/** Stores the value so that the message that caused its outbox seems to be still in handling. */
 async function inDoubt(id: string, change: Partial<ActorValue> = {}): Promise<void> {
   const value = await harness.value('job', id);
   const { sequence } = await harness.bus.publish(subjects.stash('job', `${id}-cause`), {});
@@ -94,7 +94,7 @@ describe('an outbox is published again', () => {
     await host();
     await expect(harness.send('job', 'doubtful', { type: 'approve' })).rejects.toMatchObject({ code: 'conflict' });
     expect(repeats()).toBe(4);
-    // Now this host remembers that it has published the outbox.
+    // By now this host remembers that the outbox is published.
     await harness.send('job', 'doubtful', { type: 'stop' });
     expect(repeats()).toBe(4);
     expect((await harness.events('doubtful')).map((event) => event.sequence)).toEqual([1, 2, 3]);

@@ -15,12 +15,13 @@ import type { ActorValue, OutboxItem } from './value.ts';
  * Publishes outboxes and tracks which ones are published.
  *
  * Invariants:
- * 2. Only stored items are published, in order. The message that caused them is acknowledged afterwards, never before.
- * 3. No separate write clears a stored outbox: the next transition's write leaves it out. Until then, the outbox counts as published in three cases: this host
- *    has published that revision; the message that caused it is no longer in the inbox (its handler acknowledges last); or the result of one of its effects has
- *    arrived, which shows that this item and all before it were published. Otherwise it is published again. The server drops duplicates within the dedupe
- *    window; later, receivers drop them by effect or message id.
- * 4. When an item is published again, a newer owner of the actor may have cancelled its effect, or the effect may be done. Receivers handle both (see claims).
+ * 2. Only items of a stored outbox are published, in order. The message that caused them is acknowledged only after that.
+ * 3. No separate write clears a stored outbox: the next transition's write leaves it out. Until then, the outbox counts as published if this host has published
+ *    that revision, or if the message that caused the outbox is no longer in the inbox (its handler acknowledges last). If the result of one of the outbox's
+ *    effects arrives, that effect's item and all earlier items count as published. All other items are published again. The server drops duplicates within the
+ *    dedupe window; later, receivers drop them by effect or message id.
+ * 4. When an item is published again, another host may have cancelled its effect in the meantime, or the effect may be done. Receivers handle both (see
+ *    claims).
  */
 export class Dispatcher {
   readonly #parts: HostParts;
@@ -44,7 +45,7 @@ export class Dispatcher {
 
   /**
    * Publishes the items of a stored outbox that may be unpublished, before the next transition.
-   * @param resultOf effect whose result or timer has just arrived; null for other messages
+   * @param resultOf id of the effect whose result or timer is being handled; null for other messages
    */
   async settle(value: ActorValue, revision: number, resultOf: string | null): Promise<void> {
     if (value.outbox.length === 0) return;
@@ -102,7 +103,10 @@ export class Dispatcher {
   }
 }
 
-/** The parent span of published messages: the current state of an actor with its own spans, otherwise the span of the current handling. */
+/**
+ * Returns the parent span of published messages. If the actor has its own spans, this is the span of its current state. Otherwise nothing is returned, and the
+ * parent is the span in which the current message is handled.
+ */
 function placeOf(value: ActorValue): { parent?: StoredContext } {
   const context = value.spans === undefined ? null : contextOf(value);
   return context === null ? {} : { parent: context };

@@ -18,7 +18,7 @@ export const isEffectFailed = (event: EventObject): event is EffectFailed =>
 
 /**
  * The failure that an event reports.
- * @throws Error for any other event: then a guard or action written for `onError` is used elsewhere, which is a defect of the machine
+ * @throws Error for any other event, since the machine then uses a guard or action for `onError` in another place, which is a defect
  */
 export function failureOf(event: EventObject): EffectFailed {
   if (isEffectFailed(event)) return event;

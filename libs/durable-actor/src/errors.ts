@@ -31,13 +31,13 @@ export class Unrestorable extends Error {
 export type ParkCode =
   /** The stored bytes aren't an actor's value. */
   | 'corrupt'
-  /** The value was stored by another version of the machine without a migration to this one, or by another structure under the same version. */
+  /** The value was stored by another version of the machine, from which there is no migration, or by a machine with another structure and the same version. */
   | 'machine-changed'
   /** The stored snapshot names states or children that the machine doesn't have. */
   | 'restore-failed'
   /** A result or timer would make the value larger than its limit. */
   | 'limit-exceeded'
-  /** The machine fails on a result or timer that can't be refused. */
+  /** The machine fails on a result or timer. These can't be rejected. */
   | 'transition-failed';
 
 /** Other hosts kept writing this actor's value. The message is redelivered. */

@@ -2,9 +2,9 @@ import type { AnyStateNode } from 'xstate';
 import type { ActorDefinition } from './definition.ts';
 import { stateNodes } from './inspect-machine.ts';
 
-/** How a state treats an event. If it is `handle` and every guard rejects the event, `otherwise` applies. */
+/** How a state treats an event. If the treatment is `handle` and every guard rejects the event, `otherwise` applies. */
 export type MatrixEntry = {
-  /** Path of an innermost state that isn't final, names joined by dots. */
+  /** Path of an innermost state that isn't final: the names of the states, joined by dots. */
   state: string;
   event: string;
   does: 'handle' | 'refuse' | 'defer';
@@ -13,7 +13,7 @@ export type MatrixEntry = {
 
 type StateMeta = { events?: Record<string, 'refuse' | 'defer' | { refuse: string }> };
 
-/** Invariant 7 as a table: the treatment of every event from outside in every state. */
+/** Returns a table for invariant 7: the treatment of every event from outside in every state. */
 export function eventMatrix(definition: ActorDefinition): MatrixEntry[] {
   const innermost = stateNodes(definition.machine).filter((node) => node.type === 'atomic');
   return innermost.flatMap((node) =>

@@ -240,7 +240,7 @@ describe('a state that would grow too large', () => {
     await preparing('brimming', { limitMs: 600_000 });
     await harness.stopHosts();
     const value = await harness.value('job', 'brimming');
-    // This machine's events carry a text that is too large, so that the transition after the timer is over the limit.
+    // This machine emits events with a long text, so the value is over the limit after the timer's transition.
     const growing: ActorDefinition = {
       ...job,
       emitted: (event, self) => ({ ...job.emitted?.(event, self), data: { text: tooMuch } }) as never,

@@ -9,11 +9,11 @@ import type { RequestOrigin } from './value.ts';
 /**
  * Gives up on a message.
  *
- * Invariant 9: first the message is stored as a dead letter (the server's ack is awaited), then its sender is notified of the failure, then it is removed.
- * Nothing waits forever.
+ * Invariant 9: first the message is stored as a dead letter (the server's ack is awaited), then the sender is notified of the failure, then the message is
+ * removed from the inbox. So nobody waits forever.
  */
 
-/** The caller's next step. `park`: the actor must be parked, since it failed on a timer or wake-up, or on the failed result that replaced a result. */
+/** The caller's next step. `park`: the actor must be parked, since it failed on a timer, on a wake-up, or on a failed result that already replaced a result. */
 export type GivenUp = 'notified' | 'park';
 
 export async function giveUp(

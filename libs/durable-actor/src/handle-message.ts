@@ -24,11 +24,11 @@ import type { ActorValue, Answer } from './value.ts';
 /**
  * Handles one message of an actor's inbox, from its delivery to its acknowledgement.
  *
- * Invariant 2: read the value at revision r → publish what is left of its outbox → pure transition → write if still at r, else start again (bounded) → publish
- * the new outbox → answer senders → acknowledge. Nothing is published before the state that contains it is stored; the acknowledgement is last. A process may
- * die between any two of these steps; a step that the next delivery repeats does no harm.
- * Invariant 9: the delivery count is checked before the message is parsed.
- * Invariant 10: any number of handlers may work on one actor; the compare-and-set decides which one continues.
+ * Invariant 2: read the value at revision r → publish the unpublished items of its outbox → pure transition → write if the revision is still r, else start
+ * again (a limited number of times) → publish the new outbox → answer senders → acknowledge. An item is published only after the value that contains it is
+ * stored. The acknowledgement is last. A process may die between any two of these steps. The next delivery then repeats some steps, which does no harm.
+ * Invariant 9: the delivery count is checked before the message is parsed. Invariant 10: any number of handlers may work on one actor; the compare-and-set
+ * decides which one continues.
  */
 type Stored = { value: ActorValue; revision: number };
 type Attempt = { definition: ActorDefinition; id: string; delivery: Delivery; incoming: Incoming };
@@ -131,7 +131,7 @@ export class MessageHandler {
     await this.#parts.reach('transition-computed');
     if (decision.type === 'absent') return this.#notYet(attempt);
     if (decision.type === 'drop') {
-      // An earlier handler of this message stored the value and died before the acknowledgement, so the ended spans may not be exported yet.
+      // An earlier delivery of this message stored the value, and its handler died before the acknowledgement. So the ended spans may not be exported yet.
       if (stored?.value.cause === attempt.delivery.sequence) exportEnded(stored.value);
       return this.#drop(attempt, decision);
     }
@@ -191,8 +191,8 @@ export class MessageHandler {
   }
 
   /**
-   * Handles a new value that is over a limit. An event or `create` is rejected. A result is replaced by a failed result, which takes fewer bytes. If the failed
-   * result is too large as well, and for timers and wake-ups, the actor is parked, so that nothing is lost and nothing continues silently.
+   * Handles a message whose new value would be over a limit. An event or `create` is rejected. A result is replaced by a failed result, which takes fewer
+   * bytes. For a timer or wake-up, or if the failed result is too large as well, the actor is parked, so that the message isn't lost.
    */
   async #tooLarge(attempt: Attempt, stored: Stored | null, cause: TooLarge): Promise<void> {
     const { incoming, definition, id, delivery } = attempt;
@@ -215,8 +215,8 @@ export class MessageHandler {
   }
 
   /**
-   * True if this message was the last one that changed the actor. The message was then handled, and only publishing failed, so this publishes the rest of the
-   * outbox, or fails again. Such a message never becomes a dead letter, since the effects of a stored state must not be lost.
+   * Returns true if this message was the last one that changed the actor. Its transition is then stored and only publishing failed, so this method publishes
+   * the rest of the outbox, or throws again. Such a message never becomes a dead letter, since the effects of a stored state must not be lost.
    */
   async #isStored(definition: ActorDefinition, id: string, delivery: Delivery): Promise<boolean> {
     const entry = await this.#store.read(definition.kind, id);

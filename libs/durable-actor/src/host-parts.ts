@@ -20,8 +20,8 @@ export type StoredChange = {
 };
 
 /**
- * Called for each transition after it is stored and before its outbox is published. At most once per transition, since the process may die in between. Must not
- * throw.
+ * Called for each transition after it is stored and before its outbox is published. Called at most once per transition, and not at all if the process dies
+ * between the two. Must not throw.
  */
 export type OnStored = (change: StoredChange) => void;
 
@@ -53,7 +53,7 @@ export function hostParts(
   return {
     bus,
     actors: bus.keyValue(buckets.actors),
-    // Used only to cancel. Cancelling doesn't depend on whether an owner is lost, so the answer doesn't matter.
+    // A host uses claims only to cancel effects. That doesn't depend on whether an owner is lost, so this function's result doesn't matter.
     claims: new Claims(bus, () => Promise.resolve(false)),
     nowMs: () => options.clock?.now().getTime() ?? Date.now(),
     limits: { ...hostLimits, ackWaitMs: bus.lostAfterMs, ...options.limits },

@@ -67,7 +67,8 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
         concurrency: options.concurrency ?? concurrencyDefault,
       },
       async (delivery) => {
-        // This process is still handling the message after the ack wait. Another host may take the redelivery; here it would only occupy a slot.
+        // This process is still handling an earlier delivery of the message, after the ack wait. Another host may take this redelivery; in this process it
+        // would only occupy a slot.
         if (inHandling.has(delivery.sequence)) return delivery.retry(parts.limits.ackWaitMs);
         inHandling.add(delivery.sequence);
         try {
@@ -92,7 +93,7 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
 
 const concurrencyDefault = 16;
 
-/** Handles a message. If that fails, the message is redelivered after a growing pause, up to the delivery limit. */
+/** Handles a message. If the handling fails, the message is redelivered, up to the delivery limit. The pause before each delivery grows. */
 async function handleOrGiveBack(
   parts: HostParts,
   handler: MessageHandler,

@@ -9,8 +9,8 @@ import { contextOf } from './spans.ts';
 import type { ActorValue } from './value.ts';
 
 /**
- * Runs the handling of one message in a span. Everything an actor does is one trace, whichever processes take part or die, and the depth of the tree doesn't
- * grow with the actor's history:
+ * Runs the handling of one message in a span. All work of an actor is in one trace, even if several processes take part in it or die. The depth of the trace
+ * doesn't grow with the actor's history:
  * 1. A `create` or an event is a child of its sender's span.
  * 2. Everything else is a child of the actor's own context (spans.ts), with a link to its origin: a result, a timer, a wake-up, a message without a sender, and
  *    a redelivery.

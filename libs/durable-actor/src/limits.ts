@@ -4,15 +4,21 @@ export const actorLimits = {
   valueBytesMax: 256 * 1024,
   /** Bytes kept free in every value, so that a full actor can still be parked with a note beside its unchanged bytes. */
   parkingReserveBytes: 8 * 1024,
-  /** Characters of kind and id together: they are part of effect ids, which are tokens of subjects and keys. */
+  /** Maximum length of kind and id together, in characters. They are part of effect ids, and these are tokens of subjects and keys. */
   addressLengthMax: 180,
-  /** Deferred events of an actor. Further events are rejected. */
+  /** Maximum number of an actor's deferred events. An event that would be deferred in addition is rejected. */
   deferredMax: 64,
-  /** Ids of outside events that an actor remembers to drop duplicates. A duplicate that arrives after more than this many other events is applied again. */
+  /**
+   * Number of ids of events from outside that an actor remembers, to drop duplicates. A duplicate is applied again if more than this number of other events
+   * arrived before it.
+   */
   recentMessagesMax: 128,
-  /** Ended effects that are reported with the actor's next event. If more effects end before it, only the first ones are reported. */
+  /** Maximum number of ended effects that the actor's next event reports. If more effects end before that event, only the first ones are reported. */
   stepsMax: 32,
-  /** Microsteps of a machine within one transition. At this number a cycle of raised events or eventless transitions is stopped, and the message fails. */
+  /**
+   * Maximum number of a machine's microsteps within one transition. At this number a cycle of raised events or eventless transitions is stopped, and the
+   * handling of the message fails.
+   */
   microstepsMax: 1_000,
   /** Maximum delay of a timer. */
   timerDelayMsMax: 30 * 24 * 3_600_000,
@@ -24,7 +30,7 @@ export const actorLimits = {
 
 /** Limits and intervals of a host. Tests override them. */
 export const hostLimits = {
-  /** Attempts to handle a message when its compare-and-set fails; then the message is redelivered. */
+  /** Maximum number of attempts to handle a message whose compare-and-set fails each time. After that the message is redelivered. */
   compareAndSetAttemptsMax: 10,
   /** Deliveries of a message before it becomes a dead letter. */
   deliveriesMax: 20,
@@ -39,22 +45,28 @@ export const hostLimits = {
    * handlers do no long work.
    */
   ackWaitMs: 30_000,
-  /** Tries and total time for an event to an actor that doesn't exist yet. The pause starts at the minimum and doubles. */
+  /** Limits for an event to an actor that doesn't exist yet: number of tries, first pause (each further pause is twice as long), and total time. */
   absentTriesMax: 10,
   absentDelayMsMin: 1_000,
   absentAgeMsMax: 3_600_000,
   /** Pause between two walks of the sweeper over all actors. */
   sweepIntervalMs: 30_000,
-  /** Actors that the sweeper reads in a second. */
+  /** Maximum number of actors that the sweeper reads per second. */
   sweepReadsPerSecond: 200,
-  /** Time after which the sweeper wakes an actor for an overdue timer. Until then the timer may still arrive by itself. */
+  /** Time by which a timer must be overdue before the sweeper wakes its actor. Until then the timer may still arrive by itself. */
   sweepGraceMs: 5_000,
-  /** Finished actors that the sweeper remembers, so that it doesn't read them again. It forgets all of them when there are more, and after this time. */
+  /**
+   * The sweeper remembers finished actors, so that it doesn't read them again. If there are more than `rememberedTombstonesMax`, or after
+   * `rememberedTombstonesMs`, it forgets all of them.
+   */
   rememberedTombstonesMax: 100_000,
   rememberedTombstonesMs: 24 * 3_600_000,
-  /** Lifetime of the sweeper's lease unless renewed. */
+  /** Lifetime of the sweeper's lease if it isn't renewed. */
   sweepLeaseMs: 30_000,
-  /** Actors for which a host remembers the last revision whose outbox it published. For these it needn't check whether the outbox was published. */
+  /**
+   * Maximum number of actors for which a host remembers the last revision whose outbox it published. For these actors the host needn't check whether the outbox
+   * was published.
+   */
   rememberedDispatchesMax: 20_000,
 };
 

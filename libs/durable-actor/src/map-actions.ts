@@ -16,7 +16,7 @@ import type { ActorValue, InFlight, OutboxItem, RequestOrigin } from './value.ts
  * Invariant 5: timers are effects; `after` and delayed events become scheduled messages.
  */
 
-/** A value that is being changed. Its outbox holds only items of the current handling; earlier items are known to be published. */
+/** A value that is being changed. Its outbox contains only items of the current handling, since all earlier items are known to be published. */
 export type Draft = ActorValue;
 
 /** An action as `transition()` returns it. */
@@ -52,7 +52,7 @@ function mapAction(definition: ActorDefinition, draft: Draft, action: OrderedAct
     case 'xstate.spawnChild':
       return startInvocation(definition, draft, params as InvocationParams, action.info.context, nowMs);
     case 'xstate.stopChild':
-      // No effect if the child has already ended, since it isn't in flight then.
+      // Does nothing if the child has already ended, since its effect is no longer in flight.
       return cancelInvocation(draft, (action.params as { id: string } | undefined)?.id);
     case 'xstate.emit':
       return emit(definition, draft, params['event'] as EventObject, nowMs);
@@ -93,7 +93,7 @@ function cancelInvocation(draft: Draft, childId: string | undefined): void {
   }
 }
 
-/** Cancels an effect. If this handling started it, its item is removed from the outbox; otherwise a cancellation is added. */
+/** Cancels an effect. If the current handling started the effect, its item is removed from the outbox. Otherwise a cancellation is added to the outbox. */
 export function cancelEffect(draft: Draft, effectId: string, effect: InFlight): void {
   delete draft.inFlight[effectId];
   const ordered = draft.outbox.findIndex((item) => orders(item, effectId));
@@ -221,7 +221,7 @@ export function pushResult(
   draft.outbox.push({ type: 'message', messageId: nextId(draft), to: origin.replyTo, message, request: null });
 }
 
-/** A single token of a subject and of a consumer's name. */
+/** Pattern of a pool's name, which is one token of a subject and part of a consumer's name. */
 const poolPattern = /^[a-z0-9][a-z0-9_-]{0,99}$/;
 
 function requirePool(text: string, what: string): string {

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Census, CrashPoint, StoredChange } from './index.ts';
 import { Harness } from './test-support/harness.ts';
 
-/** What a host reports about its actors for metrics. */
+/** Tests what a host reports about its actors, for use in metrics. */
 let harness: Harness;
 beforeAll(async () => {
   harness = await Harness.start();

@@ -16,13 +16,13 @@ import type { ActorValue, Parked, StoredActor } from './value.ts';
  * Parks actors that can't continue, and unparks them.
  *
  * Invariant 8: a parked actor's bytes stay unchanged behind a note with the reason. Its messages go to its stash, in the order in which they are handled, and
- * are acknowledged. Once a machine that can restore the actor runs, the note is removed. Then the stash goes back into the inbox: each message is deleted from
- * the stash after it is stored in the inbox. Until all are back, the value has the field `unstash`, and the handler of the next message continues. A handler
- * that stashes a message while another removes the note puts that message back itself.
+ * are acknowledged. Once a host's machine can restore the actor, the note is removed. Then the stashed messages are put back into the inbox; each is deleted
+ * from the stash after it is stored in the inbox. Until all of them are back, the value has the field `unstash`, so that the handler of the actor's next
+ * message puts the rest back. If one handler stashes a message while another one removes the note, the first one puts the message back.
  */
 const machineName = ({ version, hash }: { version: number; hash: string }): string => `${version}:${hash}`;
 
-/** True if this machine differs in version or structure from the machine that parked the actor, and so may be able to continue. */
+/** Returns true if this machine may be able to restore the actor, since its version or structure differs from that of the machine that parked the actor. */
 export const mayUnpark = (definition: ActorDefinition, parked: Parked): boolean =>
   parked.by !== machineName(definition);
 
@@ -46,7 +46,7 @@ export class Parking {
       const stored = decodeStored(bytes);
       return stored.type === 'value' ? stored.value : null;
     } catch {
-      // Unreadable bytes that aren't parked yet: the handler of the next message parks the actor.
+      // The bytes can't be read, so the handler of the actor's next message parks the actor.
       return null;
     }
   }
@@ -97,7 +97,7 @@ export class Parking {
       await this.#store.write({ ...value, unstash: true }, entry.revision, actorLimits.valueBytesMax);
     } catch (error) {
       if (!(error instanceof RevisionConflict)) throw error;
-      // Another handler has removed the note, or parked the actor again. It also replays the stash; replaying it twice does no harm.
+      // Another handler has removed the note, or parked the actor again. The other handler also puts the stash back; doing that twice does no harm.
     }
     await this.#parts.reach('unpark-stored');
     await this.replayStash(kind, id);
@@ -125,5 +125,5 @@ export class Parking {
   }
 }
 
-/** Length at which a message fits into the bytes that are reserved in every value (`parkingReserveBytes`). */
+/** Maximum length of a note's message, so that the note fits into the bytes that every value reserves for it (`parkingReserveBytes`). */
 const messageLengthMax = 1_000;

@@ -7,7 +7,7 @@ import type { ActorHost, CrashPoint } from './index.ts';
 import { Harness, prepared } from './test-support/harness.ts';
 import { desk, job } from './test-support/machines.ts';
 
-/** Two hosts, each with its own connection, on the same actor. */
+/** Tests two hosts that handle messages of the same actor, each with its own connection. */
 let harness: Harness;
 const others: { bus: Bus; host: ActorHost }[] = [];
 
@@ -65,7 +65,7 @@ test('two hosts that handle an actor at once lose nothing and do nothing twice',
     [4, 'approving'],
   ]);
   expect(await harness.commands('raced')).toHaveLength(1);
-  // Shows that the hosts did race: some handlings started again.
+  // Some handlings started again, which shows that the hosts really conflicted.
   expect(attempts.length).toBeGreaterThan(pokes.length + 8);
 });
 
@@ -129,7 +129,7 @@ test('a host that was slow after storing publishes commands that another host ha
   await eventually(() => held);
   const effectId = await harness.effectOf('job', 'late', 'prepare');
   await host();
-  // The blocked host still has its own lock on this actor, so the other host must get both messages.
+  // The blocked host holds its own lock on this actor and handles no further message, so the other host must get both messages.
   await harness.send('job', 'late', { type: 'stop' }).catch(() => null);
   await harness.reaches('job', 'late', 'stopped');
   release();

@@ -27,7 +27,7 @@ test('any sequence of messages, repeated or late: no id is used twice, and the e
         if (incoming === null) continue;
         const decision = give(value, incoming, nowMs);
         if (each.type === 'again' && incoming.message.type !== 'wake' && decision.type === 'store') {
-          // Only an event that was rejected may be applied when it is repeated.
+          // A repeated event may only be applied if it was rejected before.
           counted.push(incoming.message.type);
         }
         last = incoming;

@@ -12,18 +12,18 @@ import { stateText } from './value.ts';
 import type { ActorValue, Answer, InFlight, RequestOrigin } from './value.ts';
 
 /**
- * Decides what a message does to an actor: maps the stored value to the next one. Pure.
+ * Decides how a message changes an actor: maps the stored value to the next value. Pure.
  *
- * Invariant 3: a result or timer whose effect isn't in flight is dropped. This removes duplicates, so ids have to be remembered for events only.
- * Invariant 6: only `create` creates an actor; a late message finds the tombstone.
+ * Invariant 3: a result or timer whose effect isn't in flight is dropped. Duplicates of results and timers are dropped in this way, so only the ids of events
+ * have to be remembered. Invariant 6: only `create` creates an actor. A message that arrives after the actor's end finds the tombstone.
  */
 export type Incoming = {
   message: ActorMessage;
   /** The effect of another actor that waits for the result of this message. */
   request: RequestOrigin | null;
   /**
-   * Effect id of the request that this event cancels, which is also the request's message id. An inbox has no order: if the event arrives first, this id is
-   * remembered as handled, so that the request is dropped.
+   * Effect id of the request that this event cancels, which is also the request's message id. An inbox has no order. If this event arrives before the request,
+   * the id is remembered as handled, so that the request is dropped.
    */
   cancels: string | null;
 };
@@ -35,7 +35,7 @@ export type Decision =
   | { type: 'store'; value: ActorValue; answers: Answer[]; spans: SpanDescription | null }
   /** Nothing changes. `refused` is sent to the requesting actor before the message is acknowledged. */
   | { type: 'drop'; reason: string; answers: Answer[]; refused: Refusal | null }
-  /** The actor doesn't exist yet: try again later. */
+  /** The actor doesn't exist yet, so the event is tried again later. */
   | { type: 'absent' };
 
 /** @throws Unrestorable if the actor must be parked; TransitionFailed if its machine fails */
@@ -127,7 +127,7 @@ function offer(
   if (disposition.type === 'refuse' || full) {
     const error = disposition.type === 'refuse' ? disposition.error : tooManyDeferred(work);
     if (!changedAlready) return refusal(incoming, answerTo, error);
-    // Sent from the outbox, since the value is stored in any case.
+    // The rejection is published from the outbox, since the value is stored in any case.
     if (incoming.request !== null) pushResult(draft, incoming.request, { status: 'failed', error });
     work.answers.push(...answered(answerTo, { status: 'failed', error }));
     remember(work, messageId);
@@ -145,7 +145,7 @@ function receiveWake(definition: ActorDefinition, stored: ActorValue, nowMs: num
   const due = Object.entries(stored.inFlight)
     .flatMap(([effectId, effect]) => (effect.type === 'timer' && effect.atMs <= nowMs ? [{ effectId, effect }] : []))
     .toSorted((left, right) => left.effect.atMs - right.effect.atMs);
-  // With `unstash`, the stash is already back in the inbox; storing the value without that field records this.
+  // If the value has `unstash`, the stash is already back in the inbox. The value is then stored without that field.
   if (due.length === 0 && stored.unstash !== true) return dropped('nothing is due');
   const work = resume(definition, stored, nowMs);
   for (const { effectId, effect } of due) {
@@ -171,8 +171,8 @@ function resultEvent(
 }
 
 /**
- * Checks a result against its schema. A service of another version may send a result that doesn't fit; that is a failed result, not an error inside the
- * machine.
+ * Checks a result against its schema. A service of another version may send a result that doesn't fit; the machine then gets a failed result, instead of
+ * failing on an unexpected output.
  */
 function checkedOutcome(definition: ActorDefinition, sourceName: string, outcome: Outcome): Outcome {
   const source = definition.sources[sourceName];

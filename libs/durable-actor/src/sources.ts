@@ -17,8 +17,8 @@ type Typed<Input, Output> = Operation & { input: { _zod: { input: Input } }; out
 const effects = new WeakSet<object>();
 
 /**
- * Placeholder logic for `setup({ actors })` of a durable machine; only its types matter. The work runs elsewhere, so XState must not run it. A machine with any
- * other logic is rejected.
+ * Placeholder logic for `setup({ actors })` of a durable machine; only its types matter. The effect runs in another process, so XState must never run this
+ * logic. A machine with any other logic is rejected.
  */
 export function effect<Input, Output>(operation: Typed<Input, Output>): PromiseActorLogic<Output, Input>;
 export function effect<Output, Input>(): PromiseActorLogic<Output, Input>;
@@ -51,8 +51,8 @@ export function command<Input, Output>(
 
 /**
  * An invoke source that sends an event to another actor, which must answer with the action `answer`. It fails if the other actor rejects the event or the
- * message becomes a dead letter. With `create`, the other actor is created if it doesn't exist. `cancel` is sent if the invoking state is left before the
- * answer.
+ * message becomes a dead letter. With `create`, the other actor is created if it doesn't exist. If the machine leaves the invoking state before the answer,
+ * `cancel` is sent.
  */
 export function request<Input>(
   kind: string,

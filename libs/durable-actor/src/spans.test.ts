@@ -45,7 +45,7 @@ test("a life span is a child of its creator's span; the state's span is the pare
   expect(value.traceparent).toMatch(life);
   expect(contextOf(value)).toEqual({ traceparent: expect.stringMatching(life) as string, tracestate });
   expect(contextOf(value)?.traceparent).not.toBe(value.traceparent);
-  // Any host computes the same spans, however often.
+  // A host that computes the spans again gets the same spans.
   expect(bornAs(described('waiting'))).toEqual(value);
   const whole = bornAs(described(null));
   expect(contextOf(whole)?.traceparent).toBe(whole.traceparent);

@@ -15,10 +15,10 @@ import type { ActorValue } from './value.ts';
  *
  * Invariants:
  * 1. No process keeps such a span open. Its id is derived from the trace and the actor, and its times are stored with the actor. Any process can therefore use
- *    it as a parent before it has ended.
- * 2. A span is exported when it is over: after the change is stored and published, and before the message that ended it is acknowledged. A redelivery of that
- *    message exports it again, with the same id and times. Spans that a killed process had not sent yet are lost, as usual.
- * 3. The `traceparent` of an actor with spans is that of its life span.
+ *    the span as a parent before the span has ended.
+ * 2. A span is exported when it has ended: after the transition that ended it is stored and published, and before that transition's message is acknowledged. If
+ *    the message is redelivered, the span is exported again, with the same id and times. Spans that a killed process had not sent yet are lost.
+ * 3. If an actor has spans, its `traceparent` is that of its life span.
  */
 export type ActorSpans = {
   /** Span id of the life span's parent. */
@@ -37,7 +37,8 @@ const lifeOf = ({ kind, id }: { kind: string; id: string }): string => `${kind}/
 const stateOf = (value: ActorValue, entered: number): string => `${lifeOf(value)}/${entered}`;
 
 /**
- * The parent context for the actor's current work: its state's span, or else its life span. For an actor without spans, the context in which it was created.
+ * Returns the parent context for the actor's current work: the span of its state, or else its life span. If the actor has no spans, the context in which the
+ * actor was created.
  */
 export function contextOf(value: ActorValue): StoredContext | null {
   const { spans } = value;
@@ -60,7 +61,7 @@ export function trackSpans(
   { handling, sender }: { handling: Partial<StoredContext>; sender: string | undefined },
 ): void {
   const origin = value.traceparent ?? handling.traceparent ?? null;
-  // An actor that was created by a version without spans has them from now on.
+  // If the actor was created by a version without spans, it has spans from this transition on.
   const spans = description === null ? null : (value.spans ?? beginning(value, description, origin, sender));
   if (description === null || spans === null) {
     value.traceparent = origin;

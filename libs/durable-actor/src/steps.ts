@@ -3,8 +3,8 @@ import { actorLimits } from './limits.ts';
 import type { ActorValue, InFlight } from './value.ts';
 
 /**
- * An ended effect of an actor. It is kept in the actor's value until the next emitted event, which reports it, so that a reader of the events can see where the
- * time went.
+ * An ended effect of an actor. A step is kept in the actor's value until the next emitted event. That event reports it, so that a reader of the events can see
+ * what took the time.
  */
 export type Step = {
   /** `<service>.<operation>` of a command, or the kind of the actor that a request was sent to. */
@@ -25,7 +25,7 @@ type Result = Extract<ActorMessage, { type: 'result' }>;
 
 /** Records that an effect has ended, by its result or because it was cancelled. Changes the draft. */
 export function noteStep(draft: ActorValue, effect: InFlight, endedAtMs: number, result: Result | null): void {
-  // Timers aren't reported. Effects of actors without events, or started by an earlier version, have no start time.
+  // Timers aren't reported. An effect has no start time if its actor emits no events or if an earlier version started the effect.
   if (effect.type === 'timer' || effect.ordered === undefined) return;
   const { what, atMs } = effect.ordered;
   const steps = (draft.steps ??= []);

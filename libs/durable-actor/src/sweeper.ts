@@ -12,11 +12,11 @@ import type { StoredActor } from './value.ts';
  * Walks over all actors, wakes those that missed a message, and counts them.
  *
  * Invariants:
- * 5. A timer that never arrives only delays its actor, which is woken soon after the stored time.
+ * 5. If a timer never arrives, its actor is only delayed: the sweeper wakes the actor soon after the timer's stored time.
  * 8. A parked actor is woken when a machine other than the one that parked it is running.
  *
- * Unpublished outboxes need no walk: the message that caused an outbox stays in the inbox until the outbox is published.
- * A lease, taken by compare-and-set, lets one host walk at a time. Two walks at once would only wake actors twice, which does no harm. At most
+ * Unpublished outboxes need no walk: the message that caused an outbox stays in the inbox until the outbox is published. A lease, which is taken by
+ * compare-and-set, allows one host at a time to walk. If two hosts did walk at once, they would only wake actors twice, which does no harm. At most
  * `sweepReadsPerSecond` values are read per second.
  */
 export class Sweeper {
@@ -95,7 +95,7 @@ export class Sweeper {
     if (look === 'done') this.#done.add(key);
     if (look !== 'wake') return;
     const id = key.slice(definition.kind.length + 1);
-    // One wake-up per revision: the server drops a second one within its dedupe window.
+    // The id allows one wake-up per revision, since the server drops a second one within its dedupe window.
     await bus.publish(
       subjects.actor(definition.kind, id),
       { type: 'wake' },

@@ -72,7 +72,7 @@ test("an actor's life is a span, its states are child spans, and the work of a s
   // The result has no sender's span, so its place in the trace comes from the actor's stored context.
   await harness.result('job', 'lives', effectId, { status: 'done', output: prepared });
   await harness.reaches('job', 'lives', 'asking');
-  // The event comes from another trace; what the actor publishes because of it belongs to the actor's trace.
+  // The event comes from another trace. The messages that the actor publishes because of the event belong to the actor's own trace.
   await withSpan('come by', {}, () => harness.send('job', 'lives', { type: 'stop' }));
   await harness.reaches('job', 'lives', 'stopped');
   const life = await ofJob('lives', 'job');
@@ -114,7 +114,7 @@ test("an actor's life is a span, its states are child spans, and the work of a s
   const [request] = collector.spans.filter(({ parentSpanId }) => parentSpanId === asking?.spanId);
   const answered = collector.spans.find(({ spanId }) => spanId === request?.links[0]?.spanId);
   expect(answered).toMatchObject({ name: 'process result coppice.actor.job.*', parentSpanId: preparing?.spanId });
-  // The last message, which cancels the request, was caused in the other trace but belongs to this one.
+  // The last message, which cancels the request, was caused by the other trace's event but belongs to the actor's trace.
   const forgets = collector.spans.find(
     ({ parentSpanId, name }) => parentSpanId === life.spanId && name === 'publish coppice.actor.desk.*',
   );
@@ -149,7 +149,7 @@ test.for([
   async ([point, exports], { task }) => {
     const id = `fails-at-${point}`;
     await withSpan(task.name, {}, () => harness.create('job', id, {}));
-    // The creation passes the same points, so wait until it is over.
+    // The creation reaches the same points, so the test waits until the creation is over.
     await harness.quiet('job', id);
     failAt = point;
     await harness.send('job', id, { type: 'stop' });

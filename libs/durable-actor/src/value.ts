@@ -9,9 +9,9 @@ import type { Step } from './steps.ts';
 /**
  * The stored value of an actor, in KV `coppice-actors` under the key `<kind>.<id>`.
  *
- * Invariant 1: one value holds everything, is at most `valueBytesMax`, and is written by compare-and-set on its revision.
- * Invariant 3: `outbox` and `inFlight` are separate lists. An effect is in `inFlight` from its creation until its result, and in `outbox` until it is known to
- * be published. Only the outbox is ever published again.
+ * Invariant 1: one value holds everything, is at most `valueBytesMax`, and is written by compare-and-set on its revision. Invariant 3: `outbox` and `inFlight`
+ * are separate lists. An effect is in `inFlight` from its creation until its result arrives. Its message is in `outbox` until it is known to be published. Only
+ * items of the outbox are ever published again.
  */
 export type ActorValue = {
   format: 1;
@@ -25,7 +25,7 @@ export type ActorValue = {
   /** Number of emitted events so far. */
   sequence: number;
   status: 'active' | 'done';
-  /** XState's persisted snapshot without children, which `inFlight` holds; null in a tombstone. */
+  /** XState's persisted snapshot without its children, which are stored in `inFlight`. Null in a tombstone. */
   snapshot: PersistedMachine | null;
   /** XState's state value: a string, or nested objects. */
   state: unknown;
@@ -99,7 +99,7 @@ export type Deferred = {
   request: RequestOrigin | null;
 };
 
-/** Note on a parked actor. `by` is version and hash of the machine that failed; any other machine tries again. */
+/** Note on a parked actor. `by` is version and hash of the machine that failed; only a machine with another version or hash tries to restore the actor. */
 export type Parked = { code: ParkCode; message: string; parkedAtMs: number; by: string };
 export type StoredActor =
   | { type: 'value'; value: ActorValue }

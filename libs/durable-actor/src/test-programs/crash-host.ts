@@ -4,8 +4,8 @@ import type { CrashPoint, HostLimits } from '../index.ts';
 import { desk, job } from '../test-support/machines.ts';
 
 /**
- * A host in its own process that kills itself at a crash point. It uses SIGKILL, so no cleanup runs.
- * Arguments: server address; point, or `any` for all points; which passage of the point kills it (from 1); limits as JSON; number of messages handled at once.
+ * A host in its own process that kills itself at a crash point. It uses SIGKILL, so no cleanup runs. Arguments: server address; point, or `any` for all points;
+ * number of times that the point is reached until the host kills itself (1 for the first time); limits as JSON; number of messages handled at once.
  */
 const [servers, point, occurrence, limits, concurrency] = process.argv.slice(2) as [
   string,

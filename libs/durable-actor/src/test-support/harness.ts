@@ -114,7 +114,7 @@ export class Harness {
     return all;
   }
 
-  /** Commands in the stream. No service handles them; tests answer with `result`. */
+  /** Returns the commands in the stream. No service handles these commands; tests answer them with `result`. */
   async commands(id?: string): Promise<CommandMessage[]> {
     const all = (await this.stored(streams.commands, 'coppice.cmd.>')).map(
       (message) => message.json() as CommandMessage,
