@@ -27,7 +27,7 @@ export class Answer {
     return this.#request.reply !== '';
   }
 
-  /** Sends one message, at most once: the message may be lost. @returns its size in bytes @throws CoppiceError `limit-exceeded` */
+  /** Sends one message, at most once, so the message may be lost. @returns its size in bytes @throws CoppiceError `limit-exceeded` */
   send(body: unknown): number {
     const bytes = new TextEncoder().encode(JSON.stringify(body));
     if (bytes.length > this.bytesMax) {
@@ -38,12 +38,15 @@ export class Answer {
     return bytes.length;
   }
 
-  /** Resolves when the server has received all messages of this connection. Rejects when the connection was lost; its last messages may then be lost too. */
+  /**
+   * Resolves when the server has received all messages that this connection has sent. Rejects when the connection was lost, since its last messages may then be
+   * lost too.
+   */
   flushed(): Promise<void> {
     return this.#connection.flush();
   }
 
-  /** Sets the encoding of later errors. After the first message of an answer, an error must have the form of the other messages. */
+  /** Sets how later errors are encoded, since an error after the first message of an answer must have the form of the other messages. */
   sendErrorsAs(wrap: (error: WireError) => object): void {
     this.#wrap = wrap;
   }

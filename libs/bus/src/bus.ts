@@ -44,11 +44,14 @@ export type BusOptions = {
   /** Prefix of reply subjects, for a user that may subscribe only to its own. */
   inboxPrefix?: string;
   tls?: TlsFiles;
-  /** Silence after which a process counts as lost, in milliseconds; the same for all processes of a stack. Default `busLimits.lostAfterMs`. */
+  /**
+   * Time in milliseconds after which a process that doesn't refresh its key counts as lost. It must be the same for all processes of a stack. Default
+   * `busLimits.lostAfterMs`.
+   */
   lostAfterMs?: number;
 };
 
-/** Paths of PEM files. When this is given, even as `{}`, an unencrypted connection is refused. */
+/** Paths of PEM files. With this option, even as `{}`, the client refuses an unencrypted connection. */
 export type TlsFiles = {
   /** Certificate authorities to trust. Default: those of the system. */
   caFile?: string;
@@ -61,13 +64,13 @@ export type PublishOptions = {
   /** The server drops a second message with the same id within two minutes. */
   messageId?: string;
   expectedLastSubjectSequence?: number;
-  /** Delivers to `target` (a subject of the same stream) at that time; a second schedule on the same subject replaces the first. */
+  /** The server delivers the message to `target`, a subject of the same stream, at the time `at`. A second schedule on the same subject replaces the first. */
   schedule?: { at: Date; target: string };
   ttlMs?: number;
   headers?: Record<string, string>;
-  /** The subject with `*` for each token that is an id. With it, the publish gets its own span: see publish-span.ts. */
+  /** The subject with `*` for each token that is an id. If it is given, the publish gets its own span: see publish-span.ts. */
   template?: string;
-  /** With `template`: the trace context to use as the span's parent, instead of the current one, which becomes a link. */
+  /** With `template`: the trace context that becomes the span's parent. The current trace context then becomes a link. */
   parent?: StoredContext;
 };
 
@@ -119,7 +122,7 @@ export class Bus {
             `the NATS server at ${options.servers} has no JetStream for this user: start it with -js (or a jetstream block)`,
             { cause },
           );
-        // Happens, for instance, while the servers of a cluster elect their first leader.
+        // JetStream doesn't answer, for instance, while the servers of a cluster elect their first leader.
         const text = `JetStream at ${options.servers} does not answer: ${cause instanceof Error ? cause.message : String(cause)}`;
         throw new CoppiceError('unavailable', text, { cause });
       });
@@ -139,12 +142,12 @@ export class Bus {
     return this.#connection.info?.max_payload ?? 1024 * 1024;
   }
 
-  /** Resolves when the connection is closed for good, with the error that closed it, if there was one. */
+  /** Resolves when the connection is finally closed. The value is the error that closed it, if there was one. */
   get closed(): Promise<Error | undefined> {
     return this.#connection.closed().then((error) => error ?? undefined);
   }
 
-  /** Drains the connection, then closes it. Closes it at once when draining fails, and after `drainConnectionMs` in any case. */
+  /** Drains the connection, then closes it. If draining fails, the connection is closed at once; it is closed after `drainConnectionMs` in any case. */
   async close(): Promise<void> {
     if (this.#connection.isClosed()) return;
     const drained = this.#connection.drain().then(
@@ -298,14 +301,14 @@ export class Bus {
     return { unsubscribe: () => subscription.unsubscribe() };
   }
 
-  /** Resolves when the server has processed everything sent so far; an earlier subscription is then in force. */
+  /** Resolves when the server has processed everything that was sent so far, so that every earlier subscription is active. */
   flush(): Promise<void> {
     return this.#connection.flush();
   }
 
   /**
-   * Calls the handler at each loss of the connection, even when a reconnect follows: messages sent just before may be lost, and a server that was restarted no longer
-   * delivers pending answers across accounts.
+   * Calls the handler each time the connection is lost, even when a reconnect follows. Messages that were sent just before may be lost, and a restarted server
+   * no longer delivers pending answers across accounts.
    * @returns a function that removes the handler
    */
   onLoss(handler: () => void): () => void {

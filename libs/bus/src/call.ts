@@ -12,8 +12,9 @@ export type CallTarget = { tenant: string } | { service: string; node?: string }
 
 /**
  * Calls a method and returns its answer.
- * @throws CoppiceError the error that the other side answered; `unavailable` when nobody received the request; `deadline-exceeded` when no answer arrived in
- * time or the connection was lost before (the work may have been done anyway); `invalid-request` when the input or the answer doesn't match its schema.
+ * @throws CoppiceError the error that the service answered; `unavailable` when nobody received the request; `deadline-exceeded` when no answer arrived in time,
+ * or the connection was lost before the answer (the service may have done the work anyway); `invalid-request` when the input or the answer doesn't match its
+ * schema.
  */
 export async function call(
   bus: Bus,

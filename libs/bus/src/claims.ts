@@ -14,8 +14,8 @@ import { untilAnswered } from './until-answered.ts';
  * 2. A started claim passes to another process only when its owner is lost; the old owner's `finish` then fails.
  * 3. A claim outlives every message that could redeliver its command.
  * 4. After a write without an answer, the claim is read before the write is repeated: an owner recognises its own writes by `attempt`.
- * 5. An owner that others may have judged lost rewrites its claim before it continues. This write fails if another process has taken the claim over. Otherwise
- *    it causes any take-over that was already decided to fail.
+ * 5. An owner that others may have judged lost rewrites its claim before it continues. This write fails if another process has taken the claim over. Otherwise,
+ *    a take-over that was decided before this write fails.
  */
 export type Claim =
   | { state: 'started'; owner: string; inputHash: string; startedAt: string; takenOver: number; attempt?: string }
@@ -25,7 +25,7 @@ export type Claim =
 type Started = Extract<Claim, { state: 'started' }>;
 
 export type ClaimAttempt =
-  /** This process holds the claim. `takenOver`: a lost owner had started the effect. */
+  /** This process holds the claim. `takenOver` is true if a lost owner had started the effect. */
   | { status: 'held'; claim: HeldClaim; takenOver: boolean }
   | { status: 'done'; outcome: Outcome }
   | { status: 'cancelled' }
@@ -34,7 +34,7 @@ export type ClaimAttempt =
 
 const ttl = { ttlMs: busLimits.claimTtlMs };
 
-/** Core subject on which the cancellation of an effect is published to the process that works on it; best effort. */
+/** Core subject of the message that cancels an effect, for the process that works on the effect. The message is sent at most once. */
 export const cancelSubject = (effectId: string): string => `coppice.cancel.${effectId}`;
 
 export const hashInput = (input: unknown): string =>
@@ -132,7 +132,10 @@ export class HeldClaim {
     this.#started = held.started;
   }
 
-  /** Rewrites the claim (invariant 5). Does nothing after `finish`, since it would reopen a done claim. @throws ClaimLost; the signal's reason */
+  /**
+   * Rewrites the claim (invariant 5). Does nothing after `finish`, since the write would turn a done claim back into a started one. @throws ClaimLost; the
+   * signal's reason
+   */
   async writeAgain(signal: AbortSignal): Promise<void> {
     if (this.#isFinishing) return;
     await this.#write(this.#started, signal);
@@ -140,7 +143,7 @@ export class HeldClaim {
 
   /**
    * Stores the outcome. Retries while the server doesn't answer, since only this process knows the outcome.
-   * @throws ClaimLost: this process must then not report the outcome; the signal's reason
+   * @throws ClaimLost, after which this process must not report the outcome; the signal's reason
    */
   async finish(outcome: Outcome, signal: AbortSignal): Promise<void> {
     const { inputHash, attempt } = this.#started;
@@ -165,7 +168,8 @@ export class HeldClaim {
       }
       const found = await look(this.#claims, this.#effectId);
       if (found === null) {
-        // No other process took the claim over. The server lost it: a write was not synced, or the bucket was restored.
+        // No other process has taken the claim over. The server has lost the claim, since a write was not synced to disk or the bucket was restored from a
+        // backup.
         if (await this.#createAnew(claim)) return;
         continue;
       }

@@ -34,7 +34,7 @@ export async function reportOutcome(
   await untilAnswered(() => bus.publish(to, result, { messageId: `${effectId}-result` }), signal);
 }
 
-/** Answers every command of a pool with the same error, on behalf of processes that are gone for good. */
+/** Answers every command of a pool with the same error, instead of processes that won't return. */
 export function refuseCommands(
   bus: Bus,
   { service, pool, error }: { service: Operation['service']; pool: string; error: CoppiceError },

@@ -6,14 +6,15 @@ import type { Membership } from './members.ts';
  * The commands that this process works on, and whether it still holds their claims.
  *
  * Invariants:
- * 1. A command is in progress from before its claim is begun until its outcome is sent, so this process handles only one of two deliveries of a command.
- * 2. When this process may have been unlisted as a member for some time, it rewrites each claim before the claim's handler continues. A handler whose claim
- *    another process has taken over is aborted with ClaimLost.
+ * 1. A command is in progress from just before its claim is begun until its outcome is sent. If the command is delivered again during that time, this process
+ *    doesn't start it a second time.
+ * 2. After a time in which this process may not have been listed as a member, it rewrites each claim before the claim's handler continues. If another process
+ *    has taken the claim over, the handler is aborted with ClaimLost.
  */
 export type InProgress = {
   abort: AbortController;
   claim: HeldClaim | null;
-  /** The member's epoch in which the claim was last written. */
+  /** The epoch of this process as a member in which the claim was last written. */
   claimedIn: number;
 };
 
@@ -60,7 +61,10 @@ export class CommandsInProgress {
     for (const { abort } of this.#all.values()) abort.abort(new Draining());
   }
 
-  /** Resolves once this process certainly holds the claim: at once, unless this process was unlisted since the last check. @throws ClaimLost; Draining */
+  /**
+   * Resolves once this process certainly holds the claim. If this process was listed as a member ever since the last check, it resolves at once. @throws
+   * ClaimLost; Draining
+   */
   async confirmClaim(command: InProgress): Promise<void> {
     const { claim } = command;
     if (claim === null) return;

@@ -31,12 +31,14 @@ import { validate } from './validate.ts';
  * Invariants:
  * 1. A command is acknowledged only after its result is stored in the inbox, or after the command is stored as a dead letter.
  * 2. A claimed operation runs only under its claim, and its result is sent only if this process still held the claim at the end.
- * 3. A command that was cancelled before its start doesn't start. One that is cancelled later is aborted, best effort; the actor drops its result.
+ * 3. A command that was cancelled before its start isn't started. If a command is cancelled later, this process tries to abort it, and the actor drops the
+ *    result.
  * 4. A command never runs longer than its time limit. While it runs, its ack wait is renewed every third of that wait.
- * 5. Work that a stopping process aborts is released without a result, for another process.
- * 6. Before a taken-over operation runs again, its handler checks whether the lost owner had finished; while that is unknown, the command is retried later.
+ * 5. When this process stops, it aborts the commands in progress and releases them without a result, so that another process runs them.
+ * 6. Before a taken-over operation runs again, its handler checks whether the lost owner had finished it. While the handler can't determine that, the command
+ *    is retried later.
  * 7. This process starts a claimed command only while it is listed as a member, and continues only while it holds the claim: see commands-in-progress.ts.
- * 8. A handler's result is kept until its claim is finished, however long the server is unreachable. Until then the command is in progress in this process.
+ * 8. This process keeps a handler's result until the claim is finished, however long the server is unreachable. Until then the command counts as in progress.
  */
 export type CommandContext = {
   effectId: string;
@@ -44,11 +46,11 @@ export type CommandContext = {
   signal: AbortSignal;
   /** True when a lost process had started the command. */
   takenOver: boolean;
-  /** Time the command spent in its queue before this delivery, in milliseconds; computed from the clocks of two hosts. */
+  /** Time that the command spent in its queue before this delivery, in milliseconds. It is the difference between the clocks of two hosts. */
   queuedMs: number;
   /**
-   * Must be awaited before each step that has effects. Resolves at once, unless others may have judged this process lost in the meantime, for instance because
-   * it was stopped. Then it resolves when the claim is confirmed.
+   * Must be awaited before each step that has effects. Usually resolves at once. If other processes may have judged this process lost since the last call, for
+   * instance because this process was suspended, it resolves when the claim is confirmed.
    * @throws ClaimLost when another process has taken the command over.
    */
   confirmClaim: () => Promise<void>;
@@ -58,8 +60,8 @@ export type CommandHandler = {
   operation: Operation;
   run(input: unknown, context: CommandContext): Promise<unknown>;
   /**
-   * Called when a claim is taken over, before the lost-owner policy applies. Returns the output if the lost owner had produced it, else null. When it throws,
-   * it is called again later.
+   * Called when a claim is taken over, before the lost-owner policy applies. Returns the output if the lost owner had completed the command, else null. If the
+   * function throws, it is called again later.
    */
   recover: ((input: unknown, context: CommandContext) => Promise<unknown>) | undefined;
 };
@@ -79,9 +81,9 @@ export const handle = <Input, Output>(
 
 export type CommandServerOptions = {
   service: Operation['service'];
-  /** `any`, and the node's pool for commands that are addressed to a node. */
+  /** Pools from which commands are taken: `any`, and the node's own pool for commands that are addressed to the node. */
   pools: string[];
-  /** Limit of commands in progress at once, per pool. */
+  /** Maximum number of commands in progress at once, per pool. */
   concurrency: number;
   member: Membership;
   handlers: CommandHandler[];
@@ -170,7 +172,7 @@ class RunningCommandServer implements CommandServer {
       });
     }
     const template = subjects.command(this.#options.service, '*', name);
-    // The span's parent is the actor that sent the command. A redelivery has the same parent, and a link that marks it as a repetition.
+    // The span's parent is the span of the actor that sent the command. A redelivery has the same parent, and in addition a link that marks the redelivery.
     const links = deliveriesOf(delivery) > 1 ? linkFrom(delivery.headers['traceparent']) : [];
     const queuedMs = queueWaitMs(delivery);
     const startedAtMs = performance.now();
@@ -302,12 +304,13 @@ class RunningCommandServer implements CommandServer {
 
   /**
    * Redelivers the command later, because its owner is alive, the handler can't start now, or the state of a lost owner's work is unknown. Sends a scheduled
-   * copy, since a delayed nak would count towards the delivery limit.
+   * copy of the command, since a redelivery after a delayed nak would count towards the delivery limit.
    */
   async #lookAgainLater(delivery: Delivery, command: CommandMessage): Promise<void> {
     const inMs = Math.min(busLimits.commandOwnerAliveRetryMs, this.#bus.lostAfterMs / 3);
     const later = subjects.commandLater(this.#options.service, command.effectId);
-    // Retried while the server can't store the copy, since a redelivery would count towards that limit too. A second copy replaces the first.
+    // The publish is retried while the server can't store the copy, since a redelivery of the command would also count towards the delivery limit. A second
+    // copy replaces the first.
     await untilAnswered(
       () =>
         this.#bus.publish(later, delivery.data, {
@@ -330,7 +333,7 @@ class RunningCommandServer implements CommandServer {
   }
 }
 
-/** The state of a lost owner's work is unknown for now. It isn't reported as a failure, since the actor would then repeat work that may be done. */
+/** For now it is unknown whether a lost owner has done its work. This isn't reported as a failure, since the actor would then repeat work that may be done. */
 class NotKnownYet extends Error {
   override readonly name = 'NotKnownYet';
 }

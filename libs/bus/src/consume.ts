@@ -5,12 +5,13 @@ import { untilAnswered } from './until-answered.ts';
 import { parseJson } from './validate.ts';
 
 /**
- * Pulls messages from a work queue, as many at once as it has slots.
+ * Pulls messages from a work queue. Each slot handles one message at a time.
  *
  * Invariants:
- * 1. A message is pulled only when a slot is free to handle it, so its ack wait never runs out while it waits in this process.
- * 2. When a handler throws, its message is redelivered after a short pause; when a handler neither acknowledges nor retries, the message is redelivered after the ack wait.
- * 3. After stop() no message is pulled; stop() resolves when the handlers in progress have ended.
+ * 1. A message is pulled only when a slot is free to handle it, so messages don't wait in this process while their ack wait passes.
+ * 2. When a handler throws, its message is redelivered after a short pause; when a handler neither acknowledges nor retries, the message is redelivered after
+ *    the ack wait.
+ * 3. After the call of stop() no message is pulled. stop() resolves when the handlers in progress have ended.
  */
 export type ConsumeOptions = {
   stream: string;
@@ -19,7 +20,7 @@ export type ConsumeOptions = {
   /** One subject only. The consumer's create request then has the filter in its own subject, where permissions can match it. */
   filterSubject: string;
   ackWaitMs: number;
-  /** Limit of handlers in progress at once in this process. */
+  /** Maximum number of handlers in progress at once in this process. */
   concurrency: number;
 };
 
@@ -35,9 +36,12 @@ export type Delivery = {
   /** Sequence of the stored message in its stream. */
   sequence: number;
   publishedAt: Date;
-  /** Resolves when the server has confirmed the acknowledgement. Doesn't protect against a lost owner, whose late acknowledgement succeeds too. */
+  /**
+   * Acknowledges the message. Resolves when the server has confirmed that. It doesn't show that this process is still responsible for the message, since a late
+   * acknowledgement succeeds too.
+   */
   acknowledge(): Promise<void>;
-  /** Returns the message to the queue. During the delay it still counts as pending. */
+  /** Returns the message to the queue. During the delay the message still counts as unacknowledged. */
   retry(delayMs?: number): void;
   /** Restarts the ack wait. */
   working(): void;
@@ -91,10 +95,10 @@ async function ensureConsumer(
   try {
     await manager.consumers.add(options.stream, config);
   } catch (error) {
-    // The consumer exists with settings from another version of the software. The settings of the process that started last apply.
+    // The consumer exists with settings of another version of the software. The process that starts last replaces the settings.
     if (!(error instanceof JetStreamApiError) || error.code !== consumerExists) throw error;
-    // An earlier version used a list of filters. It must be removed explicitly: the client keeps fields that the update omits, and uses another request subject
-    // when there is a list.
+    // An earlier version used a list of filters. The list must be removed explicitly, since the client keeps fields that the update omits, and with a list it
+    // uses another request subject.
     const withoutList = { ...config, filter_subjects: undefined as unknown as string[] };
     await manager.consumers.update(options.stream, options.durable, withoutList);
   }
@@ -179,7 +183,7 @@ function deliveryOf(message: JsMsg): Delivery {
   };
 }
 
-/** Returns headers as a plain record. Of a repeated header, only the last value is kept. */
+/** Returns headers as a plain record. If a header is repeated, only its last value is kept. */
 export function headersOf(source: Iterable<[string, string[]]> | undefined): Record<string, string> {
   const record: Record<string, string> = {};
   for (const [name, values] of source ?? []) record[name] = values.at(-1) ?? '';

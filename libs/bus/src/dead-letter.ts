@@ -16,7 +16,7 @@ type DeadLetterOptions = {
 
 /**
  * Stores a message that no process will try again, with the reason, before it is removed from its queue. Resolves when the server has stored it. The letter
- * always fits into a message: only the first part of large data is kept, and `bytes` is the full size.
+ * always fits into a message: if the data is large, only its first part is kept, and `bytes` is the full size.
  * @param source one subject token that names the queue's owner
  */
 export async function deadLetter(
@@ -45,7 +45,7 @@ export async function deadLetter(
   await bus.publish(subjects.deadLetter(source, tenant), letter, { messageId: identity });
 }
 
-/** Size in the letter's JSON, in bytes: a control character takes six. */
+/** Returns the size of a value in the letter's JSON, in bytes. A control character takes six bytes there. */
 const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
 function fittingHeaders(headers: Record<string, string>): Pick<DeadLetter, 'headers' | 'headersLeftOut'> {

@@ -15,11 +15,14 @@ import type { Delivery } from './consume.ts';
 /** Header of a copy that replaces a postponed message: the number of deliveries before the copy. */
 const earlierDeliveriesHeader = 'coppice-earlier-deliveries';
 
-/** The number of deliveries of this message, including those of the messages that it replaces as a copy; 1 the first time. */
+/**
+ * Returns the number of deliveries of this message, 1 for the first. If the message is a copy of a postponed message, the deliveries of the original are
+ * included.
+ */
 export const deliveriesOf = ({ deliveryCount, headers }: Delivery): number =>
   deliveryCount + (Number(headers[earlierDeliveriesHeader]) || 0);
 
-/** Headers for a copy that is delivered later: the sender's trace and the number of deliveries so far. */
+/** Returns the headers for a copy that is delivered later: the sender's trace headers, and the number of deliveries so far. */
 export function headersOfCopy(delivery: Delivery): Record<string, string> {
   const { traceparent } = delivery.headers;
   const earlier = { [earlierDeliveriesHeader]: String(deliveriesOf(delivery)) };
@@ -41,7 +44,7 @@ export type DeliveryPlace = {
 };
 
 /**
- * Handles a delivery in its own span, by default in its sender's trace, and records the wait in the queue and the handling time.
+ * Handles a delivery in its own span, by default in the trace of the sender. Records the time in the queue and the handling time.
  * @param handler gets a function that marks the span as failed, for a failure that is returned instead of thrown
  */
 export async function inDeliverySpan<Result>(

@@ -1,8 +1,8 @@
 type Clocks = { monotonicMs: () => number; wallMs: () => number };
 
 /**
- * Smallest gain that counts as time passed, in milliseconds. Reading two clocks in turn, and slewing of the wall clock, cause less. Shorter suspensions count
- * once they add up to it.
+ * Smallest gain of the wall clock that counts as a suspension, in milliseconds. Smaller gains may come from reading the two clocks in turn, or from slewing of
+ * the wall clock. Several short suspensions count once they add up to this value.
  */
 const jumpMsMin = 100;
 
@@ -13,7 +13,7 @@ const jumpMsMin = 100;
  */
 export class ElapsedTime {
   readonly #clocks: Clocks;
-  /** Lead of the wall clock over the monotonic clock that is already counted, in milliseconds. */
+  /** The part of the wall clock's lead over the monotonic clock that is already accounted for, in milliseconds. */
   #leadMs: number;
   #suspendedMs = 0;
 

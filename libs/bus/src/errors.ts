@@ -17,7 +17,7 @@ export class UnsuitableServer extends Error {
 
 /**
  * Thrown by the handler of an idempotent command that has started nothing and can't start now: the command is redelivered a little later, and no result is
- * sent. Not for claimed commands, whose handlers already hold their claims.
+ * sent. Not for claimed commands, since their handlers already hold the claims.
  */
 export class NotNow extends Error {
   override readonly name = 'NotNow';
@@ -35,7 +35,7 @@ export class Draining extends Error {
   }
 }
 
-/** Another process has taken the effect over, because it judged this one lost. This process's work no longer counts, and its result is not sent. */
+/** Another process has taken the effect over, because it judged this process lost. The work of this process no longer counts, and its result is not sent. */
 export class ClaimLost extends Error {
   override readonly name = 'ClaimLost';
   readonly code = 'claim-lost';

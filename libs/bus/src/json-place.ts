@@ -11,7 +11,7 @@ export type JsonFault = JsonPlace & { expected: string; received: string };
 
 const receivedCharactersMax = 60;
 
-/** Texts by the number of a `ParseErrorCode`. That const enum can't be used with erasable TypeScript. */
+/** Expected syntax, by the number of a `ParseErrorCode`. The numbers are used because erasable TypeScript doesn't allow the parser's const enum. */
 const expectedByCode: Partial<Record<ParseErrorCode, string>> = {
   2: 'a number',
   3: 'a field name in double quotes',
@@ -32,7 +32,9 @@ const expectedByCode: Partial<Record<ParseErrorCode, string>> = {
 
 const strict = { disallowComments: true } as const;
 
-/** The place of the character at `offset`, which may be the end of the text. The path is empty when the text is nested too deep for this parser. */
+/**
+ * Returns the place of the character at `offset`; the offset may be the end of the text. The path is empty when the text is nested too deep for this parser.
+ */
 export function placeAt(text: string, offset: number): JsonPlace {
   const before = text.slice(0, offset);
   const lineStart = before.lastIndexOf('\n') + 1;
@@ -51,7 +53,7 @@ function pathAt(before: string): JsonPath {
   }
 }
 
-/** The first syntax error; null when the text is valid JSON or nested too deep for this parser. */
+/** Returns the first syntax error; null when the text is valid JSON, or nested too deep for this parser. */
 export function syntaxFault(text: string): JsonFault | null {
   let fault: JsonFault | null = null;
   try {
@@ -70,7 +72,7 @@ export function syntaxFault(text: string): JsonFault | null {
   return fault;
 }
 
-/** The first field that occurs twice in its object; names are compared after unescaping. */
+/** Returns the first field that occurs twice in its object. Names are compared without their escapes. */
 export function repeatedField(text: string): JsonPlace | null {
   const open: Set<string>[] = [];
   let found: JsonPlace | null = null;

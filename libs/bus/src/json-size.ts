@@ -12,9 +12,9 @@ export type JsonLimits = { valuesMax: number; depthMax: number };
 const pathPartsMax = 9;
 
 /**
- * Counts the values of a JSON text and their depth before it is parsed; an empty list or object counts as two values. A few bytes of JSON can take a hundred times as
- * many in memory. For a text that isn't JSON the count means nothing; parsing it fails later.
- * @returns the number of fields of all its objects, repeated ones included
+ * Counts the values of a JSON text and their depth before the text is parsed, since the values of a short text can take a hundred times its size in memory. An
+ * empty list or object counts as two values. If the text isn't JSON, the count has no meaning, but parsing the text fails later.
+ * @returns the number of fields of all objects in the text, repeated fields included
  * @throws CoppiceError `limit-exceeded`, which names the field.
  */
 export function requireSmallJson(data: Uint8Array, what: string, limits: JsonLimits): { members: number } {
@@ -42,7 +42,7 @@ export function requireSmallJson(data: Uint8Array, what: string, limits: JsonLim
 function tooLarge(text: Buffer, at: number, what: string, expected: string, received: string): CoppiceError {
   const before = text.toString('utf8', 0, at);
   const { path } = placeAt(before, before.length);
-  // Names the list that is too long, not the item that is one too many.
+  // The error names the list that is too long, not the item that exceeds the limit.
   while (typeof path.at(-1) === 'number') path.pop();
   const field = `${fieldName(path.slice(0, pathPartsMax))}${path.length > pathPartsMax ? '…' : ''}`;
   const message = `${what}: ${field === '' ? '' : `${field}: `}expected ${expected}, received ${received}`;

@@ -16,8 +16,8 @@ const deletion = 'DEL';
 const deletionHeaders = [operationHeader, 'Nats-Marker-Reason'];
 
 /**
- * A JetStream key-value bucket. Unlike the client's own, it reads from the stream's leader only, and a write can carry a time to live. (A stale value from a replica
- * would make a compare-and-set fail needlessly, and a stale absence would let a finished actor run again.)
+ * A JetStream key-value bucket. Unlike the client's own implementation, this class reads from the stream's leader only, and a write can have a time to live. A
+ * stale value from a replica would make a compare-and-set fail needlessly. If a replica didn't have a finished actor's value yet, the actor could run again.
  */
 export class KeyValue {
   readonly #bucket: string;
@@ -77,8 +77,8 @@ export class KeyValue {
   }
 
   /**
-   * Keys that match a filter (such as `task.default.*`), each once, in no particular order; keys written during the listing may be missing. All are read into
-   * memory first, so that a slow caller holds no consumer. The client's own listing leaves its consumer on the server for five minutes.
+   * Keys that match a filter (such as `task.default.*`), each once, in no particular order; keys written during the listing may be missing. All keys are read
+   * into memory first, so that a slow caller doesn't keep a consumer open. The client's own listing leaves its consumer on the server for five minutes.
    */
   async *keys(filter = '>'): AsyncIterable<string> {
     const keys = new Set<string>();

@@ -5,9 +5,9 @@
  * Invariants:
  * 1. The server keeps the key for `lostAfterMs` after it stores a write. So, once a write is confirmed, the key certainly exists for `lostAfterMs` after that
  *    write was sent.
- * 2. A lapse is a time that no confirmed write covers. Others may have judged this process lost during it. Each lapse starts a new epoch.
- * 3. `soundSince` is the start of the current period in which this process was connected, running and a member without interruption. A process judges others
- *    only by such a period, because whatever interrupted it may have interrupted them too.
+ * 2. A lapse is a time that no confirmed write covers. During a lapse other processes may have judged this process lost. Each lapse starts a new epoch.
+ * 3. `soundSince` is the start of the current period in which this process was connected, running and a member without interruption. A process judges other
+ *    processes lost only within such a period, since the cause of an interruption may have affected them too.
  */
 export class Lease {
   readonly #lostAfterMs: number;
@@ -34,13 +34,16 @@ export class Lease {
     return this.#epoch;
   }
 
-  /** Null during an interruption. */
+  /** Start of the current period without an interruption (invariant 3); null during an interruption. */
   soundSince(nowMs: number): number | null {
     this.#look(nowMs);
     return this.#soundSince;
   }
 
-  /** Records a tick of the timer, which should fire three times per `lostAfterMs`. A tick that is late by a full interval means that this process was stopped or had no CPU time. */
+  /**
+   * Records a tick of the timer, which should fire three times per `lostAfterMs`. If a tick is late by a full interval, this process was suspended or had no
+   * CPU time.
+   */
   tick(nowMs: number): void {
     this.#look(nowMs);
     this.#tickedAt = nowMs;
@@ -52,7 +55,7 @@ export class Lease {
     this.#interruptedAt = nowMs;
   }
 
-  /** Records that the server has confirmed a write which was sent at `sentAtMs`. */
+  /** Records that the server has confirmed the write that was sent at `sentAtMs`. */
   confirm(sentAtMs: number, nowMs: number): void {
     this.#look(sentAtMs);
     this.#coveredUntil = Math.max(this.#coveredUntil, sentAtMs + this.#lostAfterMs);

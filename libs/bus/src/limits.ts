@@ -5,21 +5,26 @@ export const busLimits = {
   connectTimeoutMsMin: 5_000,
   /** Deliveries after which a command becomes a dead letter. */
   commandDeliveriesMax: 10,
-  /** Silence after which a process counts as lost and its work goes to another process. A running process refreshes its key three times in this time. */
+  /**
+   * Time after which a process that doesn't refresh its key counts as lost, so that another process takes its work over. A running process refreshes its key
+   * three times in this time.
+   */
   lostAfterMs: 15_000,
   /** Time after which a command is redelivered if a running process holds its claim. */
   commandOwnerAliveRetryMs: 5_000,
-  /** Time for which the server remembers a request between accounts that has a single answer. Longer than the deadline of any such request. */
+  /**
+   * Time after which the server forgets an unanswered request between accounts that has a single answer. It is longer than the deadline of any such request.
+   */
   answeredWithinMs: 15_000,
   /** How long a pull request stays at the server before it is renewed. */
   pullExpiresMs: 20_000,
   consumerAckPendingMax: 20_000,
-  /** Messages that a reader pulls at once, and how long it waits for them before it checks whether one was lost. */
+  /** Number of messages that a reader pulls at once, and the time it waits for them before it checks whether a message was lost. */
   readBatch: 200,
   readPullMs: 5_000,
-  /** Keys of a bucket that a listing pulls at once. */
+  /** Number of keys that a listing of a bucket pulls at once. */
   keyBatch: 1_000,
-  /** Chunks of one object in flight at once; a chunk has 128 KiB. */
+  /** Maximum number of chunks of one object in flight at once. A chunk has 128 KiB. */
   objectChunksAtOnce: 16,
   /** Idle time after which the server removes a reader's consumer. */
   readerIdleMs: 60_000,
@@ -36,16 +41,16 @@ export const busLimits = {
   consumersLookedAtMs: 5_000,
   /** Pause of a reader before it continues with a new consumer. */
   readAgainMs: 250,
-  /** Number of consumers in a row that deliver nothing, after which a read that isn't live fails. */
+  /** Number of consumers in a row that may fail before they deliver a message. If one more fails, a read that isn't live fails. */
   readFailuresMax: 5,
   /** How long a stopping worker lets commands continue before it aborts them. */
   drainMs: 20_000,
   /** How long a closing connection waits for its sent messages to reach the server. */
   drainConnectionMs: 5_000,
-  /** Lifetime of a claim. Far longer than the life of any message that could redeliver a command (7 days). */
+  /** Lifetime of a claim. It is far longer than the life of any message that could cause a command to be delivered again (7 days). */
   claimTtlMs: 60 * 24 * 3_600_000,
   claimWritesMax: 5,
-  /** How long a process keeps a result that the server doesn't store, and the pause between attempts to send it. */
+  /** How long a process keeps a result that the server can't store, and the pause between its attempts to send the result. */
   answerWaitMsMax: 3_600_000,
   answerPauseMs: 500,
   waitingLoggedEveryMs: 5_000,
@@ -60,11 +65,11 @@ export const busLimits = {
   payloadReserveBytes: 16 * 1024,
   /** Maximum length of an error's message in a header, and of the message of an error that doesn't fit into a reply. */
   errorTextCharactersMax: 2_000,
-  /** Limits of a dead letter: the message's data, and its headers and the reason as JSON. */
+  /** Maximum sizes of the parts of a dead letter, in bytes: the message's data, its headers as JSON, and the reason as JSON. */
   letterDataBytesMax: 512 * 1024,
   letterHeadersBytesMax: 8 * 1024,
   letterReasonBytesMax: 16 * 1024,
-  /** Limits on the JSON of one request, since a few bytes of it can take a hundred times as many in memory. The largest run has some ten thousand values. */
+  /** Limits on the JSON of one request, since its values can take a hundred times its size in memory. The largest run has some ten thousand values. */
   requestValuesMax: 100_000,
   requestDepthMax: 128,
 } as const;

@@ -1,4 +1,4 @@
-/** Two processes with their own connections. One works on a command that is also delivered to the other. */
+/** Tests two processes with their own connections. One process works on a command that is also delivered to the other process. */
 import { buckets, sandboxOperations, streams, subjects } from '@coppice/contracts';
 import type { ActorMessage } from '@coppice/contracts';
 import { eventually, startNatsServer, startTcpProxy } from '@coppice/testing';

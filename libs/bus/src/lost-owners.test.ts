@@ -6,7 +6,7 @@ import type { Sighting } from './lost-owners.ts';
 const lostAfterMs = 15_000;
 const beatMs = 5_000;
 
-/** A judging process with a simulated clock and the timer of members.ts. */
+/** Creates a process that judges others, with a simulated clock and the timer of members.ts. */
 function setUp() {
   let now = 1_000_000;
   let sighting: Sighting = 'absent';
@@ -23,14 +23,14 @@ function setUp() {
     isLost: () => owners.isLost('gateway-1'),
     see: (seen: Sighting) => (sighting = seen),
     now: () => now,
-    /** Advances the clock while the judge's timer runs. */
+    /** Advances the clock while the judging process's timer runs. */
     run: async (ms: number) => {
       for (const endsAt = now + ms; now < endsAt;) {
         now += Math.min(beatMs, endsAt - now);
         await beat();
       }
     },
-    /** Advances the clock while the judge is stopped. */
+    /** Advances the clock while the judging process is suspended. */
     stand: (ms: number) => (now += ms),
   };
 }

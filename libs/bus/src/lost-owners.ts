@@ -5,8 +5,8 @@ import type { Lease } from './lease.ts';
  *
  * Invariants:
  * 1. A process is lost when its key was absent at every check for `lostAfterMs`. During that time this process must have been sound (see lease.ts) and must
- *    have checked at least once per `lostAfterMs`; a key lives that long, so no return is missed. A process that has left is lost at once, since it leaves
- *    after its work has ended.
+ *    have checked at least once per `lostAfterMs`. A key exists for that time after a refresh, so a check can't miss that the process has returned. A process
+ *    that has left counts as lost at once, since it leaves only after its work has ended.
  * 2. A check that fails, or comes too late, restarts the wait.
  */
 export type Sighting = 'listed' | 'left' | 'absent';
@@ -20,7 +20,7 @@ export type LostOwnersOptions = {
 
 type Suspect = { sinceMs: number; lookedAtMs: number; queriedAtMs: number };
 
-/** Multiple of `lostAfterMs` after which a suspect that nobody queries is forgotten. */
+/** Multiple of `lostAfterMs` after which a suspect is forgotten if nobody queried it during that time. */
 const forgottenAfter = 10;
 
 export class LostOwners {
@@ -39,7 +39,7 @@ export class LostOwners {
     return isLost;
   }
 
-  /** Checks the suspects again that somebody queried. Must be called more often than once per `lostAfterMs`. Never throws. */
+  /** Checks each suspect again, unless it is to be forgotten. Must be called more often than once per `lostAfterMs`. Never throws. */
   async lookAgain(): Promise<void> {
     const { now, lostAfterMs } = this.#with;
     for (const [id, { queriedAtMs }] of this.#suspects) {

@@ -10,8 +10,8 @@ import { LostOwners } from './lost-owners.ts';
 import { keyValueStream } from './resources.ts';
 
 /**
- * The running processes: each has a key in KV `coppice-members` that expires after `lostAfterMs`. A process refreshes its key three times as often, and at once
- * after a reconnect.
+ * The running processes: each has a key in KV `coppice-members` that expires after `lostAfterMs`. A process refreshes its key three times in that time, and at
+ * once after a reconnect.
  *
  * Collaborators: lease.ts tracks this process's own key, lost-owners.ts the keys of others.
  *
@@ -29,11 +29,13 @@ export type Membership = {
   isLost(id: string): Promise<boolean>;
   /** Resolves once this process is certainly listed. @throws the signal's reason */
   listed(signal?: AbortSignal): Promise<void>;
-  /** A number that grows whenever others may have judged this process lost. Claims of an earlier epoch must be confirmed. */
+  /** A number that grows each time other processes may have judged this process lost. A claim that was written in an earlier epoch must be confirmed. */
   epoch(): number;
-  /** Registers a handler that is called when this process is listed again after others may have judged it lost. */
+  /** Registers a handler. It is called when this process is listed again after a time in which other processes may have judged it lost. */
   onReturn(handler: () => void): void;
-  /** Start of the current time, by `elapsedMs()`, in which this process was connected, running and listed without interruption; null during an interruption. */
+  /**
+   * Start of the current period, by `elapsedMs()`, in which this process was connected, running and listed without interruption. Null during an interruption.
+   */
   soundSince(): number | null;
   leave(): Promise<void>;
 };
@@ -117,7 +119,7 @@ class RunningMember implements Membership {
   async leave(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#hasLeft = true;
-    // A refresh that is stored after the deletion would list this process again.
+    // If a refresh were stored after the deletion, this process would be listed again.
     await this.#refreshing;
     await this.#members.delete(this.id);
   }
@@ -125,7 +127,7 @@ class RunningMember implements Membership {
   #beat(): void {
     if (this.#hasLeft) return;
     this.#lease.tick(elapsedMs());
-    // The client drops what is sent without a connection; a reconnect triggers a refresh anyway.
+    // Without a connection the client drops the message. A reconnect triggers a refresh anyway.
     if (!this.#bus.isConnected) return;
     const refreshing = this.#refresh().catch((error: unknown) => log.warn({ err: error }, 'membership not refreshed'));
     this.#refreshing = Promise.all([this.#refreshing, refreshing]).then(() => {});

@@ -35,7 +35,7 @@ afterAll(async () => {
 const consumers = async () => (await manager.streams.info(stream)).state.consumer_count;
 const noneIsLeft = () => eventually(async () => expect(await consumers()).toBe(0));
 const chunksAtOnce = busLimits.objectChunksAtOnce * 128 * 1024;
-/** Returns the subject of the last stored chunk. The stream's last message, after that chunk, is the object's name. */
+/** Returns the subject of the last stored chunk. It is followed by the stream's last message, which contains the object's name. */
 async function lastChunkSubject(): Promise<string> {
   const { state } = await manager.streams.info(stream);
   const stored = await manager.streams.getMessage(stream, { seq: state.last_seq - 1 });

@@ -1,8 +1,9 @@
 /**
- * Stores large values by name. A name is written once and its content never changes. It stays unless the bucket's size limit evicts it, oldest chunks first.
+ * Stores large values by name. A name is written once and its content never changes. An object is evicted only by the bucket's limits, oldest chunks first.
  *
  * Invariants:
- * 1. A read leaves nothing on the server: the client's own `getBlob` leaves its consumer for five minutes, and a stream allows a thousand consumers.
+ * 1. A read removes its consumer from the server. The client's own `getBlob` leaves its consumer there for five minutes, and a stream allows only a thousand
+ *    consumers.
  * 2. A read has at most `objectChunksAtOnce` chunks in flight: the server disconnects a client that receives more than it can read in time.
  * 3. A returned value is complete: its digest equals the stored one.
  */

@@ -21,7 +21,7 @@ export async function openConnection(options: BusOptions): Promise<NatsConnectio
       ...(tls === undefined ? {} : { tls }),
       maxReconnectAttempts: -1,
       reconnectTimeWait: 500,
-      // A dead connection is replaced before others judge this process lost.
+      // With this interval, a dead connection is replaced before other processes judge this process lost.
       pingInterval: lostAfterMs / 3,
       maxPingOut: 2,
       timeout: Math.max(busLimits.connectTimeoutMsMin, lostAfterMs / 2),

@@ -6,11 +6,11 @@ import type { ConsumerInfo, JetStreamManager } from './nats.ts';
 export type Queue = {
   /** The durable consumer's name. */
   name: string;
-  /** Messages never delivered yet. */
+  /** Number of messages that were never delivered. */
   waiting: number;
-  /** Messages delivered and not acknowledged. */
+  /** Number of messages that are delivered and not acknowledged. */
   inProgress: number;
-  /** Messages in progress that were delivered more than once. */
+  /** Number of messages in progress that were delivered more than once. */
   redelivered: number;
   /** Age of the oldest message that was never delivered, in milliseconds; null when there is none. */
   oldestAgeMs: number | null;
@@ -19,7 +19,7 @@ export type Queue = {
 export const workQueues = [streams.actors, streams.commands, streams.intake, streams.intakeLater] as const;
 const noMessageFound = 10037;
 
-/** Returns all work queues of the stack, including those that nobody pulls from now. */
+/** Returns all work queues of the stack, including queues from which no process pulls now. */
 export async function readQueues(manager: JetStreamManager): Promise<Queue[]> {
   const queues: Queue[] = [];
   for (const stream of workQueues) {
@@ -40,7 +40,7 @@ async function queueOf(manager: JetStreamManager, stream: string, info: Consumer
 
 async function oldestAgeMs(manager: JetStreamManager, stream: string, info: ConsumerInfo): Promise<number | null> {
   const [subject] = info.config.filter_subjects ?? [info.config.filter_subject ?? '>'];
-  // The server's API accepts both fields together; the client's type doesn't.
+  // The server's API accepts `seq` and `next_by_subj` together; the client's type doesn't.
   const next = { seq: info.delivered.stream_seq + 1, next_by_subj: subject } as { seq: number };
   try {
     const stored = await manager.streams.getMessage(stream, next);

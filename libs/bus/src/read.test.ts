@@ -106,7 +106,7 @@ test.each([
     numbers.push(numbers.length);
     await publish(subject, numbers.length - 1);
   };
-  // The server serves the consumer's pull requests in turn, so one message soon goes to the test.
+  // The server answers the consumer's pull requests in turn, so the test soon gets one of the messages.
   while (lost.length === 0) {
     await next();
     await eventually(() => lost.length > 0 || reading.seen.length === numbers.length, { timeoutMs: 10_000 });

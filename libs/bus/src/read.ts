@@ -2,10 +2,10 @@
  * Reads a stream without consuming it.
  *
  * Invariants:
- * 1. Each message is yielded once and in order, even if messages are lost in transit: the server's delivery count is compared with the number that arrived.
- *    When they differ, or the consumer no longer exists, a new consumer starts after the last message.
- * 2. A consumer is created under an unguessable name, by a request whose subject contains its filter. Users of the bus may send only such requests, and nothing
- *    but the name protects one tenant's consumers from another tenant. No request is made about the stream itself.
+ * 1. Each message is yielded once and in order, even if messages are lost in transit: the server's delivery count is compared with the number of messages that
+ *    arrived. When the two numbers differ, or the consumer no longer exists, a new consumer starts after the last message.
+ * 2. A consumer is created by a request whose subject contains the filter, since users of the bus may send only such requests. Its name can't be guessed, since
+ *    only the name protects one tenant's consumers from another tenant. No request is made about the stream itself.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,9 +20,9 @@ import { parseJson } from './validate.ts';
 export type ReadOptions = {
   /** Default: the first stored message. */
   startSequence?: number;
-  /** Only messages stored from now on; with `live`. */
+  /** Reads only messages that are stored from now on; used with `live`. */
   newOnly?: boolean;
-  /** Continues with new messages; without it the read ends when it has caught up. */
+  /** Continues with new messages. Without this option the read ends when it has caught up. */
   live?: boolean;
   /** Ends the read, even if it has not caught up yet. */
   signal?: AbortSignal;
@@ -117,12 +117,14 @@ function makeConsumer(
   });
 }
 
-/** Deletes the consumer, best effort: the server also removes it when it is unused for a while. */
+/** Deletes the consumer. A failure is ignored, since the server also removes a consumer that is unused for a while. */
 function deleteConsumer(manager: JetStreamManager, { stream_name, name }: ConsumerInfo): void {
   manager.consumers.delete(stream_name, name).catch(() => {});
 }
 
-/** Yields the messages of one consumer, until the read has caught up or ended. @throws when a new consumer has to continue */
+/**
+ * Yields the messages of one consumer, until the read has caught up or ended. @throws Error when messages are missing, so that a new consumer has to continue
+ */
 async function* deliveries(
   jetStream: JetStreamClient,
   made: ConsumerInfo,
@@ -165,7 +167,7 @@ async function again(
 ): Promise<ConsumerInfo | null> {
   const end = Date.now() + busLimits.publishTimeoutMs;
   for (;;) {
-    // An abort ends the pause; the next line checks for it.
+    // An abort ends the pause; the next line handles the abort.
     await sleep(busLimits.readAgainMs, undefined, signal === undefined ? {} : { signal }).catch(() => {});
     if (signal?.aborted === true) return null;
     try {
@@ -185,10 +187,10 @@ const isClosed = (error: unknown): boolean =>
   error instanceof errors.ClosedConnectionError || error instanceof errors.DrainingConnectionError;
 
 const consumerNotFound = 10014;
-/** The stream has its maximum of consumers. A retry may succeed, since consumers of other readers end. */
+/** Error code for a stream that has its maximum number of consumers. A retry may succeed, since the consumers of other readers end. */
 const consumersAtMost = 10026;
 const ownFault = 500;
-/** An error that a retry doesn't change. */
+/** True for an error that a retry would get again. */
 const isRefusal = (error: unknown): boolean =>
   error instanceof CoppiceError ||
   (error instanceof JetStreamApiError && error.status < ownFault && error.code !== consumerNotFound && !isFull(error));
@@ -219,7 +221,7 @@ export async function* browse(
 ): AsyncIterable<StoredMessage> {
   let sequence = 1;
   for (;;) {
-    // The server's API accepts both fields together; the client's type doesn't.
+    // The server's API accepts `seq` and `next_by_subj` together; the client's type doesn't.
     const next = { seq: sequence, next_by_subj: subject } as { seq: number };
     const stored = await manager.streams.getMessage(stream, next).catch((error: unknown) => {
       if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;

@@ -20,8 +20,8 @@ const markerTtlMs = 3_600_000;
 const dedupeWindow = 120_000 * nanoseconds;
 
 /**
- * A work queue. It has no limits on age, count or size, since these would silently delete timers and waiting work. (A stream with schedules can't reject new
- * messages instead.)
+ * A work queue. It has no limits on age, count or size, since these would silently delete timers and waiting work. A stream with schedules can't be set to
+ * reject new messages instead.
  */
 const workQueue = (name: string, subjects: string[]): Definition => ({
   name,
@@ -32,18 +32,18 @@ const workQueue = (name: string, subjects: string[]): Definition => ({
   allow_msg_ttl: true,
 });
 
-/** Retention of streams that are not consumed: the age, and the size for all tenants together. The oldest messages are evicted. */
+/** Retention of streams that are not consumed: the maximum age, and the maximum size for all tenants together. The oldest messages are evicted. */
 export const retention = {
   [streams.events]: { days: 90, mebibytesMax: 2_048 },
   [streams.transcripts]: { days: 90, mebibytesMax: 4_096 },
   [streams.logs]: { days: outputKept.days, mebibytesMax: 512 },
   [streams.deadLetters]: { days: deadLettersKept.days, mebibytesMax: deadLettersKept.mebibytes },
 } as const;
-/** Retention of bundles: shorter, since they can be made again. The oldest are evicted. */
+/** Retention of bundles. It is short, since bundles can be made again. The oldest bundles are evicted. */
 export const bundlesKept = { days: 1, mebibytesMax: 512 } as const;
-/** Retention of artifacts: longer than any task runs. A reference to an evicted one fails with `not-found`. */
+/** Retention of artifacts. It is longer than any task runs. A reference to an evicted artifact fails with `not-found`. */
 export const artifactsKept = { days: 90, mebibytesMax: 4_096 } as const;
-/** Retention of response items. Documents for clients must name it, since a client can't refer to an older item. */
+/** Retention of response items. Documents for clients must name this time, since a client can't refer to an older item. */
 export const itemsKept = { hours: 12, mebibytesMax: 512 } as const;
 type KeptStream = keyof typeof retention;
 
@@ -69,11 +69,11 @@ const definitions: readonly Definition[] = [
   kept(streams.events, [event]),
   kept(streams.transcripts, [transcript]),
   { ...kept(streams.logs, [output]), max_msgs_per_subject: outputKept.piecesMax },
-  // A source, or a tenant of the intake, evicts only its own oldest letters.
+  // This limit applies to each source, and to each tenant of the intake, so each of them evicts only its own oldest letters.
   { ...kept(streams.deadLetters, [deadLetter]), max_msgs_per_subject: deadLettersKept.perSubjectMax },
 ];
 
-/** Size limits of buckets; none for those that must never reject a write. A cache entry that doesn't fit isn't kept. */
+/** Size limits of buckets. A bucket that must never reject a write has no limit. A cache entry that doesn't fit isn't stored. */
 const bucketBytesMax: Readonly<Record<string, number>> = { [buckets.llmCache]: mebibytes(256) };
 const keyValueBuckets = [
   buckets.actors,
@@ -153,7 +153,7 @@ export async function ensureResources(
   await ensure(items);
   await ensure(artifacts).catch(async (error: unknown) => {
     if (!(error instanceof JetStreamApiError) || error.code !== storageExceeded) throw error;
-    // The server reserves a stream's maximum size. Earlier versions had no limit here, and a small disk must not prevent this version's start.
+    // The server reserves a stream's maximum size on disk. Earlier versions had no limit for this stream, and this version must also start with a small disk.
     await ensure({ ...artifacts, max_bytes: -1 });
   });
 }
@@ -190,7 +190,7 @@ export async function openStore(
   throw new CoppiceError('unavailable', text);
 }
 
-/** Returns the share of its size limit that each limited stream uses, by the server's own setting: 0 to 1. */
+/** Returns, for each stream with a size limit, the used share of the limit that is set on the server: 0 to 1. */
 export async function readFullness(manager: JetStreamManager): Promise<{ stream: string; share: number }[]> {
   return Promise.all(
     [...Object.keys(retention), artifacts.name].map(async (stream) => {

@@ -8,14 +8,15 @@ import { JetStreamApiError, headers } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, StoredMsg, StreamInfo } from './nats.ts';
 
 /**
- * Migrates the intake stream of an earlier version, which allowed schedules; the server can't switch these off. The stream is recreated, and its waiting
+ * Migrates the intake stream of an earlier version. That stream allowed schedules, which the server can't switch off. The stream is recreated, and its waiting
  * messages move to the stream `intakeLater`.
  *
  * Invariants:
- * 1. The old stream is closed to publishers before it is emptied, and deleted only when it is empty. Until the new one exists, a publisher gets no
- *    acknowledgement, and so knows that nothing was stored.
- * 2. A message is deleted after its copy is stored. A crash in between makes a second copy, which is the same request for the same run.
- * 3. Only one process at a time migrates the stream, since the deletion by a second process could hit the new stream.
+ * 1. The old stream is closed to publishers before it is emptied, and deleted only when it is empty. Until the new stream exists, a publisher gets no
+ *    acknowledgement, and so knows that its request was not stored.
+ * 2. A message is deleted after its copy is stored. After a crash between the two, a second copy is made. That does no harm, since both copies request the same
+ *    run.
+ * 3. Only one process at a time migrates the stream, since a second process could otherwise delete the new stream.
  */
 const lock = 'retire-intake';
 const lockMs = 30_000;
@@ -30,7 +31,7 @@ type Parts = {
   manager: JetStreamManager;
   /** The bucket that holds the lock. */
   locks: KeyValue;
-  /** Makes the stream `intakeLater`, whose subjects belong to the old intake until that is closed. */
+  /** Makes the stream `intakeLater`. Its subjects belong to the old intake stream until the old stream is closed. */
   makeIntakeLater: () => Promise<void>;
 };
 
@@ -80,7 +81,7 @@ async function retire({ jetStream, manager, makeIntakeLater }: Parts, renew: () 
 
 async function first(manager: JetStreamManager): Promise<StoredMsg | null> {
   try {
-    // The server's API accepts both fields together; the client's type doesn't.
+    // The server's API accepts `seq` and `next_by_subj` together; the client's type doesn't.
     return await manager.streams.getMessage(streams.intake, { seq: 1, next_by_subj: '>' } as { seq: number });
   } catch (error) {
     if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;

@@ -30,12 +30,12 @@ export type Endpoint = {
   subject: string;
   /** True: every process gets each request, even a process that is stopping. False: one process gets each request. */
   heardByAll: boolean;
-  /** Returns the answer. With `undefined` none is sent: the handler has answered itself, or the request concerns another process. */
+  /** Returns the answer. If the result is `undefined`, no answer is sent, since the handler has answered itself or the request concerns another process. */
   handler(input: unknown, context: RequestContext, answer: Answer): Promise<unknown>;
 };
 
 export type RequestContext = {
-  /** The tenant in the subject, where the server's permissions enforce it; null between services. */
+  /** The tenant in the request's subject, which the server's permissions enforce. Null for a request between services. */
   tenant: string | null;
   subject: string;
 };
@@ -100,14 +100,14 @@ export const serviceEndpoint = <Input, Output>(
 
 const protocolVerbs = ['PING', 'INFO', 'STATS'] as const;
 
-/** The three subjects of a verb of the services protocol (ADR-32): for all services, for those of one name, for one instance. */
+/** Returns the three subjects of a verb of the services protocol (ADR-32): for all services, for all services of one name, and for one instance. */
 const servicesProtocolSubjects = (verb: (typeof protocolVerbs)[number], name: string, id: string): string[] => [
   `$SRV.${verb}`,
   `$SRV.${verb}.${name}`,
   `$SRV.${verb}.${name}.${id}`,
 ];
 
-/** The protocol's subjects that a service subscribes to, for any id. */
+/** Returns the protocol's subjects to which a service subscribes, with a wildcard for the instance's id. */
 export const servicesProtocolFamily = (name: string): string[] =>
   protocolVerbs.flatMap((verb) => servicesProtocolSubjects(verb, name, '*'));
 
@@ -179,8 +179,8 @@ class RunningService implements Service {
   }
 
   /**
-   * Stops accepting requests, and resolves when those in progress are answered. Endpoints with `heardByAll` stay open until then, since their requests may
-   * concern requests in progress.
+   * Stops accepting requests, and resolves when the requests in progress are answered. Endpoints with `heardByAll` stay open until then, since their requests
+   * may concern requests in progress.
    */
   async stop(): Promise<void> {
     await this.#drain(false);
@@ -194,7 +194,7 @@ class RunningService implements Service {
   }
 
   #track(answering: Promise<void>): void {
-    // A closed connection sends no answer.
+    // The answer can't be sent if the connection is closed.
     const work = answering.catch((error: unknown) => log.error({ err: error }, 'request not answered'));
     this.#inProgress.add(work);
     void work.finally(() => this.#inProgress.delete(work));
@@ -235,8 +235,8 @@ class RunningService implements Service {
   }
 
   /**
-   * An endpoint's input and output as JSON Schemas of draft 7. The protocol requires text values and leaves the keys to the service; a schema is JSON
-   * on one line.
+   * Returns an endpoint's input and output as JSON Schemas of draft 7. In the protocol, metadata values are texts and a service chooses the keys, so each
+   * schema is JSON on one line.
    */
   #metadataOf(endpoint: Endpoint): Record<string, string> {
     const { description, input, output } = endpoint.method;

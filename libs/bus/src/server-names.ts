@@ -4,8 +4,8 @@ import { CoppiceError } from '@coppice/contracts';
 import type { NatsConnection } from './nats.ts';
 
 /**
- * Rejects IP addresses. For an address the client passes Node no name to check, and Node checks for "localhost": the right server could be refused, and any other
- * certificate for "localhost" would be accepted.
+ * Rejects IP addresses. For an address, the client passes no name to Node, so Node compares the certificate with "localhost". The right server could then be
+ * refused, and any server with a certificate for "localhost" would be accepted.
  * @throws CoppiceError `invalid-request`
  */
 export function requireNames(servers: string): void {
@@ -15,7 +15,7 @@ export function requireNames(servers: string): void {
   throw new CoppiceError('invalid-request', text);
 }
 
-/** Does the same check after connecting, for a server that requires encryption by itself. */
+/** Checks the names after connecting, since a server may require encryption although the client's settings don't. */
 export async function requireNamesOf(connection: NatsConnection, servers: string): Promise<void> {
   try {
     requireNames(servers);
@@ -31,7 +31,7 @@ function hostOf(server: string): string {
   return URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : '';
 }
 
-/** Adds the setting to change: Node's own messages suggest an option of Node, and a host name that nobody typed. */
+/** Adds the Coppice setting to change, since Node's own messages suggest an option of Node or quote a host name that the user didn't enter. */
 export function withAdvice(message: string): string {
   if (/certificate/i.test(message) && /self-signed|issuer|first certificate|authority/i.test(message))
     return `${message.split(';')[0]}; NATS_CA_FILE names the authority that the server's certificate comes from`;

@@ -1,7 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import { errors } from './nats.ts';
 
-/** Converts the client's errors for a server that doesn't answer, or is no longer connected, into `unavailable`; returns any other error as it is. */
+/** If the error says that the server doesn't answer or that the connection is lost, returns CoppiceError `unavailable`. Returns any other error unchanged. */
 export function unreachable(cause: unknown, what: string): unknown {
   const gone =
     cause instanceof errors.TimeoutError ||

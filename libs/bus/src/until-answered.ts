@@ -12,7 +12,7 @@ const log = createLogger('bus');
  * Retries a request until the server answers, for requests that must not be lost while the server is unreachable. The work must be safe to repeat after a
  * missing answer.
  * @param waiting the time limit, and the purpose for the log
- * @throws an error that waiting doesn't change; CoppiceError `unavailable` when the time limit has passed; the signal's reason.
+ * @throws an error at once if waiting wouldn't change it; CoppiceError `unavailable` when the time limit has passed; the signal's reason.
  */
 export async function untilAnswered<Answer>(
   work: () => Promise<Answer>,

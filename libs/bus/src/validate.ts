@@ -78,12 +78,13 @@ export function validate<Output>(schema: Schema<Output>, value: unknown, what: s
 const describe = (issue: FieldIssue): string =>
   `${issue.field === '' ? '' : `${issue.field}: `}expected ${issue.expected}, received ${issue.received}`;
 
-/** Returns the value as parsed by the schema, or its issues; for a misspelt field with a suggestion. */
+/** Returns the value as parsed by the schema, or the schema's issues. The issue of a misspelt field suggests a name. */
 export function readFields<Output>(
   schema: Schema<Output>,
   value: unknown,
 ): { success: true; data: Output } | { success: false; issues: FieldIssue[] } {
-  // The known fields beside each unknown one. The key is the issue's list of unknown fields, which is the same array in the raw issue and in the final one.
+  // The known fields of the object in which unknown fields were found. The key is the issue's list of unknown fields, since the raw issue and the final issue
+  // have the same array.
   const fieldsBeside = new Map<readonly string[], string[]>();
   const error = ({ keys, inst }: RawIssue) => {
     const { shape } = (inst ?? {}) as { shape?: object };

@@ -83,7 +83,7 @@ class TenantConsumers {
     return room.within(async () => {
       await this.#requireRoom(request, room);
       const subject = `$JS.API.CONSUMER.CREATE.${stream}.${name}.${filter}`;
-      // `create`: an existing consumer with this name and other settings isn't changed.
+      // With the action `create`, the server doesn't change an existing consumer that has this name and other settings.
       const body = JSON.stringify({ stream_name: stream, config, action: 'create' });
       const { data: answer } = await this.#connection.request(subject, body, {
         timeout: busLimits.publishTimeoutMs,
@@ -128,19 +128,22 @@ class TenantConsumers {
 
 /** The consumers of one tenant. Not an `Admission`, since libs/service is built on this library. */
 class Room {
-  /** Consumers that were made here and may still exist. */
+  /** Consumers that this process has made and that may still exist. */
   readonly consumers = new Set<string>();
   lookAgainAtMs = 0;
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Runs one request of the tenant after the other, so that the limit is kept. Only as many may wait as can be answered in time. */
+  /**
+   * Runs the tenant's requests one after the other, so that the limit isn't exceeded. The number of waiting requests is limited, so that all can be answered in
+   * time.
+   */
   async within<Result>(work: () => Promise<Result>): Promise<Result> {
     if (this.#waiting >= busLimits.consumersWaitingMax) throw unavailable('too many requests for consumers at once');
     this.#waiting++;
     const mine = this.#last.then(work, work);
     this.#last = mine.catch(() => {
-      // The caller gets the error; the next one runs in any case.
+      // The caller gets the error. The next request runs in any case.
     });
     try {
       return await mine;

@@ -16,7 +16,7 @@ const prefix = 'coppice.consumer';
 export const tenantConsumerSubject = (tenant: string, { stream, filter }: { stream: string; filter: string }): string =>
   `${prefix}.${tenant}.${stream}.*.${filter}`;
 
-/** Subject of all these requests, for the process that makes the consumers. */
+/** Subject of all requests for consumers, for the process that makes the consumers. */
 export const tenantConsumerSubjects = `${prefix}.>`;
 
 export type ConsumerRequest = { tenant: string; stream: string; name: string; filter: string };

@@ -30,10 +30,9 @@ import { tenantConsumerSubject, tenantConsumerSubjects, tenantStreams } from '..
  * The permissions of each user of the bus, derived from the contract's names. `server-configuration.ts` writes them for the server.
  *
  * Invariants:
- * 1. The server doesn't check reply subjects: a user that may publish on a stream's subject, or send any request, can have the *answer* published anywhere in its
- *    account, also over an actor's value. So users that aren't services have accounts of their own.
- * 2. A consumer is made by a request whose subject contains its filter (the server compares it with the request's body), and, for a shared consumer, its
- *    name.
+ * 1. The server doesn't check reply subjects: if a user may publish on a stream's subject or send any request, it can direct the *answer* to any subject in its
+ *    account, and so overwrite an actor's value. So users that aren't services have accounts of their own.
+ * 2. A consumer is made by a request whose subject contains its filter (the server compares it with the request's body), and, for a shared consumer, its name.
  * 3. Only the orchestrator and the administrator create, change or empty a stream.
  */
 /** `administrator` may do everything in the services' account: backup, restore, repair. No long-running process uses it. */
@@ -131,7 +130,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
     join(
       commands('orchestrator', [anyPool]),
       orchestrator,
-      // To refuse commands on behalf of a host that is gone.
+      // To answer the commands of a lost host with an error.
       ...nodes.flatMap((node) => [
         taking('worktree-service', node),
         taking('container-service', node),
@@ -143,7 +142,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       commands('llm-gateway', [anyPool]),
       serving('llm-gateway', calls('llm-gateway', gatewayCalls)),
       serving(chatServiceName, served(chatApi)),
-      // A chat is answered by many messages over any length of time. With response permissions the server would remember every request that long.
+      // A chat is answered by many messages over any length of time. With response permissions, the server would have to remember each request for that time.
       publishing(repliesToOtherAccounts, `${inboxPrefixOf('operator')}.>`),
       artifacts,
       keyValue(buckets.gatewayKeys),
@@ -232,8 +231,8 @@ const operator: Parts = join(
 );
 
 /**
- * Prefix under which a tenant's account imports the services' JetStream. The account has no JetStream of its own, so the server itself answers `$JS.API.…`
- * there with an error. The account therefore maps the usual subjects to this prefix; clients don't notice.
+ * Prefix under which a tenant's account imports the services' JetStream. The account has no JetStream of its own, so requests on `$JS.API.…` would get an error
+ * from the server. The account therefore maps these subjects to the prefix, and clients can use the usual subjects.
  */
 const importedApi = 'coppice.js.';
 
@@ -244,13 +243,13 @@ export type TenantShare = {
    * `many`: answered by several messages.
    */
   services: { clientSubject: string; as: string; subject: string; many: boolean }[];
-  /** Subjects to which its clients may subscribe. */
+  /** Subjects to which the tenant's clients may subscribe. */
   streams: string[];
 };
 
 /**
- * Requests with a single answer, with one wildcard per noun. A request that two imports match is delivered twice, so a wildcard over all methods must not also
- * match the streamed methods.
+ * Requests with a single answer, with one wildcard per noun. If a request matches two imports, it is delivered twice, so no wildcard may match the methods with
+ * a streamed answer.
  */
 const answeredOnce: readonly string[] = [
   ...new Set(Object.values(api).map(({ name }) => `${name.split('.')[0]}.*`)),
@@ -259,8 +258,9 @@ const answeredOnce: readonly string[] = [
 ];
 
 /**
- * Permissions of a publisher: call the API for its tenant, submit, and read its tenant's messages, by consumers whose filter is in the request subject and by
- * plain subscriptions. It may not request a message by its number (MSG.GET, DIRECT.GET), since these requests name no subject.
+ * Permissions of a publisher: call the API for its tenant, submit, and read its tenant's messages, through plain subscriptions and through consumers whose
+ * filter is in the request's subject. A publisher may not request a message by its number (MSG.GET, DIRECT.GET), since such a request doesn't name the
+ * message's subject.
  */
 export function shareOf(tenant: string): TenantShare {
   const own = tenantFamilies(tenant);

@@ -17,7 +17,7 @@ const authenticationSecondsMax = 10;
 
 /**
  * The server's `accounts`. One is for the services and the operator; it alone has JetStream. Each tenant has an account of its own, which imports only its own
- * requests and events. A request from a tenant is answered into the tenant's account, whatever reply subject it names.
+ * requests and events. The answer to a tenant's request is always delivered in the tenant's account, whatever reply subject the request has.
  */
 export function accountsConfiguration(keys: UserKeys, nodes: readonly string[]): string {
   const tenants = Object.entries(keys.tenants);
@@ -61,7 +61,9 @@ function user(key: string, { publish, subscribe, answers }: Permissions): string
 }
 
 const severalAnswers = 'response_type: stream';
-/** The server remembers an unanswered request for this long. Its default is two minutes, in which a flood of unanswered requests would fill its memory. */
+/**
+ * Time for which the server remembers an unanswered request. With the server's default of two minutes, a flood of unanswered requests would fill its memory.
+ */
 const oneAnswer = `threshold: "${busLimits.answeredWithinMs / 1_000}s"`;
 
 /** An export names all accounts that may import it, because some requests have the same subject for all tenants. */
