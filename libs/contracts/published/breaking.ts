@@ -1,7 +1,7 @@
 /**
- * Finds the changes of a contract that break clients of an earlier one. Both are AsyncAPI documents from document.ts.
+ * Finds the changes that break clients of an earlier version of the contract. Both versions are AsyncAPI documents that document.ts has made.
  *
- * Coppice must still accept every message that it accepted, and clients must still be able to read what it sends. jsoncompat decides if two schemas are
+ * Coppice must still accept every message that it accepted, and clients must still be able to read what Coppice sends. jsoncompat decides if two schemas are
  * compatible. This file chooses the schemas to compare and the direction, and finds the place of a difference.
  */
 import { readFileSync } from 'node:fs';
@@ -27,7 +27,10 @@ export type Contract = {
 /** The reader of a message: Coppice, which must accept what it accepted before, or the publisher, who must not receive values that were impossible before. */
 type Reader = 'coppice' | 'publisher';
 
-/** Enums of what Coppice sends that became open after a release. Opening one changes no value that is sent: docs/decisions/0010-published-contract.md. */
+/**
+ * Enums in messages from Coppice that were opened after a release: their schemas now allow any string. Opening an enum changes no value that is sent:
+ * docs/decisions/0010-published-contract.md.
+ */
 const openedEnums = ['TaskState'];
 
 /** @returns one sentence for each breaking change; empty if every client of `released` also works with `current` */
@@ -42,13 +45,13 @@ export function breakingChanges(released: Contract, latest: Contract): string[] 
 }
 
 /**
- * Returns the contract with only the known values of an enum, if the released contract has the enum closed. Opening the enum then passes, while a changed value
- * still counts as breaking.
+ * Returns the current contract. If the enum is closed in the released contract and open in the current one, the enum is closed in the result. So opening the
+ * enum passes, but a changed value of the enum still counts as breaking.
  */
 function withoutOpening(name: string, released: Contract, current: Contract): Contract {
   const { schemas } = current.components;
   const [known, other, ...more] = (schemas[name]?.['anyOf'] ?? []) as Schema[];
-  // A released contract without this name has the enum in each field.
+  // If the released contract has no schema of this name, it has the enum in each field.
   const isOpened = released.components.schemas[name]?.['anyOf'] === undefined && known?.['enum'] !== undefined;
   if (!isOpened || !isDeepStrictEqual(other, { type: 'string' }) || more.length > 0) return current;
   return { ...current, components: { ...current.components, schemas: { ...schemas, [name]: known } } };
@@ -131,7 +134,7 @@ function differences(before: Schema, after: Schema, reader: Reader, path: string
     if (changed === undefined) continue;
     const found = differences(schema, changed as Schema, reader, `${path}${place}`);
     inner.push(...found);
-    // Undo the inner change, so that further differences at this level show.
+    // Undoes the inner change, so that further differences at this level are found.
     if (found.length > 0) rest = replaced(rest, inside, schema);
   }
   return inner.length > 0 && isCompatible(before, rest, reader)
@@ -169,7 +172,7 @@ function replaced(node: Schema, [key = '', ...more]: readonly string[], value: S
   return copy;
 }
 
-/** Describes the keywords that differ: for lists and fields the removed and added members, for others the old and new value. */
+/** Describes the keywords that differ. For lists and fields, names the removed and the added members; for any other keyword, the old and the new value. */
 function describe(before: Schema, after: Schema): string {
   const keywords = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
     (keyword) => !isDeepStrictEqual(before[keyword], after[keyword]),

@@ -73,7 +73,7 @@ describe('the document', () => {
   });
 });
 
-/** Returns paths of fields without a description. Constants need none, and a reference has that of its target. */
+/** Returns paths of fields without a description. Constants need no description, and a reference has the description of its target. */
 function undescribed(schema: Node, path: string): string[] {
   const fields = Object.entries((schema['properties'] ?? {}) as Record<string, Node>);
   const silent = fields.filter(([, field]) => !['description', '$ref', 'const'].some((keyword) => keyword in field));
@@ -86,8 +86,8 @@ function undescribed(schema: Node, path: string): string[] {
   ];
 }
 
-// JSON Schema can't express these: lengths in bytes, ranges of durations, and the pattern of model names, which is left out on purpose. The schema must reject
-// everything else that zod rejects.
+// Returns false for issues that JSON Schema can't express: lengths in bytes and ranges of durations. Also false for the pattern of model names, which is left
+// out on purpose. The schema must reject everything else that zod rejects.
 const sayable = (issue: object): boolean => {
   const { code, message, params } = issue as { code?: string; message?: string; params?: { keyword?: string } };
   return (
@@ -192,7 +192,7 @@ function placesOf(node: unknown): { parent: Node; key: string }[] {
   return Object.entries(node).flatMap(([key, inner]) => [{ parent: node as Node, key }, ...placesOf(inner)]);
 }
 
-/** Applies a change at a place. The index after the last place stands for the whole value. */
+/** Applies a change at one of the value's places. The number after that of the last place stands for the whole value. */
 function change(root: unknown, { place, what, by, key }: Change): unknown {
   const places = placesOf(root);
   const found = places[place % (places.length + 1)];

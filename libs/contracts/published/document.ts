@@ -51,7 +51,7 @@ import {
 import type { PublishedMessage } from './messages.ts';
 import { typeNameOf, withTitles } from './titles.ts';
 
-/** Schemas that several messages contain, by their names in the document. Those of requests reject unknown fields. */
+/** Schemas that several messages contain, by their names in the document. The schemas of requests reject unknown fields. */
 const sharedSchemas = {
   Agent: agentSchema,
   ContentPart: contentPartSchema,
@@ -266,7 +266,7 @@ export function asyncApiDocument(version: string): JsonSchema {
   };
 }
 
-/** Returns each message's schema by its name, for validators and generators that take one file: schemas that it contains are in its `definitions`. */
+/** Returns each message's schema by its name, for validators and generators that take a single file. The schemas that it refers to are in its `definitions`. */
 export function standaloneSchemas(): Record<string, JsonSchema> {
   const schemas = titledSchemas((name) => `#/definitions/${name}`);
   return Object.fromEntries(

@@ -1,6 +1,6 @@
 /**
  * Examples of every message, for the AsyncAPI document and docs/protocol.md. They come from a run of one task. Tests check that each example fits its schema,
- * and that docs/protocol.md has no others.
+ * and that docs/protocol.md has no other examples.
  */
 import { createHash } from 'node:crypto';
 import { artifactNames, messageHeaders } from '@coppice/contracts';

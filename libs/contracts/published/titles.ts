@@ -52,7 +52,7 @@ function suffixOf(option: JsonSchema): string {
   return option['enum'] === undefined ? '' : 'Name';
 }
 
-/** Adds the note that null is not allowed to an optional field, unless the field accepts null. */
+/** Adds a note to an optional field, which says that null is not allowed. Adds nothing if the field accepts null. */
 function withoutNull(field: JsonSchema): JsonSchema {
   const { description } = field;
   if (takesNull(field) || typeof description !== 'string') return field;

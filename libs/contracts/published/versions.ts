@@ -15,7 +15,7 @@ const compare = (left: Version, right: Version): number =>
 export const newest = (versions: readonly string[]): string | null =>
   versions.map(parts).toSorted(compare).at(-1)?.join('.') ?? null;
 
-/** True if the version number allows breaking changes since the released one. */
+/** True if the version number allows breaking changes since the released version. */
 export function isBreakAllowed(released: string, version: string): boolean {
   const [before, after] = [parts(released), parts(version)];
   return after[0] > before[0] || (before[0] === 0 && after[0] === 0 && after[1] > before[1]);

@@ -22,7 +22,7 @@ export const actorMessageSchema = z.discriminatedUnion('type', [
     /** Identifies this creation of the actor; a repeat of the same `create` has the same id. */
     messageId: z.string().min(1).max(250),
     input: z.unknown(),
-    /** An event for the actor. It is delivered even if an earlier message created the actor. */
+    /** An event for the actor. The actor gets this event even if an earlier message created the actor. */
     event: eventSchema.optional(),
     issuedAt: z.string(),
   }),
@@ -39,7 +39,7 @@ export const actorMessageSchema = z.discriminatedUnion('type', [
     type: z.literal('result'),
     effectId: effectIdSchema,
     outcome: outcomeSchema,
-    /** For commands: milliseconds in the queue, and milliseconds of work. Left out if unknown. */
+    /** For results of commands: time in the queue, and time of the work, in milliseconds. Missing if unknown. */
     queuedMs: z.number().nonnegative().optional(),
     workedMs: z.number().nonnegative().optional(),
   }),

@@ -20,8 +20,8 @@ export const artifactNames = {
   log: ({ tenant, taskId }: { tenant: string; taskId: string }, effectId: string, hash: string) =>
     `log/${tenant}/${taskId}/${effectId}/${hash}`,
   /**
-   * A task's work as a git bundle, named by its content and the hour. A second request within the hour finds it stored; a later one stores it again, so that no
-   * returned name is about to expire.
+   * A task's work as a git bundle, named by its content and the hour. A second request within the same hour finds the bundle stored. A later request stores the
+   * bundle again, so that no returned name is about to expire.
    */
   bundle: ({ tenant, taskId }: { tenant: string; taskId: string }, hash: string, time: Date) =>
     `bundle/${tenant}/${taskId}/${hash}/${Math.floor(time.getTime() / hourMs)}`,
@@ -39,5 +39,5 @@ export const tenantOfArtifact = (name: string): string | null =>
 export const bucketOfArtifact = (name: string): string =>
   name.startsWith('bundle/') ? buckets.bundles : buckets.artifacts;
 
-/** Maximum number of bytes in one answer. As base64 in JSON they are far below a message's limit of 1 MiB. */
+/** Maximum number of bytes in one answer. As base64 in JSON, these bytes are far below a message's limit of 1 MiB. */
 export const artifactPartBytesMax = 256 * 1024;

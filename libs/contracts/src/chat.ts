@@ -21,7 +21,10 @@ export const chatServiceName = 'llm-chat';
 export const chatLimits = {
   timeLimitMsMin: 1_000,
   timeLimitMsMax: 3_600_000,
-  /** Longest time for an answer in one message. Between accounts, the NATS server forgets a reply subject after two minutes without a message. */
+  /**
+   * Maximum time limit of a chat whose answer is a single message. Between accounts, the NATS server forgets a reply subject after two minutes without a
+   * message.
+   */
   wholeTimeLimitMsMax: 100_000,
   /** Longest interval between two `llm.keep` requests of a client. */
   keepMsMax: 30_000,

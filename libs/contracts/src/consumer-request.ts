@@ -3,7 +3,10 @@ import { z } from 'zod';
 
 const unset = z.union([z.null(), z.literal(''), z.literal(0), z.literal(false), z.array(z.never()).max(0)]).optional();
 
-/** The fields that JetStream clients send for a pull consumer; others are rejected. Fields that are accepted and then ignored have no effect without acknowledgements. */
+/**
+ * The fields that JetStream clients send for a pull consumer. A request with any other field is rejected. Some accepted fields are ignored, since they have no
+ * effect on a consumer without acknowledgements.
+ */
 const configSchema = z.strictObject({
   name: z.string().optional(),
   description: z.string().optional(),

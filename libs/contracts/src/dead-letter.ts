@@ -17,6 +17,9 @@ export const deadLetterSchema = z.object({
       'The message in base64: at most the first 512 KiB, and at most the first 16 KiB of a rejected request in the intake.',
     ),
 });
-/** Retention of dead letters. Beyond a limit the oldest are deleted: those of the subject (`perSubjectMax`) or of the whole stream (`mebibytes`). */
+/**
+ * Retention of dead letters. If there are more than `perSubjectMax` on a subject, the oldest of that subject are deleted. If the stream is larger than
+ * `mebibytes`, its oldest are deleted.
+ */
 export const deadLettersKept = { perSubjectMax: 2_000, days: 90, mebibytes: 512 } as const;
 export type DeadLetter = z.infer<typeof deadLetterSchema>;

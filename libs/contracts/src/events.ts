@@ -4,8 +4,8 @@ import { taskStateSchema } from './task-states.ts';
 import { runSummarySchema, runViewSchema, taskViewSchema, usageSchema } from './views.ts';
 
 /**
- * A CloudEvents 1.0 event in the structured mode of the NATS binding. `sequence` counts an actor's own events from 1, so that a reader
- * notices a gap; `id` is the same on every repeat.
+ * A CloudEvents 1.0 event in the structured mode of the NATS binding. `sequence` counts an actor's own events from 1, so that a reader notices a gap. `id`
+ * stays the same if the event is published again.
  */
 const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, description: string, data: Data) =>
   z
@@ -28,7 +28,7 @@ const runSubmittedData = runViewSchema
   .extend({ tasks: z.int().describe('Number of tasks.') });
 /** A rejected run request of the durable intake, whose sender waits for no answer. */
 const runRefusedData = runViewSchema.pick({ runId: true, requestId: true }).extend({ failure: wireErrorSchema });
-/** A rejected request of the durable intake from which its sender can't know a run id. */
+/** A rejected request of the durable intake that has no valid requestId, so its sender can't derive a run id. */
 const intakeRefusedData = z.object({
   intakeSequence: z.int().describe('The `seq` in the acknowledgement of the request.'),
   failure: wireErrorSchema,
@@ -37,7 +37,7 @@ const runEndedData = runSummarySchema
   .pick({ runId: true, state: true, taskCounts: true })
   .extend(runViewSchema.pick({ usage: true }).shape);
 const ofTask = taskViewSchema.pick({ runId: true, taskId: true, name: true });
-/** One step of a task. The steps account for the time between two of its events. */
+/** One step of a task. An event lists the steps since the task's previous event, which account for the time between the two events. */
 export const taskStepSchema = z.object({
   what: z
     .string()

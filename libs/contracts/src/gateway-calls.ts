@@ -24,7 +24,7 @@ export type ModelProvider = z.infer<typeof modelProviderSchema>;
 /** Rights of a token for the gateway's HTTP endpoints: the models, the limits, and the tenant, run and task that its calls are charged to. */
 export const tokenGrantSchema = z.object({
   tenant: tenantSchema,
-  /** Both empty for calls outside any task. */
+  /** `runId` and `taskId` are both empty for calls outside any task. */
   runId: z.union([runIdSchema, z.literal('')]),
   taskId: z.union([taskIdSchema, z.literal('')]),
   /** Allowed models, as `provider/model` or an alias. Missing: all models. */
@@ -51,7 +51,10 @@ export const gatewayCalls = {
       aliases: z
         .array(z.object({ name: z.string(), candidates: z.array(z.string()), strategy: z.string() }))
         .default([]),
-      /** Addresses of the gateway that answers, as base URLs or `unix:PATH`; empty if its HTTP endpoints are off. Earlier versions send neither this nor `file`. */
+      /**
+       * Addresses of the gateway that answers, as base URLs or `unix:PATH`; empty if its HTTP endpoints are off. Earlier versions send neither this field nor
+       * `file`.
+       */
       httpAddresses: z.array(z.string()).optional(),
       /** The gateway's configuration file, and the SHA-256 of the file's text at startup; null without a file. */
       file: z.object({ path: z.string(), sha256: z.string() }).nullable().optional(),
@@ -93,9 +96,9 @@ export const gatewayCalls = {
           /** Owner and period: `tenant acme in 2026-11`. */
           name: z.string(),
           limit: modelLimitsSchema,
-          /** Charges that the gateways have reported; they report every second. */
+          /** Charges that the gateways have reported so far. Each gateway reports its charges every second. */
           used: amountSchema,
-          /** Most that the calls in flight may use. */
+          /** Maximum amount that the calls in flight may use. */
           reserved: amountSchema,
         }),
       ),

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 
 /**
- * One token of a subject or key. Has no underscore, since effect ids join tokens with it, and no character that is special to NATS, git refs or file systems.
+ * One token of a subject or key. It has no underscore, since effect ids join tokens with underscores. It has no character that is special in NATS, git refs or
+ * file systems.
  */
 const tokenPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 export const tokenSchema = z
@@ -47,8 +48,8 @@ export const runIdOf = (tenant: string, requestId: string): string => `r${shortH
 export const taskIdOf = (runId: string, taskName: string): string => `t${shortHash('task', runId, taskName)}`;
 
 /**
- * Converts a line of text to a readable part of a name: a-z, 0-9 and dashes, at most `charactersMax` of them; `task` if nothing remains.
- * Letters lose their accents (`ünïcode` becomes `unicode`). Characters without such a letter are dropped.
+ * Converts a line of text to a readable part of a name: a-z, 0-9 and dashes, at most `charactersMax` of them; `task` if nothing remains. Letters lose their
+ * accents (`ünïcode` becomes `unicode`). Characters that can't be converted are dropped.
  */
 export function slug(text: string, charactersMax: number): string {
   const name = text

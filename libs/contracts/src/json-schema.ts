@@ -15,7 +15,7 @@ export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
 }
 
 /**
- * Converts several schemas. A schema that contains another one of them refers to it by `$ref`.
+ * Converts several schemas. If one of them contains another, the result refers to the other by `$ref`.
  * @param location returns the `$ref` of a schema by its name
  */
 export function jsonSchemasOf(

@@ -20,7 +20,7 @@ export const mergeConflictSchema = z.object({
   tip: z.string(),
   /** The first 20 conflicting files. */
   paths: z.array(z.string()),
-  /** Changes of the first 10 of these files on the target since the task's base. */
+  /** Changes on the target since the task's base, for the first 10 of these files. */
   landed: z.array(landedChangeSchema),
 });
 export type MergeConflict = z.infer<typeof mergeConflictSchema>;

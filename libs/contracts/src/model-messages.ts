@@ -34,7 +34,7 @@ export const thinkingSchema = z.object({
   signature,
 });
 
-/** An image: base64 by value if it is small, otherwise the name of an object of base64 text; or a URL that the provider itself fetches. */
+/** An image in one of three forms: base64 text, if the image is small; the name of an object with base64 text; a URL that the provider itself fetches. */
 export const imageSchema = z.object({
   mediaType: z
     .string()

@@ -1,4 +1,4 @@
-/** Sorts the candidates by edit distance from the name, nearest first. Time grows with the product of the lengths, so bound them first. */
+/** Sorts the candidates by edit distance from the name, nearest first. The time grows with the product of the lengths, so the caller must limit the lengths. */
 export const nearestFirst = (name: string, candidates: readonly string[]): string[] =>
   candidates
     .map((candidate) => ({ candidate, distance: editDistance(candidate, name) }))
@@ -6,7 +6,7 @@ export const nearestFirst = (name: string, candidates: readonly string[]): strin
     .map(({ candidate }) => candidate);
 
 const wordCharactersMax = 40;
-/** Largest share of a word's letters that a misspelling changes. */
+/** Largest share of a word's letters by which a misspelt word may differ from its suggestion. */
 const changedShareMax = 0.4;
 
 /** Returns the candidate that a misspelt word probably means; null if none is near. */

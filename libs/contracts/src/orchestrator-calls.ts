@@ -4,14 +4,14 @@ import { runIdSchema, taskIdSchema, tenantSchema } from './identifiers.ts';
 import { modelLimitsViewSchema } from './views.ts';
 
 const progress = {
-  /** For messages only. Decisions depend on `hasEnded`, since a later version may have states that this one doesn't know. */
+  /** Used only in messages to people. Decisions depend on `hasEnded`, since a later version may have states that this one doesn't know. */
   state: z.string(),
   hasEnded: z.boolean(),
 };
 
 /**
  * Read-only calls to the orchestrator, `coppice.call.orchestrator.<name>`. A missing task or run is an answer (null), not an error, so that a failed call can't
- * be mistaken for it.
+ * be mistaken for a missing task or run.
  */
 export const orchestratorCalls = {
   taskStatus: {

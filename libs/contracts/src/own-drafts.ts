@@ -1,6 +1,6 @@
 /**
- * Prefix of the temporary files that Coppice itself writes into a worktree. An interrupted write can leave one, and it is not the task's work: imports,
- * checkpoints and sealed setups skip every path with such a name in it.
+ * Prefix of the temporary files that Coppice itself writes into a worktree. An interrupted write can leave such a file in the worktree. It isn't the task's
+ * work, so imports, checkpoints and sealed setups skip every path that contains such a name.
  */
 export const ownDraftPrefix = '.coppice-draft-';
 

@@ -172,7 +172,7 @@ export const runRequestSchema = z.strictObject({
 });
 export type RunRequest = z.infer<typeof runRequestSchema>;
 
-/** A part of a command that decides whether the verification passes and that no protected file defines. */
+/** A part of a verify or setup command that no protected file defines. Such a part helps to decide whether the verification passes. */
 export const unprotectedPartSchema = z.object({
   part: z.string().describe('The part, as written in the command.'),
   why: z.string().describe('The reason why no protected file defines it, and the entry that `protect` needs.'),
@@ -192,7 +192,7 @@ export type TaskSpecification = {
   network: { setup: Network; agent: Network; verify: Network };
   commit: { type: string; scope: string | null };
   protect: string[];
-  /** Parts of commands that decide whether the verification passes and that no protected file defines. Missing in tasks of earlier versions. */
+  /** Parts of the verify and setup commands that no protected file defines. Missing in tasks of earlier versions. */
   unprotected?: UnprotectedPart[];
   timeLimitMs: number;
   /** Limits of model use, for the task and for its whole run. Missing in tasks of earlier versions. */

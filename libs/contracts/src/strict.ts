@@ -3,8 +3,8 @@ import { z } from 'zod';
 type AnySchema = z.core.$ZodType;
 
 /**
- * Returns a copy of the schema in which no object accepts unknown fields. Between services unknown fields are ignored, since services are upgraded one by one. In
- * a public API request that would silently drop a misspelt field.
+ * Returns a copy of the schema in which no object accepts unknown fields. Between services unknown fields are ignored, since services are upgraded one by one.
+ * In a public API request, a misspelt field would then be dropped silently.
  */
 export const strictly = <Schema extends z.ZodType>(schema: Schema): Schema => strict(schema) as Schema;
 

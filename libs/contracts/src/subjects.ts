@@ -40,7 +40,7 @@ export const subjects = {
   /** Request/reply to the processes of one node. */
   callOnNode: (service: string, operation: string, node: string) => `coppice.call.${service}.${operation}.${node}`,
   intake: (tenant: string) => `coppice.intake.${tenant}.run`,
-  /** Holds a request until the services that it needs answer. No consumer matches it. */
+  /** Subject that stores a request until the services that the request needs are available. No consumer's filter matches this subject. */
   intakeLater: (tenant: string, requestToken: string) => `coppice.intake-later.${tenant}.${requestToken}`,
   /** Subject on which a postponed intake request is delivered again. */
   intakeAgain: (tenant: string) => `coppice.intake-again.${tenant}.run`,
@@ -48,17 +48,17 @@ export const subjects = {
   timer: (kind: string, id: string, effectId: string) => `coppice.timer.${kind}.${id}.${effectId}`,
   stash: (kind: string, id: string) => `coppice.stash.${kind}.${id}`,
   command: (service: string, pool: string, operation: string) => `coppice.cmd.${service}.${pool}.${operation}`,
-  /** Holds a command until its next delivery. No consumer matches it. */
+  /** Subject that stores a command until the next delivery. No consumer's filter matches this subject. */
   commandLater: (service: string, effectId: string) => `coppice.cmd-later.${service}.${effectId}`,
   event: (tenant: string, runId: string, taskId: string, type: string) =>
     `coppice.event.${tenant}.${runId}.${taskId}.${type}`,
   transcript: (tenant: string, taskId: string) => `coppice.transcript.${tenant}.${taskId}`,
   log: (tenant: string, taskId: string) => `coppice.log.${tenant}.${taskId}`,
-  /** A gateway's request to the others to return what they don't need of a budget. */
+  /** A gateway's request to the other gateways to return the part of a budget that they don't need. */
   gatewayBudgetWanted: 'coppice.gateway.budget-wanted',
   /** Notices between gateways about models that are currently not called. Core NATS; not stored. */
   gatewayHealth: 'coppice.gateway.health',
-  /** With a tenant: dead letters of its own messages, so that a tenant can't displace those of others. */
+  /** With a tenant: subject of the dead letters of that tenant's own messages, so that a tenant can't displace the dead letters of others. */
   deadLetter: (source: string, tenant?: string) =>
     tenant === undefined ? `coppice.deadletter.${source}` : `coppice.deadletter.${source}.${tenant}`,
 } as const;

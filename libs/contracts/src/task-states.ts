@@ -45,12 +45,12 @@ export type TaskStateOf<Kind extends TaskStateKind> = {
 }[TaskState];
 export type TaskEnd = TaskStateOf<'end'>;
 
-/** What a client knows of task states. It takes any string, since a newer service may send a state that this version doesn't know. */
+/** The task states that a client knows. The functions accept any string, since a newer service may send a state that this version doesn't know. */
 export type TaskStateRegistry = {
   states: readonly string[];
   /** `busy` for an unknown state: the task has not ended, and this version can't say what it waits for. */
   kindOf(state: string): TaskStateKind;
-  /** For an unknown state, the state's own name. */
+  /** Display text of a state; for an unknown state, the state's own name. */
   labelOf(state: string): string;
   /** Null for a state that isn't an end. */
   outcomeOf(state: string): TaskOutcome | null;
@@ -73,7 +73,7 @@ export function taskStateRegistryOf(entries: Readonly<Record<string, TaskStateEn
 export const taskStateRegistry = taskStateRegistryOf(taskStateEntries);
 export const taskStates = Object.keys(taskStateEntries) as TaskState[];
 
-/** A task's state as a message has it. Open, so that this version reads messages of a later one. */
+/** Returns the schema of a task's state in a message. The schema is open, so that this version can read messages of a later version. */
 export const taskStateSchemaOf = (states: readonly string[]) =>
   z
     .union([z.enum(states), z.string()])

@@ -14,7 +14,10 @@ export const toolLimits = {
   /** Size of one result, as the model sees it. The whole result is in the object store. */
   resultCharactersMax: 24_000,
   resultCharactersMin: 2_000,
-  /** Maximum total JSON size of one turn's calls that are sent by value, and likewise of its results. An actor's value contains them twice. */
+  /**
+   * Maximum total size, as JSON, of the calls of one turn that are sent by value. The same maximum applies to the turn's results. An actor's value contains
+   * calls and results twice.
+   */
   inlineBytesMax: 32 * 1024,
   listEntriesMax: 1_000,
   searchLinesMax: 200,

@@ -7,16 +7,18 @@ export type Vendor<Wire extends string = string> = {
   baseUrl: string;
   address: {
     variable: string;
-    /** `url`: another address than `baseUrl`. `host`: a host, with the port of `baseUrl` by default; without it the vendor has no provider. */
+    /**
+     * `url`: an address that replaces `baseUrl`. `host`: a host, with the port of `baseUrl` by default. If this variable isn't set, the vendor has no provider.
+     */
     form: 'url' | 'host';
   };
   key?: {
-    /** In order of precedence. Errors name the first. Each may have `_FILE` appended, for a file that holds the key. */
+    /** Variables for the key, in order of precedence. Errors name the first variable. With `_FILE` appended, a variable names a file that contains the key. */
     variables: readonly [string, ...string[]];
     /** Pattern of the vendor's keys, for redaction. Must match in linear time. */
     pattern: RegExp;
   };
-  /** Prefixes of variables that belong to the vendor. No program but the gateway gets these variables. */
+  /** Prefixes of variables that belong to the vendor. Only the gateway gets these variables. */
   prefixes: readonly string[];
   /** Lines about its providers for `coppice --help`. */
   help: readonly string[];
@@ -66,7 +68,7 @@ export const vendors = {
   },
 } as const satisfies VendorRegistry;
 
-/** Variables that describe a vendor's providers. Each variable of a key is followed by that of its file. */
+/** Variables that describe a vendor's providers. Each variable for a key is followed by the variable for the key's file. */
 export const variablesOf = ({ address, key }: Vendor): string[] => [
   address.variable,
   ...(key?.variables ?? []).flatMap((variable) => [variable, `${variable}_FILE`]),

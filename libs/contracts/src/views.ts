@@ -13,7 +13,7 @@ export const usageSchema = z.object({
 });
 export type Usage = z.infer<typeof usageSchema>;
 
-// Open, so that this version accepts limits that a later one adds.
+// The schema is open, so that this version accepts limits that a later version adds.
 export const modelLimitsViewSchema = z.object(modelLimitsSchema.shape);
 
 const runId = z.string().describe('The id of the run.');
@@ -48,7 +48,7 @@ export const taskViewSchema = z.object({
     .nullable()
     .describe('The ref or folder that keeps the work if it did not land; null if there was nothing to keep.'),
   filesChanged: z.int().nonnegative().nullable().describe("Size of the commit's change; null until there is a commit."),
-  // Open, so that this version accepts kinds that a later one adds.
+  // The schema is open, so that this version accepts kinds that a later version adds.
   agent: z
     .looseObject({ kind: z.string().describe('`prompt`, `loop`, or a kind of a later version.') })
     .optional()

@@ -51,7 +51,7 @@ export const ownerSchema = z.object({
 });
 export type Owner = z.infer<typeof ownerSchema>;
 
-/** Largest text sent by value. A larger text is sent as the name of an object in `coppice-artifacts`: see artifacts.ts. */
+/** Largest text sent by value. For a larger text, the name of an object in `coppice-artifacts` is sent instead: see artifacts.ts. */
 export const inlineTextBytesMax = 64 * 1024;
 export const textReferenceSchema = z.union(
   [

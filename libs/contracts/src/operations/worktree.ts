@@ -52,7 +52,7 @@ export const worktreeOperations = {
       node: z.string(),
       branch: z.string(),
       baseCommit: z.string(),
-      /** The first is the workspace itself, at /workspace. */
+      /** The first mount is the workspace itself, at /workspace. */
       mounts: z.array(mountSchema),
     }),
   }),
@@ -129,7 +129,7 @@ export const worktreeOperations = {
         tree: z.string(),
         /** Paths that differ between the tip and the merged tree and match `protect`, in the same form as for `commit`. */
         protectedPaths: z.array(z.string()).default([]),
-        /** Null if no checkout was requested. Removed together with the task. */
+        /** Null if no checkout was requested. The checkout is removed together with the task's worktree. */
         checkout: z
           .object({
             mounts: z.array(mountSchema),
@@ -146,7 +146,7 @@ export const worktreeOperations = {
         tip: z.string(),
         /** The conflicting files, at most 200. */
         paths: z.array(z.string()),
-        /** Changes of the first 10 of these files on the target since the task's base. Earlier versions don't send it. */
+        /** Changes on the target since the task's base, for the first 10 of these files. Earlier versions don't send this field. */
         landed: z.array(landedChangeSchema).default([]),
       }),
     ]),
@@ -198,7 +198,7 @@ export const worktreeOperations = {
       /** RFC 3339; the date of a rescue commit. */
       date: z.string(),
     }),
-    /** Arguments of `git fetch` for the rescued work (`<store> <ref>`), or a folder; null if there was none. */
+    /** Where the rescued work is: arguments of `git fetch` (`<store> <ref>`), or a folder. Null if no work was rescued. */
     output: z.object({ rescue: z.string().nullable() }),
   }),
   /** Resolves the inputs of a setup at the base branch's current tip. A missing input is rejected with `invalid-request`. */
@@ -216,7 +216,7 @@ export const worktreeOperations = {
       node: z.string().optional(),
     }),
   }),
-  /** Makes a checkout of the base for the setup command; a new one for each attempt. */
+  /** Makes a checkout of the base for the setup command. Each attempt gets a new checkout. */
   prepareSetup: operation({
     service,
     name: 'prepare-setup',
@@ -280,7 +280,7 @@ export const worktreeCalls = {
     output: z.object({ finished: z.array(z.boolean()) }),
     deadlineMs: 5_000,
   },
-  /** Sent to the task's node, which alone has its commits. */
+  /** Sent to the task's node, since no other node has the task's commits. */
   diff: {
     name: 'diff',
     description: "A task's change as a unified patch.",
@@ -294,7 +294,7 @@ export const worktreeCalls = {
     output: z.object({ patch: z.string(), truncated: z.boolean() }),
     deadlineMs: 30_000,
   },
-  /** Sent to the task's node, which alone has its commits. Errors: `not-found` if the task has no commit, `limit-exceeded`. */
+  /** Sent to the task's node, since no other node has the task's commits. Errors: `not-found` if the task has no commit, `limit-exceeded`. */
   bundle: {
     name: 'bundle',
     description: "A task's work as a git bundle, stored as an artifact.",
@@ -303,11 +303,11 @@ export const worktreeCalls = {
       taskId: taskIdSchema,
       repository,
       baseCommit: z.string(),
-      /** The task's branch; null if it has no commit of the task. */
+      /** The task's branch. Null if the task has no commit on it. */
       branch: z.string().nullable(),
       /** True if the task has ended. Rescued work is then preferred. */
       isOver: z.boolean(),
-      /** Includes the whole history, for a repository that lacks the base commit. */
+      /** True if the bundle must include the whole history, for a repository that lacks the base commit. */
       whole: z.boolean(),
     }),
     output: z.object({ bundle: z.string(), ref: z.string(), commit: z.string(), work: workKindSchema }),
