@@ -125,7 +125,7 @@ function taskSpans({ owner, specification, state, reason }: TaskContext): SpanDe
   };
 }
 
-/** Dependencies of a task, sent with its first event only, since they never change. */
+/** Returns a task's dependencies for its first event. Later events don't repeat them, since they never change. */
 function waitsFor({ from, context }: Extract<TaskEmitted, { type: 'task-state' }>): { dependsOn?: string[] } {
   const { dependsOn } = context.specification;
   return from !== null || dependsOn.length === 0 ? {} : { dependsOn };

@@ -27,7 +27,7 @@ import { submitRun } from './submit.ts';
  *
  * Invariants:
  * 1. A request is acknowledged once its run exists, or once it is stored as a dead letter and its rejection is published as an event.
- * 2. Requests for one tenant's slow or unresponsive repositories are limited, so that they never block all requests.
+ * 2. Requests for one tenant's slow or unresponsive repositories are limited, so that these requests never block the requests of other tenants.
  * 3. A request that fails with a retryable error is retried for up to 7 days after it was published.
  */
 const ackWaitMs = 60_000;
@@ -188,7 +188,7 @@ function requestIdOf(delivery: Delivery): string | null {
     if (typeof requestId !== 'string' || !requestId.isWellFormed()) return null;
     return Array.from(requestId).length <= runLimits.requestIdCharactersMax ? requestId : null;
   } catch {
-    // Not JSON, so it names no run.
+    // The request isn't JSON, so it names no run.
     return null;
   }
 }

@@ -6,7 +6,7 @@ import { createLogger } from '@coppice/telemetry';
 
 /**
  * Detects hosts that don't return. A task's files are on one node, so its commands wait for that node's services. After a service has been absent for
- * `lostAfterMs`, each of its commands is answered as failed: its tasks end with a reason and release their landing slots.
+ * `lostAfterMs`, each of the service's commands is answered as failed, so its tasks end with a reason and release their landing slots.
  *
  * Invariants:
  * 1. A node counts as lost only if this process has seen it absent for the whole time, while this process was connected, running and registered. So an outage

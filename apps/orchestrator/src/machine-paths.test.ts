@@ -6,7 +6,7 @@ import { landingCase, runCase, setupCase } from './test-support/paths/small-case
 import { taskCases } from './test-support/paths/task-cases.ts';
 
 /**
- * Every transition of the four machines, on generated paths (`pathsOf` describes their choice), with the real engine. Each path is replayed with an
+ * Tests every transition of the four machines with the real engine, on generated paths (`pathsOf` describes how they are chosen). Each path is replayed with an
  * uninterrupted engine, and with an engine that is killed after every step. Both must leave the same values, messages, timers and claims.
  */
 const counted: string[] = [];

@@ -18,7 +18,7 @@ import { whenServed } from './when-served.ts';
  * 1. A rejected request leaves nothing behind.
  * 2. Tenant and requestId identify the run: a repeated request finds it; a different request with the same id is rejected.
  * 3. When the request is answered, the run exists: `run.get` finds it, and it continues even if any process dies.
- * 4. run.submit also waits for the run's tasks, so that `task.get` finds them, but no longer than its caller waits for the answer.
+ * 4. run.submit also waits for the run's tasks, so that `task.get` finds them. It answers before its caller stops waiting, even if the tasks don't exist yet.
  */
 export type Submitted = {
   runId: string;

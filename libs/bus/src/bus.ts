@@ -257,7 +257,7 @@ export class Bus {
     return browse(this.#manager, stream, subject);
   }
 
-  /** Counts the messages that a durable consumer has not delivered yet, and those that it has delivered without an acknowledgement. */
+  /** Counts the messages that a durable consumer has not delivered yet, and the messages that it has delivered but that are not acknowledged. */
   async backlog(stream: string, durable: string): Promise<{ pending: number; unacknowledged: number }> {
     const info = await this.#manager.consumers.info(stream, durable);
     return { pending: info.num_pending, unacknowledged: info.num_ack_pending };

@@ -7,7 +7,7 @@ import { errors } from './nats.ts';
 import { unreachable } from './unreachable.ts';
 import { parseJson, validate } from './validate.ts';
 
-/** Target of a call: the public API for a tenant, or another service (any of its processes, or those of one node). */
+/** Target of a call: the public API for a tenant, or another service (any of its processes, or the processes of one node). */
 export type CallTarget = { tenant: string } | { service: string; node?: string };
 
 /**

@@ -59,7 +59,7 @@ export const busLimits = {
   /** Limits on results. A larger result becomes a failure. A claimed operation's result is also stored in its claim, hence its smaller limit. */
   resultBytesMax: 900 * 1024,
   claimedResultBytesMax: 296 * 1024,
-  /** Size of a bucket's value: 256 KiB, and some bytes for the fields around them. */
+  /** Maximum size of a value in a bucket: 256 KiB of content, plus some bytes for the other fields of the value. */
   valueBytesMax: 300 * 1024,
   /** The part of the server's max_payload that is reserved for headers. */
   payloadReserveBytes: 16 * 1024,

@@ -161,7 +161,7 @@ describe('a process that loses its connection', () => {
       await using other = await startExecutor(name, server.url, async () => ({ ...output, exitCode: 2 }));
       expect(other.member.id).not.toBe(owner.member.id);
       proxy.stall(direction);
-      // Waits until the client has closed the stalled connection; its new one passes the proxy.
+      // Waits until the client has closed the stalled connection. The client's new connection works through the proxy.
       await eventually(() => owner.member.soundSince() === null, deadline);
       proxy.heal();
       await eventually(() => owner.member.soundSince() !== null, deadline);

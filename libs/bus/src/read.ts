@@ -47,7 +47,7 @@ export type StoredMessage = {
 type Server = { connection: NatsConnection; jetStream: JetStreamClient; manager: JetStreamManager };
 
 /**
- * Yields the messages of a subject (wildcards allowed) in order, without consuming them; a reconnect continues after the last one.
+ * Yields the messages of a subject (wildcards allowed) in order, without consuming them. After a reconnect the read continues after the last yielded message.
  * @throws CoppiceError `unavailable` when the server doesn't answer.
  */
 export async function* read(

@@ -88,8 +88,8 @@ export const keyValueStream = (bucket: string): string => `KV_${bucket}`;
 export const objectStream = (bucket: string): string => `OBJ_${bucket}`;
 
 /**
- * The stream of an object store that evicts its oldest objects when full. The client's own object stores reject new objects instead, so that one tenant could
- * fill a store for all.
+ * The stream of an object store that evicts its oldest objects when full. The client's own object stores reject new objects instead, so one tenant could fill a
+ * store and block all other tenants.
  */
 const objects = (bucket: string, bounds: { days: number; mebibytesMax: number }): Definition => ({
   name: objectStream(bucket),
@@ -116,7 +116,7 @@ const items: Definition = {
 /** Resources that a service can start without. */
 const waitedForByNone: readonly string[] = [bundles.name, items.name];
 
-/** Names of all streams, including those of the buckets. */
+/** Names of all streams, including the streams of the buckets. */
 export const streamNames = (): string[] => [
   ...definitions.map(({ name }) => name),
   ...keyValueBuckets.map(keyValueStream),

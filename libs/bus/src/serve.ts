@@ -295,7 +295,7 @@ const queueGroupOf = ({ heardByAll }: Endpoint): string => (heardByAll ? '' : qu
 const { requestValuesMax: valuesMax, requestDepthMax: depthMax } = busLimits;
 const jsonLimits = { valuesMax, depthMax };
 
-/** Parses JSON from other services, which JSON.stringify wrote; so the strict checks are not needed. */
+/** Parses JSON from other services. JSON.stringify wrote it, so the strict checks aren't needed. */
 function parseOwnJson(data: Uint8Array, what: string): unknown {
   requireSmallJson(data, what, jsonLimits);
   return parseJson(data, what);

@@ -6,9 +6,9 @@ import type { JsonLimits } from './json-size.ts';
 import { fieldName, parseJson, shorten } from './validate.ts';
 
 /**
- * Parses JSON from outside. Unlike JSON.parse it rejects what other parsers may read differently: bytes that are not UTF-8, unpaired surrogates, and fields
- * that occur twice in an object. Valid input costs one pass over the bytes and one pass over the values. Only if the input is invalid, the place of the fault
- * is searched.
+ * Parses JSON from outside. Unlike JSON.parse, this function rejects input that other parsers may read differently: bytes that are not UTF-8, unpaired
+ * surrogates, and fields that occur twice in an object. Valid input costs one pass over the bytes and one pass over the values. Only if the input is invalid,
+ * the place of the fault is searched.
  * @throws CoppiceError `limit-exceeded` or `invalid-request`, whose message and `details.issues` name the field.
  */
 export function parseStrictJson(data: Uint8Array, what: string, limits: JsonLimits): unknown {

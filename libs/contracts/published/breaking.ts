@@ -197,7 +197,7 @@ function membersOf(value: unknown): string[] | null {
 }
 
 let isReady = false;
-/** Cache of comparisons: messages share schemas, and comparing large ones takes a second. */
+/** Cache of comparisons, since messages share schemas, and the comparison of two large schemas takes a second. */
 const compared = new Map<string, boolean>();
 
 function isCompatible(before: Schema, after: Schema, reader: Reader): boolean {

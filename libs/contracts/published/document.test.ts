@@ -192,7 +192,7 @@ function placesOf(node: unknown): { parent: Node; key: string }[] {
   return Object.entries(node).flatMap(([key, inner]) => [{ parent: node as Node, key }, ...placesOf(inner)]);
 }
 
-/** Applies a change at one of the value's places. The number after that of the last place stands for the whole value. */
+/** Applies a change at one of the value's places. The places are numbered; the number after the last place stands for the whole value. */
 function change(root: unknown, { place, what, by, key }: Change): unknown {
   const places = placesOf(root);
   const found = places[place % (places.length + 1)];

@@ -26,7 +26,7 @@ const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, des
 const runSubmittedData = runViewSchema
   .pick({ runId: true, requestId: true, repository: true, baseBranch: true })
   .extend({ tasks: z.int().describe('Number of tasks.') });
-/** A rejected run request of the durable intake, whose sender waits for no answer. */
+/** A rejected run request of the durable intake, published as an event because its sender doesn't wait for an answer. */
 const runRefusedData = runViewSchema.pick({ runId: true, requestId: true }).extend({ failure: wireErrorSchema });
 /** A rejected request of the durable intake that has no valid requestId, so its sender can't derive a run id. */
 const intakeRefusedData = z.object({

@@ -29,7 +29,7 @@ export const tokenGrantSchema = z.object({
   taskId: z.union([taskIdSchema, z.literal('')]),
   /** Allowed models, as `provider/model` or an alias. Missing: all models. */
   models: z.array(z.string().min(1).max(255)).min(1).max(64).optional(),
-  /** Limits for all calls with the token together, in addition to those of its task and run. */
+  /** Limits for all calls with the token together, in addition to the limits of the token's task and run. */
   limits: modelLimitsSchema.optional(),
 });
 export type TokenGrant = z.infer<typeof tokenGrantSchema>;

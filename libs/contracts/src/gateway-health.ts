@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { tenantSchema } from './identifiers.ts';
 
 /**
- * A gateway's notice to the others about a model that it currently doesn't call, on `subjects.gatewayHealth`. The notice is only a hint. If it is late, lost or
- * duplicated, the worst effect is that a call waits for a limited time or is sent to a provider that fails. Times are durations, so that no two clocks are
- * compared.
+ * A gateway's notice to the other gateways about a model that it currently doesn't call, on `subjects.gatewayHealth`. The notice is only a hint. If it is late,
+ * lost or duplicated, the worst effect is that a call waits for a limited time or is sent to a provider that fails. Times are durations, so that no two clocks
+ * are compared.
  */
 export const gatewayHealthNewsSchema = z.object({
   /** The part of `provider/model` before the slash. */

@@ -14,7 +14,7 @@ export const characters = (charactersMax: number) =>
     })
     .meta({ maxLength: charactersMax });
 
-/** Lines of text of limited size in UTF-8. JSON Schema can't count bytes, so its limit counts characters. */
+/** Lines of text of limited size in UTF-8. JSON Schema can't count bytes, so the published schema limits the number of characters. */
 export const text = (bytesMax: number) =>
   z
     .string()

@@ -23,7 +23,7 @@ export class ActorStore {
 
   /**
    * @param revision revision that was read; null if there was no value
-   * @param bytesMax limit; larger when unparking, which may use the bytes reserved for parking
+   * @param bytesMax maximum size of the value, in bytes; larger when unparking, since the value may then use the bytes that are reserved for parking
    * @throws RevisionConflict if another writer was faster; TooLarge if the value or one of its messages is over a limit
    */
   async write(value: ActorValue, revision: number | null, bytesMax = usualBytesMax): Promise<number> {

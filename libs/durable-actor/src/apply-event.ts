@@ -179,7 +179,7 @@ function finish(work: Work): void {
   }
 }
 
-/** The error for an event to an ended actor. Its text is that of the event's policy, if the definition has one. */
+/** Returns the error for an event to an ended actor. If the event's policy has a text for rejections, the error has that text. */
 export function endedError(definition: ActorDefinition, value: ActorValue, event: EventObject): WireError {
   const state = stateText(value.state);
   const policy = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined;
@@ -195,7 +195,10 @@ function conflict(definition: ActorDefinition, text: string, state: string, summ
 
 export type Disposition = { type: 'handle' } | { type: 'defer' } | { type: 'refuse'; error: WireError };
 
-/** Decides whether the current state handles, defers or rejects an event from outside. If every guard rejects it, the state counts as not handling it. */
+/**
+ * Decides whether the current state handles, defers or rejects an event from outside. If every guard rejects the event, the state counts as not handling the
+ * event.
+ */
 export function dispositionOf(work: Pick<Work, 'definition' | 'snapshot' | 'nowMs'>, event: EventObject): Disposition {
   const { definition, snapshot, nowMs } = work;
   const policy = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined;

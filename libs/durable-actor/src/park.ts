@@ -40,7 +40,7 @@ export class Parking {
     return decodeStored(bytes);
   }
 
-  /** The value; null if the actor is parked or the bytes can't be read. */
+  /** Returns the stored value; null if the actor is parked or the bytes can't be read. */
   readable(bytes: Uint8Array): ActorValue | null {
     try {
       const stored = decodeStored(bytes);

@@ -9,11 +9,11 @@ import { decodeStored } from './value.ts';
 import type { StoredActor } from './value.ts';
 
 /**
- * Walks over all actors, wakes those that missed a message, and counts them.
+ * Walks over all actors, wakes each actor that missed a message, and counts the actors.
  *
  * Invariants:
  * 5. If a timer never arrives, its actor is only delayed: the sweeper wakes the actor soon after the timer's stored time.
- * 8. A parked actor is woken when a machine other than the one that parked it is running.
+ * 8. A parked actor is woken if this host's machine differs in version or structure from the machine that parked the actor.
  *
  * Unpublished outboxes need no walk: the message that caused an outbox stays in the inbox until the outbox is published. A lease, which is taken by
  * compare-and-set, allows one host at a time to walk. If two hosts did walk at once, they would only wake actors twice, which does no harm. At most

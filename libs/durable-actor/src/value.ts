@@ -156,7 +156,7 @@ export function decodeStored(bytes: Uint8Array): StoredActor {
   }
 }
 
-/** The state as one text: `working`, or `working.asking` for nested and `a|b` for parallel ones. */
+/** Returns the state as one text: `working`, `working.asking` for nested states, `a|b` for parallel states. */
 export function stateText(state: unknown): string {
   if (typeof state === 'string') return state;
   if (state === null || typeof state !== 'object') return '';

@@ -12,7 +12,7 @@ import { addUsage, noUsage } from './usage.ts';
  * Invariants:
  * 1. At most `concurrency` tasks are active. A task that waits for the user isn't active.
  * 2. A task is started once, and only when everything it depends on has landed. A task that can't be started gets the reason with `skip`.
- * 3. One step sends a bounded number of messages, so that the value stays within its limit; each end of a task triggers the next messages.
+ * 3. One transition sends a limited number of messages, so that the actor's value stays within its size limit. The next messages are sent when a task ends.
  */
 export type RunTask = {
   taskId: string;
@@ -86,7 +86,7 @@ export function runStateOf(context: RunContext): RunState {
   return context.tasks.some((task) => badEnds.includes(task.state)) ? 'failed' : 'succeeded';
 }
 
-/** Selects the tasks to start now, and those that can never start, with the reason. */
+/** Selects the tasks to start now, and the tasks that can never start, each with the reason. */
 export function plan(context: RunContext): { start: number[]; skip: { index: number; reason: string }[] } {
   const start: number[] = [];
   const skip: { index: number; reason: string }[] = [];

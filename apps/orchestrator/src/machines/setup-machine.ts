@@ -44,7 +44,7 @@ type Waiting = { effectId: string; replyTo: ReplyTo };
 export type SetupContext = {
   request: SetupRequest;
   waiting: Waiting[];
-  /** Number of the attempt. Each attempt has its own tree; the leftovers of a failed one are never reused. */
+  /** Number of the attempt. Each attempt has its own tree, so the files of a failed attempt are never reused. */
   attempt: number;
   retries: number;
   /** The answer to all waiting tasks, sent after the tree of a failed attempt is removed. */

@@ -2,7 +2,7 @@
  * Finds the files that define what a shell command does: those that it runs, and the configuration of the programs that it starts.
  *
  * Invariants:
- * 1. Every program in the command counts, also one that only some branches of the command run.
+ * 1. Every program in the command counts, even if only some branches of the command run it.
  * 2. A program, script or text that isn't known before the command runs is reported, never skipped.
  * 3. If one of these files starts or loads another file, that file isn't found, since the analysis doesn't read the tree. `unfollowed` lists the scripts that
  *    may start or load files.

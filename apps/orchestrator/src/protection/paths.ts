@@ -7,7 +7,7 @@ const workTree = '/workspace/';
 
 /**
  * The glob that protects a file named in a command; null if the file is outside the work tree. A glob without a slash matches that name in every folder.
- * @param moved true if the command may run in another folder than the root; the file then counts in every folder
+ * @param moved true if the command may run in a folder other than the root; the file is then protected in every folder
  */
 export function globOfFile(glob: string, moved: boolean): string | null {
   const inTree = glob.startsWith(workTree) ? glob.slice(workTree.length) : glob;

@@ -9,11 +9,11 @@ export type Program = {
    * - `script`: a script that it interprets
    * - `command`: the program of a command that it starts
    * - `shell`: a shell's script
-   * - `nothing`: it runs nothing, and its operands don't count, since the task may have to create them
+   * - `nothing`: it runs nothing, and files among its operands aren't protected, since the task may have to create them
    * - `text`: all operands together are a shell's command
    * - `texts`: each operand is a shell's command
    * - `copies`: it runs nothing, but a copy of an operand may be run
-   * - undefined: a tool whose operands count if they are files
+   * - undefined: it is a tool, and files among its operands are protected
    */
   runs?: 'script' | 'command' | 'shell' | 'nothing' | 'text' | 'texts' | 'copies';
   /** Number of the program's own operands before the one that `runs` describes, such as the duration of `timeout`. */

@@ -6,7 +6,7 @@ export const loaders =
 /** Variables with folders in which an interpreter searches for modules before it searches its own folders. */
 export const modulePaths = new Set(['PYTHONPATH', 'NODE_PATH', 'RUBYLIB', 'PERL5LIB']);
 
-/** The globs of a search path: any file in one of its folders in the tree may become a program. */
+/** Returns the globs of a search path, since each file in one of its folders may be run as a program. Folders outside the tree are left out. */
 export function searchPathGlobs(text: string, moved: boolean): string[] {
   return text
     .replaceAll(/["']/g, '')

@@ -42,7 +42,7 @@ export type Role = (typeof roles)[number];
 export type Permissions = {
   publish: string[];
   subscribe: string[];
-  /** The user may answer requests, with one message within two minutes; the server remembers each reply subject for that long. */
+  /** True if the user may answer requests, with one message within two minutes. The server remembers each reply subject for that time. */
   answers: boolean;
 };
 
@@ -124,7 +124,7 @@ function commands(name: ServiceName, pools: readonly string[]): Parts {
 /** Reply subjects of requests from other accounts, for any receiver. The server makes a new one for each request, and reveals it only to the receiver. */
 const repliesToOtherAccounts = '_R_.>';
 
-/** Permissions of each service, including those for the command pools that it takes from. */
+/** Permissions of each service, including the permissions for the command pools from which the service takes commands. */
 const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Parts>> = {
   orchestrator: (nodes) =>
     join(
@@ -185,7 +185,7 @@ const worktreesOf = (node: string): string[] =>
 const orchestrator: Parts = join(
   making,
   subscribing(tenantConsumerSubjects),
-  // To create consumers for tenants, who read through them.
+  // To create the consumers through which tenants read.
   ...tenantStreams('*').map(({ stream, filter }) =>
     publishing(apiSubject(`CONSUMER.CREATE.${stream}.*.${filter}`), apiSubject(`CONSUMER.INFO.${stream}.*`)),
   ),

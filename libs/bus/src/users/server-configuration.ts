@@ -16,8 +16,9 @@ const tenantAccount = (tenant: string): string => `TENANT_${tenant}`;
 const authenticationSecondsMax = 10;
 
 /**
- * The server's `accounts`. One is for the services and the operator; it alone has JetStream. Each tenant has an account of its own, which imports only its own
- * requests and events. The answer to a tenant's request is always delivered in the tenant's account, whatever reply subject the request has.
+ * The server's `accounts`. One account is for the services and the operator. Only this account has JetStream. Each tenant has an account of its own, which
+ * imports only its own requests and events. The answer to a tenant's request is always delivered in the tenant's account, whatever reply subject the request
+ * has.
  */
 export function accountsConfiguration(keys: UserKeys, nodes: readonly string[]): string {
   const tenants = Object.entries(keys.tenants);

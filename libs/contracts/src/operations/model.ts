@@ -16,12 +16,12 @@ export const turnInputSchema = z.object({
   owner: ownerSchema,
   model: z.string().describe('`provider/model`, or an alias of the gateway.'),
   /**
-   * The turn of this task's transcript that this one continues. The gateway puts the conversation up to and including that turn's answer before `messages`, so
-   * that commands don't carry it. Null: `messages` is the whole conversation.
+   * The turn of the task's transcript that the new turn continues. The gateway puts the conversation up to and including that turn's answer before `messages`,
+   * so that commands don't contain the conversation. Null: `messages` is the whole conversation.
    */
   continues: z.string().nullable().default(null),
   messages: z.array(modelMessageSchema),
-  /** Earlier effects for this same turn whose outcome is unknown. If one of them has stored an answer, that answer is used. */
+  /** Ids of earlier effects for the same turn, whose outcome is unknown. If one of these effects has stored an answer, that answer is used. */
   lostTurns: z.array(z.string()).max(16).default([]),
   tools: z.array(toolDefinitionSchema).max(64).default([]),
   settings: modelSettingsSchema.default({}),

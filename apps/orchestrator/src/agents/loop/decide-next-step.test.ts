@@ -207,7 +207,7 @@ describe('calls', () => {
     expect(results(done(again))).toEqual([
       'a: {"text":"ok"}',
       expect.stringMatching(/^c: .*not known whether this was done/),
-      // The edit after this write may have been done, and repeating the write would undo it.
+      // The edit after this write may have been done, and repeating the write would undo the edit.
       expect.stringMatching(/^d: .*not known whether this was done/),
       expect.stringMatching(/^e: .*not known whether this was done/),
       'g: {"text":"ok"}',

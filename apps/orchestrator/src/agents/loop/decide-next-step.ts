@@ -116,7 +116,7 @@ function call(state: LoopState, calls: readonly ToolCall[], assignment: Assignme
   return sandboxCalls.length === 0 ? afterTools(called, [], assignment) : called;
 }
 
-/** Separates the calls that run in the sandbox from those that are answered without it. */
+/** Separates the calls that run in the sandbox from the calls that are answered without the sandbox. */
 function sort(calls: readonly ToolCall[]): {
   sandboxCalls: ToolCall[];
   answered: Answered[];

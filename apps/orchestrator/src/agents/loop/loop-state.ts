@@ -17,8 +17,8 @@ export type Finish = { place: number; callId: string; summary: string };
 export type TodoItem = { text: string; done: boolean };
 
 /**
- * State of an agent between two steps. It is part of its task's value, so it holds ids, counters and hashes; the conversation itself is in the transcript. Text
- * from the model is shortened to its limits before it is stored here.
+ * State of an agent between two steps. It is part of the task's value, so it must stay small: the conversation itself is in the transcript. Text from the model
+ * is shortened to its limits before it is stored here.
  */
 export type LoopState = {
   next: Step;

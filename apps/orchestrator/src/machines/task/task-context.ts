@@ -20,7 +20,7 @@ export type HeldSpecification = Omit<TaskSpecification, 'prompt'> & { prompt: Te
 export type TaskInput = {
   owner: Owner;
   repository: string;
-  /** Identifies the repository, whichever path or URL was used for it. */
+  /** Id of the repository. It is the same for all paths and URLs of the repository. */
   repositoryId: string;
   baseBranch: string;
   specification: HeldSpecification;

@@ -70,7 +70,7 @@ function resultsOf({ name, outcomes }: PathCase, invocation: string): readonly u
 
 /**
  * Paths that together take every transition at least once: each event, with each of its results, in each state where a situation allows it. The shortest path
- * to each transition is chosen. A path that is the beginning of another one is left out.
+ * to each transition is chosen. A path that is the beginning of another path is left out.
  */
 export function pathsOf(path: PathCase): MachinePath[] {
   const situationOf = ({ value, context }: AnyMachineSnapshot) =>

@@ -77,7 +77,7 @@ const situation = (context: TaskContext) => [
   context.unsaved,
 ];
 
-/** False for events after the task's end is decided, and for further failures after a step has failed, since they take no new transition. */
+/** False for an event after the task's end is decided, and for a further failure after a step has failed, since these events take no new transition. */
 function isWorthwhile(snapshot: AnyMachineSnapshot, event: EventObject): boolean {
   const context = snapshot.context as TaskContext;
   const isResult = event.type.startsWith('xstate.done.');

@@ -48,7 +48,7 @@ export const mergeRefusals = () =>
     },
   ] as const;
 
-/** Stores the merge, and adds the protected paths that it changes to those of the task's commit. */
+/** Stores the merge. Adds the protected paths that the merge changes to the protected paths that the task's commit changes. */
 export function mergePrepared(context: TaskContext, output: MergeDone['event']['output']) {
   const merged = output.status === 'merged-in-store' ? output : null;
   return {
