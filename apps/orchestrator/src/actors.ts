@@ -31,8 +31,8 @@ import { runSummary, taskCounts, taskSummary } from './views.ts';
  */
 
 /**
- * Sends a command to the node that has the task's files. If the task has a setup, that is the setup's node. Otherwise any node may prepare the worktree, and
- * the files stay on the node that did.
+ * Sends a command to the node that has the task's files. If the task has a setup, the files are on the setup's node. Otherwise any node may prepare the
+ * worktree, and the files stay on that node.
  */
 const onNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.node ?? 'any' });

@@ -22,7 +22,7 @@ export const taskSummary = (context: TaskContext): TaskContext => ({
   merge: null,
 });
 
-/** The context of an actor, living or ended. */
+/** Returns the context of a run's actor, whether the actor is active or has ended. */
 export const runContextOf = (view: ActorView): RunContext => (view.context ?? view.summary) as RunContext;
 export const taskContextOf = (view: ActorView): TaskContext => (view.context ?? view.summary) as TaskContext;
 

@@ -13,7 +13,7 @@ import { keyValueStream } from './resources.ts';
  * The running processes: each has a key in KV `coppice-members` that expires after `lostAfterMs`. A process refreshes its key three times in that time, and at
  * once after a reconnect.
  *
- * Collaborators: lease.ts tracks this process's own key, lost-owners.ts the keys of others.
+ * Collaborators: lease.ts tracks this process's own key; lost-owners.ts tracks the keys of other processes.
  *
  * Invariants:
  * 1. A member's id is never reused: a process that returns is a new member.

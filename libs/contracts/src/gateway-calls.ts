@@ -10,13 +10,16 @@ export const modelProviderSchema = z.object({
   /** Host and port; null if the provider needs no network. */
   host: z.string().nullable(),
   keyPresent: z.boolean(),
-  /** Null if not checked: the provider needs no network, or its key is missing. */
+  /** Null if this wasn't checked, since the provider needs no network or its key is missing. */
   reachable: z.boolean().nullable(),
   /** Names of some of its models, as `provider/model`. */
   models: z.array(z.string()),
   /** Why the provider can't be used, in one sentence; null if no problem is known. */
   problem: z.string().nullable(),
-  /** For `scripted`: folders on the gateway's machine from which it plays scripts. Missing if it plays any script by absolute path. */
+  /**
+   * Only for the provider `scripted`: folders on the gateway's machine from which it plays scripts. Missing if it plays scripts from any folder, by absolute
+   * path.
+   */
   scriptFolders: z.array(z.string()).optional(),
 });
 export type ModelProvider = z.infer<typeof modelProviderSchema>;

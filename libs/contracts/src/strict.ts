@@ -4,7 +4,7 @@ type AnySchema = z.core.$ZodType;
 
 /**
  * Returns a copy of the schema in which no object accepts unknown fields. Between services unknown fields are ignored, since services are upgraded one by one.
- * In a public API request, a misspelt field would then be dropped silently.
+ * In a public API request, ignoring unknown fields would silently drop a misspelt field.
  */
 export const strictly = <Schema extends z.ZodType>(schema: Schema): Schema => strict(schema) as Schema;
 

@@ -18,7 +18,10 @@ export function insertsInput(words: readonly ShellWord[], placeholder: string | 
   });
 }
 
-/** Yields the shell texts that GNU parallel makes from its command and the words after `:::`. A generator, since all texts together may take megabytes. */
+/**
+ * Yields the shell texts that GNU parallel makes from its command and the words after `:::`. The texts are yielded one by one, since all texts together may
+ * take megabytes.
+ */
 export function* commandsOfParallel(words: readonly ShellWord[]): Generator<string> {
   const end = words.findIndex(({ value }) => value?.startsWith(':::') === true);
   const command = (end < 0 ? words : words.slice(0, end)).map(({ value, text }) => value ?? text).join(' ');

@@ -312,7 +312,7 @@ function nextCompaction({ compactions, turns }: LoopState): LoopState['compactio
   return { inARow: soon ? compactions.inARow + 1 : 1, atTurn: turns };
 }
 
-/** Starts a new conversation from the task and the summary. */
+/** Starts a new conversation from the task and the summary, if there is one. */
 function compact(state: LoopState, summary: string | null, assignment: Assignment): LoopState {
   const compacted: LoopState = {
     ...state,

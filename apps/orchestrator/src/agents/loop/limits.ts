@@ -29,8 +29,8 @@ export const agentLimits = {
   /** A compaction counts as consecutive if at most this number of turns was made since the previous compaction. */
   turnsBetweenCompactionsMin: 3,
   /**
-   * Number of consecutive model calls whose executor was lost, at which the task fails. Accidental losses in a row are fewer. The limit stops a call that
-   * itself crashes the gateway.
+   * Number of consecutive model calls whose executor was lost, at which the task fails. Accidents don't cause that many losses in a row. The limit stops a call
+   * that itself crashes the gateway.
    */
   turnsLostMax: 6,
   /** Number of consecutive losses of the executor of tool calls at which none of the calls is repeated any more. */
