@@ -13,7 +13,7 @@ const fields: readonly (readonly [field: string, attribute: string])[] = [
   ['commit', attributes.vcsRefHeadRevision],
 ];
 
-/** Returns the attributes of the repository, base and head in an operation's input or output. Pure. */
+/** Reads the repository, the base and the head from an operation's input or output, and returns them as telemetry attributes. Pure. */
 export function vcsAttributes(values: Record<string, unknown>): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [field, attribute] of fields) {

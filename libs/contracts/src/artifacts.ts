@@ -16,7 +16,7 @@ export const artifactNames = {
   prompt: (tenant: string, runId: string, taskId: string) => `run/${tenant}/${runId}/prompt/${taskId}`,
   /** A text of a task, named by its content. */
   text: ({ tenant, taskId }: { tenant: string; taskId: string }, hash: string) => `text/${tenant}/${taskId}/${hash}`,
-  /** The whole output of a command. The hash keeps two executors of the same effect from writing different content under one name. */
+  /** The whole output of a command. With the hash in the name, two executors of the same effect can't write different content under one name. */
   log: ({ tenant, taskId }: { tenant: string; taskId: string }, effectId: string, hash: string) =>
     `log/${tenant}/${taskId}/${effectId}/${hash}`,
   /**

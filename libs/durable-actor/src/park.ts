@@ -125,5 +125,5 @@ export class Parking {
   }
 }
 
-/** Maximum length of a note's message, so that the note fits into the bytes that every value reserves for it (`parkingReserveBytes`). */
+/** Maximum length of a note's message, so that the note fits into the bytes that are kept free for it in every stored value (`parkingReserveBytes`). */
 const messageLengthMax = 1_000;

@@ -71,7 +71,7 @@ export type OutboxItem =
   | { type: 'event'; messageId: string; subject: string; data: unknown };
 
 /**
- * An effect whose result is pending. `childId` is the machine's name for the invocation, `sendId` for the timer. `ordered` is set if the actor reports its
+ * An effect whose result is pending. `childId` is the machine's name for the invocation; `sendId` is its name for the timer. `ordered` is set if the actor reports its
  * steps: see steps.ts.
  */
 export type InFlight =

@@ -20,7 +20,7 @@ await describeConformance({
   mustEnforce: enforceable.filter((name) => name !== 'ownUid' || process.getuid?.() === 0),
 });
 
-/** Probes an engine whose daemon mounts a different folder instead of the probe's workspace, as with a wrong translation of paths. */
+/** Probes an engine whose daemon mounts a different folder instead of the probe's workspace, as happens if paths are translated wrongly. */
 async function probedElsewhere(elsewhere: string) {
   const fixture = await EngineFixture.start((options) =>
     dockerLauncher({

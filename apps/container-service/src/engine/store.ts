@@ -41,7 +41,7 @@ export class SandboxStore {
     await mkdir(home, { recursive: true, mode: 0o700 });
     const isRoot = process.getuid?.() === 0;
     if (isRoot) await chown(home, record.user.uid, record.user.gid);
-    // Other users of the machine can't enter the folder; the sandbox's group can.
+    // Other users of the machine can't enter the folder. If the stack runs as root, the sandbox's group can.
     if (isRoot) await chown(folder, 0, record.user.gid);
     await chmod(folder, isRoot ? 0o710 : 0o700);
     const path = join(folder, 'sandbox.json');

@@ -8,7 +8,7 @@ export type QueuesSettings = {
   waitingMax?: number;
 };
 
-/** The places for calls at each provider. Tenants take turns, and so do the tasks of a tenant. */
+/** The slots for concurrent calls at each provider. Tenants take turns, and so do the tasks of a tenant. */
 export class Queues {
   readonly #settings: QueuesSettings;
   readonly #queues = new Map<string, Admission>();
@@ -17,7 +17,7 @@ export class Queues {
     this.#settings = settings;
   }
 
-  /** Returns the provider's places. If `waitingMax` calls already wait for one, a further call is rejected with `provider-limited`. */
+  /** Returns the provider's slots. If `waitingMax` calls already wait for a slot, a further call is rejected with `provider-limited`. */
   of(provider: string): Admission {
     const { concurrencyOf, waitingMax = exchangeLimits.waitingMax } = this.#settings;
     const known = this.#queues.get(provider);

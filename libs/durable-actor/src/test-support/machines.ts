@@ -5,8 +5,8 @@ import { answer, command, create, defineActor, effect, ordered, request, send } 
 import type { AnswerParams, Birth, CreateParams, SendParams } from '../index.ts';
 
 /**
- * A small machine that uses every mapped feature: a job that waits, prepares a folder by a command, requests a number from a desk, handles pokes, and ends. It
- * has a time limit.
+ * A small machine for tests, which uses every mapped feature (see inspect-machine.ts). It models a job: the job waits, prepares a folder with a command, requests
+ * a number from a desk, handles pokes, and ends. It has a time limit.
  */
 export type JobInput = { repository?: string; limitMs?: number; padding?: string; parent?: string };
 type JobContext = {

@@ -106,7 +106,7 @@ test('in another wire format a cached answer is translated, with the same conten
   expect([first.mark, again.mark]).toEqual([null, 'hit']);
   expect(withoutIds(again.text)).toBe(withoutIds(first.text));
   expect(again.text).toContain('"type":"tool_use"');
-  // The same request as a stream is a hit, too: the cache stores the provider's answer, not the endpoint's.
+  // The same request as a stream is a hit, too, since the cache stores the answer as the provider sent it, before it is translated for the endpoint.
   const streamed = await call({ path: '/v1/messages', body: { ...body, stream: true } });
   expect(streamed).toMatchObject({ status: 200, mark: 'hit' });
   expect(streamed.text).toMatch(/message_stop/);

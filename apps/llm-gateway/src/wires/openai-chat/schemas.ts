@@ -14,7 +14,7 @@ const contentSchema = z.union([z.string(), z.array(z.looseObject({ type: text, t
 const messageSchema = z.object({
   content: contentSchema.catch(null),
   refusal: text,
-  /** Thinking. DeepSeek, vLLM and llama.cpp use the first name, OpenRouter the second. */
+  /** Thinking: DeepSeek, vLLM and llama.cpp use `reasoning_content`, and OpenRouter uses `reasoning`. */
   reasoning_content: text,
   reasoning: text,
   tool_calls: z.array(toolCallSchema).nullish().catch(null),

@@ -18,7 +18,7 @@ import { startFacade } from '../server.ts';
 export const token = 'a-token-of-a-test';
 export const grant: TokenGrant = { tenant: 'default', runId: 'raaaaaaaaaaaaaaaa', taskId: 'taaaaaaaaaaaaaaaa' };
 
-/** A façade whose provider `acme` is a local server. It accepts only the token `token`. */
+/** A façade whose provider `acme` is a local server. It accepts only the exported `token`. */
 export type TestFacade = AsyncDisposable & {
   url: string;
   upstream: ModelServer;

@@ -17,7 +17,7 @@ function ownPart(message: Message): Message[] {
   return own.length === 0 ? [] : [{ ...message, content: own }];
 }
 
-/** Reports whether the block is another provider's. An empty text is one that only carried a signature. */
+/** Reports whether the block belongs to another provider. A text block that is empty does, too: it existed only to carry a signature. */
 function isForeign({ type, signature, data, text }: Block): boolean {
   if (type === 'text') return text === '';
   const signed = type === 'thinking' ? signature : type === 'redacted_thinking' ? data : null;
