@@ -24,7 +24,7 @@ export type AnswerBlocksSettings = {
   /** The answer's name in errors, such as `acme's answer`. */
   name?: string;
   textBytesMax?: number;
-  /** Arguments of a tool call that has none; default `{}`, since clients parse arguments as JSON. */
+  /** Arguments to use for a tool call that the provider sent without arguments. Default: `{}`, since clients parse arguments as JSON. */
   argumentsDefault?: string;
 };
 
@@ -56,7 +56,7 @@ export class AnswerBlocks {
     return this.#finishReason !== null;
   }
 
-  /** Returns `tool-calls` for `stop` if the answer calls tools, since many servers report `stop` for such answers. */
+  /** Returns the finish reason. If the answer calls tools, returns `tool-calls` instead of `stop`, since many servers report `stop` for such answers. */
   get finishReason(): FinishReason {
     const reason = this.#finishReason ?? 'other';
     return reason === 'stop' && this.calls.length > 0 ? 'tool-calls' : reason;

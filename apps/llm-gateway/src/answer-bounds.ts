@@ -3,8 +3,8 @@ import { ByteBudget } from './byte-budget.ts';
 import { gatewayLimits } from './limits.ts';
 
 /**
- * Limits for one answer, since a hostile server may never end it. Each part of the gateway that keeps an answer in memory has its own. The methods throw
- * CoppiceError `limit-exceeded`.
+ * Limits for one answer, since a hostile server may never end its answer. Each part of the gateway that keeps an answer in memory creates its own instance. The
+ * methods throw CoppiceError `limit-exceeded`.
  */
 export class AnswerBounds {
   readonly #name: string;

@@ -48,7 +48,7 @@ export class Artifacts {
    */
   async reference(text: string, owner: Owner, inline: ByteBudget, signal?: AbortSignal): Promise<TextReference> {
     const bytes = new TextEncoder().encode(text);
-    // Counts the text as JSON, since the message contains it in this form, in which a control character takes six bytes.
+    // The text is counted as JSON, since the message contains it as JSON. A control character takes six bytes there.
     if (bytes.length <= inlineTextBytesMax && inline.tryTake(Buffer.byteLength(JSON.stringify(text)))) return { text };
     const hash = createHash('sha256').update(bytes).digest('hex');
     const artifact = artifactNames.text(owner, hash);

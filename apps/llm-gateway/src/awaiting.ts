@@ -12,7 +12,7 @@ export function unlessAborted<Result>(
       reject(signal.reason as Error);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    // A result goes either to the caller or to `late`, never to both. So `late` may release the result: no running call uses it.
+    // A result goes either to the caller or to `late`, never to both. So `late` may release the result, since the caller never gets it.
     work
       .then((result) => (left ? late(result) : resolve(result)), reject)
       .finally(() => signal.removeEventListener('abort', onAbort));

@@ -6,7 +6,7 @@ export class ByteBudget {
   readonly #bytesMax: number;
   #taken: number;
 
-  /** @param name what is limited, for errors, such as `the prompt` */
+  /** @param name names the limited data in errors, such as `the prompt` */
   constructor(name: string, bytesMax: number, taken = 0) {
     this.#name = name;
     this.#bytesMax = bytesMax;

@@ -55,7 +55,7 @@ const cases: readonly Case[] = wireNames.flatMap((wire) =>
       // A correct answer needs no other provider.
       .filter(({ rescued }) => !rescued || !isOdd(fault))
       .map((way) => {
-        // Has the form of an alias.
+        // The id has the form of an alias.
         const id = [wire, fault, way.endpoint, way.rescued ? 'rescued' : 'alone'].join('-').replaceAll(/[ ,@]+/g, '-');
         return { id, wire, fault, way, model: way.rescued ? id : `${wire}/${id}/${fault}` };
       }),

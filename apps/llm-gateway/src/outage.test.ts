@@ -1,4 +1,4 @@
-/** Two gateways and faults that both survive. A model call stays with its gateway, and its model is called once. */
+/** Tests two gateways during faults that both survive. A model call stays with its gateway, and its model is called once. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -43,7 +43,7 @@ const beforeOutput = {
   redirect: { does: '307 to another address' },
 } as const satisfies Record<string, Fault>;
 
-/** Faults after the first output. The only correct result is an explicit error. Of an unstreamed answer, half of the body is sent. */
+/** Faults after the first output. The only correct result is an explicit error. If the answer is unstreamed, half of its body is sent. */
 const afterOutput = {
   'overloaded-after-output': { does: 'an overload error in the middle of the stream' },
   'cut-after-output': { does: 'breaks the connection this long after the first output', amount: milliseconds(50) },

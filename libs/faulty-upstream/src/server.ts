@@ -1,5 +1,5 @@
 /**
- * A model server with chosen faults, in every wire format. The model's name selects the fault, or all models have the same one.
+ * A model server with chosen faults, in every wire format. The model's name selects the fault, or one fault is set for all models.
  *
  * Collaborators: the wire formats (`formats/registry.ts`), which write correct answers; the faults, which change these.
  *

@@ -8,7 +8,7 @@
  * 3. An expired lease is returned, except for the amount that its holder had reserved at its last write. That amount counts as spent, since the actual usage is
  *    unknown.
  * 4. A holder that writes after its lease expired (its host was suspended, or it was disconnected) is charged its actual usage instead. For this, `ended` keeps
- *    the estimated charge, for the time and the number of holders in `accountLimits`. A holder that returns later is charged both.
+ *    the estimated charge, for the time and the number of holders in `accountLimits`. A holder that writes later than that is charged both amounts.
  */
 import { z } from 'zod';
 import { fits, isNothing, least, minus, nothing, plus, scaled, sumOf } from './amount.ts';
@@ -23,7 +23,7 @@ export const accountSchema = z.object({
     z.string(),
     z.object({
       amount: amountSchema,
-      /** Part of the amount that calls in flight have reserved. */
+      /** Part of `amount` that calls in flight have reserved. */
       reserved: amountSchema,
       /** Milliseconds since 1970 on the holder's clock; the hosts' clocks agree within seconds. */
       endsAtMs: z.int(),
@@ -36,7 +36,7 @@ export const accountSchema = z.object({
     .record(
       z.string(),
       z.object({
-        /** Part of `spent`. */
+        /** Amount that the holder had reserved at its last write. It is included in the account's `spent`. */
         reserved: amountSchema,
         endsAtMs: z.int(),
         turnover: z.int().nonnegative(),

@@ -43,7 +43,7 @@ test('200 concurrent calls of four processes never use more than the budget has,
   const results = await Promise.all(['p1', 'p2', 'p3', 'p4'].map(run));
   const used = results.reduce((sum, each) => sum + each.used, 0);
   expect(used).toBeLessThanOrEqual(limit);
-  // No call was rejected while the amount that it might need was left.
+  // No call was rejected while the budget still had the amount that the call might need.
   expect(limit - used).toBeLessThan(100);
   expect(results.some(({ refused }) => refused > 0)).toBe(true);
   expect(await stored('task.t1')).toMatchObject({ spent: tokens(used) });
@@ -239,7 +239,7 @@ test('a change whose confirmation was lost is not written twice', async () => {
   });
   const budget = budgetOf('task.doubt', { tokens: 100 });
   (await budgets.reserve([budget], tokens(40))).settle(tokens(30));
-  // The write succeeds, but its confirmation is lost; then the amount is requested again.
+  // The write succeeds, but its confirmation is lost. Then the amount is requested again.
   await expect(budgets.reserve([budget], tokens(50))).rejects.toMatchObject({ code: 'unavailable' });
   (await budgets.reserve([budget], tokens(50))).settle(tokens(20));
   await budgets.stop();

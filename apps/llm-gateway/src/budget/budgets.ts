@@ -64,7 +64,7 @@ type Less = {
   least: Amount;
   /** Returns the amount to reserve if only `free` is left. `why` is the error for the full amount. */
   within(free: Amount, why: CoppiceError): Amount;
-  /** True to accept less only if no call in flight can return anything. */
+  /** True if the call accepts less only when no call in flight can return a part of its reservation. */
   patient: boolean;
 };
 
@@ -79,8 +79,8 @@ const budgetLimits = {
   /** Writes with unknown outcome that are remembered per account. */
   doubtsMax: 100,
   /**
-   * Longest wait for amounts that other gateways return. The call occupies its place at the provider during this wait. A longer wait, until calls in flight
-   * end, needs a retry, which releases the place.
+   * Longest wait for amounts that other gateways return. The call occupies its slot at the provider during this wait. If it has to wait longer, until calls in
+   * flight end, it releases the slot and is retried.
    */
   elsewhereMsMax: 1_000,
   /** First pause between two tries; each further pause is twice as long. */
@@ -160,7 +160,7 @@ export class Budgets {
     );
   }
 
-  /** Writes all usage and returns all leases; calls in flight stay reserved until their lease ends. */
+  /** Writes all usage and returns all leases. The amounts of calls in flight stay reserved until the lease ends. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#wanted.unsubscribe();
@@ -246,7 +246,7 @@ export class Budgets {
     const known = key === undefined ? undefined : this.#known.get(key);
     if (known === undefined || holder === this.#holder) return;
     void this.#inTurn(known, async (turn) => {
-      // If an earlier change failed while this one waited, a later one writes the usage.
+      // If an earlier change failed while this change waited, nothing is written now. A later change writes the usage.
       if (failureBefore(known, turn) === null) await this.#write(known, false);
     });
   }

@@ -1,4 +1,4 @@
-/** Calls while the bucket of budgets hangs: which of them wait, for how long, and what they leave behind. */
+/** Tests calls while the bucket of budgets hangs: which calls wait, for how long, and what stays reserved afterwards. */
 import { Bus } from '@coppice/bus';
 import type { KeyValue } from '@coppice/bus';
 import { CoppiceError, buckets } from '@coppice/contracts';
@@ -158,7 +158,7 @@ test('an aborted call stops waiting, and an amount that is granted afterwards do
   const third = budgets.reserve([task], tokens(100));
   goOn();
   (await third).settle(nothing);
-  // The lease granted for the first was enough for the third; nothing was requested for the second.
+  // The lease that was granted for the first call was enough for the third call. Nothing was requested for the second call.
   expect(operations).toEqual(['get']);
   (await budgets.reserve([task, tenant], tokens(1_000))).settle(nothing);
   await budgets.stop();
@@ -171,7 +171,7 @@ test('a call that is aborted between two tries does not try again', async () => 
   const budget = budgetOf('task.pause', { tokens: 100 });
   const inFlight = await budgets.reserve([budget], tokens(80));
   const leaving = new AbortController();
-  // Published immediately before the pause, after which there would be enough.
+  // The message is published immediately before the pause. After the pause, the budget would have enough.
   publishCore.mockImplementation(() => {
     leaving.abort(stopped);
     inFlight.settle(nothing);

@@ -48,7 +48,10 @@ export const unknown = (budget: Budget): Known => ({
   failure: null,
 });
 
-/** Reports whether the lease is due for renewal. All times are from `elapsedMs()`, which also counts while the host is suspended, as a lease also ends then. */
+/**
+ * Reports whether the lease is due for renewal. All times are from `elapsedMs()`, which also counts the time for which the host is suspended, since a lease can
+ * end in that time, too.
+ */
 export const isDue = ({ leasedAtMs }: Known, nowMs: number): boolean => nowMs - leasedAtMs > renewMs;
 
 /** Reports whether the lease has this amount left. */

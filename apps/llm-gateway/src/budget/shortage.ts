@@ -13,7 +13,7 @@ export type Shortage = {
   left: Amount;
 };
 
-/** Stated wait before a retry, in which calls in flight may end. */
+/** Wait before a retry that the error states. Calls in flight may end in this time. */
 const retryAfterMs = 1_000;
 
 /**

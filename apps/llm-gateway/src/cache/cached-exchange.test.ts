@@ -57,7 +57,7 @@ const request: Request = {
 type CallOptions = Partial<Omit<Call, 'model'>> & { tenant?: string; model?: string };
 type Heard = { come: ModelDelta[]; error: unknown; result: Readonly<ExchangeResult> };
 
-/** Creates a gateway with a cache. All writes of a call are finished when the call is. */
+/** Creates a gateway with a cache. When a call has finished, its writes to the cache have finished, too. */
 function gatewayWith(
   provider: Provider | readonly Provider[],
   { cache: settings = generous, ...rest }: { cache?: CacheSettings } & Partial<Omit<ExchangeSettings, 'cache'>> = {},

@@ -50,7 +50,7 @@ const deltaSchema = z.discriminatedUnion('type', [
 ]);
 const entrySchema = z.object({ deltas: z.array(deltaSchema).min(1).max(cacheLimits.answerDeltasMax) });
 
-/** Finish reasons of answers that are stored. An answer that was cut, refused or filtered isn't, since it may be better the next time. */
+/** Finish reasons of answers that are stored. An answer that was cut, refused or filtered isn't stored, since the next answer may be better. */
 const wholeReasons: readonly FinishReason[] = ['stop', 'tool-calls'];
 
 /** Reports whether the deltas are a complete answer with some output, which the model ended by itself. */

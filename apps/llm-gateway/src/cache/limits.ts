@@ -14,7 +14,7 @@ export const cacheLimits = {
   lookUpsMax: 128,
   /** A lookup that takes longer counts as a miss. */
   lookUpMsMax: 500,
-  /** Longest wait until a decoded answer fits within `heldBytesMax`. A call of a provider takes longer and costs money. */
+  /** Longest wait until a decoded answer fits within `heldBytesMax`. Calling a provider takes longer than this wait, and costs money. */
   roomMsMax: 1_000,
   /** Concurrent writes. Further answers aren't stored. */
   writesMax: 64,

@@ -12,7 +12,7 @@ const nameCharactersMax = 255;
 
 /**
  * Runs a call of an endpoint and then logs one line with its owner and usage, since these calls are recorded nowhere else. (An agent's model calls are in the
- * task's transcript and events.) The request, the answer and the error's message aren't logged, since the message may quote the other two.
+ * task's transcript and events.) The request, the answer and the error's message aren't logged, since the message may quote the request or the answer.
  */
 export async function loggedCall<Outcome>(
   log: Pick<Logger, 'info'>,

@@ -25,8 +25,8 @@ const refusedWithoutThinking = ['reasoning_effort', 'reasoning', 'verbosity'];
 const encryptedThought = 'reasoning.encrypted_content';
 
 /**
- * Removes the fields that the model rejects from a body, or from all settings of one, in either of OpenAI's wire formats. Bodies for other vendors' models stay
- * unchanged.
+ * Removes the fields that the model rejects. `settings` is a body in either of OpenAI's wire formats, or all settings of such a body. Bodies for other vendors'
+ * models stay unchanged.
  */
 export function withoutRefused(model: string, settings: Body): Body {
   const taken = without(settings, refusedBy(model, effortIn(settings)));

@@ -30,8 +30,8 @@ export type AttemptAbout = {
 };
 
 /**
- * Limit for model labels, since whoever submits a run chooses model names. Only names in the configuration, or with an answer from a provider, get a label of
- * their own.
+ * Limit for model labels, since whoever submits a run chooses model names. A name gets a label of its own only if it is in the configuration, or if a provider
+ * has answered under this name.
  */
 const modelLabelsMax = 100;
 const models = new BoundedValues(modelLabelsMax);

@@ -56,7 +56,7 @@ test('the error of a model on cool-down states the reason, and the provider’s 
   expect(error.message.length).toBeLessThan(2 * exchangeLimits.lastFailureCharactersMax);
   expect(result.attempts).toEqual([]);
   expect(acme.requests).toHaveLength(4 + 4 + 1);
-  // The requests of one tenant may be the reason. With failures of two tenants they aren't.
+  // If only one tenant's calls fail, that tenant's requests may be the reason. If the calls of two tenants fail, the reason must be the model.
   for (let calls = 0; calls < 2; calls++) expect((await call('acme/one', 'another')).error).toMatchObject(failed);
   expect((await call('acme/one', 'a-third')).error.message).toMatch(/again and again, last with: HTTP 503$/);
   expect(acme.requests).toHaveLength(9 + 4 + 1);

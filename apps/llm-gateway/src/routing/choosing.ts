@@ -5,9 +5,9 @@
  * Collaborators: the candidates, in order; the providers' queues; the providers' health, through the candidates.
  *
  * Invariants:
- * 1. A place in a provider's queue is held only from the choice to the attempt's end.
- * 2. The wait until a candidate may be tried is at most `candidateWaitMsMax` plus jitter, and isn't begun if the call would end before it. An aborted signal
- *    ends every wait, also in a queue.
+ * 1. A slot at a provider is held only from the choice of the candidate to the end of the attempt.
+ * 2. The wait until a candidate may be tried is at most `candidateWaitMsMax` plus jitter. A wait that would last longer than the call isn't begun. An aborted
+ *    signal ends every wait, also in a queue.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';

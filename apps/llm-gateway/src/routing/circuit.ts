@@ -25,7 +25,7 @@ export type LastFailure = {
 /** Answer to a call that wants to try the model. */
 export type Admission =
   | { admitted: true; probe: boolean }
-  /** `forMs`: time until the call may try the model; while another call probes, time until it should check again. */
+  /** `forMs`: time until the call may try the model; while another call probes, time until the waiting call should check again. */
   | { admitted: false; forMs: number; why: 'cooling' }
   /** `last` is null if only another instance knows the failure. */
   | { admitted: false; forMs: number; why: 'failing'; last: LastFailure | null };
@@ -45,7 +45,7 @@ const othersMin = 2;
  *
  * One tenant's requests may be the cause. So a tenant with `failuresMax` failed calls is shut out alone. The breaker opens for all tenants only if `othersMin`
  * of the consecutive failures are of tenants other than the one with the most failures. A failed probe, too, shuts out only its own tenant, and a call of
- * another tenant may probe; if that fails as well, the breaker opens for all. An answer to any tenant closes the breaker for all.
+ * another tenant may probe. If that probe fails, too, the breaker opens for all. An answer to any tenant closes the breaker for all.
  *
  * The cool-down: no call is admitted until the wait that the provider stated is over.
  */
@@ -113,7 +113,7 @@ export class Circuit {
     return wasOpen;
   }
 
-  /** Records a failed call. @returns the scope if that opened the breaker, also if it was open before; null otherwise. */
+  /** Records a failed call. @returns the scope if the failure opened the breaker, or opened it again after a probe; null otherwise. */
   failed(probe: boolean, nowMs: number, caller: Caller, why: LastFailure | null = null): Opening | null {
     this.#last = why;
     const isOpen = this.#untilMs(caller.tenant) !== null;

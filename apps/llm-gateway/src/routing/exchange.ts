@@ -51,8 +51,8 @@ export type Call = {
   /** Longest single wait until a candidate may be tried. If each needs longer, the call fails at once. Default: `retryAfterMsMax` of the retries. */
   candidateWaitMsMax?: number;
   /**
-   * Time that a candidate may wait for budget that calls in flight have reserved, counted from its first refusal. Default: until the call's end, since the
-   * failure of a durable turn would fail its task.
+   * Time for which one candidate may wait for budget that calls in flight have reserved. It is counted from the first refusal by a budget. Default: until the
+   * call's end, since the failure of a durable turn would fail its task.
    */
   budgetWaitMsMax?: number;
   /** Awaited immediately before each attempt; an error that it throws ends the call. */
@@ -192,8 +192,8 @@ class RunningExchange {
 
   /**
    * Reserves the maximum usage in the budgets. If the request sets no output limit, the answer is capped to the amount that is left. A durable turn is capped
-   * only if calls in flight can return nothing more, since a truncated answer fails it.
-   * @returns the error if a budget is too small for this candidate, after releasing its place at the provider. @throws CoppiceError if a budget can't be read;
+   * only if calls in flight can return nothing more, since a truncated answer would make the turn fail.
+   * @returns the error if a budget is too small for this candidate, after releasing the slot at the provider. @throws CoppiceError if a budget can't be read;
    * the signal's reason.
    */
   async #reserve({ candidate, permit, release }: Choice): Promise<Reservation | CoppiceError | null> {
@@ -226,7 +226,7 @@ class RunningExchange {
     }
   }
 
-  /** Runs `beforeAttempt`; releases the place and the budgets if it throws. */
+  /** Runs `beforeAttempt`. Releases the slot and the budgets if `beforeAttempt` throws. */
   async #confirm({ permit, release }: Choice, reservation: Reservation | null): Promise<void> {
     const { beforeAttempt } = this.#call;
     if (beforeAttempt === undefined) return;
@@ -240,7 +240,7 @@ class RunningExchange {
     }
   }
 
-  /** Aborts at the time limit and on the caller's signal. @returns a function that removes both. */
+  /** Aborts the call at the time limit and on the caller's signal. @returns a function that stops watching both. */
   #heedLimits(): () => void {
     const { endsAtMs, model, context } = this.#call;
     const timeLimitMs = Math.max(0, endsAtMs - Date.now());

@@ -4,7 +4,7 @@
  * Collaborators: one circuit per model; `notify`, which publishes changes to the other instances (health-sharing.ts).
  *
  * Invariants:
- * 1. It is advisory. If it is wrong or missing, a call waits for a bounded time or makes a useless request; no answer depends on it.
+ * 1. The availability is advisory. If it is wrong or missing, a call waits for a bounded time or makes a useless request; no answer depends on it.
  * 2. Each permit is ended exactly once. If a probe is abandoned, the next call probes.
  * 3. Everything is limited: the number of circuits, since callers choose model names; the text of each circuit's last failure; the durations that other
  *    instances report.

@@ -91,7 +91,7 @@ export class Routes {
     if (strategy === 'order') return routes;
     const price = ({ provider, model }: Route) =>
       this.#settings.prices.costOf(provider.name, model, typicalCall) ?? Number.POSITIVE_INFINITY;
-    // Compared first, since Infinity minus Infinity is NaN. Routes with unknown prices keep their order.
+    // Equal prices are handled first, since Infinity minus Infinity is NaN. Routes with unknown prices keep their order.
     return routes.toSorted((one, other) => (price(one) === price(other) ? 0 : price(one) - price(other)));
   }
 

@@ -4,7 +4,10 @@ import { Budgets } from '../budget/budgets.ts';
 
 const deaf = { subscribeCore: () => ({ unsubscribe: () => {} }), publishCore: () => {} };
 
-/** Creates budgets on the real bucket, with some of the bucket's methods replaced. They receive requests to return amounts only through `messages`. */
+/**
+ * Creates budgets on the real bucket, with some of the bucket's methods replaced. The budgets receive other gateways' requests to return amounts only through
+ * `messages`.
+ */
 export function budgetsThrough(bus: Bus, between: Partial<KeyValue>, messages: object = deaf): Budgets {
   const real = bus.keyValue(buckets.budgets);
   const bucket = {

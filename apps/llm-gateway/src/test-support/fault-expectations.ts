@@ -93,7 +93,7 @@ export function expectationOf(
   { stream, rescued }: { stream: boolean; rescued: boolean },
 ): Expectation {
   const complaint = complaintOf(wire, fault);
-  // An unstreamed answer may be larger than one event may be.
+  // The size limit of an unstreamed answer is higher than that of one event.
   if (complaint === null || (fault.startsWith('huge-chunk') && !stream)) return { kind: 'answer', rescued: false };
   const when = stream && fault.includes('after-output') ? 'after' : 'before';
   if (rescued && when === 'before') return { kind: 'answer', rescued: true };

@@ -12,7 +12,7 @@ import type { ModelServer } from './model-server.ts';
 export type RecordedAnswer = {
   wire: Wire;
   bytes: Uint8Array;
-  /** Byte at which a cut leaves some output and no end. */
+  /** Byte position. A stream that is cut there has some output, but no end. */
   middle: number;
   /** Part of the expected result of the whole stream. */
   answer: object;

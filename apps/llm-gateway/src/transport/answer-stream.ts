@@ -10,7 +10,7 @@ const readers = { 'server-sent-events': EventReader, 'json-lines': LineReader } 
 
 /**
  * Converts the bytes of a streamed answer to deltas. Any split of the same bytes gives the same deltas. Each returned iterable must be read to its end before
- * the next call. It throws the reader's error after the deltas of everything before the error.
+ * the next call. The iterable first yields the deltas of everything before an error of the reader, and then throws the error.
  */
 export class AnswerStream {
   readonly #reader: AnswerReader;

@@ -92,7 +92,7 @@ const heldBytesMax = 64 * 1024;
 
 /**
  * The data that a request needs until it ends. Both fields are null afterwards. The library keeps an abandoned request, with everything passed to it, until a
- * connection is free. It gets only this object, so that the data can be freed earlier.
+ * connection is free. The library gets only this object, so that the data can be freed earlier.
  */
 type Held = { bytes: Buffer | null; answer: Answer | null };
 

@@ -73,7 +73,7 @@ export const gemini: Format = {
         '@type': 'type.googleapis.com/google.rpc.QuotaFailure',
         violations: [{ quotaId: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier' }],
       },
-      // Gemini states this wait, although the daily limit isn't reset by then.
+      // Gemini states this wait, although the daily limit is still used up after it.
       { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '20s' },
     ]),
   },

@@ -14,7 +14,7 @@ import type { BusEndpointLimits } from './limits.ts';
 import { joined } from './join-deltas.ts';
 import { AnswerStream } from './answer-stream.ts';
 
-/** `model` is the name that the client used. The ids of tool calls without an id are derived from `effectId`. */
+/** `model` is the name that the client used. If the provider sends a tool call without an id, its id is derived from `effectId`. */
 export type AnswerAbout = { model: string; effectId: string };
 
 /** @throws CoppiceError, with the usage in its details. */
@@ -52,7 +52,7 @@ async function sendAnswer({ deltas, result }: Exchange, about: AnswerAbout, stre
   stream.send({ type: 'result', ...endOf(attempt, result, about) });
 }
 
-/** Sends the deltas, then yields them. Adds the ids of tool calls that were sent to `ids`. */
+/** Sends the deltas, then yields them. Records in `ids` which ids of tool calls were sent. */
 async function* sent(
   deltas: ModelDeltas,
   stream: AnswerStream,

@@ -6,8 +6,8 @@
  *
  * Invariants:
  * 1. There are at most `chatsMax` chats. No chat begins while the gateway stops.
- * 2. A chat without `llm.keep` for `unkeptMsMax` ends. A chat with `stream: false` needs no `llm.keep`: its client doesn't know its id, and its time limit is
- *    short.
+ * 2. A chat without `llm.keep` for `unkeptMsMax` ends. A chat with `stream: false` needs no `llm.keep`, since its client doesn't know the chat's id, and the
+ *    chat's time limit is short.
  * 3. Only the tenant that began a chat can keep or cancel it. For other tenants the chat doesn't exist.
  * 4. A lost connection to the NATS server ends all chats. A restarted server has forgotten reply subjects that lead to another account, and notifies neither
  *    side.

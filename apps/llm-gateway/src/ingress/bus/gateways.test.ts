@@ -1,4 +1,4 @@
-/** Several gateways, of which one is full or stops. */
+/** Tests several gateways. One of them is full or stops. */
 import { Bus } from '@coppice/bus';
 import { chatApi } from '@coppice/contracts';
 import { startService } from '@coppice/service';

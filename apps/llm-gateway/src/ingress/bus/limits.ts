@@ -14,7 +14,7 @@ export const busEndpointLimits = {
   aroundPieceBytesMax: 8 * 1024,
   /** Longest single wait until a model may be tried. A chat whose candidates all need longer is rejected at once. */
   candidateWaitMsMax: 10_000,
-  /** Time that a model may wait for budget that calls in flight have reserved, counted from its first refusal. */
+  /** Time for which one candidate may wait for budget that calls in flight have reserved. It is counted from the first refusal by a budget. */
   budgetWaitMsMax: 10_000,
   unkeptMsMax: chatLimits.unkeptMsMax,
   /** Interval between checks for chats without `llm.keep`. */

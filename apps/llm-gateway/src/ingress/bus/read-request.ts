@@ -54,7 +54,7 @@ export function questionOf(request: ChatRequest, tenant: string, reading: Readin
 }
 
 function resolve(model: string, { routes, scripts }: Reading): ResolvedModel {
-  // Scripts are files on the gateway's machine, which only its owner may use.
+  // Scripts are files on the gateway's machine. Only the owner of the machine may use them.
   if (model.startsWith('scripted/') && (!scripts || model.startsWith('scripted//')))
     throw refusal('permission-denied', 'model', 'a model that is not a script of this machine', model);
   return routes.resolve(model);

@@ -6,7 +6,7 @@ import { z } from 'zod';
 
 /** May be negative, since some servers treat -1 as no limit. */
 const tokens = z.int().nullish();
-/** Allows one answer only. Of several, a truncation of any but the first could go unnoticed. */
+/** Allows only one answer. If there were several, a truncation of the second or a later one could go unnoticed. */
 const one = z.literal(1).nullish();
 
 export const answerLimits = {

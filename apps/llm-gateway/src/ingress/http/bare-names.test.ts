@@ -38,6 +38,6 @@ test("a token for a model allows both forms of its name at the endpoint of the m
   expect([await callStatus(narrow, 'gpt-x'), await lookUpStatus(narrow, 'gpt-x')]).toEqual([200, 200]);
   expect(await lookUpStatus(narrow, 'claude-x', claudes)).toBe(200);
   expect([await callStatus(narrow, 'gpt-y'), await lookUpStatus(narrow, 'gpt-y')]).toEqual([403, 404]);
-  // At this endpoint the name is one of another vendor.
+  // At this endpoint, the name means a model of another vendor.
   expect([await callStatus(narrow, 'claude-x'), await lookUpStatus(narrow, 'claude-x')]).toEqual([403, 404]);
 });

@@ -82,7 +82,7 @@ export type References = { own: readonly string[]; passed: readonly string[] };
 
 export type Endpoint = {
   wire: EndpointFormat;
-  /** Provider for model names that contain none, as the vendor's clients write them. */
+  /** Provider for model names without a provider, as the vendor's clients write them. */
   provider: string;
   /** Request headers of the vendor that are passed on. */
   headers: readonly string[];

@@ -32,7 +32,10 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, number>>> = {
   'deadline-exceeded': 504,
 };
 
-/** Statuses of a provider that are passed on. Clients would blame themselves for other statuses, although the gateway or its configuration caused them. */
+/**
+ * Statuses of a provider that are passed on. With any other status, a client would look for the mistake in its own request, although the gateway or its
+ * configuration caused the error.
+ */
 const passedStatuses = [500, 502, 503, 504, 529];
 /** Matches the text of a 403 error about the client's request. Most 403 errors are about the gateway's key or account (`accountPattern`). */
 const clientsPattern = /\b(flagged|moderation|cached ?contents?|files?)\b/i;
@@ -76,7 +79,7 @@ function statusOf(error: CoppiceError, wire: EndpointFormat, spent: boolean): nu
 
 /**
  * Reports whether the error is about something that the vendor stores, and that the client's request references in the vendor's own wire format: a previous
- * response, a file, a cached prompt. The client must learn that it doesn't exist.
+ * response, a file, a cached prompt. The client must learn that the stored data doesn't exist.
  */
 function isOfTheClient({ message, details }: CoppiceError, upstream: number, wire: EndpointFormat): boolean {
   const names = details?.['providerNames'] as ProviderNames | undefined;

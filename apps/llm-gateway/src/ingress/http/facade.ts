@@ -51,7 +51,7 @@ type Incoming = {
   request: IncomingMessage;
   outlet: Outlet;
   signal: AbortSignal;
-  /** `begun` is true once `loggedCall` logs the outcome. */
+  /** `begun` is true once the call has begun. From then on, `loggedCall` logs the outcome. */
   call: { begun: boolean };
 };
 
@@ -303,8 +303,8 @@ function headersFor(endpoint: Endpoint, request: IncomingMessage): Record<string
 }
 
 /**
- * Reports whether the cache may be used. By default it isn't used for an untranslatable request: if the request references something that the vendor stores,
- * that may differ the next time. @throws CoppiceError if the header is neither absent nor `off`.
+ * Reports whether the cache may be used. By default it isn't used for an untranslatable request, since such a request may reference data that the vendor
+ * stores, and the data may have changed since. @throws CoppiceError if the header is neither absent nor `off`.
  */
 function mayBeCached({ untranslatable }: Question, { headers }: IncomingMessage): boolean {
   const wish = headers[cacheHeader];

@@ -5,7 +5,7 @@ export const facadeLimits = {
    * wait.
    */
   candidateWaitMsMax: 10_000,
-  /** Time that a model may wait for budget that calls in flight have reserved, counted from its first refusal. */
+  /** Time for which one candidate may wait for budget that calls in flight have reserved. It is counted from the first refusal by a budget. */
   budgetWaitMsMax: 10_000,
   /** Bytes of one request's body, including inline images. Reading, translating and sending it takes about eight times as much memory. */
   bodyBytesMax: 20 * 1024 * 1024,
@@ -48,8 +48,8 @@ export const facadeLimits = {
   /** … plus the time that sending the buffered output takes at this rate. */
   slowClientBytesPerSecond: 32 * 1024,
   /**
-   * Time for which a stream's status is held back, so that an error before any output can set it. It is limited, since clients give up on servers that send
-   * nothing.
+   * Time for which a stream's status is held back, so that an error before any output can still set the status. The time is limited, since clients give up on
+   * servers that send nothing.
    */
   statusHeldMsMax: 30_000,
   /** Time after which a keep-alive is sent if a stream has no output. */

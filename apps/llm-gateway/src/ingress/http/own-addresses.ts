@@ -1,7 +1,7 @@
 /**
- * Rejects the configuration of a gateway as its own provider: it would call itself without end, and each call would be charged. The mistake is easy, since
- * clients and the gateway read the same variables. An address that is certainly the gateway's own is rejected at the start. A loop through other servers is
- * detected by the hops of a request (hops.ts).
+ * Rejects a configuration in which a gateway is its own provider. Such a gateway would call itself without end, and each call would be charged. The mistake is
+ * easy, since clients and the gateway read the same variables. An address that is certainly the gateway's own is rejected at the start. A loop through other
+ * servers is detected by the hops of a request (hops.ts).
  */
 import { ConfigurationError } from '@coppice/service';
 import type { Address } from './listen.ts';

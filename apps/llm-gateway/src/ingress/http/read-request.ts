@@ -4,8 +4,8 @@ import type { FieldIssue } from '@coppice/contracts';
 import type { z } from 'zod';
 
 /**
- * Validates the body of a request. Servers written in Go, such as Ollama, ignore the case of field names and use the last of several equal names. That could be
- * a model or limit other than the one that was checked and reserved. So other spellings of known fields are rejected.
+ * Validates the body of a request. Servers written in Go, such as Ollama, ignore the case of field names and use the last of several equal names. So such a
+ * server could use a model or a limit that the gateway hasn't checked. Therefore other spellings of known fields are rejected.
  * @throws CoppiceError `invalid-request`.
  */
 export function readRequest<Request extends z.ZodObject>(schema: Request, body: unknown): z.output<Request> {

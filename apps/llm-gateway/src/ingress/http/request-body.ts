@@ -60,7 +60,7 @@ function read(request: IncomingMessage, take: (piece: Buffer) => void): Promise<
       reject(error);
     }
   };
-  // `close` is emitted after `end`. The promise is settled then, so that rejecting it has no effect.
+  // If the whole body arrives, `close` is emitted after `end`. The promise is then already settled, so rejecting it has no effect.
   request.on('data', onData).once('end', resolve).once('close', onClose);
   return promise;
 }

@@ -1,6 +1,6 @@
 /**
- * Tests every fixture of every wire format. Every endpoint writes it, and the reader of that endpoint's format reads it. The answer must be the same in all
- * formats.
+ * Tests every fixture of every wire format. Every endpoint writes the fixture's answer, and the reader of that endpoint's format reads it again. The answer
+ * must be the same in all formats.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { expect, describe, test } from 'vitest';

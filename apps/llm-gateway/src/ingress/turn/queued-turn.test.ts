@@ -11,7 +11,7 @@ const program = path.join(import.meta.dirname, '../../test-programs/gateway-proc
 
 test('a gateway that is disconnected while it waits for a retry sends no request before its claim is confirmed', async () => {
   await using folder = await temporaryFolder('queued-turn');
-  // During this wait the gateway is disconnected for longer than it may be before it counts as lost.
+  // During this wait, the gateway is disconnected for so long that it counts as lost.
   await writeFile(
     path.join(folder.path, 'plan.yaml'),
     `default: { turns: [{ text: done, fault: { kind: limited, retryAfterMs: ${retryAfterMs}, times: 1 } }] }`,

@@ -161,7 +161,7 @@ class Turns {
       context: { owner, effectId, signal },
       budgets: budgetsOf({ owner, limits }, this.#with.tenantLimits, this.#with.clock.now()),
       endsAtMs: Date.now() + Math.min(timeLimitMs, modelOperations.turn.timeLimitMs),
-      // The wait for a place, for budgets or for a retry may last longer than the time after which a disconnected process counts as lost.
+      // The wait for a slot at the provider, for budgets or for a retry may last longer than the time after which a disconnected process counts as lost.
       beforeAttempt: confirmClaim,
     });
     const collected = await collect(deltas, {
@@ -218,8 +218,8 @@ class Turns {
 }
 
 /**
- * Returns a signal that is aborted with this one, unless another process has taken over the call: the answer is then still stored, so that a repeated call
- * finds it.
+ * Returns a signal that is aborted with this one, except if another process has taken over the call. In that case the answer is still stored, so that a
+ * repeated call finds it.
  */
 function unlessClaimLost(signal: AbortSignal): AbortSignal {
   const aborted = new AbortController();

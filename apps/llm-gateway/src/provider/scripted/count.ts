@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 /**
  * Schema of the record of requests to the scripted model and its answers, with one JSON line per event. Each line is appended by a single write, so that many
- * processes can share the file. It is written before the model continues, so that it survives a SIGKILL.
+ * processes can share the file. A line is written before the model continues, so that the line survives a SIGKILL.
  */
 const countLineSchema = z.object({
   /** `requested`: a request arrived. `answered`: its answer was sent, except for `response-end`. */

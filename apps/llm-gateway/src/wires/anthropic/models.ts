@@ -19,7 +19,7 @@ export type ModelTraits = {
 
 const currentMaxOutputTokens = 32_000;
 
-/** Another vendor's model behind this wire format. Only features that are a few years old are certain to work there. */
+/** Another vendor's model that is served in this wire format. Only features that are a few years old are certain to work there. */
 const foreign: ModelTraits = { thinking: 'budget', sampling: true, schema: false, maxOutputTokens: 8_192 };
 /** An Anthropic model without a version in its name. Uses only parameters that all of the newest models accept. */
 const newest: ModelTraits = {

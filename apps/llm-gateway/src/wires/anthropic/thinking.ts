@@ -59,8 +59,8 @@ function budgetOf(requested: RequestedThinking): number {
 }
 
 /**
- * Returns the body to pass on. If it continues an answer that another provider began without thinking, the thinking settings are removed, including the
- * clearing of earlier thinking, since the API rejects them. If the client named the model and nothing was removed from its conversation, the body stays
+ * Returns the body to pass on. If it continues an answer that another provider began without thinking, the thinking settings are removed, since the API rejects
+ * them. The setting that clears earlier thinking is one of these. If the client named the model and nothing was removed from its conversation, the body stays
  * unchanged, and the vendor reports the error.
  */
 export function withoutLateThinking(original: OriginalRequest, model: string): OriginalRequest['body'] {
@@ -77,8 +77,8 @@ export function withoutLateThinking(original: OriginalRequest, model: string): O
 }
 
 /**
- * Reports whether the continued answer began without thinking, as another provider's may. A model with a thinking budget requires thinking at the beginning of
- * the answer, directly after the last user message without a tool result. After its first tool call, the model often doesn't think again.
+ * Reports whether the continued answer began without thinking, as an answer of another provider may. A model with a thinking budget requires thinking at the
+ * beginning of the answer, directly after the last user message without a tool result. After its first tool call, the model often doesn't think again.
  */
 function beganWithoutThinking(messages: readonly Said[]): boolean {
   if (!holdsResult(messages.at(-1))) return false;

@@ -9,7 +9,7 @@ import { chunkSchema } from './schemas.ts';
 import type { AnswerPart, Chunk, UsageMetadata } from './schemas.ts';
 
 /**
- * Finish reasons by Google's name. An answer with tool calls has `STOP`, too. Any other name becomes `other`, including that for a tool call that Google
+ * Finish reasons by Google's name. An answer with tool calls has `STOP`, too. Any other name becomes `other`, including the name for a tool call that Google
  * couldn't parse.
  */
 const finishReasons: Readonly<Record<string, FinishReason>> = {

@@ -25,7 +25,8 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
     model,
     messages: messages.flatMap(toWire),
     stream,
-    // With these fields, a conversation that is too long is an error. Without them, the server would silently drop its beginning. Older servers ignore them.
+    // With these fields, a conversation that is too long is an error. Without them, the server would silently drop the beginning of the conversation. Older
+    // servers ignore these fields.
     truncate: false,
     shift: false,
     ...(offered.length === 0

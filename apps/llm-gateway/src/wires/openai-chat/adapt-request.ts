@@ -11,7 +11,8 @@ export const besideAnswers = ['reasoning_content', 'reasoning', 'reasoning_detai
 
 /** Returns the body adapted to `dialect`. `body` is the original's body, without the fields that the model rejects. */
 export function fitted(body: Fields, original: OriginalRequest, model: string, dialect: Dialect): Fields {
-  // A client that named this model wrote the settings for it, so they stay unchanged. Earlier answers may come from another server even then.
+  // A client that named this model wrote the settings for it, so they stay unchanged. But earlier answers in the conversation may come from another server, so
+  // these are adapted even then.
   const settings = isNamed(model, original) || !dialect.isKnown ? body : renamed(body, dialect);
   const { messages } = body;
   const { refusedInAnswers: refused, givesThoughtsBack, callIds } = dialect;

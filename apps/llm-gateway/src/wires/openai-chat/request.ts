@@ -27,8 +27,8 @@ export type Dialect = {
   /** OpenAI's newer models reject `max_tokens`, and not all compatible servers know `max_completion_tokens`. */
   limitField: 'max_tokens' | 'max_completion_tokens';
   /**
-   * True if tool calls are sent with the thinking before them, even if it is empty. DeepSeek and Moonshot reject calls without this field. OpenAI rejects calls
-   * with it.
+   * True if tool calls are sent with the thinking before them, even if it is empty. DeepSeek and Moonshot reject calls without the field for thinking. OpenAI
+   * rejects calls with it.
    */
   givesThoughtsBack: boolean;
   /** True if usage must be requested. Mistral always sends usage, and rejects the option. */

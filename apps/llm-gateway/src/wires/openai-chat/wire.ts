@@ -9,7 +9,10 @@ import { listedIds } from '../tolerant.ts';
 
 const shortIds = { pattern: /^.{0,40}$/s, characters: 40 };
 
-/** The requirements of OpenAI's models on any server, since an unknown server may forward to OpenAI: this name for the limit, and short call ids. */
+/**
+ * The requirements of OpenAI's models on any server, since an unknown server may forward requests to OpenAI: the field `max_completion_tokens` for the limit,
+ * and short call ids.
+ */
 const openAisLimit = { isKnown: true, limitField: 'max_completion_tokens', callIds: shortIds } as const;
 const openAis = { ...openAisLimit, refusedInAnswers: besideAnswers };
 

@@ -13,8 +13,9 @@ type Open = {
 };
 
 /**
- * The items of an answer: messages, reasoning, tool calls. The server sends each item in pieces, and then as a whole. The whole is used only if there were no
- * pieces. An event belongs to the item with its index, since some servers send a different id each time. Without an index, it belongs to the item with its id.
+ * The items of an answer: messages, reasoning, tool calls. The server sends each item in pieces, and then as a whole. The whole item is used only if no pieces
+ * were received. An event belongs to the item with its index, since some servers send a different id each time. Without an index, it belongs to the item with
+ * its id.
  */
 export class OutputItems {
   readonly #bounds: AnswerBounds;

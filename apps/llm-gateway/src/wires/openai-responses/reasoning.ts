@@ -1,5 +1,5 @@
 /**
- * The reasoning of OpenAI's models, as the gateway keeps it in the conversation. The server stores nothing; it needs its own encrypted text in the next
+ * The reasoning of OpenAI's models, as the gateway keeps it in the conversation. Since the server stores nothing, it needs its own encrypted text in the next
  * request. The signature of a thinking part contains that text and the item's id, which the request must contain, too.
  */
 import type { Signature } from '@coppice/contracts';

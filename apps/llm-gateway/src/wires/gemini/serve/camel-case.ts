@@ -15,7 +15,8 @@ const opaque = new Set([
 /**
  * Converts the names of fields to camel case, since the vendor also accepts `system_instruction` instead of `systemInstruction`. `field` is the path of the
  * value.
- * @throws CoppiceError `invalid-request` if both spellings are present, since the gateway could check and reserve by one while the vendor uses the other.
+ * @throws CoppiceError `invalid-request` if both spellings are present, since the gateway could check and reserve by one spelling while the vendor uses the
+ * other spelling.
  */
 export function camelCased(value: unknown, field = ''): unknown {
   if (Array.isArray(value)) return value.map((inner, index) => camelCased(inner, `${field}[${index}]`));

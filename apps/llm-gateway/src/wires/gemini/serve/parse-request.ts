@@ -119,7 +119,7 @@ function thinkingOf(
   untranslatable: Untranslatable,
 ): ModelSettings['thinking'] | undefined {
   const { thinkingBudget: budget, thinkingLevel: level } = generation?.thinkingConfig ?? {};
-  // With a negative budget the model chooses, so it sets nothing.
+  // A negative budget means that the model chooses how long it thinks. So it counts as no setting.
   if (typeof budget === 'number' && budget >= 0) return { budgetTokens: budget };
   if (typeof level !== 'string' || level === 'THINKING_LEVEL_UNSPECIFIED') return undefined;
   return effortOf(level.toLowerCase(), 'generationConfig.thinkingConfig.thinkingLevel', untranslatable);

@@ -24,7 +24,7 @@ const generationSchema = z.looseObject({
   topK: z.number().positive().nullish(),
   seed: z.int().nullish(),
   stopSequences: z.array(z.string()).nullish(),
-  /** Allows one answer only. Of several, a truncation of any but the first could go unnoticed. */
+  /** Allows only one answer. If there were several, a truncation of the second or a later one could go unnoticed. */
   candidateCount: z.literal(1).nullish(),
   responseMimeType: z.string().nullish(),
   responseModalities: z.array(z.string()).nullish(),

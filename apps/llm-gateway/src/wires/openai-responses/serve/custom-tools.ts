@@ -1,4 +1,7 @@
-/** Maps custom tools, whose input is free text. Other wire formats only have tools with JSON arguments. There a custom tool has one argument, a string. */
+/**
+ * Maps custom tools, whose input is free text. Other wire formats only have tools with JSON arguments. In those formats, a custom tool becomes a tool with one
+ * argument, a string.
+ */
 import { jsonOf } from '../../../transport/json.ts';
 import { fieldsOf } from '../../../ingress/http/fields.ts';
 import type { ResponsesRequest } from './schemas.ts';

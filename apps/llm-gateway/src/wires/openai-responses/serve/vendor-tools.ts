@@ -1,5 +1,6 @@
 /**
- * Maps items of tools that OpenAI itself runs in the middle of an answer. Other wire formats have no such tools. There the results become text of the model.
+ * Maps items of tools that OpenAI itself runs in the middle of an answer. Other wire formats have no such tools. For those formats, the results become text of
+ * the model.
  */
 import { acceptableName } from '../../acceptable-history.ts';
 import { fieldsOf } from '../../../ingress/http/fields.ts';
@@ -15,7 +16,10 @@ const types: ReadonlySet<string> = new Set([
 
 export const ranByVendor = ({ type }: Item): boolean => types.has(String(type));
 
-/** Returns a text with the tool's name and its results, or the reason why it failed. Returns null if the item has neither as text, such as a web search. */
+/**
+ * Returns a text with the tool's name and its results, or the reason why it failed. Returns null if the item has neither of these as text, as in the case of a
+ * web search.
+ */
 export function foundBy({ type, name, output, results, outputs, error }: Item): string | null {
   const label = acceptableName(typeof name === 'string' ? name : String(type).replace(/_call$/, ''));
   const parts = [
