@@ -9,7 +9,7 @@ export type Stage = {
   say(text: string | Uint8Array): Promise<void>;
   /** Ends the answer normally. */
   end(): void;
-  /** Breaks the connection after everything sent before is in transit. */
+  /** Breaks the connection once everything that was sent before is in transit. */
   cut(): Promise<void>;
   wait(ms: number): Promise<void>;
   /** Waits until the client disconnects. */

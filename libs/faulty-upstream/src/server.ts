@@ -31,7 +31,7 @@ export type FaultyRequest = {
   model: string;
   stream: boolean;
   scenario: Scenario;
-  /** Resolves with `whole` if the whole answer was sent, `cut` if the server broke the connection, or `left` if the client did. */
+  /** Resolves with `whole` if the whole answer was sent, `cut` if the server broke the connection, or `left` if the client closed it. */
   ended: Promise<'whole' | 'cut' | 'left'>;
 };
 

@@ -41,7 +41,7 @@ export class Attempt {
   #over = false;
   #state: RequestState | null = null;
   #outputBegan = false;
-  /** True if the caller reads the provider's raw events, which it validates itself. */
+  /** True if the caller reads the provider's raw events, and validates the answer itself. */
   #isPassedOn = false;
   #outputBytes = 0;
   #usage: UsageSoFar = {};

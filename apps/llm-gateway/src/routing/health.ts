@@ -138,7 +138,7 @@ function failureOf({ message, details }: CoppiceError, tenant: string): LastFail
   return { tenant, message: text, status: typeof status === 'number' ? status : null };
 }
 
-/** Returns the wait that the error states, in milliseconds; null if there is none. */
+/** Returns the wait that the error states, in milliseconds; null if the error states no wait. */
 export function statedWaitMs({ details }: CoppiceError): number | null {
   const stated = details?.['retryAfterMs'];
   return typeof stated === 'number' && stated >= 0 ? stated : null;

@@ -14,8 +14,8 @@ export const hasAnswered = ({ details }: CoppiceError): boolean => details?.['an
 const attemptsOfAnsweredMax = 2;
 
 /**
- * Returns the milliseconds to wait before another attempt; null if there must be none. The wait that the provider states is a minimum. Jitter prevents calls
- * that failed together from retrying together.
+ * Returns the milliseconds to wait before another attempt; null if there must be no further attempt. The wait that the provider states is a minimum. Jitter
+ * prevents calls that failed together from retrying together.
  */
 export function pauseBeforeRetry(error: CoppiceError, attempt: number, settings: RetrySettings): number | null {
   const attemptsMax = hasAnswered(error) ? Math.min(attemptsOfAnsweredMax, settings.attemptsMax) : settings.attemptsMax;

@@ -10,7 +10,10 @@ export const httpLimits = {
   idleMsMax: 5 * 60_000,
   /** Time from the request to the end of the answer. */
   totalMsMax: 60 * 60_000,
-  /** Time after the finish reason or the last event in which the usage can arrive, and the connection can become reusable. */
+  /**
+   * Longest wait for the end of the stream after the finish reason or the last event. In this time the usage can arrive, and the connection can become
+   * reusable.
+   */
   afterFinishMsMax: 5_000,
   /** Characters of one event or one line. An event may contain a whole tool call. */
   eventCharactersMax: 16 * 1024 * 1024,

@@ -43,7 +43,7 @@ export type AnswerReader = {
   whole(body: unknown): ModelDelta[];
   /** Returns the deltas that are complete only at the end of the stream. These include `response-end`, unless the answer was cut. */
   end(): ModelDelta[];
-  /** True once everything except perhaps the usage has arrived. A connection that then breaks loses nothing else. */
+  /** True once everything except perhaps the usage has arrived. If the connection breaks after that, at most the usage is lost. */
   readonly finished: boolean;
   /** True once the last event of the stream has arrived. Later events are ignored. */
   readonly ended: boolean;

@@ -1,6 +1,6 @@
 /** Header with the number of gateways that a request has passed. */
 export const hopsHeader = 'x-coppice-hops';
-/** More than one, since a gateway may be a provider of another gateway. */
+/** Maximum number of hops. It is more than 1, since a gateway may be a provider of another gateway. */
 const hopsMax = 4;
 
 /** Returns the number of gateways before this one; 0 if the client isn't a gateway. */

@@ -8,7 +8,7 @@ import { ConfigurationError } from '@coppice/service';
 /** Address on which the façade listens. */
 export type Address = { host: string; port: number } | { socket: string };
 
-/** Open to all users, since a sandbox runs as another user. The permissions of the socket's folder and the token control access. */
+/** The socket is open to all users, since a sandbox runs as another user. The permissions of the socket's folder and the token control access. */
 const socketMode = 0o666;
 
 /** @throws ConfigurationError if the address can't be used. */

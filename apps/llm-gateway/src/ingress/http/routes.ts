@@ -104,7 +104,7 @@ export function routeOf(
   return methods.length === 0 ? null : { methods };
 }
 
-/** Returns the endpoint in whose format an error for this path is sent. */
+/** Returns the endpoint that determines the format of errors for this path. */
 export function endpointOf(path: string, marks: Marks): Endpoint {
   if (path.startsWith('/v1/messages')) return messagesEndpoint;
   if (path.startsWith('/v1/responses')) return responsesEndpoint;

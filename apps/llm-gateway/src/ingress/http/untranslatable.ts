@@ -1,7 +1,7 @@
 import type { FieldIssue } from '@coppice/contracts';
 
 const receivedCharactersMax = 80;
-/** Limit for reported fields. One is enough to reject the request. */
+/** Limit for reported fields. One field is enough to reject the request. */
 const issuesMax = 20;
 
 /**

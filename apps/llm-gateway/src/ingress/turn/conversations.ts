@@ -30,7 +30,7 @@ export type Conversation = {
 
 export const emptyConversation: Conversation = { messages: [], bytes: 0, turns: 0 };
 
-/** A conversation and its last model call, with the sequence number of its transcript entry. */
+/** A conversation and its last model call, with the sequence number of that call's transcript entry. */
 type Remembered = { turnId: string; sequence: number; conversation: Conversation };
 
 export type ConversationLimits = {

@@ -35,7 +35,7 @@ export class ResponsesReader extends ReaderBase implements AnswerReader {
   }
 
   event({ name, data }: StreamEvent): ModelDelta[] {
-    // Ignored. It isn't documented, but compatible servers send it.
+    // `[DONE]` is ignored. OpenAI doesn't document it, but compatible servers send it.
     if (data.trim() === '[DONE]') return [];
     const body = jsonOf(data);
     const parsed = eventSchema.safeParse(body);
