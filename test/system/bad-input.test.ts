@@ -239,7 +239,7 @@ const cases: [what: string, payload: () => unknown, code: string, field: string,
       () => good({ tasks: [task({ model: 'openai/large' })] }),
       'invalid-request',
       'tasks[0].model',
-      /openai needs a key: set OPENAI_API_KEY/,
+      /there is no key for openai: set OPENAI_API_KEY/,
       /openai\/large/,
     ],
     [

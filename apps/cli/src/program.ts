@@ -300,7 +300,7 @@ function addLookingCommands(program: Command, current: Current, done: Done): voi
     .description("fetch a task's work as a branch of your repository; your checkout does not change")
     .argument('<id>', idHelp)
     .option('--branch <name>', "the branch to make (default: the task's own name for it)")
-    .option('--into <path>', "a repository (default: the current one, which must be the run's)")
+    .option('--into <path>', "a repository (default: the run's)")
     .addOption(json())
     .action(async (id: string, options: { branch?: string; into?: string; json?: boolean }) =>
       done(await pullCommand(current(), id, { ...options, json: options.json === true })),

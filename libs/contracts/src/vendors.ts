@@ -38,7 +38,7 @@ export const vendors = {
     prefixes: ['OPENAI_'],
     help: [
       'the model provider "openai"; read when the stack starts',
-      '(and "openai-responses", the same by OpenAI\'s other wire)',
+      '(and "openai-responses", with OpenAI\'s other wire format)',
     ],
     keyNote: '(and OPENAI_BASE_URL for another provider than OpenAI)',
   },

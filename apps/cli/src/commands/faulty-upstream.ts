@@ -25,7 +25,9 @@ export async function faultyUpstreamCommand(session: Session, options: FaultyUps
   const upstream = await startFaultyUpstream({ ...settings, onRequest }).catch((error: unknown) => {
     throw startFailure(error, options);
   });
-  terminal.err(`${upstream.url} (every wire below it; OpenAI's at /v1); ${upstream.tlsUrl} fails each TLS handshake`);
+  terminal.err(
+    `${upstream.url} (every wire format below it; OpenAI's at /v1); ${upstream.tlsUrl} fails each TLS handshake`,
+  );
   await stopped(interrupted);
   await upstream.close();
   return exitCodes.done;

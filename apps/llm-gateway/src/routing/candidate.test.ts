@@ -94,7 +94,7 @@ test('a provider without a key gets no request, and the result does not name it'
   const { error, result } = await call('keyless/one');
   expect(error).toMatchObject({
     code: 'provider-failed',
-    message: 'keyless needs a key: set A_KEY and restart the gateway (coppice down, coppice up)',
+    message: 'there is no key for keyless: set A_KEY and restart the stack (coppice down, coppice up)',
   });
   expect(result).toMatchObject({ provider: null, model: null, attempts: [] });
   const failed = await call('fast');

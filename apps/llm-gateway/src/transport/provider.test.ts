@@ -75,7 +75,7 @@ test('nothing is sent if a required key is missing', async () => {
   const keyless = httpProvider({ ...providerServerAt(server.baseUrl), key: null, keyRequired: 'OPENAI_API_KEY' });
   expect(await callProvider(keyless)).toMatchObject({
     error: {
-      message: 'acme needs a key: set OPENAI_API_KEY and restart the gateway (coppice down, coppice up)',
+      message: 'there is no key for acme: set OPENAI_API_KEY and restart the stack (coppice down, coppice up)',
       retryable: false,
     },
   });

@@ -111,7 +111,7 @@ function requireKey({ name, key, keyRequired }: ProviderServer): void {
   if (key === null && keyRequired !== null)
     throw new CoppiceError(
       'provider-failed',
-      `${name} needs a key: set ${keyRequired} and restart the gateway (coppice down, coppice up)`,
+      `there is no key for ${name}: set ${keyRequired} and restart the stack (coppice down, coppice up)`,
       {
         details: { keyRequired },
       },

@@ -380,7 +380,7 @@ test('the error for a misspelt alias states that it was treated as a model of th
   };
   expect(await answerTo('fats')).toEqual([
     502,
-    'openai needs a key: set A_KEY and restart the gateway (coppice down, coppice up) ("fats" is not an alias here, and was treated as openai/fats)',
+    'there is no key for openai: set A_KEY and restart the stack (coppice down, coppice up) ("fats" is not an alias here, and was treated as openai/fats)',
   ]);
   const error = new CoppiceError('permission-denied', 'it has no price', { details: { priceUnknown: true } });
   await using priceless = await startTestFacade({ providers: [saying('openai', [error])] });
