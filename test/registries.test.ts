@@ -154,7 +154,7 @@ describe('vendors', () => {
     providers: { acme: 'openai-chat' },
     baseUrl: 'https://api.acme.example/v1',
     address: { variable: 'ACME_BASE_URL', form: 'url' },
-    key: { variables: ['ACME_API_KEY', 'ACME_TOKEN'], pattern: /\bacme-[a-z0-9]{8,}/ },
+    key: { variables: ['ACME_API_KEY', 'ACME_TOKEN'], pattern: /\bACME-[a-z0-9]{8,}/i },
     prefixes: ['ACME_'],
     help: ['the model provider "acme"'],
   } as const;

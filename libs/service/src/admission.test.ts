@@ -196,3 +196,9 @@ test('a group at its own limit does not block other groups', async () => {
   admission.giveBack(1, 'b');
   expect([admission.inUse, admission.waiting]).toEqual([0, 0]);
 });
+
+test('a claim that exceeds the limit of a group is rejected, since it could never be admitted', async () => {
+  const admission = new Admission({ total: 10, perGroup: 3 });
+  await expect(admission.take({ amount: 4, group: 'acme' })).rejects.toMatchObject({ code: 'unavailable' });
+  await admission.take({ amount: 3, group: 'acme' });
+});

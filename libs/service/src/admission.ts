@@ -158,9 +158,9 @@ export class Admission {
   }
 
   #mayWait(amount: number, group: Group): boolean {
-    const { total, waitingMax = unlimited, waitingPerGroupMax = unlimited } = this.#settings;
+    const { total, perGroup = unlimited, waitingMax = unlimited, waitingPerGroupMax = unlimited } = this.#settings;
     const hasRoom = this.#waiting < waitingMax && group.waiting < waitingPerGroupMax;
-    return amount <= total && hasRoom && this.#leftMs(group) > 0;
+    return amount <= Math.min(total, perGroup) && hasRoom && this.#leftMs(group) > 0;
   }
 
   #leftMs({ freedAtMs }: Group): number {

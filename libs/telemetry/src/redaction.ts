@@ -51,7 +51,9 @@ export const secretFields: string[] = secretNames.flatMap((name) => {
 
 /** Returns a function that replaces text that looks like a key, a token or a password. */
 export const redactionFor = (registry: VendorRegistry) => {
-  const keys = Object.values(registry).flatMap(({ key }) => (key === undefined ? [] : new RegExp(key.pattern, 'g')));
+  const keys = Object.values(registry).flatMap(({ key }) =>
+    key === undefined ? [] : new RegExp(key.pattern, `${key.pattern.flags.replace('g', '')}g`),
+  );
   return (text: string): string => withoutSecrets(keys.reduce((out, key) => out.replace(key, '[redacted]'), text));
 };
 export const redact = redactionFor(vendors);
