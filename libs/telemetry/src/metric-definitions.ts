@@ -175,7 +175,7 @@ export const metricDefinitions = {
   'coppice.model.queue.wait.duration': {
     kind: 'histogram',
     unit: 's',
-    description: 'Time that an attempt of a model call waited for a free place at its provider.',
+    description: 'Time that an attempt of a model call waited for a free slot at its provider.',
     labels: { [attributes.genAiProviderName]: provider },
     reportedBy: 'llm-gateway',
     boundaries: seconds,
@@ -183,7 +183,7 @@ export const metricDefinitions = {
   'coppice.model.calls': {
     kind: 'gauge',
     unit: '{call}',
-    description: 'Calls that run at a provider or wait for a free place there. Every gateway reports its own calls.',
+    description: 'Calls that run at a provider or wait for a free slot there. Every gateway reports its own calls.',
     labels: { [attributes.genAiProviderName]: provider, state: '`running` or `waiting`' },
     reportedBy: 'llm-gateway',
   },

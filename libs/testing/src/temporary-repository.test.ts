@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { temporaryRepository } from './temporary-repository.ts';
 
-test('the same content has the same commit id, whoever runs the test', async () => {
+test('the same content has the same commit id for every user who runs the test', async () => {
   const files = { 'a/b.txt': 'text\n', 'run.sh': { text: '#!/bin/sh\n', executable: true } };
   await using first = await temporaryRepository({ files });
   await using second = await temporaryRepository({ files, bare: true });

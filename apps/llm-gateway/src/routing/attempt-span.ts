@@ -30,7 +30,7 @@ export type AttemptAbout = {
 };
 
 /**
- * Limit for model labels, since whoever submits a run chooses model names. A name gets a label of its own only if it is in the configuration, or if a provider
+ * Limit for model labels, since users who submit runs choose model names. A name gets a label of its own only if it is in the configuration, or if a provider
  * has answered under this name.
  */
 const modelLabelsMax = 100;

@@ -94,7 +94,9 @@ export class Chats {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#timer);
-    await inTime(this.#allClosed(), this.#limits.drainMs).catch(() => {});
+    await inTime(this.#allClosed(), this.#limits.drainMs).catch(() => {
+      // The only error is the time limit. The chats that are still open then are aborted below.
+    });
     for (const { abort } of this.#open.values()) abort.abort(stopping());
   }
 
