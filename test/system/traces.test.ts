@@ -90,10 +90,14 @@ test('a run is one trace that starts at its publisher, with every hop and withou
 test("a run by the intake from another publisher is also one trace, although its landing waits for the other run's", () => {
   expectHops(second, [...intakeHops, ...hops]);
   expect([...missingParents(second.spans).keys()]).toEqual([foreign.spanId]);
-  // Each run landed once, in its own trace. A command that NATS redelivers, as on a busy machine, has another span but the same effect id.
+  // NATS redelivers a command on a busy machine: then it has another span with the same effect id. If the other run moves the branch between the merge and the
+  // landing, the task is verified again and enters `landing` once more, with another command.
   for (const { spans } of [first, second]) {
-    const landings = spans.filter((span) => span.name === 'process coppice.cmd.worktree-service.*.land');
-    expect(new Set(landings.map((span) => span.attributes['coppice.effect.id'])).size).toBe(1);
+    const commands = spans.filter((span) => span.name === 'process coppice.cmd.worktree-service.*.land');
+    const states = spans.filter((span) => span.name === 'task landing');
+    const effects = new Set(commands.map((span) => span.attributes['coppice.effect.id']));
+    expect(effects.size).toBeGreaterThan(0);
+    expect(effects.size).toBeLessThanOrEqual(states.length);
   }
 });
 
