@@ -4,7 +4,7 @@ import path from 'node:path';
 import { measureLeaving } from './gateway/leaving.ts';
 import { chunksPerStream, pacedChunkMs } from './gateway/load-plan.ts';
 import type { Kind, Load, LoadResult } from './gateway/load-plan.ts';
-import { cpuMsOf, ended, residentBytesOf, startTargets } from './gateway/targets.ts';
+import { cpuMsOf, ended, otherCheckout, residentBytesOf, startTargets } from './gateway/targets.ts';
 import type { Target, Targets } from './gateway/targets.ts';
 import { median, print } from './report.ts';
 
@@ -13,7 +13,7 @@ import { median, print } from './report.ts';
  * (the minimum) and other gateways are measured alternately in the same run. The load generator, the upstream and each gateway run in separate processes. On a machine with
  * few processors they slow each other down, so ratios and CPU time per request are more reliable than milliseconds.
  */
-export type GatewayBenchSettings = { rounds: number; streams: number };
+export type GatewayBenchSettings = { rounds: number; streams: number; against: string | null };
 
 const loads = {
   'whole, 1 at once': { kind: 'whole', atOnce: 1, count: 400 },
@@ -57,7 +57,7 @@ const memoryAtOnce = 32;
 const memoryWarmUpStreams = 3_000;
 
 export async function benchGateway(settings: GatewayBenchSettings): Promise<GatewayBenchResult> {
-  await using targets = await startTargets();
+  await using targets = await startTargets(settings.against);
   await using generator = await startGenerator();
   const measure: Measure = async (target, { kind, atOnce, count }) => {
     const { url, headers, bus } = target;
@@ -183,6 +183,11 @@ export function gatewayReport({ figures, leaving, memory, rounds }: GatewayBench
     `added at 32, against the bare proxy: ${(coppice[many].addedP50 / bare[many].addedP50).toFixed(2)} (aim: at most 1.5); processor time ${(cpu(coppice) / cpu(bare)).toFixed(2)}`,
     `first chunk: ${ms(coppice[stream].addedFirstChunkP50)} added (aim: at most 1 ms); the bare proxy ${ms(bare[stream].addedFirstChunkP50)}`,
   );
+  const before = figures[otherCheckout];
+  if (before !== undefined)
+    lines.push(
+      `throughput at 32 against the other checkout: ${(coppice[many].perSecond / before[many].perSecond).toFixed(2)}; processor time ${(cpu(coppice) / cpu(before)).toFixed(2)}`,
+    );
   for (const [peer, aim] of [
     ['@portkey-ai/gateway', 3],
     ['@musistudio/llms', 2],

@@ -11,11 +11,12 @@ import { benchTelemetry } from './telemetry.ts';
 const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
        npm run bench -- agent [--engine bubblewrap|docker] [--rounds 5] [--turns 30] [--growth-turns 200] [--json FILE]
        npm run bench -- telemetry [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
-       npm run bench -- gateway [--rounds 8] [--streams 20000] [--json FILE]
+       npm run bench -- gateway [--rounds 8] [--streams 20000] [--against FOLDER] [--json FILE]
        npm run bench -- sizing [--engine bubblewrap|docker] [--tasks 32] [--files 200] [--json FILE]
 
 --growth-turns: number of turns of a long task, which shows whether later turns take longer; 0 skips it
 --streams: number of streams after which the gateway's memory is measured; 0 skips this
+--against: root folder of another checkout, set up with --tests, whose gateway is measured in the same rounds
 `;
 /** Below 1,000, the maximum number of turns in a script, since some turns are not measured. */
 const turnsMax = 900;
@@ -107,7 +108,7 @@ async function sizing() {
 }
 
 async function gateway() {
-  const measured = await benchGateway({ rounds: rounds ?? 8, streams });
+  const measured = await benchGateway({ rounds: rounds ?? 8, streams, against: values.against ?? null });
   print('');
   for (const line of gatewayReport(measured)) print(line);
   return measured;
@@ -126,6 +127,7 @@ function readArguments() {
         tasks: { type: 'string', default: '32' },
         'growth-turns': { type: 'string', default: '200' },
         streams: { type: 'string', default: '20000' },
+        against: { type: 'string' },
         json: { type: 'string' },
       },
     });

@@ -26,13 +26,16 @@ export type Target = {
 
 export type Targets = AsyncDisposable & { upstream: ChildProcess; direct: Target; others: readonly Target[] };
 
+/** Name of the gateway of another checkout (`--against`). */
+export const otherCheckout = 'coppice of the other checkout';
 const readyMsMax = 60_000;
 const plainModel = (kind: Kind): string => (kind === 'paced' ? 'paced' : 'bench-1');
 
-export async function startTargets(): Promise<Targets> {
+/** `against`: root folder of another checkout, whose gateway is measured too; null for none. */
+export async function startTargets(against: string | null): Promise<Targets> {
   await using stack = new AsyncDisposableStack();
   const start = async (program: string, ...given: string[]) => {
-    const child = fork(path.join(import.meta.dirname, program), given, {
+    const child = fork(path.resolve(import.meta.dirname, program), given, {
       execArgv: ['--expose-gc'],
       env: { COPPICE_LOG_LEVEL: 'warn', ...process.env },
       stdio,
@@ -70,6 +73,12 @@ export async function startTargets(): Promise<Targets> {
     },
     { ...plain('coppice on the bus', coppice), bus: nats.servers, modelFor },
   );
+  if (against !== null) {
+    const server = stack.use(await startNats()).servers;
+    const other = await start(path.resolve(against, 'test/bench/gateway/coppice.ts'), at, server);
+    const headers = { authorization: `Bearer ${other.ready.token}` };
+    others.push({ ...plain(otherCheckout, other), headers, modelFor });
+  }
   if (installPeers()) {
     const musistudio = plain('@musistudio/llms', await start('musistudio.ts', at, peersFolder));
     others.push({ ...musistudio, modelFor: (kind) => `bench,${plainModel(kind)}` }, await portkey(at, stack));

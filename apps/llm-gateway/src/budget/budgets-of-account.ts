@@ -51,10 +51,20 @@ function tenantBudget(tenant: string, tenants: readonly TenantLimit[], now: Date
   const found = tenants.find((each) => each.tenant === tenant) ?? tenants.find((each) => each.tenant === '*');
   if (found === undefined) return null;
   const { per, tokens, costUsd } = found;
-  const period = now.toISOString().slice(0, { day: 'yyyy-mm-dd'.length, month: 'yyyy-mm'.length, ever: 0 }[per]);
+  const period = dayOf(now).slice(0, { day: 'yyyy-mm-dd'.length, month: 'yyyy-mm'.length, ever: 0 }[per]);
   const forgottenAfterMs = { day: days(3), month: days(70), ever: null }[per];
   const name = per === 'ever' ? `tenant ${tenant}` : `tenant ${tenant} in ${period}`;
   return budget(`tenant.${tenant}${period === '' ? '' : `.${period}`}`, name, { tokens, costUsd }, forgottenAfterMs);
+}
+
+const dayMs = days(1);
+let lastDay = { number: Number.NaN, text: '' };
+
+/** Returns the UTC day as `yyyy-mm-dd`. The last day is kept, since each call needs it and formatting takes longer than the rest of this file. */
+function dayOf(now: Date): string {
+  const number = Math.floor(now.getTime() / dayMs);
+  if (number !== lastDay.number) lastDay = { number, text: now.toISOString().slice(0, 'yyyy-mm-dd'.length) };
+  return lastDay.text;
 }
 
 function budget(key: string, name: string, limit: ModelLimits, forgottenAfterMs: number | null): Budget | null {

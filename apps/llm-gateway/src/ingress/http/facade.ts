@@ -66,7 +66,7 @@ export class Facade {
   /** Never throws. `signal` is aborted when the client disconnects or the façade stops. */
   async handle(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
     const outlet = new Outlet(response, signal);
-    const { pathname: path, searchParams: query } = addressOf(request);
+    const { path, query } = addressOf(request);
     const marks = { headers: request.headers, query };
     try {
       signal.throwIfAborted();
@@ -290,8 +290,11 @@ function withAliasHint(error: unknown, requestedModel: string, model: string): u
 const names = (models: readonly string[], written: string, full: string): boolean =>
   models.includes(written) || models.includes(full);
 
-const addressOf = ({ url = '/' }: IncomingMessage): URL =>
-  URL.parse(url, 'http://gateway') ?? new URL('http://gateway/');
+/** Splits a request's target into its path and its query. */
+function addressOf({ url = '/' }: IncomingMessage): { path: string; query: URLSearchParams } {
+  const [path = '/', query] = url.split('?', 2);
+  return { path, query: new URLSearchParams(query) };
+}
 
 function headersFor(endpoint: Endpoint, request: IncomingMessage): Record<string, string> {
   const headers: Record<string, string> = {};

@@ -15,6 +15,9 @@ const audience = 'coppice-llm-gateway';
 /** Type that distinguishes these tokens from other tokens that may be signed in the future. */
 const type = 'coppice-token+jwt';
 
+/** Number of characters at the end of a token's signature that are the key of the cache. */
+const keyCharacters = 32;
+
 /** `ownerLimits` isn't a part of the grant, since clients don't request it. */
 type Claims = { grant: TokenGrant; ownerLimits: OwnerLimits };
 
@@ -26,7 +29,9 @@ export type Granted = TokenGrant & { ownerLimits: OwnerLimits; tokenId: string }
 export class Tokens {
   readonly #keys: TokenKeys;
   /** Cache of verified tokens, since verifying a signature takes longer than all other work before the request to the provider. */
-  readonly #verified = new LRUCache<string, { granted: Granted; untilMs: number }>({ max: tokenLimits.verifiedMax });
+  readonly #verified = new LRUCache<string, { token: string; granted: Granted; untilMs: number }>({
+    max: tokenLimits.verifiedMax,
+  });
 
   constructor(keys: TokenKeys) {
     this.#keys = keys;
@@ -52,10 +57,16 @@ export class Tokens {
   async verify(token: string | null): Promise<Granted> {
     if (token === null) throw unauthorized('there is no token: "coppice token" makes one');
     if (token.length > tokenLimits.charactersMax) throw unauthorized('the token is too long');
-    const known = this.#verified.get(token);
-    if (known !== undefined && Date.now() < known.untilMs) return known.granted;
+    // The whole token as the key would be hashed for every request, since each request has its own copy of it.
+    const cacheKey = token.slice(-keyCharacters);
+    const known = this.#verified.get(cacheKey);
+    if (known !== undefined && known.token === token && Date.now() < known.untilMs) return known.granted;
     const { granted, expiresAtMs } = await this.#check(token);
-    this.#verified.set(token, { granted, untilMs: Math.min(expiresAtMs, Date.now() + tokenLimits.verifiedMsMax) });
+    this.#verified.set(cacheKey, {
+      token,
+      granted,
+      untilMs: Math.min(expiresAtMs, Date.now() + tokenLimits.verifiedMsMax),
+    });
     return granted;
   }
 
