@@ -24,7 +24,7 @@ const commandConcurrency = 4;
 /** One hour: long enough to restart or repair a host. */
 export const nodeLostAfterMs = 3_600_000;
 
-/** Starts the actors, the public API, the calls of other services and the durable intake. */
+/** Starts the actors, the handlers of commands, the public API, the calls that other services make, and the durable intake. */
 export async function startOrchestrator(
   service: ServiceContext,
   options: OrchestratorOptions = {},

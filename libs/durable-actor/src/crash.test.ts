@@ -347,7 +347,7 @@ describe('the list of crash points', () => {
       }
       for (const [, name] of text.matchAll(/#publishItems\([^)]*'([a-z-]+)'\)/g)) found.push(name ?? '');
     }
-    // Only `#publishItems` reaches a point by a variable; its callers pass the point's name.
+    // Only `#publishItems` calls `reach` with a variable. Its callers pass a name, which the second expression finds.
     expect(variables).toEqual([['dispatch.ts', 'point']]);
     expect(found.toSorted()).toEqual([...crashPoints].toSorted());
   });

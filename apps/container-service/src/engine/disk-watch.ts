@@ -4,12 +4,13 @@
  *
  * 1. A command is checked every `diskWatchIntervalMs` and once after its end. If checks are slow, they run less often, unless the file
  *    system fills up.
- * 2. If a count took longer than `diskCountMsCheap`, the next count starts only when the whole file system has grown by the rest of the
- *    budget, which a cheap statfs shows. At the latest it starts after `diskCountMsMax`, since other programs may free as much space as
+ * 2. If a count took longer than `diskCountMsCheap`, the next count starts only when the used space of the file system has grown by the
+ *    unused part of the budget. statfs shows this at little cost. At the latest it starts after `diskCountMsMax`, since other programs may free as much space as
  *    this command uses.
  * 3. Between two checks, a command can exceed its budget. The excess is what it writes in that time.
  * 4. The walk never leaves the watched folders, even if a command replaces a folder by a link during the walk (watched-folder.ts).
- * 5. Deleted files that the watched commands still have open count towards the first budget, wherever they were (held-files.ts).
+ * 5. A sandbox can have several budgets. A deleted file that a watched command still has open counts towards the first of them, in
+ *    whatever folder the file was (held-files.ts).
  */
 import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -6,7 +6,7 @@ import type { Untranslatable } from '../ingress/http/untranslatable.ts';
 type Format = NonNullable<ModelSettings['responseFormat']>;
 type Schema = Omit<Extract<Format, { type: 'json-schema' }>, 'type'>;
 
-/** @param named returns the choice of one function in the wire format */
+/** @param named takes the name of a tool, and returns the setting that requires a call of this tool */
 export function toolSettings(
   { toolChoice, parallelToolCalls }: ModelSettings,
   named: (name: string) => object,

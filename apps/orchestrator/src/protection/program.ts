@@ -33,7 +33,7 @@ export type Program = {
    */
   reports?: RegExp;
   /**
-   * If the operands, joined by spaces, match, the program runs the commands in a file. `file` is the file's name in messages. These commands aren't analyzed,
+   * If `operands` matches the program's operands, joined by spaces, the program runs the commands in a file. `file` is the file's name in messages. These commands aren't analyzed,
    * since the analysis doesn't read the tree.
    */
   commandList?: { operands: RegExp; file: string };

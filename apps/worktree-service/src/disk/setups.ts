@@ -13,7 +13,7 @@ import type { Sizes } from './sizes.ts';
 
 /** Maximum time between sealing or finding a setup and the task's record that it uses the setup. */
 const unnotedUseMsMax = 3_600_000;
-/** Age from which an attempt's folder is unused: no command that uses it can be delayed for longer. */
+/** Age from which the folder of an unfinished setup is unused. No command that uses the folder can be delayed for longer than this. */
 const attemptAgeMsMax = 8 * 24 * 3_600_000;
 
 export type SealedSetup = { setupKey: string; usedAtMs: number; bytes: number };

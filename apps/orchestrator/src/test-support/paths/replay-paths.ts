@@ -26,7 +26,7 @@ const concurrency = 32;
 const acknowledgedSequence = 1_000_000;
 
 /**
- * Replays paths of one kind of actor against the real engine, step by step: in each round, every actor gets its next event. No service takes part; this class
+ * Replays paths of one kind of actor on a real actor host and a real NATS server, step by step: in each round, every actor gets its next event. No service takes part; this class
  * puts results into the inbox as a service would.
  */
 export class Replay implements AsyncDisposable {
