@@ -51,15 +51,15 @@ export const endpoints = (bus: Bus, artifacts = new Artifacts(bus)): Endpoint[] 
     return fitting(await taskViews(bus, tenant, items), more);
   }),
   apiEndpoint(api.taskCancel, ({ taskId, reason }, { tenant }) =>
-    printTask(bus, tenant, taskId, { type: 'cancel', reason }),
+    sendToTask(bus, tenant, taskId, { type: 'cancel', reason }),
   ),
-  apiEndpoint(api.taskApprove, ({ taskId }, { tenant }) => printTask(bus, tenant, taskId, { type: 'approve' })),
+  apiEndpoint(api.taskApprove, ({ taskId }, { tenant }) => sendToTask(bus, tenant, taskId, { type: 'approve' })),
   apiEndpoint(api.taskReject, ({ taskId, reason }, { tenant }) =>
-    printTask(bus, tenant, taskId, { type: 'reject', reason }),
+    sendToTask(bus, tenant, taskId, { type: 'reject', reason }),
   ),
   apiEndpoint(api.taskMerge, ({ taskId }, { tenant }) => mergeTask(bus, tenant, taskId)),
   apiEndpoint(api.taskDiscard, ({ taskId, keepBranch, reason }, { tenant }) =>
-    printTask(bus, tenant, taskId, { type: 'discard', keepBranch, reason }),
+    sendToTask(bus, tenant, taskId, { type: 'discard', keepBranch, reason }),
   ),
   apiEndpoint(api.taskDiff, async ({ taskId }, { tenant }) => {
     const { repository, baseCommit, commit, node, state } = taskContextOf(await requireTask(bus, tenant, taskId));
@@ -132,7 +132,7 @@ const look = async (bus: Bus, tenant: string, actor: ActorView): Promise<TaskVie
  */
 async function mergeTask(bus: Bus, tenant: string, taskId: string): Promise<TaskView> {
   const actor = await requireTask(bus, tenant, taskId);
-  if (taskContextOf(actor).state !== 'landed-pending') return printTask(bus, tenant, taskId, { type: 'merge' });
+  if (taskContextOf(actor).state !== 'landed-pending') return sendToTask(bus, tenant, taskId, { type: 'merge' });
   const task = await look(bus, tenant, actor);
   if (task.state === 'merged') return task;
   const text = `${task.name} has landed, but not in your checkout. To finish: ${task.finishCommand}`;
@@ -142,7 +142,7 @@ async function mergeTask(bus: Bus, tenant: string, taskId: string): Promise<Task
 const notify = (bus: Bus, kind: string, id: string, event: { type: string } & Record<string, unknown>) =>
   sendEvent(bus, { kind, id, event, messageId: randomUUID(), awaitAnswerMs });
 
-async function printTask(
+async function sendToTask(
   bus: Bus,
   tenant: string,
   taskId: string,
