@@ -90,15 +90,13 @@ test('a run is one trace that starts at its publisher, with every hop and withou
 test("a run by the intake from another publisher is also one trace, although its landing waits for the other run's", () => {
   expectHops(second, [...intakeHops, ...hops]);
   expect([...missingParents(second.spans).keys()]).toEqual([foreign.spanId]);
-  // NATS redelivers a command on a busy machine: then it has another span with the same effect id. If the other run moves the branch between the merge and the
-  // landing, the task is verified again and enters `landing` once more, with another command.
-  for (const { spans } of [first, second]) {
-    const commands = spans.filter((span) => span.name === 'process coppice.cmd.worktree-service.*.land');
-    const states = spans.filter((span) => span.name === 'task landing');
-    const effects = new Set(commands.map((span) => span.attributes['coppice.effect.id']));
-    expect(effects.size).toBeGreaterThan(0);
-    expect(effects.size).toBeLessThanOrEqual(states.length);
-  }
+  // A run may have several land commands: NATS redelivers one on a busy machine, and if the other run moves the branch first, the task tries again.
+  const landingsOf = ({ spans }: Run) =>
+    spans.filter((span) => span.name === 'process coppice.cmd.worktree-service.*.land' && span.status === 0);
+  const effectsOf = (run: Run) => new Set(landingsOf(run).map((span) => span.attributes['coppice.effect.id']));
+  expect(effectsOf(first).size).toBeGreaterThan(0);
+  expect(effectsOf(second).size).toBeGreaterThan(0);
+  expect(effectsOf(first).isDisjointFrom(effectsOf(second))).toBe(true);
 });
 
 test('each command has its own span, whose child is the handling, and a result is linked to the handling of its command', () => {
