@@ -175,7 +175,8 @@ export const metricDefinitions = {
   'coppice.model.queue.wait.duration': {
     kind: 'histogram',
     unit: 's',
-    description: 'Time that an attempt of a model call waited for a free slot at its provider.',
+    description:
+      'Time in the queue for a provider, per request to it. A request is queued while the maximum number of concurrent calls of the provider is reached.',
     labels: { [attributes.genAiProviderName]: provider },
     reportedBy: 'llm-gateway',
     boundaries: seconds,

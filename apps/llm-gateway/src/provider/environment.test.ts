@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { gatewayOptionsFrom } from '../configuration.ts';
 import { anthropic } from '../wires/anthropic/wire.ts';
 import { gemini } from '../wires/gemini/wire.ts';
-import { addressesBelow } from '../transport/provider-server.ts';
+import { addressOf } from '../transport/provider-server.ts';
 import { ollama } from '../wires/ollama/wire.ts';
 import { openAiChat, openAiChatAt } from '../wires/openai-chat/wire.ts';
 import { openAiResponses } from '../wires/openai-responses/wire.ts';
@@ -162,6 +162,6 @@ test.each([
   ['http://h', 'http://h/models'],
   ['https://h/openai/v1?api-version=preview', 'https://h/openai/v1/models?api-version=preview'],
 ])('paths are added to %s', (baseUrl, expected) => {
-  const address = addressesBelow({ baseUrl })('models');
+  const address = addressOf({ baseUrl }, 'models');
   expect(`${address.origin}${address.path}`).toBe(expected);
 });

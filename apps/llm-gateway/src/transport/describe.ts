@@ -2,7 +2,7 @@ import { gatewayLimits } from '../limits.ts';
 import type { Provider } from '../provider/port.ts';
 import { HttpFailed, wholeText } from './client.ts';
 import type { HttpClient } from './client.ts';
-import { addressesBelow, headersOf } from './provider-server.ts';
+import { addressOf, headersOf } from './provider-server.ts';
 import type { ProviderServer } from './provider-server.ts';
 import { providerError } from './errors.ts';
 import { jsonOf } from './json.ts';
@@ -24,7 +24,7 @@ export async function describeServer(
   }
   const unusable = (reachable: boolean, problem: string) => ({ ...known, reachable, models: [], problem });
   try {
-    const address = addressesBelow(providerServer)(wire.models.path);
+    const address = addressOf(providerServer, wire.models.path);
     const answer = await http.send(address, { method: 'GET', headers: headersOf(providerServer), signal });
     const text = await wholeText(answer.body, httpLimits.wholeBodyBytesMax);
     const { status, headers } = answer;

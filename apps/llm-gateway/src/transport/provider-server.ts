@@ -18,17 +18,13 @@ export type ProviderServer = {
   concurrency?: number;
 };
 
-/** Returns a function that makes the address of a path below a base URL. A query in the base URL is kept. The base URL is parsed once. */
-export function addressesBelow({ baseUrl }: Pick<ProviderServer, 'baseUrl'>): (path: string) => HttpAddress {
-  const { origin, pathname, searchParams } = new URL(baseUrl);
-  const folder = pathname.replace(/\/+$/, '');
-  return (path) => {
-    const [below = '', query] = path.split('?', 2);
-    if (query === undefined && searchParams.size === 0) return { origin, path: `${folder}/${below}` };
-    const all = new URLSearchParams(searchParams);
-    for (const [name, value] of new URLSearchParams(query)) all.set(name, value);
-    return { origin, path: `${folder}/${below}?${all.toString()}` };
-  };
+/** Returns the address of a path below a base URL. A query in the base URL is kept. */
+export function addressOf({ baseUrl }: Pick<ProviderServer, 'baseUrl'>, path: string): HttpAddress {
+  const url = new URL(baseUrl);
+  const [below = '', query] = path.split('?', 2);
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/${below}`;
+  for (const [name, value] of new URLSearchParams(query)) url.searchParams.set(name, value);
+  return { origin: url.origin, path: `${url.pathname}${url.search}` };
 }
 
 export const headersOf = (

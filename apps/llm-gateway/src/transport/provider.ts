@@ -5,10 +5,10 @@ import { hopsHeader } from '../ingress/http/hops.ts';
 import type { ModelDelta, ModelDeltas, ModelRequest, Provider, RequestContext } from '../provider/port.ts';
 import { AnswerStream } from './answer-stream.ts';
 import { HttpClient, HttpFailed, wholeText } from './client.ts';
-import type { HttpAddress, HttpAnswer } from './client.ts';
+import type { HttpAnswer } from './client.ts';
 import { describeServer } from './describe.ts';
 import type { ProviderServer } from './provider-server.ts';
-import { addressesBelow, headersOf } from './provider-server.ts';
+import { addressOf, headersOf } from './provider-server.ts';
 import { providerError } from './errors.ts';
 import { EventTooLarge } from './event-reader.ts';
 import { HalfRead, halfReadRoom } from './partial-answers.ts';
@@ -26,13 +26,12 @@ export function httpProvider(
   room = halfReadRoom(),
 ): Provider {
   const http = new HttpClient();
-  const addressOf = addressesBelow(providerServer);
   return {
     name: providerServer.name,
     wire: providerServer.wire.name,
     check: async () => requireKey(providerServer),
     stream: (request, context) =>
-      stream({ http, providerServer, addressOf, room, limits: { ...httpLimits, ...limits } }, request, context),
+      stream({ http, providerServer, room, limits: { ...httpLimits, ...limits } }, request, context),
     describe: (signal, modelsMax) => describeServer(http, providerServer, signal, modelsMax),
     close: () => http.close(),
   };
@@ -41,13 +40,12 @@ export function httpProvider(
 type StreamParts = {
   http: HttpClient;
   providerServer: ProviderServer;
-  addressOf: (path: string) => HttpAddress;
   room: Admission;
   limits: PatienceLimits;
 };
 
 async function* stream(
-  { http, providerServer, addressOf, room, limits }: StreamParts,
+  { http, providerServer, room, limits }: StreamParts,
   request: ModelRequest,
   context: RequestContext,
 ): ModelDeltas {
@@ -62,7 +60,7 @@ async function* stream(
   const patience = new Patience(name, context.signal, limits);
   let answer: HttpAnswer | null = null;
   try {
-    answer = await http.send(addressOf(wire.path(request.model, streamed)), {
+    answer = await http.send(addressOf(providerServer, wire.path(request.model, streamed)), {
       method: 'POST',
       headers: Object.assign(headersOf(providerServer, original), {
         'content-type': 'application/json',

@@ -66,7 +66,7 @@ export class Facade {
   /** Never throws. `signal` is aborted when the client disconnects or the façade stops. */
   async handle(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
     const outlet = new Outlet(response, signal);
-    const { path, query } = addressOf(request);
+    const { pathname: path, searchParams: query } = addressOf(request);
     const marks = { headers: request.headers, query };
     try {
       signal.throwIfAborted();
@@ -290,11 +290,8 @@ function withAliasHint(error: unknown, requestedModel: string, model: string): u
 const names = (models: readonly string[], written: string, full: string): boolean =>
   models.includes(written) || models.includes(full);
 
-/** Splits a request's target into its path and its query. */
-function addressOf({ url = '/' }: IncomingMessage): { path: string; query: URLSearchParams } {
-  const [path = '/', query] = url.split('?', 2);
-  return { path, query: new URLSearchParams(query) };
-}
+const addressOf = ({ url = '/' }: IncomingMessage): URL =>
+  URL.parse(url, 'http://gateway') ?? new URL('http://gateway/');
 
 function headersFor(endpoint: Endpoint, request: IncomingMessage): Record<string, string> {
   const headers: Record<string, string> = {};
