@@ -61,7 +61,7 @@ export const modelLimitsSchema = z.strictObject({
     .positive()
     .max(1e6)
     .optional()
-    .describe("Maximum cost in US dollars, by the gateway's prices. Calls without a known price count as free."),
+    .describe("Maximum cost in US dollars, by the gateway's prices. A call without a known price is refused."),
 });
 export type ModelLimits = z.infer<typeof modelLimitsSchema>;
 
