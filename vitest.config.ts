@@ -16,7 +16,8 @@ export default defineConfig({
       },
       {
         extends: true,
-        // These files run after the isolated ones. They mostly wait for timers and servers, so four workers are not too many for two cores.
+        // These files run after the isolated ones. They mostly wait for timers and servers, so two cores can run four
+        // workers.
         test: {
           name: 'shared',
           include: unitTests,
@@ -28,11 +29,13 @@ export default defineConfig({
       },
     ],
     environment: 'node',
-    // Tests cause hundreds of warnings. To see them, for instance to find a cause, set COPPICE_LOG_LEVEL.
+    // Tests cause hundreds of warnings, which COPPICE_LOG_LEVEL=warn shows.
     env: { COPPICE_LOG_LEVEL: process.env['COPPICE_LOG_LEVEL'] ?? 'error' },
-    // Tests often wait for the servers, sandboxes and processes that they start. On two cores a third worker uses the idle time.
+    // Tests often wait for the servers, sandboxes and processes that they start. A third worker uses this idle time of
+    // two cores.
     maxWorkers: 3,
-    // Only ends tests that hang. The limit is high, since a test beside two others that build images may get a tenth of the CPU time.
+    // Ends only tests that hang. The limit is high, since a test may get a tenth of the CPU time while two other tests
+    // build images.
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 20_000,
