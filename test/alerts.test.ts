@@ -10,7 +10,10 @@ import { z } from 'zod';
 import { prometheusProgram } from './support/prometheus-program.ts';
 import { isRequired } from './support/required.ts';
 
-/** Tests of the alert rules in deploy/prometheus: Prometheus accepts them, and they use only existing metrics and labels. */
+/**
+ * Tests that Prometheus accepts the alert rules in deploy/prometheus, and that they use only existing metrics and
+ * labels.
+ */
 
 const runFile = promisify(execFile);
 const file = path.resolve(import.meta.dirname, '../deploy/prometheus/alerts.yaml');
@@ -32,7 +35,7 @@ const rulesFile = z.strictObject({
 const rules = rulesFile.parse(parse(readFileSync(file, 'utf8'))).groups.flatMap((group) => group.rules);
 
 const names = Object.keys(metricDefinitions) as MetricName[];
-/** Labels of each name that a scrape can contain. */
+/** Labels of each time series that a scrape can contain, by the series' name. */
 const series = new Map<string, string[]>();
 for (const name of names) {
   const labels = Object.keys(metricDefinitions[name].labels).map(prometheusLabel);
@@ -44,12 +47,12 @@ for (const name of names) {
 }
 series.set('up', ['job', 'instance']);
 
-/** Functions and keywords of PromQL that the rules use. All other words are metrics or labels. */
+/** Functions and keywords of PromQL that the rules use. All other words in an expression are metrics or labels. */
 const words = new Set(
   'sum max by rate increase delta absent scalar histogram_quantile and or label_replace max_over_time'.split(' '),
 );
 
-/** Returns the names in an expression: its metrics, and the labels by which it filters or groups. */
+/** Returns the metrics in an expression, and the labels by which it filters or groups. */
 function namesIn(expression: string): { metrics: string[]; labels: string[] } {
   const metrics: string[] = [];
   const labels: string[] = [];
@@ -94,10 +97,10 @@ test(
     const { stdout } = await runFile(program, ['check', 'rules', '--lint=all', '--lint-fatal', file]);
     expect(stdout).toContain(`SUCCESS: ${rules.length} rules found`);
     await expect(runFile(program, ['check', 'rules', import.meta.filename])).rejects.toThrow('FAILED');
-    // Checks the configuration of docker-compose.yml's profile, and the rules that it uses.
+    // Checks the configuration that docker-compose.yml's profile `metrics` uses, and its rules.
     const configuration = file.replace(/alerts.yaml$/, 'prometheus.yaml');
     expect((await runFile(program, ['check', 'config', '--lint=all', configuration])).stdout).toContain('SUCCESS');
-    // Tests which rules fire on a stack with failures, and that none fires on a working stack.
+    // Tests which rules fire on a stack with failures. On a working stack, no rule may fire.
     const tested = await runFile(program, ['test', 'rules', file.replace(/yaml$/, 'test.yaml')]);
     expect(tested.stdout).toContain('SUCCESS');
   },

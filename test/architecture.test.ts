@@ -14,7 +14,7 @@ type Manifest = {
 };
 
 async function readGraph(): Promise<{ packages: WorkspacePackage[]; dependencies: Dependency[] }> {
-  // Without these, Nx would leave a daemon running and write outside the checkout.
+  // Without these variables, Nx would leave a daemon running and write outside the checkout.
   process.env['NX_DAEMON'] = 'false';
   process.env['NX_CACHE_DIRECTORY'] = join(projectFolder, '.nx/cache');
   process.env['NX_WORKSPACE_DATA_DIRECTORY'] = join(projectFolder, '.nx/workspace-data');
@@ -45,7 +45,7 @@ test('the project graph and the sources follow the rules', { timeout: 60_000 }, 
   expect(dependencies).toContainEqual({ from: '@coppice/bus', to: '@coppice/contracts' });
   const shippedTesting = packages.filter(({ dependencies: names }) => names.includes('@coppice/testing'));
   expect(shippedTesting.map(({ name }) => `${name} ships @coppice/testing`)).toEqual([]);
-  // Other packages in the manifest of `contracts` are development dependencies, for its generator.
+  // The manifest of `contracts` lists other packages only as development dependencies, for its generator.
   expect(packages.find(({ name }) => name === '@coppice/contracts')?.dependencies).toEqual(['zod']);
   expect(checkGraph(dependencies)).toEqual([]);
   expect(checkImports(packages, readSources(['libs', 'apps']))).toEqual([]);

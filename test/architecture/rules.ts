@@ -1,14 +1,17 @@
-/** The rules for dependencies, and their checker. It gets the graph and the sources as input, so that a test can check that it finds violations. */
+/**
+ * The rules for dependencies, and functions that check them. They get the graph and the sources as arguments, so that a
+ * test can pass violations.
+ */
 import { serviceNames } from '@coppice/contracts';
 import { isTestFile } from './sources.ts';
 import type { SourceFile } from './sources.ts';
 
 const services = serviceNames.map((name) => `@coppice/${name}`);
 
-/** The workspace packages on which each package may depend. `testing` is not listed, since only tests may import it. */
+/** Workspace packages on which each package may depend. `testing` isn't listed, since only tests may import it. */
 const allowedDependencies: Readonly<Record<string, readonly string[]>> = {
   '@coppice/contracts': [],
-  // Uses only the registry of vendors, to redact their keys.
+  // `telemetry` uses only the registry of vendors, to redact their keys.
   '@coppice/telemetry': ['@coppice/contracts'],
   '@coppice/bus': ['@coppice/contracts', '@coppice/telemetry'],
   '@coppice/files': [],
@@ -17,7 +20,7 @@ const allowedDependencies: Readonly<Record<string, readonly string[]>> = {
   '@coppice/service': ['@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
   '@coppice/durable-actor': ['@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
   '@coppice/testing': ['@coppice/contracts'],
-  // The gateway is tested against this package, so it must not share code with the gateway.
+  // The gateway's tests use this package, so it must not share code with the gateway.
   '@coppice/faulty-upstream': ['@coppice/contracts'],
   '@coppice/orchestrator': [
     '@coppice/service',
@@ -50,7 +53,7 @@ const allowedDependencies: Readonly<Record<string, readonly string[]>> = {
     '@coppice/contracts',
     '@coppice/telemetry',
   ],
-  // The command line runs the whole stack in one process, so it is the only package that may depend on the services.
+  // The command line can run the whole stack in one process. So it is the only package that may depend on the services.
   '@coppice/cli': [
     '@coppice/service',
     '@coppice/files',
@@ -73,7 +76,10 @@ type VendorRule = {
 
 const any = Number.POSITIVE_INFINITY;
 
-/** The code that may import each vendor. This is one file, so that the vendor can be replaced, unless a whole package uses the vendor's types. */
+/**
+ * Code that may import each vendor's package. Usually this is one file, so that the vendor can be replaced. It is a
+ * whole package only if the package uses the vendor's types everywhere.
+ */
 const vendorRules: readonly VendorRule[] = [
   { vendor: /^@nats-io\//, importers: { 'libs/bus': 1 } },
   { vendor: /^nats$/, importers: {} },
@@ -93,7 +99,7 @@ const vendorRules: readonly VendorRule[] = [
   { vendor: /^yaml$/, importers: { 'libs/yaml': 1 } },
   { vendor: /^p-retry$/, importers: { 'libs/service': 1 } },
   { vendor: /^semver(\/|$)/, importers: { 'libs/bus': 1, 'libs/service': 1 } },
-  // `contracts` consists of schemas. The others parse their own files or settings.
+  // `contracts` consists of schemas. The other packages parse their own files or settings.
   {
     vendor: /^zod(\/|$)/,
     importers: {
@@ -108,7 +114,8 @@ const vendorRules: readonly VendorRule[] = [
       'apps/cli': any,
     },
   },
-  // Code that starts programs: git in one file, sandboxes in their engines, the embedded stack in the command line.
+  // Code that starts programs. Only one file starts git, only engines start sandboxes, and only the command line starts
+  // the services.
   {
     vendor: /^(node:)?child_process$/,
     importers: {

@@ -12,7 +12,6 @@ export type SourceFile = {
   imports: readonly string[];
 };
 
-/** Reads every TypeScript and JavaScript file in the folders and their subfolders. */
 export function readSources(folders: readonly string[]): SourceFile[] {
   return folders.flatMap((folder) =>
     readdirSync(join(projectFolder, folder), { recursive: true, withFileTypes: true })
@@ -38,7 +37,10 @@ export function importsOf(text: string): string[] {
   return [...new Set(patterns.flatMap((pattern) => [...code.matchAll(pattern)].map((match) => String(match[1]))))];
 }
 
-/** Returns true for files that aren't shipped: tests, code shared by tests, programs that only tests start, and the generator of the published contract. */
+/**
+ * Returns true for files that aren't shipped. These are tests, code shared by tests, programs that only tests start,
+ * and the generator of the published contract.
+ */
 export function isTestFile(path: string): boolean {
   return (
     /\.test\.ts$|\/test-programs\/|\/(test-support|testing)\/|\/conformance[^/]*\.ts$|^test\//.test(path) ||

@@ -7,15 +7,16 @@ import type { RawEngine } from './by-hand.ts';
 import { median, print } from './report.ts';
 
 /**
- * Benchmark of the coding agent's loop. It measures the time of a turn in which the model answers at once and the only tool call runs `true`. This is compared with the
- * necessary part of such a turn: a sandboxed `true`, started without Coppice in the same run. The time of each step is measured in a separate run with traces, since
- * tracing takes time itself. One long task shows whether a turn takes longer after many others.
+ * Benchmark of the coding agent's loop. In each measured turn, the model answers at once and the only tool call runs
+ * `true`. The turn's time is compared with the time of a sandboxed `true` that the benchmark starts without Coppice. A
+ * separate run with traces measures each step, since tracing takes time itself. One long task shows whether later turns
+ * take longer.
  */
 export type AgentBenchSettings = {
   engines: RawEngine[];
   rounds: number;
   turns: number;
-  /** Number of turns of the long task, which shows whether later turns take longer; 0 skips that task. */
+  /** Number of turns of the long task. 0 skips that task. */
   growthTurns: number;
 };
 
@@ -29,11 +30,14 @@ export type AgentBenchResult = {
   ratio: number;
   /** Milliseconds per turn by step, from the run with traces. */
   steps: Record<string, number>;
-  /** Milliseconds per turn, by the number of turns before it. */
+  /** Milliseconds per turn, by the number of earlier turns in the task. */
   byTurn: Record<string, number>;
 };
 
-/** Turns of the long task that are reported. Each is reported as the median of itself and its neighbours, so that one unusual turn doesn't matter. */
+/**
+ * Turns of the long task that are reported. Each figure is the median of the turn and its neighbours, so that one
+ * unusual turn doesn't matter.
+ */
 const shownTurns = [10, 100] as const;
 const neighbours = 8;
 const exportMs = 2_000;
@@ -101,7 +105,7 @@ function scriptOf(lengths: Record<string, number>): string {
   return JSON.stringify({ rules });
 }
 
-/** Runs one task, and returns the time of each turn: from one answer of the model until the next answer. */
+/** Runs one task. @returns milliseconds from each answer of the model until its next answer */
 async function runAgent(stack: Stack, repository: TemporaryRepository, word: string): Promise<number[]> {
   const { runId } = await stack.submit({
     repository: repository.path,
@@ -125,7 +129,10 @@ async function runAgent(stack: Stack, repository: TemporaryRepository, word: str
   return answered.slice(1).map((at, index) => at - (answered[index] ?? Number.NaN));
 }
 
-/** Measures the parts of a turn: the gateway's, container-service's, and the rest, which is the time for decisions, storage and the bus. */
+/**
+ * Measures the time of a turn in the gateway and in container-service. The rest is the time for decisions, storage and
+ * the bus.
+ */
 async function stepsOf(engine: RawEngine, repository: TemporaryRepository, script: string) {
   await using collector = await startTraceCollector();
   let turnMs: number;
@@ -142,7 +149,7 @@ async function stepsOf(engine: RawEngine, repository: TemporaryRepository, scrip
   };
   const middle = (spans: CollectedSpan[]) => median(spans.map(({ durationMs }) => durationMs));
   const gateway = middle(ofLastTask('llm-gateway.*.turn'));
-  // Skips the first call of the task, which reads the repository's instructions.
+  // Skips the task's first call, which reads the repository's instructions.
   const tool = middle(ofLastTask('container-service.*.tools').slice(1));
   return { 'model turn': gateway, tool, orchestration: turnMs - gateway - tool };
 }

@@ -9,8 +9,9 @@ import { daemonAddress } from './docker-daemon.ts';
 import type { DaemonAddress } from './docker-daemon.ts';
 
 /**
- * Runs the git and container operations of a task directly, one after the other. Their time is the cost of the task without Coppice. Sandboxes are hardened in the same
- * way, as far as one command line allows. There are no checks, no storage, no retries and no events.
+ * Runs the git and container operations of a task directly, one after the other. Their time is the cost of the task
+ * without Coppice. Sandboxes are isolated only by the engine's own options. There are no checks, no storage, no retries
+ * and no events.
  */
 export type RawEngine = 'bubblewrap' | 'docker';
 type ByHandSettings = {
@@ -20,8 +21,9 @@ type ByHandSettings = {
   imagesFolder: string;
   daemon: DaemonAddress;
   /**
-   * True to set the attribute on the folder that Coppice sets on its own folders (see worktree-service's unrelated-folders.ts), so that on ext4
-   * a checkout takes the same time with and without Coppice. By default the folder is as a user would create it.
+   * True to set the file attribute that Coppice sets on its own folders (see worktree-service's unrelated-folders.ts).
+   * Then a checkout on ext4 takes the same time with and without Coppice. By default the folder has no such attribute,
+   * as if a user had created it.
    */
   marked?: boolean;
 };
@@ -38,7 +40,7 @@ export class ByHand {
   #programs: Promise<{ image: string; bwrap: string }> | null = null;
   #number = 0;
 
-  /** Creates an instance that uses the same images and the same daemon as Coppice. */
+  /** Creates an instance that uses the images and the daemon of Coppice. */
   static async in(folder: string, settings: Pick<ByHandSettings, 'engine' | 'repository' | 'marked'>): Promise<ByHand> {
     // Allows the sandboxes' user to enter subfolders of this folder.
     await chmod(folder, 0o711);
@@ -58,7 +60,7 @@ export class ByHand {
   }
 
   async setUp(): Promise<void> {
-    // Errors are ignored: on a file system without this attribute, Coppice doesn't use it either.
+    // Errors are ignored, since Coppice also continues on a file system without this attribute.
     if (this.#settings.marked === true) await runFile('chattr', ['+T', this.#settings.folder]).catch(() => undefined);
     await this.#git(
       this.#settings.folder,
@@ -73,7 +75,10 @@ export class ByHand {
     await writeFile(path.join(this.#tasks, 'objects/info/alternates'), `${this.#origin}/objects\n`);
   }
 
-  /** Runs one task that writes `text` to `file`, from fetch to merge. @returns the time in milliseconds, in total and by step */
+  /**
+   * Runs one task, from fetch to merge, that writes `text` to `file`. @returns the time in milliseconds, in total and
+   * by step
+   */
   async task(file: string, text: string): Promise<{ totalMs: number; steps: Record<string, number> }> {
     const steps: Record<string, number> = {};
     const started = performance.now();
@@ -218,14 +223,17 @@ export class ByHand {
     await runProgram(words[0] ?? '', words.slice(1), { cwd: '/', env: process.env, input });
   }
 
-  /** Returns image and program at paths that the sandboxes' user can read; that user can't read a checkout in root's home folder. Called only once, before the measurements. */
+  /**
+   * Returns paths of the image and of bubblewrap that the sandboxes' user can read. That user can't read a checkout in
+   * root's home folder. Called only once, since it may copy the image.
+   */
   async #reachable(): Promise<{ image: string; bwrap: string }> {
     const cached = path.resolve(import.meta.dirname, '../../.cache/bin/bwrap');
     const bwrap = process.env['COPPICE_BWRAP'] ?? (existsSync(cached) ? realpathSync(cached) : 'bwrap');
     return { image: await this.#withinReach(await this.#rootfs()), bwrap: await this.#withinReach(bwrap) };
   }
 
-  /** Returns the path itself, or the path of a copy in the work folder if the sandboxes' user can't enter one of the path's folders. */
+  /** Returns `source`, or the path of a copy in the work folder if the sandboxes' user can't reach `source`. */
   async #withinReach(source: string): Promise<string> {
     if (process.getuid?.() !== 0 || !path.isAbsolute(source)) return source;
     const isReached = (file: string) =>
@@ -251,7 +259,8 @@ export class ByHand {
 
   /** Runs the command by the daemon's API: create, start, wait, remove. */
   async #docker(workspace: string, shell: string, input: string): Promise<void> {
-    // The input is written to a file in the workspace. The API would need a hijacked connection for standard input, which is not faster.
+    // The input is written to a file in the workspace. For standard input the API would need a hijacked connection,
+    // which isn't faster.
     if (input !== '')
       await writeFile(path.join(workspace, '.input'), input).then(() =>
         chown(path.join(workspace, '.input'), sandboxUid, sandboxUid),

@@ -9,9 +9,11 @@ import type { Target, Targets } from './gateway/targets.ts';
 import { median, print } from './report.ts';
 
 /**
- * Benchmark of the gateway's endpoints, over HTTP and on the bus, with budgets on. It measures the time that each adds to a direct request to a model's server. A bare proxy
- * (the minimum) and other gateways are measured alternately in the same run. The load generator, the upstream and each gateway run in separate processes. On a machine with
- * few processors they slow each other down, so ratios and CPU time per request are more reliable than milliseconds.
+ * Benchmark of the gateway's endpoints over HTTP and on the bus, with budgets. It measures the time that each endpoint
+ * adds to a direct request to a model server. It also measures a bare proxy, as the minimum, and other gateways, all
+ * alternately in the same run. The load generator, the upstream and each gateway run in separate processes. On a
+ * machine with few processors these processes slow each other down, so ratios and CPU time per request are more
+ * reliable than milliseconds.
  */
 export type GatewayBenchSettings = { rounds: number; streams: number; against: string | null };
 
@@ -27,11 +29,13 @@ const loads = {
 export type LoadName = keyof typeof loads;
 const loadNames = Object.keys(loads) as LoadName[];
 
-/** Results in milliseconds, unless the name has another unit. Names with `added` are differences to direct requests in the same round. */
+/**
+ * Results in milliseconds, unless the name has another unit. `added` means the difference to direct requests in the
+ * same round.
+ */
 export type GatewayFigures = {
   addedP50: number;
   addedP99: number;
-  /** Added time until the first chunk of the answer. */
   addedFirstChunkP50: number;
   perSecond: number;
   cpuMicrosecondsPerRequest: number;
@@ -46,7 +50,10 @@ export type GatewayBenchResult = GatewayBenchSettings & {
   memory: { streams: number; heapGrowthBytes: number; residentGrowthBytes: number };
 };
 
-/** Requests before the measurement. The code gets faster during some ten thousand requests; the gateway then needs half of its initial CPU time. */
+/**
+ * Requests before the measurement. The code gets faster during the first ten thousand requests or so, and then needs
+ * half of its initial CPU time.
+ */
 const warmUp = [
   { kind: 'whole', atOnce: 32, count: 12_000 },
   { kind: 'stream', atOnce: 32, count: 2_000 },
@@ -166,7 +173,6 @@ async function measureMemory(
   return { streams, heapGrowthBytes, residentGrowthBytes: residentBytesOf(coppice.processId) - resident };
 }
 
-/** Formats the results as lines for a terminal. */
 export function gatewayReport({ figures, leaving, memory, rounds }: GatewayBenchResult): string[] {
   const lines = Object.entries(figures).flatMap(([name, byLoad]) => [
     `${name}:`,

@@ -7,7 +7,6 @@ import { benchSizing, printSizing } from './sizing.ts';
 import { benchTask } from './task.ts';
 import { benchTelemetry } from './telemetry.ts';
 
-/** Usage of `npm run bench`, which runs a benchmark by its name. */
 const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
        npm run bench -- agent [--engine bubblewrap|docker] [--rounds 5] [--turns 30] [--growth-turns 200] [--json FILE]
        npm run bench -- telemetry [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
@@ -18,7 +17,7 @@ const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--roun
 --streams: number of streams after which the gateway's memory is measured; 0 skips this
 --against: root folder of another checkout, set up with --tests, whose gateway is measured in the same rounds
 `;
-/** Below 1,000, the maximum number of turns in a script, since some turns are not measured. */
+/** Lower than 1,000, the maximum number of turns in a script, since a script also has turns that aren't measured. */
 const turnsMax = 900;
 /** Maximum concurrency of a run. */
 const tasksMax = 64;
@@ -132,7 +131,7 @@ function readArguments() {
       },
     });
   } catch (error) {
-    // For an invalid option, parseArgs throws a TypeError with a message for the user.
+    // For an invalid option, parseArgs throws a TypeError whose message is meant for the user.
     return refuse(error instanceof Error ? error.message : String(error));
   }
 }

@@ -11,8 +11,9 @@ import { print } from './report.ts';
 import { project } from './task.ts';
 
 /**
- * Measures the resources of a stack: the memory of each process at rest and while tasks run, the data that a task leaves in JetStream, and the disk space of a task while
- * it runs and afterwards. Each task has a `loop` agent, which runs one command per turn. Each service runs in a separate process.
+ * Measures the resources that a stack uses. These are the memory of each process at rest and under load, the data that
+ * a task leaves in JetStream, and the disk space of a task while it runs and afterwards. Each task has a `loop` agent
+ * that runs one command per turn. Each service runs in a separate process.
  */
 export type SizingSettings = { engine: RawEngine; files: number; tasks: number };
 
@@ -21,11 +22,11 @@ export type SizingResult = {
   tasks: number;
   files: number;
   turnsPerTask: number;
-  /** Resident memory in bytes, by process: before, maximum during, and after the run. */
+  /** Resident memory of each process in bytes, before the run, the maximum during the run, and after the run. */
   memory: Record<string, { atRest: number; atMost: number; after: number }>;
   /** Bytes per task in each stream after all tasks have ended. */
   storedBytesPerTask: Record<string, number>;
-  /** Messages per task that were stored, including those that were deleted after their acknowledgement. */
+  /** Number of messages per task that were stored, including those that were deleted after their acknowledgement. */
   storedMessagesPerTask: number;
   diskBytesOfRepository: number;
   diskBytesPerTaskAtWork: number;
@@ -41,7 +42,8 @@ const runMsMax = 900_000;
 export async function benchSizing({ engine, files, tasks }: SizingSettings): Promise<SizingResult> {
   await using stack = await Stack.start({ engine, script: script(), environment: { COPPICE_LOST_AFTER_MS: '15000' } });
   await using repository = await temporaryRepository({ files: project(files) });
-  // A first run, which is not measured, makes the services create their stores and load the modules that they import late.
+  // This first run isn't measured. It makes the services create their stores and load the modules that they import
+  // late.
   await run(stack, repository.path, 'warm-up', 1);
   const [atRest, diskBefore, storedBefore] = [await memoryOf(stack), await diskOf(stack), await storedIn(stack)];
   const atMost = { ...atRest };
@@ -115,7 +117,7 @@ async function run(stack: Stack, repository: string, name: string, count: number
       prompt: 'do it',
       agent: { kind: 'loop' },
       verify: 'test -f notes.txt',
-      // All tasks write the same file, so only one could be merged.
+      // All tasks write the same file, so only one task could land.
       merge: 'manual',
     })),
   });

@@ -5,12 +5,12 @@ import type { RawEngine } from './by-hand.ts';
 import { median, print } from './report.ts';
 
 /**
- * Measures the time that Coppice adds to a task. A task whose model answers at once is measured from the request until it is merged, and compared with the same operations
- * without Coppice ("by hand"), alternately in the same run. Also measures the time of each step, and tasks per second with 1, 8 and 32 at once.
+ * Measures the time that Coppice adds to a task whose model answers at once. Tasks with Coppice, from the request until
+ * the merge, alternate with the same operations without Coppice ("by hand"). Also measures the time of each step, and
+ * tasks per second at a concurrency of 1, 8 and 32.
  */
 export type TaskBenchSettings = { engines: RawEngine[]; rounds: number; files: number };
 
-/** Script of a model that answers at once. */
 export const instantScript = 'default: { turns: [{ text: "good\\n" }] }';
 
 export type TaskBenchResult = {
@@ -19,14 +19,20 @@ export type TaskBenchResult = {
   coppiceMs: number;
   byHandMs: number;
   ratio: number;
-  /** Time by hand in folders with the attribute of Coppice's folders, so that the file system treats both in the same way. */
+  /**
+   * Milliseconds by hand in folders that have the same file attribute as Coppice's folders. So the file system treats
+   * both in the same way.
+   */
   markedByHandMs: number;
   markedRatio: number;
   steps: Record<string, number>;
   byHandSteps: Record<string, number>;
-  /** Milliseconds by which each step of a task is slower than the same step by hand in folders with the attribute. They explain a `markedRatio` above 1. */
+  /**
+   * Milliseconds that each step takes longer than the same step by hand in folders with the attribute. They explain a
+   * `markedRatio` above 1.
+   */
   excess: Record<string, number>;
-  /** Messages that the server receives per task, including acknowledgements and reads. */
+  /** Number of messages that the server receives per task, including acknowledgements and reads. */
   messagesPerTask: number;
   tasksPerSecond: Record<string, number>;
 };
@@ -134,7 +140,10 @@ export async function runTask(
   return { totalMs: since - started, steps };
 }
 
-/** Runs `atOnce` tasks, but at least eight, and returns tasks per second from the request until the last merge. `name` is part of their file names. */
+/**
+ * Runs `atOnce` tasks, but at least eight. `name` is part of the names of their files.
+ * @returns tasks per second, from the request until the last merge
+ */
 export async function throughput(
   stack: Stack,
   repository: string,
@@ -174,7 +183,7 @@ const excessOf = (steps: Record<string, number>, byHand: Record<string, number>)
     ]),
   );
 
-/** Returns the number of messages that the server has received from its clients so far. */
+/** Returns the number of messages that the server has received so far. */
 async function messagesIn(stack: Stack): Promise<number> {
   const response = await fetch(`${stack.nats.monitoringUrl}/varz`);
   return ((await response.json()) as { in_msgs: number }).in_msgs;

@@ -10,13 +10,15 @@ import { median, print } from './report.ts';
 import { instantScript, project, runTask, throughput } from './task.ts';
 
 /**
- * Measures the cost of traces and metrics per task. Stacks that differ only in telemetry run the same tasks alternately. The results are ratios to the stack without
- * telemetry, for three figures: one task's time from the request until it is merged, tasks per second with eight at once, and the CPU time of the four services per
- * task, which other load on the machine affects least. The collector of the spans runs in this process and answers at once; its work isn't counted.
+ * Measures the cost of traces and metrics per task. Stacks that differ only in telemetry run the same tasks
+ * alternately. The results are ratios to the stack without telemetry, for three figures. These are one task's time from
+ * the request until it lands, tasks per second with eight at once, and the CPU time of the four services per task.
+ * Other load on the machine affects the CPU time least. The collector of the spans runs in this process, so its work
+ * isn't counted.
  */
 export const telemetryVariants = {
   off: { COPPICE_TRACES: 'off', COPPICE_METRICS: 'off' },
-  /** The default settings of a service. Nothing scrapes the metrics. */
+  /** The services count metrics, but nothing scrapes them. */
   metrics: { COPPICE_TRACES: 'off' },
   /** One run in ten is traced. */
   'metrics and sampled traces': { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.1' },
@@ -32,11 +34,11 @@ export type TelemetryBenchResult = {
   spansPerTask: number;
   /** Medians over the rounds. */
   figures: Record<TelemetryVariant, Figures>;
-  /** Medians over the rounds of the ratio to `off` in the same round. */
+  /** Medians over the rounds. Each value is the ratio to `off` in the same round. */
   ratios: Record<TelemetryVariant, Figures>;
 };
 
-/** Rounds before the measurement. Code gets faster with use, so the first stack would be at a disadvantage. */
+/** Rounds before the measurement. Code gets faster with use, so the first stack would have a disadvantage. */
 const warmUpRounds = 2;
 const atOnce = 8;
 /** Milliseconds per tick (USER_HZ), the unit in which Linux reports CPU time. */
@@ -61,7 +63,7 @@ export async function benchTelemetry(settings: TelemetryBenchSettings): Promise<
     benches.push(bench);
   }
   for (let round = -warmUpRounds; round < settings.rounds; round++) {
-    // Rotates the order, so that after-effects of the previous stack (caches, disk writes) affect all stacks equally.
+    // Rotates the order, so that the previous stack's effects, such as disk writes, slow down all stacks equally.
     const order = benches.map((_, index) => benches[(index + round + warmUpRounds) % benches.length] as Bench);
     for (const bench of order) {
       const figures = await measure(bench, String(round + warmUpRounds));
@@ -81,11 +83,12 @@ async function measure({ stack, repository }: Bench, name: string): Promise<Figu
   return { taskMs, tasksPerSecond, cpuMsPerTask: (cpuMs(stack) - before) / atOnce };
 }
 
-/** Returns the CPU time that the four services have used so far, in milliseconds, without their child processes. */
+/** Returns the CPU time that the four services have used so far, in milliseconds. Doesn't include their child processes. */
 function cpuMs(stack: Stack): number {
   return serviceNames.reduce((sum, name) => {
     const stat = readFileSync(`/proc/${stack.processId(name)}/stat`, 'utf8');
-    // The program's name is in brackets and may contain any character, so the fields after it are split. User and system time are the 14th and 15th field.
+    // The program's name, in brackets, may contain any character, so only the fields after it are split. User time is
+    // field 14, and system time is field 15.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return sum + (Number(fields[11]) + Number(fields[12])) * tickMs;
   }, 0);
@@ -113,7 +116,10 @@ function resultOf(benches: readonly Bench[]): Pick<TelemetryBenchResult, 'figure
 
 type Sink = AsyncDisposable & { url: string; countSpans(): void; spans: number };
 
-/** Counts the spans of an additional task after the measurement, since reading spans takes more time than receiving them. */
+/**
+ * Counts the spans of an additional task after the measurement, since the collector needs more time to read spans than
+ * to receive them.
+ */
 async function spansPerTask(benches: readonly Bench[], collector: Sink): Promise<number> {
   const traced = benches.find(({ variant }) => variant === 'metrics and traces');
   if (traced === undefined) return Number.NaN;

@@ -1,4 +1,7 @@
-/** The minimum for comparisons: a proxy that forwards requests without parsing them. It uses undici's `request`, or with the argument `handler` a custom handler, as the gateway does. */
+/**
+ * A proxy that forwards requests without parsing them, as the minimum for comparisons. It uses undici's `request`. With
+ * the argument `handler` it uses a custom handler, as the gateway does.
+ */
 import { createServer } from 'node:http';
 import { listenAndReport } from './ready.ts';
 import { undici } from './undici.ts';

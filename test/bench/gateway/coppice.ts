@@ -1,4 +1,7 @@
-/** Runs the gateway with its bus, its HTTP endpoints, and budgets of the tenant and of the token. Answers each message of the parent process with its heap size. */
+/**
+ * Runs the gateway with its bus, its HTTP endpoints, and budgets for the tenant and the token. Answers each message of
+ * the parent process with the heap size in bytes.
+ */
 import { gatewayCalls } from '@coppice/contracts';
 import { gatewayOptionsFrom, startLlmGateway } from '@coppice/llm-gateway';
 import { startService } from '@coppice/service';
@@ -7,7 +10,7 @@ import { printReady } from './ready.ts';
 
 const [, , upstream = '', server = ''] = process.argv;
 const connection = { servers: server };
-/** So high that they are never reached. The gateway still has to count the usage. */
+/** So high that the benchmark never reaches them. The gateway still has to count the usage. */
 const limits = { tokens: 1_000_000_000 };
 await startService({
   name: 'llm-gateway',

@@ -4,14 +4,21 @@ import { once } from 'node:events';
 import type { Target } from './targets.ts';
 import { undici } from './undici.ts';
 
-/** Message of the upstream with the time at which its connection closed. All processes of a machine share this clock. */
+/**
+ * Message of the upstream with the time at which its connection closed. `process.hrtime` uses the same clock in all
+ * processes of a machine.
+ */
 export type Left = { closedAtNs: string };
 
 const nanosecondsPerMs = 1e6;
 /** Time limit for the upstream's message. Longer than a whole answer takes. */
 const closedMsMax = 2_000;
 
-/** Starts clients one after the other that disconnect after the first chunk of a paced stream. @returns sorted milliseconds @throws when most answers end before the client disconnects */
+/**
+ * Starts clients one after the other. Each disconnects after the first chunk of a paced stream.
+ * @returns sorted milliseconds
+ * @throws if most answers end before the client disconnects
+ */
 export async function measureLeaving(target: Target, upstream: ChildProcess, count: number): Promise<number[]> {
   const took: number[] = [];
   for (let times = 0; took.length < count; times++) {
@@ -23,7 +30,7 @@ export async function measureLeaving(target: Target, upstream: ChildProcess, cou
   return took.toSorted((one, other) => one - other);
 }
 
-/** Measures one client. Returns null when the answer ended before the client disconnected. */
+/** Measures one client. Returns null if the answer ended before the client disconnected. */
 async function leave(target: Target, upstream: ChildProcess): Promise<number | null> {
   const content = 'Say something of a hundred words.';
   const body = JSON.stringify({ model: target.modelFor('paced'), messages: [{ role: 'user', content }], stream: true });

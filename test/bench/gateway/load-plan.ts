@@ -3,7 +3,10 @@ export const chunksPerStream = 50;
 export const pacedFirstChunkMs = 40;
 export const pacedChunkMs = 2;
 
-/** Kind of request and answer. `whole`: one JSON answer at once. `stream`: all chunks at once. `paced`: chunks at the pace of a real model. */
+/**
+ * Kind of request and answer. `whole` is one JSON answer at once. `stream` sends all chunks at once. `paced` sends
+ * chunks at the pace of a real model.
+ */
 export type Kind = 'whole' | 'stream' | 'paced';
 
 export type Load = {
@@ -11,7 +14,7 @@ export type Load = {
   headers: Record<string, string>;
   /** Address of the NATS server if the target is called over the bus; null if it is called by `url`. */
   bus: string | null;
-  /** The target's name for the model. It contains `paced` when the upstream has to answer slowly. */
+  /** The target's name for the model. The upstream answers slowly if this name contains `paced`. */
   model: string;
   kind: Kind;
   atOnce: number;
@@ -19,10 +22,9 @@ export type Load = {
 };
 
 export type LoadResult = {
-  /** Times from the request until the end of the answer, sorted. */
+  /** Milliseconds from each request until the end of its answer, sorted. */
   totalMs: number[];
-  /** Times from the request until the first chunk of the answer, sorted. */
+  /** Milliseconds from each request until the first chunk of its answer, sorted. */
   firstChunkMs: number[];
-  /** Time for all requests. */
   tookMs: number;
 };

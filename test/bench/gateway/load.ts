@@ -1,4 +1,7 @@
-/** The load generator, which sends a number of requests with a given concurrency. It runs in a separate process, so that its CPU time is not counted for a target. */
+/**
+ * The load generator, which sends requests with a given concurrency. It runs in a separate process, so that its CPU
+ * time isn't counted for a target.
+ */
 import { Bus } from '@coppice/bus';
 import { chatApi, chatLimits, chatMessageSchema } from '@coppice/contracts';
 import type { Load, LoadResult } from './load-plan.ts';
@@ -14,7 +17,10 @@ process.on('disconnect', () => process.exit(0));
 process.send?.('ready');
 
 type Asking = {
-  /** Sends one request and reads its answer. Resolves with the time of the first chunk, as returned by `performance.now()`. */
+  /**
+   * Sends one request and reads its answer. Resolves with the time of the first chunk, as `performance.now()` returns
+   * it.
+   */
   ask(): Promise<number>;
   close(): Promise<void>;
 };

@@ -1,4 +1,4 @@
-/** Starts @musistudio/llms as its documentation describes, without its log. */
+/** Starts @musistudio/llms as its documentation describes, but without logging. */
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { freePort } from './free-port.ts';

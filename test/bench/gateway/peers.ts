@@ -1,4 +1,7 @@
-/** Installs other gateways from npm, for comparison. They are not dependencies of the project, so pinned versions are installed when the benchmark first needs them. */
+/**
+ * Installs pinned versions of other gateways from npm, for comparison. They aren't dependencies of the project, so the
+ * benchmark installs them at their first use.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -22,7 +25,7 @@ export function installPeers(): boolean {
   mkdirSync(peersFolder, { recursive: true });
   writeFileSync(path.join(peersFolder, 'package.json'), manifest);
   const options = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--no-package-lock'];
-  // Uses the npm that runs this script, if npm runs it.
+  // Uses the same npm that started this script, if npm started it.
   const npm = process.env['npm_execpath'];
   const [program, ...first] = npm === undefined ? ['npm'] : [process.execPath, npm];
   const { status, stderr } = spawnSync(program, [...first, ...options], {

@@ -1,4 +1,7 @@
-/** Starts the targets of the load, each in a separate process: the upstream itself, Coppice's gateway, and the proxies and gateways for comparison. */
+/**
+ * Starts the targets of the load, each in a separate process. These are the upstream itself, Coppice's gateway, and
+ * other proxies and gateways for comparison.
+ */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,18 +23,18 @@ export type Target = {
   bus: string | null;
   modelFor(kind: Kind): string;
   processId: number;
-  /** Returns the bytes on the target's heap after a garbage collection. Null for a target that can't report them. */
+  /** Returns the bytes on the target's heap after a garbage collection. Null if the target can't report them. */
   heapBytes: (() => Promise<number>) | null;
 };
 
 export type Targets = AsyncDisposable & { upstream: ChildProcess; direct: Target; others: readonly Target[] };
 
-/** Name of the gateway of another checkout (`--against`). */
+/** Name in the report of another checkout's gateway (`--against`). */
 export const otherCheckout = 'coppice of the other checkout';
 const readyMsMax = 60_000;
 const plainModel = (kind: Kind): string => (kind === 'paced' ? 'paced' : 'bench-1');
 
-/** `against`: root folder of another checkout, whose gateway is measured too; null for none. */
+/** @param against root folder of another checkout whose gateway is measured too; null for none */
 export async function startTargets(against: string | null): Promise<Targets> {
   await using stack = new AsyncDisposableStack();
   const start = async (program: string, ...given: string[]) => {
@@ -89,7 +92,7 @@ export async function startTargets(against: string | null): Promise<Targets> {
 
 const stdio: ['ignore', 'ignore', 'inherit', 'ipc'] = ['ignore', 'ignore', 'inherit', 'ipc'];
 
-/** Starts Portkey's own program. It doesn't report when it is ready, so this polls its URL. */
+/** Starts Portkey's own program. That program doesn't report when it is ready, so this function polls its URL. */
 async function portkey(upstream: string, stack: AsyncDisposableStack): Promise<Target> {
   const port = await freePort();
   const program = path.join(peersFolder, 'node_modules/@portkey-ai/gateway/build/start-server.js');
@@ -146,7 +149,8 @@ const tickMs = 10;
 /** Returns the CPU time that a process has used so far, in milliseconds. */
 export function cpuMsOf(processId: number): number {
   const stat = readFileSync(`/proc/${processId}/stat`, 'utf8');
-  // The program's name is in brackets and may contain any character, so the fields after it are split. User and system time are the 14th and 15th field.
+  // The program's name, in brackets, may contain any character, so only the fields after it are split. User time is
+  // field 14, and system time is field 15.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * tickMs;
 }

@@ -1,4 +1,7 @@
-/** The gateway's own version of its HTTP client. The other programs of the benchmark use it too, since different versions would make the results incomparable. */
+/**
+ * The gateway's own version of its HTTP client. The other programs of the benchmark use the same version, so that
+ * results are comparable.
+ */
 import { createRequire } from 'node:module';
 
 type Body = AsyncIterable<Uint8Array> & { text(): Promise<string>; dump(): Promise<void> };

@@ -40,7 +40,7 @@ listenAndReport(
   }),
 );
 
-/** Writes each chunk separately, with a pause after each unless `pauseMs` is 0. */
+/** Writes each chunk separately, with a pause after each chunk unless `pauseMs` is 0. */
 function writeChunks(response: ServerResponse, left: number, pauseMs: number): void {
   for (let rest = left; rest > 0; rest--) {
     response.write(chunk);
