@@ -83,7 +83,7 @@ async function measure({ stack, repository }: Bench, name: string): Promise<Figu
   return { taskMs, tasksPerSecond, cpuMsPerTask: (cpuMs(stack) - before) / atOnce };
 }
 
-/** Returns the CPU time that the four services have used so far, in milliseconds. Doesn't include their child processes. */
+/** Returns the CPU milliseconds that the four services have used so far, without their child processes. */
 function cpuMs(stack: Stack): number {
   return serviceNames.reduce((sum, name) => {
     const stat = readFileSync(`/proc/${stack.processId(name)}/stat`, 'utf8');

@@ -1,17 +1,17 @@
 /**
- * Faults that strike at the worst moment. In the middle of an operation a service leaves a trace, which is visible from outside. When the trace appears, the service
- * is killed.
+ * Faults at the worst moment. A service in the middle of an operation leaves a trace, such as a new file. When the
+ * trace appears, the service is killed.
  */
 import { watch } from 'node:fs';
 import path from 'node:path';
 import type { ServiceName } from '@coppice/contracts';
 import type { ChaosSystem } from './system.ts';
 
-/** A visible sign of work in progress. */
+/** A change of a file or folder that shows that an operation is in progress. */
 export type Trace = {
-  /** Returns the path to watch, with everything below it. */
+  /** Returns the path to watch. Everything below this path is watched too. */
   at(system: ChaosSystem): string;
-  /** Pattern of a changed path below `at` that counts as the trace. */
+  /** Pattern of the changed paths below `at` that count as the trace. */
   shows: RegExp;
 };
 
@@ -20,25 +20,26 @@ const storesOf = ({ dataFolder }: ChaosSystem): string => path.join(dataFolder, 
 const worktreesOf = ({ dataFolder }: ChaosSystem): string => path.join(dataFolder, 'worktree-service/worktrees');
 
 export const traces: readonly (Trace & { service: ServiceName })[] = [
-  // A draft or a final file appears in a worktree.
+  // container-service creates a draft or a final file in a worktree.
   {
     service: 'container-service',
     at: worktreesOf,
     shows: /\/tree\/(.*\/)?[^/]+$|coppice-/,
   },
-  // A git command holds a lock in a store.
+  // A git command creates a lock file in a store.
   {
     service: 'worktree-service',
     at: storesOf,
     shows: /\.lock$/,
   },
-  // The model has received a request or has answered, but nothing is stored yet.
+  // The model has received a request or has answered, but the answer isn't stored yet.
   { service: 'llm-gateway', at: ({ countFile }) => countFile, shows: /./ },
 ];
 
 /**
- * Traces of one task, after which a user cancels the task. `import`: git starts to store the task's worktree; a cancellation at this moment reaches worktree-service at
- * about the time when git locks the checkpoint's ref. `lock`: git has just locked that ref.
+ * Traces of one task, after which a user cancels the task. After `import`, git starts to store the task's worktree, so
+ * the cancellation reaches worktree-service at about the time when git locks the checkpoint's ref. After `lock`, git
+ * has just locked that ref.
  */
 export const tracesOfTask = {
   import: (taskId: string): Trace => ({
@@ -51,7 +52,7 @@ export const tracesOfTask = {
   }),
 };
 
-/** Resolves with true when the trace appears, or with false when it doesn't appear within `waitMsMax`. */
+/** Resolves with true when the trace appears, or with false after `waitMsMax`. */
 export function traceShows(trace: Trace, system: ChaosSystem, waitMsMax: number): Promise<boolean> {
   return new Promise((resolve) => {
     const watcher = watch(trace.at(system), { recursive: true });
@@ -64,7 +65,7 @@ export function traceShows(trace: Trace, system: ChaosSystem, waitMsMax: number)
     watcher.on('change', (_type, file) => {
       if (trace.shows.test(String(file))) end(true);
     });
-    // The watcher reports an error when a watched folder is removed, which is normal here.
+    // The watcher reports an error when a watched folder is removed, which is normal in these tests.
     watcher.on('error', () => undefined);
   });
 }

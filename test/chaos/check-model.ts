@@ -1,4 +1,7 @@
-/** Finds model calls that were repeated although their answer was stored. Compares the model's own log with the transcripts. */
+/**
+ * Finds model calls that were repeated although their answer was stored. Compares the scripted model's log with the
+ * transcripts.
+ */
 import { readFile } from 'node:fs/promises';
 import { streams, transcriptEntrySchema } from '@coppice/contracts';
 import type { ChaosSystem } from './system.ts';
@@ -7,17 +10,19 @@ import type { ChaosSystem } from './system.ts';
 type CountLine = { event: 'requested' | 'answered'; taskId: string; effectId: string; position: number; time: string };
 
 export type ModelFigures = {
-  /** Number of requests to the model. */
   sent: number;
-  /** Number of turns in transcripts. */
+  /** Number of answers in transcripts. */
   stored: number;
-  /** One sentence for each call that started although its turn was stored, and for each turn that is stored twice. */
+  /** One sentence for each call that started although its turn was stored, and for each answer that is stored twice. */
   paidTwice: string[];
-  /** Number of calls that were repeated because the outcome of the first call was unknown. */
+  /** Number of calls that repeat a call whose outcome was unknown. */
   unknown: number;
 };
 
-/** Tolerance for differing clocks of processes on one machine, and for the time from the gateway's look at the transcript to its call. */
+/**
+ * Tolerance in milliseconds. It covers differences between the clocks of processes, and the time between the gateway's
+ * read of the transcript and its call.
+ */
 const toleranceMs = 50;
 
 export async function checkModel(system: ChaosSystem): Promise<ModelFigures> {
@@ -38,7 +43,8 @@ export async function checkModel(system: ChaosSystem): Promise<ModelFigures> {
     const turn = `${owner.taskId} turn ${positionOf.get(effectId) ?? '?'}`;
     if (storedEffects.has(effectId)) paidTwice.push(`${turn}: ${effectId} is stored twice`);
     storedEffects.add(effectId);
-    // The first stored answer counts: a process that lost its connection may store its answer after the repeated call.
+    // Only the first stored answer counts, since a process that lost its connection may store its answer after the
+    // repeated call.
     if (!storedAt.has(turn)) storedAt.set(turn, message.publishedAt.getTime());
   }
   const requests = lines.filter(({ event }) => event === 'requested');

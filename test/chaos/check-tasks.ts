@@ -1,4 +1,7 @@
-/** Checks the API, the events and git: every task has ended as planned, exactly once, with the right content. */
+/**
+ * Checks the tasks in the API, in the events and in git. Each task must end exactly once, as planned, with the right
+ * content.
+ */
 import { api, isTaskEnd } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import type { TemporaryRepository } from '@coppice/testing';
@@ -11,7 +14,6 @@ import type { StoredEvent } from './users.ts';
 const tenant = 'default';
 const fieldSeparator = '\u001f';
 
-/** Views of all tasks, by task id. */
 export type TaskViews = ReadonlyMap<string, TaskView>;
 
 export async function readTasks(system: ChaosSystem, waves: readonly Wave[]): Promise<TaskViews> {
@@ -25,7 +27,7 @@ export async function readTasks(system: ChaosSystem, waves: readonly Wave[]): Pr
   return views;
 }
 
-/** Returns one sentence for each task that did not end, or ended in a wrong state. */
+/** Returns one sentence for each task that didn't end or ended in a wrong state. */
 export function lostTasks(waves: readonly Wave[], views: TaskViews): string[] {
   const byName = new Map([...views.values()].map((view) => [view.name, view]));
   return waves.flatMap((wave) =>
@@ -46,13 +48,16 @@ export function lostTasks(waves: readonly Wave[], views: TaskViews): string[] {
   );
 }
 
-/** Returns true when one of the task's dependencies has not landed. */
+/** Returns true if a dependency of the task hasn't landed. */
 const isBlocked = ({ request }: PlannedTask, byName: ReadonlyMap<string, TaskView>): boolean =>
   ((request['dependsOn'] as string[] | undefined) ?? []).some((name) => byName.get(name)?.state !== 'merged');
 
 export type Landings = { landedTwice: string[]; wrongContent: string[] };
 
-/** Compares the branch with the plan. It must have one commit for each merged task, with only that task's files, and nothing else. */
+/**
+ * Compares the branch with the plan. The branch must have one commit for each task that landed, with only that task's
+ * files, and nothing else.
+ */
 export async function checkLandings(
   waves: readonly Wave[],
   views: TaskViews,
@@ -102,7 +107,7 @@ async function checkRepository(waves: readonly Wave[], views: TaskViews, place: 
   }
 }
 
-/** Returns the branch's commits other than merges, by the task in their trailer. */
+/** Returns the branch's commits by the task id in their trailer. Skips merges. */
 async function commitsByTask(repository: TemporaryRepository): Promise<Map<string, string[]>> {
   const format = `--format=%H${fieldSeparator}%(trailers:key=Coppice-Task,valueonly,separator=)`;
   const log = await repository.git('log', '--no-merges', format, 'main');
@@ -128,7 +133,7 @@ async function checkCommit(repository: TemporaryRepository, commit: string, task
   return faults;
 }
 
-/** Finds commits that were merged twice, and merges of commits that belong to no task. */
+/** Finds commits that were merged twice, and merged commits that belong to no task. */
 async function checkMerges(
   repository: TemporaryRepository,
   commits: ReadonlyMap<string, string[]>,
@@ -144,7 +149,10 @@ async function checkMerges(
   ];
 }
 
-/** Returns one sentence for each source with missing or repeated events. */
+/**
+ * Returns one sentence for each source that lacks an event, has events in the wrong order, or has no single end event.
+ * Also returns one for each task without events.
+ */
 export function eventFaults(events: readonly StoredEvent[], views: TaskViews): string[] {
   const bySource = new Map<string, StoredEvent[]>();
   for (const stored of events)

@@ -1,4 +1,4 @@
-/** Applies the faults of a chaos run. The seed determines their kinds, processes, durations and times. */
+/** Applies the faults of a chaos run. The seed determines their kinds, target processes, durations and times. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { traces, traceShows } from './ambush.ts';
 import { serviceNames } from '@coppice/contracts';
@@ -26,13 +26,16 @@ export type AppliedFault = {
   target: string;
   startedAt: number;
   endedAt: number;
-  /** False for an ambush in which no trace appeared. */
+  /** False for an ambush whose trace didn't appear. */
   struck: boolean;
 };
 
 type Fault = { kind: FaultKind; service: ServiceName | null };
 
-/** The faults of one round. Each round applies them once, in a new order. `none` applies no fault, and is the baseline for the recovery times. */
+/**
+ * The faults of one round. Each round applies them once, in a new order. `none` is no fault, and gives the baseline for
+ * the recovery times.
+ */
 const deck: readonly Fault[] = [
   ...serviceNames.map((service): Fault => ({ kind: 'kill', service })),
   ...traces.flatMap(({ service }): Fault[] => [
@@ -54,7 +57,7 @@ const pauseMs = { min: 2_000, max: 6_000 };
 const downMs = { min: 0, max: 3_000 };
 /** Duration of a freeze, stall or outage. Longer than `lostAfterMs`, so that the processes count as lost. */
 const outageMs = { min: lostAfterMs * 1.25, max: lostAfterMs * 2.5 };
-/** An ambush ends after this time if no trace appears. */
+/** Time limit for an ambush's trace to appear. */
 const ambushMsMax = 10_000;
 /** Maximum delay between the trace and the kill. */
 const ambushDelayMsMax = 4;
@@ -96,14 +99,17 @@ export async function applyFaults(
   return applied.toSorted((one, other) => one.startedAt - other.startedAt);
 }
 
-/** Returns one process of the fault's service, or both for an ambush. Returns all processes if the fault names no service. */
+/**
+ * Returns one process of the fault's service, or both processes for an ambush. If the fault names no service, returns
+ * all processes.
+ */
 function targetsOf({ kind, service }: Fault, { processes }: ChaosSystem, random: Random): readonly ServiceProcess[] {
   if (service === null) return processes;
   const ofService = processes.filter((each) => each.service === service);
   return kind === 'ambush' ? ofService : [random.pick(ofService)];
 }
 
-/** Applies one fault. @returns false when it was not applied, because no trace appeared */
+/** Applies one fault. @returns false if it wasn't applied because no trace appeared */
 async function apply(
   kind: FaultKind,
   targets: readonly ServiceProcess[],
@@ -159,11 +165,11 @@ async function apply(
   }
 }
 
-/** Kills a process, at random with or without its child processes. */
+/** Kills a process. Chance decides whether its child processes are killed too. */
 const kill = (target: ServiceProcess, random: Random): Promise<void> =>
   target.kill(random.integer(downMs.min, downMs.max), { children: random.pick([true, false]) });
 
-/** The latest restart of nats-server. The next one waits for it, since two faults may overlap. */
+/** The latest restart of nats-server. The next restart waits for it, since two faults may overlap. */
 let natsRestart: Promise<void> = Promise.resolve();
 
 function restartNats({ nats }: ChaosSystem, waitMs: number): Promise<void> {

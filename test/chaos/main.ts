@@ -1,4 +1,4 @@
-/** Program of `npm run chaos`; see the usage below and docs/chaos.md. */
+/** Program of `npm run chaos`. docs/chaos.md describes it. */
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import setUpTestEnvironment from '../../setup/test-environment.ts';

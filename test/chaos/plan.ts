@@ -1,6 +1,6 @@
 /**
- * The plan of a chaos run, which is derived from a seed: tasks in waves, where each wave is one run. Every task lists its valid end states and its files,
- * so that the checks don't depend on how the services work.
+ * Plans a chaos run from a seed. A plan consists of waves, and each wave is a run with several tasks. Every task lists
+ * its valid end states and its files, so that the checks don't depend on how the services work.
  */
 import type { TaskState } from '@coppice/contracts';
 import type { tracesOfTask } from './ambush.ts';
@@ -10,18 +10,18 @@ export const repositoryNames = ['bare', 'checked-out'] as const;
 export type RepositoryName = (typeof repositoryNames)[number];
 
 export type PlannedTask = {
-  /** Name that is unique in the chaos run. */
+  /** Name, unique in the chaos run. */
   name: string;
   kind: TaskKind;
   /** The task as in a run file. */
   request: Record<string, unknown>;
   /** Turns of the scripted model. */
   turns: object[];
-  /** Files in the task's own commit: content by path. For kind `shared`: the changed line by path. */
+  /** Content of each file in the task's own commit, by path. For the kind `shared`, only the changed line. */
   files: Record<string, string>;
   /** Valid end states. */
   ends: TaskState[];
-  /** Pattern for the reason of an end other than `merged`. */
+  /** Pattern of the reason if the task ends in another state than `merged`. */
   reason?: RegExp;
   /** Time at which a user cancels the task, in milliseconds after the wave's submission or after a trace of ambush.ts. */
   cancel?: { after: 'submission' | keyof typeof tracesOfTask; ms: number };
@@ -32,7 +32,7 @@ export type Wave = {
   repository: RepositoryName;
   /** Time of submission, in milliseconds after the start. */
   atMs: number;
-  /** Way of submission: request and reply, or the durable intake. */
+  /** `request` submits by request and reply, `intake` through the durable intake. */
   by: 'request' | 'intake';
   tasks: PlannedTask[];
 };
@@ -64,17 +64,20 @@ const shares: Readonly<Record<TaskKind, number>> = {
 
 const waveTasks = 10;
 const latencyMsMax = 2_500;
-/** Maximum latency of the last turn. So short that the checkpoint of the turn before may still be running. */
+/** Maximum latency of a task's last turn. So short that the checkpoint of the turn before may still be in progress. */
 const finishMsMax = 400;
 const cancelMsMax = 12_000;
-/** Maximum delay of a cancellation after the trace `import`: about as long as git's import takes. */
+/** Maximum delay of a cancellation after the trace `import`. Git's import takes about as long. */
 const importMsMax = 30;
 const lockMsMax = 4;
 const concurrency = 6;
-/** Shell line that waits while the disk is full. A real model would read the error and wait, which a script can't. */
+/** Shell line that waits while the disk is full. A real model would see the error and wait, but a script can't. */
 const waitForRoom =
   'for i in $(seq 60); do [ "$(df --output=avail . | tail -n 1)" -gt 4096 ] && break; sleep 0.5; done';
-/** Number of lines of the shared file. Each `shared` task changes one line. The changed lines are `sharedStep` apart, so that git can merge the changes. */
+/**
+ * Number of lines of the shared file. Each `shared` task changes one line. The changed lines are `sharedStep` lines
+ * apart, so that git can merge the changes.
+ */
 const sharedLines = 400;
 const sharedStep = 4;
 
@@ -109,7 +112,7 @@ export function planWaves(options: { tasks: number; minutes: number; random: Ran
   return waves;
 }
 
-/** Chooses the kinds of the tasks. Rivals are next to each other and in the same wave. */
+/** Chooses the kinds of the tasks. The two rivals of a pair are next to each other and in the same wave. */
 function kindsFor(tasks: number, random: Random): TaskKind[] {
   const deck = taskKinds.flatMap((kind) =>
     Array.from({ length: kind === 'rival' ? shares.rival / 2 : shares[kind] }, () => kind),
@@ -152,7 +155,8 @@ function planTask(place: Place): PlannedTask {
     case 'dependent':
       return dependent(prompt, place);
     case 'rival': {
-      // Both rivals of a pair write the same file. The second one conflicts, unless it starts after the first has landed.
+      // Both rivals of a pair write the same file. The second rival has a conflict, unless it starts after the first
+      // has landed.
       const before = place.wave.at(-1);
       const pair = before?.kind === 'rival' && before.name.endsWith('-a') ? before.name.slice(0, -2) : null;
       const own = `${pair ?? name}-${pair === null ? 'a' : 'b'}`;
@@ -197,7 +201,10 @@ function planTask(place: Place): PlannedTask {
   }
 }
 
-/** Turns that list, read, write and run. The checked file is always written completely, so a write may be repeated after its executor was lost. */
+/**
+ * Returns turns that list, read, write and run. The checked file is always written completely, so a write may be
+ * repeated after its executor was lost.
+ */
 function loopTurns(file: string, content: string, latencyMs: () => number, finishMs: number): object[] {
   const write = { name: 'write', arguments: { path: file, content } };
   return [
@@ -222,7 +229,10 @@ function loopTurns(file: string, content: string, latencyMs: () => number, finis
   ];
 }
 
-/** Plans a task whose agent runs the same command three times. Each command makes the complete change, so a command whose outcome is unknown is corrected by the next one. */
+/**
+ * Plans a task whose agent runs the same command three times. Each command makes the complete change. So if the outcome
+ * of a command is unknown, the next command corrects the file.
+ */
 function sharedTask(prompt: PlannedTask, { name, sharedLine }: Place, latencyMs: () => number): PlannedTask {
   const run = {
     name: 'run',

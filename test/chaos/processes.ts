@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Returns all processes, except this one, whose environment or command line contains the text. */
+/** Returns all other processes whose environment or command line contains the text. */
 export function processesWith(text: string): { pid: number; commandLine: string }[] {
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) return [];

@@ -1,4 +1,4 @@
-/** Measures the time from the start of a fault until running tasks have taken their next step. */
+/** Measures the time from a fault's start until the tasks that were running have taken their next step. */
 import { kindOfTaskState } from '@coppice/contracts';
 import { faultKinds } from './faults.ts';
 import type { AppliedFault, FaultKind } from './faults.ts';
@@ -6,12 +6,16 @@ import type { StoredEvent } from './users.ts';
 
 export type Recovery = { faults: number; p50Ms: number | null; p99Ms: number | null };
 
-/** Returns true for states without work: the task waits for a dependency, for a decision of a user or for the landing slot, or has ended. */
+/**
+ * Returns true for states in which a task does no work, because it waits for a dependency, a user or the landing slot,
+ * or has ended.
+ */
 const isAtRest = (state: string): boolean => state === 'landing' || kindOfTaskState(state) !== 'busy';
 
 /**
- * Returns for each kind of fault the time from the fault's start until every task that was running then has published its next event. Kind `none` is the baseline
- * without a fault. Faults overlap, so a figure also includes the delays of other faults.
+ * Returns the recovery times for each kind of fault. A recovery time lasts from the fault's start until every task that
+ * was running then has published its next event. The kind `none` is the baseline without a fault. Faults overlap, so a
+ * time may include delays by other faults.
  */
 export function recoveryByKind(
   faults: readonly AppliedFault[],
@@ -37,7 +41,10 @@ export function recoveryByKind(
   ) as Record<FaultKind, Recovery>;
 }
 
-/** Returns the milliseconds from `from` to the task's next event, or -1 if the task did no work at `from`. */
+/**
+ * Returns the milliseconds from `from` until the task's next event. Returns -1 if the task did no work at `from` or has
+ * no later event.
+ */
 function timeToNextStep(steps: readonly { at: number; state: string | null }[], from: number): number {
   const before = steps.filter(({ at }) => at <= from);
   const state = before.findLast((step) => step.state !== null)?.state ?? null;

@@ -1,4 +1,4 @@
-/** Program of `npm run chaos-results`, which prints the results in docs/chaos as the tables of docs/chaos.md. */
+/** Program of `npm run chaos-results`. It prints the results in docs/chaos as the tables of docs/chaos.md. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { faultKinds } from './faults.ts';
@@ -15,7 +15,10 @@ export function readResults(): { file: string; result: ChaosResult }[] {
   });
 }
 
-/** Returns two tables: one row for each result, and one row for each kind of fault over all results. */
+/**
+ * Returns two tables. The first has a row for each result. The second has a row for each kind of fault over all
+ * results.
+ */
 export function resultTables(results: readonly { file: string; result: ChaosResult }[]): string {
   const runs = results.map(({ file, result }) => {
     const { tasks, model, faults, options } = result;

@@ -1,4 +1,4 @@
-/** Runs chaos once: starts the system, plays users and applies faults at the same time, then runs all checks. */
+/** Runs chaos once. Starts the system, plays users and applies faults at the same time, and then runs all checks. */
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually, temporaryRepository } from '@coppice/testing';
@@ -26,12 +26,12 @@ export type ChaosOptions = {
   faults: readonly FaultKind[];
   /** File for the services' logs; null for none. */
   logFile: string | null;
-  /** Aborts the run. The signal's reason is the error. */
+  /** Aborts the run. `runChaos` then throws the signal's reason. */
   interruption?: AbortSignal;
   say: (line: string) => void;
 };
 
-/** Reason of the abort when the user interrupts the run. */
+/** Reason of the abort if the user interrupts the run. */
 export class Interrupted extends Error {}
 
 export type ChaosResult = {
@@ -79,9 +79,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const seconds = Math.round((Date.now() - startedAt) / 1_000);
     say(`everything has ended, or the time is over, after ${seconds} s; checking for leftovers`);
 
-    // Before the restart, because services remove old lock files when they start.
+    // This check runs before the restart, since services remove old lock files when they start.
     const locks = await settled(async () => ({ locks: locksLeft(system, [bare, checkedOut]) }));
-    // Services remove leftovers when they start, else only every 15 minutes.
+    // Services remove leftovers when they start, and otherwise only every 15 minutes.
     await Promise.all(system.processes.map((each) => each.restart()));
     const views = await readTasks(system, waves);
     const events = await storedEvents(system);
@@ -119,7 +119,7 @@ async function unlessAborted<Result>(signal: AbortSignal | undefined, work: Prom
   return Promise.race([work, aborted.promise]);
 }
 
-/** Repeats a check until it finds nothing or the time is over. Returns its last result. */
+/** Repeats a check until it finds nothing or the time is over. Returns the last findings. */
 async function settled<Found extends Record<string, string[]>>(look: () => Promise<Found>): Promise<Found> {
   let last = await look();
   await eventually(
@@ -128,12 +128,11 @@ async function settled<Found extends Record<string, string[]>>(look: () => Promi
       return Object.values(last).every((each) => each.length === 0);
     },
     { timeoutMs: restMsMax, intervalMs: 1_000 },
-    // After a timeout, the last findings are the result. They are not an error of the run itself.
+    // A timeout isn't an error of the run, since the last findings are the result.
   ).catch(() => undefined);
   return last;
 }
 
-/** Returns one line for each finding of a figure that must be zero. */
 export function faultsFound(result: ChaosResult): string[] {
   const figures: [string, readonly string[]][] = [
     ['tasks lost', result.tasks.lost],

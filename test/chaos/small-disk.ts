@@ -1,4 +1,4 @@
-/** A small file system for the services' data folder, which a fault can fill temporarily. */
+/** A small file system for the services' data folder. A fault can fill it temporarily. */
 import { execFile } from 'node:child_process';
 import { open, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -15,7 +15,7 @@ export type SmallDisk = {
   unmount(): Promise<void>;
 };
 
-/** Mounts a tmpfs of this size on an empty folder. @returns null when this user may not mount file systems */
+/** Mounts a tmpfs of this size on an empty folder. @returns null if this user may not mount file systems */
 export async function mountSmallDisk(folder: string, mebibytes: number): Promise<SmallDisk | null> {
   try {
     await runFile('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=711`, 'coppice-chaos', folder]);
@@ -42,7 +42,7 @@ export async function mountSmallDisk(folder: string, mebibytes: number): Promise
     },
     unmount: async () => {
       await free();
-      // Lazily, since a container that is being removed may still use the file system.
+      // The unmount is lazy, since a container that is being removed may still use the file system.
       await runFile('umount', ['--lazy', folder]);
     },
   };

@@ -1,6 +1,6 @@
 /**
- * The system under chaos: one nats-server that syncs every write, and two processes of each service on one node. Each process connects through its own proxy, and is
- * restarted when it ends, as a container engine would do.
+ * The system under chaos. It has one nats-server that syncs every write, and two processes of each service on one node.
+ * Each process connects through its own proxy. It is restarted when it ends, as by a container engine.
  */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -21,25 +21,24 @@ export type Engine = 'docker' | 'bubblewrap';
 const copies = [1, 2] as const;
 const node = 'node-1';
 const diskMebibytes = 1_024;
-/** So short that many processes are lost in a run of a few minutes. */
+/** So short that many processes count as lost in a run of a few minutes. */
 export const lostAfterMs = 4_000;
 const restartWaitMs = 300;
 const killLooksMax = 20;
 const startedMsMax = 120_000;
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
 
-/** One of the two processes of a service. The object stays the same when the process is restarted. */
+/** One of the two processes of a service. Restarts of the process keep the object. */
 export class ServiceProcess {
   readonly service: ServiceName;
   readonly name: string;
   readonly proxy: TcpProxy;
   readonly #start: () => StartedProcess;
-  /** Text in the environment of all programs that the process starts. */
+  /** Text in the environment of the process and of all programs that it starts. */
   readonly #mark: string;
   readonly #logLine: (line: string) => void;
   #process: StartedProcess | null = null;
   #running: Promise<void> = Promise.resolve();
-  /** One sentence for each exit that no fault caused. */
   readonly unexpectedExits: string[] = [];
   #expected = false;
   #stopping = false;
@@ -85,14 +84,18 @@ export class ServiceProcess {
     }
   }
 
-  /** Sends SIGKILL. The process restarts after `downMs`. @param options.children true to kill its child processes too, as when a container is killed */
+  /**
+   * Sends SIGKILL. The process restarts after `downMs`.
+   * @param options.children true to kill its child processes too, as when a container is killed
+   */
   async kill(downMs: number, options: { children: boolean }): Promise<void> {
     this.#expected = true;
     this.#holdUntil = sleep(downMs);
     const started = this.#process;
     if (started === null) return;
     if (options.children) {
-      // The process is stopped first, so that it starts no more children. Processes that the children have just started are found in the next iteration.
+      // SIGSTOP first, so that the process starts no more children. The next iteration finds processes that the
+      // children have just started.
       started.signal('SIGSTOP');
       for (let look = 0; look < killLooksMax; look++) {
         const children = processesWith(this.#mark).filter(({ pid }) => pid !== started.pid);
@@ -115,7 +118,7 @@ export class ServiceProcess {
     await this.#process?.waitForLine('"msg":"started"', { timeoutMs: startedMsMax });
   }
 
-  /** Sends SIGTERM. The process is not started again. */
+  /** Sends SIGTERM. The process isn't restarted. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.thaw();
@@ -123,7 +126,7 @@ export class ServiceProcess {
     await this.#running;
   }
 
-  /** Sends SIGTERM, and waits until the process has started again, as after an upgrade. */
+  /** Sends SIGTERM, and waits until the process has restarted, as in an upgrade. */
   async restart(): Promise<void> {
     this.#expected = true;
     await this.#process?.kill('SIGTERM');
@@ -134,16 +137,16 @@ export class ServiceProcess {
 
 export class ChaosSystem {
   readonly nats: NatsServer;
-  /** The connection of the harness itself, without a proxy. */
+  /** Connection of the chaos program itself, without a proxy. */
   readonly bus: Bus;
   readonly processes: readonly ServiceProcess[];
-  /** Null when this user may not mount file systems. */
+  /** Null if this user may not mount file systems. */
   readonly disk: SmallDisk | null;
   readonly dataFolder: string;
   readonly engine: Engine;
   readonly folder: string;
   readonly countFile: string;
-  /** Text in the environment of every process of this run. Leftover processes are found by it. */
+  /** Text in the environment of every process of this run, by which leftover processes are found. */
   readonly mark: string;
   readonly model = 'scripted/plan.yaml';
   readonly #temporary: TemporaryFolder;
@@ -192,7 +195,8 @@ export class ChaosSystem {
           const proxy = await startTcpProxy(port);
           const name = `${service}-${copy}`;
           const processMark = path.join(folder, name, 'mark');
-          // The mark is a folder in PATH, which doesn't exist. PATH is the only variable that the services pass on to every program, also in sandboxes.
+          // The mark is a path in PATH that doesn't exist. PATH is the only variable that the services pass to every
+          // program, also in sandboxes.
           const PATH = `${process.env['PATH'] ?? ''}:${processMark}`;
           const start = () => startService(service, { proxy, users, environment: { ...environment, PATH } });
           return new ServiceProcess({ service, name, proxy, mark: processMark, start, log: options.log });
@@ -251,7 +255,7 @@ function killIfThere(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // The process has ended.
+    // The process has already ended.
   }
 }
 

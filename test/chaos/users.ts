@@ -1,4 +1,7 @@
-/** Plays the users of a chaos run. They submit the waves, cancel tasks, merge tasks that wait for a user, and repeat requests without an answer. */
+/**
+ * Plays the users of a chaos run. They submit the waves, cancel tasks, merge tasks that wait for a user, and repeat
+ * requests that got no answer.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { api, coppiceEventSchema, CoppiceError, runIdOf, streams, subjects, taskIdOf } from '@coppice/contracts';
 import type { RunView } from '@coppice/contracts';
@@ -10,7 +13,7 @@ import type { ChaosSystem } from './system.ts';
 const tenant = 'default';
 const againMs = 500;
 const lookMs = 1_000;
-/** Time limit for a trace to appear. Afterwards the task is cancelled without it. */
+/** Time limit for a trace to appear. Afterwards the user cancels the task without the trace. */
 const traceWaitMsMax = 60_000;
 
 export const runIdOfWave = (wave: Wave): string => runIdOf(tenant, wave.requestId);
@@ -23,13 +26,13 @@ type Session = {
   say: (line: string) => void;
 };
 
-/** Resolves when the runs of all waves have ended, or when the signal is aborted. @returns the ended runs, by id */
+/** Resolves when the runs of all waves have ended or the signal is aborted. @returns the ended runs, by id */
 export async function playUsers(waves: readonly Wave[], session: Session): Promise<Map<string, RunView>> {
   const runs = new Map<string, RunView>();
   const startedAt = Date.now();
   await Promise.all(
     waves.map(async (wave) => {
-      // An abort ends the wait; the following calls check the signal.
+      // An abort only ends the wait. The calls below check the signal themselves.
       await sleep(wave.atMs, undefined, { signal: session.signal }).catch(() => undefined);
       await submit(wave, session);
       session.say(`submitted ${wave.requestId} (${wave.tasks.length} tasks, ${Date.now() - startedAt} ms)`);
@@ -53,7 +56,7 @@ async function submit(wave: Wave, { system, repositories, signal }: Session): Pr
   });
 }
 
-/** Cancels or merges a task, if the plan says so. */
+/** Cancels or merges a task if its plan contains that. */
 async function act(wave: Wave, task: PlannedTask, { system, signal }: Session): Promise<void> {
   const taskId = taskIdOfPlan(wave, task);
   if (task.cancel !== undefined) {
@@ -73,7 +76,7 @@ async function act(wave: Wave, task: PlannedTask, { system, signal }: Session): 
   });
 }
 
-/** Ignores the rejection of a command that comes too late for the task's state; that isn't a fault of the system. */
+/** Ignores the error `conflict`. A user's request that comes too late for the task's state gets it, which is correct. */
 function ignoreConflict(error: unknown): void {
   if (!(error instanceof CoppiceError) || error.code !== 'conflict') throw error;
 }
@@ -92,7 +95,7 @@ async function ended(wave: Wave, { system, signal }: Session): Promise<RunView |
   return run;
 }
 
-/** Repeats an attempt until it succeeds or the signal is aborted. */
+/** Repeats `attempt` until it succeeds or the signal is aborted. */
 async function persist(signal: AbortSignal, attempt: () => Promise<void>, waitMs = againMs): Promise<void> {
   while (!signal.aborted) {
     try {
@@ -106,7 +109,7 @@ async function persist(signal: AbortSignal, attempt: () => Promise<void>, waitMs
 
 export type StoredEvent = { at: number; taskId: string; event: ReturnType<typeof coppiceEventSchema.parse> };
 
-/** Returns all events in the order in which they were stored, with the time of storage. */
+/** Returns all events with their time of storage, in the order of storage. */
 export async function storedEvents(system: ChaosSystem): Promise<StoredEvent[]> {
   const all: StoredEvent[] = [];
   for await (const message of system.bus.read(streams.events, subjects.event(tenant, '*', '*', '*'))) {
