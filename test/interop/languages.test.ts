@@ -1,4 +1,7 @@
-/** Runs the examples in all languages by the commands of examples/README.md, as a tenant's user, with a key and with a password. */
+/**
+ * Runs the examples in all languages with the commands of examples/README.md. They run as a tenant's user, once with a
+ * key and once with a password.
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { coppiceEventSchema, streams, subjects } from '@coppice/contracts';
@@ -15,10 +18,13 @@ import type { Toolchain } from '../support/toolchains.ts';
 const projectFolder = path.resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(path.join(projectFolder, file), 'utf8');
 const tenant = 'acme';
-/** Time limit of a build. The first builds download and compile, which takes minutes on two busy cores. */
+/** Time limit of a build. The first builds download and compile for minutes on two busy cores. */
 const buildMsMax = 15 * 60_000;
 const runMsMax = 120_000;
-/** The model's script. The first run has no event for longer than one pull request waits (10 s). */
+/**
+ * The model's script. In the first run, no event arrives for more than 10 s, the longest time that one pull request
+ * waits.
+ */
 const script = `
 rules:
   - { when: { contains: short notes }, turns: [{ text: "good\\n", latencyMs: 11000 }] }
@@ -30,7 +36,7 @@ type Language = {
   toolchain: Toolchain | null;
   /** File that the example's task writes. */
   file: string;
-  /** Error that the example's client reports when no service answers. */
+  /** Error that the example's client reports when no service runs. */
   noService: RegExp;
 };
 const languages: readonly Language[] = [
@@ -43,7 +49,7 @@ const languages: readonly Language[] = [
   { heading: 'TypeScript, the older package', toolchain: null, file: 'nats-package.md', noService: /NatsError: 503/ },
 ];
 
-/** Commands by heading. The last command in a block runs the program, and the commands before it build the program. */
+/** Commands by heading. The last command of a block runs the program. The commands before it build the program. */
 const commands = new Map(
   [...read('examples/README.md').matchAll(/^## ([^\n]+)$.*?^```sh\n(.*?)\n```$/gms)].map(([, heading, block = '']) => {
     const lines = block.split('\n');
@@ -60,12 +66,15 @@ const reasons = new Map(
 const withNode = { PATH: `${path.join(projectFolder, '.cache/bin')}:${process.env['PATH'] ?? ''}` };
 const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
 
-/** Two sequences of builds, which run in parallel: those that use all processors, the quickest first, and those that mostly wait for downloads. All have a lower priority than other tests. */
+/**
+ * Two sequences of builds that run in parallel. The first has the builds that use all processors, the quickest first.
+ * The second has the builds that mostly wait for downloads. All builds have a lower priority than other tests.
+ */
 const buildRows = [
   ['Go', 'Shell', 'Rust'],
   ['Python', 'Java'],
 ] as const;
-/** All languages run at the same time, since each mostly waits: for its build, then for the model, which is slow on purpose. */
+/** All languages run at the same time, since each mostly waits for its build, or for the model, which is slow. */
 vi.setConfig({ maxConcurrency: languages.length });
 
 test('this test runs each example in the document', () => {

@@ -1,4 +1,4 @@
-/** Tests that docs/protocol.md agrees with the code: its examples match the schemas, and its tables are complete. */
+/** Tests that the examples in docs/protocol.md match the schemas, and that its tables are complete. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { artifactsKept, bundlesKept, retention } from '@coppice/bus';
@@ -36,7 +36,7 @@ import { blocks, example, projectFolder, table, text } from '../support/protocol
 
 const methods = [...Object.values(api), ...Object.values(chatApi)];
 
-/** Returns the published examples of messages with this name or prefix; docs/protocol.md shows some of them. */
+/** Returns the published examples of messages with this name or prefix. docs/protocol.md shows some of them. */
 const published = (name: string): unknown[] =>
   publishedMessages
     .filter((message) => message.name === name || message.name.startsWith(`${name}.`))
@@ -44,7 +44,7 @@ const published = (name: string): unknown[] =>
 
 const expectPublished = (name: string) => (value: unknown) => expect(published(name)).toContainEqual(value);
 
-/** Checks for the examples, by the label of their code block. */
+/** Checks for the document's examples, by the label of the code block. */
 const checks: Record<string, (value: unknown) => void> = {
   error: expectPublished('error'),
   event: expectPublished('event'),

@@ -1,4 +1,4 @@
-/** Tests that the permissions and keys described in docs/protocol.md work for a program without a NATS client. */
+/** Tests that a program without a NATS client can use the permissions and keys of docs/protocol.md. */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -62,7 +62,7 @@ const beyond = [
   `$JS.API.DIRECT.GET.${streams.events}`,
 ];
 
-/** Starts a server with the document's configuration, which enforces the permissions, and a minimal service. */
+/** Starts a server with the document's configuration, which sets the permissions, and a minimal service. */
 test('the permissions allow a tenant to submit and follow its own runs only', { timeout: 60_000 }, async (context) => {
   if (withoutPython !== null) context.skip(withoutPython);
   const config = blocks.find(({ label }) => label === 'conf')?.content ?? '';
@@ -120,7 +120,8 @@ test('the permissions allow a tenant to submit and follow its own runs only', { 
       });
       expect(JSON.parse(made.out)).toMatchObject({ name: 'mine', config: configuration });
     }
-    // A consumer whose configuration has another filter than the request's subject is rejected too.
+    // The server also rejects a consumer whose filter in the configuration differs from the one in the request's
+    // subject.
     const configuration = { name: 'x', filter_subject: 'coppice.event.other.>', ack_policy: 'none' };
     const create = `$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.acme.>`;
     const { out } = await asAcme(create, { stream_name: streams.events, config: configuration });

@@ -9,7 +9,7 @@ import { whyWithout } from '../support/engines.ts';
 import { whyWithoutToolchain } from '../support/toolchains.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tests a publisher that uses neither Coppice's nor NATS's packages: the example in Python, against the whole stack. */
+/** Tests the example in Python against the whole stack. It is a publisher that uses no package of Coppice or NATS. */
 
 const program = path.resolve(import.meta.dirname, '../../examples/python/submit_and_follow.py');
 const runMsMax = 100_000;
@@ -44,7 +44,10 @@ beforeEach((context) => {
 
 type Outcome = { exitCode: number | null; out: string[]; err: string[] };
 
-/** Runs the example. `onLine` is called with each line of stdout when it arrives. By default the user has all permissions and logs in with a password. */
+/**
+ * Runs the example. Calls `onLine` for each line of stdout as it arrives. By default the user has all permissions and
+ * logs in with a password.
+ */
 async function run(
   request: unknown,
   options: string[] = [],
@@ -91,7 +94,7 @@ const request = (requestId: string, rest: object = {}) => ({
 });
 
 const states = ['waiting', 'preparing', 'working', 'committing', 'verifying', 'landing', 'cleaning', 'merged'];
-/** Returns the printed lines without the time and the details, such as the commit's id. */
+/** Returns the printed lines without their time and without details such as the commit's id. */
 const withoutDetails = (lines: string[]) => lines.map((line) => line.split(' ').slice(1, 3).join(' '));
 const wholeLife = (name: string) => [
   'run-submitted',
@@ -100,7 +103,7 @@ const wholeLife = (name: string) => [
   'run-ended',
 ];
 
-/** Checks that no event is missing or repeated: the printed times and types are those of the events in the stream. */
+/** Checks that no event is missing or repeated. The printed times and types must be those of the stored events. */
 async function expectWholeLife(requestId: string, outcome: Outcome): Promise<void> {
   const stored = (await stack?.events(runIdOf('default', requestId))) ?? [];
   expect(outcome.out.map((line) => line.split(' ').slice(0, 2))).toEqual(
@@ -115,7 +118,7 @@ test('submits a run and follows it to the merge', { timeout: 120_000 }, async ()
   const outcome = await run(request('python-one'));
   expect(outcome).toMatchObject({ exitCode: 0, err: [] });
   await expectWholeLife('python-one', outcome);
-  // The same request again is the same run. All of its events are printed again.
+  // A repeated request doesn't create a new run, so the program prints all events of the run again.
   expect(await run(request('python-one'))).toEqual(outcome);
 });
 
@@ -138,7 +141,8 @@ test('a run is submitted by the durable intake, which gives no answer', { timeou
 
 test('a request with a message id waits in the intake while a service is down', { timeout: 120_000 }, async () => {
   await stack?.kill('worktree-service');
-  // NATS clients can add a message id. The server would drop a copy with the same id as a duplicate, so a request that is put off must not keep it.
+  // NATS clients can add a message id. The server drops a message with a known id as a duplicate. So a request that is
+  // stored for later must not keep its id.
   await stack?.bus.publish(subjects.intake('default'), request('python-early'), { messageId: 'python-early' });
   const waiting = async () => {
     for await (const message of stack?.bus.browse(streams.intakeLater, subjects.intakeLater('default', '*')) ?? [])

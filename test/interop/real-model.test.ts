@@ -1,6 +1,6 @@
 /**
- * Tests the whole stack with a real model, a small one on llama.cpp's server, which has endpoints for three of the gateway's wire formats. The quality of its
- * answers doesn't matter. The test checks that the gateway passes them on unchanged.
+ * Tests the whole stack with a small real model. It runs on llama.cpp's server, which supports three of the gateway's
+ * wire formats. The answers may be bad, but the gateway must pass them on unchanged.
  */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -20,7 +20,7 @@ const missing = await whyWithoutToolchain('llama-cpp');
 const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
 const tenant = 'default';
 const wires = ['openai-chat', 'openai-responses', 'anthropic'] as const;
-/** Settings of a request. Temperature 0 makes answers reproducible. */
+/** Temperature 0 makes answers reproducible. */
 const settings = { temperature: 0, maxOutputTokens: 40 };
 const question = 'What is the capital of France?';
 const messages = [{ role: 'user' as const, content: [{ type: 'text' as const, text: question }] }];
@@ -58,7 +58,7 @@ beforeEach((context) => {
   if (missing !== null) context.skip(missing);
 });
 
-/** Returns the server's answer to the same question, requested without Coppice. */
+/** Returns the server's answer to the same question without Coppice. */
 async function saidDirectly(): Promise<string> {
   const response = await fetch(`${llama?.url}/v1/chat/completions`, {
     method: 'POST',

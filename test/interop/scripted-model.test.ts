@@ -1,4 +1,7 @@
-/** Tests that docs/scripted-model.md agrees with the code: its example is a valid script, and its table lists the tools that a model gets. */
+/**
+ * Tests that the example in docs/scripted-model.md is a valid script, and that its table lists the tools that a model
+ * gets.
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { agentToolSchemas, sandboxToolSchemas, toolDefinitions, toolLimits } from '@coppice/contracts';

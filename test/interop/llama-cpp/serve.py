@@ -19,10 +19,11 @@ parameters.hostnames = ["127.0.0.1"]
 parameters.port = 0
 parameters.n_ctx = 8192
 parameters.n_parallel = 1
-# More threads wait for each other in busy loops, which costs several times as much where other tests use the processors.
+# Several threads would wait for each other in busy loops. This takes several times more CPU time while other tests run.
 parameters.cpuparams.n_threads = 1
 parameters.cpuparams_batch.n_threads = 1
-# Defaults for requests that set neither: reproducible answers of limited length, since a small model may go on for minutes.
+# Defaults for requests that set neither. Temperature 0 makes answers reproducible. The limit is needed, since a small
+# model may generate text for minutes.
 parameters.n_predict = 300
 parameters.sampling.temp = 0
 parameters.use_jinja = True

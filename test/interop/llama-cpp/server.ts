@@ -1,4 +1,7 @@
-/** Runs a real model on a real server: SmolLM2 with 135 million weights on llama.cpp. Both are from Python's package index, about 130 MB together. */
+/**
+ * Runs a real model on llama.cpp's server. The model is SmolLM2 with 135 million weights. Both come from Python's
+ * package index, and have about 130 MB together.
+ */
 import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -15,7 +18,7 @@ const installMsMax = 10 * 60_000;
 
 export type LlamaServer = AsyncDisposable & { url: string };
 
-/** Installs the missing packages into the checkout's cache, and starts the server. @throws the error of pip or of the server */
+/** Installs missing packages into the checkout's cache, and starts the server. @throws the error of either */
 export async function startLlamaServer(): Promise<LlamaServer> {
   const packages = await install();
   const child = spawn('python3', ['-I', path.join(import.meta.dirname, 'serve.py'), packages], {
@@ -28,7 +31,7 @@ export async function startLlamaServer(): Promise<LlamaServer> {
     throw new Error(`llama.cpp ended: ${said.join('').slice(-2_000)}`);
   });
   ended.catch(() => {
-    // An error during the start is thrown below. A later one makes the tests fail.
+    // `Promise.race` below throws an error during the start. After a later error, the tests fail themselves.
   });
   const url = new Promise<string>((resolve) => {
     createInterface({ input: child.stdout }).on('line', (line) => {
@@ -53,7 +56,8 @@ async function install(): Promise<string> {
   const target = path.join(cacheFolder, `llama-cpp-${digest}`);
   if (existsSync(target)) return target;
   const folder = `${target}.${process.pid}`;
-  // `--no-deps`: the model's package depends on a program that would run the model, which isn't needed here.
+  // The model's package depends on a program that runs the model. `--no-deps` skips that program, since llama.cpp runs
+  // it here.
   const options = ['-q', '--no-deps', '--only-binary', ':all:', '--target', folder, '-r', requirements];
   await runFile('python3', ['-m', 'pip', 'install', ...options], { timeout: installMsMax });
   moveIntoPlace(folder, target);
