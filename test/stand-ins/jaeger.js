@@ -1,6 +1,7 @@
 /**
- * A stand-in for Jaeger in the test of docker-compose.yml, for machines that can neither pull Jaeger's image nor have built its program. Accepts OTLP in
- * JSON. Of Jaeger's API it answers only the request for the names of the services whose spans it has received.
+ * A stand-in for Jaeger in the test of docker-compose.yml. Machines that can't pull Jaeger's image and haven't built
+ * its program use it. It accepts OTLP in JSON. Of Jaeger's API, it answers only the request for the names of the
+ * services whose spans it has received.
  */
 import { createServer } from 'node:http';
 

@@ -1,4 +1,4 @@
-/** Program of `npm run base-images`, which makes the images that docker-compose.yml otherwise pulls from a registry, from this machine's own programs. */
+/** Program of `npm run base-images`. It makes the images that docker-compose.yml otherwise pulls from a registry. */
 import { makeStandInImages, standInRegistry } from './stand-in-images.ts';
 
 const { descriptions } = await makeStandInImages();

@@ -1,6 +1,7 @@
 /**
- * Program of `npm run jaeger`, which builds Jaeger from its sources in Go's module proxy. For the test of docker-compose.yml on machines that can't pull the official
- * image. The build takes some minutes of CPU time, so neither set-up nor CI runs it. Without it, the test uses a stand-in, and prints that.
+ * Program of `npm run jaeger`. It builds Jaeger from its sources in Go's module proxy, for machines that can't pull the
+ * official image. The build takes some minutes of CPU time, so neither set-up nor CI runs it. Otherwise the test of
+ * docker-compose.yml uses a stand-in.
  */
 import { execFileSync } from 'node:child_process';
 import type { StdioOptions } from 'node:child_process';
@@ -10,7 +11,10 @@ import { linkProgram, moveIntoPlace, openCache } from '../../setup/cache.js';
 import { cacheFolder } from '../../setup/paths.js';
 import { whyWithoutToolchain } from './toolchains.ts';
 
-/** Version of the Go module that corresponds to `imageVersion`, the version of the image in docker-compose.yml. Jaeger uses two version numbers. */
+/**
+ * Version of the Go module. Jaeger's modules and images have different version numbers. `imageVersion` is the version
+ * of the image in docker-compose.yml.
+ */
 const moduleVersion = 'v1.76.0';
 const imageVersion = '2.13.0';
 const buildMsMax = 60 * 60_000;
@@ -20,7 +24,7 @@ async function build(): Promise<void> {
   const missing = await whyWithoutToolchain('go');
   if (missing !== null) throw new Error(missing);
   console.log(`building Jaeger ${imageVersion} from its sources: some minutes of processor time`);
-  // Built in the folder of Jaeger's own module, since Go rejects or ignores the `replace` directives of its go.mod in any other.
+  // Go runs in the folder of Jaeger's own module, since only there it uses the `replace` directives of Jaeger's go.mod.
   const environment = { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly -trimpath' };
   // Go's errors go directly to stderr.
   const stdio: StdioOptions = ['ignore', 'pipe', 'inherit'];

@@ -4,16 +4,17 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import type { BusOptions, Role } from '@coppice/bus';
 
-/** The users that `coppice bus-users` creates, for the server of a test. */
+/** The users that `coppice bus-users` creates for a test's server. */
 export type BusUsers = {
   /**
-   * Returns the server configuration for startNatsServer. It has additional users with passwords: `everything`, with all permissions in the services' account, and one
-   * per tenant, with the tenant's permissions (for tenant `acme`: user `acme`, password `for-acme`).
+   * Returns the server configuration for startNatsServer. It has additional users with passwords. The user `everything`
+   * has all permissions in the services' account. Each tenant has one user with the tenant's permissions, such as the
+   * user `acme` with the password `for-acme`.
    */
   configuration: (everything: { user: string; password: string }) => string;
   /** Returns the path of the user's credentials file, for NATS_CREDENTIALS_FILE. */
   file(user: UserName): string;
-  /** Returns the content of the credentials file, as connection options. */
+  /** Returns the content of the credentials file as connection options. */
   credentials(user: UserName): Partial<BusOptions>;
 };
 export type UserName = Role | `tenant-${string}`;

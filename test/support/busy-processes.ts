@@ -1,8 +1,8 @@
-/** Processes that only use CPU time, for tests on a busy machine. */
+/** Processes that only use CPU time, to simulate a busy machine. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 
-/** Starts `count` busy processes. They end after `secondsMax`, even when the test crashes. */
+/** Starts `count` busy processes. They end after `secondsMax` even if the test crashes. */
 export function startBusyProcesses(count: number, secondsMax: number): AsyncDisposable {
   const words = [String(secondsMax), 'sh', '-c', 'while :; do :; done'];
   const children = Array.from({ length: count }, () => spawn('timeout', words, { stdio: 'ignore' }));
@@ -13,7 +13,7 @@ function end(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve();
     child.once('exit', () => resolve());
-    // `timeout` passes the signal on to its shell.
+    // `timeout` sends the signal to its shell too.
     child.kill('SIGTERM');
   });
 }

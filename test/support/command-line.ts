@@ -25,7 +25,8 @@ export class CommandLine implements AsyncDisposable {
 
   static async create(files: Record<string, FileContent>): Promise<CommandLine> {
     const folder = await temporaryFolder('cli');
-    // If the stack runs as root without a sandbox engine, it runs commands as another user, who needs access to this folder.
+    // A stack that runs as root without a sandbox engine runs commands as another user. That user needs access to this
+    // folder.
     await chmod(folder.path, 0o711);
     const repository = await temporaryRepository({ files });
     return new CommandLine(folder.path, repository, folder.remove);
@@ -35,7 +36,7 @@ export class CommandLine implements AsyncDisposable {
     return { NATS_URL: '', COPPICE_LOG_LEVEL: undefined, COPPICE_HOME: this.home, NO_COLOR: '', ...extra };
   }
 
-  /** Runs the command until it ends, and captures its output through pipes. */
+  /** Runs the command until it ends. Captures its output through pipes. */
   run(commandArguments: string[], environment: NodeJS.ProcessEnv = {}, folder: string = this.folder): Promise<Outcome> {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     const child = execFile(
@@ -56,7 +57,6 @@ export class CommandLine implements AsyncDisposable {
     return startProcess(mainFile, commandArguments, this.#environment(environment), { cwd: this.folder });
   }
 
-  /** Writes a file into the folder in which commands run. */
   async write(name: string, text: string): Promise<string> {
     const file = path.join(this.folder, name);
     await mkdir(path.dirname(file), { recursive: true });

@@ -1,4 +1,4 @@
-/** The stack of docker-compose.yml for tests. It has its own project, volumes and images, and ports that the system chooses. */
+/** The stack of docker-compose.yml for tests. It has its own project, volumes and images, and free ports. */
 import { execFile } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,7 +12,7 @@ const projectFolder = path.resolve(import.meta.dirname, '../..');
 const runFile = promisify(execFile);
 const commandMsMax = 480_000;
 
-/** Numbers of replicas at the first start, which sets them by flags. */
+/** Number of replicas of each service at the first start, which sets them by flags. */
 export const scales = {
   orchestrator: 3,
   'llm-gateway': 2,
@@ -20,7 +20,10 @@ export const scales = {
   'container-service': 2,
 } as const;
 export type ScaledService = keyof typeof scales;
-/** Numbers of replicas in the settings, for every start without flags. All differ from those in `scales`, and one differs from the default. */
+/**
+ * Number of replicas in the settings, which a start without flags uses. All differ from those in `scales`, and one
+ * differs from the default.
+ */
 export const scalesBySettings: Record<ScaledService, number> = {
   orchestrator: 2,
   'llm-gateway': 1,
@@ -46,7 +49,7 @@ export class ComposeStack {
   /** Images in use. If Prometheus has an image, the profile `metrics` is started too. */
   readonly images: StandIns;
   readonly #temporary: TemporaryFolder;
-  /** Tags of the images. Each additional tag is an upgrade. */
+  /** Tags of the images. Each additional tag simulates an upgrade. */
   readonly #versions: [string, ...string[]] = [this.project];
 
   private constructor(temporary: TemporaryFolder, uid: number, images: StandIns) {
@@ -65,7 +68,6 @@ export class ComposeStack {
     return stack;
   }
 
-  /** Folder for the users of the bus. */
   get users(): string {
     return path.join(this.#temporary.path, 'users');
   }
@@ -82,7 +84,7 @@ export class ComposeStack {
       COPPICE_DOCKER_SOCKET: process.env['COPPICE_DOCKER_SOCKET'],
       COPPICE_REPOSITORIES: this.folder,
       COPPICE_SCRIPTS: this.folder,
-      // Used by an "up" without flags.
+      // An "up" without flags uses these numbers.
       COPPICE_ORCHESTRATORS: String(scalesBySettings.orchestrator),
       COPPICE_LLM_GATEWAYS: String(scalesBySettings['llm-gateway']),
       COPPICE_WORKTREE_SERVICES: String(scalesBySettings['worktree-service']),
@@ -105,7 +107,10 @@ export class ComposeStack {
     return this.#run(program, [...options, ...composeArguments]);
   }
 
-  /** Runs the commands of a document in a separate folder, which is the same in each call. Replaces `docker compose` by the command of this stack. */
+  /**
+   * Runs the commands of a document in a separate folder, which is the same in each call. `docker compose` in the
+   * commands applies to this stack.
+   */
   async type(commands: string): Promise<void> {
     const folder = path.join(this.#temporary.path, 'typed');
     await mkdir(folder, { recursive: true });
@@ -114,7 +119,7 @@ export class ComposeStack {
     await this.#run('bash', ['-euo', 'pipefail', '-c', `${docker}\n${commands}`], folder);
   }
 
-  /** Changes the tag of all images that are built and started from now on, as a later version would. */
+  /** Changes the tag of all images that are built and started from now on, as a later version does. */
   becomeLater(): void {
     this.#versions.push(`${this.project}-later-${this.#versions.length}`);
   }
@@ -124,7 +129,7 @@ export class ComposeStack {
     return (await runFile(program, options, settings)).stdout;
   }
 
-  /** Builds, starts and scales the services. Resolves when all are healthy. */
+  /** Builds, starts and scales the services. Resolves when all services are healthy. */
   async up(): Promise<void> {
     const scaled = Object.entries(scales).flatMap(([name, count]) => ['--scale', `${name}=${count}`]);
     try {
@@ -145,13 +150,16 @@ export class ComposeStack {
     return JSON.parse((await runFile('docker', ['inspect', ...ids])).stdout) as InspectedContainer[];
   }
 
-  /** Runs a command in a running container and returns its output. */
+  /** Runs a command in a running container, and returns its output. */
   async read(container: InspectedContainer, script: string): Promise<string> {
     const user = ['--user', String(this.uid)];
     return (await runFile('docker', ['exec', ...user, container.Name.slice(1), 'sh', '-c', script])).stdout;
   }
 
-  /** Sends SIGKILL to the service's process. The container then ends, and its restart policy starts it again. */
+  /**
+   * Sends SIGKILL to the service's process. The container then ends, and Docker restarts it according to its restart
+   * policy.
+   */
   async crash(container: InspectedContainer): Promise<void> {
     await this.read(container, 'kill -9 $(cat /proc/1/task/1/children)');
   }

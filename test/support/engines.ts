@@ -4,7 +4,10 @@ import { isRequired } from './required.ts';
 
 const runFile = promisify(execFile);
 
-/** Returns the reason why docker-compose.yml can't be tested on this machine, or null. Always null when COPPICE_TEST_REQUIRE names `compose`, so that its absence fails the test. */
+/**
+ * Returns the reason why docker-compose.yml can't be tested on this machine, or null. Always returns null if
+ * COPPICE_TEST_REQUIRE contains `compose`. A test then fails if the machine lacks it.
+ */
 export async function whyWithoutCompose(): Promise<string | null> {
   if (isRequired('compose')) return null;
   if ((process.env['COPPICE_DOCKER_COMPOSE'] ?? '') === '')
@@ -12,7 +15,10 @@ export async function whyWithoutCompose(): Promise<string | null> {
   return whyWithout('docker');
 }
 
-/** Returns the reason why an engine can't be used on this machine, or null. Always null when COPPICE_TEST_REQUIRE names the engine, so that its absence fails the test. */
+/**
+ * Returns the reason why an engine can't be used on this machine, or null. Always returns null if COPPICE_TEST_REQUIRE
+ * contains the engine. A test then fails if the machine lacks it.
+ */
 export async function whyWithout(engine: 'docker' | 'bubblewrap'): Promise<string | null> {
   if (isRequired(engine)) return null;
   try {

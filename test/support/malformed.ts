@@ -1,4 +1,7 @@
-/** Generates malformed requests from the contract's examples and a seed. Each request must be rejected; for most of them the wrong field is known. */
+/**
+ * Generates malformed requests from the contract's examples and a seed. Every request must be rejected. For most
+ * requests the wrong field is known.
+ */
 import fc from 'fast-check';
 import type { z } from 'zod';
 
@@ -7,9 +10,12 @@ export type Malformed = {
   /** Method of the example from which the request was made. */
   method: string;
   data: Uint8Array;
-  /** The wrong field. The error may also name its parent, or a part of it. Null when the field is unknown. */
+  /**
+   * The wrong field. Null if the field is unknown. The error may instead name the field's parent or a part of the
+   * field.
+   */
   field: string | null;
-  /** True when the error has to name exactly this field. */
+  /** True if the error must name exactly this field. */
   exact: boolean;
 };
 
@@ -17,7 +23,10 @@ export type Sample = { method: string; schema: z.ZodType; payload: unknown };
 
 type Path = (string | number)[];
 type Made = Pick<Malformed, 'data' | 'field' | 'exact'>;
-/** Makes a malformed request. Returns null when the payload has nothing to change in this way. `pick` returns a number below `count`, derived from the seed. */
+/**
+ * Makes a malformed request. Returns null if the payload has nothing to change in this way. `pick` returns a number
+ * below `count` that is derived from the seed.
+ */
 type Maker = (payload: unknown, pick: (count: number) => number) => Made | null;
 
 const marker = 'MARKED-PLACE';
@@ -60,7 +69,7 @@ const nameOf = (path: Path): string =>
   path.map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${key}`)).join('');
 
 function changed(payload: unknown, path: Path, by: (old: unknown) => unknown): Made {
-  // JSON.stringify can't write an infinite number, so a marker stands for it, which is then replaced by 1e999.
+  // JSON.stringify can't write an infinite number. It writes a marker instead, which is then replaced by 1e999.
   const value = replaced(payload, path, (old) => by(old) ?? undefined);
   const text =
     JSON.stringify(value, (_key, item: unknown) => (item === Number.POSITIVE_INFINITY ? marker : item)) ?? '';
@@ -72,7 +81,7 @@ function at(payload: unknown, pick: (count: number) => number, which: (value: un
   return found.length === 0 ? null : (found[pick(found.length)] as { path: Path; value: unknown });
 }
 
-/** Returns the payload as JSON in which these bytes replace a text. */
+/** Returns the payload as JSON. The value at `path` is a text that ends with these bytes. */
 function spliced(payload: unknown, path: Path, bytes: Uint8Array): Made {
   const [before = '', after = ''] = JSON.stringify(replaced(payload, path, () => marker)).split(marker);
   return {
@@ -198,7 +207,7 @@ const makers: Record<string, { weight: number; make: Maker }> = {
   },
 };
 
-/** Returns true if the data is well-formed and matches the schema after all. Doesn't use Coppice's own parser. */
+/** Returns true if the data is well-formed and matches the schema. Doesn't use Coppice's own parser. */
 function isTaken(data: Uint8Array, schema: z.ZodType): boolean {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(data);

@@ -1,6 +1,7 @@
 /**
- * Twenty changes to this repository's own code, as twenty developers could make them at the same time: added functions and changed constants, each with its own check.
- * They change only modules that import nothing but Node's modules, so that the checks run without installed packages.
+ * Twenty changes to this repository's own code, as twenty developers could make them at the same time. They add
+ * functions or change constants. Each change has its own check. They change only modules that import nothing but Node's
+ * modules, so that the checks run without installed packages.
  */
 export type Change = {
   name: string;
@@ -8,11 +9,13 @@ export type Change = {
   /** Text to replace. It occurs exactly once in the file. */
   oldText: string;
   newText: string;
-  /** A mistake of the agent, which the check finds: at first `wrong` is written instead of `right`, which is a part of `newText`. */
+  /**
+   * A mistake of the agent that the check finds. The agent first writes `wrong` instead of `right`, which is a part of
+   * `newText`.
+   */
   slip?: { wrong: string; right: string };
-  /** Exports that the check imports. */
+  /** Names that the check imports from the file. */
   uses: string;
-  /** Assertion of the check. */
   assertion: string;
 };
 
@@ -24,7 +27,7 @@ const added = ({ before, code, ...rest }: Added): Change => ({
   newText: `${code}\n\n${before}`,
 });
 
-/** Changes in files that no other change touches. */
+/** Changes of files that no other change modifies. */
 const apart: Change[] = [
   added({
     name: 'bytes-text',
@@ -135,7 +138,7 @@ const apart: Change[] = [
   }),
 ];
 
-/** Pairs of changes in the same file, at different places. */
+/** Pairs of changes at different places in the same file. */
 const sideBySide: Change[] = [
   added({
     name: 'comment-line',
@@ -201,7 +204,6 @@ const rivals = ['played', 'recited'].map((word): Change => ({
 
 export const manyChanges = { apart, sideBySide, rivals };
 
-/** Returns the path of a change's own check. */
 export const checkOf = ({ name }: Pick<Change, 'name'>): string => `checks/${name}.test.ts`;
 
 export const checkText = ({ name, file, uses, assertion }: Change): string =>

@@ -1,4 +1,7 @@
-/** Finds Prometheus or promtool for tests: in PATH, or in this distribution's package, which is unpacked into the cache folder. */
+/**
+ * Finds Prometheus or promtool for tests in PATH. If it isn't there, unpacks this distribution's package into the cache
+ * folder.
+ */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { hasApt, unpackPackages } from '../../setup/apt.js';
@@ -14,7 +17,7 @@ export async function prometheusProgram(
   const found = findOnPath(name) ?? (existsSync(cached) ? cached : undefined);
   if (found !== undefined) return { program: found };
   if (!hasApt()) return { absent: `no ${name} here: it is not on PATH, and there is no apt-get to fetch it with` };
-  // Two test files may need it at the same time.
+  // Two test files may need the program at the same time.
   return withLock(path.join(cacheFolder, 'prometheus.lock'), async () => {
     if (existsSync(cached)) return { program: cached };
     const failure = await unpackPackages({ packages: ['prometheus'], from: 'machine', target });

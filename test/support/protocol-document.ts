@@ -1,4 +1,4 @@
-/** Parts of docs/protocol.md for tests: code blocks by their label, and tables by the first cell of their head. */
+/** Finds parts of docs/protocol.md: code blocks by their label, and tables by the first cell of their head. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 

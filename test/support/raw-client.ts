@@ -2,7 +2,10 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 
-/** A client of NATS's text protocol. It can send any reply subject and any headers, so that a test can act as a hostile program. */
+/**
+ * A client of NATS's text protocol. It can send any reply subject and any headers, so that a test can act as a hostile
+ * program.
+ */
 export class RawClient implements AsyncDisposable {
   readonly #socket: Socket;
   #said = '';
@@ -40,7 +43,10 @@ export class RawClient implements AsyncDisposable {
     this.#send(`HPUB ${subject} ${reply} ${length} ${length + Buffer.byteLength(payload)}\r\n${head}${payload}\r\n`);
   }
 
-  /** Resolves when the server has processed everything that was sent to it. @returns what the server sent since the last call */
+  /**
+   * Resolves when the server has processed everything that was sent to it. @returns the server's output since the last
+   * call
+   */
   async settle(): Promise<string> {
     this.#send('PING\r\n');
     while (!this.#said.includes('PONG\r\n')) await once(this.#socket, 'data');

@@ -1,11 +1,10 @@
-/** Reads files and commands from the README. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
 export const projectFolder = path.resolve(import.meta.dirname, '../..');
 const readme = readFileSync(path.join(projectFolder, 'README.md'), 'utf8');
 
-/** Returns the fenced code blocks of a language in the section with this heading. */
+/** Returns the code blocks of a language in the section with this heading. */
 export function readmeBlocks(language: string, heading: string): string[] {
   const section = readme.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
   return [...section.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, name, text]) =>

@@ -1,3 +1,6 @@
-/** Returns true if COPPICE_TEST_REQUIRE (names separated by commas) contains the name. If the machine lacks a required thing, tests fail instead of being skipped. */
+/**
+ * Returns true if COPPICE_TEST_REQUIRE, a list separated by commas, contains the name. If the machine lacks something
+ * with such a name, tests fail instead of being skipped.
+ */
 export const isRequired = (name: string): boolean =>
   (process.env['COPPICE_TEST_REQUIRE'] ?? '').split(',').includes(name);

@@ -1,4 +1,4 @@
-/** Program of `npm run picture`, which records the README's run in a terminal, and draws the final screen as docs/run.svg. */
+/** Program of `npm run picture`. It records the README's run in a terminal, and draws the last screen as docs/run.svg. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, writeFile } from 'node:fs/promises';
@@ -14,7 +14,7 @@ const rows = 40;
 const character = { width: 8.4, height: 19 };
 const margin = 16;
 const fontSize = 14;
-/** Colours by their number in the terminal. Text in any other colour is drawn in `textColour`. */
+/** Colours by their number in the terminal. Text in any other colour gets `textColour`. */
 const palette: Readonly<Record<number, string>> = { 1: '#ff7b72', 2: '#3fb950', 3: '#d29922', 6: '#39c5cf' };
 const textColour = '#e6edf3';
 const dimColour = '#8b949e';

@@ -2,7 +2,10 @@ import { spawn } from 'node:child_process';
 
 export type ShellOutcome = { exitCode: number | null; out: string; err: string };
 
-/** Runs a shell line in a folder. After `timeoutMs` the shell and its child processes are killed, and the exit code is null. */
+/**
+ * Runs a shell line in a folder. After `timeoutMs` the shell and its child processes are killed, and the exit code is
+ * null.
+ */
 export async function runShellLine(
   line: string,
   settings: { cwd: string; environment: Record<string, string>; timeoutMs: number },
@@ -19,7 +22,7 @@ export async function runShellLine(
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said.err += text));
   const { promise, resolve, reject } = Promise.withResolvers<number | null>();
   child.on('error', reject).on('close', resolve);
-  // The shell has its own process group, and this kills the whole group.
+  // A negative process id kills the whole process group, which is the shell's own.
   const timer = setTimeout(() => child.pid !== undefined && process.kill(-child.pid, 'SIGKILL'), timeoutMs);
   const exitCode = await promise.finally(() => clearTimeout(timer));
   return { exitCode, ...said };

@@ -18,46 +18,46 @@ import { startNatsCluster } from './nats-cluster.ts';
 import { makeBusUsers } from './bus-users.ts';
 import type { BusUsers } from './bus-users.ts';
 
-/** Settings of a Stack. */
 export type StackSettings = {
   engine: 'docker' | 'bubblewrap' | 'none';
-  /** Script of the scripted provider. */
+  /** Script of the scripted model. */
   script: string;
   environment?: Record<string, string>;
-  /** Tenants for which a user is created; see bus-users.ts. */
+  /** Tenants for which a user is created (see bus-users.ts). */
   tenants?: string[];
-  /** Folder for the server's store. Default: a temporary folder. Not used for several servers. */
+  /** Folder for the server's store. Default: a temporary folder. Ignored if there are several servers. */
   storeDir?: string;
-  /** Number of NATS servers. Several servers form a cluster, in which each server has a replica of everything. Default: 1. */
+  /** Number of NATS servers. Default: 1. Several servers form a cluster, and each server has a replica of all data. */
   servers?: number;
-  /** Names of the hosts. Each host has its own data folder. The first one also runs the services that are not bound to a host. Default: one host. */
+  /**
+   * Names of the hosts. Default: one host. Each host has its own data folder. The first one also runs the services that
+   * aren't bound to a host.
+   */
   nodes?: string[];
 };
 
 const tenant = 'default';
 const startedMsMax = 60_000;
-/** Root folder of the checkout. Its cache has the images, so that they are built only once for all tests. */
+/** Root folder of the checkout. Its cache contains the images, so that they are built only once for all tests. */
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
 
 const keyOf = (name: ServiceName, node: string): string => `${name}@${node}`;
 
 /**
- * The whole system for tests: a real nats-server, and one process per service, which a test may kill and start again.
+ * The whole system for tests. It has a real nats-server, and one process per service that a test may kill and restart.
  * Only the model is a stand-in, which plays a script.
  */
 export class Stack implements AsyncDisposable {
-  /** The first server. */
   readonly nats: NatsServer;
   readonly servers: readonly NatsServer[];
   /** The test's own connection, which has all permissions. Each service connects as its own user. */
   readonly bus: Bus;
   readonly users: BusUsers;
-  /** Name of the model that plays the script. */
+  /** Name of the scripted model. */
   readonly model: string;
   readonly nodes: readonly [string, ...string[]];
   readonly #folder: { path: string; remove(): Promise<void> };
   readonly #environment: Record<string, string>;
-  /** Processes by service and node. */
   readonly #processes = new Map<string, StartedProcess>();
   readonly #countFile: string;
 
@@ -100,7 +100,7 @@ export class Stack implements AsyncDisposable {
     const [first = 'node-1', ...others] = settings.nodes ?? [];
     const nodes: [string, ...string[]] = [first, ...others];
     const folder = await temporaryFolder('stack');
-    // With this mode the sandboxes' user can enter subfolders of this folder, but can't list it.
+    // With this mode the sandboxes' user can enter the subfolders, but can't list them.
     await chmod(folder.path, 0o711);
     const users = await makeBusUsers({
       folder: path.join(folder.path, 'users'),
@@ -157,7 +157,7 @@ export class Stack implements AsyncDisposable {
     await Promise.all(nodeServiceNames.map((name) => this.kill(name, node)));
   }
 
-  /** Starts a service. If it runs already, the caller has to end the old process; see `replace`. */
+  /** Starts a service. If it already runs, the caller must end the old process, as `replace` does. */
   async startService(name: ServiceName, node = this.nodes[0]): Promise<StartedProcess> {
     const script = path.join(repositoryRoot, 'apps', name, 'src/main.ts');
     const started = startProcess(script, [], {
@@ -183,7 +183,7 @@ export class Stack implements AsyncDisposable {
     return started;
   }
 
-  /** Returns the URL on which a service answers health probes and Prometheus. */
+  /** Returns the URL at which a service answers health probes and Prometheus. */
   async healthUrl(name: ServiceName): Promise<string> {
     const line = await this.#running(name).waitForLine('"msg":"health endpoint"');
     return `http://127.0.0.1:${(JSON.parse(line) as { port: number }).port}`;
@@ -204,7 +204,11 @@ export class Stack implements AsyncDisposable {
     this.#processes.delete(keyOf(name, node));
   }
 
-  /** Replaces a running service by a new process, as an upgrade does. @param order which comes first: the stop of the old process or the start of the new one @returns how the old process ended */
+  /**
+   * Replaces a running service by a new process, as an upgrade does.
+   * @param order `stop-first` to stop the old process before the new one starts, `start-first` for the opposite
+   * @returns how the old process ended
+   */
   async replace(name: ServiceName, order: 'stop-first' | 'start-first') {
     const old = this.#running(name);
     if (order === 'stop-first') await old.kill('SIGTERM');
@@ -240,7 +244,7 @@ export class Stack implements AsyncDisposable {
     return this.bus.call(api.runSubmit, { tenant }, { requestId: randomUUID(), ...request } as never);
   }
 
-  /** Sends a user's command to a task. @throws CoppiceError when it is rejected */
+  /** Sends a user's command to a task. @throws CoppiceError if the command is rejected */
   command(
     method: 'taskCancel' | 'taskApprove' | 'taskReject' | 'taskMerge' | 'taskDiscard',
     input: { taskId: string; reason?: string; keepBranch?: boolean },
@@ -265,7 +269,7 @@ export class Stack implements AsyncDisposable {
     return new Map(tasks.map((task) => [task.name, task]));
   }
 
-  /** Waits for the event that a task has entered a state. An event from before this call counts too. */
+  /** Waits for the event that a task has entered a state. An event from before this call also counts. */
   async reached(runId: string, taskId: string, state: string, timeoutMs = 60_000): Promise<void> {
     const abort = AbortSignal.timeout(timeoutMs);
     const subject = subjects.event(tenant, runId, taskId, 'task-state');
@@ -279,7 +283,7 @@ export class Stack implements AsyncDisposable {
     throw new Error(`${taskId} did not reach ${state} in ${timeoutMs} ms; it was ${seen.join(', ')}`);
   }
 
-  /** Returns all events of a run, in the order in which they were stored. */
+  /** Returns all events of a run, in the order of storage. */
   async events(runId: string): Promise<CoppiceEvent[]> {
     const all: CoppiceEvent[] = [];
     for await (const message of this.bus.read(streams.events, subjects.event(tenant, runId, '*', '*'))) {
@@ -300,7 +304,7 @@ export class Stack implements AsyncDisposable {
     );
   }
 
-  /** Returns the model's log: one entry per request and one per answer, from any process. */
+  /** Returns the model's log. It has one entry per request and one per answer, from all processes. */
   async modelCalls(): Promise<{ event: 'requested' | 'answered'; taskId: string; effectId: string }[]> {
     const text = await readFile(this.#countFile, 'utf8');
     return text
@@ -309,7 +313,7 @@ export class Stack implements AsyncDisposable {
       .map((line) => JSON.parse(line) as { event: 'requested' | 'answered'; taskId: string; effectId: string });
   }
 
-  /** Returns the events that concern the run itself, not one of its tasks. */
+  /** Returns the events of the run itself, without those of its tasks. */
   async runEvents(runId: string): Promise<CoppiceEvent[]> {
     const all: CoppiceEvent[] = [];
     for await (const message of this.bus.read(streams.events, subjects.event(tenant, runId, runItself, '*'))) {

@@ -1,7 +1,8 @@
 /**
- * Makes images for docker-compose.yml and its test without a registry. The base image and nats-server are made from this machine's own programs, so they don't
- * contain Alpine or Debian as the official images do. Jaeger is real if `npm run jaeger` has built it, else a stand-in. Prometheus is Debian's, which is older. The
- * images have the official names, but at a registry that can't exist, so that no official image on this machine is replaced.
+ * Makes images for docker-compose.yml and its test without a registry. The base image and nats-server consist of this
+ * machine's own programs, so they aren't based on Debian or Alpine as the official images are. Jaeger is real if `npm
+ * run jaeger` has built it, and otherwise a stand-in. Prometheus is Debian's older version. The images have the
+ * official names at a registry that can't exist, so they replace no official image on this machine.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,7 +25,7 @@ const names = {
 const run = promisify(execFile);
 
 export type StandIns = {
-  /** One line for each image, which says what it is made from. */
+  /** One line for each image that describes its origin. */
   descriptions: string[];
   /** True if Jaeger is real, false if it is a stand-in. */
   hasJaeger: boolean;
@@ -74,7 +75,10 @@ async function agentRuntime(): Promise<string> {
   return name;
 }
 
-/** Makes the image of nats-server. Like the official one, its entry point passes arguments that start with an option to nats-server. */
+/**
+ * Makes the image of nats-server. As in the official image, the entry point passes arguments that start with an option
+ * to nats-server.
+ */
 async function makeNats(folder: string): Promise<void> {
   await mkdir(folder);
   await copyFile(realpathSync(natsServerProgram()), path.join(folder, 'nats-server'));

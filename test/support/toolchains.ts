@@ -1,6 +1,8 @@
 /**
  * Finds the toolchains that the examples and tests in other languages need.
- *   node test/support/toolchains.ts [--missing]      prints the toolchains that this machine has, or lacks, separated by commas
+ *
+ * `node test/support/toolchains.ts` prints the toolchains that this machine has, separated by commas. With `--missing`,
+ * it prints those that the machine lacks.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -31,7 +33,10 @@ const toolchains = {
 } as const satisfies Record<string, readonly Program[]>;
 export type Toolchain = keyof typeof toolchains;
 
-/** Returns the reason why a toolchain can't be used on this machine, or null. Throws instead if COPPICE_TEST_REQUIRE names the toolchain. */
+/**
+ * Returns the reason why a toolchain can't be used on this machine, or null. Throws instead if COPPICE_TEST_REQUIRE
+ * contains the toolchain.
+ */
 export async function whyWithoutToolchain(name: Toolchain): Promise<string | null> {
   const missing = (await Promise.all(toolchains[name].map(whyWithoutProgram))).find((reason) => reason !== null);
   if (missing === undefined) return null;

@@ -12,13 +12,14 @@ import { Stack } from './stack.ts';
 /**
  * One of four runs, with the spans that all processes export for it.
  *
- * `first` is submitted by this process, which exports spans too. `second` is submitted at the same time for the same branch, through the durable intake; its publisher
- * has its own trace, and exports no spans. `loops` has two agents, one with few turns and one with many. During `broken` the gateway and the orchestrator are killed
- * (SIGKILL). All other processes are ended by SIGTERM, which makes them export their spans.
+ * This process submits `first`, and also exports spans. At the same time, `second` is submitted for the same branch
+ * through the durable intake. Its publisher has its own trace, and exports no spans. `loops` has two agents, one with
+ * few turns and one with many. During `broken` the gateway and the orchestrator are killed by SIGKILL. All other
+ * processes get SIGTERM, and then export their spans.
  */
 export type Run = { runId: string; traceId: string; spans: CollectedSpan[] };
 
-/** Numbers of turns of the two agents of `loops`. */
+/** Number of turns of each agent of `loops`. */
 export const turns = { few: 2, many: 12 } as const;
 export type Loop = keyof typeof turns;
 /** Returns an agent's turns as JSON, which is also valid YAML. */
@@ -41,11 +42,17 @@ export const publisher = 'publisher';
 export const foreign = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
 export const jaegerUrl = 'http://jaeger.invalid:16686';
 export const orderOfTurn = 'publish coppice.cmd.llm-gateway.*.turn';
-/** Number of spans that are not exported yet while a task works: the run's, the task's, and that of the task's current state. */
+/**
+ * Number of spans that aren't exported yet while a task works. These are the spans of the run, the task, and the task's
+ * current state.
+ */
 const ownSpans = 3;
 const runMsMax = 120_000;
 
-/** Runs all four, and returns their results. `traceLines` and `traceJson` are the output of `coppice trace` for `first`. `missingMeanwhile` are the parent spans that were not exported yet while the model answered `broken`. */
+/**
+ * Runs all four runs, and returns their results. `traceLines` and `traceJson` are the output of `coppice trace` for
+ * `first`. `missingMeanwhile` has the parent spans that weren't exported yet while the model answered `broken`.
+ */
 export async function traceRuns() {
   const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
   await using collector = await startTraceCollector();
@@ -116,7 +123,7 @@ async function submitAll(stack: Stack, repository: TemporaryRepository, collecto
   const broken = await submit('broken', 'slowly');
   const taskId = taskIdOf(broken.runId, 'broken');
   await eventually(async () => (await stack.modelCalls()).some((line) => line.taskId === taskId));
-  // Waits until all ended spans are exported. Spans that are missing later were then in progress when the process was killed.
+  // Waits until all ended spans are exported. A span that is missing later was in progress when the process was killed.
   const missingMeanwhile = await eventually(() => {
     const spans = collector.spans.filter(({ traceId }) => traceId === broken.traceId);
     const missing = missingParents(spans);
@@ -124,7 +131,8 @@ async function submitAll(stack: Stack, repository: TemporaryRepository, collecto
   });
   const killed = [await killAndRestart(stack, 'llm-gateway')];
   await stack.reached(broken.runId, taskId, 'verifying');
-  // A killed process loses ended spans that it has not exported. A test later looks up the names of the spans in `missingMeanwhile`, so this waits for one of them.
+  // A killed process loses ended spans that it hasn't exported. A later test needs the names of the spans in
+  // `missingMeanwhile`, so this waits for one of them.
   await eventually(() =>
     collector.spans.some(({ traceId, name }) => traceId === broken.traceId && name === 'task working'),
   );
@@ -157,7 +165,10 @@ async function killAndRestart(stack: Stack, name: ServiceName): Promise<{ name: 
   return { name, instance };
 }
 
-/** Waits until no more spans arrive. All processes have exported their spans by now, but the collector may still be receiving them. */
+/**
+ * Waits until no more spans arrive. All processes have already exported their spans, but the collector may still
+ * receive them.
+ */
 async function settled(collector: TraceCollector): Promise<readonly CollectedSpan[]> {
   for (let before = -1; before !== collector.spans.length; await sleep(300)) before = collector.spans.length;
   return collector.spans;
@@ -165,7 +176,7 @@ async function settled(collector: TraceCollector): Promise<readonly CollectedSpa
 
 export const byId = (spans: readonly CollectedSpan[]) => new Map(spans.map((span) => [span.spanId, span]));
 
-/** Returns the ids of parent spans that were never exported, with the names of their children. */
+/** Returns the ids of parent spans that weren't exported, with the names of their child spans. */
 export function missingParents(spans: readonly CollectedSpan[]): Map<string, string[]> {
   const known = byId(spans);
   const missing = new Map<string, string[]>();
