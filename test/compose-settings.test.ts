@@ -37,7 +37,7 @@ test('the health check of a service needs no Node, and passes only for the statu
     { host: '127.0.0.1', port: 0 },
     { whyNotReady: async () => (isReady ? null : 'starting'), metrics: null },
   );
-  // The command as compose passes it to the container, except for the port, which the system chooses here.
+  // The command as compose passes it to the container. Only the port differs, since the test's server gets a free port.
   const given = words.map((word) => word.replaceAll('$$', '$').replace('/8080', `/${server.port}`));
   const check = () => promisify(execFile)(program, given, { timeout: 30_000 });
   await check();

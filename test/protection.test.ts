@@ -5,7 +5,10 @@ import { StepBudget } from '../libs/service/src/index.ts';
 import { ProtectPatterns } from '../apps/worktree-service/src/import/protect-patterns.ts';
 import { protectedAmong } from '../apps/worktree-service/src/import/protected-paths.ts';
 
-/** Tests which changed paths are protected: the orchestrator derives patterns from a verify command, and worktree-service applies them to the paths. */
+/**
+ * Tests which changed paths are protected. The orchestrator derives patterns from a verify command, and
+ * worktree-service applies them to the paths.
+ */
 
 const protectedOf = (verify: string, rest: object = {}): string[] =>
   specify(
@@ -34,7 +37,7 @@ const among = (changed: string, protect: string[]): Promise<string[]> => {
 
 /** Verify commands, each with a file whose change could make the command pass. */
 const attacks: [command: string, changed: string][] = [
-  // Nested shells, wrappers, and all syntax in which a command can occur.
+  // Nested shells, wrappers, and all syntax that can contain a command
   [`sh -c 'node test.js'`, 'test.js'],
   [`bash -euo pipefail -c "node test.js"`, 'test.js'],
   [`sh -c "sh -c 'node test.js'"`, 'test.js'],
@@ -77,14 +80,14 @@ const attacks: [command: string, changed: string][] = [
   ['LD_PRELOAD=./test/fake.so pytest', 'test/fake.so'],
   ['command ./test.sh', 'test.sh'],
   ['if true; then (if node test.js', 'test.js'],
-  // Committed dependencies.
+  // Committed dependencies
   ['npm test', 'node_modules/.bin/node'],
   ['npm test', 'packages/a/node_modules/jest/index.js'],
   ['yarn test', '.yarn/releases/yarn.cjs'],
   ['go test ./...', 'vendor/example.com/assert/assert.go'],
   ['pytest', '.venv/bin/pytest'],
   ['vendor/bin/phpunit', 'vendor/phpunit/phpunit/phpunit'],
-  // node
+  // Node
   ['npm run check', '.npmrc'],
   ['npm test', 'jest.config.cjs'],
   ['npx jest', 'jest.config.ts'],

@@ -1,6 +1,6 @@
 /**
- * Adds a new entry to each registry. Each list that is derived from the registry must contain the entry. For each list that can't be derived, a comparison must
- * find that the entry is missing. For services see services.test.ts.
+ * Adds a new entry to each registry. Each list that is derived from the registry must then contain the entry. For each
+ * other list, a comparison must find that the entry is missing. services.test.ts does the same for services.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -49,7 +49,6 @@ const foldersIn = (folder: string): string[] =>
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name);
 
-/** Returns the names in a registry that a list lacks. */
 const missingIn = (list: readonly string[], registry: readonly string[]) =>
   registry.filter((name) => !list.includes(name));
 
@@ -96,7 +95,7 @@ describe('states of tasks', () => {
   const quoted = (text: string) => [...text.matchAll(/`([a-z-]+)`/g)].map(([, name = '']) => name);
   const ends = Object.keys(entries).filter((state) => extended.kindOf(state) === 'end');
   const living = Object.keys(entries).filter((state) => extended.kindOf(state) !== 'end');
-  /** The lists that can't be derived, with the states that each must contain. */
+  /** Lists that aren't derived from the registry, with the states that each must contain. */
   const lists: [name: string, list: () => readonly string[], states: readonly string[]][] = [
     [
       'the protocol document',

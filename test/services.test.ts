@@ -1,4 +1,7 @@
-/** Compares the registry of services (libs/contracts/src/services.ts) with the lists of services that can't be derived from it. */
+/**
+ * Compares the registry of services in libs/contracts/src/services.ts with the lists of services that aren't derived
+ * from it.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { roles } from '@coppice/bus';
@@ -13,7 +16,6 @@ import { scaledServices } from './support/compose.ts';
 const projectFolder = path.resolve(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(path.join(projectFolder, file), 'utf8');
 
-/** Lists of services that are not derived from the registry. */
 const lists: Record<string, () => readonly string[]> = {
   'users of the bus': () => roles.filter((role) => role !== 'operator' && role !== 'administrator'),
   'the stack in one process': () =>
@@ -36,7 +38,6 @@ const lists: Record<string, () => readonly string[]> = {
   },
 };
 
-/** Returns the registry's names that a list lacks, and the list's names that the registry lacks. */
 const difference = (list: readonly string[], registry: readonly string[]) => ({
   missing: registry.filter((name) => !list.includes(name)),
   unknown: list.filter((name) => !registry.includes(name)),

@@ -23,7 +23,7 @@ export type PlannedTask = {
   ends: TaskState[];
   /** Pattern of the reason if the task ends in another state than `merged`. */
   reason?: RegExp;
-  /** Time at which a user cancels the task, in milliseconds after the wave's submission or after a trace of ambush.ts. */
+  /** Time at which a user cancels the task. `ms` counts from the wave's submission, or from a trace of ambush.ts. */
   cancel?: { after: 'submission' | keyof typeof tracesOfTask; ms: number };
 };
 

@@ -76,7 +76,7 @@ async function act(wave: Wave, task: PlannedTask, { system, signal }: Session): 
   });
 }
 
-/** Ignores the error `conflict`. A user's request that comes too late for the task's state gets it, which is correct. */
+/** Ignores the error `conflict`. It is the correct answer to a request that comes too late for the task's state. */
 function ignoreConflict(error: unknown): void {
   if (!(error instanceof CoppiceError) || error.code !== 'conflict') throw error;
 }
