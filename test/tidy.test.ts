@@ -30,13 +30,16 @@ const findings: readonly Finding[] = [
   { what: 'holds unfilled template text', pattern: /lorem ipsu[m]|\[your .*her[e]\]/i, files: textFile },
 ];
 
-/** Words that the house style rules out in comments and documents, since the field uses other words. Text in backticks is not checked, since it is a name in the code. */
+/**
+ * Words that the house style rules out in comments and documents. Text in backticks isn't checked, since it is a name
+ * in the code.
+ */
 const ruledOut =
   /\b(?:tol[d]|asks who[m]|makes d[o]|in vai[n]|doo[r]s?|prove[n]|let go o[f]|at han[d]|waited for b[y])\b|^\/\*\* (?:O[f]|Whethe[r]|For who[m]|Wh[o]) /i;
 const commentLine = /^\s*(\/\/|\/\*\*?|\*) /;
 
 function ruledOutWords(path: string, text: string): string[] {
-  // The glossary is not checked, since it lists the words that must not be used.
+  // The glossary isn't checked, since it lists the ruled-out words.
   const isDocument = path.endsWith('.md') && path !== 'docs/glossary.md';
   if (!codeFile.test(path) && !isDocument) return [];
   return text.split('\n').flatMap((line, index) => {
@@ -46,9 +49,12 @@ function ruledOutWords(path: string, text: string): string[] {
   });
 }
 
-/** Words that the house style rules out in code, as a word in a string or comment, or as a part of a name in camelCase, kebab-case or SNAKE_CASE. */
+/**
+ * Words that the house style rules out in code. A match is a word in a string or comment, or a part of a name in
+ * camelCase, kebab-case or SNAKE_CASE.
+ */
 const ruledOutName = /(?<![A-Za-z])(?:tol[d]|aske[d]|TOL[D]|ASKE[D])(?![a-z])|(?:Tol[d]|Aske[d])(?![a-z])/;
-/** Exceptions: names in stored values, which can't be changed. */
+/** Names in stored values, which can't be changed. */
 const storedNames = /\brepetitionTol[d]\b/g;
 
 function ruledOutNames(path: string, text: string): string[] {

@@ -1,4 +1,4 @@
-/** Program of `npm run picture`. It records the README's run in a terminal, and draws the last screen as docs/run.svg. */
+/** Program of `npm run picture`. It records the README's run in a terminal, and draws the result as docs/run.svg. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, writeFile } from 'node:fs/promises';

@@ -6,12 +6,15 @@ import type { TemporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 
-/** Tests that the error for bad input names the field, the expected and the received value, and that nothing is stored. */
+/**
+ * Tests that the error for bad input names the field, the expected value and the received value, and that nothing is
+ * stored.
+ */
 
 let stack: Stack;
 let repository: TemporaryRepository;
 beforeAll(async () => {
-  // No request of this test reaches a sandbox, so none is needed.
+  // No request of this test reaches a sandbox, so the stack needs no engine.
   stack = await Stack.start({ engine: 'none', script: 'default: { turns: [{ text: ok }] }' });
   await writeFile(path.join(stack.scriptsFolder, 'wrong.yaml'), 'default: { turns: [{ txt: ok }] }');
   repository = await temporaryRepository();

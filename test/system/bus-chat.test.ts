@@ -1,4 +1,7 @@
-/** Tests chats between accounts: a tenant's user receives the replies in its own account, and the gateways have only their own user's permissions. */
+/**
+ * Tests chats between accounts. A tenant's user receives the replies in its own account, and the gateways have only
+ * their own user's permissions.
+ */
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
 import { buckets, chatApi, chatLimits, chatMessageSchema, subjects } from '@coppice/contracts';
@@ -125,7 +128,7 @@ test('a reply subject that is a subject of the services has no effect in their a
   const subject = subjects.api('acme', chatApi.chat.name);
   client.publish(subject, `$KV.${buckets.actors}.${actorKey}`, JSON.stringify({ model: 'drill/healthy', messages }));
   expect(await client.settle()).not.toContain('-ERR');
-  // The reply subject is the request's own subject. The answer must not become another request.
+  // This request's reply subject is its own subject. The answer must not become another request.
   client.publish(subject, subject, JSON.stringify({ model: 'drill/healthy', messages }));
   const acme = await as('tenant-acme');
   const heard = await Array.fromAsync(untilEnd(ask(acme, 'acme', 'drill/paced@20')));
@@ -140,7 +143,7 @@ test('a restart of the server ends chats without a listener, and the gateway dis
   const hear = async () => {
     for await (const { type } of ask(client, 'acme', 'drill/stall-after-output')) if (type === 'text-delta') resolve();
   };
-  // Ignores how the chat ends for the client whose server restarts, since this test is about the gateway.
+  // Ignores how the chat ends for the client, since this test is about the gateway.
   const heard = hear().catch(() => null);
   await said;
   await nats.restart();
@@ -148,7 +151,7 @@ test('a restart of the server ends chats without a listener, and the gateway dis
   await client.close();
   await heard;
   const acme = await as('tenant-acme');
-  // Repeated until the gateways have reconnected.
+  // The call is repeated until the gateways have reconnected.
   const again = { model: 'drill/healthy', messages, stream: false };
   await eventually(() => acme.call(chatApi.chat, { tenant: 'acme' }, again, { deadlineMs: 1_000 }));
 });

@@ -9,7 +9,7 @@ import { parse } from 'yaml';
 
 type Overridden = { command?: string[]; environment?: Record<string, string>; volumes: string[] };
 
-/** Tests connections to a server that has a certificate, and to one that also requires certificates of its clients. */
+/** Tests connections to a server with a certificate, and to one that also requires certificates of its clients. */
 const run = promisify(execFile);
 const whyWithoutOpenssl = await run('openssl', ['version']).then(
   () => null,
@@ -23,7 +23,10 @@ describe.skipIf(whyWithoutOpenssl !== null)(
     const file = (name: string) => path.join(folder.path, name);
     const openssl = (...all: string[]) => run('openssl', all, { cwd: folder.path });
 
-    /** Makes a key and a certificate, `<name>.key` and `<name>.crt`. The certificate is signed by `authority`, or by itself if there is none. */
+    /**
+     * Makes the key `<name>.key` and the certificate `<name>.crt`. `authority` signs the certificate. Without
+     * `authority`, the certificate is self-signed.
+     */
     async function certificate(name: string, authority?: string, host = 'localhost'): Promise<void> {
       const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', `${name}.key`];
       const signer = authority === undefined ? [] : ['-CA', `${authority}.crt`, '-CAkey', `${authority}.key`];
@@ -102,7 +105,7 @@ describe.skipIf(whyWithoutOpenssl !== null)(
     test("a server that requires encryption without a client's setting must also be addressed by its name", async () => {
       await using nats = await server(false);
       const script = `const { Bus } = await import('@coppice/bus'); await Bus.connect({ servers: process.argv[1], name: 'test' })`;
-      // A separate process, since Node reads its trusted certificates only when it starts.
+      // This needs a separate process, since Node reads its trusted certificates only when it starts.
       const env = { ...process.env, NODE_EXTRA_CA_CERTS: file('authority.crt') };
       const options = { env, cwd: path.resolve(import.meta.dirname, '../../apps/cli') };
       const connected = run(process.execPath, ['--input-type=module', '--eval', script, nats.url], options);

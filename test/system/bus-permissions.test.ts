@@ -11,7 +11,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeBusUsers } from '../support/bus-users.ts';
 import type { BusUsers, UserName } from '../support/bus-users.ts';
 
-/** Tests each user of the bus with each kind of subject, on a real server. The expected permissions are a second list, independent of the code. */
+/**
+ * Tests each user of the bus with each kind of subject on a real server. The expected permissions are written here a
+ * second time, independent of the code.
+ */
 let folder: { path: string; remove(): Promise<void> };
 let users: BusUsers;
 let nats: NatsServer;
@@ -56,7 +59,10 @@ test("a client that logs in slowly is not disconnected, as it would be by the se
 
 const deadlineMs = 10_000;
 
-/** Returns true if the user may publish on the subject. Doesn't wait for an answer to the request: the server sends a permission error before it answers the flush. */
+/**
+ * Returns true if the user may publish on the subject. Doesn't wait for an answer, since the server sends a permission
+ * error before it answers the flush.
+ */
 async function mayPublish(user: UserName, subject: string, payload: object = {}): Promise<boolean> {
   let refused = false;
   const sent = as(user).request(subject, payload, { deadlineMs });
@@ -92,7 +98,7 @@ const readers = {
 
 /** Subjects, each with the users that may publish on it. The administrator may publish on all subjects. */
 const publishing: readonly [subject: string, ...may: UserName[]][] = [
-  // Only users may call the public API. Services have their own calls.
+  // Only users may call the public API. Services use other calls.
   ...[...Object.values(api), ...Object.values(chatApi)].flatMap(({ name }): [string, ...UserName[]][] => [
     [subjects.api('acme', name), 'operator', 'tenant-acme'],
     [subjects.api('other', name), 'operator', 'tenant-other'],

@@ -1,7 +1,8 @@
 /**
  * Tests that a user's commands take longer on a machine with overloaded processors, but don't fail.
  *
- * While other tests run, a few busy processes and tasks are enough. The full variant, which includes the demo, should run alone on a machine:
+ * By default a few busy processes and tasks are enough, since other tests run at the same time. Run the full variant,
+ * which includes the demo, without other tests:
  * COPPICE_TEST_BUSY=40 npm test -- test/system/busy.test.ts
  */
 import { chmod } from 'node:fs/promises';
@@ -49,7 +50,8 @@ describe(`while ${busyCount} other processes use the CPU`, () => {
     expect(merges.split('\n')).toHaveLength(taskCount);
   });
 
-  // Without the full variant this returns instead of skipping a test, since demo.test.ts tests the demo.
+  // demo.test.ts tests the demo, so only the full variant tests it here. This returns early, since a skipped test would
+  // be reported.
   if (busyInFull === 0) return;
 
   test('the demo keeps what it promises', { timeout: msMax }, async () => {

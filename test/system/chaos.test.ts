@@ -3,7 +3,7 @@ import { faultKinds } from '../chaos/faults.ts';
 import { faultsFound, runChaos } from '../chaos/run.ts';
 import { whyWithout } from '../support/engines.ts';
 
-/** Runs `npm run chaos` for a short time with a fixed seed. See docs/chaos.md. */
+/** Runs `npm run chaos` for a short time with a fixed seed (see docs/chaos.md). */
 const engine = 'bubblewrap';
 const absent = await whyWithout(engine);
 test.skipIf(absent !== null)(
@@ -18,7 +18,7 @@ test.skipIf(absent !== null)(
     if (found.length > 0) process.stderr.write(`${said.join('\n')}\n`);
     expect(found).toEqual([]);
     expect(result.tasks.planned).toBe(40);
-    // Each kind of fault must have been applied, since otherwise the run did not test it.
+    // Each kind of fault must have been applied. Otherwise the run didn't test it.
     expect(new Set(result.faults.filter(({ struck }) => struck).map(({ kind }) => kind))).toEqual(
       new Set(result.options.faults),
     );

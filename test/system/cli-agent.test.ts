@@ -1,4 +1,7 @@
-/** Tests commands for agents with tools, on the whole stack: run without a file, logs, watch, pull, replay, doctor. */
+/**
+ * Tests the commands for agents with tools on the whole stack. These are run without a file, logs, watch, pull, replay
+ * and doctor.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -166,7 +169,7 @@ test('pull creates a branch for landed or kept work, and changes nothing else', 
   const wanted = await cli.run(['pull', idOf('fix'), '--into', other.path, '--branch', 'theirs']);
   expect(wanted.exitCode).toBe(0);
   expect(await other.show('sum.txt', 'theirs')).toBe('right\n');
-  // Outside of any repository, such as in the run file's folder, the branch is created in the run's own repository.
+  // Outside of any repository, `pull` creates the branch in the run's own repository.
   await using outside = await temporaryFolder('outside');
   expect((await cli.run(['pull', idOf('fix'), '--branch', 'outside'], {}, outside.path)).exitCode).toBe(0);
   expect(await cli.repository.show('sum.txt', 'outside')).toBe('right\n');

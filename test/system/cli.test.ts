@@ -1,4 +1,4 @@
-/** Tests the command line on the whole stack: nats-server, four services in one process, sandboxes, git. Only the model is a stand-in. */
+/** Tests the command line on the whole stack. Only the model is a stand-in. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -42,7 +42,7 @@ ${tasks
   .join('\n')}
 `;
 
-/** Verify script that fails when a file contains "wrong", and prints the matching lines. */
+/** Verify script that fails if a file contains "wrong", and prints the matching lines. */
 const check = 'if grep -h wrong *.txt; then exit 3; fi\n';
 
 let cli: CommandLine;
@@ -314,7 +314,7 @@ test.each([...new Set([engine, 'none'])])(
 const serverProcess = (home: string): number =>
   (JSON.parse(readFileSync(path.join(home, 'stack', 'nats', 'process.json'), 'utf8')) as { pid: number }).pid;
 
-/** Ways in which a stack ends: by `coppice down`, by killing its process, and by killing its process and its server. */
+/** Ways to end a stack. */
 const ends = {
   down: async (of: CommandLine) => expect((await of.run(['down'])).exitCode).toBe(0),
   'a killed process': async (of: CommandLine) => process.kill(await of.stackProcess(), 'SIGKILL'),
@@ -354,7 +354,7 @@ test.each(Object.entries(ends))(
 
 const idOnly = ({ out }: { out: string }): string => (JSON.parse(out) as { runId: string }).runId;
 
-/** Returns true if a process's command line starts with the text. On systems without /proc it may be anywhere in it. Processes in sandboxes count too. */
+/** Returns true if the command line of any process starts with the text. Processes in sandboxes count too. */
 function isRunning(text: string): boolean {
   if (!existsSync('/proc/self/cmdline'))
     return execFileSync('ps', ['-A', '-o', 'args='], { encoding: 'utf8' }).includes(text);

@@ -1,4 +1,4 @@
-/** Tests docker-compose.yml as a platform team uses it: builds, starts and scales the stack, uses it from outside, and kills containers. */
+/** Builds, scales and uses the stack of docker-compose.yml as a platform team does, and kills containers. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -17,14 +17,14 @@ import { giveTo, strangersIn } from '../support/owners.ts';
 const absent = await whyWithoutCompose();
 const program = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
 const guide = path.resolve(import.meta.dirname, '../../docs/operations.md');
-/** Time limit of a start, which takes minutes while two other tests build and compile. */
+/** Time limit of a start. It takes minutes while two other tests build and compile. */
 const startMsMax = 600_000;
 const runMsMax = 180_000;
 /** Number of busy processes, set as in busy.test.ts. */
 const busyCount = Number(process.env['COPPICE_TEST_BUSY'] ?? 3);
 const tenant = 'default';
 const scripted = { name: 'scripted/script.yaml', isScripted: true, environment: {}, where: null };
-/** User id of the services: a normal user's if the tests run as root, else the caller's own. */
+/** User id of the services. Another user's id if the tests run as root, and otherwise the caller's id. */
 const uid = process.getuid?.() === 0 ? 12_345 : (process.getuid?.() ?? 0);
 
 describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (skipped: ${absent})`}`, () => {
@@ -115,10 +115,10 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       const diedAt = new Date().toISOString();
       expect(dying).toHaveLength(scaledServices.length);
       await eventually(async () => (await runNow()).state !== 'running', { timeoutMs: 120_000 });
-      // Otherwise the containers were killed only after the run.
+      // If this fails, the containers were killed after the end of the run.
       expect((await runNow()).endedAt?.localeCompare(diedAt)).toBe(1);
       const tasks = new Map((await tasksOf()).map((task) => [task.name, task]));
-      // All files that landed belong to the repository's owner.
+      // All files that landed must belong to the repository's owner.
       expect(await strangersIn(project.repository, uid)).toEqual([]);
       await giveTo(stack.folder, process.getuid?.() ?? uid);
       const checks = [...checkTasks(tasks), ...checkRepository(project, tasks)];
@@ -232,7 +232,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     stack.becomeLater();
     await stack.type(upgrade.replace('git pull\n', ''));
     const upgradedAt = new Date().toISOString();
-    // The server's container must be recreated, else it would keep its old image and settings.
+    // The server's container must be a new one. Otherwise it would have its old image and settings.
     expect((await stack.containers('nats'))[0]?.Id).not.toBe(natsBefore?.Id);
     bus = await eventually(connect, { timeoutMs: startMsMax });
     for (const [index, name] of scaledServices.entries()) {
@@ -266,7 +266,8 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       const task = { name: requestId, description: `Write ${requestId}`, prompt: 'write', agent, verify: 'true' };
       const tasks = [{ ...task, model: 'scripted/later.yaml' }];
       const request = { requestId, repository, baseBranch: 'main', tasks };
-      // Repeated, since services that have just started may not answer yet. The same request again is the same run.
+      // Repeats the call, since new services may not answer yet. A repeated request creates no new run.
+      // create a new run.
       await eventually(() => bus.call(api.runSubmit, { tenant }, request), { timeoutMs: 60_000 });
       const runId = runIdOf(tenant, requestId);
       const state = async () => (await bus.call(api.runGet, { tenant }, { runId })).state;
@@ -367,7 +368,10 @@ async function expectNoSandboxLeft(stack: ComposeStack): Promise<void> {
   expect([id.length > 8, stdout]).toEqual([true, '']);
 }
 
-/** Checks with Jaeger's API that Jaeger has spans of all services. If `runId` is given, also checks that one trace has all services and the model's requests; the stand-in for Jaeger stores no traces. */
+/**
+ * Checks that Jaeger has spans of all services. If `runId` is given, one trace must have all services and the model's
+ * requests. Without the real Jaeger, `runId` must be null, since the stand-in for Jaeger stores no traces.
+ */
 async function expectTracesOfAll(jaeger: string, runId: string | null): Promise<void> {
   const isThere = async () => {
     const { data } = (await (await fetch(`http://${jaeger}/api/services`)).json()) as { data: string[] | null };

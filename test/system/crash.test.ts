@@ -9,8 +9,9 @@ import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Tests that any process may die at any moment. Each service is killed (SIGKILL) during its own work, and the orchestrator in each state of a task.
- * The task must still end with one commit and one merge, and no finished model call may be repeated.
+ * Tests that any process may die at any moment. Each service is killed by SIGKILL during its own work, and the
+ * orchestrator in each state of a task. The task must still end with one commit and one merge. No model call whose
+ * answer was stored may be repeated.
  */
 
 const script = `
@@ -23,9 +24,12 @@ const files = {
   'check.sh': 'sleep 0.3; test -f one.txt\n',
   'slow-check.sh': 'sleep 3; test -f one.txt\n',
 };
-/** Time limit for a recovery. A lost command is redelivered after its ack wait (15 s), and a lost membership may expire after that. */
+/**
+ * Time limit for a recovery. A lost command is redelivered after its ack wait of 15 s. Only afterwards a lost
+ * membership may expire.
+ */
 const recoveryMsMax = 120_000;
-/** Maximum number of tasks until the orchestrator is killed in the state that the test needs. */
+/** Maximum number of tasks that the test starts until the orchestrator is killed in the required state. */
 const triesMax = 3;
 
 const absent = await whyWithout('bubblewrap');
@@ -56,7 +60,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     });
     return { runId, taskId: tasks[0]?.taskId ?? '' };
   };
-  /** Submits a task that waits for another one, which works for some time. */
+  /** Submits a task that depends on another, slow task. */
   const submitWaiting = (repository: TemporaryRepository) => {
     const first = {
       name: 'first',
@@ -68,7 +72,10 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     return submitOne(repository, { dependsOn: ['first'] }, [first]);
   };
 
-  /** Checks that the run ends with one commit and one merge, that nothing is left unfinished, and that no answered model call was repeated. */
+  /**
+   * Checks that the run ends with one commit and one merge, that nothing is unfinished, and that no answered model call
+   * was repeated.
+   */
   async function expectLandedOnce(repository: TemporaryRepository, runId: string, taskId: string): Promise<void> {
     const run = await stack.ended(runId, recoveryMsMax);
     expect(run.tasks.map(({ state }) => state)).toEqual(run.tasks.map(() => 'merged'));
@@ -107,7 +114,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     'the orchestrator, while the task is %s',
     async (state) => {
       const left: string[] = [];
-      // A short state may have ended before the signal arrives. That task must land as well, but the test then tries another task.
+      // A short state may end before the signal arrives. That task must land too, but the test then tries another task.
       while (left.at(-1) !== state && left.length < triesMax) {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await (state === 'waiting' ? submitWaiting : submitOne)(repository);

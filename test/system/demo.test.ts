@@ -43,7 +43,7 @@ async function expectPromisesKept(engine: string, environment: NodeJS.ProcessEnv
   expect(out.match(/^✔ .*replayed offline, decides the same$/gm)).toHaveLength(2);
   expect(out).toMatch(/What next[^]*^ +\/\S+\/coppice run \/\S+\/plan\.yaml  /m);
   expect(out).toContain('has stopped');
-  // The demo must use its own home folder, not the user's.
+  // The demo must use its own home folder instead of the user's.
   expect(await readdir(folder.path)).toEqual([expect.stringMatching(/^coppice-demo-/)]);
   return outcome;
 }

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tests that tasks which repeatedly leave large folders that can't be imported don't fill the disk. */
+/** Tests that tasks don't fill the disk, although each leaves a large folder that can't be imported. */
 
 const folderMib = 20;
 const rescueMib = 50;

@@ -7,7 +7,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeBusUsers } from '../support/bus-users.ts';
 import { RawClient } from '../support/raw-client.ts';
 
-/** Tests attacks against which permissions on subjects don't help: by reply subjects, bodies and headers. The attacker is tenant `acme`. */
+/**
+ * Tests attacks that permissions on subjects can't prevent, by reply subjects, bodies and headers. The attacker is the
+ * tenant `acme`.
+ */
 let folder: { path: string; remove(): Promise<void> };
 let nats: NatsServer;
 let everything: Bus;
@@ -50,7 +53,7 @@ const hostile = () => RawClient.connect(nats.url, 'acme', 'for-acme');
 const stored = async () => new TextDecoder().decode((await everything.keyValue(buckets.actors).get(actorKey))?.value);
 const answerSubject = '_INBOX.answer';
 
-/** Sends a request and returns the server's output with the answer. */
+/** Sends a request, and returns the server's output with the answer. */
 async function ask(
   client: RawClient,
   subject: string,
@@ -86,7 +89,8 @@ describe('a reply subject that is a subject of the services', () => {
     await using client = await hostile();
     client.publish(subject, actorSubject, payload);
     expect(await client.settle()).not.toContain('-ERR');
-    // When the server has answered a second request, with a legitimate reply subject, it has also finished the first one.
+    // The second request has a legitimate reply subject. Its answer shows that the server has also finished the first
+    // request.
     await ask(client, subjects.intake('acme'), {});
     expect(await stored()).toBe(actorValue);
   });
@@ -218,7 +222,7 @@ test('a tenant that creates consumers endlessly gets only the allowed number, an
   const { data } = await everything.request(`$JS.API.STREAM.INFO.${streams.events}`, {}, { deadlineMs: 5_000 });
   const { state } = JSON.parse(new TextDecoder().decode(data)) as { state: { consumer_count: number } };
   expect(state.consumer_count).toBeLessThan(100);
-  // After the deletion of consumers, new ones can be created.
+  // After consumers are deleted, new ones can be created.
   for (let count = 0; count < many; count++)
     client.publish(`$JS.API.CONSUMER.DELETE.${streams.events}.many-${count}`, '_INBOX.many.x', '');
   await using later = await hostile();

@@ -3,7 +3,10 @@ import { temporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 
-/** Tests the largest allowed run: the value of its actor stays within its limit, and every task is listed and ends. */
+/**
+ * Tests the largest allowed run. The value of its actor must stay within its limit, and every task must be listed and
+ * end.
+ */
 
 let stack: Stack;
 beforeAll(async () => {
@@ -18,7 +21,7 @@ default: { turns: [{ fault: { kind: error, message: no, retryable: false } }] }
 afterAll(() => stack?.stop());
 
 const longest = (text: string, length: number) => text.padEnd(length, 'x');
-/** Returns a task that is as large as a request allows: the name and the description have their maximum length. Tests add ten dependencies. */
+/** Returns a task whose name and description have the maximum length. Tests add ten dependencies. */
 const task = (index: number, prompt: string) => ({
   name: longest(`task-${index}-`, 63),
   description: longest(`Task ${index} `, 200),

@@ -8,7 +8,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 import { whyWithout } from '../support/engines.ts';
 
-/** Tests the life of a task on the whole stack: from the submission to a merged commit, and every other way in which a task can end. */
+/**
+ * Tests the life of a task on the whole stack, from the submission to the landing, and every other way in which a task
+ * can end.
+ */
 
 const script = `
 rules:
@@ -22,7 +25,7 @@ rules:
 default: { turns: [{ text: "good\\n", usage: { inputTokens: 7, outputTokens: 3, costUsd: 0.01 } }] }
 `;
 
-/** A minimal real verification: it fails when a file contains "broken". */
+/** A minimal real verification, which fails if a file contains "broken". */
 const files = {
   'README.md': '# A repository\n',
   'check.sh': '! grep -rq broken --include=*.txt . && echo checked || { echo "found: broken"; exit 1; }\n',
@@ -77,7 +80,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(tasks.get('three')?.rescue).toMatch(/tasks\.git refs\/coppice\/rescue\//);
       expect(tasks.get('one')?.usage).toEqual({ inputTokens: 7, outputTokens: 3, costUsd: 0.01 });
 
-      // The checked-out branch has moved together with its files, and nothing is left unfinished.
+      // The checked-out branch and its files must have moved together, and nothing may be unfinished.
       expect(await repository.git('status', '--porcelain')).toBe('');
       expect(await repository.show('one.txt')).toBe('good\n');
       expect(await repository.show('three.txt')).toBeNull();

@@ -20,7 +20,10 @@ import { z } from 'zod';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tests the built-in coding agent on the whole stack. The scripted model plays good and bad turns, as real models produce them. */
+/**
+ * Tests the built-in coding agent on the whole stack. The scripted model plays good and bad turns, as real models
+ * produce them.
+ */
 
 const script = `
 rules:
@@ -163,7 +166,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         );
         return Promise.all(results.map(async ({ name, content }) => `${name}: ${await textOf(content)}`));
       };
-      /** Checks that the agent makes the same decisions when it is replayed offline with the recorded turns. */
+      /** Checks that an offline replay of the recorded turns makes the same decisions as the agent. */
       const expectReplays = (task: TaskView, turns: RecordedTurn[]) => {
         const agent = agentSchema.parse(task.agent);
         if (agent.kind !== 'loop') throw new Error('not a loop');
@@ -296,7 +299,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'work-slowly');
         await turnReported(runId, 2);
-        // The checkpoint with the first turn's file is stored while the second turn runs.
+        // The checkpoint with the first turn's file must be stored while the second turn runs.
         const saved = await eventually(() => showSaved(taskId, 'two.txt'), { timeoutMs: 20_000 });
         expect(saved).toMatch(/^begun\n/);
         await stack.command('taskCancel', { taskId });
@@ -324,7 +327,6 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         return undefined;
       };
 
-      /** Waits for the event of a turn. */
       const turnReported = (runId: string, turn: number) =>
         eventually(
           async () =>
@@ -359,7 +361,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         const turns = await transcript(taskId);
         const [first, second] = await toolResults(turns);
         expect(first).toMatch(/^run: it is not known whether this was done/);
-        // The command that the killed service had started was ended before the agent continued.
+        // The agent continues only after the command that the killed service had started has ended.
         expect(second).toMatch(/still/);
         expect(await repository.show('two.txt')).toBe('begun\n');
         expectReplays(task, turns);

@@ -10,8 +10,9 @@ import type { Change } from '../support/many-changes.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Tests twenty agents at the same time on real code: a clone of this repository, with checks that Node runs without packages. Twelve agents change separate files,
- * six share three files, and two change the same line. Nineteen land, and after each landing the branch passes the checks.
+ * Tests twenty agents at the same time on a clone of this repository, with checks that Node runs without packages.
+ * Twelve agents change separate files, six agents share three files, and two agents change the same line. Nineteen
+ * changes land, and after each landing the branch passes the checks.
  */
 const runFile = promisify(execFile);
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
@@ -19,7 +20,10 @@ const verify = "node --test --test-isolation=none 'checks/*.test.ts'";
 const all = [...manyChanges.apart, ...manyChanges.sideBySide, ...manyChanges.rivals];
 const runMsMax = 600_000;
 
-/** Returns turns of an agent that reads the code, edits it and runs the checks. If the change has a slip, the agent makes the mistake, finds it and corrects it. */
+/**
+ * Returns the turns of an agent that reads the code, edits it and runs the checks. If the change has a slip, the agent
+ * makes that mistake first, and then corrects it.
+ */
 function turnsOf(change: Change): object[] {
   const { file, oldText, newText, slip, name } = change;
   const written = slip === undefined ? newText : newText.replace(slip.right, slip.wrong);
@@ -91,7 +95,7 @@ async function apply(change: Change, root: string): Promise<string> {
   return text.replace(change.oldText, () => change.newText);
 }
 
-// The engine doesn't affect what lands, and this one is the cheapest.
+// The engine doesn't affect what lands, and bubblewrap is the cheapest.
 const engine = 'bubblewrap';
 const absent = await whyWithout(engine);
 test.skipIf(absent !== null)(
@@ -133,7 +137,7 @@ test.skipIf(absent !== null)(
       ),
     );
 
-    // The checked-out branch must be the base with the nineteen changes, and nothing else.
+    // The checked-out branch must be the base with the nineteen changes and nothing else.
     expect(await git(work, 'status', '--porcelain')).toBe('');
     const fresh = path.join(folder.path, 'fresh');
     await git(folder.path, 'clone', '--quiet', '--no-hardlinks', work, fresh);
@@ -163,7 +167,8 @@ test.skipIf(absent !== null)(
       const { stdout } = await runFile('sh', ['-c', `PATH='${path.dirname(process.execPath)}':$PATH ${verify}`], {
         cwd: fresh,
       });
-      // Expects three base checks and one check per change up to this commit, which shows that the checks ran on the code of this commit.
+      // Three base checks, and one check per change up to this commit. This shows that the checks ran on the code of
+      // this commit.
       expect(stdout).toMatch(new RegExp(`^ℹ pass ${3 + index + 1}$`, 'm'));
     }
   },

@@ -127,7 +127,7 @@ test('the target of every link in a document exists', () => {
   expect(broken).toEqual([]);
 });
 
-/** Returns the anchors of a document's headings, in GitHub's form. */
+/** Returns the anchors that GitHub gives to a document's headings. */
 function sectionsOf(text: string): string[] {
   return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading

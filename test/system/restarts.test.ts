@@ -1,4 +1,7 @@
-/** Tests that a client which watches a run continues after a restart of each service and of the NATS server, and exits when the run ends. */
+/**
+ * Tests a client that watches a run. It must continue after a restart of each service and of the NATS server, and exit
+ * when the run ends.
+ */
 import path from 'node:path';
 import { runIdOf, serviceNames } from '@coppice/contracts';
 import { startProcess, temporaryRepository } from '@coppice/testing';

@@ -8,8 +8,9 @@ import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Tests a backup as docs/operations.md describes it: everything is stopped, and the server's store and the data folder are copied. The backup is made during a run,
- * and restored after the run's end. The user's repository then contains later landings, and every actor continues from its older state.
+ * Tests a backup as docs/operations.md describes it. The whole stack is stopped, and the server's store and the data
+ * folder are copied. The backup is made during a run and restored after the run's end. Then the user's repository
+ * contains later landings, while every actor continues from its older state.
  */
 const script = `
 rules:
@@ -72,21 +73,21 @@ test.skipIf(absent !== null)(
       expect((await stack.run(runId)).state).toBe('running');
       const run = await stack.ended(runId);
       expect(run.state).toBe('succeeded');
-      // The last two tasks repeat their work, and find that it has landed already.
+      // The last two tasks repeat their work, and find that it has already landed.
       expect(run.tasks.map(({ name, state, reason }) => ({ name, state, reason }))).toEqual([
         { name: 'quick', state: 'merged', reason: null },
         { name: 'slow', state: 'no-changes', reason: 'main holds this change already' },
         { name: 'after', state: 'no-changes', reason: 'the agent changed nothing' },
       ]);
       expect(await repository.head('main')).toBe(landed);
-      // No commit, landed or not, may contain the files that setup had left in the restored worktree.
+      // No commit, landed or not, may contain the files that the setup left in the restored worktree.
       const files = await repository.git('log', '--all', '--format=', '--name-only');
       expect(files.split('\n').filter((file) => file !== '' && !/^(README.md|\w+\.txt)$/.test(file))).toEqual([]);
       for (const { taskId } of tasks) {
         const commits = await repository.git('log', '--format=%H', '--grep', `Coppice-Task: ${taskId}`, '--no-merges');
         expect(commits.split('\n')).toHaveLength(1);
       }
-      // A run that starts after the restore works too.
+      // A run that starts after the restore must work too.
       const { runId: next } = await stack.submit({
         repository: repository.path,
         baseBranch: 'main',

@@ -3,7 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tests that the bus rejects connections from a sandbox. A sandbox with network access may share the host's loopback, as with bubblewrap, and so can reach the bus. */
+/**
+ * Tests that the bus rejects connections from a sandbox. A sandbox with network access can reach the bus if it shares
+ * the host's loopback, as with bubblewrap.
+ */
 
 const absent = await whyWithout('bubblewrap');
 
@@ -14,7 +17,10 @@ describe.skipIf(absent !== null)(`from a sandbox${absent === null ? '' : ` (skip
   }, 180_000);
   afterAll(() => stack?.stop());
 
-  /** Returns a program that connects without credentials and prints the server's answer. It exits with 0 only if the server rejects it. */
+  /**
+   * Returns a program that connects without credentials and prints the server's answer. It exits with 0 only if the
+   * server rejects the connection.
+   */
   const knock = (port: string) => `
 import { connect } from 'node:net';
 const socket = connect(${port}, '127.0.0.1');
@@ -65,7 +71,7 @@ setTimeout(() => { console.log('silence'); process.exit(8); }, 5000);
     const secret = stack.nats.password ?? '';
     expect(secret.length).toBeGreaterThan(8);
     const look = `! env | grep -q '${secret}' && ! grep -rqs '${secret}' /workspace /home /etc /tmp /run && ! cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n' | grep -q '${secret}$'`;
-    // The command contains the password itself, so it doesn't search command lines.
+    // The command doesn't search command lines, since its own command line contains the password.
     expect(await verifyWith('full', look)).toMatchObject({ state: 'merged' });
   });
 });

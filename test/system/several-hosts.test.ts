@@ -11,8 +11,8 @@ import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Tests two hosts as in docs/operations.md. Each has its own worktree-service and container-service, with its own node name and its own data
- * folder. They share the bus, and a repository that they access by its URL.
+ * Tests two hosts as in docs/operations.md. Each has its own worktree-service and container-service, with its own node
+ * name and data folder. Both share the bus, and access a repository by its URL.
  */
 const nodes = ['node-1', 'node-2'];
 const lostAfterMs = 6_000;
@@ -68,7 +68,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     return ((actor?.context ?? actor?.summary) as { node?: string } | null)?.node ?? null;
   };
 
-  /** Waits until all tasks work, and returns the host of each. Fails unless both hosts have tasks, since the test needs both. */
+  /** Waits until all tasks work, and returns the host of each task. Fails if a host has no task. */
   async function nodesAtWork(runId: string, tasks: { taskId: string }[]): Promise<Map<string, string | null>> {
     for (const { taskId } of tasks) await stack.reached(runId, taskId, 'working');
     const on = new Map(await Promise.all(tasks.map(async ({ taskId }) => [taskId, await nodeOf(taskId)] as const)));
@@ -76,7 +76,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     return on;
   }
 
-  /** Checks that the tasks of node-1 have landed, and that those of node-2 failed with this reason. */
+  /** Checks that the tasks of node-1 have landed, and that those of node-2 failed with a reason that matches `why`. */
   function expectEnds({ tasks }: RunView, on: ReadonlyMap<string, string | null>, why: RegExp): void {
     const landed = tasks.filter(({ state }) => state === 'merged').map(({ taskId }) => on.get(taskId));
     const failed = tasks.filter(({ state, reason }) => state === 'failed' && why.test(reason ?? ''));

@@ -4,7 +4,10 @@ import { eventually, temporaryRepository } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 
-/** Tests on the whole stack that the model usage of a program with a running task's token counts towards the limits of the run file. */
+/**
+ * Tests on the whole stack that the limits of the run file include the model usage of a program that uses a running
+ * task's token.
+ */
 
 const script = `
 rules:

@@ -1,4 +1,4 @@
-/** Tests the command line as a tenant's user, on the whole stack with its restricted users, and the repositories that a tenant may use. */
+/** Tests the command line as a tenant's user on the whole stack, and the repositories that a tenant may use. */
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
 import {
@@ -64,9 +64,9 @@ function plan(repository: string): string {
     ...rest,
   });
   const approval = { protect: ['*.txt'] };
-  // The prompt is too long for an event or an actor's value, so it is stored in the object store.
+  // The prompt is too long for an event or an actor's value, so the object store contains it.
   const long = { prompt: `Fix sum.${' Please.'.repeat(1_000)}`, agent: { kind: 'loop' } };
-  // JSON is also YAML.
+  // JSON is also valid YAML.
   return JSON.stringify({
     repository,
     baseBranch: 'main',
@@ -89,7 +89,7 @@ const user = (name = tenant) => ({
   NATS_CREDENTIALS_FILE: stack.users.file(`tenant-${name}`),
 });
 const coppice = (...words: string[]) => cli.run(words, user());
-/** Runs a command and returns its output. Fails on any other exit code, with the command's error output. */
+/** Runs a command, and returns its output. Fails on any other exit code with the command's error output. */
 async function outputOf(exitCode: number, ...words: string[]): Promise<string> {
   const outcome = await coppice(...words);
   expect({ words, exitCode: outcome.exitCode, complaint: outcome.exitCode === exitCode ? '' : outcome.err }).toEqual({
@@ -168,7 +168,7 @@ describe("each command as a tenant's user, whose credentials file names the tena
     await outputOf(0, 'reject', of('rejected'), '--reason', 'no');
     await outputOf(0, 'merge', of('merged'));
     await outputOf(0, 'discard', of('discarded'));
-    // The run has ended, with tasks that did not land.
+    // The run has ended, but some of its tasks didn't land.
     expect(await outputOf(1, 'watch', runId)).toMatch(/merged +merged/);
     const again = stack.bus.call(api.runCancel, { tenant }, { runId });
     await expect(again).rejects.toMatchObject({ code: 'conflict', details: { state: 'failed' } });
@@ -198,7 +198,7 @@ describe("each command as a tenant's user, whose credentials file names the tena
     expect(await cli.repository.show('merged.txt', 'pulled')).toBe('good\n');
     expect(await pull('rejected', 'kept')).toMatch(/which has not landed$/m);
     expect(await cli.repository.show('rejected.txt', 'kept')).toContain('good');
-    // Pulls into another repository, which lacks the commits on which the work is based.
+    // This repository lacks the commits on which the work is based.
     await using other = await temporaryRepository();
     await pull('merged', 'whole', other.path);
     expect(await other.show('merged.txt', 'whole')).toBe('good\n');

@@ -15,18 +15,23 @@ import {
 import type { Run } from '../support/traced-runs.ts';
 
 /**
- * Tests that each run is one readable trace with every hop. Checks the spans that all processes export during four runs; see traced-runs.ts.
+ * Tests that each run is one readable trace with every hop. Checks the spans that all processes export during four runs
+ * (see traced-runs.ts).
  *
- * Missing spans: a span id identifies its process. So each parent that was never exported must have an id of a killed process, and the number of such parents is
- * limited by the spans that can be in progress or unexported at one moment. The ids of the spans of runs, tasks and states identify no process. These spans are
- * exported when they end, so until then their children have a missing parent.
+ * A killed process doesn't export all of its spans. A span id identifies the process that created the span. So every
+ * missing parent span must have the id of a killed process. The number of missing parents is limited by the number of
+ * spans that can be in progress or unexported at one moment. The spans of runs, tasks and states have ids that identify
+ * no process. They are exported when they end, so until then the parent of their children is missing.
  */
 
-/** Programs that may start a trace, since they are not services: the publisher and the command line. */
+/** Programs outside the services that may start a trace. These are the publisher and the command line. */
 const outside = [publisher, 'coppice'];
-/** Maximum number of one task's spans that are in progress or not exported yet. In this test, spans are exported every 100 ms. */
+/**
+ * Maximum number of one task's spans that are in progress or not exported yet. In this test, spans are exported every
+ * 100 ms.
+ */
 const lostSpansMax = 40;
-/** Maximum number of one task's ended states whose spans are not exported yet. */
+/** Maximum number of one task's ended states whose spans aren't exported yet. */
 const lostStatesMax = 3;
 /** Maximum depth of a task's span tree, including the task's span. */
 const depthMax = 6;
@@ -43,7 +48,7 @@ beforeAll(async () => {
   ({ first, second, loops, broken, all } = runs);
 }, 400_000);
 
-/** Every hop of a task, as the service that makes the span and the span's name. */
+/** Every hop of a task. Each entry has the service that creates the span, and the span's name. */
 const hops = [
   ['orchestrator', 'publish coppice.actor.run.*'],
   ['orchestrator', 'process create coppice.actor.run.*'],
@@ -90,7 +95,8 @@ test('a run is one trace that starts at its publisher, with every hop and withou
 test("a run by the intake from another publisher is also one trace, although its landing waits for the other run's", () => {
   expectHops(second, [...intakeHops, ...hops]);
   expect([...missingParents(second.spans).keys()]).toEqual([foreign.spanId]);
-  // A task that didn't wait for the slot lands the merge that it has verified. Only if the other run has just moved the branch, it merges and lands again.
+  // A task lands the merge that it has verified. It merges and lands again only if the other run has just moved the
+  // branch.
   for (const [run, name] of [
     [first, 'first'],
     [second, 'second'],
@@ -102,7 +108,7 @@ test("a run by the intake from another publisher is also one trace, although its
     const [merges, landings] = [countOf('prepare-merge'), countOf('land')];
     expect(landings).toBeGreaterThan(0);
     expect([merges, merges + 1]).toContain(landings);
-    // NATS redelivers a command on a busy machine: then it has another span with the same effect id.
+    // On a busy machine NATS may redeliver a command. The command then has another span with the same effect id.
     const handled = run.spans.filter((span) => span.name === 'process coppice.cmd.worktree-service.*.land');
     expect(new Set(handled.map((span) => span.attributes['coppice.effect.id'])).size).toBe(landings);
   }
@@ -122,12 +128,15 @@ test('each command has its own span, whose child is the handling, and a result i
   }
   const results = handled.filter(({ name }) => name === 'process result coppice.actor.task.*');
   expect(results.length).toBeGreaterThan(5);
-  // These are results of commands, and the landing slot that the landing actor grants.
+  // The results belong to commands, or are the landing slot that the landing actor grants.
   const works = results.map(({ links }) => parents.get(links[0]?.spanId ?? ''));
   expect(works.filter((work) => work?.kind !== 5)).toEqual([]);
 });
 
-/** Returns the spans of one task and of its states, a function that returns a span's children, and the depth of the task's tree. */
+/**
+ * Returns the spans of one task and of its states, a function that returns a span's children, and the depth of the
+ * task's tree.
+ */
 function taskTree({ spans }: Run, name: string) {
   const task = spans.find((span) => span.name === 'task' && span.attributes['coppice.task.name'] === name);
   const childrenOf = (parent: CollectedSpan | undefined) =>
@@ -199,7 +208,8 @@ test("the depth of a task's tree does not depend on the number of turns", () => 
     ['few', few],
     ['many', many],
   ] as const) {
-    // There are as many tool calls as turns: the last turn has none, but a call before the first turn reads the repository's instructions.
+    // The numbers of tool calls and turns are equal. The last turn has no tool call, but one call before the first turn
+    // reads the repository's instructions.
     const below = inTime(childrenOf(states.find((state) => state.name === 'task working')));
     expect(below.filter((child) => child === orderOfTurn)).toHaveLength(turns[name]);
     expect(below.filter((child) => child === 'publish coppice.cmd.container-service.*.tools')).toHaveLength(
@@ -207,7 +217,7 @@ test("the depth of a task's tree does not depend on the number of turns", () => 
     );
   }
   expect(many.depth).toBe(few.depth);
-  // The levels: task, state, command, its handling, and the handler's parts.
+  // The levels are the task, its state, the command, the command's handling, and the handler's parts.
   expect(many.depth).toBeLessThanOrEqual(depthMax);
 });
 
@@ -265,11 +275,11 @@ test('a run in which processes were killed is one trace; each missing parent is 
   expectHops(broken, [...submitHops, ...hops]);
   const { killed } = runs;
   const prefixes = killed.map(({ name, instance }) => spanIdPrefix(name, instance));
-  // Each killed process must have exported some spans, which shows that the prefixes are right.
+  // Each killed process must have exported some spans. This shows that the prefixes are right.
   for (const { instance } of killed) expect(all.filter((span) => span.instance === instance).length).toBeGreaterThan(0);
   const missing = missingParents(broken.spans);
   await annotate(`missing parents after two kills: ${missing.size}, of ${JSON.stringify([...missing.values()])}`);
-  // These are states that had ended, but whose spans the killed orchestrator had not exported yet.
+  // These states had ended, but the killed orchestrator hadn't exported their spans yet.
   const lostStates = [...missing.keys()].filter((spanId) => spanId.startsWith(storedSpanIdPrefix));
   expect(lostStates.length).toBeLessThanOrEqual(lostStatesMax);
   prefixes.push(storedSpanIdPrefix);

@@ -7,10 +7,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tests an upgrade as docs/operations.md describes it: one service after the other is replaced while tasks run. */
+/** Tests an upgrade as docs/operations.md describes it. One service after the other is replaced while tasks run. */
 const tasksOfRun = 9;
 const nameOf = (index: number): string => `task-${index}`;
-/** Rules of the script. Each task has a turn, which runs a command in the sandbox, and another turn. */
+/** Rules of the script. In the first turn of each task, a command runs in the sandbox. */
 const rules = Array.from({ length: tasksOfRun }, (_, index) => ({
   when: { contains: `do ${nameOf(index)}.` },
   turns: [
@@ -21,9 +21,9 @@ const rules = Array.from({ length: tasksOfRun }, (_, index) => ({
     { toolCalls: [{ name: 'finish', arguments: { summary: 'Done.' } }], latencyMs: 1_000 },
   ],
 }));
-// JSON is also YAML.
+// JSON is also valid YAML.
 const script = JSON.stringify({ rules, default: { turns: [{ text: 'good\n' }] } });
-/** Order of the upgrade: a called service comes before its callers. */
+/** Order of the upgrade. A service that others call comes before its callers. */
 const upgradeOrder: readonly ServiceName[] = ['worktree-service', 'container-service', 'llm-gateway', 'orchestrator'];
 const tenant = 'default';
 const concurrency = 3;
@@ -69,7 +69,7 @@ describe.skipIf(absent !== null)(`an upgrade while tasks run${absent === null ? 
         await eventually(() => isAtWork(runId), { timeoutMs: 60_000, description: 'work to interrupt' });
         expect(await stack.replace(name, order)).toMatchObject({ code: 0 });
       }
-      // The run must not have ended yet, since otherwise the last service was replaced after the work.
+      // The run must not have ended yet. Otherwise the last service was replaced after the work.
       expect((await stack.run(runId)).state).toBe('running');
       expect((await stack.ended(runId)).tasks.map(({ state }) => state)).toEqual(tasks.map(() => 'merged'));
       expect(await repository.git('status', '--porcelain')).toBe('');
@@ -97,13 +97,14 @@ describe.skipIf(absent !== null)(`an upgrade while tasks run${absent === null ? 
     for (const [index, requestId] of requestIds.entries()) {
       const name = `earlier-${index}`;
       const request = { requestId, ...requestOf([name], () => ({ kind: 'prompt', file: `${name}.txt` })) };
-      // The last request is stored as the earlier version stores a request that it puts off.
+      // The last request is stored as the earlier version stores a request for later.
       const isLater = index === 5;
       const schedule = { at: new Date(Date.now() + 3_600_000), target: subjects.intake(tenant) };
       if (isLater) await stack.bus.publish(subjects.intakeLater(tenant, 'x'), request, { schedule });
       else await stack.bus.publish(subjects.intake(tenant), request, { messageId: requestId });
     }
-    // Makes the server deliver one request to a reply subject without a listener, as to a process that has ended since.
+    // Makes the server deliver one request to a reply subject without a listener, as if the receiving process had
+    // ended.
     stack.bus.publishCore(`$JS.API.CONSUMER.MSG.NEXT.${streams.intake}.${intakeConsumer}`, { batch: 1 }, {});
     const [one] = await Promise.all([
       stack.startService('orchestrator'),
@@ -118,7 +119,7 @@ describe.skipIf(absent !== null)(`an upgrade while tasks run${absent === null ? 
     const { config } = (await ask(`STREAM.INFO.${streams.intake}`)) as { config: object };
     expect(config).toMatchObject({ subjects: [subjects.intake('*')] });
     expect(config).not.toHaveProperty('allow_msg_schedules', true);
-    // The new intake accepts requests.
+    // The new intake must accept requests.
     const last = { requestId: randomUUID(), ...requestOf(['last'], () => ({ kind: 'prompt', file: 'last.txt' })) };
     expect(await stack.bus.publish(subjects.intake(tenant), last)).toMatchObject({ duplicate: false });
     const lastRun = runIdOf(tenant, last.requestId);
@@ -133,7 +134,10 @@ describe.skipIf(absent !== null)(`an upgrade while tasks run${absent === null ? 
     return answer;
   };
 
-  /** Recreates the intake's stream as in the earlier version: with schedules, and with the subjects of requests that are put off. */
+  /**
+   * Recreates the intake's stream as in the earlier version, with schedules and with the subjects of requests that are
+   * stored for later.
+   */
   async function makeEarlierIntake(): Promise<void> {
     for (const stream of [streams.intake, streams.intakeLater]) await ask(`STREAM.DELETE.${stream}`);
     await ask(`STREAM.CREATE.${streams.intake}`, {
@@ -162,7 +166,7 @@ describe.skipIf(absent !== null)(`an upgrade while tasks run${absent === null ? 
     }
   }
 
-  /** Recreates a consumer as in the earlier version: with its filter in a list. */
+  /** Recreates a consumer as in the earlier version, with its filter in a list. */
   const makeEarlierConsumer = (stream: string, name: string, filter: string) =>
     ask(`CONSUMER.DURABLE.CREATE.${stream}.${name}`, {
       stream_name: stream,

@@ -5,7 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tests that only verified trees land, exactly as verified, and that no protected path changes without a user's approval. */
+/**
+ * Tests that only verified trees land, exactly as verified, and that no protected path changes without a user's
+ * approval.
+ */
 
 const script = `
 rules:
@@ -41,7 +44,7 @@ describe.skipIf(absent !== null)(`verified landing${absent === null ? '' : ` (sk
 
   test('a verification whose executor was killed is repeated on a tree that the first one did not change', async () => {
     await using repository = await temporaryRepository();
-    // This command passes only if an earlier run has left its mark.
+    // This command passes only if an earlier run of it has left the file `built`.
     const verify = 'if [ -e built ]; then exit 0; fi; touch built; sleep 3; exit 1';
     const { runId, tasks } = await submitOne(repository, { verify });
     await stack.reached(runId, tasks[0]?.taskId ?? '', 'verifying');
