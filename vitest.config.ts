@@ -16,8 +16,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        // These files run after the isolated ones. They mostly wait for timers and servers, so two cores can run four
-        // workers.
+        // These files run after the isolated ones. They mostly wait, so two cores can run four workers.
         test: {
           name: 'shared',
           include: unitTests,
@@ -31,15 +30,14 @@ export default defineConfig({
     environment: 'node',
     // Tests cause hundreds of warnings, which COPPICE_LOG_LEVEL=warn shows.
     env: { COPPICE_LOG_LEVEL: process.env['COPPICE_LOG_LEVEL'] ?? 'error' },
-    // Tests often wait for the servers, sandboxes and processes that they start. A third worker uses this idle time of
-    // two cores.
+    // Tests often wait for processes that they start. A third worker uses this idle time of two cores.
     maxWorkers: 3,
     // Ends only tests that hang. The limit is high, since a test may get a tenth of the CPU time while two other tests
     // build images.
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 20_000,
-    // A flaky test is a defect, so no test is repeated.
+    // A flaky test is a defect.
     retry: 0,
     sequence: { sequencer: SlowestFirst },
     globalSetup: ['setup/test-environment.ts'],

@@ -35,7 +35,7 @@ const rulesFile = z.strictObject({
 const rules = rulesFile.parse(parse(readFileSync(file, 'utf8'))).groups.flatMap((group) => group.rules);
 
 const names = Object.keys(metricDefinitions) as MetricName[];
-/** Labels of each time series that a scrape can contain, by the series' name. */
+/** Labels of each time series in a scrape, by the series' name. */
 const series = new Map<string, string[]>();
 for (const name of names) {
   const labels = Object.keys(metricDefinitions[name].labels).map(prometheusLabel);
@@ -47,7 +47,7 @@ for (const name of names) {
 }
 series.set('up', ['job', 'instance']);
 
-/** Functions and keywords of PromQL that the rules use. All other words in an expression are metrics or labels. */
+/** Functions and keywords of PromQL. All other words in an expression are metrics or labels. */
 const words = new Set(
   'sum max by rate increase delta absent scalar histogram_quantile and or label_replace max_over_time'.split(' '),
 );
@@ -97,10 +97,9 @@ test(
     const { stdout } = await runFile(program, ['check', 'rules', '--lint=all', '--lint-fatal', file]);
     expect(stdout).toContain(`SUCCESS: ${rules.length} rules found`);
     await expect(runFile(program, ['check', 'rules', import.meta.filename])).rejects.toThrow('FAILED');
-    // Checks the configuration that docker-compose.yml's profile `metrics` uses, and its rules.
     const configuration = file.replace(/alerts.yaml$/, 'prometheus.yaml');
     expect((await runFile(program, ['check', 'config', '--lint=all', configuration])).stdout).toContain('SUCCESS');
-    // Tests which rules fire on a stack with failures. On a working stack, no rule may fire.
+    // Some rules must fire on a stack with failures, and none on a working stack.
     const tested = await runFile(program, ['test', 'rules', file.replace(/yaml$/, 'test.yaml')]);
     expect(tested.stdout).toContain('SUCCESS');
   },

@@ -1,4 +1,4 @@
-/** Tests that dependencies point one way, and that few files import a vendor's package. Reads Nx's project graph and the sources. */
+/** Tests that dependencies point one way, and that few files import a vendor's package. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /**
  * Adds a new entry to each registry. Each list that is derived from the registry must then contain the entry. For each
- * other list, a comparison must find that the entry is missing. services.test.ts does the same for services.
+ * other list, a comparison must find that the entry is missing.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';

@@ -1,7 +1,4 @@
-/**
- * Compares the registry of services in libs/contracts/src/services.ts with the lists of services that aren't derived
- * from it.
- */
+/** Compares the registry of services with the lists of services that aren't derived from it. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { roles } from '@coppice/bus';

@@ -1,4 +1,3 @@
-/** Tests style rules for all files of the repository. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,8 +30,8 @@ const findings: readonly Finding[] = [
 ];
 
 /**
- * Words that the house style rules out in comments and documents. Text in backticks isn't checked, since it is a name
- * in the code.
+ * Words that the house style rules out in comments and documents, except in backticks, where they are names in the
+ * code.
  */
 const ruledOut =
   /\b(?:tol[d]|asks who[m]|makes d[o]|in vai[n]|doo[r]s?|prove[n]|let go o[f]|at han[d]|waited for b[y])\b|^\/\*\* (?:O[f]|Whethe[r]|For who[m]|Wh[o]) /i;
@@ -49,10 +48,7 @@ function ruledOutWords(path: string, text: string): string[] {
   });
 }
 
-/**
- * Words that the house style rules out in code. A match is a word in a string or comment, or a part of a name in
- * camelCase, kebab-case or SNAKE_CASE.
- */
+/** Words that the house style rules out in code, also as a part of a name in camelCase, kebab-case or SNAKE_CASE. */
 const ruledOutName = /(?<![A-Za-z])(?:tol[d]|aske[d]|TOL[D]|ASKE[D])(?![a-z])|(?:Tol[d]|Aske[d])(?![a-z])/;
 /** Names in stored values, which can't be changed. */
 const storedNames = /\brepetitionTol[d]\b/g;
@@ -65,7 +61,7 @@ function ruledOutNames(path: string, text: string): string[] {
   });
 }
 
-/** Checks one file. @returns one sentence per fault */
+/** @returns one sentence per fault */
 function faultsOf(path: string, text: string): string[] {
   const faults = findings
     .filter(({ files, pattern }) => files.test(path) && pattern.test(text))

@@ -1,6 +1,6 @@
 /**
- * The rules for dependencies, and functions that check them. They get the graph and the sources as arguments, so that a
- * test can pass violations.
+ * Rules for dependencies, and their checks. The checks get the graph and the sources as arguments, so that a test can
+ * pass violations.
  */
 import { serviceNames } from '@coppice/contracts';
 import { isTestFile } from './sources.ts';
@@ -76,10 +76,7 @@ type VendorRule = {
 
 const any = Number.POSITIVE_INFINITY;
 
-/**
- * Code that may import each vendor's package. Usually this is one file, so that the vendor can be replaced. It is a
- * whole package only if the package uses the vendor's types everywhere.
- */
+/** Code that may import each vendor's package. Usually this is one file, so that the vendor can be replaced. */
 const vendorRules: readonly VendorRule[] = [
   { vendor: /^@nats-io\//, importers: { 'libs/bus': 1 } },
   { vendor: /^nats$/, importers: {} },
@@ -114,7 +111,7 @@ const vendorRules: readonly VendorRule[] = [
       'apps/cli': any,
     },
   },
-  // Code that starts programs. Only one file starts git, only engines start sandboxes, and only the command line starts
+  // Code that starts programs. Only git.ts starts git, only engines start sandboxes, and only the command line starts
   // the services.
   {
     vendor: /^(node:)?child_process$/,
@@ -134,7 +131,7 @@ const vendorRules: readonly VendorRule[] = [
 
 export type Dependency = { from: string; to: string };
 
-/** Checks the project graph. @returns one sentence per violation */
+/** @returns one sentence per violation */
 export function checkGraph(dependencies: readonly Dependency[]): string[] {
   return dependencies.flatMap(({ from, to }) => {
     const allowed = allowedDependencies[from];
@@ -154,7 +151,7 @@ export type WorkspacePackage = {
   devDependencies: readonly string[];
 };
 
-/** Checks the imports of all sources. @returns one sentence per violation */
+/** @returns one sentence per violation */
 export function checkImports(packages: readonly WorkspacePackage[], sources: readonly SourceFile[]): string[] {
   const problems: string[] = [];
   for (const source of sources) {
@@ -173,7 +170,7 @@ function checkImport(
 ): string[] {
   if (specifier.startsWith('.')) {
     const target = new URL(specifier, `file:///${source.path}`).pathname.slice(1);
-    // Exception: container-service imports the program that builds the image.
+    // container-service may import the program that builds the image.
     const isRootfs = owner.folder === 'apps/container-service' && target === 'deploy/agent-runtime/rootfs.js';
     return target.startsWith(`${owner.folder}/`) || isRootfs
       ? []

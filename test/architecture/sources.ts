@@ -1,12 +1,10 @@
-/** Reads the workspace's source files and their imports. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Root folder of the checkout. */
 export const projectFolder = join(import.meta.dirname, '../..');
 
 export type SourceFile = {
-  /** Path from the checkout's root folder, with forward slashes, such as `libs/bus/src/nats.ts`. */
+  /** Path from the checkout's root folder, such as `libs/bus/src/nats.ts`. */
   path: string;
   text: string;
   imports: readonly string[];
@@ -37,10 +35,7 @@ export function importsOf(text: string): string[] {
   return [...new Set(patterns.flatMap((pattern) => [...code.matchAll(pattern)].map((match) => String(match[1]))))];
 }
 
-/**
- * Returns true for files that aren't shipped. These are tests, code shared by tests, programs that only tests start,
- * and the generator of the published contract.
- */
+/** Returns true for files that aren't shipped, such as tests and programs that only tests start. */
 export function isTestFile(path: string): boolean {
   return (
     /\.test\.ts$|\/test-programs\/|\/(test-support|testing)\/|\/conformance[^/]*\.ts$|^test\//.test(path) ||

@@ -8,15 +8,14 @@ import { median, print } from './report.ts';
 
 /**
  * Benchmark of the coding agent's loop. In each measured turn, the model answers at once and the only tool call runs
- * `true`. The turn's time is compared with the time of a sandboxed `true` that the benchmark starts without Coppice. A
- * separate run with traces measures each step, since tracing takes time itself. One long task shows whether later turns
- * take longer.
+ * `true`. The turn is compared with a sandboxed `true` without Coppice. A separate run with traces measures each step,
+ * since tracing takes time itself.
  */
 export type AgentBenchSettings = {
   engines: RawEngine[];
   rounds: number;
   turns: number;
-  /** Number of turns of the long task. 0 skips that task. */
+  /** Number of turns of a long task, which shows whether later turns take longer. 0 skips the task. */
   growthTurns: number;
 };
 
@@ -28,16 +27,13 @@ export type AgentBenchResult = {
   coppiceMs: number;
   byHandMs: number;
   ratio: number;
-  /** Milliseconds per turn by step, from the run with traces. */
+  /** Milliseconds per turn by step. */
   steps: Record<string, number>;
   /** Milliseconds per turn, by the number of earlier turns in the task. */
   byTurn: Record<string, number>;
 };
 
-/**
- * Turns of the long task that are reported. Each figure is the median of the turn and its neighbours, so that one
- * unusual turn doesn't matter.
- */
+/** Reported turns of the long task. Each figure is the median of the turn and its neighbours, to hide outliers. */
 const shownTurns = [10, 100] as const;
 const neighbours = 8;
 const exportMs = 2_000;
@@ -91,7 +87,7 @@ async function benchEngine(engine: RawEngine, settings: AgentBenchSettings): Pro
   };
 }
 
-/** Returns the model's script. Each call is different, because an agent that repeats a call gets a warning. */
+/** Each call is different, because an agent that repeats a call gets a warning. */
 function scriptOf(lengths: Record<string, number>): string {
   const rules = Object.entries(lengths).map(([word, length]) => ({
     when: { contains: `the ${word} task` },
@@ -105,7 +101,7 @@ function scriptOf(lengths: Record<string, number>): string {
   return JSON.stringify({ rules });
 }
 
-/** Runs one task. @returns milliseconds from each answer of the model until its next answer */
+/** @returns milliseconds from each answer of the model until its next answer */
 async function runAgent(stack: Stack, repository: TemporaryRepository, word: string): Promise<number[]> {
   const { runId } = await stack.submit({
     repository: repository.path,
@@ -129,10 +125,7 @@ async function runAgent(stack: Stack, repository: TemporaryRepository, word: str
   return answered.slice(1).map((at, index) => at - (answered[index] ?? Number.NaN));
 }
 
-/**
- * Measures the time of a turn in the gateway and in container-service. The rest is the time for decisions, storage and
- * the bus.
- */
+/** Measures a turn's time in the gateway and in container-service. The rest is decisions, storage and the bus. */
 async function stepsOf(engine: RawEngine, repository: TemporaryRepository, script: string) {
   await using collector = await startTraceCollector();
   let turnMs: number;

@@ -9,9 +9,8 @@ import { daemonAddress } from './docker-daemon.ts';
 import type { DaemonAddress } from './docker-daemon.ts';
 
 /**
- * Runs the git and container operations of a task directly, one after the other. Their time is the cost of the task
- * without Coppice. Sandboxes are isolated only by the engine's own options. There are no checks, no storage, no retries
- * and no events.
+ * Runs the git and container operations of a task directly, as the minimum cost of a task. Sandboxes are isolated only
+ * by the engine's own options. There are no checks, no storage, no retries and no events.
  */
 export type RawEngine = 'bubblewrap' | 'docker';
 type ByHandSettings = {
@@ -22,8 +21,7 @@ type ByHandSettings = {
   daemon: DaemonAddress;
   /**
    * True to set the file attribute that Coppice sets on its own folders (see worktree-service's unrelated-folders.ts).
-   * Then a checkout on ext4 takes the same time with and without Coppice. By default the folder has no such attribute,
-   * as if a user had created it.
+   * Then a checkout on ext4 takes the same time with and without Coppice.
    */
   marked?: boolean;
 };
@@ -40,9 +38,8 @@ export class ByHand {
   #programs: Promise<{ image: string; bwrap: string }> | null = null;
   #number = 0;
 
-  /** Creates an instance that uses the images and the daemon of Coppice. */
   static async in(folder: string, settings: Pick<ByHandSettings, 'engine' | 'repository' | 'marked'>): Promise<ByHand> {
-    // Allows the sandboxes' user to enter subfolders of this folder.
+    // Allows the sandboxes' user to enter subfolders.
     await chmod(folder, 0o711);
     return new ByHand({
       ...settings,
@@ -60,7 +57,7 @@ export class ByHand {
   }
 
   async setUp(): Promise<void> {
-    // Errors are ignored, since Coppice also continues on a file system without this attribute.
+    // Ignores errors, since Coppice works without this attribute too.
     if (this.#settings.marked === true) await runFile('chattr', ['+T', this.#settings.folder]).catch(() => undefined);
     await this.#git(
       this.#settings.folder,
@@ -75,10 +72,7 @@ export class ByHand {
     await writeFile(path.join(this.#tasks, 'objects/info/alternates'), `${this.#origin}/objects\n`);
   }
 
-  /**
-   * Runs one task, from fetch to merge, that writes `text` to `file`. @returns the time in milliseconds, in total and
-   * by step
-   */
+  /** Runs one task that writes `text` to `file`. @returns the time in milliseconds, in total and by step */
   async task(file: string, text: string): Promise<{ totalMs: number; steps: Record<string, number> }> {
     const steps: Record<string, number> = {};
     const started = performance.now();
@@ -102,7 +96,7 @@ export class ByHand {
     return { totalMs: performance.now() - started, steps };
   }
 
-  /** Runs the necessary part of an agent's turn: one sandboxed `true`. @returns the time in milliseconds */
+  /** Runs the necessary part of an agent's turn, a sandboxed `true`. @returns milliseconds */
   async turn(): Promise<number> {
     const workspace = path.join(this.#settings.folder, 'turns');
     await mkdir(workspace, { recursive: true });
@@ -223,17 +217,14 @@ export class ByHand {
     await runProgram(words[0] ?? '', words.slice(1), { cwd: '/', env: process.env, input });
   }
 
-  /**
-   * Returns paths of the image and of bubblewrap that the sandboxes' user can read. That user can't read a checkout in
-   * root's home folder. Called only once, since it may copy the image.
-   */
+  /** Returns paths that the sandboxes' user can read. That user can't read a checkout in root's home folder. */
   async #reachable(): Promise<{ image: string; bwrap: string }> {
     const cached = path.resolve(import.meta.dirname, '../../.cache/bin/bwrap');
     const bwrap = process.env['COPPICE_BWRAP'] ?? (existsSync(cached) ? realpathSync(cached) : 'bwrap');
     return { image: await this.#withinReach(await this.#rootfs()), bwrap: await this.#withinReach(bwrap) };
   }
 
-  /** Returns `source`, or the path of a copy in the work folder if the sandboxes' user can't reach `source`. */
+  /** Returns `source`, or the path of a copy if the sandboxes' user can't reach `source`. */
   async #withinReach(source: string): Promise<string> {
     if (process.getuid?.() !== 0 || !path.isAbsolute(source)) return source;
     const isReached = (file: string) =>
@@ -257,9 +248,9 @@ export class ByHand {
     return path.join(this.#settings.imagesFolder, newest);
   }
 
-  /** Runs the command by the daemon's API: create, start, wait, remove. */
+  /** Runs the command through the daemon's API. */
   async #docker(workspace: string, shell: string, input: string): Promise<void> {
-    // The input is written to a file in the workspace. For standard input the API would need a hijacked connection,
+    // The workspace contains the input as a file. For standard input the API would need a hijacked connection,
     // which isn't faster.
     if (input !== '')
       await writeFile(path.join(workspace, '.input'), input).then(() =>

@@ -4,8 +4,7 @@ export type DaemonAddress = { socketPath: string } | { host: string; port: numbe
 const plainPort = 2375;
 
 /**
- * Returns the address of the daemon that the services use. This is COPPICE_DOCKER_SOCKET, or DOCKER_HOST if the former
- * isn't set, or the usual socket.
+ * Returns the address of the daemon that the services use.
  * @throws Error for a DOCKER_HOST other than `unix://` or `tcp://` without TLS
  */
 export function daemonAddress(environment: NodeJS.ProcessEnv): DaemonAddress {

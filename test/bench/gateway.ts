@@ -9,11 +9,9 @@ import type { Target, Targets } from './gateway/targets.ts';
 import { median, print } from './report.ts';
 
 /**
- * Benchmark of the gateway's endpoints over HTTP and on the bus, with budgets. It measures the time that each endpoint
- * adds to a direct request to a model server. It also measures a bare proxy, as the minimum, and other gateways, all
- * alternately in the same run. The load generator, the upstream and each gateway run in separate processes. On a
- * machine with few processors these processes slow each other down, so ratios and CPU time per request are more
- * reliable than milliseconds.
+ * Benchmark of the time that the gateway adds to a direct request to a model server, over HTTP and on the bus. A bare
+ * proxy, as the minimum, and other gateways run alternately for comparison. On a machine with few processors the
+ * processes slow each other down, so ratios and CPU time per request are more reliable than milliseconds.
  */
 export type GatewayBenchSettings = { rounds: number; streams: number; against: string | null };
 
@@ -29,10 +27,7 @@ const loads = {
 export type LoadName = keyof typeof loads;
 const loadNames = Object.keys(loads) as LoadName[];
 
-/**
- * Results in milliseconds, unless the name has another unit. `added` means the difference to direct requests in the
- * same round.
- */
+/** Values in milliseconds, unless the name has another unit. `added` means the difference to direct requests. */
 export type GatewayFigures = {
   addedP50: number;
   addedP99: number;
@@ -50,17 +45,14 @@ export type GatewayBenchResult = GatewayBenchSettings & {
   memory: { streams: number; heapGrowthBytes: number; residentGrowthBytes: number };
 };
 
-/**
- * Requests before the measurement. The code gets faster during the first ten thousand requests or so, and then needs
- * half of its initial CPU time.
- */
+/** Requests before the measurement. The code gets faster during the first ten thousand requests or so. */
 const warmUp = [
   { kind: 'whole', atOnce: 32, count: 12_000 },
   { kind: 'stream', atOnce: 32, count: 2_000 },
 ] as const;
 const leavings = 50;
 const memoryAtOnce = 32;
-/** Streams before the measurement of memory. Enough for caches and pools to reach their final size. */
+/** Streams before the measurement of memory. Caches and pools then have their final size. */
 const memoryWarmUpStreams = 3_000;
 
 export async function benchGateway(settings: GatewayBenchSettings): Promise<GatewayBenchResult> {
@@ -115,7 +107,7 @@ async function measureRound(
   }
 }
 
-/** Starts the load generator. One process generates all loads, so that all targets get the same, warmed-up generator. */
+/** One process generates all loads, so that all targets get the same, warmed-up generator. */
 async function startGenerator() {
   const generator = fork(path.join(import.meta.dirname, 'gateway/load.ts'));
   await once(generator, 'message');

@@ -1,7 +1,4 @@
-/**
- * Checks the tasks in the API, in the events and in git. Each task must end exactly once, as planned, with the right
- * content.
- */
+/** Checks in the API, in the events and in git that each task has ended exactly once, as planned. */
 import { api, isTaskEnd } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import type { TemporaryRepository } from '@coppice/testing';
@@ -27,7 +24,6 @@ export async function readTasks(system: ChaosSystem, waves: readonly Wave[]): Pr
   return views;
 }
 
-/** Returns one sentence for each task that didn't end or ended in a wrong state. */
 export function lostTasks(waves: readonly Wave[], views: TaskViews): string[] {
   const byName = new Map([...views.values()].map((view) => [view.name, view]));
   return waves.flatMap((wave) =>
@@ -48,16 +44,12 @@ export function lostTasks(waves: readonly Wave[], views: TaskViews): string[] {
   );
 }
 
-/** Returns true if a dependency of the task hasn't landed. */
 const isBlocked = ({ request }: PlannedTask, byName: ReadonlyMap<string, TaskView>): boolean =>
   ((request['dependsOn'] as string[] | undefined) ?? []).some((name) => byName.get(name)?.state !== 'merged');
 
 export type Landings = { landedTwice: string[]; wrongContent: string[] };
 
-/**
- * Compares the branch with the plan. The branch must have one commit for each task that landed, with only that task's
- * files, and nothing else.
- */
+/** Checks that the branch has one commit for each task that landed, with only that task's files, and nothing else. */
 export async function checkLandings(
   waves: readonly Wave[],
   views: TaskViews,
@@ -107,7 +99,7 @@ async function checkRepository(waves: readonly Wave[], views: TaskViews, place: 
   }
 }
 
-/** Returns the branch's commits by the task id in their trailer. Skips merges. */
+/** Returns the branch's commits, without merges, by the task id in their trailer. */
 async function commitsByTask(repository: TemporaryRepository): Promise<Map<string, string[]>> {
   const format = `--format=%H${fieldSeparator}%(trailers:key=Coppice-Task,valueonly,separator=)`;
   const log = await repository.git('log', '--no-merges', format, 'main');

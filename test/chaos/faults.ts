@@ -20,7 +20,7 @@ export const faultKinds = [
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
-/** A fault that was applied, for the report. Times are milliseconds since the epoch. */
+/** Times are milliseconds since the epoch. */
 export type AppliedFault = {
   kind: FaultKind;
   target: string;
@@ -32,10 +32,7 @@ export type AppliedFault = {
 
 type Fault = { kind: FaultKind; service: ServiceName | null };
 
-/**
- * The faults of one round. Each round applies them once, in a new order. `none` is no fault, and gives the baseline for
- * the recovery times.
- */
+/** The faults of one round, applied in random order. `none` is no fault, the baseline for recovery times. */
 const deck: readonly Fault[] = [
   ...serviceNames.map((service): Fault => ({ kind: 'kill', service })),
   ...traces.flatMap(({ service }): Fault[] => [
@@ -59,7 +56,6 @@ const downMs = { min: 0, max: 3_000 };
 const outageMs = { min: lostAfterMs * 1.25, max: lostAfterMs * 2.5 };
 /** Time limit for an ambush's trace to appear. */
 const ambushMsMax = 10_000;
-/** Maximum delay between the trace and the kill. */
 const ambushDelayMsMax = 4;
 const diskFullMs = { min: 1_000, max: 5_000 };
 
@@ -99,17 +95,14 @@ export async function applyFaults(
   return applied.toSorted((one, other) => one.startedAt - other.startedAt);
 }
 
-/**
- * Returns one process of the fault's service, or both processes for an ambush. If the fault names no service, returns
- * all processes.
- */
+/** Returns one process of the fault's service, or both for an ambush, or all processes if there is no service. */
 function targetsOf({ kind, service }: Fault, { processes }: ChaosSystem, random: Random): readonly ServiceProcess[] {
   if (service === null) return processes;
   const ofService = processes.filter((each) => each.service === service);
   return kind === 'ambush' ? ofService : [random.pick(ofService)];
 }
 
-/** Applies one fault. @returns false if it wasn't applied because no trace appeared */
+/** @returns false if the fault wasn't applied because no trace appeared */
 async function apply(
   kind: FaultKind,
   targets: readonly ServiceProcess[],
@@ -165,11 +158,10 @@ async function apply(
   }
 }
 
-/** Kills a process. Chance decides whether its child processes are killed too. */
 const kill = (target: ServiceProcess, random: Random): Promise<void> =>
   target.kill(random.integer(downMs.min, downMs.max), { children: random.pick([true, false]) });
 
-/** The latest restart of nats-server. The next restart waits for it, since two faults may overlap. */
+/** The latest restart of nats-server. The next one waits for it, since two faults may overlap. */
 let natsRestart: Promise<void> = Promise.resolve();
 
 function restartNats({ nats }: ChaosSystem, waitMs: number): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * Plans a chaos run from a seed. A plan consists of waves, and each wave is a run with several tasks. Every task lists
- * its valid end states and its files, so that the checks don't depend on how the services work.
+ * Plans a chaos run from a seed. Every task lists its valid end states and its files, so that the checks don't depend
+ * on how the services work.
  */
 import type { TaskState } from '@coppice/contracts';
 import type { tracesOfTask } from './ambush.ts';
@@ -10,16 +10,14 @@ export const repositoryNames = ['bare', 'checked-out'] as const;
 export type RepositoryName = (typeof repositoryNames)[number];
 
 export type PlannedTask = {
-  /** Name, unique in the chaos run. */
   name: string;
   kind: TaskKind;
   /** The task as in a run file. */
   request: Record<string, unknown>;
   /** Turns of the scripted model. */
   turns: object[];
-  /** Content of each file in the task's own commit, by path. For the kind `shared`, only the changed line. */
+  /** Content by path in the task's own commit. For the kind `shared`, only the changed line. */
   files: Record<string, string>;
-  /** Valid end states. */
   ends: TaskState[];
   /** Pattern of the reason if the task ends in another state than `merged`. */
   reason?: RegExp;
@@ -30,9 +28,9 @@ export type PlannedTask = {
 export type Wave = {
   requestId: string;
   repository: RepositoryName;
-  /** Time of submission, in milliseconds after the start. */
+  /** Milliseconds from the start until the submission. */
   atMs: number;
-  /** `request` submits by request and reply, `intake` through the durable intake. */
+  /** `intake` is the durable intake. */
   by: 'request' | 'intake';
   tasks: PlannedTask[];
 };
@@ -71,12 +69,12 @@ const cancelMsMax = 12_000;
 const importMsMax = 30;
 const lockMsMax = 4;
 const concurrency = 6;
-/** Shell line that waits while the disk is full. A real model would see the error and wait, but a script can't. */
+/** Waits while the disk is full. A real model would see the error and wait, but a script can't. */
 const waitForRoom =
   'for i in $(seq 60); do [ "$(df --output=avail . | tail -n 1)" -gt 4096 ] && break; sleep 0.5; done';
 /**
- * Number of lines of the shared file. Each `shared` task changes one line. The changed lines are `sharedStep` lines
- * apart, so that git can merge the changes.
+ * Number of lines of the shared file. Each `shared` task changes one line. The changed lines are far enough apart that
+ * git can merge the changes.
  */
 const sharedLines = 400;
 const sharedStep = 4;
@@ -112,7 +110,7 @@ export function planWaves(options: { tasks: number; minutes: number; random: Ran
   return waves;
 }
 
-/** Chooses the kinds of the tasks. The two rivals of a pair are next to each other and in the same wave. */
+/** The two rivals of a pair are next to each other and in the same wave. */
 function kindsFor(tasks: number, random: Random): TaskKind[] {
   const deck = taskKinds.flatMap((kind) =>
     Array.from({ length: kind === 'rival' ? shares.rival / 2 : shares[kind] }, () => kind),
@@ -201,10 +199,7 @@ function planTask(place: Place): PlannedTask {
   }
 }
 
-/**
- * Returns turns that list, read, write and run. The checked file is always written completely, so a write may be
- * repeated after its executor was lost.
- */
+/** The checked file is always written completely, so a write may be repeated after its executor was lost. */
 function loopTurns(file: string, content: string, latencyMs: () => number, finishMs: number): object[] {
   const write = { name: 'write', arguments: { path: file, content } };
   return [
@@ -229,10 +224,7 @@ function loopTurns(file: string, content: string, latencyMs: () => number, finis
   ];
 }
 
-/**
- * Plans a task whose agent runs the same command three times. Each command makes the complete change. So if the outcome
- * of a command is unknown, the next command corrects the file.
- */
+/** The agent runs the same command three times. If the outcome of one is unknown, the next one corrects the file. */
 function sharedTask(prompt: PlannedTask, { name, sharedLine }: Place, latencyMs: () => number): PlannedTask {
   const run = {
     name: 'run',
@@ -266,7 +258,6 @@ function dependent(prompt: PlannedTask, { wave, random }: Place): PlannedTask {
   };
 }
 
-/** Returns the run request of a wave. `model` is the scripted model's name. */
 export function requestOf(wave: Wave, place: { repository: string; model: string }): Record<string, unknown> {
   return {
     requestId: wave.requestId,
@@ -283,7 +274,7 @@ export function requestOf(wave: Wave, place: { repository: string; model: string
   };
 }
 
-/** Returns the scripted model's script as JSON, which is also valid YAML. */
+/** Returns the script as JSON, which is also valid YAML. */
 export const scriptOf = (waves: readonly Wave[]): string =>
   JSON.stringify({
     rules: waves.flatMap(({ tasks }) =>

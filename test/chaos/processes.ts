@@ -10,7 +10,7 @@ export function processesWith(text: string): { pid: number; commandLine: string 
   });
 }
 
-/** Reads a file in /proc. Returns '' if the process has ended. */
+/** Returns '' if the process has ended. */
 function read(file: string): string {
   try {
     return readFileSync(file, 'latin1');

@@ -1,6 +1,6 @@
-/** A seeded random number generator (mulberry32). The same seed gives the same plan and the same faults. */
+/** A seeded random number generator (mulberry32). */
 export type Random = {
-  /** Returns a number from 0 (included) to 1 (excluded). */
+  /** Returns a number from 0 to 1, without 1. */
   next(): number;
   /** Returns an integer from `min` to `max`, both included. */
   integer(min: number, max: number): number;

@@ -1,4 +1,3 @@
-/** Measures the time from a fault's start until the tasks that were running have taken their next step. */
 import { kindOfTaskState } from '@coppice/contracts';
 import { faultKinds } from './faults.ts';
 import type { AppliedFault, FaultKind } from './faults.ts';
@@ -6,16 +5,12 @@ import type { StoredEvent } from './users.ts';
 
 export type Recovery = { faults: number; p50Ms: number | null; p99Ms: number | null };
 
-/**
- * Returns true for states in which a task does no work, because it waits for a dependency, a user or the landing slot,
- * or has ended.
- */
+/** Returns true if a task in this state does no work. It waits for something, or has ended. */
 const isAtRest = (state: string): boolean => state === 'landing' || kindOfTaskState(state) !== 'busy';
 
 /**
- * Returns the recovery times for each kind of fault. A recovery time lasts from the fault's start until every task that
- * was running then has published its next event. The kind `none` is the baseline without a fault. Faults overlap, so a
- * time may include delays by other faults.
+ * Returns the recovery time for each kind of fault. It lasts from the fault's start until every task that was running
+ * then has published its next event. Faults overlap, so the time may include delays by other faults.
  */
 export function recoveryByKind(
   faults: readonly AppliedFault[],
@@ -41,10 +36,7 @@ export function recoveryByKind(
   ) as Record<FaultKind, Recovery>;
 }
 
-/**
- * Returns the milliseconds from `from` until the task's next event. Returns -1 if the task did no work at `from` or has
- * no later event.
- */
+/** Returns -1 if the task did no work at `from` or has no later event. */
 function timeToNextStep(steps: readonly { at: number; state: string | null }[], from: number): number {
   const before = steps.filter(({ at }) => at <= from);
   const state = before.findLast((step) => step.state !== null)?.state ?? null;

@@ -1,4 +1,4 @@
-/** Program of `npm run chaos-results`. It prints the results in docs/chaos as the tables of docs/chaos.md. */
+/** Program of `npm run chaos-results`, which prints the tables of docs/chaos.md. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { faultKinds } from './faults.ts';
@@ -7,7 +7,6 @@ import type { ChaosResult } from './run.ts';
 
 const folder = path.resolve(import.meta.dirname, '../../docs/chaos');
 
-/** Returns the committed results, sorted by file name. */
 export function readResults(): { file: string; result: ChaosResult }[] {
   const files = readdirSync(folder).filter((file) => file.endsWith('.json'));
   return files.toSorted().map((file) => {
@@ -15,10 +14,7 @@ export function readResults(): { file: string; result: ChaosResult }[] {
   });
 }
 
-/**
- * Returns two tables. The first has a row for each result. The second has a row for each kind of fault over all
- * results.
- */
+/** Returns a table with a row for each result, and a table with a row for each kind of fault. */
 export function resultTables(results: readonly { file: string; result: ChaosResult }[]): string {
   const runs = results.map(({ file, result }) => {
     const { tasks, model, faults, options } = result;

@@ -1,4 +1,4 @@
-/** Runs chaos once. Starts the system, plays users and applies faults at the same time, and then runs all checks. */
+/** Plays users and applies faults at the same time, and then runs all checks. */
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually, temporaryRepository } from '@coppice/testing';
@@ -31,12 +31,10 @@ export type ChaosOptions = {
   say: (line: string) => void;
 };
 
-/** Reason of the abort if the user interrupts the run. */
 export class Interrupted extends Error {}
 
 export type ChaosResult = {
   options: Pick<ChaosOptions, 'tasks' | 'seed' | 'minutes' | 'engine' | 'faults'> & { lostAfterMs: number };
-  /** Seconds from the first submission to the end of the last run. */
   seconds: number;
   tasks: { planned: number; ended: Record<string, number>; lost: string[] } & Landings;
   events: string[];
@@ -79,7 +77,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const seconds = Math.round((Date.now() - startedAt) / 1_000);
     say(`everything has ended, or the time is over, after ${seconds} s; checking for leftovers`);
 
-    // This check runs before the restart, since services remove old lock files when they start.
+    // Before the restart, since services remove old lock files when they start.
     const locks = await settled(async () => ({ locks: locksLeft(system, [bare, checkedOut]) }));
     // Services remove leftovers when they start, and otherwise only every 15 minutes.
     await Promise.all(system.processes.map((each) => each.restart()));
@@ -119,7 +117,7 @@ async function unlessAborted<Result>(signal: AbortSignal | undefined, work: Prom
   return Promise.race([work, aborted.promise]);
 }
 
-/** Repeats a check until it finds nothing or the time is over. Returns the last findings. */
+/** Repeats a check until it finds nothing or the time is over. */
 async function settled<Found extends Record<string, string[]>>(look: () => Promise<Found>): Promise<Found> {
   let last = await look();
   await eventually(

@@ -8,14 +8,12 @@ const runFile = promisify(execFile);
 const fillBytesAtOnce = 1024 * 1024;
 
 export type SmallDisk = {
-  /** Uses up all free space. */
   fill(): Promise<void>;
-  /** Frees the space that `fill` used. */
   free(): Promise<void>;
   unmount(): Promise<void>;
 };
 
-/** Mounts a tmpfs of this size on an empty folder. @returns null if this user may not mount file systems */
+/** @returns null if this user may not mount file systems */
 export async function mountSmallDisk(folder: string, mebibytes: number): Promise<SmallDisk | null> {
   try {
     await runFile('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=711`, 'coppice-chaos', folder]);
@@ -42,7 +40,7 @@ export async function mountSmallDisk(folder: string, mebibytes: number): Promise
     },
     unmount: async () => {
       await free();
-      // The unmount is lazy, since a container that is being removed may still use the file system.
+      // Lazy, since a container that is being removed may still use the file system.
       await runFile('umount', ['--lazy', folder]);
     },
   };

@@ -1,6 +1,6 @@
 /**
- * The system under chaos. It has one nats-server that syncs every write, and two processes of each service on one node.
- * Each process connects through its own proxy. It is restarted when it ends, as by a container engine.
+ * The system under chaos: a nats-server that syncs every write, and two processes of each service on one node. Each
+ * process connects through its own proxy, and is restarted when it ends.
  */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -28,7 +28,7 @@ const killLooksMax = 20;
 const startedMsMax = 120_000;
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
 
-/** One of the two processes of a service. Restarts of the process keep the object. */
+/** One of a service's two processes. The object survives restarts of the process. */
 export class ServiceProcess {
   readonly service: ServiceName;
   readonly name: string;
@@ -86,7 +86,7 @@ export class ServiceProcess {
 
   /**
    * Sends SIGKILL. The process restarts after `downMs`.
-   * @param options.children true to kill its child processes too, as when a container is killed
+   * @param options.children true to kill its child processes too
    */
   async kill(downMs: number, options: { children: boolean }): Promise<void> {
     this.#expected = true;
@@ -137,7 +137,7 @@ export class ServiceProcess {
 
 export class ChaosSystem {
   readonly nats: NatsServer;
-  /** Connection of the chaos program itself, without a proxy. */
+  /** The chaos program's own connection, without a proxy. */
   readonly bus: Bus;
   readonly processes: readonly ServiceProcess[];
   /** Null if this user may not mount file systems. */
@@ -146,7 +146,7 @@ export class ChaosSystem {
   readonly engine: Engine;
   readonly folder: string;
   readonly countFile: string;
-  /** Text in the environment of every process of this run, by which leftover processes are found. */
+  /** Text in the environment of every process of this run. */
   readonly mark: string;
   readonly model = 'scripted/plan.yaml';
   readonly #temporary: TemporaryFolder;
@@ -219,7 +219,7 @@ export class ChaosSystem {
     return this.processes.flatMap(({ unexpectedExits }) => unexpectedExits);
   }
 
-  /** Stops only the services. Processes and mounts that remain afterwards are leftovers. */
+  /** Processes and mounts that remain afterwards are leftovers. */
   async stopServices(): Promise<void> {
     await Promise.all(this.processes.map((each) => each.stop()));
   }

@@ -1,7 +1,4 @@
-/**
- * Plays the users of a chaos run. They submit the waves, cancel tasks, merge tasks that wait for a user, and repeat
- * requests that got no answer.
- */
+/** Plays the users, who submit, cancel and merge. They repeat requests that got no answer. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { api, coppiceEventSchema, CoppiceError, runIdOf, streams, subjects, taskIdOf } from '@coppice/contracts';
 import type { RunView } from '@coppice/contracts';
@@ -13,7 +10,7 @@ import type { ChaosSystem } from './system.ts';
 const tenant = 'default';
 const againMs = 500;
 const lookMs = 1_000;
-/** Time limit for a trace to appear. Afterwards the user cancels the task without the trace. */
+/** After this time the user cancels the task without the trace. */
 const traceWaitMsMax = 60_000;
 
 export const runIdOfWave = (wave: Wave): string => runIdOf(tenant, wave.requestId);
@@ -26,7 +23,7 @@ type Session = {
   say: (line: string) => void;
 };
 
-/** Resolves when the runs of all waves have ended or the signal is aborted. @returns the ended runs, by id */
+/** Resolves when all runs have ended or the signal is aborted. @returns the ended runs, by id */
 export async function playUsers(waves: readonly Wave[], session: Session): Promise<Map<string, RunView>> {
   const runs = new Map<string, RunView>();
   const startedAt = Date.now();
@@ -56,7 +53,6 @@ async function submit(wave: Wave, { system, repositories, signal }: Session): Pr
   });
 }
 
-/** Cancels or merges a task if its plan contains that. */
 async function act(wave: Wave, task: PlannedTask, { system, signal }: Session): Promise<void> {
   const taskId = taskIdOfPlan(wave, task);
   if (task.cancel !== undefined) {
@@ -76,7 +72,7 @@ async function act(wave: Wave, task: PlannedTask, { system, signal }: Session): 
   });
 }
 
-/** Ignores the error `conflict`. It is the correct answer to a request that comes too late for the task's state. */
+/** The error `conflict` is the correct answer to a request that comes too late for the task's state. */
 function ignoreConflict(error: unknown): void {
   if (!(error instanceof CoppiceError) || error.code !== 'conflict') throw error;
 }
@@ -95,7 +91,6 @@ async function ended(wave: Wave, { system, signal }: Session): Promise<RunView |
   return run;
 }
 
-/** Repeats `attempt` until it succeeds or the signal is aborted. */
 async function persist(signal: AbortSignal, attempt: () => Promise<void>, waitMs = againMs): Promise<void> {
   while (!signal.aborted) {
     try {
@@ -109,7 +104,7 @@ async function persist(signal: AbortSignal, attempt: () => Promise<void>, waitMs
 
 export type StoredEvent = { at: number; taskId: string; event: ReturnType<typeof coppiceEventSchema.parse> };
 
-/** Returns all events with their time of storage, in the order of storage. */
+/** Returns all events in the order of storage. */
 export async function storedEvents(system: ChaosSystem): Promise<StoredEvent[]> {
   const all: StoredEvent[] = [];
   for await (const message of system.bus.read(streams.events, subjects.event(tenant, '*', '*', '*'))) {

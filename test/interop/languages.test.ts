@@ -1,7 +1,4 @@
-/**
- * Runs the examples in all languages with the commands of examples/README.md. They run as a tenant's user, once with a
- * key and once with a password.
- */
+/** Runs the examples in all languages with the commands of examples/README.md. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { coppiceEventSchema, streams, subjects } from '@coppice/contracts';
@@ -34,9 +31,7 @@ rules:
 type Language = {
   heading: string;
   toolchain: Toolchain | null;
-  /** File that the example's task writes. */
   file: string;
-  /** Error that the example's client reports when no service runs. */
   noService: RegExp;
 };
 const languages: readonly Language[] = [
@@ -67,14 +62,14 @@ const withNode = { PATH: `${path.join(projectFolder, '.cache/bin')}:${process.en
 const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
 
 /**
- * Two sequences of builds that run in parallel. The first has the builds that use all processors, the quickest first.
- * The second has the builds that mostly wait for downloads. All builds have a lower priority than other tests.
+ * Two sequences of builds, which run in parallel. The builds of the first use all processors. Those of the second
+ * mostly wait for downloads.
  */
 const buildRows = [
   ['Go', 'Shell', 'Rust'],
   ['Python', 'Java'],
 ] as const;
-/** All languages run at the same time, since each mostly waits for its build, or for the model, which is slow. */
+/** All languages run at the same time, since each mostly waits. */
 vi.setConfig({ maxConcurrency: languages.length });
 
 test('this test runs each example in the document', () => {
@@ -129,7 +124,6 @@ describe('against the whole stack', () => {
     return all;
   }
 
-  /** Formats an event as the examples print it. */
   function formatted({ type, data }: CoppiceEvent): string {
     const { name, to, state, landedCommit, reason } = data as Record<string, string | null | undefined>;
     const words = [type.replace('coppice.', ''), name, to ?? state, landedCommit, reason];

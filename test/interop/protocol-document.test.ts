@@ -36,7 +36,7 @@ import { blocks, example, projectFolder, table, text } from '../support/protocol
 
 const methods = [...Object.values(api), ...Object.values(chatApi)];
 
-/** Returns the published examples of messages with this name or prefix. docs/protocol.md shows some of them. */
+/** Returns the published examples of messages with this name or prefix. */
 const published = (name: string): unknown[] =>
   publishedMessages
     .filter((message) => message.name === name || message.name.startsWith(`${name}.`))
@@ -44,7 +44,7 @@ const published = (name: string): unknown[] =>
 
 const expectPublished = (name: string) => (value: unknown) => expect(published(name)).toContainEqual(value);
 
-/** Checks for the document's examples, by the label of the code block. */
+/** Checks by the label of the code block. */
 const checks: Record<string, (value: unknown) => void> = {
   error: expectPublished('error'),
   event: expectPublished('event'),

@@ -19,7 +19,7 @@ function python(all: string[]): Promise<{ exitCode: number | null; out: string; 
   return promise;
 }
 
-/** Python program that prints the fields of CONNECT that the example derives from a key. */
+/** Prints the fields of CONNECT that the example derives from a key. */
 const proofProgram = `
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -38,7 +38,7 @@ test('the signature of a nonce is as documented', { timeout: 60_000 }, async (co
   expect([err, JSON.parse(out)]).toEqual(['', { nkey, sig }]);
 });
 
-/** Python program that sends one request as the user `acme`, and prints the answer. */
+/** Sends one request as the user `acme`, and prints the answer. */
 const oneRequest = `
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -62,7 +62,6 @@ const beyond = [
   `$JS.API.DIRECT.GET.${streams.events}`,
 ];
 
-/** Starts a server with the document's configuration, which sets the permissions, and a minimal service. */
 test('the permissions allow a tenant to submit and follow its own runs only', { timeout: 60_000 }, async (context) => {
   if (withoutPython !== null) context.skip(withoutPython);
   const config = blocks.find(({ label }) => label === 'conf')?.content ?? '';

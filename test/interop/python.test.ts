@@ -9,7 +9,7 @@ import { whyWithout } from '../support/engines.ts';
 import { whyWithoutToolchain } from '../support/toolchains.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tests the example in Python against the whole stack. It is a publisher that uses no package of Coppice or NATS. */
+/** Tests the example in Python, which uses no package of Coppice or NATS, against the whole stack. */
 
 const program = path.resolve(import.meta.dirname, '../../examples/python/submit_and_follow.py');
 const runMsMax = 100_000;
@@ -44,10 +44,7 @@ beforeEach((context) => {
 
 type Outcome = { exitCode: number | null; out: string[]; err: string[] };
 
-/**
- * Runs the example. Calls `onLine` for each line of stdout as it arrives. By default the user has all permissions and
- * logs in with a password.
- */
+/** By default the user has all permissions and logs in with a password. */
 async function run(
   request: unknown,
   options: string[] = [],
@@ -94,7 +91,7 @@ const request = (requestId: string, rest: object = {}) => ({
 });
 
 const states = ['waiting', 'preparing', 'working', 'committing', 'verifying', 'landing', 'cleaning', 'merged'];
-/** Returns the printed lines without their time and without details such as the commit's id. */
+/** Removes the time and details such as the commit's id. */
 const withoutDetails = (lines: string[]) => lines.map((line) => line.split(' ').slice(1, 3).join(' '));
 const wholeLife = (name: string) => [
   'run-submitted',
@@ -103,7 +100,7 @@ const wholeLife = (name: string) => [
   'run-ended',
 ];
 
-/** Checks that no event is missing or repeated. The printed times and types must be those of the stored events. */
+/** Checks that the printed times and types are those of the stored events, so that none is missing or repeated. */
 async function expectWholeLife(requestId: string, outcome: Outcome): Promise<void> {
   const stored = (await stack?.events(runIdOf('default', requestId))) ?? [];
   expect(outcome.out.map((line) => line.split(' ').slice(0, 2))).toEqual(

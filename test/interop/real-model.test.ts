@@ -1,7 +1,4 @@
-/**
- * Tests the whole stack with a small real model. It runs on llama.cpp's server, which supports three of the gateway's
- * wire formats. The answers may be bad, but the gateway must pass them on unchanged.
- */
+/** Tests the whole stack with a small real model. The gateway must pass its answers on unchanged, even if they are bad. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
@@ -58,7 +55,7 @@ beforeEach((context) => {
   if (missing !== null) context.skip(missing);
 });
 
-/** Returns the server's answer to the same question without Coppice. */
+/** Returns the server's answer without Coppice. */
 async function saidDirectly(): Promise<string> {
   const response = await fetch(`${llama?.url}/v1/chat/completions`, {
     method: 'POST',

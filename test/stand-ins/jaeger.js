@@ -1,7 +1,6 @@
 /**
- * A stand-in for Jaeger in the test of docker-compose.yml. Machines that can't pull Jaeger's image and haven't built
- * its program use it. It accepts OTLP in JSON. Of Jaeger's API, it answers only the request for the names of the
- * services whose spans it has received.
+ * A stand-in for Jaeger on machines that can't pull Jaeger's image and haven't built its program. It accepts OTLP in
+ * JSON. It answers only the request for the names of the services whose spans it has received.
  */
 import { createServer } from 'node:http';
 

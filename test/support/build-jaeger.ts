@@ -1,7 +1,6 @@
 /**
  * Program of `npm run jaeger`. It builds Jaeger from its sources in Go's module proxy, for machines that can't pull the
- * official image. The build takes some minutes of CPU time, so neither set-up nor CI runs it. Otherwise the test of
- * docker-compose.yml uses a stand-in.
+ * official image. This takes minutes of CPU time, so neither set-up nor CI runs it.
  */
 import { execFileSync } from 'node:child_process';
 import type { StdioOptions } from 'node:child_process';
@@ -11,10 +10,7 @@ import { linkProgram, moveIntoPlace, openCache } from '../../setup/cache.js';
 import { cacheFolder } from '../../setup/paths.js';
 import { whyWithoutToolchain } from './toolchains.ts';
 
-/**
- * Version of the Go module. Jaeger's modules and images have different version numbers. `imageVersion` is the version
- * of the image in docker-compose.yml.
- */
+/** Jaeger's Go modules and images have different version numbers. `imageVersion` is that of docker-compose.yml. */
 const moduleVersion = 'v1.76.0';
 const imageVersion = '2.13.0';
 const buildMsMax = 60 * 60_000;
@@ -26,7 +22,6 @@ async function build(): Promise<void> {
   console.log(`building Jaeger ${imageVersion} from its sources: some minutes of processor time`);
   // Go runs in the folder of Jaeger's own module, since only there it uses the `replace` directives of Jaeger's go.mod.
   const environment = { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly -trimpath' };
-  // Go's errors go directly to stderr.
   const stdio: StdioOptions = ['ignore', 'pipe', 'inherit'];
   const settings = { env: environment, timeout: buildMsMax, stdio };
   const module = ['mod', 'download', '-json', `github.com/jaegertracing/jaeger@${moduleVersion}`];

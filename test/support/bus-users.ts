@@ -4,17 +4,16 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import type { BusOptions, Role } from '@coppice/bus';
 
-/** The users that `coppice bus-users` creates for a test's server. */
+/** The users that `coppice bus-users` creates. */
 export type BusUsers = {
   /**
-   * Returns the server configuration for startNatsServer. It has additional users with passwords. The user `everything`
-   * has all permissions in the services' account. Each tenant has one user with the tenant's permissions, such as the
-   * user `acme` with the password `for-acme`.
+   * Returns the server configuration for startNatsServer. It has additional users with passwords. `everything` has all
+   * permissions in the services' account. Each tenant has a user with the tenant's permissions, such as `acme` with the
+   * password `for-acme`.
    */
   configuration: (everything: { user: string; password: string }) => string;
   /** Returns the path of the user's credentials file, for NATS_CREDENTIALS_FILE. */
   file(user: UserName): string;
-  /** Returns the content of the credentials file as connection options. */
   credentials(user: UserName): Partial<BusOptions>;
 };
 export type UserName = Role | `tenant-${string}`;

@@ -1,8 +1,7 @@
-/** Processes that only use CPU time, to simulate a busy machine. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 
-/** Starts `count` busy processes. They end after `secondsMax` even if the test crashes. */
+/** The processes end after `secondsMax` even if the test crashes. */
 export function startBusyProcesses(count: number, secondsMax: number): AsyncDisposable {
   const words = [String(secondsMax), 'sh', '-c', 'while :; do :; done'];
   const children = Array.from({ length: count }, () => spawn('timeout', words, { stdio: 'ignore' }));

@@ -36,7 +36,7 @@ export class CommandLine implements AsyncDisposable {
     return { NATS_URL: '', COPPICE_LOG_LEVEL: undefined, COPPICE_HOME: this.home, NO_COLOR: '', ...extra };
   }
 
-  /** Runs the command until it ends. Captures its output through pipes. */
+  /** Captures the output through pipes, so it isn't a terminal's. */
   run(commandArguments: string[], environment: NodeJS.ProcessEnv = {}, folder: string = this.folder): Promise<Outcome> {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     const child = execFile(
@@ -64,7 +64,6 @@ export class CommandLine implements AsyncDisposable {
     return file;
   }
 
-  /** Returns the process id of the embedded stack. */
   async stackProcess(): Promise<number> {
     const status = JSON.parse(await readFile(path.join(this.home, 'stack', 'status.json'), 'utf8')) as {
       process: { pid: number };

@@ -12,7 +12,7 @@ const projectFolder = path.resolve(import.meta.dirname, '../..');
 const runFile = promisify(execFile);
 const commandMsMax = 480_000;
 
-/** Number of replicas of each service at the first start, which sets them by flags. */
+/** Number of replicas at the first start, which sets them by flags. */
 export const scales = {
   orchestrator: 3,
   'llm-gateway': 2,
@@ -20,10 +20,7 @@ export const scales = {
   'container-service': 2,
 } as const;
 export type ScaledService = keyof typeof scales;
-/**
- * Number of replicas in the settings, which a start without flags uses. All differ from those in `scales`, and one
- * differs from the default.
- */
+/** Number of replicas at a start without flags. All differ from `scales`, and one differs from the default. */
 export const scalesBySettings: Record<ScaledService, number> = {
   orchestrator: 2,
   'llm-gateway': 1,
@@ -46,10 +43,10 @@ export class ComposeStack {
   /** Folder with the repositories and scripts. It has the same path inside and outside the containers. */
   readonly folder: string;
   readonly uid: number;
-  /** Images in use. If Prometheus has an image, the profile `metrics` is started too. */
+  /** With an image of Prometheus, the profile `metrics` is started too. */
   readonly images: StandIns;
   readonly #temporary: TemporaryFolder;
-  /** Tags of the images. Each additional tag simulates an upgrade. */
+  /** Tags of the images. Each additional tag is an upgrade. */
   readonly #versions: [string, ...string[]] = [this.project];
 
   private constructor(temporary: TemporaryFolder, uid: number, images: StandIns) {
@@ -84,7 +81,6 @@ export class ComposeStack {
       COPPICE_DOCKER_SOCKET: process.env['COPPICE_DOCKER_SOCKET'],
       COPPICE_REPOSITORIES: this.folder,
       COPPICE_SCRIPTS: this.folder,
-      // An "up" without flags uses these numbers.
       COPPICE_ORCHESTRATORS: String(scalesBySettings.orchestrator),
       COPPICE_LLM_GATEWAYS: String(scalesBySettings['llm-gateway']),
       COPPICE_WORKTREE_SERVICES: String(scalesBySettings['worktree-service']),
@@ -107,10 +103,7 @@ export class ComposeStack {
     return this.#run(program, [...options, ...composeArguments]);
   }
 
-  /**
-   * Runs the commands of a document in a separate folder, which is the same in each call. `docker compose` in the
-   * commands applies to this stack.
-   */
+  /** Runs commands of a document, always in the same separate folder. In them, `docker compose` means this stack. */
   async type(commands: string): Promise<void> {
     const folder = path.join(this.#temporary.path, 'typed');
     await mkdir(folder, { recursive: true });
@@ -119,7 +112,7 @@ export class ComposeStack {
     await this.#run('bash', ['-euo', 'pipefail', '-c', `${docker}\n${commands}`], folder);
   }
 
-  /** Changes the tag of all images that are built and started from now on, as a later version does. */
+  /** Changes the tag of all images from now on, as a later version does. */
   becomeLater(): void {
     this.#versions.push(`${this.project}-later-${this.#versions.length}`);
   }
@@ -129,7 +122,7 @@ export class ComposeStack {
     return (await runFile(program, options, settings)).stdout;
   }
 
-  /** Builds, starts and scales the services. Resolves when all services are healthy. */
+  /** Resolves when all services are healthy. */
   async up(): Promise<void> {
     const scaled = Object.entries(scales).flatMap(([name, count]) => ['--scale', `${name}=${count}`]);
     try {
@@ -150,16 +143,12 @@ export class ComposeStack {
     return JSON.parse((await runFile('docker', ['inspect', ...ids])).stdout) as InspectedContainer[];
   }
 
-  /** Runs a command in a running container, and returns its output. */
   async read(container: InspectedContainer, script: string): Promise<string> {
     const user = ['--user', String(this.uid)];
     return (await runFile('docker', ['exec', ...user, container.Name.slice(1), 'sh', '-c', script])).stdout;
   }
 
-  /**
-   * Sends SIGKILL to the service's process. The container then ends, and Docker restarts it according to its restart
-   * policy.
-   */
+  /** Kills the service's process. The container then ends, and Docker restarts it. */
   async crash(container: InspectedContainer): Promise<void> {
     await this.read(container, 'kill -9 $(cat /proc/1/task/1/children)');
   }

@@ -5,8 +5,8 @@ import { isRequired } from './required.ts';
 const runFile = promisify(execFile);
 
 /**
- * Returns the reason why docker-compose.yml can't be tested on this machine, or null. Always returns null if
- * COPPICE_TEST_REQUIRE contains `compose`. A test then fails if the machine lacks it.
+ * Returns the reason why docker-compose.yml can't be tested on this machine, or null. If COPPICE_TEST_REQUIRE contains
+ * `compose`, always returns null, so that tests fail instead of being skipped.
  */
 export async function whyWithoutCompose(): Promise<string | null> {
   if (isRequired('compose')) return null;
@@ -16,8 +16,8 @@ export async function whyWithoutCompose(): Promise<string | null> {
 }
 
 /**
- * Returns the reason why an engine can't be used on this machine, or null. Always returns null if COPPICE_TEST_REQUIRE
- * contains the engine. A test then fails if the machine lacks it.
+ * Returns the reason why an engine can't be used on this machine, or null. If COPPICE_TEST_REQUIRE contains the engine,
+ * always returns null, so that tests fail instead of being skipped.
  */
 export async function whyWithout(engine: 'docker' | 'bubblewrap'): Promise<string | null> {
   if (isRequired(engine)) return null;

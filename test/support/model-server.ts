@@ -3,17 +3,13 @@ import type { AddressInfo } from 'node:net';
 
 export type ModelServer = AsyncDisposable & {
   baseUrl: string;
-  /** Authorization headers of the chat requests received so far. */
+  /** Authorization headers of the received chat requests. */
   requests: string[];
 };
 
-/** A text, or a tool call with the tool's name and arguments. */
 export type ModelAnswer = string | { call: string; arguments: object };
 
-/**
- * Starts an OpenAI-compatible server with one model on loopback. The model gives these answers in order, and then
- * repeats the last one.
- */
+/** Starts an OpenAI-compatible server. Its model gives these answers in order, and then repeats the last one. */
 export async function startModelServer(...answers: [ModelAnswer, ...ModelAnswer[]]): Promise<ModelServer> {
   const requests: string[] = [];
   const chunk = (choices: object[], rest: object = {}) =>

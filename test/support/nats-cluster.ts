@@ -4,8 +4,7 @@ import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 
 /**
- * Starts a cluster of servers on loopback. Resolves when the cluster has a leader, since it can't store anything
- * before.
+ * Resolves when the cluster has a leader, since it can't store anything before.
  * @param config gets the first server's credentials, which are valid on all servers
  */
 export async function startNatsCluster(
@@ -37,7 +36,7 @@ async function hasLeader({ monitoringUrl }: NatsServer): Promise<boolean> {
   return (cluster?.leader ?? '') !== '';
 }
 
-/** Finds free ports in advance, since each server's configuration lists the ports of all servers. */
+/** Each server's configuration lists the ports of all servers, so the ports are chosen first. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));

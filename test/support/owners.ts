@@ -3,10 +3,7 @@ import { lchown, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
-/**
- * Changes the owner of a folder and its content, for a test that runs as root but acts as another user. Does nothing if
- * the test doesn't run as root.
- */
+/** Changes the owner of a folder and its content. Does nothing if the test doesn't run as root. */
 export async function giveTo(folder: string, owner: number): Promise<void> {
   if (process.getuid?.() !== 0) return;
   await lchown(folder, owner, owner);

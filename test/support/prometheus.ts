@@ -4,7 +4,7 @@ export type Sample = { name: string; labels: Readonly<Record<string, string>>; v
 const sampleLine = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/;
 const label = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"(?:,|$)/g;
 
-/** Parses a scrape. @throws if a line is neither a sample nor a comment */
+/** @throws if a line is neither a sample nor a comment */
 export function parseMetrics(text: string): Sample[] {
   return text
     .split('\n')
@@ -17,7 +17,7 @@ export function parseMetrics(text: string): Sample[] {
     });
 }
 
-/** Returns the sum of all samples with this name and these labels. The samples may have other labels too. */
+/** Sums all samples with this name and these labels. They may have other labels too. */
 export const sumOf = (samples: readonly Sample[], name: string, labels: Record<string, string> = {}): number =>
   samples
     .filter(

@@ -1,4 +1,3 @@
-/** Finds parts of docs/protocol.md: code blocks by their label, and tables by the first cell of their head. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 

@@ -55,7 +55,7 @@ export class RawClient implements AsyncDisposable {
     return said;
   }
 
-  /** Waits until the server's output since the last call matches the pattern, and returns that output. */
+  /** Waits until the server's output since the last call matches the pattern. @returns that output */
   async hear(pattern: RegExp): Promise<string> {
     while (!pattern.test(this.#said)) await once(this.#socket, 'data');
     const said = this.#said;

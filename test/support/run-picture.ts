@@ -14,7 +14,7 @@ const rows = 40;
 const character = { width: 8.4, height: 19 };
 const margin = 16;
 const fontSize = 14;
-/** Colours by their number in the terminal. Text in any other colour gets `textColour`. */
+/** Colours by their number in the terminal. */
 const palette: Readonly<Record<number, string>> = { 1: '#ff7b72', 2: '#3fb950', 3: '#d29922', 6: '#39c5cf' };
 const textColour = '#e6edf3';
 const dimColour = '#8b949e';
@@ -44,7 +44,7 @@ async function inShell(commands: string): Promise<void> {
   if (code !== 0) throw new Error(`"${commands.trim()}" ended with ${code}`);
 }
 
-/** Runs a command in a terminal, and returns the terminal's content after the command has ended. */
+/** Returns the terminal's content after the command has ended. */
 async function record(typed: string): Promise<Terminal> {
   const terminal = new headless.Terminal({ cols: columns, rows, scrollback: 1_000, allowProposedApi: true });
   const write = (text: string | Buffer) => new Promise<void>((resolve) => terminal.write(text, resolve));
@@ -86,7 +86,7 @@ function drawing(terminal: Terminal): string {
   ].join('\n');
 }
 
-/** Converts the cells of one line to SVG text, with one span for adjacent cells of the same colour. */
+/** Returns one SVG span for adjacent cells of the same colour. */
 function spans(cells: readonly IBufferCell[]): string {
   const parts: { colour: string; text: string }[] = [];
   for (const cell of cells) {

@@ -2,10 +2,7 @@ import { spawn } from 'node:child_process';
 
 export type ShellOutcome = { exitCode: number | null; out: string; err: string };
 
-/**
- * Runs a shell line in a folder. After `timeoutMs` the shell and its child processes are killed, and the exit code is
- * null.
- */
+/** After `timeoutMs` the shell and its child processes are killed, and the exit code is null. */
 export async function runShellLine(
   line: string,
   settings: { cwd: string; environment: Record<string, string>; timeoutMs: number },

@@ -20,14 +20,12 @@ import type { BusUsers } from './bus-users.ts';
 
 export type StackSettings = {
   engine: 'docker' | 'bubblewrap' | 'none';
-  /** Script of the scripted model. */
   script: string;
   environment?: Record<string, string>;
-  /** Tenants for which a user is created (see bus-users.ts). */
   tenants?: string[];
   /** Folder for the server's store. Default: a temporary folder. Ignored if there are several servers. */
   storeDir?: string;
-  /** Number of NATS servers. Default: 1. Several servers form a cluster, and each server has a replica of all data. */
+  /** Number of NATS servers. Default: 1. In a cluster, each server has a replica of all data. */
   servers?: number;
   /**
    * Names of the hosts. Default: one host. Each host has its own data folder. The first one also runs the services that
@@ -38,22 +36,18 @@ export type StackSettings = {
 
 const tenant = 'default';
 const startedMsMax = 60_000;
-/** Root folder of the checkout. Its cache contains the images, so that they are built only once for all tests. */
+/** The checkout's cache contains the images, so that they are built only once for all tests. */
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
 
 const keyOf = (name: ServiceName, node: string): string => `${name}@${node}`;
 
-/**
- * The whole system for tests. It has a real nats-server, and one process per service that a test may kill and restart.
- * Only the model is a stand-in, which plays a script.
- */
+/** The whole system with one process per service, which a test may kill and restart. Only the model is a stand-in. */
 export class Stack implements AsyncDisposable {
   readonly nats: NatsServer;
   readonly servers: readonly NatsServer[];
   /** The test's own connection, which has all permissions. Each service connects as its own user. */
   readonly bus: Bus;
   readonly users: BusUsers;
-  /** Name of the scripted model. */
   readonly model: string;
   readonly nodes: readonly [string, ...string[]];
   readonly #folder: { path: string; remove(): Promise<void> };
@@ -82,7 +76,6 @@ export class Stack implements AsyncDisposable {
     this.#countFile = parts.countFile;
   }
 
-  /** Data folder of the first node's services. */
   get dataFolder(): string {
     return this.dataFolderOf(this.nodes[0]);
   }
@@ -91,7 +84,6 @@ export class Stack implements AsyncDisposable {
     return path.join(this.#folder.path, `data-${node}`);
   }
 
-  /** Folder of the scripted model's scripts. */
   get scriptsFolder(): string {
     return this.#folder.path;
   }
@@ -100,7 +92,7 @@ export class Stack implements AsyncDisposable {
     const [first = 'node-1', ...others] = settings.nodes ?? [];
     const nodes: [string, ...string[]] = [first, ...others];
     const folder = await temporaryFolder('stack');
-    // With this mode the sandboxes' user can enter the subfolders, but can't list them.
+    // The sandboxes' user can enter the subfolders, but can't list them.
     await chmod(folder.path, 0o711);
     const users = await makeBusUsers({
       folder: path.join(folder.path, 'users'),
@@ -147,7 +139,7 @@ export class Stack implements AsyncDisposable {
     return stack;
   }
 
-  /** Starts the services that each host runs itself. */
+  /** Starts the services that every host runs. */
   async startNode(node: string): Promise<void> {
     await Promise.all(nodeServiceNames.map((name) => this.startService(name, node)));
   }
@@ -157,7 +149,7 @@ export class Stack implements AsyncDisposable {
     await Promise.all(nodeServiceNames.map((name) => this.kill(name, node)));
   }
 
-  /** Starts a service. If it already runs, the caller must end the old process, as `replace` does. */
+  /** If the service already runs, the caller must end the old process, as `replace` does. */
   async startService(name: ServiceName, node = this.nodes[0]): Promise<StartedProcess> {
     const script = path.join(repositoryRoot, 'apps', name, 'src/main.ts');
     const started = startProcess(script, [], {
@@ -183,7 +175,7 @@ export class Stack implements AsyncDisposable {
     return started;
   }
 
-  /** Returns the URL at which a service answers health probes and Prometheus. */
+  /** Returns the URL of a service's health probes and metrics. */
   async healthUrl(name: ServiceName): Promise<string> {
     const line = await this.#running(name).waitForLine('"msg":"health endpoint"');
     return `http://127.0.0.1:${(JSON.parse(line) as { port: number }).port}`;
@@ -204,11 +196,7 @@ export class Stack implements AsyncDisposable {
     this.#processes.delete(keyOf(name, node));
   }
 
-  /**
-   * Replaces a running service by a new process, as an upgrade does.
-   * @param order `stop-first` to stop the old process before the new one starts, `start-first` for the opposite
-   * @returns how the old process ended
-   */
+  /** Replaces a running service by a new process, as an upgrade does. @returns how the old process ended */
   async replace(name: ServiceName, order: 'stop-first' | 'start-first') {
     const old = this.#running(name);
     if (order === 'stop-first') await old.kill('SIGTERM');
@@ -244,7 +232,7 @@ export class Stack implements AsyncDisposable {
     return this.bus.call(api.runSubmit, { tenant }, { requestId: randomUUID(), ...request } as never);
   }
 
-  /** Sends a user's command to a task. @throws CoppiceError if the command is rejected */
+  /** @throws CoppiceError if the command is rejected */
   command(
     method: 'taskCancel' | 'taskApprove' | 'taskReject' | 'taskMerge' | 'taskDiscard',
     input: { taskId: string; reason?: string; keepBranch?: boolean },
@@ -283,7 +271,7 @@ export class Stack implements AsyncDisposable {
     throw new Error(`${taskId} did not reach ${state} in ${timeoutMs} ms; it was ${seen.join(', ')}`);
   }
 
-  /** Returns all events of a run, in the order of storage. */
+  /** Returns all events of a run in the order of storage. */
   async events(runId: string): Promise<CoppiceEvent[]> {
     const all: CoppiceEvent[] = [];
     for await (const message of this.bus.read(streams.events, subjects.event(tenant, runId, '*', '*'))) {
@@ -292,7 +280,7 @@ export class Stack implements AsyncDisposable {
     return all;
   }
 
-  /** Waits until the run has ended. Uses the API instead of the event, since a test may test the event. */
+  /** Uses the API instead of the event, since a test may test the event. */
   async ended(runId: string, timeoutMs = 120_000): Promise<RunView> {
     return eventually(
       async () => {
@@ -304,7 +292,7 @@ export class Stack implements AsyncDisposable {
     );
   }
 
-  /** Returns the model's log. It has one entry per request and one per answer, from all processes. */
+  /** Returns the model's log from all processes. */
   async modelCalls(): Promise<{ event: 'requested' | 'answered'; taskId: string; effectId: string }[]> {
     const text = await readFile(this.#countFile, 'utf8');
     return text

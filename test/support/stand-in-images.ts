@@ -1,8 +1,7 @@
 /**
- * Makes images for docker-compose.yml and its test without a registry. The base image and nats-server consist of this
- * machine's own programs, so they aren't based on Debian or Alpine as the official images are. Jaeger is real if `npm
- * run jaeger` has built it, and otherwise a stand-in. Prometheus is Debian's older version. The images have the
- * official names at a registry that can't exist, so they replace no official image on this machine.
+ * Makes images for docker-compose.yml without a registry, from this machine's own programs. Jaeger is real if `npm run
+ * jaeger` has built it, and otherwise a stand-in. Prometheus is Debian's older version. The images' registry can't
+ * exist, so they replace no official image on this machine.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,13 +26,11 @@ const run = promisify(execFile);
 export type StandIns = {
   /** One line for each image that describes its origin. */
   descriptions: string[];
-  /** True if Jaeger is real, false if it is a stand-in. */
   hasJaeger: boolean;
-  /** True if Prometheus has an image. */
   hasPrometheus: boolean;
 };
 
-/** Makes the images, or reuses those of an earlier run. */
+/** Reuses images of an earlier run. */
 export async function makeStandInImages(): Promise<StandIns> {
   const image = await agentRuntime();
   await run('docker', ['tag', image, names.node]);
@@ -54,7 +51,7 @@ export async function makeStandInImages(): Promise<StandIns> {
   };
 }
 
-/** Returns the image of the sandboxes on this machine, which has Node and git. Builds it if it is missing. */
+/** Returns the sandboxes' image, which has Node and git. Builds it if it is missing. */
 async function agentRuntime(): Promise<string> {
   const name = `coppice/agent-runtime:${rootfsKey()}`;
   if (
@@ -75,10 +72,7 @@ async function agentRuntime(): Promise<string> {
   return name;
 }
 
-/**
- * Makes the image of nats-server. As in the official image, the entry point passes arguments that start with an option
- * to nats-server.
- */
+/** As in the official image, the entry point passes arguments that start with an option to nats-server. */
 async function makeNats(folder: string): Promise<void> {
   await mkdir(folder);
   await copyFile(realpathSync(natsServerProgram()), path.join(folder, 'nats-server'));
@@ -91,7 +85,7 @@ async function makeNats(folder: string): Promise<void> {
   ]);
 }
 
-/** Makes the image of Jaeger. @returns true if it contains the real Jaeger */
+/** @returns true if the image contains the real Jaeger */
 async function makeJaeger(folder: string): Promise<boolean> {
   await mkdir(folder);
   const program = path.join(projectFolder, '.cache/bin/jaeger');
@@ -113,7 +107,7 @@ async function makeJaeger(folder: string): Promise<boolean> {
   return isReal;
 }
 
-/** Makes the image of Prometheus. @returns null, or the reason why the stack runs without Prometheus */
+/** @returns null, or the reason why the stack runs without Prometheus */
 async function makePrometheus(folder: string): Promise<string | null> {
   const found = await prometheusProgram('prometheus');
   if ('absent' in found) return `none, so that it is not tried (${found.absent})`;

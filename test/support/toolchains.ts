@@ -34,8 +34,8 @@ const toolchains = {
 export type Toolchain = keyof typeof toolchains;
 
 /**
- * Returns the reason why a toolchain can't be used on this machine, or null. Throws instead if COPPICE_TEST_REQUIRE
- * contains the toolchain.
+ * Returns the reason why a toolchain can't be used on this machine, or null.
+ * @throws if COPPICE_TEST_REQUIRE contains a toolchain that is missing
  */
 export async function whyWithoutToolchain(name: Toolchain): Promise<string | null> {
   const missing = (await Promise.all(toolchains[name].map(whyWithoutProgram))).find((reason) => reason !== null);

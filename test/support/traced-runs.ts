@@ -13,16 +13,15 @@ import { Stack } from './stack.ts';
  * One of four runs, with the spans that all processes export for it.
  *
  * This process submits `first`, and also exports spans. At the same time, `second` is submitted for the same branch
- * through the durable intake. Its publisher has its own trace, and exports no spans. `loops` has two agents, one with
- * few turns and one with many. During `broken` the gateway and the orchestrator are killed by SIGKILL. All other
- * processes get SIGTERM, and then export their spans.
+ * through the durable intake. Its publisher has its own trace, and exports no spans. During `broken` the gateway and
+ * the orchestrator are killed by SIGKILL. All other processes get SIGTERM, and then export their spans.
  */
 export type Run = { runId: string; traceId: string; spans: CollectedSpan[] };
 
-/** Number of turns of each agent of `loops`. */
+/** Number of turns of the two agents of `loops`. */
 export const turns = { few: 2, many: 12 } as const;
 export type Loop = keyof typeof turns;
-/** Returns an agent's turns as JSON, which is also valid YAML. */
+/** Returns JSON, which is also valid YAML. */
 const turnsOf = (name: Loop) =>
   JSON.stringify([
     ...Array.from({ length: turns[name] - 1 }, (_, turn) => ({
@@ -42,16 +41,13 @@ export const publisher = 'publisher';
 export const foreign = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
 export const jaegerUrl = 'http://jaeger.invalid:16686';
 export const orderOfTurn = 'publish coppice.cmd.llm-gateway.*.turn';
-/**
- * Number of spans that aren't exported yet while a task works. These are the spans of the run, the task, and the task's
- * current state.
- */
+/** Number of unexported spans while a task works: the run's, the task's, and that of the task's state. */
 const ownSpans = 3;
 const runMsMax = 120_000;
 
 /**
- * Runs all four runs, and returns their results. `traceLines` and `traceJson` are the output of `coppice trace` for
- * `first`. `missingMeanwhile` has the parent spans that weren't exported yet while the model answered `broken`.
+ * Runs all four. `traceLines` and `traceJson` are the output of `coppice trace` for `first`. `missingMeanwhile` has the
+ * parent spans that weren't exported yet while the model answered `broken`.
  */
 export async function traceRuns() {
   const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
@@ -165,10 +161,7 @@ async function killAndRestart(stack: Stack, name: ServiceName): Promise<{ name: 
   return { name, instance };
 }
 
-/**
- * Waits until no more spans arrive. All processes have already exported their spans, but the collector may still
- * receive them.
- */
+/** Waits until no more spans arrive, since the collector may still receive exported spans. */
 async function settled(collector: TraceCollector): Promise<readonly CollectedSpan[]> {
   for (let before = -1; before !== collector.spans.length; await sleep(300)) before = collector.spans.length;
   return collector.spans;

@@ -1,6 +1,6 @@
 /**
- * A proxy that forwards requests without parsing them, as the minimum for comparisons. It uses undici's `request`. With
- * the argument `handler` it uses a custom handler, as the gateway does.
+ * A proxy that forwards requests without parsing them, as the minimum for comparisons. With the argument `handler` it
+ * uses a custom handler of undici, as the gateway does.
  */
 import { createServer } from 'node:http';
 import { listenAndReport } from './ready.ts';

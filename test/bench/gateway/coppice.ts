@@ -1,7 +1,4 @@
-/**
- * Runs the gateway with its bus, its HTTP endpoints, and budgets for the tenant and the token. Answers each message of
- * the parent process with the heap size in bytes.
- */
+/** Runs the gateway with budgets. Answers each message of the parent process with the heap size in bytes. */
 import { gatewayCalls } from '@coppice/contracts';
 import { gatewayOptionsFrom, startLlmGateway } from '@coppice/llm-gateway';
 import { startService } from '@coppice/service';
@@ -10,7 +7,7 @@ import { printReady } from './ready.ts';
 
 const [, , upstream = '', server = ''] = process.argv;
 const connection = { servers: server };
-/** So high that the benchmark never reaches them. The gateway still has to count the usage. */
+/** So high that the benchmark never reaches them, but the gateway has to count the usage. */
 const limits = { tokens: 1_000_000_000 };
 await startService({
   name: 'llm-gateway',

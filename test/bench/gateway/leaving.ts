@@ -1,13 +1,9 @@
-/** Measures the time from a client's disconnect until the upstream's connection closes. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Target } from './targets.ts';
 import { undici } from './undici.ts';
 
-/**
- * Message of the upstream with the time at which its connection closed. `process.hrtime` uses the same clock in all
- * processes of a machine.
- */
+/** Message of the upstream about a closed connection. `process.hrtime` has the same clock in all processes. */
 export type Left = { closedAtNs: string };
 
 const nanosecondsPerMs = 1e6;
@@ -15,7 +11,8 @@ const nanosecondsPerMs = 1e6;
 const closedMsMax = 2_000;
 
 /**
- * Starts clients one after the other. Each disconnects after the first chunk of a paced stream.
+ * Measures the time from a client's disconnect until the upstream's connection closes. Each client disconnects after
+ * the first chunk of a paced stream.
  * @returns sorted milliseconds
  * @throws if most answers end before the client disconnects
  */
@@ -30,7 +27,7 @@ export async function measureLeaving(target: Target, upstream: ChildProcess, cou
   return took.toSorted((one, other) => one - other);
 }
 
-/** Measures one client. Returns null if the answer ended before the client disconnected. */
+/** Returns null if the answer ended before the client disconnected. */
 async function leave(target: Target, upstream: ChildProcess): Promise<number | null> {
   const content = 'Say something of a hundred words.';
   const body = JSON.stringify({ model: target.modelFor('paced'), messages: [{ role: 'user', content }], stream: true });
@@ -38,7 +35,7 @@ async function leave(target: Target, upstream: ChildProcess): Promise<number | n
   const options = { method: 'POST' as const, headers: { 'content-type': 'application/json', ...target.headers }, body };
   const answer = await undici.request(target.url, { ...options, dispatcher });
   if (answer.statusCode !== 200) throw new Error(`HTTP ${answer.statusCode}: ${await answer.body.text()}`);
-  // A timeout means that the answer ended before the client disconnected. The caller then starts another client.
+  // A timeout means that the answer ended before the client disconnected.
   const closed = once(upstream, 'message', { signal: AbortSignal.timeout(closedMsMax) }).catch(() => null);
   const pieces = answer.body[Symbol.asyncIterator]();
   await pieces.next();

@@ -1,7 +1,4 @@
-/**
- * The load generator, which sends requests with a given concurrency. It runs in a separate process, so that its CPU
- * time isn't counted for a target.
- */
+/** The load generator. It is a separate process, so that its CPU time isn't counted for a target. */
 import { Bus } from '@coppice/bus';
 import { chatApi, chatLimits, chatMessageSchema } from '@coppice/contracts';
 import type { Load, LoadResult } from './load-plan.ts';
@@ -17,10 +14,7 @@ process.on('disconnect', () => process.exit(0));
 process.send?.('ready');
 
 type Asking = {
-  /**
-   * Sends one request and reads its answer. Resolves with the time of the first chunk, as `performance.now()` returns
-   * it.
-   */
+  /** Resolves after the answer with the time of the first chunk, as `performance.now()` returns it. */
   ask(): Promise<number>;
   close(): Promise<void>;
 };
@@ -103,7 +97,7 @@ async function overBus({ model, kind }: Load, servers: string): Promise<Asking> 
   return { ask: kind === 'whole' ? askWhole : askStreamed, close: () => bus.close() };
 }
 
-/** Throws if an answer is incomplete. Otherwise a target that fails quickly would count as fast. */
+/** Without this check, a target that fails quickly would count as fast. */
 function requireWhole(status: number, kind: Load['kind'], last: Uint8Array): void {
   const end = Buffer.from(last).toString().trimEnd();
   const whole = kind === 'whole' ? end.endsWith('}') : end.endsWith('[DONE]');

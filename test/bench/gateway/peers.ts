@@ -1,7 +1,4 @@
-/**
- * Installs pinned versions of other gateways from npm, for comparison. They aren't dependencies of the project, so the
- * benchmark installs them at their first use.
- */
+/** Installs other gateways from npm at their first use, since they aren't dependencies of the project. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -17,7 +14,7 @@ const manifest = JSON.stringify({
 });
 const installMsMax = 5 * 60_000;
 
-/** Installs the peers if necessary. @returns true when they are installed */
+/** @returns true if the peers are installed */
 export function installPeers(): boolean {
   const installed = path.join(peersFolder, 'installed.json');
   if (read(installed) === manifest) return true;

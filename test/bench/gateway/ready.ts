@@ -1,9 +1,9 @@
-/** The message by which a program of the benchmark reports to its parent process that it is ready. */
+/** The message by which a benchmark's program reports to its parent process that it is ready. */
 import type { AddressInfo, Server } from 'node:net';
 
 export type Ready = { url: string; token?: string };
 
-/** Sends the message, and makes this process exit when its parent disconnects. */
+/** Sends the message. This process exits when its parent disconnects. */
 export function printReady(ready: Ready): void {
   process.once('disconnect', () => process.exit(0));
   process.send?.(ready);

@@ -1,6 +1,6 @@
 /**
- * Runs a real model on llama.cpp's server. The model is SmolLM2 with 135 million weights. Both come from Python's
- * package index, and have about 130 MB together.
+ * Runs the model SmolLM2 (135 million weights) on llama.cpp's server. Both come from Python's package index, about 130
+ * MB together.
  */
 import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
