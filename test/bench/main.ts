@@ -17,7 +17,7 @@ const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--roun
 --streams: number of streams after which the gateway's memory is measured; 0 skips this
 --against: root folder of another checkout, set up with --tests, whose gateway is measured in the same rounds
 `;
-/** Lower than 1,000, the maximum number of turns in a script, since a script also has turns that aren't measured. */
+/** Lower than 1,000, the maximum for a script, since a script also has turns that aren't measured. */
 const turnsMax = 900;
 /** Maximum concurrency of a run. */
 const tasksMax = 64;

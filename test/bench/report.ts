@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 
-/** Prints a line of a benchmark's report. Lines should give ratios before absolute figures. */
+/** Prints a line of a report. Lines should give ratios before absolute figures. */
 export const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
@@ -12,7 +12,7 @@ export function median(values: number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
-/** Formats each step with its milliseconds and its share of `whole`, which is the sum of all steps by default. */
+/** Formats each step with its share of `whole`, which is the sum of all steps by default. */
 export function shares(steps: Record<string, number>, whole?: number): string {
   const sum = whole ?? Object.values(steps).reduce((total, value) => total + value, 0);
   return Object.entries(steps)

@@ -11,9 +11,8 @@ import { print } from './report.ts';
 import { project } from './task.ts';
 
 /**
- * Measures the resources that a stack uses. These are the memory of each process at rest and under load, the data that
- * a task leaves in JetStream, and the disk space of a task while it runs and afterwards. Each task has a `loop` agent
- * that runs one command per turn. Each service runs in a separate process.
+ * Measures the memory of each process, the data that a task leaves in JetStream, and the disk space of a task. Each
+ * task has a `loop` agent that runs one command per turn. Each service runs in a separate process.
  */
 export type SizingSettings = { engine: RawEngine; files: number; tasks: number };
 
@@ -22,11 +21,11 @@ export type SizingResult = {
   tasks: number;
   files: number;
   turnsPerTask: number;
-  /** Resident memory of each process in bytes, before the run, the maximum during the run, and after the run. */
+  /** Resident bytes of each process before the run, at most during the run, and after the run. */
   memory: Record<string, { atRest: number; atMost: number; after: number }>;
-  /** Bytes per task in each stream after all tasks have ended. */
+  /** Bytes per task in each stream after the run. */
   storedBytesPerTask: Record<string, number>;
-  /** Number of messages per task that were stored, including those that were deleted after their acknowledgement. */
+  /** Includes messages that were deleted after their acknowledgement. */
   storedMessagesPerTask: number;
   diskBytesOfRepository: number;
   diskBytesPerTaskAtWork: number;
@@ -42,8 +41,7 @@ const runMsMax = 900_000;
 export async function benchSizing({ engine, files, tasks }: SizingSettings): Promise<SizingResult> {
   await using stack = await Stack.start({ engine, script: script(), environment: { COPPICE_LOST_AFTER_MS: '15000' } });
   await using repository = await temporaryRepository({ files: project(files) });
-  // This first run isn't measured. It makes the services create their stores and load the modules that they import
-  // late.
+  // This run makes the services create their stores and load the modules that they import late.
   await run(stack, repository.path, 'warm-up', 1);
   const [atRest, diskBefore, storedBefore] = [await memoryOf(stack), await diskOf(stack), await storedIn(stack)];
   const atMost = { ...atRest };
@@ -141,7 +139,7 @@ const pidsOf = (stack: Stack): [string, number][] => [
   ['nats-server', stack.nats.pid],
 ];
 
-/** Returns the resident memory of each process, in bytes. Works only on Linux. */
+/** Returns resident bytes. Works only on Linux. */
 async function memoryOf(stack: Stack): Promise<Record<string, number>> {
   const read = async ([name, pid]: [string, number]) => {
     const status = await readFile(`/proc/${pid}/status`, 'utf8');
@@ -150,9 +148,8 @@ async function memoryOf(stack: Stack): Promise<Record<string, number>> {
   return Object.fromEntries(await Promise.all(pidsOf(stack).map(read)));
 }
 
-/** Returns the disk space that the data folder uses, in bytes. */
 async function diskOf(stack: Stack): Promise<number> {
-  // `du` fails for files that are removed while it runs. These errors are ignored.
+  // Ignores errors, since `du` fails for files that are removed while it runs.
   const { stdout } = await promisify(execFile)('sh', ['-c', 'du -sk "$0" 2>/dev/null || true', stack.dataFolder]);
   return Number(stdout.split('\t')[0]) * 1_024;
 }

@@ -6,8 +6,7 @@ import { median, print } from './report.ts';
 
 /**
  * Measures the time that Coppice adds to a task whose model answers at once. Tasks with Coppice, from the request until
- * the merge, alternate with the same operations without Coppice ("by hand"). Also measures the time of each step, and
- * tasks per second at a concurrency of 1, 8 and 32.
+ * the merge, alternate with the same operations without Coppice ("by hand").
  */
 export type TaskBenchSettings = { engines: RawEngine[]; rounds: number; files: number };
 
@@ -19,20 +18,14 @@ export type TaskBenchResult = {
   coppiceMs: number;
   byHandMs: number;
   ratio: number;
-  /**
-   * Milliseconds by hand in folders that have the same file attribute as Coppice's folders. So the file system treats
-   * both in the same way.
-   */
+  /** Milliseconds by hand in folders with the same file attribute as Coppice's folders. */
   markedByHandMs: number;
   markedRatio: number;
   steps: Record<string, number>;
   byHandSteps: Record<string, number>;
-  /**
-   * Milliseconds that each step takes longer than the same step by hand in folders with the attribute. They explain a
-   * `markedRatio` above 1.
-   */
+  /** Milliseconds that each step takes longer than the same step by hand in folders with the attribute. */
   excess: Record<string, number>;
-  /** Number of messages that the server receives per task, including acknowledgements and reads. */
+  /** Includes acknowledgements and reads. */
   messagesPerTask: number;
   tasksPerSecond: Record<string, number>;
 };
@@ -140,10 +133,7 @@ export async function runTask(
   return { totalMs: since - started, steps };
 }
 
-/**
- * Runs `atOnce` tasks, but at least eight. `name` is part of the names of their files.
- * @returns tasks per second, from the request until the last merge
- */
+/** Runs `atOnce` tasks, but at least eight. @returns tasks per second, from the request until the last merge */
 export async function throughput(
   stack: Stack,
   repository: string,

@@ -11,10 +11,8 @@ import { instantScript, project, runTask, throughput } from './task.ts';
 
 /**
  * Measures the cost of traces and metrics per task. Stacks that differ only in telemetry run the same tasks
- * alternately. The results are ratios to the stack without telemetry, for three figures. These are one task's time from
- * the request until it lands, tasks per second with eight at once, and the CPU time of the four services per task.
- * Other load on the machine affects the CPU time least. The collector of the spans runs in this process, so its work
- * isn't counted.
+ * alternately. The results are ratios to the stack without telemetry. Other load on the machine affects the CPU time of
+ * the four services least. The collector of the spans runs in this process, so its work isn't counted.
  */
 export const telemetryVariants = {
   off: { COPPICE_TRACES: 'off', COPPICE_METRICS: 'off' },
@@ -34,7 +32,7 @@ export type TelemetryBenchResult = {
   spansPerTask: number;
   /** Medians over the rounds. */
   figures: Record<TelemetryVariant, Figures>;
-  /** Medians over the rounds. Each value is the ratio to `off` in the same round. */
+  /** Medians over the rounds of the ratio to `off` in the same round. */
   ratios: Record<TelemetryVariant, Figures>;
 };
 
@@ -87,8 +85,8 @@ async function measure({ stack, repository }: Bench, name: string): Promise<Figu
 function cpuMs(stack: Stack): number {
   return serviceNames.reduce((sum, name) => {
     const stat = readFileSync(`/proc/${stack.processId(name)}/stat`, 'utf8');
-    // The program's name, in brackets, may contain any character, so only the fields after it are split. User time is
-    // field 14, and system time is field 15.
+    // The program's name may contain any character, so only the fields after its closing bracket are split.
+    // User time is field 14, and system time is field 15.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return sum + (Number(fields[11]) + Number(fields[12])) * tickMs;
   }, 0);
@@ -116,14 +114,10 @@ function resultOf(benches: readonly Bench[]): Pick<TelemetryBenchResult, 'figure
 
 type Sink = AsyncDisposable & { url: string; countSpans(): void; spans: number };
 
-/**
- * Counts the spans of an additional task after the measurement, since the collector needs more time to read spans than
- * to receive them.
- */
+/** Counts the spans of an additional task, since reading spans during the measurement would take too much time. */
 async function spansPerTask(benches: readonly Bench[], collector: Sink): Promise<number> {
   const traced = benches.find(({ variant }) => variant === 'metrics and traces');
   if (traced === undefined) return Number.NaN;
-  // Waits until the spans of the measurement are exported.
   await new Promise((resolve) => setTimeout(resolve, exportDelayMs));
   collector.countSpans();
   await runTask(traced.stack, traced.repository.path, 'counted.txt');
@@ -131,7 +125,7 @@ async function spansPerTask(benches: readonly Bench[], collector: Sink): Promise
   return collector.spans;
 }
 
-/** Time after which all spans are exported. Longer than the batch processor's default delay. */
+/** Longer than the batch processor's default delay, so that all spans are exported. */
 const exportDelayMs = 8_000;
 
 async function startSink(): Promise<Sink> {

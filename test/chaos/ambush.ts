@@ -7,11 +7,10 @@ import path from 'node:path';
 import type { ServiceName } from '@coppice/contracts';
 import type { ChaosSystem } from './system.ts';
 
-/** A change of a file or folder that shows that an operation is in progress. */
+/** A change of a file that shows that an operation is in progress. */
 export type Trace = {
-  /** Returns the path to watch. Everything below this path is watched too. */
+  /** Returns the path to watch, with everything below it. */
   at(system: ChaosSystem): string;
-  /** Pattern of the changed paths below `at` that count as the trace. */
   shows: RegExp;
 };
 
@@ -37,9 +36,8 @@ export const traces: readonly (Trace & { service: ServiceName })[] = [
 ];
 
 /**
- * Traces of one task, after which a user cancels the task. After `import`, git starts to store the task's worktree, so
- * the cancellation reaches worktree-service at about the time when git locks the checkpoint's ref. After `lock`, git
- * has just locked that ref.
+ * Traces of one task, after which a user cancels the task. After `import`, the cancellation reaches worktree-service at
+ * about the time when git locks the checkpoint's ref. After `lock`, git has just locked that ref.
  */
 export const tracesOfTask = {
   import: (taskId: string): Trace => ({
@@ -65,7 +63,7 @@ export function traceShows(trace: Trace, system: ChaosSystem, waitMsMax: number)
     watcher.on('change', (_type, file) => {
       if (trace.shows.test(String(file))) end(true);
     });
-    // The watcher reports an error when a watched folder is removed, which is normal in these tests.
+    // The watcher reports an error when a watched folder is removed, which is normal.
     watcher.on('error', () => undefined);
   });
 }

@@ -1,4 +1,4 @@
-/** Finds leftovers after all tasks have ended. A leftover is anything that isn't kept on purpose. */
+/** Finds everything that remains after all tasks have ended and isn't kept on purpose. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -29,11 +29,11 @@ const emptyAtRest = [
   'worktree-service/trash',
   'container-service/sandboxes',
 ];
-/** Refs that a store keeps on purpose. They are records of finished work, work that didn't land, and landed work. */
+/** Refs that a store keeps on purpose. */
 const keptRefs =
   /^refs\/(heads|tags|remotes|fetched)\/|^refs\/coppice\/(done|merge|merged|candidate|rescue|landed|superseded)\//;
 
-/** Finds the leftovers that can be found while the services run. */
+/** Finds leftovers while the services run. */
 export async function leftOfTasks(
   system: ChaosSystem,
 ): Promise<Pick<Leftovers, 'containers' | 'folders' | 'refs' | 'messages' | 'claims' | 'deadLetters'>> {
@@ -53,7 +53,7 @@ export async function leftOfTasks(
 export const locksLeft = (system: ChaosSystem, repositories: readonly TemporaryRepository[]): string[] =>
   [system.dataFolder, ...repositories.map((repository) => repository.path)].flatMap(lockFilesUnder);
 
-/** Finds the leftovers that can be found only after the services have ended. */
+/** Finds leftovers after the services have ended. */
 export function leftOfServices(system: ChaosSystem): Pick<Leftovers, 'processes' | 'mounts'> {
   const mounts = readFileSync('/proc/mounts', 'utf8')
     .split('\n')
@@ -80,10 +80,7 @@ function entriesOf(folder: string): string[] {
   }
 }
 
-/**
- * Finds git's lock files in a folder. Skips Coppice's own lock files. Coppice never removes those, since the kernel
- * releases the locks.
- */
+/** Skips Coppice's own lock files. Coppice never removes those, since the kernel releases the locks. */
 function lockFilesUnder(folder: string): string[] {
   const found: string[] = [];
   const walk = (current: string): void => {
@@ -114,7 +111,7 @@ async function containersOf({ dataFolder, engine }: ChaosSystem): Promise<string
 async function refsLeft({ dataFolder }: ChaosSystem): Promise<string[]> {
   const stores = path.join(dataFolder, 'worktree-service/repositories');
   const left: string[] = [];
-  // Skips names with a dot. They belong to stores whose creation was interrupted, and are removed after 15 minutes.
+  // Names with a dot belong to stores whose creation was interrupted. They are removed after 15 minutes.
   for (const repository of entriesOf(stores).filter((name) => !name.includes('.'))) {
     for (const store of ['tasks.git', 'origin.git']) {
       const { stdout } = await runFile('git', [
@@ -131,7 +128,6 @@ async function refsLeft({ dataFolder }: ChaosSystem): Promise<string[]> {
   return left;
 }
 
-/** Finds stored commands, messages in inboxes and in the intake, and timers of ended actors. */
 async function messagesLeft({ bus }: ChaosSystem): Promise<string[]> {
   const left: string[] = [];
   for (const stream of [streams.commands, streams.actors, streams.intake, streams.intakeLater])

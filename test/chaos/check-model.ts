@@ -1,7 +1,4 @@
-/**
- * Finds model calls that were repeated although their answer was stored. Compares the scripted model's log with the
- * transcripts.
- */
+/** Finds model calls that were repeated although their answer was stored. */
 import { readFile } from 'node:fs/promises';
 import { streams, transcriptEntrySchema } from '@coppice/contracts';
 import type { ChaosSystem } from './system.ts';
@@ -19,10 +16,7 @@ export type ModelFigures = {
   unknown: number;
 };
 
-/**
- * Tolerance in milliseconds. It covers differences between the clocks of processes, and the time between the gateway's
- * read of the transcript and its call.
- */
+/** Covers differences between clocks, and the time from the gateway's read of the transcript to its call. */
 const toleranceMs = 50;
 
 export async function checkModel(system: ChaosSystem): Promise<ModelFigures> {
@@ -43,7 +37,7 @@ export async function checkModel(system: ChaosSystem): Promise<ModelFigures> {
     const turn = `${owner.taskId} turn ${positionOf.get(effectId) ?? '?'}`;
     if (storedEffects.has(effectId)) paidTwice.push(`${turn}: ${effectId} is stored twice`);
     storedEffects.add(effectId);
-    // Only the first stored answer counts, since a process that lost its connection may store its answer after the
+    // The first stored answer counts, since a process that lost its connection may store its answer after the
     // repeated call.
     if (!storedAt.has(turn)) storedAt.set(turn, message.publishedAt.getTime());
   }

@@ -1,4 +1,4 @@
-/** Tests the whole stack with a small real model. The gateway must pass its answers on unchanged, even if they are bad. */
+/** Tests the whole stack with a small real model. The gateway must pass its answers on unchanged, even bad ones. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Bus } from '@coppice/bus';

@@ -1,19 +1,12 @@
-/**
- * Generates malformed requests from the contract's examples and a seed. Every request must be rejected. For most
- * requests the wrong field is known.
- */
+/** Generates requests from the contract's examples and a seed. Every request must be rejected. */
 import fc from 'fast-check';
 import type { z } from 'zod';
 
 export type Malformed = {
   what: string;
-  /** Method of the example from which the request was made. */
   method: string;
   data: Uint8Array;
-  /**
-   * The wrong field. Null if the field is unknown. The error may instead name the field's parent or a part of the
-   * field.
-   */
+  /** The wrong field. Null if it is unknown. The error may instead name the field's parent or a part of the field. */
   field: string | null;
   /** True if the error must name exactly this field. */
   exact: boolean;
@@ -23,10 +16,7 @@ export type Sample = { method: string; schema: z.ZodType; payload: unknown };
 
 type Path = (string | number)[];
 type Made = Pick<Malformed, 'data' | 'field' | 'exact'>;
-/**
- * Makes a malformed request. Returns null if the payload has nothing to change in this way. `pick` returns a number
- * below `count` that is derived from the seed.
- */
+/** Returns null if the payload has nothing to change in this way. `pick` returns a number below `count`. */
 type Maker = (payload: unknown, pick: (count: number) => number) => Made | null;
 
 const marker = 'MARKED-PLACE';
@@ -81,7 +71,7 @@ function at(payload: unknown, pick: (count: number) => number, which: (value: un
   return found.length === 0 ? null : (found[pick(found.length)] as { path: Path; value: unknown });
 }
 
-/** Returns the payload as JSON. The value at `path` is a text that ends with these bytes. */
+/** Returns JSON in which the value at `path` is a text that ends with these bytes. */
 function spliced(payload: unknown, path: Path, bytes: Uint8Array): Made {
   const [before = '', after = ''] = JSON.stringify(replaced(payload, path, () => marker)).split(marker);
   return {
@@ -207,7 +197,7 @@ const makers: Record<string, { weight: number; make: Maker }> = {
   },
 };
 
-/** Returns true if the data is well-formed and matches the schema. Doesn't use Coppice's own parser. */
+/** Returns true if the data matches the schema. Doesn't use Coppice's own parser. */
 function isTaken(data: Uint8Array, schema: z.ZodType): boolean {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(data);
@@ -219,7 +209,7 @@ function isTaken(data: Uint8Array, schema: z.ZodType): boolean {
 
 const strictKinds = ['half of a character', 'a field twice', 'too deep', 'too many values'];
 
-/** Returns `count` malformed requests. The same seed always gives the same requests. */
+/** The same seed always gives the same requests. */
 export function malformed(samples: Sample[], options: { count: number; seed: number }): Malformed[] {
   const kinds = Object.entries(makers);
   const numbers = fc.infiniteStream(fc.nat({ max: 2 ** 30 }));

@@ -1,7 +1,6 @@
 /**
- * Twenty changes to this repository's own code, as twenty developers could make them at the same time. They add
- * functions or change constants. Each change has its own check. They change only modules that import nothing but Node's
- * modules, so that the checks run without installed packages.
+ * Twenty changes to this repository's own code, each with its own check. They change only modules that import nothing
+ * but Node's modules, so that the checks run without installed packages.
  */
 export type Change = {
   name: string;
@@ -9,12 +8,9 @@ export type Change = {
   /** Text to replace. It occurs exactly once in the file. */
   oldText: string;
   newText: string;
-  /**
-   * A mistake of the agent that the check finds. The agent first writes `wrong` instead of `right`, which is a part of
-   * `newText`.
-   */
+  /** A mistake that the check finds. The agent first writes `wrong` instead of `right`, a part of `newText`. */
   slip?: { wrong: string; right: string };
-  /** Names that the check imports from the file. */
+  /** Exports of `file` that the check imports. */
   uses: string;
   assertion: string;
 };
@@ -216,7 +212,7 @@ export const checkText = ({ name, file, uses, assertion }: Change): string =>
     '',
   ].join('\n');
 
-/** A check that passes before and after all changes. It tests the existing functions of the changed modules. */
+/** A check that passes before and after all changes. */
 export const baseCheck = {
   path: 'checks/base.test.ts',
   text: `import assert from 'node:assert/strict';

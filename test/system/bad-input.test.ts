@@ -6,10 +6,7 @@ import type { TemporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 
-/**
- * Tests that the error for bad input names the field, the expected value and the received value, and that nothing is
- * stored.
- */
+/** Tests that an error names the field, the expected and the received value, and that nothing is stored. */
 
 let stack: Stack;
 let repository: TemporaryRepository;

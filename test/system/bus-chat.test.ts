@@ -1,7 +1,4 @@
-/**
- * Tests chats between accounts. A tenant's user receives the replies in its own account, and the gateways have only
- * their own user's permissions.
- */
+/** Tests chats between accounts. A tenant's user receives the replies in its own account. */
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
 import { buckets, chatApi, chatLimits, chatMessageSchema, subjects } from '@coppice/contracts';
@@ -143,7 +140,7 @@ test('a restart of the server ends chats without a listener, and the gateway dis
   const hear = async () => {
     for await (const { type } of ask(client, 'acme', 'drill/stall-after-output')) if (type === 'text-delta') resolve();
   };
-  // Ignores how the chat ends for the client, since this test is about the gateway.
+  // Ignores how the chat ends, since this test is about the gateway.
   const heard = hear().catch(() => null);
   await said;
   await nats.restart();
@@ -151,7 +148,7 @@ test('a restart of the server ends chats without a listener, and the gateway dis
   await client.close();
   await heard;
   const acme = await as('tenant-acme');
-  // The call is repeated until the gateways have reconnected.
+  // Repeats the call until the gateways have reconnected.
   const again = { model: 'drill/healthy', messages, stream: false };
   await eventually(() => acme.call(chatApi.chat, { tenant: 'acme' }, again, { deadlineMs: 1_000 }));
 });

@@ -23,10 +23,7 @@ describe.skipIf(whyWithoutOpenssl !== null)(
     const file = (name: string) => path.join(folder.path, name);
     const openssl = (...all: string[]) => run('openssl', all, { cwd: folder.path });
 
-    /**
-     * Makes the key `<name>.key` and the certificate `<name>.crt`. `authority` signs the certificate. Without
-     * `authority`, the certificate is self-signed.
-     */
+    /** Makes a key and a certificate. Without `authority`, the certificate is self-signed. */
     async function certificate(name: string, authority?: string, host = 'localhost'): Promise<void> {
       const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', `${name}.key`];
       const signer = authority === undefined ? [] : ['-CA', `${authority}.crt`, '-CAkey', `${authority}.key`];
@@ -105,7 +102,7 @@ describe.skipIf(whyWithoutOpenssl !== null)(
     test("a server that requires encryption without a client's setting must also be addressed by its name", async () => {
       await using nats = await server(false);
       const script = `const { Bus } = await import('@coppice/bus'); await Bus.connect({ servers: process.argv[1], name: 'test' })`;
-      // This needs a separate process, since Node reads its trusted certificates only when it starts.
+      // In a separate process, since Node reads its trusted certificates only when it starts.
       const env = { ...process.env, NODE_EXTRA_CA_CERTS: file('authority.crt') };
       const options = { env, cwd: path.resolve(import.meta.dirname, '../../apps/cli') };
       const connected = run(process.execPath, ['--input-type=module', '--eval', script, nats.url], options);

@@ -12,8 +12,8 @@ import { makeBusUsers } from '../support/bus-users.ts';
 import type { BusUsers, UserName } from '../support/bus-users.ts';
 
 /**
- * Tests each user of the bus with each kind of subject on a real server. The expected permissions are written here a
- * second time, independent of the code.
+ * Tests each user of the bus with each kind of subject. The expected permissions are written a second time here,
+ * independent of the code.
  */
 let folder: { path: string; remove(): Promise<void> };
 let users: BusUsers;
@@ -59,10 +59,7 @@ test("a client that logs in slowly is not disconnected, as it would be by the se
 
 const deadlineMs = 10_000;
 
-/**
- * Returns true if the user may publish on the subject. Doesn't wait for an answer, since the server sends a permission
- * error before it answers the flush.
- */
+/** Doesn't wait for an answer, since the server sends a permission error before it answers the flush. */
 async function mayPublish(user: UserName, subject: string, payload: object = {}): Promise<boolean> {
   let refused = false;
   const sent = as(user).request(subject, payload, { deadlineMs });
@@ -74,7 +71,7 @@ async function mayPublish(user: UserName, subject: string, payload: object = {})
   return !refused;
 }
 
-/** Returns true if the user's subscription receives a message that the administrator publishes. */
+/** Returns true if the subscription receives a message that the administrator publishes. */
 async function maySubscribe(user: UserName, subject: string): Promise<boolean> {
   const received: string[] = [];
   const subscription = as(user).subscribeCore(subject, (_data, on) => received.push(on));
@@ -96,9 +93,9 @@ const readers = {
   logs: ['operator', 'orchestrator'],
 } as const;
 
-/** Subjects, each with the users that may publish on it. The administrator may publish on all subjects. */
+/** Subjects with the users that may publish on each. The administrator may publish on all. */
 const publishing: readonly [subject: string, ...may: UserName[]][] = [
-  // Only users may call the public API. Services use other calls.
+  // Only users may call the public API.
   ...[...Object.values(api), ...Object.values(chatApi)].flatMap(({ name }): [string, ...UserName[]][] => [
     [subjects.api('acme', name), 'operator', 'tenant-acme'],
     [subjects.api('other', name), 'operator', 'tenant-other'],

@@ -1,7 +1,4 @@
-/**
- * Tests that tenants can be added and removed while the server runs. The test rewrites the server's configuration and
- * sends SIGHUP. All other clients stay connected.
- */
+/** Tests that tenants can be added and removed with SIGHUP while the server runs. All other clients stay connected. */
 import { execFile } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -52,7 +49,7 @@ async function connect(user: UserName, credentials = users.credentials(user)): P
   return bus;
 }
 
-/** Returns the name and number of each connection. A client gets another number when it reconnects. */
+/** A client gets another number when it reconnects. */
 async function connected(): Promise<string[]> {
   const answer = (await (await fetch(`${nats.monitoringUrl}/connz`)).json()) as {
     connections: { name: string; cid: number }[];
@@ -99,8 +96,8 @@ test('after two reloads a new tenant has all its permissions, and no client was 
 const closing = (bus: Bus) => ({ bus, [Symbol.asyncDispose]: () => bus.close() });
 
 /**
- * Converts a configuration to that of an earlier version. That version has one import for the tenant's whole API and
- * one message per answer, and the server creates consumers.
+ * Converts a configuration to that of an earlier version. That version had one import for the tenant's whole API and
+ * one message per answer, and the server created consumers.
  */
 const asBefore = (text: string): string =>
   text

@@ -1,8 +1,7 @@
 /**
- * Tests that a user's commands take longer on a machine with overloaded processors, but don't fail.
+ * Tests that commands take longer on a machine with overloaded processors, but don't fail.
  *
- * By default a few busy processes and tasks are enough, since other tests run at the same time. Run the full variant,
- * which includes the demo, without other tests:
+ * Run the full variant, which includes the demo, without other tests:
  * COPPICE_TEST_BUSY=40 npm test -- test/system/busy.test.ts
  */
 import { chmod } from 'node:fs/promises';
@@ -50,8 +49,7 @@ describe(`while ${busyCount} other processes use the CPU`, () => {
     expect(merges.split('\n')).toHaveLength(taskCount);
   });
 
-  // demo.test.ts tests the demo, so only the full variant tests it here. This returns early, since a skipped test would
-  // be reported.
+  // demo.test.ts tests the demo. This returns early, since a skipped test would be reported.
   if (busyInFull === 0) return;
 
   test('the demo keeps what it promises', { timeout: msMax }, async () => {

@@ -1,7 +1,4 @@
-/**
- * Tests the commands for agents with tools on the whole stack. These are run without a file, logs, watch, pull, replay
- * and doctor.
- */
+/** Tests the commands for agents with tools on the whole stack. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';

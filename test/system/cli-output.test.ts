@@ -1,7 +1,4 @@
-/**
- * Tests the command line's output for an interrupted start, and for a task with a hostile command and a hostile change.
- * Only the model is a stand-in.
- */
+/** Tests the output for an interrupted start, and for a task with a hostile command and a hostile change. */
 import { execFileSync } from 'node:child_process';
 import { runIdOf } from '@coppice/contracts';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -42,7 +42,7 @@ ${tasks
   .join('\n')}
 `;
 
-/** Verify script that fails if a file contains "wrong", and prints the matching lines. */
+/** Fails if a file contains "wrong", and prints the matching lines. */
 const check = 'if grep -h wrong *.txt; then exit 3; fi\n';
 
 let cli: CommandLine;
@@ -314,7 +314,6 @@ test.each([...new Set([engine, 'none'])])(
 const serverProcess = (home: string): number =>
   (JSON.parse(readFileSync(path.join(home, 'stack', 'nats', 'process.json'), 'utf8')) as { pid: number }).pid;
 
-/** Ways to end a stack. */
 const ends = {
   down: async (of: CommandLine) => expect((await of.run(['down'])).exitCode).toBe(0),
   'a killed process': async (of: CommandLine) => process.kill(await of.stackProcess(), 'SIGKILL'),
@@ -354,7 +353,7 @@ test.each(Object.entries(ends))(
 
 const idOnly = ({ out }: { out: string }): string => (JSON.parse(out) as { runId: string }).runId;
 
-/** Returns true if the command line of any process starts with the text. Processes in sandboxes count too. */
+/** Returns true if any process, also in a sandbox, has a command line that starts with the text. */
 function isRunning(text: string): boolean {
   if (!existsSync('/proc/self/cmdline'))
     return execFileSync('ps', ['-A', '-o', 'args='], { encoding: 'utf8' }).includes(text);

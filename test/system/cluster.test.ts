@@ -1,7 +1,4 @@
-/**
- * Tests a cluster of three NATS servers with three replicas of all data. One server after the other is killed while
- * tasks run.
- */
+/** Tests a cluster in which one NATS server after the other is killed while tasks run. */
 import { streams, subjects } from '@coppice/contracts';
 import { eventually, temporaryRepository } from '@coppice/testing';
 import { expect, test } from 'vitest';
@@ -10,10 +7,7 @@ import { Stack } from '../support/stack.ts';
 
 const absent = await whyWithout('bubblewrap');
 const script = 'default: { turns: [{ text: "good\\n", latencyMs: 2000 }] }\n';
-/**
- * `lostAfter` must be longer than the election of a new leader, since no process can refresh its key during the
- * election.
- */
+/** Longer than the election of a leader, since no process can refresh its key during the election. */
 const environment = { COPPICE_LOST_AFTER_MS: '15000' };
 const testMsMax = 300_000;
 
@@ -47,7 +41,7 @@ test.skipIf(absent !== null)(
     const turns = await eventually(() =>
       Array.fromAsync(stack.bus.read(streams.transcripts, subjects.transcript('default', '*'))),
     );
-    // One stored answer per task. A turn may be requested several times, but only one answer is stored.
+    // A turn may be requested several times, but only one answer is stored.
     expect(turns).toHaveLength(12);
     expect((await stack.modelCalls()).filter(({ event }) => event === 'requested').length).toBeGreaterThanOrEqual(12);
   },

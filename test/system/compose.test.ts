@@ -39,7 +39,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     bus = await connect();
   }, startMsMax);
 
-  /** Connects to the bus. The published port changes with each start of the server. */
+  /** The published port changes with each start of the server. */
   async function connect(): Promise<Bus> {
     const servers = `nats://${await stack.published('nats', 4222)}`;
     const file = path.join(stack.users, 'administrator.json');
@@ -83,7 +83,6 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
         expect(status).toMatch(new RegExp(`^Uid:(\\s${uid}){4}$`, 'm'));
         expect(status).toMatch(/^CapEff:\s0+$/m);
         expect(status).toMatch(/^NoNewPrivs:\s1$/m);
-        // A service has only its own key.
         expect(await stack.read(container, 'ls /run/coppice')).toBe(`${service}.json\n`);
         await expect(stack.read(container, ': > /coppice/written')).rejects.toThrow(/[Rr]ead-only file system/);
       }
@@ -267,7 +266,6 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       const tasks = [{ ...task, model: 'scripted/later.yaml' }];
       const request = { requestId, repository, baseBranch: 'main', tasks };
       // Repeats the call, since new services may not answer yet. A repeated request creates no new run.
-      // create a new run.
       await eventually(() => bus.call(api.runSubmit, { tenant }, request), { timeoutMs: 60_000 });
       const runId = runIdOf(tenant, requestId);
       const state = async () => (await bus.call(api.runGet, { tenant }, { runId })).state;
@@ -314,13 +312,13 @@ test.skipIf(absent !== null)("compose accepts the guide's override for a further
   }
 });
 
-/** Returns the shell commands in a section of the guide, one string per code block. */
+/** Returns one string per code block. */
 async function typedIn(heading: string, level = '### '): Promise<string[]> {
   const section = (await readFile(guide, 'utf8')).split(`\n${level}${heading}\n`)[1]?.split(/\n##+ /)[0] ?? '';
   return [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
 }
 
-/** Runs an example program as a tenant, with only the tenant's key. @returns its output */
+/** Runs an example program with only the tenant's key. @returns its output */
 async function playExample(stack: ComposeStack, environment: Record<string, string>): Promise<string> {
   const { repository } = makeProject(path.join(stack.folder, 'example'), scripted);
   // So slow that the example cancels the task before the answer.
@@ -369,8 +367,8 @@ async function expectNoSandboxLeft(stack: ComposeStack): Promise<void> {
 }
 
 /**
- * Checks that Jaeger has spans of all services. If `runId` is given, one trace must have all services and the model's
- * requests. Without the real Jaeger, `runId` must be null, since the stand-in for Jaeger stores no traces.
+ * Checks that Jaeger has spans of all services. If `runId` isn't null, one trace must have all services and the model's
+ * requests. The stand-in for Jaeger stores no traces.
  */
 async function expectTracesOfAll(jaeger: string, runId: string | null): Promise<void> {
   const isThere = async () => {

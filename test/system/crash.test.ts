@@ -9,9 +9,8 @@ import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Tests that any process may die at any moment. Each service is killed by SIGKILL during its own work, and the
- * orchestrator in each state of a task. The task must still end with one commit and one merge. No model call whose
- * answer was stored may be repeated.
+ * Each service is killed by SIGKILL during its own work, and the orchestrator in each state of a task. The task must
+ * still end with one commit and one merge. No model call whose answer was stored may be repeated.
  */
 
 const script = `
@@ -29,7 +28,7 @@ const files = {
  * membership may expire.
  */
 const recoveryMsMax = 120_000;
-/** Maximum number of tasks that the test starts until the orchestrator is killed in the required state. */
+/** Maximum number of tasks until the orchestrator is killed in the required state. */
 const triesMax = 3;
 
 const absent = await whyWithout('bubblewrap');
@@ -72,10 +71,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     return submitOne(repository, { dependsOn: ['first'] }, [first]);
   };
 
-  /**
-   * Checks that the run ends with one commit and one merge, that nothing is unfinished, and that no answered model call
-   * was repeated.
-   */
+  /** Checks that the run ends with one commit and one merge, and that no answered model call was repeated. */
   async function expectLandedOnce(repository: TemporaryRepository, runId: string, taskId: string): Promise<void> {
     const run = await stack.ended(runId, recoveryMsMax);
     expect(run.tasks.map(({ state }) => state)).toEqual(run.tasks.map(() => 'merged'));
@@ -93,7 +89,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     expect(ofTask.filter((event) => event.type === 'coppice.task-ended')).toHaveLength(1);
   }
 
-  /** Kills the orchestrator. Returns the task's stored state. */
+  /** @returns the task's stored state */
   async function killOrchestrator(taskId: string): Promise<string> {
     await stack.kill('orchestrator');
     const view = await readActor(stack.bus, 'task', `default.${taskId}`);
@@ -114,7 +110,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     'the orchestrator, while the task is %s',
     async (state) => {
       const left: string[] = [];
-      // A short state may end before the signal arrives. That task must land too, but the test then tries another task.
+      // A short state may end before the signal arrives. The test then tries another task.
       while (left.at(-1) !== state && left.length < triesMax) {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await (state === 'waiting' ? submitWaiting : submitOne)(repository);

@@ -1,4 +1,4 @@
-/** Tests the output and the exit code of the demo. The demo itself checks what it promises. */
+/** The demo itself checks what it promises. */
 import { execFile } from 'node:child_process';
 import { chmod, readdir } from 'node:fs/promises';
 import path from 'node:path';

@@ -7,10 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeBusUsers } from '../support/bus-users.ts';
 import { RawClient } from '../support/raw-client.ts';
 
-/**
- * Tests attacks that permissions on subjects can't prevent, by reply subjects, bodies and headers. The attacker is the
- * tenant `acme`.
- */
+/** Tests attacks by the tenant `acme` that permissions on subjects can't prevent. */
 let folder: { path: string; remove(): Promise<void> };
 let nats: NatsServer;
 let everything: Bus;
@@ -53,7 +50,7 @@ const hostile = () => RawClient.connect(nats.url, 'acme', 'for-acme');
 const stored = async () => new TextDecoder().decode((await everything.keyValue(buckets.actors).get(actorKey))?.value);
 const answerSubject = '_INBOX.answer';
 
-/** Sends a request, and returns the server's output with the answer. */
+/** Returns the server's output with the answer. */
 async function ask(
   client: RawClient,
   subject: string,

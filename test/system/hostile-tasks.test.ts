@@ -9,10 +9,7 @@ import { Stack } from '../support/stack.ts';
 
 /** Tests tasks that attack the measurement of disk space, and a local user who tries to read a task's files. */
 
-/**
- * Node program that attacks the measured folders until the test creates the file `go`. It creates links to the host's
- * root folder, and repeatedly replaces a folder by such a link.
- */
+/** Repeatedly swaps folders with links to the host's root folder, until the test creates the file `go`. */
 const swap = `
   const { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } = require('node:fs');
   for (const folder of [process.env.HOME, process.cwd()]) {
@@ -33,7 +30,7 @@ const swap = `
   for (const name of ['root', 'aside', 'turning', 'private.txt', 'go']) rmSync(name, { recursive: true });
   writeFileSync('unharmed.txt', 'yes');`;
 
-/** Shell line that writes more than 1 GiB, the limit of a home folder. No single file exceeds the limit. */
+/** Writes more than 1 GiB, the limit of a home folder. No single file exceeds the limit. */
 const fill = `cd; for i in 1 2 3 4 5; do fallocate -l 300M part$i || head -c 300M /dev/zero > part$i; done; sleep 60; touch /workspace/survived.txt`;
 const look = `rm -f ~/part*; test ! -e survived.txt && echo yes > ended.txt`;
 

@@ -3,10 +3,7 @@ import { temporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 
-/**
- * Tests the largest allowed run. The value of its actor must stay within its limit, and every task must be listed and
- * end.
- */
+/** Tests the largest allowed run. The value of its actor must stay within its limit. */
 
 let stack: Stack;
 beforeAll(async () => {
@@ -21,7 +18,7 @@ default: { turns: [{ fault: { kind: error, message: no, retryable: false } }] }
 afterAll(() => stack?.stop());
 
 const longest = (text: string, length: number) => text.padEnd(length, 'x');
-/** Returns a task whose name and description have the maximum length. Tests add ten dependencies. */
+/** Name and description have the maximum length. Tests add ten dependencies. */
 const task = (index: number, prompt: string) => ({
   name: longest(`task-${index}-`, 63),
   description: longest(`Task ${index} `, 200),

@@ -8,10 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 import { whyWithout } from '../support/engines.ts';
 
-/**
- * Tests the life of a task on the whole stack, from the submission to the landing, and every other way in which a task
- * can end.
- */
+/** Tests the life of a task from the submission to the landing, and every other way in which a task can end. */
 
 const script = `
 rules:
@@ -25,7 +22,7 @@ rules:
 default: { turns: [{ text: "good\\n", usage: { inputTokens: 7, outputTokens: 3, costUsd: 0.01 } }] }
 `;
 
-/** A minimal real verification, which fails if a file contains "broken". */
+/** The verification fails if a file contains "broken". */
 const files = {
   'README.md': '# A repository\n',
   'check.sh': '! grep -rq broken --include=*.txt . && echo checked || { echo "found: broken"; exit 1; }\n',

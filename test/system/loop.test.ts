@@ -20,10 +20,7 @@ import { z } from 'zod';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/**
- * Tests the built-in coding agent on the whole stack. The scripted model plays good and bad turns, as real models
- * produce them.
- */
+/** Tests the built-in coding agent. The scripted model plays good and bad turns, as real models produce them. */
 
 const script = `
 rules:
@@ -158,7 +155,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         }
         return turns;
       };
-      /** Returns the tool results that the model received, in order, as `name: text`. */
+      /** Returns the tool results that the model received, as `name: text`. */
       const toolResults = async (turns: RecordedTurn[]): Promise<string[]> => {
         const parts = turns.flatMap(({ messages }) => messages).flatMap(({ content }) => content);
         const results = parts.filter(
@@ -314,7 +311,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         return false;
       };
 
-      /** Returns a file of a task's checkpoint. Searches all stores of the stack. */
+      /** Returns a file of a task's checkpoint. */
       const showSaved = async (taskId: string, path: string): Promise<string | undefined> => {
         for await (const store of glob(`${stack.dataFolder}/worktree-service/repositories/*/tasks.git`)) {
           const shown = runFile('git', ['--git-dir', store, 'show', `refs/coppice/checkpoint/${taskId}:${path}`]);

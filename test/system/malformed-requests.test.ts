@@ -10,16 +10,13 @@ import type { Malformed } from '../support/malformed.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Sends 5,000 malformed requests on the bus, to the intake and by HTTP. Each must be rejected immediately with the name
- * of its field, and nothing may be stored.
+ * Sends 5,000 malformed requests. Each must be rejected immediately with the name of its field, and nothing may be
+ * stored.
  */
 
 const seed = 13;
 const counts = { warmUp: 1_000, api: 3_300, intake: 400, http: 300 };
-/**
- * Maximum growth of a service's memory in bytes. A service that keeps a part of each large request would exceed this
- * limit.
- */
+/** Maximum growth of a service's memory. A service that keeps a part of each large request would exceed this limit. */
 const growthBytesMax = 192 * 1024 * 1024;
 const refusalBytesMax = 64 * 1024;
 
@@ -49,8 +46,8 @@ async function inParallel<Item>(items: readonly Item[], work: (item: Item) => Pr
 }
 
 /**
- * Returns true if an error names the wrong field. Unless `exact` is set, the error may instead name the field's parent
- * or a part of the field, since the intended alternative of a union is unknown.
+ * Unless `exact` is set, the error may name the field's parent or a part of the field instead, since the intended
+ * alternative of a union is unknown.
  */
 function isAbout({ field, exact }: Malformed, named: string): boolean {
   const shown = named.replace(/…$/, '');
@@ -93,7 +90,7 @@ async function kept(): Promise<Record<string, number>> {
   const { data } = await stack.bus.request('$JS.API.INFO', new Uint8Array(), { deadlineMs: 10_000 });
   const account = JSON.parse(new TextDecoder().decode(data)) as { streams: number; consumers: number };
   const stored: Record<string, number> = Object.fromEntries(messages);
-  // Counts only keys with a kind and an id, which are those of actors. The sweeper's lease in the same bucket appears a
+  // Counts only the keys of actors. The sweeper's lease in the same bucket appears a
   // minute after the start.
   const actors = (await Array.fromAsync(stack.bus.keyValue(buckets.actors).keys('*.>'))).length;
   return { ...stored, actors, streams: account.streams, consumers: account.consumers };

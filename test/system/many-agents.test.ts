@@ -10,9 +10,8 @@ import type { Change } from '../support/many-changes.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Tests twenty agents at the same time on a clone of this repository, with checks that Node runs without packages.
- * Twelve agents change separate files, six agents share three files, and two agents change the same line. Nineteen
- * changes land, and after each landing the branch passes the checks.
+ * Tests twenty agents at the same time on a clone of this repository. Six agents share three files, and two agents
+ * change the same line. Nineteen changes land, and after each landing the branch passes the checks.
  */
 const runFile = promisify(execFile);
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
@@ -20,10 +19,7 @@ const verify = "node --test --test-isolation=none 'checks/*.test.ts'";
 const all = [...manyChanges.apart, ...manyChanges.sideBySide, ...manyChanges.rivals];
 const runMsMax = 600_000;
 
-/**
- * Returns the turns of an agent that reads the code, edits it and runs the checks. If the change has a slip, the agent
- * makes that mistake first, and then corrects it.
- */
+/** If the change has a slip, the agent makes that mistake first, and then corrects it. */
 function turnsOf(change: Change): object[] {
   const { file, oldText, newText, slip, name } = change;
   const written = slip === undefined ? newText : newText.replace(slip.right, slip.wrong);
@@ -87,7 +83,6 @@ async function cloned(folder: string) {
   return { work, git, write };
 }
 
-/** Returns the content of the change's file after the change. */
 async function apply(change: Change, root: string): Promise<string> {
   const text = await readFile(path.join(root, change.file), 'utf8');
   if (text.split(change.oldText).length !== 2)
@@ -148,7 +143,7 @@ test.skipIf(absent !== null)(
     }
     await git(fresh, 'add', '--all');
     expect(await git(work, 'rev-parse', 'main^{tree}')).toBe(await git(fresh, 'write-tree'));
-    // Each change must have landed once, as one commit of its task and one merge.
+    // Each change must have landed once.
     const commits = await git(
       work,
       'log',
@@ -167,8 +162,7 @@ test.skipIf(absent !== null)(
       const { stdout } = await runFile('sh', ['-c', `PATH='${path.dirname(process.execPath)}':$PATH ${verify}`], {
         cwd: fresh,
       });
-      // Three base checks, and one check per change up to this commit. This shows that the checks ran on the code of
-      // this commit.
+      // Three base checks, and one check per change up to this commit.
       expect(stdout).toMatch(new RegExp(`^ℹ pass ${3 + index + 1}$`, 'm'));
     }
   },

@@ -11,11 +11,8 @@ import type { Sample } from '../support/prometheus.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Tests the metrics at each service's own endpoint after known runs. The collector for traces and metrics never
- * answers, which must not affect the services.
- *
- * The tasks of the first run end in the common ways. During the second run the gateway and the orchestrator are killed
- * by SIGKILL.
+ * Tests the metrics at each service's own endpoint. The collector for traces and metrics never answers, which must not
+ * affect the services. During the second run the gateway and the orchestrator are killed by SIGKILL.
  */
 
 const script = `
@@ -147,7 +144,7 @@ test('a call whose gateway was killed is counted by the gateway that received th
   const gateway = last['llm-gateway'];
   expect(sumOf(gateway, 'gen_ai_client_token_usage_sum', { gen_ai_token_type: 'input' })).toBe(1000);
   expect(sumOf(gateway, 'gen_ai_client_token_usage_sum', { gen_ai_token_type: 'output' })).toBe(500);
-  // The call was repeated. The outcome of the first call is unknown, so the model may have been paid twice.
+  // The outcome of the first call is unknown, so the model may have been paid twice.
   expect(
     sumOf(gateway, 'messaging_process_duration_count', {
       messaging_destination_template: 'coppice.cmd.llm-gateway.*.turn',

@@ -4,16 +4,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/**
- * Tests tasks that make their verification pass by a change of the files that it runs. No such task may land without a
- * user's approval.
- */
+/** Tests tasks that change the files that their verification runs. No such task may land without a user's approval. */
 
 const scripts = { exits0: 'process.exit(0);\n', exits1: 'process.exit(1);\n' };
 const packageOf = (script: string) => `${JSON.stringify({ scripts: { test: script } })}\n`;
 const launcher = (text: string) => ({ text, executable: true });
 
-/** Attacks. Each has a verify command, and a file that makes the command fail. The task replaces the file. */
+/** Each attack has a file that makes the verify command fail. The task replaces the file. */
 const attacks: {
   name: string;
   verify: string;

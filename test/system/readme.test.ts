@@ -1,4 +1,4 @@
-/** Tests the README's files and commands by running them as a reader would. */
+/** Runs the README's files and commands as a reader would. */
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, writeFile } from 'node:fs/promises';

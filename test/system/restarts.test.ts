@@ -1,7 +1,4 @@
-/**
- * Tests a client that watches a run. It must continue after a restart of each service and of the NATS server, and exit
- * when the run ends.
- */
+/** Tests that a client that watches a run continues after a restart of each service and of the NATS server. */
 import path from 'node:path';
 import { runIdOf, serviceNames } from '@coppice/contracts';
 import { startProcess, temporaryRepository } from '@coppice/testing';

@@ -8,9 +8,8 @@ import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Tests a backup as docs/operations.md describes it. The whole stack is stopped, and the server's store and the data
- * folder are copied. The backup is made during a run and restored after the run's end. Then the user's repository
- * contains later landings, while every actor continues from its older state.
+ * Tests a backup as docs/operations.md describes it. The backup is made during a run and restored after the run's end.
+ * Then the user's repository contains later landings, while every actor continues from its older state.
  */
 const script = `
 rules:
@@ -73,7 +72,7 @@ test.skipIf(absent !== null)(
       expect((await stack.run(runId)).state).toBe('running');
       const run = await stack.ended(runId);
       expect(run.state).toBe('succeeded');
-      // The last two tasks repeat their work, and find that it has already landed.
+      // The last two tasks repeat their work, which has already landed.
       expect(run.tasks.map(({ name, state, reason }) => ({ name, state, reason }))).toEqual([
         { name: 'quick', state: 'merged', reason: null },
         { name: 'slow', state: 'no-changes', reason: 'main holds this change already' },
@@ -87,7 +86,7 @@ test.skipIf(absent !== null)(
         const commits = await repository.git('log', '--format=%H', '--grep', `Coppice-Task: ${taskId}`, '--no-merges');
         expect(commits.split('\n')).toHaveLength(1);
       }
-      // A run that starts after the restore must work too.
+      // A new run must work too.
       const { runId: next } = await stack.submit({
         repository: repository.path,
         baseBranch: 'main',

@@ -3,10 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/**
- * Tests that the bus rejects connections from a sandbox. A sandbox with network access can reach the bus if it shares
- * the host's loopback, as with bubblewrap.
- */
+/** Tests that the bus rejects connections from a sandbox that shares the host's loopback. */
 
 const absent = await whyWithout('bubblewrap');
 
@@ -17,10 +14,7 @@ describe.skipIf(absent !== null)(`from a sandbox${absent === null ? '' : ` (skip
   }, 180_000);
   afterAll(() => stack?.stop());
 
-  /**
-   * Returns a program that connects without credentials and prints the server's answer. It exits with 0 only if the
-   * server rejects the connection.
-   */
+  /** Returns a program that connects without credentials. It exits with 0 only if the server rejects the connection. */
   const knock = (port: string) => `
 import { connect } from 'node:net';
 const socket = connect(${port}, '127.0.0.1');

@@ -11,8 +11,8 @@ import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Tests two hosts as in docs/operations.md. Each has its own worktree-service and container-service, with its own node
- * name and data folder. Both share the bus, and access a repository by its URL.
+ * Tests two hosts as in docs/operations.md. Each has its own node name and data folder. Both share the bus, and access
+ * a repository by its URL.
  */
 const nodes = ['node-1', 'node-2'];
 const lostAfterMs = 6_000;
@@ -68,7 +68,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     return ((actor?.context ?? actor?.summary) as { node?: string } | null)?.node ?? null;
   };
 
-  /** Waits until all tasks work, and returns the host of each task. Fails if a host has no task. */
+  /** Waits until all tasks work. Fails if a host has no task. @returns the host of each task */
   async function nodesAtWork(runId: string, tasks: { taskId: string }[]): Promise<Map<string, string | null>> {
     for (const { taskId } of tasks) await stack.reached(runId, taskId, 'working');
     const on = new Map(await Promise.all(tasks.map(async ({ taskId }) => [taskId, await nodeOf(taskId)] as const)));
@@ -76,7 +76,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     return on;
   }
 
-  /** Checks that the tasks of node-1 have landed, and that those of node-2 failed with a reason that matches `why`. */
+  /** Checks that the tasks of node-1 landed, and that those of node-2 failed with a matching reason. */
   function expectEnds({ tasks }: RunView, on: ReadonlyMap<string, string | null>, why: RegExp): void {
     const landed = tasks.filter(({ state }) => state === 'merged').map(({ taskId }) => on.get(taskId));
     const failed = tasks.filter(({ state, reason }) => state === 'failed' && why.test(reason ?? ''));

@@ -4,10 +4,7 @@ import { eventually, temporaryRepository } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 
-/**
- * Tests on the whole stack that the limits of the run file include the model usage of a program that uses a running
- * task's token.
- */
+/** Tests that model calls of a program with a running task's token count towards the run file's limits. */
 
 const script = `
 rules:

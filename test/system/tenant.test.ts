@@ -1,4 +1,4 @@
-/** Tests the command line as a tenant's user on the whole stack, and the repositories that a tenant may use. */
+/** Tests the command line as a tenant's user, and the repositories that a tenant may use. */
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
 import {
@@ -89,7 +89,7 @@ const user = (name = tenant) => ({
   NATS_CREDENTIALS_FILE: stack.users.file(`tenant-${name}`),
 });
 const coppice = (...words: string[]) => cli.run(words, user());
-/** Runs a command, and returns its output. Fails on any other exit code with the command's error output. */
+/** Fails on any other exit code, with the command's error output. */
 async function outputOf(exitCode: number, ...words: string[]): Promise<string> {
   const outcome = await coppice(...words);
   expect({ words, exitCode: outcome.exitCode, complaint: outcome.exitCode === exitCode ? '' : outcome.err }).toEqual({
@@ -168,7 +168,7 @@ describe("each command as a tenant's user, whose credentials file names the tena
     await outputOf(0, 'reject', of('rejected'), '--reason', 'no');
     await outputOf(0, 'merge', of('merged'));
     await outputOf(0, 'discard', of('discarded'));
-    // The run has ended, but some of its tasks didn't land.
+    // Some tasks of the ended run didn't land.
     expect(await outputOf(1, 'watch', runId)).toMatch(/merged +merged/);
     const again = stack.bus.call(api.runCancel, { tenant }, { runId });
     await expect(again).rejects.toMatchObject({ code: 'conflict', details: { state: 'failed' } });

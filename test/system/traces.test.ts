@@ -15,21 +15,17 @@ import {
 import type { Run } from '../support/traced-runs.ts';
 
 /**
- * Tests that each run is one readable trace with every hop. Checks the spans that all processes export during four runs
- * (see traced-runs.ts).
+ * Tests that each run is one readable trace with every hop.
  *
- * A killed process doesn't export all of its spans. A span id identifies the process that created the span. So every
+ * A killed process doesn't export all of its spans. A span id identifies the process that created the span, so every
  * missing parent span must have the id of a killed process. The number of missing parents is limited by the number of
- * spans that can be in progress or unexported at one moment. The spans of runs, tasks and states have ids that identify
- * no process. They are exported when they end, so until then the parent of their children is missing.
+ * spans that can be in progress or unexported at one moment. The ids of the spans of runs, tasks and states identify no
+ * process. These spans are exported when they end, so until then the parent of their children is missing.
  */
 
-/** Programs outside the services that may start a trace. These are the publisher and the command line. */
+/** Programs outside the services that may start a trace. */
 const outside = [publisher, 'coppice'];
-/**
- * Maximum number of one task's spans that are in progress or not exported yet. In this test, spans are exported every
- * 100 ms.
- */
+/** Maximum number of one task's spans in progress or not exported yet. Spans are exported every 100 ms here. */
 const lostSpansMax = 40;
 /** Maximum number of one task's ended states whose spans aren't exported yet. */
 const lostStatesMax = 3;
@@ -48,7 +44,7 @@ beforeAll(async () => {
   ({ first, second, loops, broken, all } = runs);
 }, 400_000);
 
-/** Every hop of a task. Each entry has the service that creates the span, and the span's name. */
+/** Every hop of a task: the service that creates the span, and the span's name. */
 const hops = [
   ['orchestrator', 'publish coppice.actor.run.*'],
   ['orchestrator', 'process create coppice.actor.run.*'],
@@ -108,7 +104,7 @@ test("a run by the intake from another publisher is also one trace, although its
     const [merges, landings] = [countOf('prepare-merge'), countOf('land')];
     expect(landings).toBeGreaterThan(0);
     expect([merges, merges + 1]).toContain(landings);
-    // On a busy machine NATS may redeliver a command. The command then has another span with the same effect id.
+    // A redelivered command has another span with the same effect id.
     const handled = run.spans.filter((span) => span.name === 'process coppice.cmd.worktree-service.*.land');
     expect(new Set(handled.map((span) => span.attributes['coppice.effect.id'])).size).toBe(landings);
   }
@@ -133,10 +129,7 @@ test('each command has its own span, whose child is the handling, and a result i
   expect(works.filter((work) => work?.kind !== 5)).toEqual([]);
 });
 
-/**
- * Returns the spans of one task and of its states, a function that returns a span's children, and the depth of the
- * task's tree.
- */
+/** Returns the spans of one task and of its states. */
 function taskTree({ spans }: Run, name: string) {
   const task = spans.find((span) => span.name === 'task' && span.attributes['coppice.task.name'] === name);
   const childrenOf = (parent: CollectedSpan | undefined) =>
@@ -275,7 +268,7 @@ test('a run in which processes were killed is one trace; each missing parent is 
   expectHops(broken, [...submitHops, ...hops]);
   const { killed } = runs;
   const prefixes = killed.map(({ name, instance }) => spanIdPrefix(name, instance));
-  // Each killed process must have exported some spans. This shows that the prefixes are right.
+  // Each killed process must have exported some spans, which shows that the prefixes are right.
   for (const { instance } of killed) expect(all.filter((span) => span.instance === instance).length).toBeGreaterThan(0);
   const missing = missingParents(broken.spans);
   await annotate(`missing parents after two kills: ${missing.size}, of ${JSON.stringify([...missing.values()])}`);
@@ -338,7 +331,6 @@ test('coppice trace shows the same run from its stored events, with a link to Ja
     { kind: 'turn', model: 'scripted/plan.yaml', attempts: 1, queuedMs: expect.any(Number) as number },
     ofService('container-service.write'),
   ]);
-  // The task's wait for the landing slot is a separate step.
   expect(states.find(({ name }) => name === 'landing')?.children).toContainEqual(
     expect.objectContaining({ kind: 'wait', name: 'waits for its turn to land' }),
   );

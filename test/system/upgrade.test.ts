@@ -7,10 +7,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tests an upgrade as docs/operations.md describes it. One service after the other is replaced while tasks run. */
+/** Tests an upgrade while tasks run, as docs/operations.md describes it. */
 const tasksOfRun = 9;
 const nameOf = (index: number): string => `task-${index}`;
-/** Rules of the script. In the first turn of each task, a command runs in the sandbox. */
+/** In the first turn of each task, a command runs in the sandbox. */
 const rules = Array.from({ length: tasksOfRun }, (_, index) => ({
   when: { contains: `do ${nameOf(index)}.` },
   turns: [
@@ -23,7 +23,7 @@ const rules = Array.from({ length: tasksOfRun }, (_, index) => ({
 }));
 // JSON is also valid YAML.
 const script = JSON.stringify({ rules, default: { turns: [{ text: 'good\n' }] } });
-/** Order of the upgrade. A service that others call comes before its callers. */
+/** A service that others call comes before its callers. */
 const upgradeOrder: readonly ServiceName[] = ['worktree-service', 'container-service', 'llm-gateway', 'orchestrator'];
 const tenant = 'default';
 const concurrency = 3;
@@ -69,7 +69,7 @@ describe.skipIf(absent !== null)(`an upgrade while tasks run${absent === null ? 
         await eventually(() => isAtWork(runId), { timeoutMs: 60_000, description: 'work to interrupt' });
         expect(await stack.replace(name, order)).toMatchObject({ code: 0 });
       }
-      // The run must not have ended yet. Otherwise the last service was replaced after the work.
+      // Otherwise the last service was replaced after the work.
       expect((await stack.run(runId)).state).toBe('running');
       expect((await stack.ended(runId)).tasks.map(({ state }) => state)).toEqual(tasks.map(() => 'merged'));
       expect(await repository.git('status', '--porcelain')).toBe('');
@@ -119,7 +119,6 @@ describe.skipIf(absent !== null)(`an upgrade while tasks run${absent === null ? 
     const { config } = (await ask(`STREAM.INFO.${streams.intake}`)) as { config: object };
     expect(config).toMatchObject({ subjects: [subjects.intake('*')] });
     expect(config).not.toHaveProperty('allow_msg_schedules', true);
-    // The new intake must accept requests.
     const last = { requestId: randomUUID(), ...requestOf(['last'], () => ({ kind: 'prompt', file: 'last.txt' })) };
     expect(await stack.bus.publish(subjects.intake(tenant), last)).toMatchObject({ duplicate: false });
     const lastRun = runIdOf(tenant, last.requestId);
@@ -134,10 +133,7 @@ describe.skipIf(absent !== null)(`an upgrade while tasks run${absent === null ? 
     return answer;
   };
 
-  /**
-   * Recreates the intake's stream as in the earlier version, with schedules and with the subjects of requests that are
-   * stored for later.
-   */
+  /** Recreates the intake's stream as in the earlier version, with schedules. */
   async function makeEarlierIntake(): Promise<void> {
     for (const stream of [streams.intake, streams.intakeLater]) await ask(`STREAM.DELETE.${stream}`);
     await ask(`STREAM.CREATE.${streams.intake}`, {

@@ -5,10 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/**
- * Tests that only verified trees land, exactly as verified, and that no protected path changes without a user's
- * approval.
- */
+/** Tests that trees land exactly as verified, and that no protected path changes without a user's approval. */
 
 const script = `
 rules:

@@ -1,7 +1,4 @@
-/**
- * Starts the targets of the load, each in a separate process. These are the upstream itself, Coppice's gateway, and
- * other proxies and gateways for comparison.
- */
+/** Starts the targets of the load, each in a separate process. */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -92,7 +89,7 @@ export async function startTargets(against: string | null): Promise<Targets> {
 
 const stdio: ['ignore', 'ignore', 'inherit', 'ipc'] = ['ignore', 'ignore', 'inherit', 'ipc'];
 
-/** Starts Portkey's own program. That program doesn't report when it is ready, so this function polls its URL. */
+/** Portkey's program doesn't report when it is ready, so this function polls its URL. */
 async function portkey(upstream: string, stack: AsyncDisposableStack): Promise<Target> {
   const port = await freePort();
   const program = path.join(peersFolder, 'node_modules/@portkey-ai/gateway/build/start-server.js');
@@ -146,16 +143,15 @@ export async function ended(child: ChildProcess): Promise<void> {
 /** Milliseconds per tick (USER_HZ), the unit in which Linux reports CPU time. */
 const tickMs = 10;
 
-/** Returns the CPU time that a process has used so far, in milliseconds. */
+/** Returns the CPU milliseconds that a process has used so far. */
 export function cpuMsOf(processId: number): number {
   const stat = readFileSync(`/proc/${processId}/stat`, 'utf8');
-  // The program's name, in brackets, may contain any character, so only the fields after it are split. User time is
-  // field 14, and system time is field 15.
+  // The program's name may contain any character, so only the fields after its closing bracket are split.
+  // User time is field 14, and system time is field 15.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * tickMs;
 }
 
-/** Returns the resident memory of a process, in bytes. */
 export function residentBytesOf(processId: number): number {
   const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${processId}/status`, 'utf8')) ?? [];
   return Number(kilobytes) * 1024;

@@ -1,7 +1,4 @@
-/**
- * The gateway's own version of its HTTP client. The other programs of the benchmark use the same version, so that
- * results are comparable.
- */
+/** The gateway's own version of its HTTP client. All programs of the benchmark use it, to make results comparable. */
 import { createRequire } from 'node:module';
 
 type Body = AsyncIterable<Uint8Array> & { text(): Promise<string>; dump(): Promise<void> };

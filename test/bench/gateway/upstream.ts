@@ -1,4 +1,4 @@
-/** A model server that uses almost no CPU time. It answers Chat Completions at once, or at the pace of a real model. */
+/** A model server that uses almost no CPU time. */
 import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
 import { chunksPerStream, pacedChunkMs, pacedFirstChunkMs } from './load-plan.ts';
@@ -40,7 +40,6 @@ listenAndReport(
   }),
 );
 
-/** Writes each chunk separately, with a pause after each chunk unless `pauseMs` is 0. */
 function writeChunks(response: ServerResponse, left: number, pauseMs: number): void {
   for (let rest = left; rest > 0; rest--) {
     response.write(chunk);
