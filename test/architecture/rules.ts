@@ -111,7 +111,7 @@ const vendorRules: readonly VendorRule[] = [
       'apps/cli': any,
     },
   },
-  // Code that starts programs. Only git.ts starts git, only engines start sandboxes, and only the command line starts
+  // Code that may start programs, such as git, sandboxes and the embedded stack.
   // the services.
   {
     vendor: /^(node:)?child_process$/,

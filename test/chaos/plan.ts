@@ -30,7 +30,7 @@ export type Wave = {
   repository: RepositoryName;
   /** Milliseconds from the start until the submission. */
   atMs: number;
-  /** `intake` is the durable intake. */
+  /** `request` is request and reply. `intake` is the durable intake. */
   by: 'request' | 'intake';
   tasks: PlannedTask[];
 };

@@ -20,7 +20,8 @@ async function build(): Promise<void> {
   const missing = await whyWithoutToolchain('go');
   if (missing !== null) throw new Error(missing);
   console.log(`building Jaeger ${imageVersion} from its sources: some minutes of processor time`);
-  // Go runs in the folder of Jaeger's own module, since only there it uses the `replace` directives of Jaeger's go.mod.
+  // Go runs in the folder of Jaeger's own module. Elsewhere it would ignore the `replace` directives of Jaeger's
+  // go.mod.
   const environment = { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly -trimpath' };
   const stdio: StdioOptions = ['ignore', 'pipe', 'inherit'];
   const settings = { env: environment, timeout: buildMsMax, stdio };

@@ -367,8 +367,8 @@ async function expectNoSandboxLeft(stack: ComposeStack): Promise<void> {
 }
 
 /**
- * Checks that Jaeger has spans of all services. If `runId` isn't null, one trace must have all services and the model's
- * requests. The stand-in for Jaeger stores no traces.
+ * Checks that Jaeger has spans of all services. If `runId` isn't null, one trace must have spans of all services and of
+ * the model's requests. The stand-in for Jaeger stores no traces.
  */
 async function expectTracesOfAll(jaeger: string, runId: string | null): Promise<void> {
   const isThere = async () => {

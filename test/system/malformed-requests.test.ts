@@ -90,8 +90,7 @@ async function kept(): Promise<Record<string, number>> {
   const { data } = await stack.bus.request('$JS.API.INFO', new Uint8Array(), { deadlineMs: 10_000 });
   const account = JSON.parse(new TextDecoder().decode(data)) as { streams: number; consumers: number };
   const stored: Record<string, number> = Object.fromEntries(messages);
-  // Counts only the keys of actors. The sweeper's lease in the same bucket appears a
-  // minute after the start.
+  // Counts only the keys of actors. The sweeper's lease in the same bucket appears a minute after the start.
   const actors = (await Array.fromAsync(stack.bus.keyValue(buckets.actors).keys('*.>'))).length;
   return { ...stored, actors, streams: account.streams, consumers: account.consumers };
 }

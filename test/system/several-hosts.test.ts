@@ -68,7 +68,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     return ((actor?.context ?? actor?.summary) as { node?: string } | null)?.node ?? null;
   };
 
-  /** Waits until all tasks work. Fails if a host has no task. @returns the host of each task */
+  /** Waits until all tasks are working. Fails if a host has no task. @returns the host of each task */
   async function nodesAtWork(runId: string, tasks: { taskId: string }[]): Promise<Map<string, string | null>> {
     for (const { taskId } of tasks) await stack.reached(runId, taskId, 'working');
     const on = new Map(await Promise.all(tasks.map(async ({ taskId }) => [taskId, await nodeOf(taskId)] as const)));

@@ -18,7 +18,7 @@ const installMsMax = 10 * 60_000;
 
 export type LlamaServer = AsyncDisposable & { url: string };
 
-/** Installs missing packages into the checkout's cache, and starts the server. @throws the error of either */
+/** Installs missing packages into the checkout's cache, and starts the server. @throws if pip or the server fails */
 export async function startLlamaServer(): Promise<LlamaServer> {
   const packages = await install();
   const child = spawn('python3', ['-I', path.join(import.meta.dirname, 'serve.py'), packages], {
