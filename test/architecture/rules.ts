@@ -112,7 +112,6 @@ const vendorRules: readonly VendorRule[] = [
     },
   },
   // Code that may start programs, such as git, sandboxes and the embedded stack.
-  // the services.
   {
     vendor: /^(node:)?child_process$/,
     importers: {

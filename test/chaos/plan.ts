@@ -19,7 +19,7 @@ export type PlannedTask = {
   /** Content by path in the task's own commit. For the kind `shared`, only the changed line. */
   files: Record<string, string>;
   ends: TaskState[];
-  /** Pattern of the reason if the task ends in another state than `merged`. */
+  /** Pattern of the reason if the task doesn't land. */
   reason?: RegExp;
   /** Time at which a user cancels the task. `ms` counts from the wave's submission, or from a trace of ambush.ts. */
   cancel?: { after: 'submission' | keyof typeof tracesOfTask; ms: number };

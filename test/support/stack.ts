@@ -292,7 +292,7 @@ export class Stack implements AsyncDisposable {
     );
   }
 
-  /** Returns the model's log from all processes. */
+  /** Returns the model's log, to which all processes write. */
   async modelCalls(): Promise<{ event: 'requested' | 'answered'; taskId: string; effectId: string }[]> {
     const text = await readFile(this.#countFile, 'utf8');
     return text
