@@ -5,11 +5,11 @@ import type { OnWaiting } from './ask.ts';
 export type ApiClient = {
   bus: Bus;
   tenant: string;
-  /** Milliseconds for which a call is retried if it gets no answer. The default is in ask.ts. */
+  /** Time limit in milliseconds for a call that gets no answer. Default: `waitMsDefault` in ask.ts. */
   waitMsMax?: number | undefined;
   /** Called while a call gets no answer. */
   onWaiting?: OnWaiting | undefined;
-  /** Aborted when the stack has ended. The abort reason is a clause that says what ended it. */
+  /** Aborted when the stack ends. The abort reason is a text such as "the stack has ended". */
   stackEnded?: AbortSignal | undefined;
 };
 

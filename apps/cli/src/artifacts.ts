@@ -1,10 +1,13 @@
-/** Reads artifacts: large texts and whole logs. Messages contain only the names of artifacts. */
+/** Reads artifacts. An artifact is a large text or a whole log. Messages contain only its name. */
 import { createHash } from 'node:crypto';
 import { CoppiceError, api } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
 import { ask } from './ask.ts';
 
-/** Reads an artifact in parts; null if it no longer exists. @throws CoppiceError `internal` if the SHA-256 doesn't match */
+/**
+ * Reads an artifact in parts. Returns null if the artifact no longer exists.
+ * @throws CoppiceError `internal` if the SHA-256 doesn't match
+ */
 export async function readArtifact(client: ApiClient, name: string): Promise<Uint8Array | null> {
   const parts: Buffer[] = [];
   const hash = createHash('sha256');

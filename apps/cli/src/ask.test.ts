@@ -21,7 +21,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** Serves an orchestrator that executes every request. The answer to the first request is lost. */
+/** Serves a fake orchestrator. It executes every request, but its first answer is lost. */
 async function serveWithLostAnswer(): Promise<{ received: string[] }> {
   const received: string[] = [];
   const once = async <Answer>(name: string, answer: Answer): Promise<Answer> => {

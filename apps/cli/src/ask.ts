@@ -1,9 +1,10 @@
 /**
- * Calls to the stack's services, with retries while a service is busy or restarts.
+ * Calls the stack's services. A call is retried while the service is busy or restarts.
  *
  * Invariants:
- * 1. Read-only and idempotent calls are retried after any retryable error. Any other call is retried only if no service has received it.
- * 2. A call fails at once when the stack ends. Otherwise it waits at most `waitMsMax` for an answer.
+ * 1. Read-only and idempotent calls are retried after any retryable error. Any other call is retried only if no service
+ *    received it.
+ * 2. A call fails at once when the stack ends. Otherwise the call waits about `waitMsMax` for an answer.
  */
 import { CoppiceError, api, gatewayCalls } from '@coppice/contracts';
 import type { Method } from '@coppice/contracts';
@@ -12,25 +13,25 @@ import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { pause } from './pause.ts';
 
-/** The service that a call waits for, and the milliseconds since the call began. */
+/** `what`: the service that a call waits for. `ms`: milliseconds since the call began. */
 export type Waiting = { what: string; ms: number };
-/** Called every second while a call has no answer, and once with null when it has one. */
+/** Called every second while a call waits, after the first `quietMs`. Called with null when that call ends. */
 export type OnWaiting = (waiting: Waiting | null) => void;
 
 export type AskOptions = {
-  /** The service to call. Default: the orchestrator, through the public API. */
+  /** Default: the orchestrator, through the public API. */
   service?: 'llm-gateway';
   /** Default: the client's `waitMsMax`, else `waitMsDefault`. */
   waitMsMax?: number | undefined;
   onWaiting?: OnWaiting | undefined;
-  /** When aborted, the call stops waiting and rejects with `cancelled`. */
+  /** Ends the wait. The call then rejects with `cancelled`. */
   signal?: AbortSignal;
 };
 
-/** Default for the time that a command waits for an answer. Commands that follow a run wait up to `followWaitMsMax`. */
+/** Default time limit for an answer. Commands that follow a run use `followWaitMsMax` instead. */
 export const waitMsDefault = 60_000;
 export const followWaitMsMax = 15 * 60_000;
-/** Time during which `internal` errors are retried, since a connection that has just broken may cause them. */
+/** Time during which `internal` errors are retried. A connection that has just broken can cause such an error. */
 const internalMsMax = 20_000;
 const pauseMs = 500;
 const quietMs = 5_000;
@@ -38,7 +39,7 @@ const tickMs = 1_000;
 const pongMsMax = 3_000;
 
 const repeatable: ReadonlySet<Method> = new Set<Method>([
-  // Idempotent: repeated with the same request id, it returns the same run.
+  // A repeated `runSubmit` with the same request id returns the same run.
   api.runSubmit,
   api.runGet,
   api.runList,
@@ -54,7 +55,8 @@ const repeatable: ReadonlySet<Method> = new Set<Method>([
 
 /**
  * Calls a method and waits for the answer.
- * @throws CoppiceError if the service answers with an error; CliError (stack unavailable) that says how long it waited, if no answer came
+ * @throws CoppiceError if the service returns an error; CliError (stack unavailable) with the waiting time if no answer
+ * came
  */
 export async function ask<Input, Output>(
   client: ApiClient,
@@ -104,7 +106,7 @@ function reported(error: CoppiceError, method: Method, waitedMs: number): Error 
   return new CliError(exitCodes.stackUnavailable, `${error.message} (tried for ${seconds} s)`, { cause: error });
 }
 
-/** Rejects when the stack has ended or the caller has aborted. Removes its listeners when `until` is aborted. */
+/** Rejects when the stack ends or the caller aborts the call. Removes its listeners when `until` is aborted. */
 function whenOver(
   stackEnded: AbortSignal | undefined,
   left: AbortSignal | undefined,
@@ -119,12 +121,15 @@ function whenOver(
     stackEnded?.addEventListener('abort', ended, { once: true, signal: until });
     left?.addEventListener('abort', leave, { once: true, signal: until });
   });
-  // If an answer wins the race, nothing else handles this rejection.
+  // Prevents an unhandled rejection. After an answer, nobody else handles the rejection of `ends`.
   ends.catch(() => {});
   return ends;
 }
 
-/** Reports what a call waits for: the service or, if the NATS server doesn't answer either, that server. */
+/**
+ * Reports what a call waits for. If the NATS server doesn't answer, reports that server. Otherwise, reports the
+ * service.
+ */
 class Ticker {
   readonly #onWaiting: OnWaiting | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
@@ -163,7 +168,7 @@ export const waitingText = ({ what, ms }: Waiting): string =>
 
 const repeatMs = 30_000;
 
-/** Prints lines for a pipe: when waiting begins, every `repeatMs`, and when an answer comes. */
+/** Prints a line when the wait is first reported, then every `repeatMs`, and when the wait ends. */
 export function waitingLines(print: (line: string) => void): OnWaiting {
   let nextMs = 0;
   let last: Waiting | null = null;

@@ -3,7 +3,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { exitCodes } from './exit-codes.ts';
 import type { ExitCode } from './exit-codes.ts';
 
-/** An error with a complete message for the user, shown without a stack trace, and an exit code. Not retryable. */
+/** An error with an exit code. The user sees its message without a stack trace. Not retryable. */
 export class CliError extends Error {
   override readonly name = 'CliError';
   readonly exitCode: ExitCode;
@@ -29,8 +29,8 @@ const badInputCodes = new Set([
 ]);
 
 /**
- * Returns the exit code and the text for anything that a command threw. If it is a defect of Coppice, the text includes the stack trace for
- * a bug report.
+ * Returns the exit code and the text for an error of a command. For a defect of Coppice, the text includes the stack
+ * trace.
  */
 export function describeFailure(error: unknown): { exitCode: ExitCode; text: string } {
   if (error instanceof CliError) return { exitCode: error.exitCode, text: error.message };
@@ -39,7 +39,7 @@ export function describeFailure(error: unknown): { exitCode: ExitCode; text: str
     return { exitCode, text: `${error.message} (${error.code})` };
   }
   if (error instanceof UnsuitableServer) return { exitCode: exitCodes.stackUnavailable, text: error.message };
-  // The NATS client and AbortSignal.timeout throw errors of this name.
+  // The NATS client and AbortSignal.timeout throw errors with this name.
   if (error instanceof Error && error.name === 'TimeoutError')
     return {
       exitCode: exitCodes.stackUnavailable,

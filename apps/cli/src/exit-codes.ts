@@ -1,21 +1,20 @@
-/** Exit codes of the command. Scripts use them, so the meaning of a code never changes. */
+/** Exit codes of `coppice`. Scripts rely on them, so the meaning of a code never changes. */
 export const exitCodes = {
-  /** The command succeeded. For a run: for every task, the change has landed, its branch was pushed, or there was nothing to change. */
+  /** The command succeeded. For a run: every task has landed, has its branch pushed, or had nothing to change. */
   done: 0,
   /** A task failed, timed out, was cancelled or discarded. */
   taskFailed: 1,
-  /** Wrong usage, or bad input: nothing was started. */
+  /** Wrong usage or bad input. Nothing was started. */
   badInput: 2,
   /** The stack can't be started or reached, failed to answer, or ended before the command did. */
   stackUnavailable: 3,
-  /** A task waits for the user. The output says which command to type. */
+  /** A task waits for the user. The output names the command to type. */
   personAwaited: 4,
-  /** Interrupted by Ctrl-C; a submitted run continues. */
+  /** Interrupted by Ctrl-C. A submitted run continues. */
   detached: 130,
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** Text for `--help`. */
 export const exitCodesHelp = `Exit codes:
   0    done; for a run: every task has landed, has its branch pushed, or had nothing to change
   1    a task failed, timed out, was cancelled or discarded

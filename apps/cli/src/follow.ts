@@ -1,15 +1,17 @@
 /**
- * Follows a run until it ends, needs the user's decision, or the caller stops following.
+ * Follows a run until the run ends or needs the user's decision, or the caller stops following.
  *
- * Collaborators: the events stream, read from the run's first event on; run.get and task.get, which return the authoritative state.
+ * Collaborators: the stream of events, read from the run's first event on; run.get and task.get, which return the
+ * authoritative state.
  *
  * Invariants:
- * 1. Events update the display; the result at the end comes from the API.
- * 2. A lost event delays the display by at most `checkIntervalMs`, since the run is also polled.
- * 3. All stored events of the run are shown before the end. The follower waits at most `lastEventMsMax` for the last event, since the
- *    stream may have deleted it already. Then it reads the rest of the stream.
- * 4. Following ends at once when the stack ends. If the stack doesn't answer because it is busy or restarts, the follower waits at most
- *    `waitMsMax`. Events that still arrive don't count as an answer.
+ * 1. Events update the display. The final result comes from the API.
+ * 2. The run is polled every `checkIntervalMs`, so a lost event can't delay the display for longer.
+ * 3. All stored events of the run are shown before following ends. The follower waits `lastEventMsMax` for the last
+ *    event. If the event doesn't arrive, the stream may have deleted it, so the follower reads the rest of the stream
+ *    and ends.
+ * 4. Following ends at once when the stack ends. If the stack doesn't answer for `waitMsMax`, following fails, even if
+ *    events still arrive.
  */
 import { CoppiceError, api, subjects, isTaskEnd, taskStateRegistry } from '@coppice/contracts';
 import type { CoppiceEvent, RunView, TaskView } from '@coppice/contracts';
@@ -24,19 +26,19 @@ import { noAnswer, untilStackEnds } from './stack-lost.ts';
 
 export type FollowOptions = {
   runId: string;
-  /** Follow only this task, until it ends. */
+  /** If set, only this task is followed, until it ends. */
   taskId?: string | undefined;
-  /** When aborted, following ends. The run continues. */
+  /** Ends following. The run continues. */
   signal: AbortSignal;
   /**
-   * Called once for each event, in stream order. `raw` is the message as it was sent. `event` is null if this version can't parse the
-   * message.
+   * Called once for each event, in stream order. `raw` is the unchanged message. `event` is null if this version can't
+   * parse the message.
    */
   onEvent(event: CoppiceEvent | null, raw: unknown, progress: RunProgress): void;
   onProgress(progress: RunProgress): void;
   /** Default: the client's `onWaiting`. */
   onWaiting?: OnWaiting | undefined;
-  /** Milliseconds to wait for a stack that doesn't answer; default `followWaitMsMax`. */
+  /** Time limit in milliseconds for the stack's answers. Default: `followWaitMsMax`. */
   waitMsMax?: number | undefined;
 };
 
@@ -44,21 +46,22 @@ export type Followed = { kind: 'over' | 'person-awaited'; run: RunView; tasks: T
 
 const checkIntervalMs = 3_000;
 /**
- * Following ends if every unfinished task waits for the user and no event has arrived for this time. The delay is needed because a task
- * that only passes through `ready` seems to wait for the user for a moment.
+ * Time without an event after which a run that waits for the user counts as settled. Then following ends. The delay is
+ * needed because a task that lands without the user is `ready` for a moment.
  */
 const settleMs = 1_200;
 const lastEventMsMax = 2_000;
 const questionsAtOnce = 16;
 
-/** @throws CliError if the stack ends, or doesn't answer for too long */
+/** @throws CliError if the stack ends, or doesn't answer for `waitMsMax` */
 export async function followRun(client: StackClient, options: FollowOptions): Promise<Followed> {
   const { runId, signal, onWaiting = client.onWaiting, waitMsMax = followWaitMsMax } = options;
-  // Calls don't watch `stackEnded`, because `untilStackEnds` reports the end of the stack, together with the command that continues.
+  // These calls don't watch `stackEnded`. `untilStackEnds` watches it, since its error also names the command to
+  // continue with.
   const asking: ApiClient = { ...client, waitMsMax, onWaiting, stackEnded: undefined };
   const over = new AbortController();
   const leaving = new AbortController();
-  // main.ts ends the process at once on Ctrl-C unless `signal` has a listener. This is that listener.
+  // This adds a listener to `signal`. Without a listener, main.ts would end the process at once on Ctrl-C.
   void aborted(signal, over.signal).then(() => leaving.abort());
   try {
     const ended = untilStackEnds(client, over.signal, watchingAgain(runId));
@@ -100,7 +103,7 @@ class Follower {
     try {
       this.#options.onProgress(this.#progress);
       this.#following = this.#events.follow(AbortSignal.any([this.#reading.signal, ending]));
-      // Even without a connection, the caller can detach and is notified when the stack ends.
+      // The caller can detach even while there is no connection.
       return await Promise.race([
         aborted(signal, ending).then((): Followed => ({ kind: 'detached' })),
         this.#following.then(() => new Promise<never>(() => {})),
@@ -163,20 +166,18 @@ class Follower {
     return taskId === undefined ? tasks : tasks.filter((task) => task.taskId === taskId);
   }
 
-  /** Decides by the state in the API's answer. If this version doesn't know that state, decides by the events. */
+  /** Checks the state in the API's answer. If this version doesn't know the state, checks the events. */
   #hasEnded({ taskId, state }: { taskId: string; state: string }): boolean {
     if (taskStateRegistry.states.includes(state)) return isTaskEnd(state);
     return this.#progress.tasks.some((task) => task.taskId === taskId && isOver(task));
   }
 
-  /** Waits for an event or for the next check. */
   async #pause(): Promise<void> {
     const waitMs = this.#seemsToWait() ? settleMs : checkIntervalMs;
     await this.#orAfter(waitMs, this.#wake.promise);
     this.#wake = Promise.withResolvers();
   }
 
-  /** Resolves when `happened` resolves, when the time has passed, or when following ends. */
   async #orAfter(milliseconds: number, happened: Promise<void>): Promise<void> {
     const timer = new AbortController();
     const stopped = AbortSignal.any([timer.signal, this.#ending.signal]);
@@ -205,7 +206,7 @@ class Follower {
   }
 }
 
-/** True if a task has ended. If this version doesn't know the task's state, `endedAt` decides. An event sets it. */
+/** True if a task has ended. `endedAt` is for states that this version doesn't know. */
 const isOver = ({ state, endedAt }: TaskProgress): boolean => isTaskEnd(state) || endedAt !== null;
 
 const isLast = (event: CoppiceEvent, taskId: string | undefined): boolean =>
@@ -213,7 +214,7 @@ const isLast = (event: CoppiceEvent, taskId: string | undefined): boolean =>
     ? event.type === 'coppice.run-ended'
     : event.type === 'coppice.task-ended' && event.data.taskId === taskId;
 
-/** Reads tasks one by one, since all tasks of a large run with their logs would not fit into one message. */
+/** Reads each task with a call of its own, since all tasks of a large run don't fit into one message. */
 export async function tasksOf(client: ApiClient, summaries: readonly { taskId: string }[]): Promise<TaskView[]> {
   const views: TaskView[] = [];
   for (let start = 0; start < summaries.length; start += questionsAtOnce) {
@@ -225,7 +226,7 @@ export async function tasksOf(client: ApiClient, summaries: readonly { taskId: s
   return views;
 }
 
-/** Null if the task does not exist yet. */
+/** Returns null if the task doesn't exist yet. */
 async function taskOrNull(client: ApiClient, taskId: string): Promise<TaskView | null> {
   try {
     return await ask(client, api.taskGet, { taskId });
@@ -235,7 +236,7 @@ async function taskOrNull(client: ApiClient, taskId: string): Promise<TaskView |
   }
 }
 
-/** Resolves when `signal` is aborted; removes its listener when `until` is aborted. */
+/** Resolves when `signal` is aborted. Removes its listener when `until` is aborted. */
 function aborted(signal: AbortSignal, until: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();

@@ -1,4 +1,4 @@
-/** Runs git in the user's own repository. Outside the demo, no other module of the command line runs git. */
+/** Runs git in the user's repository. Except for the demo, only this module of the command line runs git. */
 import { execFile } from 'node:child_process';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -7,7 +7,7 @@ import { plainText } from './output/text.ts';
 const timeMsMax = 120_000;
 const outputBytesMax = 16 * 1024 * 1024;
 
-/** Variables that would make git use a repository other than the folder's repository. Git sets them when it runs a hook. */
+/** Variables with which git would use another repository than the folder's. Git sets them for hooks. */
 const variablesOfARepository = [
   'GIT_DIR',
   'GIT_WORK_TREE',
@@ -21,7 +21,10 @@ const variablesOfARepository = [
 
 export type GitAnswer = { exitCode: number; out: string; err: string };
 
-/** Runs git in a folder. Returns the exit code, even if git fails. @throws CliError if git is not installed, or takes too long */
+/**
+ * Runs git in a folder. If git fails, returns its exit code.
+ * @throws CliError if git isn't installed or takes longer than `timeMsMax`
+ */
 export function tryGit(folder: string, ...gitArguments: string[]): Promise<GitAnswer> {
   const env = { ...process.env, GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C' } as NodeJS.ProcessEnv;
   for (const name of variablesOfARepository) delete env[name];
@@ -38,9 +41,9 @@ export function tryGit(folder: string, ...gitArguments: string[]): Promise<GitAn
 }
 
 /**
- * Returns the top of the working tree that contains the folder. For a bare repository, returns the repository's folder. Null if the folder
- * is in no repository.
- * @throws CliError if another user owns it
+ * Returns the top folder of the working tree that contains the folder. For a bare repository, returns the repository's
+ * folder. Returns null if the folder is in no repository.
+ * @throws CliError if another user owns the repository
  */
 export async function repositoryAt(folder: string): Promise<string | null> {
   const top = await tryGit(folder, 'rev-parse', '--show-toplevel');

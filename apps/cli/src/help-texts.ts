@@ -2,7 +2,6 @@
 import { vendors } from '@coppice/contracts';
 import type { Vendor, VendorRegistry } from '@coppice/contracts';
 
-/** The most common commands. */
 export const examples = `Examples:
   coppice run plan.yaml                start the run that plan.yaml describes and watch it
   coppice run plan.yaml --detach       only start it
@@ -21,7 +20,6 @@ export const examples = `Examples:
 
 const variableColumns = 35;
 
-/** Returns the help lines for the variables of one vendor. */
 function vendorHelp({ address, key, help }: Vendor): string {
   const [name, ...others] = key?.variables ?? [];
   const keys = name === undefined ? [] : [others.length === 0 ? name : `${name} (or ${others.join(', ')})`];
@@ -33,7 +31,6 @@ function vendorHelp({ address, key, help }: Vendor): string {
   ].join('\n');
 }
 
-/** Variables that the commands read. */
 export const environmentHelpOf = (registry: VendorRegistry): string => `Environment:
   COPPICE_HOME                         where the embedded stack keeps its state
                                        (else $XDG_STATE_HOME/coppice or ~/.local/state/coppice)
@@ -51,5 +48,4 @@ ${Object.values(registry).map(vendorHelp).join('\n')}
   NO_COLOR                             no colours`;
 export const environmentHelp = environmentHelpOf(vendors);
 
-/** How to name a run or task. */
 export const idHelp = 'ID is the id of a run (r…) or task (t…), a unique beginning of it, or run/name.';

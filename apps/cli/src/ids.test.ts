@@ -29,7 +29,7 @@ let server: NatsServer;
 let bus: Bus;
 const client = () => ({ bus, tenant: 'default' });
 
-/** Serves the orchestrator's read-only methods. */
+/** Serves fakes of the orchestrator's read-only methods. */
 beforeAll(async () => {
   server = await startNatsServer();
   bus = await Bus.connect({ ...server.connection, name: 'test' });

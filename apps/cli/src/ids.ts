@@ -1,4 +1,4 @@
-/** Resolves what the user types for a run or task: its id, a unique prefix of it, or `run/name`. */
+/** Resolves the user's text for a run or task. The text is an id, a unique prefix of an id, or `run/name`. */
 import { api, CoppiceError, runIdSchema, taskIdSchema } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
 import { ask } from './ask.ts';
@@ -9,7 +9,7 @@ import { plainLine } from './output/text.ts';
 export type Target = { kind: 'run'; runId: string } | { kind: 'task'; taskId: string; runId: string; name: string };
 export type TaskTarget = Extract<Target, { kind: 'task' }>;
 
-/** A prefix is searched for among the newest runs or tasks only. */
+/** Number of newest runs or tasks among which a prefix is searched. */
 const listLimit = 500;
 const candidatesShownMax = 5;
 const beginning = /^[rt][a-z2-7]{0,16}$/;

@@ -1,16 +1,16 @@
 /**
- * Reads the events stream live, across restarts of the server.
+ * Reads the stream of events live. Continues after a restart of the server.
  *
  * Invariants:
- * 1. Each message is passed on once, in stream order. An event that was published twice is passed on once.
- * 2. Before `catchUp` resolves, it passes on all stored messages.
+ * 1. Messages are passed on in stream order, each once. An event that was published twice is passed on only once.
+ * 2. When `catchUp` resolves, all stored messages have been passed on.
  */
 import { CoppiceError, coppiceEventSchema, streams } from '@coppice/contracts';
 import type { CoppiceEvent } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
 import { pause } from './pause.ts';
 
-/** `event` is null for a message that this version can't read. */
+/** `event` is null if this version can't parse the message. */
 type OnEvent = (event: CoppiceEvent | null, raw: unknown) => void;
 
 const againMs = 500;
@@ -28,7 +28,10 @@ export class LiveEvents {
     this.#onEvent = onEvent;
   }
 
-  /** Reads until the signal is aborted or the connection ends. @param newOnly skip events that are already stored */
+  /**
+   * Passes on stored and new events until the signal is aborted or the connection ends.
+   * @param newOnly if true, skips the stored events
+   */
   follow(signal: AbortSignal, newOnly = false): Promise<void> {
     return this.#read(signal, { live: true, newOnly });
   }

@@ -1,6 +1,6 @@
-/** An OpenAI-compatible server on this machine, found at its usual port. Only the loopback interface is tried. */
+/** An OpenAI-compatible server that answers at its usual port on the loopback interface. */
 export type LocalServer = {
-  /** Provider name of the server. */
+  /** Name of the server's provider. */
   name: string;
   host: string;
   baseUrl: string;
@@ -25,7 +25,7 @@ export async function findLocalServers(
   return found.filter((server) => server !== null);
 }
 
-/** Returns null if the answer is not a list of models, since another program may use this port. */
+/** Returns null if the answer isn't a list of models. Another program may use this port. */
 async function ask(name: string, port: number): Promise<LocalServer | null> {
   const host = `127.0.0.1:${port}`;
   const baseUrl = `http://${host}/v1`;

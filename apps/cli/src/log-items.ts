@@ -1,16 +1,21 @@
-/** The items of `coppice logs`: one sequence, merged from the agent's turns, the output of commands, and the task's states. */
+/** The items of `coppice logs`. They come from the agent's turns, the output of its commands, and the task's states. */
 import { outputKept } from '@coppice/contracts';
 import type { CoppiceEvent, LogChunk, ModelMessage, TranscriptEntry, Usage } from '@coppice/contracts';
 import { answeredBy } from './transcript.ts';
 import type { Texts } from './transcript.ts';
 
-/** `time` is RFC 3339. Long texts are truncated, with `shortened` set. */
+/** `time` is in the format RFC 3339. `shortened` is true if `text` was truncated. */
 export type LogItem = { time: string } & (
   | { kind: 'state'; state: string; reason: string | null }
-  /** A message from the agent's program to the model: the task at the beginning, reminders later. Tool results are not messages. */
+  /**
+   * A text that the agent's program sent to the model. `opening` is true for the task, with which a conversation
+   * begins. Other messages are reminders.
+   */
   | { kind: 'message'; text: string; shortened: boolean; opening: boolean }
   | { kind: 'result'; callId: string; tool: string; isError: boolean; text: string; shortened: boolean }
-  /** `model` is the requested model or alias. `answeredBy` is the model that answered, as `provider/model`; null if not recorded. */
+  /**
+   * `model` is the requested model or alias. `answeredBy` is the `provider/model` that answered; null if not recorded.
+   */
   | {
       kind: 'turn';
       turnId: string;
@@ -25,9 +30,9 @@ export type LogItem = { time: string } & (
 );
 export type LogCall = { id: string; name: string; arguments: string; shortened: boolean };
 
-/** Limit for one text, unless `full` is set. */
+/** Length limit of a text. `full` switches it off. */
 const charactersMax = 16_000;
-/** Replaces a text that no longer exists. */
+/** Shown for a text that no longer exists. */
 export const gone = '(no longer in the object store)';
 
 function bounded(text: string | null, full: boolean): { text: string; shortened: boolean } {
@@ -36,7 +41,7 @@ function bounded(text: string | null, full: boolean): { text: string; shortened:
   return { text: shortened ? text.slice(0, charactersMax).toWellFormed() : text, shortened };
 }
 
-/** Returns the tool results and messages that a turn's request added, then the model's answer. */
+/** Returns the tool results and messages that the turn's request added, followed by the model's answer. */
 export async function itemsOfTurn(entry: TranscriptEntry, texts: Texts, full = false): Promise<LogItem[]> {
   const { output, continues, model } = entry;
   const calls: LogCall[] = [];
@@ -62,7 +67,7 @@ async function itemsOfMessage(
   texts: Texts,
   { requestedAt: time, opening, full }: { requestedAt: string; opening: boolean; full: boolean },
 ): Promise<LogItem[]> {
-  // The system message never changes.
+  // The system message is the same in every turn.
   if (message.role === 'system') return [];
   const items: LogItem[] = [];
   const words: string[] = [];
@@ -93,8 +98,8 @@ export const itemOfChunk = ({ sandboxId, stream, text, time }: LogChunk): LogIte
 });
 
 /**
- * Returns a sentence that says why output may be missing: only a limited number of pieces is stored, for a limited time. Null if no output
- * can be missing.
+ * Returns a sentence if output may be missing, otherwise null. The number of stored pieces and the time for which they
+ * are stored are limited.
  */
 export function lostOutput(pieces: number, firstAt: string | null, nowMs: number): string | null {
   const { piecesMax, days } = outputKept;
@@ -103,13 +108,13 @@ export function lostOutput(pieces: number, firstAt: string | null, nowMs: number
   return `Its commands' output is kept for ${days} days.`;
 }
 
-/** Returns null for an event that adds nothing to the other items. */
+/** Returns null for all events except changes of state. */
 export function itemOfEvent(event: CoppiceEvent): LogItem | null {
   if (event.type !== 'coppice.task-state') return null;
   return { kind: 'state', time: event.time, state: event.data.to, reason: event.data.reason };
 }
 
-/** Merges sequences that are ordered by time into one sequence with the same order. Holds one item of each sequence in memory. */
+/** Merges sequences that are ordered by time. Reads each sequence at most one item ahead. */
 export async function* mergeByTime<Item extends { time: string }>(
   sequences: readonly AsyncIterable<Item>[],
 ): AsyncIterable<Item> {

@@ -2,7 +2,7 @@
 import { getEventListeners } from 'node:events';
 import { constants } from 'node:os';
 
-// The libraries' log lines are for services; the command prints its own messages. The log level has to be set before the libraries are
+// The libraries log for services, so their logs are off for a command. The level must be set before the libraries are
 // loaded.
 const configuredLevel = process.env['COPPICE_LOG_LEVEL'];
 process.env['COPPICE_LOG_LEVEL'] = configuredLevel ?? (process.argv.includes('--foreground') ? 'info' : 'fatal');
@@ -15,8 +15,8 @@ const [{ runProgram }, { processTerminal }, { startTelemetry }] = await Promise.
 
 const interrupted = new AbortController();
 process.on('SIGINT', () => {
-  // The first Ctrl-C lets the signal's listeners stop their work in order. If there is no listener, or at the second Ctrl-C, the process
-  // ends at once.
+  // The first Ctrl-C aborts the signal, so that its listeners stop their work in order. If there is no listener, or on
+  // a second Ctrl-C, the process ends at once.
   const awaited = getEventListeners(interrupted.signal, 'abort').length > 0;
   if (interrupted.signal.aborted || !awaited) process.exit(128 + constants.signals.SIGINT);
   interrupted.abort(new Error('interrupted'));
@@ -24,11 +24,11 @@ process.on('SIGINT', () => {
 const terminal = processTerminal();
 const environment = { ...process.env, COPPICE_LOG_LEVEL: configuredLevel };
 const session = { terminal, environment, interrupted: interrupted.signal };
-// Traces start here, at the user's command. If tracing is off, this loads no tracing library.
+// If tracing is off, this loads no tracing library.
 const telemetry = await startTelemetry({ serviceName: 'coppice', instanceId: `${process.pid}` });
 const exitCode = await runProgram(process.argv.slice(2), session);
 await telemetry.shutdown();
-// Waits until stdout is flushed, in case it is a pipe. Then exits at once, since a connection that still tries to reconnect would keep the
-// process alive.
+// Waits until stdout is flushed, since a write to a pipe may be incomplete. Then exits, since a connection that tries
+// to reconnect would keep the process running.
 await new Promise((resolve) => process.stdout.write('', resolve));
 process.exit(exitCode);

@@ -4,10 +4,7 @@ import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { stateText } from './output/states.ts';
 
-/**
- * Returns the error for a task that has no commit. If the task has not ended, the message says "yet", since the task may still get a
- * commit.
- */
+/** Returns the error for a task without a commit. */
 export const withoutCommit = ({ name, state }: TaskView, hint = ''): CliError =>
   new CliError(
     exitCodes.badInput,

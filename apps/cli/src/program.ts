@@ -1,4 +1,4 @@
-/** The command line: its commands and options, and the function for each. Only this file imports commander. */
+/** The commands and options of the command line. Only this file imports commander. */
 import { createRequire } from 'node:module';
 import { budgetsCommand } from './commands/budgets.ts';
 import { busUsersCommand } from './commands/bus-users.ts';
@@ -30,7 +30,7 @@ import { plainText } from './output/text.ts';
 import { engineChoices } from './stack/services.ts';
 import type { EngineChoice } from './stack/services.ts';
 
-/** Runs the command that `programArguments` name and returns its exit code. Never throws; prints the error instead. */
+/** Runs the command that `programArguments` names, and returns its exit code. Prints errors and never throws. */
 export async function runProgram(programArguments: readonly string[], session: Session): Promise<number> {
   let exitCode: number = exitCodes.done;
   const program = build(session, (code) => (exitCode = code));
@@ -74,7 +74,7 @@ function build(session: Session, done: (exitCode: number) => void): Command {
   return program;
 }
 
-/** Replaces commander's own `help`, which shows the whole help for an unknown command instead of an error. */
+/** Replaces commander's own `help`. For an unknown command, that shows the whole help and no error. */
 function addHelpCommand(program: Command): void {
   program
     .command('help')
@@ -178,7 +178,7 @@ type RunOptions = {
   time?: string;
   write?: string;
 };
-/** Options that are only valid with `--prompt`; in a run file they are fields. */
+/** Options that are only valid with `--prompt`. A run file has fields for them. */
 const promptOptionNames = ['model', 'verify', 'merge', 'name', 'description', 'base', 'type', 'time', 'write'] as const;
 
 function addRunCommands(program: Command, current: Current, done: Done): void {
@@ -333,7 +333,10 @@ function addTaskCommands(program: Command, current: Current, done: Done): void {
     .action(async (id: string, options: Options) => done(await cancelCommand(current(), id, withJson(options))));
 }
 
-/** Collects a repeated option. A variadic option would also consume the arguments that follow it. */
+/**
+ * Collects the values of a repeated option. A variadic option isn't used, since it would also consume the arguments
+ * that follow it.
+ */
 const gathered = (name: string, before: string[] = []): string[] => [...before, name];
 
 function tenant(text: string): string {

@@ -1,4 +1,4 @@
-/** The progress of a run: its view from the API, updated by its events. Pure. */
+/** The progress of a run. It starts as the API's view of the run, and is updated by events. Pure. */
 import { isTaskEnd, taskStateRegistry } from '@coppice/contracts';
 import type { CoppiceEvent, RunState, RunView, TaskStateRegistry } from '@coppice/contracts';
 
@@ -9,9 +9,9 @@ export type TaskProgress = {
   state: string;
   reason: string | null;
   landedCommit: string | null;
-  /** The agent's current turn as text; null if unknown, or if no agent is working. */
+  /** The agent's current turn as text; null if it is unknown or no agent works. */
   doing: string | null;
-  /** Times at which the task left `waiting` and at which it ended, in milliseconds since 1970. */
+  /** Time when the task left `waiting`, in milliseconds since 1970. `endedAt` has the same unit. */
   startedAt: number | null;
   endedAt: number | null;
 };
@@ -50,13 +50,14 @@ export function progressFrom(view: RunView): RunProgress {
   };
 }
 
-/** Updates the progress from a later view, and keeps the times, which a view doesn't have. */
+/** Updates the progress from a newer view. Keeps what the view doesn't contain, such as start times. */
 export function withView(progress: RunProgress, view: RunView): RunProgress {
   const fresh = progressFrom(view);
   const known = new Map(progress.tasks.map((task) => [task.taskId, task]));
   const tasks = fresh.tasks.map((task) => {
     const before = known.get(task.taskId);
-    // A task's state in the run's view may be older than the task's own events. So it is used only if the task has ended in it.
+    // The view's state of a task may be older than the task's events. So the view is used only if it says that the task
+    // has ended.
     return before === undefined || isTaskEnd(task.state) ? { ...before, ...withoutNulls(task) } : before;
   });
   return { ...fresh, tasks: tasks as TaskProgress[] };
@@ -94,7 +95,7 @@ export function withEvent(progress: RunProgress, event: CoppiceEvent): RunProgre
     }
     case 'coppice.task-turn': {
       const { taskId } = event.data;
-      // A late event must not make the task look active.
+      // The turn is shown only while the task works, since its event may arrive late.
       return withTask(progress, taskId, (task) =>
         task.state === 'working' ? { ...task, doing: turnText(event.data) } : task,
       );
@@ -104,7 +105,10 @@ export function withEvent(progress: RunProgress, event: CoppiceEvent): RunProgre
   }
 }
 
-/** Returns a short text for an agent's turn: its calls, otherwise the model's text. */
+/**
+ * Returns a short text for an agent's turn. It contains the turn's calls. If there are none, it contains the model's
+ * text.
+ */
 export function turnText({ turn, calls, text }: { turn: number; calls: TurnCall[]; text: string }): string {
   const does = calls.map(({ name, about }) => `${name} ${about}`.trim()).join('; ');
   return `turn ${turn}: ${does === '' ? text : does}`;
@@ -115,7 +119,7 @@ function withTask(progress: RunProgress, taskId: string, change: (task: TaskProg
   return { ...progress, tasks: progress.tasks.map((task) => (task.taskId === taskId ? change(task) : task)) };
 }
 
-/** True if at least one task waits for the user's decision, and every other unfinished task waits for the user or for other tasks. */
+/** True if a task waits for the user's decision, and no unfinished task can continue without that decision. */
 export function waitsForPerson(
   tasks: readonly { state: string }[],
   registry: TaskStateRegistry = taskStateRegistry,

@@ -1,4 +1,4 @@
-/** Reads the transcript of a task's agent, as the gateway recorded it. */
+/** Reads the transcript of a task's agent. The gateway records transcripts. */
 import { modelMessageSchema, shownModel, streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
 import type { ModelMessage, TextReference, TranscriptEntry } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
@@ -6,10 +6,10 @@ import { readArtifact } from './artifacts.ts';
 
 export type StoredTurn = { entry: TranscriptEntry; sequence: number };
 
-/** `startSequence`: first stream sequence to read. `live`: continue with new messages. */
+/** `startSequence`: stream sequence of the first message to read. `live`: if true, new messages are read too. */
 export type TurnOptions = { startSequence?: number; live?: boolean; signal?: AbortSignal };
 
-/** Yields a task's turns in stream order. Entries that this version can't read are skipped. */
+/** Yields a task's turns in stream order. Skips entries that this version can't parse. */
 export async function* turnsOf(
   client: ApiClient,
   taskId: string,
@@ -22,18 +22,21 @@ export async function* turnsOf(
   }
 }
 
-/** Returns the `provider/model` that answered a turn, with the provider's own model name; null if not recorded. */
+/**
+ * Returns the `provider/model` that answered a turn, with the model name in the provider's answer. Returns null if it
+ * wasn't recorded.
+ */
 export function answeredBy({ provider, responseModel }: TranscriptEntry['output']): string | null {
   return provider === undefined ? null : `${provider}/${responseModel}`;
 }
 
-/** Returns the display name of the model that answered, if it isn't the requested one (for example behind an alias); otherwise null. */
+/** Returns the display name of the model that answered. Returns null if the requested model answered. */
 export function otherAnswerer(model: string, answerer: string | null): string | null {
   const shown = answerer === null ? null : shownModel(answerer);
   return shown === shownModel(model) ? null : shown;
 }
 
-/** Reads texts that are stored by reference. */
+/** Reads texts of a transcript. Long ones are stored as artifacts. */
 export class Texts {
   readonly #client: ApiClient;
 
@@ -41,14 +44,14 @@ export class Texts {
     this.#client = client;
   }
 
-  /** Reads a text; null if it no longer exists. */
+  /** Reads a text. Returns null if its artifact no longer exists. */
   async read(reference: TextReference): Promise<string | null> {
     if ('text' in reference) return reference.text;
     const bytes = await readArtifact(this.#client, reference.artifact);
     return bytes === null ? null : new TextDecoder().decode(bytes);
   }
 
-  /** Reads the messages that a turn added to its conversation; null if they no longer exist. */
+  /** Reads the messages that a turn's request added to its conversation. Returns null if they no longer exist. */
   async messagesOf(entry: TranscriptEntry): Promise<ModelMessage[] | null> {
     const text = await this.read(entry.request);
     return text === null ? null : modelMessageSchema.array().parse(JSON.parse(text));

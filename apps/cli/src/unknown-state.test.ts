@@ -1,4 +1,4 @@
-/** A newer orchestrator may send a state of a task that this version of the command line doesn't know. */
+/** Tests with a task's state that only a newer orchestrator knows. */
 import { Bus, apiEndpoint } from '@coppice/bus';
 import { api, runIdOf, runItself, subjects, taskIdOf } from '@coppice/contracts';
 import type { RunView, TaskView } from '@coppice/contracts';
@@ -24,7 +24,7 @@ const viewOf = (runId: string, name: string, fields: Partial<TaskView>): TaskVie
   ...fields,
 });
 
-/** Starts a run with two tasks: one in an unknown state, and one that has landed. */
+/** Starts a run with two tasks. The first is in an unknown state. The second has landed. */
 function start(name: string): void {
   const runId = runIdOf('default', name);
   tasks = [viewOf(runId, 'first', { state: 'quarantined', endedAt: null }), viewOf(runId, 'second', {})];
@@ -44,7 +44,7 @@ async function publish(taskId: string, type: 'task-state' | 'task-ended' | 'run-
   });
 }
 
-/** Moves the first task to a state. If `ended` is true, the task has ended in that state. */
+/** Moves the first task to a state. If `ended` is true, the task ends in this state. */
 async function move(state: string, ended = false): Promise<void> {
   const [before, second] = tasks as [TaskView, TaskView];
   const first = { ...before, state, endedAt: ended ? endedAt : null };

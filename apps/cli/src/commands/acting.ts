@@ -20,7 +20,7 @@ export function actCommand(session: Session, action: TaskAction, id: string, opt
     const task = await act(client, action, taskId, options);
     printTask(session, task, options.json);
     if (options.keepBranch === true && !options.json && task.branch !== null)
-      // Only the user's own command (`coppice pull`) writes to their checkout.
+      // Only `coppice pull` writes to the user's repository.
       session.terminal.out(
         plainLine(
           `its branch ${task.branch} is kept by the stack, not in your repository; to have it there: coppice pull ${task.runId}/${task.name}`,

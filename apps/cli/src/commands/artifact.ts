@@ -6,7 +6,10 @@ import { plainLine, plainText } from '../output/text.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
 
-/** `coppice artifact NAME`: writes an artifact unchanged to a pipe or file, and without control characters to a terminal. */
+/**
+ * `coppice artifact NAME`: prints an artifact. A terminal gets the text without control characters. A pipe or file gets
+ * the unchanged bytes.
+ */
 export function artifactCommand(session: Session, name: string): CommandResult {
   const { terminal } = session;
   if (!artifactNameSchema.safeParse(name).success) {

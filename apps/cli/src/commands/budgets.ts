@@ -1,4 +1,4 @@
-/** `coppice budgets`: what is left of the budgets for model calls. */
+/** `coppice budgets`: shows what is left of the budgets for model calls. */
 import { api, gatewayCalls } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import type { z } from 'zod';
@@ -13,7 +13,7 @@ import type { CommandResult, Session } from './session.ts';
 type Account = { runId: string; taskId: string; limits?: TaskView['modelLimits'] };
 type Stand = z.output<typeof gatewayCalls.budgets.output>['budgets'][number];
 
-/** @param id a run or task whose budgets are shown in addition to the tenant's */
+/** @param id run or task whose budgets are shown too; if undefined, only the tenant's budgets are shown */
 export function budgetsCommand(session: Session, id: string | undefined, { json }: { json: boolean }): CommandResult {
   return withClient(session, async (client) => {
     const { limits, ...ids } = await accountOf(client, id);

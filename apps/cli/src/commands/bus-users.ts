@@ -1,5 +1,5 @@
 /**
- * `coppice bus-users`: makes the users of a NATS server, as files in one folder.
+ * `coppice bus-users`: writes the files that define the users of a NATS server into a folder.
  *
  * | file | content | read by |
  * | --- | --- | --- |
@@ -8,8 +8,9 @@
  * | `tenant-<name>.nk`, `operator.nk`, `administrator.nk` | only the seed | any other NATS client |
  *
  * Invariants:
- * 1. Existing keys, and nodes in accounts.conf, are kept: a repeated run only adds what is missing. Only `--remove-node` removes a node.
- * 2. A file with a seed is readable only by its owner, from its creation on.
+ * 1. A repeated call keeps the existing keys and the nodes in accounts.conf, and adds what is missing. Only
+ *    `--remove-node` removes a node.
+ * 2. Only the owner can read a file with a seed. This holds from the file's creation on.
  */
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -38,7 +39,7 @@ export type BusUsersOptions = {
   publisher?: readonly string[];
 };
 
-/** @throws CliError (bad input) that names the wrong option, before any file is written */
+/** @throws CliError (bad input) that names the wrong option; no file is written in this case */
 export function busUsersCommand({ terminal }: Session, options: BusUsersOptions): ExitCode {
   const folder = path.resolve(options.folder);
   const nodes = nodesFor(path.join(folder, accountsFile), options);
@@ -68,7 +69,7 @@ export function busUsersCommand({ terminal }: Session, options: BusUsersOptions)
   return exitCodes.done;
 }
 
-/** Returns the nodes in accounts.conf and the nodes that `--node` names, except the nodes that `--remove-node` names. */
+/** Returns the nodes in accounts.conf and those in `--node`, without those in `--remove-node`. */
 function nodesFor(file: string, { node, removeNode = [] }: BusUsersOptions): string[] {
   const known = nodesIn(readTextFile(file) ?? '');
   const requested = (node ?? []).map((name) => requireName('--node', name, tokenSchema));
@@ -107,7 +108,7 @@ function userIn(
   const isNew = found === null;
   const credentials = { ...(isNew ? { nkeySeed: newUserKey().seed } : requireSeed(file, found)), ...rest };
   if (!isDeepStrictEqual(credentials, found)) writePrivateFile(file, `${JSON.stringify(credentials)}\n`);
-  // Services read the JSON file; other NATS clients expect a file with only the seed.
+  // Services read the JSON file. Other NATS clients expect a file with only the seed.
   if (!services.has(name)) writePrivateFile(path.join(folder, `${name}.nk`), `${credentials.nkeySeed}\n`);
   return { publicKey: publicKeyOf(credentials.nkeySeed), isNew };
 }

@@ -11,8 +11,8 @@ import type { CommandResult, Session } from './session.ts';
 export type DiffOptions = { json: boolean; raw: boolean };
 
 /**
- * `coppice diff ID`: prints a task's patch. Only `--raw` keeps control characters. Otherwise, a pipe or file gets visible symbols in their
- * place, and a terminal gets the patch without them.
+ * `coppice diff ID`: prints a task's patch. With `--raw`, the patch is unchanged. Otherwise, control characters are
+ * removed for a terminal, and replaced by visible symbols for a pipe or file.
  */
 export function diffCommand(session: Session, id: string, options: DiffOptions): CommandResult {
   return withClient(session, async (client) => {

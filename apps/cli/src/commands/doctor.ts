@@ -14,7 +14,7 @@ import { imagesFolder } from '../stack/programs.ts';
 import { runningStack } from '../stack/status.ts';
 import type { CommandResult, Session } from './session.ts';
 
-/** `coppice doctor`: checks the machine and the stack, and changes nothing. */
+/** `coppice doctor`: checks the machine and the stack. Changes nothing. */
 export async function doctorCommand(session: Session, options: { json: boolean }): CommandResult {
   const { terminal } = session;
   const checks: Check[] = [];
@@ -44,7 +44,7 @@ async function* examine({ environment, tenant, terminal }: Session): AsyncIterab
   }
   const { check, client } = await findStack(environment, tenant, home, running);
   yield check;
-  // A remote stack doesn't use this machine's model servers, so only that stack can report its models.
+  // Only the remote stack itself can report its models.
   if (isRemote && client === null) return;
   try {
     yield* await checkProviders(client, environment);

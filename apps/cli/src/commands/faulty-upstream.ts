@@ -1,4 +1,4 @@
-/** `coppice faulty-upstream`: a model server with chosen faults, to test how a gateway and its agents handle them. */
+/** `coppice faulty-upstream`: runs a model server with the chosen faults, for tests of a gateway and its agents. */
 import { CoppiceError } from '@coppice/contracts';
 import type { FaultyRequest } from '@coppice/faulty-upstream';
 import { CliError } from '../errors.ts';
@@ -8,7 +8,7 @@ import type { CommandResult, Session } from './session.ts';
 
 export type FaultyUpstreamOptions = { host: string; port: number; fault?: string; every: number; list: boolean };
 
-/** Runs the server until Ctrl-C. For each request, prints a line that says how the request ended. */
+/** Runs the server until Ctrl-C. Prints the result of each request in one line. */
 export async function faultyUpstreamCommand(session: Session, options: FaultyUpstreamOptions): CommandResult {
   const { terminal, interrupted } = session;
   const { faultsHelp, startFaultyUpstream } = await import('@coppice/faulty-upstream');

@@ -80,7 +80,7 @@ function taskLines({ terminal }: Session, task: TaskView): string[] {
   const columns = Math.max(...fields.map(([name]) => name.length));
   const lines = fields.flatMap(([name, value]) => {
     if (value === null) return [];
-    // Only the state is Coppice's own text (with colours). The other values may contain control characters.
+    // Only the state is safe text, with colours. The other values may contain control characters.
     return [`${padEnd(name, columns)}  ${name === 'state' ? value : plainLine(value)}`];
   });
   lines.push(...landedMeanwhile(task).map((line) => `${padEnd('conflict', columns)}  ${line}`));

@@ -1,11 +1,11 @@
 /**
- * `coppice logs ID`: shows what a task's agent says and does, and the output of its commands.
+ * `coppice logs ID`: shows the turns of a task's agent, and the output of its commands.
  *
- * Collaborators: the transcript, log and event streams; followRun, which detects the end of the task.
+ * Collaborators: the streams of transcripts, logs and events; followRun, which detects the end of the task.
  *
  * Invariants:
- * 1. Stored items are shown in order of time, later ones as they arrive. Nothing is shown twice.
- * 2. Following ends once the task has ended and no item has arrived for `quietMs`, at the latest `lateMsMax` after the task's end.
+ * 1. Stored items are shown in order of time. New items are shown when they arrive. No item is shown twice.
+ * 2. After the task has ended, following ends when no item has arrived for `quietMs`, but at most `lateMsMax` later.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { coppiceEventSchema, logChunkSchema, streams, subjects } from '@coppice/contracts';
@@ -30,7 +30,7 @@ import type { CommandResult, Session } from './session.ts';
 const quietMs = 300;
 const lateMsMax = 3_000;
 
-/** `tail`: number of stored lines to show, from the end. `full`: no text is truncated. */
+/** `tail`: number of stored lines to show, counted from the end; null for all. `full`: no text is truncated. */
 export type LogsOptions = { follow: boolean; json: boolean; full: boolean; tail: number | null };
 
 export function logsCommand(session: Session, id: string, options: LogsOptions): CommandResult {
@@ -68,7 +68,7 @@ async function showLogs(
   return exitCodeOf(followed.tasks);
 }
 
-/** Prints items. With `--tail` it keeps only the last lines of stored items, and prints them on `release`. */
+/** Prints items. With `--tail`, only the last stored lines are kept until `release` prints them. */
 class Printer {
   readonly #session: Session;
   readonly #json: boolean;
@@ -94,7 +94,7 @@ class Printer {
     this.#print(this.#lines.end());
   }
 
-  /** Prints the lines that `--tail` has held back. Later items are printed at once. */
+  /** Prints the lines that `--tail` kept. After this call, items are printed at once. */
   release(): void {
     const held = this.#tail;
     this.#tail = null;
@@ -115,9 +115,8 @@ class TaskLog {
   readonly #target: TaskTarget;
   readonly #texts: Texts;
   readonly #full: boolean;
-  /** Sentence that says why some output may be missing; null if no output is missing. */
   #lost: string | null = null;
-  /** Sequence numbers of the last turn, chunk and event shown. */
+  /** Sequence number of the last shown turn. The next two fields are the same for chunks and events. */
   #turn = 0;
   #chunk = 0;
   #event = 0;
@@ -129,12 +128,12 @@ class TaskLog {
     this.#full = full;
   }
 
-  /** Sentence that says why some output is no longer stored; null if all of it is stored. Set after `stored` has been read to its end. */
+  /** Text that says why output may be missing; null if none is missing. Set when `stored` has yielded its last item. */
   get lost(): string | null {
     return this.#lost;
   }
 
-  /** Yields everything stored so far, in order of time. */
+  /** Yields all stored items, in order of time. */
   async *stored(): AsyncIterable<LogItem> {
     let pieces = 0;
     let firstAt: string | null = null;
@@ -146,7 +145,7 @@ class TaskLog {
     this.#lost = lostOutput(pieces, firstAt, Date.now());
   }
 
-  /** Shows new items until the task ends, needs a decision, or the signal is aborted. */
+  /** Shows new items until the task ends or needs the user's decision, or the signal is aborted. */
   async follow(signal: AbortSignal, show: (item: LogItem) => void): Promise<Followed> {
     const ending = new AbortController();
     let shownAt = performance.now();
@@ -178,7 +177,7 @@ class TaskLog {
       signal,
       onProgress: () => {},
       onEvent: (event) => {
-        // A task numbers its events, so the number decides whether an event was shown already.
+        // A task numbers its events in ascending order, so an event with a lower number was already shown.
         if (event === null || Number(event.sequence) <= this.#event) return;
         this.#event = Number(event.sequence);
         const item = itemOfEvent(event);

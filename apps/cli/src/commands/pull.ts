@@ -18,10 +18,13 @@ import type { CommandResult, Session } from './session.ts';
 
 export type PullOptions = { branch?: string; into?: string; json: boolean };
 
-/** A task's work: a bundle file with its one ref, and the default name of the branch to make. */
+/** A task's work. `file`: a git bundle with one ref. `branch`: the default name of the new branch. */
 type Work = { file: string; ref: string; commit: string; branch: string; what: string };
 
-/** `coppice pull ID`: fetches a task's work as a branch of the user's repository. Writes only that branch, and never overwrites other commits. */
+/**
+ * `coppice pull ID`: fetches a task's work into a branch of the user's repository. Writes only this branch, and only if
+ * no commit is lost.
+ */
 export function pullCommand(session: Session, id: string, options: PullOptions): CommandResult {
   const { terminal } = session;
   return withClient(session, async (client) => {
@@ -50,8 +53,9 @@ function branchName(text: string): string {
 }
 
 /**
- * Returns the repository to fetch into: the one that `--into` names, else the run's own. Without `--into`, throws if the current folder is
- * in a different repository, since that repository would get unrelated commits.
+ * Returns the repository to fetch into. `--into` can name any repository. Without `--into`, this is the current
+ * folder's repository, or the run's own if the folder is in none. Throws if the current folder's repository is
+ * unrelated to the run's.
  */
 async function targetOf(run: RunView, into: string | undefined): Promise<string> {
   const folder = path.resolve(into ?? '.');
@@ -68,7 +72,7 @@ async function targetOf(run: RunView, into: string | undefined): Promise<string>
   );
 }
 
-/** Returns true for the run's own repository, another worktree of that repository, or a clone that has it as a remote. */
+/** Returns true for the run's own repository, for its other worktrees, and for a clone that has it as a remote. */
 async function isRepositoryOf(run: RunView, repository: string): Promise<boolean> {
   if (existsSync(run.repository)) {
     const [ours, theirs] = await Promise.all([commonFolder(repository), commonFolder(run.repository)]);
@@ -86,10 +90,10 @@ async function commonFolder(repository: string): Promise<string | null> {
   return exitCode === 0 ? realpathSync(out) : null;
 }
 
-/** Downloads the task's work from the stack, as a bundle file in the folder. */
+/** Downloads the task's work from the stack into a bundle file in the folder. */
 async function workOf(client: ApiClient, task: TaskView, repository: string, folder: string): Promise<Work> {
   const { taskId, name, rescue } = task;
-  // Without ` refs/`, `rescue` is a folder and not `<git directory> <ref>`.
+  // `rescue` is `<git directory> <ref>`, or a folder if the work could not be committed.
   if (rescue !== null && isTaskEnd(task.state) && !rescue.includes(' refs/'))
     throw new CliError(
       exitCodes.badInput,
@@ -140,7 +144,8 @@ async function fetchInto(repository: string, { file, ref, commit }: Work, branch
   const target = `refs/heads/${branch}`;
   const before = await tryGit(repository, 'rev-parse', '--verify', '--quiet', `${target}^{commit}`);
   if (before.exitCode === 0 && before.out === commit) return false;
-  // Without a plus sign in the refspec, git only fast-forwards a branch. It never moves a branch that is checked out.
+  // The refspec has no plus sign, so git only fast-forwards an existing branch. Git also refuses to move a checked-out
+  // branch.
   const quietly = [
     '--no-progress',
     '--no-tags',

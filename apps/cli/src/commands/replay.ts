@@ -13,7 +13,10 @@ import type { CommandResult, Session } from './session.ts';
 
 const shownCharactersMax = 600;
 
-/** `coppice replay ID`: makes an agent's decisions again from its recorded answers, without a model or sandbox, and compares them. Changes nothing. */
+/**
+ * `coppice replay ID`: runs an agent again with the recorded answers, without a model or sandbox. Reports whether the
+ * agent makes the same decisions as before. Changes nothing.
+ */
 export function replayCommand(session: Session, id: string, options: { json: boolean }): CommandResult {
   const { terminal } = session;
   return withClient(session, async (client) => {
@@ -75,7 +78,7 @@ function endText(end: Replay['end']): string {
   }
 }
 
-/** Narrows a difference between two lists of messages to the first pair that differs. */
+/** If both sides are lists of messages, returns the first pair that differs. */
 function firstPart({ expected, recorded }: Difference): { expected: unknown; recorded: unknown } {
   if (!Array.isArray(expected) || !Array.isArray(recorded)) return { expected, recorded };
   const [ours, theirs] = [expected as unknown[], recorded as unknown[]];

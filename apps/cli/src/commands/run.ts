@@ -29,13 +29,13 @@ export const engineNoneMeans =
 /** `coppice run FILE.yaml`, `coppice run --prompt TEXT`. */
 export async function runCommand(session: Session, source: RunSource, options: RunOptions): CommandResult {
   const remote = remoteFrom(session.environment);
-  // The run is loaded before anything is started, so that an error in it leaves nothing behind.
+  // An error in the run is reported before a stack is started.
   const { request, explain } = await load(session, source, {
     requestId: options.requestId,
     elsewhere: remote !== null,
   });
   const submitAndWatch = async (client: StackClient) => {
-    // The call is retried until it gets an answer. Even so, only one run is made, since the request id is the same.
+    // A retry creates no second run, since the request id stays the same.
     const submitted = await ask(client, api.runSubmit, request, { waitMsMax: followWaitMsMax }).catch(
       (error: unknown) => {
         throw explain(error);
@@ -43,8 +43,8 @@ export async function runCommand(session: Session, source: RunSource, options: R
     );
     if (!submitted.created && options.requestId !== undefined)
       session.terminal.err(`run ${submitted.runId} was submitted before with this request id; joining it`);
-    // Changes to protected files need approval. The user has to know which parts of the verify command no protected file defines, since a
-    // task can change those parts without approval.
+    // A task needs approval to change a protected file. But it can change the following parts of the verify command
+    // without approval, since no protected file defines them.
     for (const part of submitted.unprotected ?? [])
       session.terminal.err(session.terminal.colours.yellow(plainLine(`not protected: ${unprotectedText(part)}`)));
     if (options.detach) return printSubmitted(session, submitted.runId, request, options.json);
@@ -81,7 +81,7 @@ async function load(
   return loaded;
 }
 
-/** @throws CliError if agents would run without a sandbox and the user didn't request that */
+/** @throws CliError if agents would run without a sandbox although the user didn't choose engine none */
 async function stackFor(session: Session, engine: EngineChoice) {
   const { terminal } = session;
   if (engine === 'none') terminal.err(terminal.colours.yellow(`WARNING: ${engineNoneMeans}`));
@@ -99,8 +99,9 @@ async function stackFor(session: Session, engine: EngineChoice) {
 }
 
 /**
- * Waits until the stack has started. Ctrl-C ends only the wait: the stack is a separate process and continues to start.
- * @throws CliError when the user presses Ctrl-C
+ * Waits until the stack has started. Ctrl-C ends only the wait. The stack continues to start, since it is a separate
+ * process.
+ * @throws CliError on Ctrl-C
  */
 async function unlessInterrupted<T>(interrupted: AbortSignal, starting: Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();

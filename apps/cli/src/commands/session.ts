@@ -29,7 +29,7 @@ export type Session = {
 
 const mainFile = path.resolve(import.meta.dirname, '../main.ts');
 
-/** `waitMsMax`: milliseconds that a command waits for a stack that doesn't answer; default: see ask.ts. */
+/** `waitMsMax`: time limit in milliseconds for the stack's answers. Default: see ask.ts. */
 export type ClientOptions = { waitMsMax?: number };
 
 /** Runs `work` with a client of a running stack. @throws CliError if no stack runs */
@@ -85,7 +85,10 @@ async function withConnection<Result>(
   }
 }
 
-/** Starts the embedded stack unless it runs. @throws CliError, for example if the running stack has a different engine than requested */
+/**
+ * Starts the embedded stack if it isn't running.
+ * @throws CliError if the stack can't be started, or runs with another engine than the requested one
+ */
 export async function startedStack(
   session: Session,
   engine: EngineChoice,
@@ -93,8 +96,7 @@ export async function startedStack(
 ): Promise<{ home: Home; status: StackStatus; started: boolean }> {
   const home = homeFrom(session.environment);
   requirePassable(home, engine);
-  // A wrong variable is reported before a stack is started. If a stack already runs, this environment isn't checked, since that stack has
-  // read its own.
+  // Reports a wrong variable before a stack is started. A running stack doesn't use this environment.
   if (runningStack(home) === null && describesProviders(session.environment)) await modelsIn(session.environment);
   const { status, started } = await ensureStack({
     home,

@@ -65,13 +65,13 @@ async function inForeground(session: Session, engine: EngineChoice): CommandResu
         gatewayEnvironment,
       }),
       signal: stopping.signal,
-      // In the background nobody would see the lines. They are in the log.
+      // In the background, the lines go only to the log.
       ...(session.terminal.interactive ? { onLine: (line: string) => session.terminal.out(line) } : {}),
     });
   } catch (error) {
     if (!(error instanceof StackRuns)) throw error;
     session.terminal.err(error.message);
-    // Makes the `coppice up` that started this process wait for the other stack.
+    // With this exit code, the `coppice up` that started this process waits for the other stack.
     process.exit(stackRunsExitCode);
   }
   return exitCodes.done;

@@ -1,4 +1,4 @@
-/** `coppice token`: makes a token for the gateway's HTTP endpoints, for use by other programs. */
+/** `coppice token`: makes a token with which another program can use the gateway's HTTP endpoints. */
 import { CoppiceError, durationMs, durationSchema, gatewayCalls, tokenTtlMsMax } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
@@ -12,7 +12,10 @@ import type { CommandResult, Session } from './session.ts';
 
 export type TokenOptions = { ttl: string; model?: string[]; tokens?: number; costUsd?: number; json: boolean };
 
-/** @param id the task or run whose budgets limit the token's calls and are charged for them; if undefined, the calls belong to no task */
+/**
+ * @param id task or run whose budgets are charged for calls with the token; if undefined, the calls belong to no task
+ * or run
+ */
 export function tokenCommand(session: Session, id: string | undefined, options: TokenOptions): CommandResult {
   const ttlMs = lifeOf(options.ttl);
   return withClient(session, async (client) => {
@@ -33,7 +36,7 @@ export function tokenCommand(session: Session, id: string | undefined, options: 
 }
 
 /**
- * Warns about unknown models. An unknown model is not an error, since the gateway may know it after a restart with another configuration.
+ * Warns about unknown models. They are no error, since the gateway may know them after a change of its configuration.
  */
 async function warnOfModels(session: Session, client: ApiClient, models: string[]): Promise<void> {
   if (models.length === 0) return;
@@ -46,7 +49,7 @@ async function warnOfModels(session: Session, client: ApiClient, models: string[
     );
     for (const { problem } of problems) session.terminal.err(plainLine(`warning: ${problem}`));
   } catch (error) {
-    // If the gateway doesn't answer, the request for the token fails as well.
+    // Ignored, since the request for the token then fails as well.
     if (!(error instanceof CoppiceError || error instanceof CliError)) throw error;
   }
 }

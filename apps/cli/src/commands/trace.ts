@@ -1,6 +1,6 @@
 /**
- * `coppice trace ID`: shows where the time of a run or task went, from its stored events and transcripts. It needs neither Jaeger nor tracing. If tracing is on, it
- * also prints the trace id, and the address of the trace in the Jaeger at COPPICE_JAEGER_URL, which shows every hop.
+ * `coppice trace ID`: shows how a run or task spent its time. Uses only stored events and transcripts, so tracing may
+ * be off. If tracing is on, also prints the trace id and, if COPPICE_JAEGER_URL is set, the trace's address in Jaeger.
  */
 import { coppiceEventSchema, streams, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, TranscriptEntry } from '@coppice/contracts';
@@ -59,8 +59,8 @@ function jaegerFrom(environment: NodeJS.ProcessEnv): string | null {
 }
 
 /**
- * Reads each event of the whole run once, in stream order, since the events of other tasks show what a task waited for. Also returns the
- * trace id of the first event that has one. Later commands of the user have traces of their own.
+ * Reads all events of the run, even for one task, since the events of other tasks show what the task waited for.
+ * `traceId` is the id of the first sampled trace. Later commands of the user have separate traces.
  */
 async function eventsOf(
   { bus, tenant }: ApiClient,

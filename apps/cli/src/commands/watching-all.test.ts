@@ -81,7 +81,7 @@ test('on a terminal, a table shows new runs and their progress, and stays after 
   const second = addRun('second');
   const data = { requestId: 'second', repository: '/r', baseBranch: 'main', tasks: 1 };
   await eventually(async () => {
-    // Events before the subscription starts are lost, so publish until one is shown.
+    // Events are lost until the subscription starts, so the test publishes until one is shown.
     await publish('second', 'run-submitted', data);
     return terminal.screen.visible.some((line) => line.includes(second.runId) && line.includes('1 task on main of /r'));
   });

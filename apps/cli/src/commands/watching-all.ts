@@ -1,12 +1,12 @@
 /**
  * Shows all runs of a tenant live, until Ctrl-C.
  *
- * Collaborators: the events stream (new events only); run.list, which returns the authoritative state.
+ * Collaborators: the stream of events, read from now on; run.list, which returns the authoritative state.
  *
  * Invariants:
- * 1. After each answer, watching pauses for `askIntervalMsMin`. Then it requests the next list as soon as an event arrives, at the latest
- *    after another `askIntervalMsMax`.
- * 2. Watching ends at once when the stack ends. If the stack doesn't answer, watching waits at most `waitMsMax`.
+ * 1. The next list is requested when an event has arrived since the last list, but at least `askIntervalMsMin` after
+ *    that list. If no event arrives, the request is sent another `askIntervalMsMax` later.
+ * 2. Watching ends at once when the stack ends. If the stack doesn't answer for `waitMsMax`, watching fails.
  */
 import { CoppiceError, api, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, RunSummary } from '@coppice/contracts';
@@ -63,7 +63,7 @@ export async function watchAll(
   return exitCodes.detached;
 }
 
-/** Updates the view until the signal is aborted. @throws CliError if the stack doesn't answer for too long */
+/** Updates the view until the signal is aborted. @throws CliError if the stack doesn't answer for `waitMsMax` */
 async function keepShowing(client: ApiClient, signal: AbortSignal, view: View): Promise<void> {
   let happened = Promise.withResolvers<void>();
   const events = new LiveEvents(client, subjects.event(client.tenant, '*', '*', '*'), (event, raw) => {
@@ -111,7 +111,7 @@ function lineView({ terminal }: Session): View {
       if (event !== null && line !== null) terminal.out(`${runOf(event)} ${line}`);
     },
     onWaiting: waitingLines((line) => terminal.err(line)),
-    // Printed once, since the user would see no output until the first event.
+    // Printed at the start, since no other output comes before the first event.
     onRuns: (runs) => {
       if (isReported) return;
       isReported = true;
@@ -151,7 +151,7 @@ function tableView({ terminal }: Session): View {
     end: () => {
       clearInterval(timer);
       resize.remove();
-      // Draws once more, so that the screen shows the last list after the end.
+      // The last list stays on the screen.
       draw();
     },
   };

@@ -15,7 +15,7 @@ let bus: Bus;
 let service: Service;
 const runs = new Map<string, FakeRun>();
 
-/** A fake run: the orchestrator's answers about it, and its events. */
+/** A fake run. It supplies the orchestrator's answers, and publishes events. */
 class FakeRun {
   readonly runId: string;
   readonly tasks: Map<string, TaskView>;

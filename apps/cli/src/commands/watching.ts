@@ -1,5 +1,6 @@
 /**
- * Shows a run live: as a table on a terminal, as lines in a pipe or file, or as JSON lines on request. Then shows a report of the result.
+ * Shows a run live, and then a report of the result. The live output is a table on a terminal, lines in a pipe or file,
+ * and JSON lines with `--json`.
  */
 import type { StackClient } from '../api-client.ts';
 import { waitingLines, waitingText } from '../ask.ts';
@@ -18,7 +19,7 @@ import type { CommandResult, Session } from './session.ts';
 
 export type WatchOptions = { runId: string; taskId?: string | undefined; json: boolean; waitMsMax?: number };
 
-/** Interval at which the table and its clocks are redrawn. */
+/** Interval between two redraws of the table. */
 const redrawMs = 120;
 
 export async function watchToTheEnd(session: Session, client: StackClient, options: WatchOptions): CommandResult {
@@ -92,7 +93,7 @@ function tableView({ terminal }: Session, options: WatchOptions): View {
     end: () => {
       clearInterval(timer);
       resize.remove();
-      // The report that follows contains all of it.
+      // The report that follows contains all that the table showed.
       area.clear();
     },
   };

@@ -1,4 +1,3 @@
-/** Checks of the demo's results. Each check reads the repository or the stack's answers. */
 import { coppiceEventSchema, taskViewSchema, isTaskEnd } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import { git } from './make-project.ts';
@@ -39,7 +38,7 @@ export function checkRepository(project: DemoProject, tasks: ReadonlyMap<string,
   return [...checks, checkCheckout(repository)];
 }
 
-/** Makes the checks that every real model must pass. Other results depend on the model. */
+/** Makes the checks for real models. They check only what doesn't depend on the model. */
 export function checkAnyOutcome({ repository }: DemoProject, tasks: ReadonlyMap<string, TaskView>): Check[] {
   const history = historyOf(repository);
   const checks = allTasks.map((name): Check => {

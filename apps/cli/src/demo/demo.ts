@@ -31,7 +31,7 @@ const paint = colours(wantsColours(process.stdout, process.env));
 const say = (text = '') => void process.stdout.write(`${text}\n`);
 const heading = (text: string) => say(`\n${paint.bold(text)}`);
 
-/** Runs the demo and returns the exit code: 0 only if every check passed. */
+/** Runs the demo and returns the exit code, which is 0 only if every check passed. */
 export async function runDemo(programArguments: readonly string[]): Promise<number> {
   const options = readArguments(programArguments);
   const model = options === null ? usage : await chooseModel(options, process.env);
@@ -41,13 +41,14 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
   }
   const { engine } = options;
   let interrupted = false;
-  // The stack has to be stopped in any case, so a closed terminal must not end this process.
+  // This process must stop the stack, so a write to a closed terminal must not end the process.
   process.stdout.on('error', () => {});
   const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'coppice-demo-')));
-  // If the stack runs as root, sandboxes run as another user, who must be able to enter their worktrees.
+  // If the stack runs as root, sandboxes run as another user. That user must be able to enter the worktrees.
   chmodSync(folder, 0o711);
   const coppice = new Coppice(path.join(folder, 'home'), model.environment);
-  // SIGINT and SIGHUP of the terminal also reach the running command, which then detaches or ends. SIGTERM reaches only this process.
+  // The terminal sends SIGINT and SIGHUP to the running command too. SIGTERM reaches only this process, so it
+  // interrupts the command.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) {
     process.on(signal, () => {
       interrupted = true;
@@ -115,7 +116,7 @@ function printModel({ name, where }: DemoModel): void {
 /** Part of the container service's error message on a machine where no engine works. */
 const noSandboxWorks = 'no sandbox engine works';
 
-/** Starts the stack and returns its engine; null if it could not be started. */
+/** Starts the stack and returns its engine. Returns null if the start fails. */
 async function startStack(coppice: Coppice, engine: string): Promise<string | null> {
   const noneFound = engine === 'auto' && setupResult()?.engine === 'none';
   const wanted = noneFound ? 'none' : engine;
@@ -227,7 +228,6 @@ class Coppice {
     this.#shown?.kill('SIGINT');
   }
 
-  /** The engine of the running stack. */
   engine(): string | null {
     return readStatus(homeFrom({ COPPICE_HOME: this.home }))?.engine ?? null;
   }
@@ -245,7 +245,7 @@ class Coppice {
     });
   }
 
-  /** Runs a command and returns the lines of its stdout; none if it fails. */
+  /** Runs a command and returns the lines of its stdout. */
   read(...commandArguments: string[]): string[] {
     const env = this.#environment;
     const { stdout } = spawnSync(process.execPath, [mainFile, ...commandArguments], { env, encoding: 'utf8' });

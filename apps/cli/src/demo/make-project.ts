@@ -19,7 +19,7 @@ export function git(repository: string, ...gitArguments: string[]): string {
   return execFileSync('git', gitArguments, { cwd: repository, env: gitEnvironment(), encoding: 'utf8' }).trimEnd();
 }
 
-/** Writes the repository, the run file and (for the scripted model) its script into the folder. */
+/** Creates the repository and the run file in the folder. For the scripted model, also writes its script. */
 export function makeProject(folder: string, model: DemoModel): DemoProject {
   const repository = path.join(folder, 'repository');
   for (const [name, text] of Object.entries(repositoryFiles)) write(path.join(repository, name), text);

@@ -9,7 +9,7 @@ export type DemoModel = {
   isScripted: boolean;
   /** Environment variables that the stack needs to reach the model. */
   environment: NodeJS.ProcessEnv;
-  /** Text for the user that says where the model was found; null for the scripted model. */
+  /** Text for the user on where the model is; null for the scripted model. */
   where: string | null;
 };
 
@@ -29,7 +29,7 @@ const {
 
 const isSet = (environment: NodeJS.ProcessEnv, name: string): boolean => (environment[name] ?? '') !== '';
 
-/** @returns the model, or a text that says why it is not available */
+/** @returns the model; if it isn't available, a text that says why */
 export async function chooseModel(
   options: { provider?: string | undefined; model?: string | undefined },
   environment: NodeJS.ProcessEnv,

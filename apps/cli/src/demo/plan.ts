@@ -1,4 +1,4 @@
-/** The demo's run file, and the results that it must have with the scripted model. */
+/** The demo's run file, and its expected results with the scripted model. */
 import type { DemoModel } from './model.ts';
 
 /** Returns the text of the run file. Its paths are relative to the file. */

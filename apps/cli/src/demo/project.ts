@@ -1,7 +1,7 @@
 /**
  * The demo's repository: a few functions with a test suite.
  *
- * Four of the suite's five files fail: one because of a bug, the others because the functions that they test don't exist yet.
+ * Four of the five test files fail. One fails because of a bug. The others test functions that don't exist yet.
  */
 
 /** Files of the first commit. */

@@ -1,6 +1,6 @@
 /**
- * The answers of the scripted model. The pauses make the progress visible. The tool calls run for real, so the demo's checks fail if the script doesn't fit the
- * repository.
+ * The answers of the scripted model. They are delayed (`latencyMs`), so that a user can watch the progress. The tool
+ * calls are executed, so the script must fit the repository.
  */
 export const script = `rules:
   - when: { contains: test/truncate.test.js }

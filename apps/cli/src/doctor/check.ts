@@ -1,4 +1,3 @@
-/** The result of one check. */
 export type Check = {
   name: string;
   level: 'ok' | 'warning' | 'fault';
@@ -8,7 +7,7 @@ export type Check = {
   fix: string | null;
 };
 
-/** The fix for a stack whose environment or file has changed since it started. */
+/** The fix if the stack's environment or the gateway's file has changed since the stack started. */
 export const restart = 'a stack reads keys, addresses and its file only when it starts: coppice down, coppice up';
 
 export const ok = (name: string, found: string): Check => ({ name, level: 'ok', found, fix: null });

@@ -1,4 +1,4 @@
-/** What the local stack keeps on disk, as measured by its last retention run. */
+/** Check of the local stack's disk usage, which its last retention run measured. */
 import type { DiskReport } from '@coppice/worktree-service';
 import type { Home } from '../stack/home.ts';
 import { fault, ok, warning } from './check.ts';
@@ -14,7 +14,7 @@ export async function checkDiskUsage(home: Home): Promise<Check> {
   return ofReport(readDiskReport(home.dataFolder));
 }
 
-/** Makes the check from a report. Pure. */
+/** Makes the check from a report. */
 export function ofReport(report: DiskReport | null): Check {
   if (report === null) return ok(name, 'not measured yet; a running stack measures it every 15 minutes');
   const parts = report.parts.map(({ name: part, count, bytes, bytesMax }) => {

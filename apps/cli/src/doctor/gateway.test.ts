@@ -19,7 +19,7 @@ async function gatewayFile(): Promise<{ folder: string; file: string }> {
   return { folder: folder.path, file };
 }
 
-/** Starts a gateway as an embedded stack does, with these variables. */
+/** Starts the gateway of an embedded stack with these variables. */
 async function runningGateway(folder: string, gatewayEnvironment: NodeJS.ProcessEnv) {
   const nats = await startNatsServer({ auth: true });
   onTestFinished(() => nats.stop());

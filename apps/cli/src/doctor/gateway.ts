@@ -9,7 +9,7 @@ import type { KnownModels } from '../stack/gateway-environment.ts';
 import { fault, ok, restart, warning } from './check.ts';
 import type { Check } from './check.ts';
 
-/** Settings reported by the running gateway. Earlier versions report none. */
+/** Settings that the running gateway reports. A field is undefined if the gateway's version doesn't report it. */
 export type GatewaySettings = {
   httpAddresses?: readonly string[] | undefined;
   file?: { path: string; sha256: string } | null | undefined;
@@ -20,10 +20,10 @@ const endpointsCheck = "gateway's HTTP endpoints";
 const noFile = 'none; COPPICE_GATEWAY_CONFIG names one';
 const endpointsOff = 'off; COPPICE_GATEWAY_HTTP, such as 127.0.0.1:8790, opens them';
 
-/** Reports the configuration file that a stack started here would read. */
+/** Reports the configuration file that a stack would read if the user started it now. */
 export const fileToRead = (file: KnownModels['file']): Check[] => [ok(fileCheck, file?.path ?? noFile)];
 
-/** Reports the HTTP endpoints that a stack started here would open. */
+/** Reports the HTTP endpoints that a stack would open if the user started it now. */
 export function endpointsToOpen(environment: NodeJS.ProcessEnv): Check[] {
   const configured = addressesIn(environment);
   return [ok(endpointsCheck, configured.length === 0 ? endpointsOff : `at ${configured.join(', ')} when a stack runs`)];
@@ -45,9 +45,7 @@ function addressesIn({
   return [...(http === '' ? [] : [`http://${http}`]), ...(socket === '' ? [] : [`unix:${socket}`])];
 }
 
-/**
- * Checks that the gateway's configuration file has not changed since the running stack read it, and that another stack could start with it.
- */
+/** Checks that the gateway's configuration file is valid, and hasn't changed since the running stack read it. */
 export async function checkFile({ file }: GatewaySettings, environment: NodeJS.ProcessEnv): Promise<Check[]> {
   if (file === undefined) return [];
   if (remoteFrom(environment) !== null)
@@ -65,7 +63,7 @@ export async function checkFile({ file }: GatewaySettings, environment: NodeJS.P
   return [warning(fileCheck, found, restart)];
 }
 
-/** Returns null if the file can't be read, since the gateway's own error message is then more useful. */
+/** Returns null if the file can't be read. `problemOf` then reports the error. */
 async function sha256Of(file: string): Promise<string | null> {
   const text = await readFile(file, 'utf8').catch(() => null);
   return text === null ? null : createHash('sha256').update(text).digest('hex');

@@ -12,7 +12,7 @@ import { fault, ok, warning } from './check.ts';
 import type { Check } from './check.ts';
 
 const nodeVersionMin = '24.0.0';
-/** The first git version that can merge without a working tree. */
+/** The first git version with `git merge-tree --write-tree`, which merges without a working tree. */
 const gitVersionMin = '2.38.0';
 const gibibyte = 1024 ** 3;
 const freeBytesFault = gibibyte / 2;

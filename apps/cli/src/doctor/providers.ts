@@ -1,4 +1,4 @@
-/** Checks of model providers: those that the stack's gateway knows, and model servers on this machine. */
+/** Checks the model providers of the stack's gateway, and the model servers on this machine. */
 import { CoppiceError, gatewayCalls, keyVariablesIn, vendors } from '@coppice/contracts';
 import type { ModelProvider, Vendor, VendorRegistry } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
@@ -15,7 +15,7 @@ const modelsShownMax = 5;
 /** The variable with the API key, by provider. */
 const keyVariables = keyVariablesIn(vendors);
 
-/** @param client a client of the stack; null if no stack answers */
+/** @param client client of the stack; null if no stack answers */
 export async function checkProviders(client: ApiClient | null, environment: NodeJS.ProcessEnv): Promise<Check[]> {
   const [known, local] = await Promise.all([client === null ? null : ofGateway(client), findLocalServers()]);
   if (known?.isHidden === true) return [ok('models', "a tenant's user can't list them")];
@@ -24,7 +24,7 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   const checks = here?.checks ?? fromStack?.map(ofProvider) ?? [];
   if (known?.settings !== undefined)
     checks.unshift(...(await checkFile(known.settings, environment)), ...checkEndpoints(known.settings, environment));
-  // A reachable provider without a list of models may still answer model calls.
+  // A reachable provider may answer model calls even if it returned no list of models.
   const unreachable = fromStack?.filter(({ problem, reachable }) => problem !== null && reachable !== true) ?? [];
   const unavailable = new Set(unreachable.map(({ name }) => name));
   checks.push(...(known?.aliases ?? []).map((alias) => ofAlias(alias, unavailable)));
@@ -39,7 +39,7 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   return checks;
 }
 
-/** Returns the fix for a stack without models: the variable to set for each vendor with a key, or a local server to start. */
+/** Returns the advice for a stack without models. It names each vendor's key variable, and local servers. */
 export function howToGetModels(registry: VendorRegistry): string {
   const settings = Object.values(registry).flatMap(({ key, keyNote }) =>
     key === undefined ? [] : [[key.variables[0], keyNote].filter((text) => text !== undefined).join(' ')],
@@ -88,26 +88,26 @@ export function ofProvider(provider: ModelProvider): Check {
   const where = host === null ? '' : ` at ${host}`;
   const listed = models.length === 0 ? '' : `: ${listOf(models)}`;
   if (problem === null) return ok(check, `can be used${where}${listed}`);
-  // Not a fault: the user may work with another provider.
+  // Not a warning, since the user may work with another provider.
   if (!keyPresent && missesOwnKey(name, problem)) return ok(check, `not set up (${problem})`);
   return warning(check, problem, `start that server, or correct its address or key; ${restart}`);
 }
 
-/** Describes the scripted provider. Its problems don't count as faults, since this provider is only for demos and tests. */
+/** Describes the scripted provider. Its problems aren't warnings, since this provider is only for demos and tests. */
 function ofScripts({ problem, scriptFolders }: ModelProvider): string {
   if (problem !== null) return `not set up (${problem})`;
   if (scriptFolders === undefined) return "plays any script of the stack's machine, by its path";
   return `plays the scripts in ${scriptFolders.join(', ')} on the gateway's machine`;
 }
 
-/** True if the missing variable is the vendor's usual one. False if it is one that the gateway's file names. */
+/** True if the vendor's usual key variable is missing. False if the gateway's file names another variable. */
 const missesOwnKey = (provider: string, problem: string): boolean =>
   problem.endsWith(`: set ${keyVariables.get(provider)}`);
 
 const listOf = (models: readonly string[]): string =>
   models.slice(0, modelsShownMax).join(', ') + (models.length > modelsShownMax ? ', …' : '');
 
-/** Checks the providers that a stack started here would have, without network requests. */
+/** Checks the providers that a stack would have if the user started it now. Sends no network requests. */
 async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks: Check[]; usable: boolean }> {
   const checks = [ok('model provider scripted', 'plays a script; for demos and tests')];
   try {

@@ -1,4 +1,6 @@
-/** Checks the sandbox engine and what it enforces. Uses the running stack's report. If no stack runs, tries the engine. */
+/**
+ * Checks the sandbox engine and what it enforces. Uses the running stack's report. If no stack runs, tests the engine.
+ */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -21,7 +23,7 @@ const noneMeans = 'engine none, which isolates nothing';
 /** @param status status of the running stack; null if none runs */
 export async function checkSandboxes(status: StackStatus | null, images: string): Promise<Check> {
   if (status?.phase === 'ready') return ofStack(status);
-  // Sandboxes may run as another user, who must be able to enter the mounted folders.
+  // Sandboxes may run as another user. That user must be able to enter the mounted folders.
   const folder = mkdtempSync(path.join(tmpdir(), 'coppice-doctor-'));
   chmodSync(folder, 0o711);
   try {
@@ -54,7 +56,7 @@ function checkOf(report: EngineReport, summary: string): Check {
   if (missing.length === 0)
     return warning(name, `${summary} (${unknown.join('; ')})`, isUntriable ? installTrier : tryAgain);
   const why = missing.join('; ');
-  // Docker enforces more than the other engines. If Docker doesn't enforce a property on this machine, no engine can.
+  // Docker enforces more than the other engines. So what Docker can't enforce on this machine, no engine can.
   const fix = report.engine === 'docker' ? `look at the machine's control groups` : `for full limits ${install}`;
   return warning(name, summary, `${fix}; why: ${why}`);
 }

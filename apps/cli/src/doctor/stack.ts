@@ -15,7 +15,10 @@ const name = 'stack';
 
 export type FoundStack = { check: Check; client: ApiClient | null };
 
-/** Finds the stack and checks it. The caller closes the client's bus. @param running status of the local stack; null if none runs */
+/**
+ * Finds the stack and checks it. The caller must close the client's bus.
+ * @param running status of the local stack; null if none runs
+ */
 export async function findStack(
   environment: NodeJS.ProcessEnv,
   tenant: string | undefined,

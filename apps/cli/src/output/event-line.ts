@@ -4,7 +4,7 @@ import { turnText } from '../progress.ts';
 import { stateText } from './states.ts';
 import { plainLine } from './text.ts';
 
-/** Returns an event as one plain line; null if it adds nothing to the other events. */
+/** Returns an event as one plain line. Returns null for an event that isn't shown. */
 export function eventLine(event: CoppiceEvent): string | null {
   const time = timeOfDay(new Date(event.time));
   switch (event.type) {
@@ -36,9 +36,9 @@ export function eventLine(event: CoppiceEvent): string | null {
   }
 }
 
-/** Returns the id of an event's run, or `noRun` for a request that names no run. */
+/** Returns the id of an event's run. Returns `noRun` if the event names no run. */
 export const runOf = ({ data }: CoppiceEvent): string => ('runId' in data ? data.runId : noRun);
 
-/** `HH:MM:SS` in the local time zone. */
+/** Formats a time as `HH:MM:SS` in the local time zone. */
 export const timeOfDay = (date: Date): string =>
   [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');

@@ -1,16 +1,17 @@
 /**
- * The lower part of a terminal, which is redrawn in place.
+ * The lower part of a terminal, which is drawn again in the same place.
  *
  * Invariants:
- * 1. The cursor stays in the first column below the last drawn line. Erasing moves the cursor up by the rows that the drawn lines take at
- *    the terminal's current width, since a narrower terminal wraps lines. It never moves above the first drawn line.
- * 2. No drawn line is wider than the terminal, and there are never more lines than rows, since lines that have scrolled away can't be
- *    erased.
+ * 1. Between calls, the cursor is in the first column below the last drawn line. To erase, the cursor moves up by the
+ *    rows that the drawn lines take at the current width. A terminal that has become narrower has wrapped them.
+ * 2. Fewer lines are drawn than the terminal has rows, since a line that has scrolled out can't be erased.
  */
 import { displayWidth } from './width.ts';
 
 export type LiveArea = {
-  /** Replaces the drawn lines. Lines must fit into the terminal's size. */
+  /**
+   * Replaces the drawn lines. No line may be wider than the terminal. Lines beyond the terminal's height are left out.
+   */
   draw(lines: readonly string[]): void;
   /** Writes a permanent line above the area. */
   print(line: string): void;
@@ -32,7 +33,7 @@ export function liveArea(write: (text: string) => void, size: () => { columns: n
   return {
     draw: (lines) => {
       const next = lines.slice(0, Math.max(1, size().rows - 1));
-      // Everything is written in one call, to avoid flicker.
+      // One write for everything avoids flicker.
       write(erase() + text(next));
       drawn = next;
     },

@@ -11,10 +11,13 @@ const indent = ' '.repeat(9);
 const textLinesMax = 40;
 const errorLinesMax = 8;
 const aboutCharactersMax = 200;
-/** A longer output line is shown in parts of this length. */
+/** Maximum length of an output line. A longer line is shown in parts. */
 const lineCharactersMax = 8_000;
 
-/** Formats items and joins pieces of output to lines. An output line is returned when its end arrives or a different item follows. */
+/**
+ * Formats items, and joins pieces of output to lines. An output line is returned when its end or an item of another
+ * kind arrives.
+ */
 export class LogLines {
   readonly #colours: Colours;
   readonly #full: boolean;
@@ -31,12 +34,12 @@ export class LogLines {
     this.#full = full;
   }
 
-  /** True if some text was truncated. */
+  /** True if a text was truncated. */
   get leftOut(): boolean {
     return this.#leftOut;
   }
 
-  /** Adds an item. @returns the lines that are complete now */
+  /** Adds an item. @returns the lines that are now complete */
   add(item: LogItem): string[] {
     if (item.kind !== 'output') return [...this.end(), ...this.#linesOf(item)];
     const source = `${item.sandboxId} ${item.stream}`;
@@ -49,14 +52,14 @@ export class LogLines {
     return [...lines, ...parts.map((line) => this.#output(line))];
   }
 
-  /** Returns the output line whose end has not arrived. */
+  /** Returns the incomplete output line, if there is one. */
   end(): string[] {
     const rest = this.#open;
     this.#open = null;
     return rest === null ? [] : [this.#output(rest.text)];
   }
 
-  // Shows only the text after the last carriage return. On a terminal it would have overwritten the text before (mostly progress bars).
+  // Shows only the text after the last carriage return, as a terminal would. Progress bars use carriage returns.
   #output = (line: string) => this.#colours.dim(`${indent}| ${plainText(line.split('\r').at(-1) ?? '')}`.trimEnd());
 
   #linesOf(item: Exclude<LogItem, { kind: 'output' }>): string[] {
@@ -77,7 +80,7 @@ export class LogLines {
         const rest = lines.slice(1);
         const below = (more: string[]) => more.map((line) => dim(`${indent}  ${line}`));
         if (this.#full) return [head, ...below(rest)];
-        // The output of a command was shown while it ran.
+        // A command's output was already shown while the command ran.
         if (!item.isError || item.tool === 'run') return [head];
         return [head, ...below(this.#first(rest, errorLinesMax))];
       }
@@ -94,7 +97,10 @@ export class LogLines {
     }
   }
 
-  /** If the model that answered isn't the requested one, names it in the first turn and whenever the model changes. */
+  /**
+   * If another model than the requested one answered, returns its name in the first turn and after each change of the
+   * model.
+   */
   #answererText({ model, answeredBy }: LogItem & { kind: 'turn' }): string {
     const other = otherAnswerer(model, answeredBy);
     const isNew = (other ?? model) !== this.#answerer;
@@ -108,7 +114,10 @@ export class LogLines {
     return [...lines.slice(0, count), `… ${lines.length - count} more lines`];
   }
 
-  /** Formats a call with its main argument. If the call has none, or `full` is set, formats it with all arguments unchanged. */
+  /**
+   * Formats a call with its main argument. If the call has no main argument, or `full` is set, formats it with all
+   * arguments.
+   */
   #callText({ name, arguments: given }: LogCall): string {
     const line = plainLine(`${name} ${this.#full ? given : (namedBy(given) ?? given)}`);
     if (this.#full || line.length <= aboutCharactersMax) return line;
@@ -117,7 +126,10 @@ export class LogLines {
   }
 }
 
-/** Formats the result of a call in one line. The output of commands was shown while they ran; for files and lists the number of lines is shown. */
+/**
+ * Returns the result of a call in one line. For a command or a write, this is the first line, since a command's output
+ * was already shown. For other tools, it is the number of lines if there are several.
+ */
 const resultText = (tool: string, lines: readonly string[]): string =>
   lines.length === 1 || tool === 'run' || tool === 'edit' || tool === 'write'
     ? (lines[0] ?? '')

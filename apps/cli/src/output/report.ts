@@ -1,4 +1,4 @@
-/** The report on a run that has ended or waits for the user, and its exit code. Pure. */
+/** The report and the exit code for a run that has ended or waits for the user. Pure. */
 import { mergeConflictSchema, type RunView, type TaskView, isTaskEnd, taskStateRegistry } from '@coppice/contracts';
 import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';
@@ -10,15 +10,15 @@ import { padEnd } from './width.ts';
 const logTailLinesMax = 20;
 const shortCommit = (commit: string) => commit.slice(0, 10);
 const outcomeOf = ({ state }: TaskView) => taskStateRegistry.outcomeOf(state);
-/** True if a task has ended. If this version doesn't know its state, `endedAt` decides. */
+/** True if a task has ended. `endedAt` is for states that this version doesn't know. */
 const isOver = ({ state, endedAt }: TaskView) => isTaskEnd(state) || endedAt !== null;
 const landed = (task: TaskView) => outcomeOf(task) === 'done';
 const pending = (task: TaskView) => outcomeOf(task) === 'to-finish';
 const gone = (task: TaskView) => ['failed', 'given-up'].includes(outcomeOf(task) ?? '');
 
 /**
- * Returns the exit code for a run's tasks. An unfinished task takes precedence over a failed one, since the run has not ended. A task in an
- * unknown state counts as unfinished, since the user must look at it.
+ * Returns the exit code for a run's tasks. An unfinished task takes precedence over a failed one, since the run hasn't
+ * ended. A task in an unknown state counts as unfinished.
  */
 export function exitCodeOf(tasks: readonly TaskView[]): ExitCode {
   if (tasks.some((task) => !isTaskEnd(task.state))) return exitCodes.personAwaited;
@@ -54,8 +54,8 @@ export function taskReport(task: TaskView, nameColumns: number, colours: Colours
 }
 
 /**
- * Returns one line for each commit that changed the conflicting files on the target branch since the task began. Returns no lines if there
- * was no conflict.
+ * Returns a line for each recent commit on the target branch that changed a conflicting file. Returns no lines if the
+ * task has no merge conflict.
  */
 export function landedMeanwhile({ failure }: TaskView): string[] {
   if (failure?.code !== 'merge-conflict') return [];
@@ -76,13 +76,16 @@ function kept(task: TaskView, rescue: string, colours: Colours): string[] {
   return command === null ? lines : [...lines, `    as a branch: ${colours.bold(command)}`];
 }
 
-/** Returns the command that makes a branch of a task's rescued work. Null if no work was rescued, or if it was rescued only as a folder. */
+/**
+ * Returns the command that makes a branch of a task's rescued work. Returns null if nothing was rescued, or only a
+ * folder.
+ */
 export function pullCommand({ runId, name, rescue, state }: TaskView): string | null {
-  // `rescue` is `<git directory> <ref>`, or a folder.
+  // `rescue` is `<git directory> <ref>`, or a folder if the work could not be committed.
   return isTaskEnd(state) && rescue?.includes(' refs/') === true ? `coppice pull ${runId}/${plainLine(name)}` : null;
 }
 
-/** Returns a line with the command that shows the whole log. Returns no line if the shown tail is the whole log. */
+/** Returns a line with the command that shows the whole log. Returns no line if `tail` is the whole log. */
 function wholeLog({ runId, name, logArtifact }: TaskView, tail: string, colours: Colours): string[] {
   if (logArtifact === null && tail.trimEnd().split('\n').length <= logTailLinesMax) return [];
   const command = logArtifact === null ? `coppice logs ${runId}/${name}` : `coppice artifact ${logArtifact}`;
@@ -97,7 +100,6 @@ function detailOf(task: TaskView): string {
   return parts.filter((part) => part !== null).join('  ');
 }
 
-/** Returns the commands that the user can type next. */
 export function nextSteps(task: TaskView): { label: string; command: string }[] {
   const name = `${task.runId}/${task.name}`;
   switch (task.state) {

@@ -1,4 +1,4 @@
-/** The live table of a run, as lines for the terminal's current size. Pure. */
+/** The live table of a run, in lines that fit the terminal's current size. Pure. */
 import { isTaskEnd } from '@coppice/contracts';
 import type { RunProgress, TaskProgress } from '../progress.ts';
 import type { Colours } from './colours.ts';
@@ -8,7 +8,7 @@ import { padEnd, truncate } from './width.ts';
 
 const nameColumnsMax = 28;
 const clockColumns = 7;
-/** Below this width only symbol, name and state are shown. */
+/** On a narrower terminal, only symbol, name and state are shown. */
 const narrowColumns = 60;
 const linesAround = 2;
 
@@ -26,7 +26,10 @@ export function runTable(
   return lines;
 }
 
-/** Chooses the tasks to show if not all fit: active ones first, then waiting, then ended. They keep the run file's order. */
+/**
+ * Chooses the tasks to show if not all fit. Active tasks have precedence over waiting ones, and waiting tasks over
+ * ended ones. The result is in the run file's order.
+ */
 function choose(tasks: readonly TaskProgress[], count: number): readonly TaskProgress[] {
   if (tasks.length <= count) return tasks;
   const rank = ({ state }: TaskProgress) => (state === 'waiting' ? 1 : isTaskEnd(state) ? 2 : 0);
@@ -57,7 +60,7 @@ function row(
   const clock = ` ${elapsed.padStart(clockColumns)}  `;
   const room = columns - 1 - left.length - clock.length;
   const detail = truncate(plainLine(task.landedCommit?.slice(0, 10) ?? task.reason ?? task.doing ?? ''), room);
-  // Trailing spaces are removed: when the window gets narrower, only some terminals wrap a line because of them.
+  // Trailing spaces are removed, since terminals differ in how they wrap them when the window gets narrower.
   const right = `${clock}${colours.dim(detail)}`.trimEnd();
   return right === '' ? paint(colours, left.trimEnd()) : `${paint(colours, left)}${right}`;
 }

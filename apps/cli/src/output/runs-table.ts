@@ -1,4 +1,4 @@
-/** The live table of all runs, as lines for the terminal's current size. Pure. */
+/** The live table of all runs, in lines that fit the terminal's current size. Pure. */
 import type { RunState, RunSummary } from '@coppice/contracts';
 import type { Colours } from './colours.ts';
 import { countsText, shownRunState } from './states.ts';
@@ -18,13 +18,13 @@ const linesAround = 3;
 
 type Options = { columns: number; rows: number; colours: Colours; now: number };
 
-/** @param latest the latest event line of each run, if known */
+/** @param latest latest event line of each run, by run id */
 export function runsTable(
   runs: readonly RunSummary[],
   latest: ReadonlyMap<string, string>,
   { columns, rows, colours, now }: Options,
 ): string[] {
-  // Running runs come first, then the others. In both groups, the newest run is first.
+  // Running runs come first. The sort keeps the newest run first among equals.
   const ordered = runs.toSorted((a, b) => Number(b.state === 'running') - Number(a.state === 'running'));
   const room = Math.max(1, rows - linesAround);
   const shown = ordered.slice(0, room);

@@ -20,7 +20,7 @@ const looks: Record<Exclude<TaskStateKind, 'end'> | TaskOutcome, Look> = {
   'given-up': look('-', 'dim'),
 };
 
-/** Returns the display text of a task's state. An unknown state is shown by its name. */
+/** Returns the display text of a task's state. For an unknown state, returns the state itself. */
 export const stateText = (state: string, registry: TaskStateRegistry = taskStateRegistry): string =>
   plainLine(registry.labelOf(state));
 
@@ -30,14 +30,14 @@ export function lookOf(state: string, registry: TaskStateRegistry = taskStateReg
   return looks[kind === 'end' ? (registry.outcomeOf(state) ?? 'failed') : kind];
 }
 
-/** Returns a run's state for display. A run whose tasks all succeeded is `to finish` if the user has to finish some landings. */
+/** Returns a run's state for display. A run that succeeded is `to finish` if the user has to finish landings. */
 export const shownRunState = (state: RunState, landingsPending: number): RunState | 'to finish' =>
   state === 'succeeded' && landingsPending > 0 ? 'to finish' : state;
 
-/** Display texts for the states of unfinished tasks in a run's task counts. */
+/** Display texts for the keys of unfinished tasks in a run's task counts. */
 const known: Record<string, string> = { active: 'at work', idle: 'waiting for you' };
 
-/** Number of tasks in each state: `2 merged, 1 waiting for you`. */
+/** Formats the number of tasks in each state, such as `2 merged, 1 waiting for you`. */
 export const countsText = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts)
     .filter(([, count]) => count > 0)

@@ -1,4 +1,4 @@
-/** Keeps only the last `count` lines. Holds at most about twice as many lines in memory. */
+/** Keeps the last `count` lines. Uses memory for about twice as many. */
 export class Tail {
   readonly #count: number;
   #lines: string[] = [];
@@ -14,7 +14,7 @@ export class Tail {
     if (this.#lines.length > 2 * this.#count) this.#lines = this.#lines.slice(-this.#count);
   }
 
-  /** Returns the last lines. `earlier`: number of lines before them. */
+  /** Returns the last lines. `earlier` is the number of dropped lines. */
   end(): { lines: string[]; earlier: number } {
     const lines = this.#lines.slice(-this.#count);
     return { lines, earlier: this.#added - lines.length };

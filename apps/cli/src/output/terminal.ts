@@ -2,7 +2,7 @@ import { isatty } from 'node:tty';
 import { colours, wantsColours } from './colours.ts';
 import type { Colours } from './colours.ts';
 
-/** Output of a command: results go to `out`, messages about the work to `err`. */
+/** Output of a command. Results go to `out`, messages about progress and problems to `err`. */
 export type Terminal = {
   /** Writes data unchanged to stdout. */
   write: (data: string | Uint8Array) => void;
@@ -21,7 +21,7 @@ const defaultSize = { columns: 80, rows: 24 };
 /** Returns a terminal for the standard streams of this process. */
 export function processTerminal(environment: NodeJS.ProcessEnv = process.env): Terminal {
   const { stdout, stderr } = process;
-  // A reader such as `head` that closes the pipe is not an error.
+  // A reader such as `head` may close the pipe early. This isn't an error.
   for (const stream of [stdout, stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit();

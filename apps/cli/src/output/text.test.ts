@@ -44,7 +44,6 @@ test('prints durations as a clock does', () => {
 });
 
 test.each([
-  // A cost of 0 is not the same as an unknown cost.
   [null, 'cost unknown'],
   [0, '0 USD'],
   [12.34567, '12.3457 USD'],

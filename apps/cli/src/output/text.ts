@@ -1,24 +1,24 @@
-/** Makes text from others (agents, models, commands) safe for a terminal. Pure. */
+/** Makes text of agents, models and commands safe for a terminal. Pure. */
 import type { UnprotectedPart, Usage } from '@coppice/contracts';
 
 /**
- * Escape sequences in 7-bit and 8-bit form: CSI; strings (OSC, DCS, SOS, PM, APC) with their terminator; two-character ones. An
- * unterminated string doesn't match, since it would remove the rest of the text. `unsafeCharacters` removes its control characters.
+ * Escape sequences of ECMA-48 in 7-bit and 8-bit form: CSI, terminated strings (OSC, DCS, SOS, PM, APC), and
+ * two-character sequences. An unterminated string doesn't match, since the match would include the rest of the text.
  */
 const escapeSequences =
   /(?:\u001B\[|\u009B)[0-?]*[ -/]*[@-~]|(?:\u001B[\]PX^_]|[\u0090\u0098\u009D-\u009F])[^\u0007\u001B\u009C]{0,4096}(?:\u0007|\u001B\\|\u009C)|\u001B[ -/]*[0-~]/g;
-/** C0 except tab and line feed, DEL, C1, and characters that change the direction of text. */
+/** C0 except tab and line feed, DEL, C1, and characters that change the writing direction. */
 const unsafeCharacters = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
 
-/** Removes everything that could move the cursor, change colours or hide text. Keeps line feeds and tabs. */
+/** Removes everything that could move the cursor, change colours or hide text. Keeps tabs and line feeds. */
 export function plainText(text: string): string {
   return text.replaceAll('\r\n', '\n').replace(escapeSequences, '').replace(unsafeCharacters, '');
 }
 
-/** C0 except tab, line feed and the carriage return of CRLF; DEL, C1. */
+/** C0 except tab, line feed and the carriage return of CRLF, and DEL and C1. */
 const controlCharacters = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]|\r(?!\n)/g;
 
-/** Replaces control characters by their symbols (U+2400…), C1 by U+FFFD. All other text stays. */
+/** Replaces C0 and DEL by their symbols (U+2400 to U+2421), and C1 by U+FFFD. */
 export const visibleControls = (text: string): string =>
   text.replace(controlCharacters, (character) => {
     const code = character.charCodeAt(0);
@@ -33,7 +33,7 @@ export function plainLine(text: string): string {
     .trim();
 }
 
-/** Returns JSON in one line. Also escapes the control characters that JSON.stringify doesn't escape. */
+/** Returns JSON in one line. Also escapes DEL, C1 and direction characters, which JSON.stringify doesn't escape. */
 export function jsonLine(value: unknown): string {
   return JSON.stringify(value).replaceAll(
     /[\u007F-\u009F\u200E\u200F\u2028-\u202E\u2066-\u2069]/g,
@@ -41,7 +41,7 @@ export function jsonLine(value: unknown): string {
   );
 }
 
-/** `0:07`, `12:34`, `1:02:03`. */
+/** Formats a duration as `0:07`, `12:34` or `1:02:03`. */
 export function clockText(milliseconds: number): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1_000));
   const [hours, minutes, rest] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, seconds % 60];
@@ -49,13 +49,16 @@ export function clockText(milliseconds: number): string {
   return hours > 0 ? `${hours}:${tail}` : tail;
 }
 
-/** `12 ms`, `1.2 s`; for a minute and more, the same as `clockText`. */
+/** Formats a duration as `12 ms` or `1.2 s`. From a minute on, the format is that of `clockText`. */
 export function durationText(milliseconds: number): string {
   if (milliseconds < 1_000) return `${Math.max(0, Math.round(milliseconds))} ms`;
   return milliseconds < 59_950 ? `${(milliseconds / 1_000).toFixed(1)} s` : clockText(milliseconds);
 }
 
-/** Cost of model calls: `0.2500 USD`; small amounts with two significant digits: `0.000048 USD`. Null means unknown. */
+/**
+ * Formats the cost of model calls with four decimals, such as `0.2500 USD`. Small amounts get two significant digits,
+ * such as `0.000048 USD`. Null means unknown.
+ */
 export function costText(costUsd: number | null): string {
   if (costUsd === null) return 'cost unknown';
   if (costUsd === 0) return '0 USD';
@@ -63,14 +66,13 @@ export function costText(costUsd: number | null): string {
   return `${costUsd.toFixed(Math.min(100, Math.max(4, decimalsOfTwoDigits)))} USD`;
 }
 
-/** `812 tokens in, 64 out, 0.0030 USD`. */
+/** Formats usage as `812 tokens in, 64 out, 0.0030 USD`. */
 export const usageText = ({ inputTokens, outputTokens, costUsd }: Usage): string =>
   `${inputTokens} tokens in, ${outputTokens} out, ${costText(costUsd)}`;
 
-/** A part of a verify command that no protected file defines, and why. */
 export const unprotectedText = ({ part, why }: UnprotectedPart): string => `"${part}": ${why}`;
 
-/** `just now`, `5 min ago`, `3 h ago`, `2 d ago`. */
+/** Formats an age as `just now`, `5 min ago`, `3 h ago` or `2 d ago`. */
 export function agoText(milliseconds: number): string {
   const minutes = Math.floor(milliseconds / 60_000);
   if (minutes < 1) return 'just now';

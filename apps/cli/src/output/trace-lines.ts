@@ -10,7 +10,9 @@ import { displayWidth, padEnd, truncate } from './width.ts';
 
 const nameColumnsMax = 40;
 const durationColumns = 7;
-/** Shorter steps and waits don't explain why a task was slow and are left out; the JSON has them. */
+/**
+ * Shorter steps and waits are left out, since they don't explain why a task was slow. The JSON output contains them.
+ */
 const shownMsMin = 100;
 
 const causeTexts: Record<WaitCause, string> = {
@@ -25,7 +27,7 @@ const causeTexts: Record<WaitCause, string> = {
 
 type Row = { branches: string; step: Step };
 
-/** @param nowMs end of steps that are still running, in milliseconds since 1970 */
+/** @param nowMs time in milliseconds since 1970, which counts as the end of a step that still runs */
 export function traceLines(root: Step, nowMs: number, colours: Colours): string[] {
   const rows = rowsOf(root, nowMs);
   const nameOf = ({ branches, step }: Row) => branches + truncate(nameText(step), nameColumnsMax);
@@ -84,13 +86,16 @@ function detailsOf({
   return said.flatMap((text) => (text === null ? [] : [plainLine(text)]));
 }
 
-/** Returns the requested model and, if a different model answered, that model too. */
+/** Returns the requested model. If another model answered, also returns that model. */
 function modelText(model: string, answeredBy: string | null): string {
   const other = otherAnswerer(model, answeredBy);
   return other === null ? shownModel(model) : `${shownModel(model)} answered by ${other}`;
 }
 
-/** The time between a step's end at the service and the handling of its result. */
+/**
+ * Returns a text for the time from a step's end at the service until the orchestrator handled the result. Returns null
+ * for a short time.
+ */
 function backText({ orchestrator = 0 }: Waits): string | null {
   return orchestrator < shownMsMin ? null : `${durationText(orchestrator)} until the orchestrator took its result`;
 }

@@ -1,12 +1,12 @@
-/** Text in columns of a terminal. Pure. */
+/** Measures and truncates text by terminal columns. Pure. */
 import stringWidth from 'string-width';
 
 const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
-/** Returns the columns that a text takes on a terminal; colour sequences take none. */
+/** Returns the number of columns that a text takes on a terminal. Colour sequences take none. */
 export const displayWidth = (text: string): number => stringWidth(text);
 
-/** Truncates a text without colours to a number of columns and marks the omission with `…`. */
+/** Truncates a text to a number of columns, including a final `…`. The text must not contain colours. */
 export function truncate(text: string, columns: number): string {
   if (displayWidth(text) <= columns) return text;
   if (columns <= 0) return '';

@@ -1,15 +1,16 @@
-/** Resolves the addresses in a run file that are relative to the file's folder. */
+/** Makes the relative addresses in a run file absolute. */
 import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-/** `scheme://…`, or git's short form for ssh. Coppice doesn't support Windows drive letters. */
+/** Matches `scheme://…` and git's short form for ssh, `host:path`. Windows drive letters aren't supported. */
 const url = /^(?:[a-z][a-z0-9+.-]*:\/\/|(?:[\w.-]+@)?[a-zA-Z0-9][\w.-]*:(?!\/\/)[^\\])/i;
 
 const isUrl = (repository: string): boolean => url.test(repository);
 
 /**
- * Returns a repository for the request. A URL stays unchanged. A path is made absolute and its symbolic links are resolved. If the path is
- * not a folder on this machine, returns null or, with `elsewhere` (the worktree service may run on another machine), the absolute path.
+ * Returns the repository for the request. A URL stays unchanged. A path becomes absolute, without symbolic links.
+ * Returns null for a file. For a missing path, returns null or, with `elsewhere`, the absolute path, since the stack's
+ * machine may have it.
  */
 export async function resolveRepository(
   repository: string,
@@ -28,7 +29,7 @@ export async function resolveRepository(
 
 const scriptedProvider = 'scripted/';
 
-/** Makes the path in a scripted model's name absolute. That path is relative to the run file. Other models stay unchanged. */
+/** Makes the path in a scripted model's name absolute. Returns other models unchanged. */
 export function resolveModel(model: string, baseFolder: string): string {
   if (!model.startsWith(scriptedProvider)) return model;
   return scriptedProvider + path.resolve(baseFolder, model.slice(scriptedProvider.length));

@@ -7,25 +7,31 @@ import { exitCodes } from '../exit-codes.ts';
 import { plainLine } from '../output/text.ts';
 import { resolveModel, resolveRepository } from './addresses.ts';
 
-/** The source of a run: a file or options. It makes errors that say where each field is. */
+/**
+ * The source of a run, which is a file or options. `complain` makes an error that says where each field is in the
+ * source.
+ */
 export type Complainer = { complain: (issues: readonly FieldIssue[]) => CliError };
 
 export type LoadedRun = {
   request: RunRequest;
   /**
-   * If the orchestrator rejected the run, adds to the error where each rejected field is in the run's source. Returns any other error
-   * unchanged.
+   * Converts the orchestrator's error for a rejected run into an error that says where the field is in the source.
+   * Returns any other error unchanged.
    */
   explain: (error: unknown) => unknown;
 };
 
 export type LoadOptions = {
   requestId?: string | undefined;
-  /** True if repositories may be on another machine. */
+  /** True if the repository may be on another machine. */
   elsewhere: boolean;
 };
 
-/** Makes a request from a run: makes relative addresses absolute, and adds the request id. @throws CliError that names the field */
+/**
+ * Makes a request from a run. Makes relative addresses absolute and adds the request id.
+ * @throws CliError that names the field
+ */
 export async function completeRun(
   run: RunFile,
   baseFolder: string,
@@ -58,7 +64,7 @@ function explain(error: unknown, source: Complainer, { elsewhere }: LoadOptions)
   if (!(error instanceof CoppiceError)) return error;
   const issues = error.details?.['issues'];
   if (Array.isArray(issues) && issues.length > 0 && issues.every(isFieldIssue)) {
-    // The file has no field for the request id.
+    // The request id has no field in the source. It comes from an option.
     const ofId = issues.find(({ field }) => field === 'requestId');
     if (ofId !== undefined) return complainOfId(ofId, error);
     return source.complain(elsewhere && error.code === 'repository-not-found' ? issues.map(lookedForThere) : issues);
@@ -69,10 +75,7 @@ function explain(error: unknown, source: Complainer, { elsewhere }: LoadOptions)
   return new CliError(exitCodes.badInput, `${place}: ${field}: ${error.message}`, { cause: error });
 }
 
-/**
- * Adds to the issue on which machine the repository was looked for, since its folder may exist on this machine but not on the stack's
- * machine.
- */
+/** Adds to the issue that the stack's machine must have the repository. The folder may exist only on this machine. */
 const lookedForThere = (issue: FieldIssue): FieldIssue =>
   issue.field === 'repository' && path.isAbsolute(pathIn(issue.received))
     ? {
@@ -81,7 +84,7 @@ const lookedForThere = (issue: FieldIssue): FieldIssue =>
       }
     : issue;
 
-/** Removes the opening quote, since `received` is JSON. */
+/** Removes the quote at the beginning, since `received` is JSON. */
 const pathIn = (received: string): string => received.replace(/^"/, '');
 
 function complainOfId({ expected, received }: FieldIssue, cause: CoppiceError): CliError {

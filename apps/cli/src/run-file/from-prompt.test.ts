@@ -30,7 +30,7 @@ test('a prompt without other options becomes a loop task on the current branch',
         name: 'do-it',
         description: 'Do it',
         prompt: 'Do it',
-        // The option's path was relative to the current folder.
+        // The option's path is relative to the current folder.
         model: `scripted/${repository.path}/a/script.yaml`,
         verify: 'make test',
         agent: { kind: 'loop' },

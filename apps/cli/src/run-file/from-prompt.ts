@@ -1,4 +1,4 @@
-/** `coppice run --prompt`: a run of one task without a file, in the current repository and branch. */
+/** Loads the run of `coppice run --prompt`. It has one task, in the current repository and branch by default. */
 import { readFields } from '@coppice/bus';
 import { runFileSchema, slug } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
@@ -13,7 +13,7 @@ import type { Complainer, LoadOptions, LoadedRun } from './complete.ts';
 export type PromptOptions = {
   prompt: string;
   model?: string | undefined;
-  /** False (`--no-verify`): the task lands without verification. */
+  /** False with `--no-verify`. The task then lands without verification. */
   verify?: string | false | undefined;
   merge?: string | undefined;
   name?: string | undefined;
@@ -21,7 +21,7 @@ export type PromptOptions = {
   base?: string | undefined;
   type?: string | undefined;
   time?: string | undefined;
-  /** File for the answer of one model call. If set, no agent works. */
+  /** If set, one model call writes its answer to this file, and no agent works. */
   file?: string | undefined;
 };
 
@@ -73,7 +73,7 @@ function taskOf(options: PromptOptions) {
   };
 }
 
-/** Returns the prompt's first line, shortened to a commit subject. */
+/** Returns the prompt's first line, truncated to the length of a commit's subject. */
 export function descriptionOf(prompt: string): string {
   const first = prompt.split('\n').find((line) => plainLine(line) !== '') ?? '';
   const line = plainLine(first)
@@ -86,7 +86,7 @@ export function descriptionOf(prompt: string): string {
     : truncate(line, descriptionCharactersMax);
 }
 
-/** The option for each field, for error messages. */
+/** Options for error messages, by field. */
 const optionNames: Record<string, string> = {
   baseBranch: '--base',
   'tasks[0].name': '--name',

@@ -4,8 +4,8 @@ import { tryGit } from '../git.ts';
 const branchesShownMax = 5;
 
 /**
- * Checks that a local repository has the branch, so that no stack is started for a misspelt one. For a URL, or if git fails, this checks
- * nothing; the stack will check the branch.
+ * Checks that a local repository has the branch, so that no stack is started for a misspelt branch. Checks nothing for
+ * a URL or if git fails, since the stack checks the branch too.
  * @throws CoppiceError `branch-not-found`
  */
 export async function requireBranch(repository: string, branch: string): Promise<void> {

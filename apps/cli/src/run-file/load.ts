@@ -8,10 +8,13 @@ import { completeRun } from './complete.ts';
 import type { LoadOptions, LoadedRun } from './complete.ts';
 import { readSource } from './source.ts';
 
-/** Limit for the file, including comments and whitespace. */
+/** Limit in bytes of the file, including comments and whitespace. */
 const fileBytesMax = 4 * runLimits.requestBytesMax;
 
-/** Reads, checks and completes a run file. @throws CliError with file, line, column, field, the expected and the received value */
+/**
+ * Reads, checks and completes a run file.
+ * @throws CliError with file, line, column, field, expected and received value
+ */
 export async function loadRunFile(file: string, options: LoadOptions): Promise<LoadedRun> {
   const source = readSource(await readText(file), file);
   const parsed = readFields(runFileSchema, source.value);

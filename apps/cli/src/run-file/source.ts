@@ -5,17 +5,17 @@ import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { plainLine } from '../output/text.ts';
 
-/** Only the first problems are reported, since later ones follow from them. */
+/** Number of problems that are reported. Later problems often result from the first ones. */
 const problemsShownMax = 3;
 
-/** A parsed run file. `complain` makes an error with file, line and column of each field. */
+/** A parsed YAML file. `complain` makes an error with the file, line and column of each field. */
 export type Source = {
   file: string;
   value: unknown;
   complain: (issues: readonly FieldIssue[]) => CliError;
 };
 
-/** Parses a run file. @param file name of the run file in error messages. @throws CliError if it is not YAML */
+/** Parses a run file. @param file name of the file in error messages @throws CliError if the text isn't YAML */
 export function readSource(text: string | Uint8Array, file: string): Source {
   const yaml = parseYaml(text);
   if ('problems' in yaml) {

@@ -14,8 +14,9 @@ import type { Home } from './home.ts';
 const log = createLogger('cli');
 
 /**
- * Returns the connection to the stack that the environment names; null for the embedded stack.
- * @throws CliError if a variable is invalid or names a file that can't be used
+ * Returns the connection to the remote stack at NATS_URL. Returns null if NATS_URL isn't set, which means the embedded
+ * stack.
+ * @throws CliError if a variable is invalid, or names an unusable file
  */
 export function remoteFrom(environment: NodeJS.ProcessEnv): BusConnection | null {
   if ((environment['NATS_URL'] ?? '') === '') return null;
@@ -31,19 +32,19 @@ export function remoteFrom(environment: NodeJS.ProcessEnv): BusConnection | null
 export const tenantFor = (tenant: string | undefined, connection: BusConnection): string =>
   tenant ?? connection.tenant ?? 'default';
 
-/** A restarting server is back within seconds; a server that doesn't exist should be reported soon. */
+/** Enough for the restart of a server, and short enough to report a missing server soon. */
 const remoteWaitMsMax = 10_000;
 const pauseMs = 500;
 
 export type ConnectOptions = {
-  /** Milliseconds of retries for an unreachable server; default `remoteWaitMsMax`. */
+  /** Milliseconds for which a connection to an unreachable server is retried. Default: `remoteWaitMsMax`. */
   waitMsMax?: number | undefined;
   onWaiting?: OnWaiting | undefined;
-  /** Returns why the stack will not come back; null if it may come back. */
+  /** Returns the reason if the stack has ended for good, otherwise null. A reason stops the retries. */
   endReason?: () => string | null;
 };
 
-/** Connects to a stack, with retries. @throws CliError (stack unavailable) that says what to do */
+/** Connects to a stack. Retries if the server is unreachable. @throws CliError (stack unavailable) */
 export async function connectTo(connection: BusConnection, what: string, options: ConnectOptions = {}): Promise<Bus> {
   const { waitMsMax = remoteWaitMsMax, onWaiting, endReason = () => null } = options;
   const started = performance.now();
@@ -74,7 +75,7 @@ function notConnected(error: CoppiceError, connection: BusConnection, what: stri
   return new CliError(exitCodes.stackUnavailable, `${what}: ${error.message}${advice}`, { cause: error });
 }
 
-/** Disconnects and ignores errors: the command's result is known, and a failed disconnect must not replace it. */
+/** Disconnects. Only logs errors, since the command's result is known and must not be replaced by an error. */
 export async function disconnect(bus: Bus): Promise<void> {
   try {
     await bus.close();

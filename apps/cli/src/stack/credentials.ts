@@ -2,12 +2,15 @@ import { randomBytes } from 'node:crypto';
 import type { Home } from './home.ts';
 import { readJsonFile, writePrivateFile } from './private-file.ts';
 
-/** Address and credentials of an embedded stack's NATS server. They survive restarts, so that clients can reconnect. */
+/**
+ * Address and credentials of an embedded stack's NATS server. They stay the same after a restart, so that clients can
+ * reconnect.
+ */
 export type Connection = { servers: string; user: string; password: string };
 
 const passwordBytes = 24;
 
-/** Reads the connection; null before the first start. */
+/** Reads the connection. Returns null before the stack's first start. */
 export const readConnection = (home: Home): Connection | null => readJsonFile(home.connectionFile) as Connection | null;
 
 export const writeConnection = (home: Home, connection: Connection): void =>

@@ -10,8 +10,8 @@ export const isOfTheGateway = (name: string, registry: VendorRegistry = vendors)
   /^COPPICE_(OPENAI|GATEWAY)_/.test(name) || isVendorVariable(name, registry);
 
 /**
- * Moves the variables of model providers, including API keys, out of an environment. Only the gateway gets them, not the programs that the stack starts
- * (nats-server, git, sandboxes).
+ * Removes the gateway's variables, including API keys, from an environment and returns them. So the programs that the
+ * stack starts don't get them.
  */
 export function takeGatewayEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const taken: NodeJS.ProcessEnv = {};
@@ -25,7 +25,10 @@ export function takeGatewayEnvironment(environment: NodeJS.ProcessEnv): NodeJS.P
 
 export type KnownModels = Pick<LlmGatewayOptions, 'providerServers' | 'aliases' | 'file'>;
 
-/** Reads the model providers (with their keys) and aliases that an environment describes. @throws CliError (bad input) that names the invalid variable, without any key */
+/**
+ * Reads the model providers and aliases that an environment describes. The result contains API keys.
+ * @throws CliError (bad input) that names the invalid variable, but contains no key
+ */
 export async function modelsIn(environment: NodeJS.ProcessEnv): Promise<KnownModels> {
   const { gatewayOptionsFrom } = await import('@coppice/llm-gateway');
   try {

@@ -10,7 +10,7 @@ test('a home that can not be made is bad input; the error names the variable, th
   const file = path.join(folder.path, 'file');
   await writeFile(file, '');
   for (const root of [file, path.join(file, 'below')]) {
-    // The error code differs between systems, so only its first letter is compared.
+    // The error code differs between systems, but always begins with E.
     const expected = `COPPICE_HOME: expected a folder that can be made and written, received ${root}: E`;
     expect(() => makeHome(homeFrom({ COPPICE_HOME: root }))).toThrow(
       expect.objectContaining({ exitCode: 2, message: expect.stringContaining(expected) }),

@@ -5,27 +5,31 @@ import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 
 /**
- * The files of an embedded stack. Other users can enter the top folder and `data` but not list them. If the stack runs as root, this lets
- * sandboxes, which run as another user, reach their worktrees. Secret files are in folders of mode 0700.
+ * The files of an embedded stack. Other users can enter `root` and `dataFolder`, but can't list them. If the stack runs
+ * as root, sandboxes run as another user, and reach their worktrees that way. Secret files are in folders with mode
+ * 0700.
  */
 export type Home = {
   root: string;
-  /** Locked by the stack as long as it runs. */
+  /** Locked by the running stack. */
   lockFile: string;
   /** Process and phase of the stack. */
   statusFile: string;
-  /** Address and credentials for clients; readable only by the stack's user. */
+  /** Address and credentials for clients. Only the stack's user can read the file. */
   connectionFile: string;
   logFile: string;
   natsFolder: string;
-  /** The services' own files. */
+  /** Folder for the services' files. */
   dataFolder: string;
 };
 
 const secret = 0o700;
 const passable = 0o711;
 
-/** Returns COPPICE_HOME, else `coppice` in the user's state folder (XDG_STATE_HOME, else ~/.local/state, on macOS too). */
+/**
+ * Uses the folder COPPICE_HOME. If it isn't set, uses the folder `coppice` in XDG_STATE_HOME, or else in
+ * ~/.local/state.
+ */
 export function homeFrom(environment: NodeJS.ProcessEnv = process.env): Home {
   const named = environment['COPPICE_HOME'] ?? '';
   const state = environment['XDG_STATE_HOME'] ?? '';
@@ -43,7 +47,7 @@ export function homeFrom(environment: NodeJS.ProcessEnv = process.env): Home {
   };
 }
 
-/** Makes the folders. @throws CliError if they can't be made */
+/** Makes the folders. @throws CliError */
 export function makeHome(home: Home): void {
   try {
     makeFolders(home);
@@ -55,7 +59,7 @@ export function makeHome(home: Home): void {
 }
 
 function makeFolders(home: Home): void {
-  // The parent folders belong to the user and are made with the user's umask.
+  // Parent folders get the permissions of the user's umask.
   mkdirSync(path.dirname(home.root), { recursive: true });
   for (const folder of [home.root, home.dataFolder]) mkdirSync(folder, { recursive: true, mode: passable });
   for (const folder of [path.dirname(home.statusFile), home.natsFolder])

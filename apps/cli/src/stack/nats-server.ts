@@ -1,13 +1,16 @@
 /**
- * The embedded stack's nats-server: a child process on loopback that rejects clients without credentials.
+ * The embedded stack's nats-server. It is a child process that listens on the loopback interface and rejects clients
+ * without credentials.
  *
- * Collaborators: run-stack.ts, which holds the stack's lock whenever it calls this module.
+ * Collaborators: run-stack.ts and stop-stack.ts, which hold the stack's lock whenever they call this module.
  *
  * Invariants:
- * 1. At most one server uses the store: a server left by an earlier stack is ended before a new one starts.
- * 2. The system chooses the port at the first start. Later starts use the same port if it is free, so that clients can reconnect.
- * 3. A server that ends by itself is restarted, at most `restartsMax` times within `restartWindowMs`; then `failed` resolves.
- * 4. The configuration (with the password) and the store are readable only by the stack's user.
+ * 1. At most one server uses the store. A server that a killed stack left running is ended before a new one starts.
+ * 2. The system chooses the port at the first start. Later starts use the same port, so that clients can reconnect. If
+ *    that fails, the system chooses another port.
+ * 3. A server that ends by itself is restarted. If it ends more than `restartsMax` times within `restartWindowMs`,
+ *    `failed` resolves.
+ * 4. Only the stack's user can read the configuration, which contains the password, and the store.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -23,12 +26,12 @@ import type { ProcessIdentity } from './process-identity.ts';
 export type EmbeddedServer = {
   servers: string;
   pid: number;
-  /** Resolves when the server has ended too often to be restarted. */
+  /** Resolves when the server has ended too often, or a restart has failed. */
   failed: Promise<Error>;
   stop(): Promise<void>;
 };
 
-/** The server first reads its store, which may be large, and the machine may be busy. */
+/** Long, since the server first reads its store, which may be large. */
 const startMsMax = 3 * 60_000;
 const stopMsMax = 10_000;
 const pollMs = 10;
@@ -37,8 +40,8 @@ const restartWindowMs = 60_000;
 const restartPauseMs = 200;
 
 /**
- * `always`: every write is on the disk before its acknowledgement, so that a power failure loses nothing. A stack on one machine writes a few
- * dozen messages for each task, and such a machine can do hundreds to thousands of these writes a second.
+ * `always` means that the server syncs each write to the disk before it acknowledges the write. So a power failure
+ * loses nothing. The cost is small, since a task needs only a few dozen writes and a disk can sync hundreds a second.
  */
 export const syncInterval = 'always';
 
@@ -57,7 +60,7 @@ export async function startEmbeddedServer(options: {
   program: string;
   folder: string;
   credentials: { user: string; password: string };
-  /** Connection of the last start. Its port is used again if it is free. */
+  /** Connection of the last start; null before the first start. */
   previous: Connection | null;
   log: Logger;
 }): Promise<EmbeddedServer> {
@@ -124,7 +127,7 @@ async function launchServer(
 ): Promise<Running> {
   rmSync(files.pid, { force: true });
   writePrivateFile(files.configuration, configuration(files, credentials, port));
-  // The server has its own process group, so that Ctrl-C in a terminal doesn't reach it. The stack stops the server in order.
+  // The server has its own process group. Otherwise Ctrl-C in a terminal would end it before the services have stopped.
   const child = spawn(program, ['-c', files.configuration], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   const exited = exitOf(child);
   let complaint = '';
@@ -159,7 +162,7 @@ function exitOf(child: ChildProcess): Promise<string> {
   });
 }
 
-/** Waits for the ports file. The server writes it after it has opened its store and listens. */
+/** Waits for the ports file and returns the port. The server writes this file as soon as it listens. */
 async function waitForPort(portsFile: string, exited: Promise<string>, said: () => string): Promise<number> {
   const ended: string[] = [];
   void exited.then((how) => ended.push(how));
@@ -194,14 +197,14 @@ function configuration(files: Files, credentials: { user: string; password: stri
     'logfile_size_limit: 10MB',
     'logfile_max_num: 3',
     `jetstream { store_dir: ${text(files.store)}, sync_interval: ${syncInterval} }`,
-    // No anonymous user: clients without credentials are rejected, also in a sandbox that shares the loopback interface.
-    // The default timeout of two seconds is too short for a client on a busy machine.
+    // There is no anonymous user, since a sandbox may share the loopback interface. The default timeout of two seconds
+    // is too short for a client on a busy machine.
     `authorization { user: ${text(credentials.user)}, password: ${text(credentials.password)}, timeout: 10 }`,
     '',
   ].join('\n');
 }
 
-/** Ends the server that a killed stack left running. Returns its process id; null if there was none. */
+/** Ends the server that a killed stack left running. Returns the server's process id, or null if there was none. */
 export async function endLeftServer(folder: string): Promise<number | null> {
   const files = filesIn(folder);
   for (const identity of leftServers(files)) {
@@ -211,8 +214,9 @@ export async function endLeftServer(folder: string): Promise<number | null> {
 }
 
 /**
- * Returns the recorded process, and the process in the server's own pid file, since the stack may have been killed before it recorded
- * anything. The process in the pid file counts only if its command line names our configuration, since its id may have been reused.
+ * Returns the recorded process and the process in the server's pid file. The pid file is needed if the stack was killed
+ * before it recorded the process. Its process counts only if the command line names our configuration, since the
+ * process id may have been reused.
  */
 function leftServers(files: Files): ProcessIdentity[] {
   const recorded = readJsonFile(files.process) as ProcessIdentity | null;

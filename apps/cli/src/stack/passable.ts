@@ -8,9 +8,9 @@ import type { EngineChoice } from './services.ts';
 const othersMayEnter = 0o001;
 
 /**
- * Checks that commands of engine none can reach their worktrees. If the stack runs as root, the commands run as another user. Since engine
- * none mounts nothing, that user must be able to enter each parent folder.
- * @throws CliError that names the folder that this user can't enter
+ * Checks that commands of engine none can reach their worktrees. If the stack runs as root, the commands run as another
+ * user. Engine none mounts nothing, so that user must be able to enter each parent folder.
+ * @throws CliError that names a folder that this user can't enter
  */
 export function requirePassable(home: Home, engine: EngineChoice, uid = process.getuid?.()): void {
   if (engine !== 'none' || uid !== 0) return;
@@ -23,8 +23,8 @@ export function requirePassable(home: Home, engine: EngineChoice, uid = process.
 }
 
 /**
- * Checks a folder and its parents. Returns the topmost of them that other users can't enter; null if they can enter all. A missing folder
- * counts as open.
+ * Returns the topmost folder, among a folder and its parents, that other users can't enter. Returns null if there is
+ * none. A missing folder counts as open.
  */
 export function closedFolder(folder: string): string | null {
   const parent = path.dirname(folder);

@@ -5,14 +5,20 @@ import { exitCodes } from '../exit-codes.ts';
 const ownerOnly = 0o600;
 const everybody = 0o644;
 
-/** Writes a file that only its owner can read (everybody, if `readable`). The write is atomic: a reader sees the old or the new content. */
+/**
+ * Writes a file atomically, so a reader sees either the old or the new content. Only the owner can read the file,
+ * unless `readable` is true.
+ */
 export function writePrivateFile(file: string, text: string, options: { readable?: boolean } = {}): void {
   const temporary = `${file}.${process.pid}`;
   writeFileSync(temporary, text, { mode: options.readable === true ? everybody : ownerOnly });
   renameSync(temporary, file);
 }
 
-/** Returns the parsed content; null if the file is missing or isn't JSON. @throws CliError if it can't be read */
+/**
+ * Returns the parsed content. Returns null if the file is missing or isn't JSON.
+ * @throws CliError if the file can't be read
+ */
 export function readJsonFile(file: string): unknown {
   const text = readTextFile(file);
   if (text === null) return null;
@@ -23,7 +29,7 @@ export function readJsonFile(file: string): unknown {
   }
 }
 
-/** Returns the content; null if the file is missing. @throws CliError if it can't be read */
+/** Returns the content. Returns null if the file is missing. @throws CliError if the file can't be read */
 export function readTextFile(file: string): string | null {
   try {
     return readFileSync(file, 'utf8');

@@ -1,15 +1,15 @@
-/** Identities of processes, so that a reused process id is never mistaken for the recorded process. */
+/** Identities of processes. A process id alone can be reused by another process. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A process id with the start time of the process, as opaque text. */
+/** A process id, and the start time of the process as opaque text. */
 export type ProcessIdentity = { pid: number; started: string };
 
 const pollMs = 25;
 const killWaitMsMax = 5_000;
 
-/** Returns the identity of a process id; null if there is no such process. */
+/** Returns the identity of a running process. Returns null if no process has this id. */
 export function identityOf(pid: number): ProcessIdentity | null {
   const started = process.platform === 'linux' ? startOnLinux(pid) : startElsewhere(pid);
   return started === null ? null : { pid, started };
@@ -19,11 +19,14 @@ export const ownIdentity = (): ProcessIdentity => identityOf(process.pid) ?? { p
 
 export const isRunning = (identity: ProcessIdentity): boolean => identityOf(identity.pid)?.started === identity.started;
 
-/** Returns clock ticks since boot, with the boot id, since the same numbers occur again after a reboot. */
+/**
+ * Returns the start time in clock ticks since boot. The boot id is added, since the same number can occur again after a
+ * reboot.
+ */
 function startOnLinux(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The second field is the program's name in parentheses, which can contain any character.
+    // The second field is the program's name in parentheses. The name can contain any character, even spaces.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const [state, startTicks] = [fields[0], fields[19]];
     if (state === 'Z' || state === 'X') return null;
@@ -37,7 +40,7 @@ function startElsewhere(pid: number): string | null {
   return ask('ps', ['-o', 'lstart=', '-p', String(pid)]);
 }
 
-/** Returns program and arguments, separated by spaces; null if there is no such process. */
+/** Returns program and arguments, separated by spaces. Returns null if no process has this id. */
 export function commandLineOf(pid: number): string | null {
   if (process.platform !== 'linux') return ask('ps', ['-o', 'command=', '-p', String(pid)]);
   try {
@@ -59,7 +62,11 @@ function ask(program: string, programArguments: string[]): string | null {
   }
 }
 
-/** Sends SIGTERM, and SIGKILL after `graceMs`. Resolves when the process has ended; false if it had ended before. @throws Error if it doesn't end */
+/**
+ * Sends SIGTERM, and SIGKILL if the process still runs after `graceMs`. Resolves with true when the process has ended,
+ * or with false if it had ended before.
+ * @throws Error if the process doesn't end
+ */
 export async function endProcess(identity: ProcessIdentity, graceMs: number): Promise<boolean> {
   if (!signal(identity, 'SIGTERM')) return false;
   if (await hasEnded(identity, graceMs)) return true;
@@ -68,7 +75,7 @@ export async function endProcess(identity: ProcessIdentity, graceMs: number): Pr
   throw new Error(`process ${identity.pid} does not end`);
 }
 
-/** Sends the signal to exactly this process. Returns false if it no longer exists. */
+/** Sends the signal. Returns false if the process no longer exists. */
 function signal(identity: ProcessIdentity, name: NodeJS.Signals): boolean {
   if (identity.pid <= 1 || !isRunning(identity)) return false;
   try {

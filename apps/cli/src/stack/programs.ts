@@ -17,13 +17,13 @@ export type SetupResult = {
   uid?: number | null;
 };
 
-/** Reads the results of set-up; null if it has not run. */
+/** Reads the results of set-up. Returns null if set-up hasn't run. */
 export const setupResult = (): SetupResult | null =>
   readJsonFile(path.join(projectFolder, '.cache', 'setup.json')) as SetupResult | null;
 
 /**
- * Returns the container engine's socket that set-up found, if set-up ran as the same user and DOCKER_HOST is not set. Otherwise undefined: users share a checkout
- * but not their sockets, so the caller has to find one.
+ * Returns the container engine's socket that set-up found. Returns undefined if another user ran set-up, since users
+ * have different sockets, or if DOCKER_HOST is set. The caller must then find a socket.
  */
 export function foundSocket(
   setup: SetupResult | null,
@@ -36,8 +36,9 @@ export function foundSocket(
 }
 
 /**
- * Returns the folder for root file systems made on this machine. Making one takes seconds, so all stacks of a checkout share them. If the
- * checkout has no such folder and the user can't create it there, the folder is in the stack's home.
+ * Returns the folder for sandboxes' root file systems. It takes seconds to make a root file system, so all stacks of a
+ * checkout share the checkout's folder. If that folder is missing and the user can't create it, the folder is in the
+ * stack's home.
  */
 export function imagesFolder(environment: NodeJS.ProcessEnv, home: Home): string {
   const named = environment['COPPICE_IMAGES'] ?? '';
@@ -55,7 +56,11 @@ function mayWrite(folder: string): boolean {
   }
 }
 
-/** Returns COPPICE_NATS_SERVER, else the program from set-up, else the first in PATH. @throws CliError that says how to get one */
+/**
+ * Returns the path of nats-server. This is COPPICE_NATS_SERVER, else the program from set-up, else the first one in
+ * PATH.
+ * @throws CliError that says how to get the program
+ */
 export function natsServerProgram(environment: NodeJS.ProcessEnv = process.env): string {
   const named = environment['COPPICE_NATS_SERVER'] ?? '';
   const inPath = (environment['PATH'] ?? '')

@@ -1,13 +1,15 @@
 /**
- * The embedded stack: a nats-server as a child process, and the services in this process, until the signal is aborted.
+ * Runs the embedded stack. Its nats-server is a child process, and its services run in this process.
  *
- * Collaborators: start-stack.ts starts this in a process of its own and waits for its status; stop-stack.ts ends it.
+ * Collaborators: start-stack.ts, which starts a process for the stack and waits for the stack's status; stop-stack.ts,
+ * which ends the process.
  *
  * Invariants:
- * 1. Everything is done under the stack's lock, so there is one stack for each home. The kernel frees the lock when this process dies.
- * 2. Processes left by a killed stack are ended before anything is started.
- * 3. The status file always describes the process that holds the lock, or one that has ended.
- * 4. All services stop at the same time, before the server. Each finishes or releases its work.
+ * 1. This process holds the lock of the stack's home, so each home has at most one stack. The kernel releases the lock
+ *    when the process ends.
+ * 2. A server that a killed stack left running is ended before anything is started.
+ * 3. The status file describes the process that holds the lock, or a process that has ended.
+ * 4. All services stop at the same time. Then the server stops.
  */
 import { createRequire } from 'node:module';
 import { nodeNameOfHost, startService } from '@coppice/service';
@@ -35,7 +37,10 @@ export type StackOptions = {
   onLine?: (line: string) => void;
 };
 
-/** Time that each service waits for the services it needs. On a busy machine all of them start slowly at the same time. */
+/**
+ * Time limit in milliseconds for each phase of a service's start. Long, since all services start at the same time and
+ * the machine may be busy.
+ */
 const startWaitMs = 5 * 60_000;
 
 /** Thrown if another stack runs in the same home. */
@@ -146,7 +151,10 @@ class Stack {
     });
   }
 
-  /** Resolves after the signal is aborted and everything has stopped. @throws Error if the server fails or a service is lost */
+  /**
+   * Waits until the signal is aborted, and then stops the stack.
+   * @throws Error if the server fails or a service is lost
+   */
   async untilAborted(signal: AbortSignal): Promise<void> {
     const aborted = new Promise<null>((resolve) => {
       if (signal.aborted) resolve(null);
@@ -161,7 +169,7 @@ class Stack {
     this.#log.info('stopped');
   }
 
-  /** Stops services and server. Never throws: each part logs its own errors. */
+  /** Stops services and server. Never throws, since each of them logs its own errors. */
   async stop(): Promise<void> {
     await Promise.all(this.#started.splice(0).map((service) => service.stop()));
     await this.#server?.stop();

@@ -7,30 +7,30 @@ export type EngineChoice = 'auto' | 'docker' | 'bubblewrap' | 'none';
 export const engineChoices = ['auto', 'docker', 'bubblewrap', 'none'] as const satisfies EngineChoice[];
 
 export type EmbeddedWork = RunningWork & {
-  /** Text for the user about the started service. */
+  /** Progress line about the started service. */
   line?: string;
-  /** Sandbox engine. */
+  /** Name of the sandbox engine. Only the container service sets it. */
   engine?: string;
-  /** Text that replaces `line` once more is known; null if there is nothing to add. */
+  /** A later progress line; null if there is nothing to add to `line`. */
   laterLine?: Promise<string | null>;
 };
 
 export type EmbeddedService = {
   name: string;
   makesResources?: boolean;
-  /** @param say reports to the user what the start waits for */
+  /** @param say prints a progress line during the start */
   start(context: ServiceContext, say: (line: string) => void): Promise<EmbeddedWork>;
 };
 
 /**
- * Returns the services. Their code is loaded when they start, since most commands need none of them. They share one data folder, since
- * the container service mounts the worktree service's files.
+ * Returns the services. The code of a service is loaded when it starts, since most commands need no service. All
+ * services use one data folder, since the container service mounts the worktree service's files.
  */
 export function embeddedServices(options: {
   home: Home;
   engine: EngineChoice;
   imagesFolder: string;
-  /** See gateway-environment.ts. */
+  /** Result of `takeGatewayEnvironment`. */
   gatewayEnvironment: NodeJS.ProcessEnv;
 }): EmbeddedService[] {
   const { dataFolder } = options.home;
@@ -60,7 +60,7 @@ export function embeddedServices(options: {
       name: 'llm-gateway',
       start: async (context) => {
         const { gatewayOptionsFrom, startLlmGateway } = await import('@coppice/llm-gateway');
-        // A user of an embedded stack owns the machine and may use scripts from any folder.
+        // The user of an embedded stack owns the machine, so scripts may be in any folder.
         const settings = { ...gatewayOptionsFrom(options.gatewayEnvironment), scriptsAnywhere: true };
         const work = await startLlmGateway(context, settings);
         const addresses = work.httpAddresses.join(', ');
@@ -82,7 +82,6 @@ function containerOptions({ home, imagesFolder }: { home: Home; imagesFolder: st
   return { dataFolder: home.dataFolder, ...engineSettings(imagesFolder) };
 }
 
-/** Returns the locations of engines and images on this machine. */
 export function engineSettings(imagesFolder: string) {
   const setup = setupResult();
   const user = { uid: process.getuid?.() ?? null, environment: process.env };
@@ -93,7 +92,10 @@ export function engineSettings(imagesFolder: string) {
   };
 }
 
-/** Ends the commands that a killed stack's sandboxes still run, and returns the number of sandboxes. Only the engine's name is known from that stack. */
+/**
+ * Ends the commands that still run in a killed stack's sandboxes. Returns the number of sandboxes.
+ * @param engine engine in the killed stack's status
+ */
 export async function endLeftCommands(engine: string, options: { home: Home; imagesFolder: string }): Promise<number> {
   const name = engineNames.find((known) => known === engine);
   if (name === undefined) return 0;

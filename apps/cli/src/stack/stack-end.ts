@@ -1,7 +1,7 @@
 /**
- * Detects the end of a stack. The connection to the stack's server doesn't show that end. While `coppice down` drains, the server still
- * runs. When the server has ended, the client tries to reconnect forever, since a server can come back. And a killed stack leaves its
- * server running.
+ * Detects the end of a stack from its status file. The connection to the NATS server isn't enough. While the stack
+ * stops, the server still runs. When the server has ended, the client tries to reconnect forever. And a killed stack
+ * leaves its server running.
  */
 import type { Bus } from '@coppice/bus';
 import type { Home } from './home.ts';
@@ -11,7 +11,10 @@ const lookIntervalMs = 250;
 
 export type StackWatch = { ended: AbortSignal; stop(): void };
 
-/** Watches a stack until `stop`. @param home home of the embedded stack; null for a remote one, where only the connection is known */
+/**
+ * Watches a stack until `stop`.
+ * @param home home of the embedded stack; null for a remote stack, of which only the connection is watched
+ */
 export function watchStack(bus: Bus, home: Home | null): StackWatch {
   const ending = new AbortController();
   const looking = home === null ? undefined : setInterval(() => look(home), lookIntervalMs);
@@ -25,7 +28,10 @@ export function watchStack(bus: Bus, home: Home | null): StackWatch {
   return { ended: ending.signal, stop: () => clearInterval(looking) };
 }
 
-/** Returns what ended the stack; null while one runs. A stack that replaced another one continues its runs at the same address. */
+/**
+ * Returns a text on why no stack runs in this home. Returns null if one runs, even if it has replaced the former stack,
+ * since it continues the runs at the same address.
+ */
 export function endOf(home: Home): string | null {
   const status = runningStack(home);
   if (status === null) return 'the stack has ended';

@@ -4,13 +4,13 @@ import type { FileLock } from '@coppice/files';
 import type { Home } from './home.ts';
 
 /**
- * Time to wait for the lock. A cleanup holds it only briefly, and the kernel frees the lock of a killed process shortly after that
- * process counts as ended. On a busy machine either can take seconds.
+ * Time limit in milliseconds for the lock. `stopStack` holds it for a short time, and the kernel releases the lock of a
+ * killed process with a delay. On a busy machine, both can take seconds.
  */
 const waitMsMax = 5_000;
 const pollMs = 20;
 
-/** Takes the lock of a home's stack; returns undefined if a stack holds it. */
+/** Takes the lock of a home's stack. Returns undefined if a running stack holds the lock. */
 export async function takeStackLock(home: Home): Promise<FileLock | undefined> {
   const end = performance.now() + waitMsMax;
   for (;;) {

@@ -39,7 +39,7 @@ const up = (home: Home, environment: NodeJS.ProcessEnv = {}, lines: string[] = [
     onLine: (line) => lines.push(line),
   });
 
-/** Stops a stack. Pretends that a killed stack with engine none has left three sandboxes with running commands. */
+/** Stops a stack. For engine none, pretends that a killed stack has left three sandboxes with running commands. */
 const down = (home: Home) => stopStack(home, async (engine) => (engine === 'none' ? 3 : 0));
 
 async function serverOf(home: Home): Promise<ProcessIdentity> {

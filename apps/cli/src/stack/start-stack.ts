@@ -2,10 +2,10 @@
  * Starts a stack in the background unless one runs.
  *
  * Invariants:
- * 1. Concurrent starts make one stack: each starts a process, and one of these gets the lock. The others end with `stackRunsExitCode`, and
- *    all callers wait for the one that runs.
- * 2. Waiting is bounded by `readyMsMax`, and ends at once when the started process fails. If nothing else was reported for `stillMs`, a
- *    line says that the stack is still starting.
+ * 1. Concurrent starts result in one stack. Each caller starts a process, but only one process gets the lock. The other
+ *    processes end with `stackRunsExitCode`, and all callers wait for the running stack.
+ * 2. A caller waits at most `readyMsMax`. The wait ends at once when the started process fails. If no line was printed
+ *    for `stillMs`, a line says that the stack is still starting.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -19,27 +19,33 @@ import type { Home } from './home.ts';
 import { readStatus, runningStack } from './status.ts';
 import type { StackStatus } from './status.ts';
 
-/** Exit code of a process that found another stack running. Not an exit code of the command: only `ensureStack` sees it. */
+/**
+ * Exit code of a stack's process if another stack runs in the same home. Users don't see it, since `ensureStack`
+ * handles it.
+ */
 export const stackRunsExitCode = 75;
 
-/** A first start may have to make or pull the sandbox image, and the machine may be busy. Each phase has its own, shorter limit. */
+/** Longer than the limits of all phases of a start. A first start may have to make or pull the sandbox image. */
 const readyMsMax = 20 * 60_000;
 const stillMs = 15_000;
 const pollMs = 40;
 const logBytesMax = 5 * 1024 * 1024;
 const logTailLines = 15;
-/** Several starts can be needed if another stack is just stopping. */
+/** More than one start is needed if another stack is just stopping. */
 const startsMax = 3;
 
 export type EnsureOptions = {
   home: Home;
-  /** Program and arguments that run the stack in the foreground. */
+  /** Program and arguments of the stack's process. */
   command: readonly [string, ...string[]];
   environment: NodeJS.ProcessEnv;
   onLine: (line: string) => void;
 };
 
-/** Starts a stack unless one runs. @throws CliError (stack unavailable) with the stack's own error, else the end of its log */
+/**
+ * Starts a stack unless one runs.
+ * @throws CliError (stack unavailable) with the stack's own error or, if there is none, the end of its log
+ */
 export async function ensureStack(options: EnsureOptions): Promise<{ status: StackStatus; started: boolean }> {
   const { home } = options;
   makeHome(home);
@@ -66,11 +72,11 @@ export async function ensureStack(options: EnsureOptions): Promise<{ status: Sta
   throw new CliError(exitCodes.stackUnavailable, `the stack did not get ready in time\n${logTail(home)}`);
 }
 
-/** True if the process has ended, or could not be started and so has no id. */
+/** True if the process has ended, or could not be started. In the second case it has no process id. */
 const hasEnded = (child: ChildProcess) =>
   child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
 
-/** Reports each line of a stack's status once, also when another stack takes over. */
+/** Prints each progress line of a stack's status once. */
 class LineReporter {
   readonly #onLine: (line: string) => void;
   readonly #startedAt = performance.now();
@@ -88,7 +94,7 @@ class LineReporter {
     this.#count = status.lines.length;
   }
 
-  /** Reports that the stack is still starting, if nothing else was reported for `stillMs`. */
+  /** Prints that the stack is still starting, if no line was printed for `stillMs`. */
   still(status: StackStatus | null): void {
     const now = performance.now();
     if (now - this.#reportedAt < stillMs) return;
@@ -106,7 +112,8 @@ function launch({ home, command, environment }: EnsureOptions): ChildProcess {
   rotate(home.logFile);
   const log = openSync(home.logFile, 'a', 0o600);
   const [program, ...programArguments] = command;
-  // The stack has its own session, so that neither Ctrl-C nor closing the terminal reaches it. It has another working directory, so that the user's can be unmounted.
+  // The process is detached, so that neither Ctrl-C nor the end of the terminal reaches it. It doesn't use the user's
+  // working directory, so that the user can unmount that directory.
   const child = spawn(program, programArguments, {
     cwd: home.root,
     detached: true,
@@ -115,7 +122,7 @@ function launch({ home, command, environment }: EnsureOptions): ChildProcess {
   });
   closeSync(log);
   child.on('error', () => {
-    // The child then has no process id, which `hasEnded` checks.
+    // Ignored, since the child then has no process id, which `hasEnded` checks.
   });
   return child;
 }
@@ -128,7 +135,7 @@ function failureOf(home: Home, child: ChildProcess): CliError {
   const status = readStatus(home);
   const own = status !== null && status.process.pid === child.pid ? status.failure : null;
   const how = child.signalCode ?? `exit code ${child.exitCode}`;
-  // The stack's own error is also at the end of its log.
+  // The end of the log isn't needed if the stack has reported its own error.
   const reason = own === null ? `its process ended with ${how}\n${logTail(home)}` : `${own}\nIts log: ${home.logFile}`;
   const text = `the stack could not be started: ${plainText(reason)}`;
   return new CliError(exitCodes.stackUnavailable, text);

@@ -12,7 +12,7 @@ export type StackStatus = {
   phase: StackPhase;
   /** Progress lines for the user. */
   lines: string[];
-  /** Sandbox engine; null while unknown. */
+  /** Name of the sandbox engine; null while unknown. */
   engine: string | null;
   /** Reason of the failure; null if the stack has not failed. */
   failure: string | null;
@@ -23,10 +23,10 @@ export const writeStatus = (home: Home, status: StackStatus): void =>
 
 export const removeStatus = (home: Home): void => rmSync(home.statusFile, { force: true });
 
-/** Reads the last written status, of a running or an ended stack. */
+/** Reads the last status. Its stack may have ended. */
 export const readStatus = (home: Home): StackStatus | null => readJsonFile(home.statusFile) as StackStatus | null;
 
-/** Returns the status of the running stack; null if none runs. */
+/** Returns the status of the running stack. Returns null if none runs. */
 export function runningStack(home: Home): StackStatus | null {
   const status = readStatus(home);
   return status !== null && isRunning(status.process) ? status : null;

@@ -7,34 +7,45 @@ import { takeStackLock } from './stack-lock.ts';
 import { readStatus, removeStatus, runningStack } from './status.ts';
 
 export type StopResult = {
-  /** True if a stack ran and was drained. */
+  /** True if a stack ran and was stopped. */
   stopped: boolean;
-  /** What a killed stack left running: its server, and the number of sandboxes with running commands. All of it is ended now. */
+  /**
+   * What a killed stack had left running and this call ended. `sandboxes` is the number of sandboxes with running
+   * commands.
+   */
   left: { server: boolean; sandboxes: number };
 };
 
-/** Ends the commands that a killed stack's sandboxes still run, by the engine's name. Returns the number of sandboxes. */
+/** Ends the commands that still run in a killed stack's sandboxes. Returns the number of sandboxes. */
 type EndSandboxes = (engine: string) => Promise<number>;
 
-/** Maximum time of draining: all services stop at the same time, each within `stopMsMax`, and then the server stops. */
+/**
+ * Time limit in milliseconds of a stop. All services stop at the same time, each within `stopMsMax`. Then the server
+ * stops.
+ */
 export const drainMsMax = serviceLimits.stopMsMax + 15_000;
 const nothing = { server: false, sandboxes: 0 };
 
-/** Drains and stops the stack of this home, and ends what a killed one left. @throws the error of `endSandboxes`; a repeated call retries it */
+/**
+ * Stops the stack of this home, and ends what a killed stack left running.
+ * @throws the error of `endSandboxes`; the next call tries again
+ */
 export async function stopStack(home: Home, endSandboxes: EndSandboxes): Promise<StopResult> {
   const status = runningStack(home);
   const stopped = status !== null && (await endProcess(status.process, drainMsMax));
   return { stopped, left: await endLeftOvers(home, endSandboxes) };
 }
 
-/** Ends what a killed stack left. Takes the lock first: if a running stack holds the lock, the server is in use, and nothing is ended. */
+/**
+ * Ends what a killed stack left running. If the lock isn't free, a stack runs and uses the server, so nothing is ended.
+ */
 async function endLeftOvers(home: Home, endSandboxes: EndSandboxes): Promise<StopResult['left']> {
   if (!existsSync(home.lockFile)) return nothing;
   const lock = await takeStackLock(home);
   if (lock === undefined) return nothing;
   try {
     const server = (await endLeftServer(home.natsFolder)) !== null;
-    // A stack that stopped in order has removed its status.
+    // Null if the last stack stopped in order, since it then removed its status.
     const engine = readStatus(home)?.engine ?? null;
     const sandboxes = engine === null ? 0 : await endSandboxes(engine);
     removeStatus(home);

@@ -1,4 +1,4 @@
-/** A stack with one small service instead of the real ones, for tests of start and stop. Its home is COPPICE_HOME. */
+/** A stack with one small service instead of the real ones, for tests of start and stop. */
 import { homeFrom } from '../stack/home.ts';
 import { natsServerProgram } from '../stack/programs.ts';
 import { StackRuns, runStack } from '../stack/run-stack.ts';
@@ -6,8 +6,7 @@ import { stackRunsExitCode } from '../stack/start-stack.ts';
 
 const stopping = new AbortController();
 /**
- * The process of the test. The stack ends when this process ends, since a test can end (by its time limit, for example) without stopping
- * its stack.
+ * Process id of the test. The stack ends when the test's process ends, since a test that fails may not stop its stack.
  */
 const testProcess = Number(process.env['SMALL_STACK_TEST_PROCESS']);
 const watch = setInterval(() => {

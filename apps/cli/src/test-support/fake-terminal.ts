@@ -9,7 +9,7 @@ export type FakeTerminal = Terminal & {
   resize(columns: number): void;
 };
 
-/** A terminal that records its output. With `interactive: false` it acts as a pipe. */
+/** A terminal that records its output. If `interactive` is false, it acts as a pipe. */
 export function fakeTerminal(settings: { interactive: boolean; columns?: number; rows?: number }): FakeTerminal {
   const screen = new Screen(settings.columns ?? 80, settings.rows ?? 24);
   const listeners = new Set<() => void>();

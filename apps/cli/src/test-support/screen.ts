@@ -1,8 +1,11 @@
-/** A terminal emulator for what the command writes: text, line feed, carriage return, cursor up, erase below, colours. */
+/**
+ * A terminal emulator. It supports what `coppice` writes: text, line feed, carriage return, cursor up, erase below and
+ * colours.
+ */
 export class Screen {
   columns: number;
   rows: number;
-  /** All rows written so far; the last `rows` of them are visible. */
+  /** All rows written so far. The last `rows` of them are visible. */
   lines: string[] = [''];
   #row = 0;
   #column = 0;

@@ -1,6 +1,6 @@
 import type { RunView, TaskView } from '@coppice/contracts';
 
-/** Returns a task view with the given fields; the others are those of a new task. */
+/** Returns a task view with these fields. All other fields are those of a new task. */
 export const taskView = (fields: Partial<TaskView> & { name: string; state: string }): TaskView => ({
   taskId: `t${fields.name
     .replaceAll(/[^a-z2-7]/g, 'a')

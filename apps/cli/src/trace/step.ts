@@ -1,6 +1,6 @@
 import type { Usage } from '@coppice/contracts';
 
-/** What a task can wait for, in the order of the output. */
+/** Causes of waits, in the order in which they are printed. */
 export const waitCauses = [
   'dependency',
   'place',
@@ -11,23 +11,26 @@ export const waitCauses = [
   'orchestrator',
 ] as const;
 export type WaitCause = (typeof waitCauses)[number];
-/** Milliseconds of finished waits, by cause. */
+/** Milliseconds of waits that have ended, by cause. */
 export type Waits = Partial<Record<WaitCause, number>>;
 
-/** A span of a run's time. A `step` is an operation that a task requested from a service; a `wait` is time without any work for the task. */
+/**
+ * A span of a run's time. The kind `step` is an operation that a service did for a task. The kind `wait` is a time
+ * without work for the task.
+ */
 export type Step = {
   name: string;
   kind: 'run' | 'task' | 'state' | 'turn' | 'step' | 'wait';
-  /** Milliseconds since 1970. For a step or turn: the time when it left the queue and started. */
+  /** Start in milliseconds since 1970. Steps and turns start when they leave the queue. */
   startedAtMs: number;
-  /** Milliseconds since 1970; null while it runs. */
+  /** End in milliseconds since 1970; null while the span lasts. */
   endedAtMs: number | null;
   /** The state of a run or task, or the error code of a failed step. */
   outcome: string | null;
   reason: string | null;
   /** Usage of a turn, or of all turns of a task or run. */
   usage: Usage | null;
-  /** For a turn or step: milliseconds of waiting for a service, if recorded. */
+  /** For a turn or step: milliseconds in the service's queue, if recorded. */
   queuedMs: number | null;
   /** For a turn: number of requests to providers, if recorded. */
   attempts: number | null;
@@ -35,9 +38,11 @@ export type Step = {
   cached: boolean;
   /** For a turn: the requested `provider/model` or alias. */
   model: string | null;
-  /** For a turn: the `provider/model` that answered, with the provider's own model name; null if not recorded. */
+  /**
+   * For a turn: the `provider/model` that answered, with the model name in the provider's answer; null if not recorded.
+   */
   answeredBy: string | null;
-  /** Waits of a step, or the sum for a state or task. Empty for a run, whose tasks wait at the same time. */
+  /** Waits of a step, or their sum for a state or task. Empty for a run, since its tasks wait at the same time. */
   waits: Waits;
   children: Step[];
 };

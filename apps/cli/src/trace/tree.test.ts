@@ -17,7 +17,7 @@ const entered = (
   reason: string | null = null,
   more: { dependsOn?: string[]; steps?: TaskStep[] } = {},
 ) => event('task-state', ms, { runId: 'r1', taskId: `t-${name}`, name, from, to, reason, ...more });
-/** A step that was requested at `fromMs` and whose result was handled at `toMs`. */
+/** A step that a task requested at `fromMs`. The orchestrator handled its result at `toMs`. */
 const ordered = (
   what: string,
   [fromMs, toMs]: [number, number],
@@ -83,7 +83,7 @@ test('a step that has not ended is shown with its time so far', () => {
   ]);
 });
 
-/** Two tasks. The second depends on the first and waits for everything that a task can wait for. */
+/** Events of a run. The task `two` depends on the task `one`, and has all causes of waits. */
 const slow = [
   event('run-submitted', 0, { runId: 'r1' }),
   entered('one', 0, null, 'waiting'),
@@ -149,7 +149,7 @@ test('a trace shows what a task waited for, in each state and in total: dependen
     '   ├─ waits for its turn to land    3.0 s',
     '   └─ worktree-service.land         1.0 s  queued 0 ms, 700 ms until the orchestrator took its result',
   ]);
-  // JSON output includes steps of any length.
+  // The tree, and so the JSON output, includes short steps.
   expect(tree.children.find(({ name }) => name === 'preparing')).toMatchObject({
     waits: { queue: 1_510, orchestrator: 250 },
     children: [

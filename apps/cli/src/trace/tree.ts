@@ -1,4 +1,4 @@
-/** The tree of a run's time, from its stored events and its tasks' transcripts. Pure. */
+/** Builds the tree of a run's time from stored events and transcripts. Pure. */
 import { isTaskEnd } from '@coppice/contracts';
 import type { CoppiceEvent, TaskState, TranscriptEntry, Usage } from '@coppice/contracts';
 import { answeredBy } from '../transcript.ts';
@@ -7,10 +7,10 @@ import type { Step } from './step.ts';
 import { beforeStart, isTaskState, livesIn, orderedStep, waitsForPerson, waitsOf } from './waits.ts';
 import type { Lives, TaskStateEvent } from './waits.ts';
 
-/** Events of the whole run, in stream order, each once; transcripts by task id. */
+/** `events`: all events of the run, in stream order, each once. `turns`: transcripts by task id. */
 export type StoredTrace = { events: readonly CoppiceEvent[]; turns: ReadonlyMap<string, readonly TranscriptEntry[]> };
 
-/** Returns a run with its tasks; null if none of its events is stored any more. */
+/** Returns a run with its tasks. Returns null if none of the run's events is still stored. */
 export function runTree(runId: string, stored: StoredTrace): Step | null {
   const times = stored.events.map((event) => Date.parse(event.time));
   const [firstMs] = times.toSorted((left, right) => left - right);
@@ -27,7 +27,10 @@ export function runTree(runId: string, stored: StoredTrace): Step | null {
   });
 }
 
-/** Returns a task with its states, and the steps, turns and waits in each; null if none of its events is stored any more. */
+/**
+ * Returns a task with its states, and with the steps, turns and waits of each state. Returns null if none of the task's
+ * state events is still stored.
+ */
 export function taskTree(taskId: string, { events, turns }: StoredTrace, lives: Lives = livesIn(events)): Step | null {
   const own = events.filter((event) => 'taskId' in event.data && event.data.taskId === taskId);
   const entered = own.filter(isTaskState);
@@ -50,7 +53,7 @@ export function taskTree(taskId: string, { events, turns }: StoredTrace, lives: 
   });
 }
 
-/** Returns one state of a task. The state's steps are in the events up to and including the event that ends the state. */
+/** Returns one state of a task. Its steps are in the later events, up to the event that ends the state. */
 function stateStep(
   event: TaskStateEvent,
   own: readonly CoppiceEvent[],
@@ -79,7 +82,7 @@ function stateStep(
   });
 }
 
-/** The time of a transcript entry is the end of its turn. */
+/** Converts a transcript entry. Its `time` is the end of the turn. */
 function turnStep({ time, model, output }: TranscriptEntry, index: number): Step {
   const endedAtMs = Date.parse(time);
   return step('turn', `turn ${index + 1}`, endedAtMs - output.latencyMs, {
@@ -94,8 +97,8 @@ function turnStep({ time, model, output }: TranscriptEntry, index: number): Step
 }
 
 /**
- * Finds the state in which a turn ended: the last `working` state that began before this time. Other states are skipped, since the clocks
- * of gateway and orchestrator differ slightly.
+ * Returns the last `working` state that began before a turn's end. The state's end isn't compared, since the gateway
+ * and the orchestrator have different clocks.
  */
 function stateAt(states: readonly Step[], atMs: number): Step | undefined {
   const atWork = states.filter(({ name }) => name === ('working' satisfies TaskState));
@@ -109,7 +112,7 @@ function sum(steps: readonly Step[]): Usage | null {
   return {
     inputTokens: usages.reduce((total, { inputTokens }) => total + inputTokens, 0),
     outputTokens: usages.reduce((total, { outputTokens }) => total + outputTokens, 0),
-    // An incomplete sum would be mistaken for the total.
+    // If a cost is unknown, the sum is null, since a partial sum would look like the total.
     costUsd: known.length === usages.length ? known.reduce((total, costUsd) => total + costUsd, 0) : null,
   };
 }

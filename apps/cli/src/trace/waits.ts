@@ -8,10 +8,10 @@ export type TaskStateEvent = Extract<CoppiceEvent, { type: 'coppice.task-state' 
 
 export const isTaskState = (event: CoppiceEvent): event is TaskStateEvent => event.type === 'coppice.task-state';
 
-/** Start and end of a task, in milliseconds since 1970; null if the task has not started or not ended. */
+/** Start and end of a task, in milliseconds since 1970; null while the task has not started or not ended. */
 type Life = { startedAtMs: number | null; endedAtMs: number | null };
 const never = Number.POSITIVE_INFINITY;
-/** Start and end of each task, by its name. */
+/** Start and end of each task, by name. */
 export type Lives = ReadonlyMap<string, Life>;
 
 export function livesIn(events: readonly CoppiceEvent[]): Lives {
@@ -31,7 +31,10 @@ const wait = (name: string, cause: WaitCause, startedAtMs: number, endedAtMs: nu
     waits: endedAtMs === null ? {} : { [cause]: endedAtMs - startedAtMs },
   });
 
-/** Returns the waits before a task starts: first for its dependencies, then for a place among the active tasks. */
+/**
+ * Returns the waits before a task starts. First it waits for its dependencies. Then it waits for a place among the
+ * active tasks, or for the orchestrator if places were free.
+ */
 export function beforeStart(
   { name, dependsOn = [] }: TaskStateEvent['data'],
   startedAtMs: number,
@@ -53,7 +56,10 @@ export function beforeStart(
     : [...steps, wait('waits for the orchestrator', 'orchestrator', readyAtMs, endedAtMs)];
 }
 
-/** True if other tasks were active for most of that time. Otherwise, places for active tasks were free, so the task didn't wait for one. */
+/**
+ * Guesses whether all places for active tasks were taken. True if other tasks were active during more than half of the
+ * time.
+ */
 function isCrowded(others: readonly Life[], fromMs: number, toMs: number | null): boolean {
   const atWork = others.flatMap(({ startedAtMs, endedAtMs }) =>
     startedAtMs === null ? [] : [{ startedAtMs, endedAtMs: endedAtMs ?? never }],
@@ -63,7 +69,7 @@ function isCrowded(others: readonly Life[], fromMs: number, toMs: number | null)
   return overlaps.reduce((sum, overlapMs) => sum + Math.max(0, overlapMs), 0) > (toMs - fromMs) / 2;
 }
 
-/** States that wait for the user's decision. */
+/** Causes of waits for the user's decision, by state. */
 const personCauses: Readonly<Record<TaskStateOf<'needs-you'>, WaitCause>> = {
   'awaiting-approval': 'approval',
   ready: 'merge',
@@ -74,11 +80,11 @@ export function waitsForPerson(state: string, startedAtMs: number, endedAtMs: nu
   return cause === undefined || endedAtMs === null ? {} : { [cause]: endedAtMs - startedAtMs };
 }
 
-/** Values of `what` in an event's `steps`: the wait for a landing slot, and a model call. */
+/** Values of `what` in an event's `steps`. The first is the wait for a landing slot, the second a model call. */
 const landingTurn = 'landing';
 const modelTurn = 'llm-gateway.turn';
 
-/** @returns null for a model call, if the transcript has it in more detail */
+/** @returns null for a model call that the transcript contains in more detail */
 export function orderedStep(ordered: TaskStep, transcriptIsThere: boolean): Step | null {
   const { what, queuedMs, error } = ordered;
   if (what === modelTurn && error === null && transcriptIsThere) return null;
@@ -96,7 +102,7 @@ export function waitsOf({ what, orderedAt, endedAt, queuedMs, workedMs }: TaskSt
   const tookMs = Date.parse(endedAt) - Date.parse(orderedAt);
   if (what === landingTurn) return { 'landing-turn': tookMs };
   if (queuedMs === null) return {};
-  // `queuedMs` compares clocks of several machines, so it can exceed the total.
+  // `queuedMs` is computed from the clocks of two machines, so it can exceed the total.
   const queue = Math.min(queuedMs, tookMs);
   return workedMs === null ? { queue } : { queue, orchestrator: Math.max(0, tookMs - queue - workedMs) };
 }
