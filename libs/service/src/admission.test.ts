@@ -6,14 +6,14 @@ import type { Release } from './admission.ts';
 
 const options = { total: 3, perGroup: 2, waitingPerGroupMax: 2, stuckAfterMs: 60_000 };
 
-/** Starts work under a claim of the tenant. The test ends the work. */
+/** Starts work under a claim of the tenant. The work lasts until the test calls `end`. */
 function work(admission: Admission, tenant: string, begun: string[]) {
   const { promise, resolve } = Promise.withResolvers<void>();
   const ended = admission.within({ group: tenant }, async () => {
     begun.push(tenant);
     await promise;
   });
-  // The test may await `ended` only after it was rejected. Without this handler, Node would report an unhandled rejection.
+  // Prevents an unhandled rejection if `ended` rejects before the test awaits it.
   ended.catch(() => {});
   return { end: resolve, ended };
 }
@@ -68,7 +68,7 @@ const never = new AbortController().signal;
 const limited = new CoppiceError('provider-limited', 'too many wait');
 const queueOf = (total: number, waitingMax = 100) => new Admission({ total, waitingMax, refusal: () => limited });
 
-/** Returns the callers in the order in which they were admitted. */
+/** Returns the callers in the order of their admission. */
 async function orderOf(queue: Admission, comers: readonly (readonly [tenant: string, taskId: string])[]) {
   const order: string[] = [];
   const releases: Release[] = [];

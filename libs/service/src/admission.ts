@@ -1,12 +1,13 @@
 /**
- * Limits how much of a resource is in use at once, as a number or in bytes, and admits waiting claims fairly.
+ * Limits how much of a resource is in use at once, and admits waiting claims fairly. Amounts are counts or bytes.
  *
  * Invariants:
  * 1. At most `total` is in use, and each group uses at most `perGroup` of it.
- * 2. The next claim comes from the group that uses the least. Groups that use the same amount take turns. A group is skipped if its own limit doesn't allow its first
- *    waiting claim. Within a group, its lines take turns. Within a line, claims are admitted in the order of their arrival. No claim is admitted
- *    before the next claim, even if the next claim doesn't fit yet.
- * 3. At most `waitingMax` claims wait, and at most `waitingPerGroupMax` of one group. A claim that was rejected, or was aborted while it waited, uses nothing.
+ * 2. The next claim comes from the group that uses the least. Groups that use the same amount take turns. A group is
+ *    skipped if `perGroup` doesn't allow its first claim. Within a group, lines take turns. Within a line, claims are
+ *    admitted in the order of their arrival. If the next claim doesn't fit yet, all other claims wait too.
+ * 3. At most `waitingMax` claims wait, and at most `waitingPerGroupMax` of one group. A rejected or aborted claim uses
+ *    nothing.
  */
 import { CoppiceError } from '@coppice/contracts';
 
@@ -19,20 +20,19 @@ export type AdmissionSettings = {
   waitingMax?: number;
   /** Maximum number of waiting claims of one group. Default: no limit. */
   waitingPerGroupMax?: number;
-  /** A waiting claim is rejected as soon as its group has released nothing for this many milliseconds. Default: a claim waits until its signal is aborted. */
+  /** If a group releases nothing for this many milliseconds, its waiting claims are rejected. Default: no limit. */
   stuckAfterMs?: number;
-  /** Returns the error with which a claim is rejected. Default: a CoppiceError `unavailable`. */
+  /** Makes the error of a rejected claim. Default: a CoppiceError `unavailable`. */
   refusal?: (group: string) => Error;
 };
 
 export type Claim = {
   /** Default: 1. */
   amount?: number;
-  /** Name of the claim's group, such as a tenant. Groups get equal shares. Default: all claims are in one group. */
+  /** Name of the claim's group, such as a tenant. Groups get equal shares. Default: one group without a name. */
   group?: string;
   /** Name of the claim's line within the group, such as a task. The lines of a group take turns. */
   line?: string;
-  /** Aborts the wait. */
   signal?: AbortSignal;
 };
 
@@ -44,7 +44,7 @@ type Group = {
   name: string;
   inUse: number;
   waiting: number;
-  /** Waiting claims by line, oldest first. No set is empty. */
+  /** Waiting claims by line, the oldest first. A line without claims has no entry. */
   lines: Map<string, Set<Waiting>>;
   freedAtMs: number;
 };
@@ -55,7 +55,7 @@ const unlimited = Number.POSITIVE_INFINITY;
 
 export class Admission {
   readonly #settings: AdmissionSettings;
-  /** Groups that use an amount or have waiting claims. Groups that use the same amount are served in this order. */
+  /** Groups that use an amount or have waiting claims. Their order decides between groups that use the same amount. */
   readonly #groups = new Map<string, Group>();
   #inUse = 0;
   #waiting = 0;
@@ -72,7 +72,7 @@ export class Admission {
     return this.#waiting;
   }
 
-  /** Takes the amount if it is free and no waiting claim has precedence. Returns true if the amount was taken. */
+  /** Takes the amount and returns true. Returns false if the amount isn't free or a waiting claim has precedence. */
   tryTake(amount = 1, name = ''): boolean {
     const group = this.#groups.get(name) ?? newGroup(name);
     if (!this.#fits(amount, group) || (this.#waiting > 0 && this.#next() !== undefined)) return false;
@@ -80,7 +80,10 @@ export class Admission {
     return true;
   }
 
-  /** Waits until the amount is taken. @throws the error of `refusal` if the claim is rejected; the signal's reason if the signal is aborted */
+  /**
+   * Waits until the claim is admitted, and takes its amount.
+   * @throws the error of `refusal` if the claim is rejected; the signal's reason if the signal is aborted
+   */
   take({ amount = 1, group: name = '', line = '', signal }: Claim = {}): Promise<void> {
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     if (this.tryTake(amount, name)) return Promise.resolve();
@@ -97,7 +100,7 @@ export class Admission {
         end();
         this.#remove(waiting, line, group);
         reject(reason);
-        // A smaller claim that waited behind this claim may fit now.
+        // A smaller claim may fit now, since it no longer waits behind this claim.
         this.#serve();
       };
       const onAbort = () => leave(signal?.reason);
@@ -129,7 +132,7 @@ export class Admission {
     this.#serve();
   }
 
-  /** Waits as `take` does. Returns the function that releases the amount. @throws as `take` */
+  /** Takes the amount as `take` does. Returns a function that releases it. @throws as `take` */
   async enter(claim: Claim = {}): Promise<Release> {
     await this.take(claim);
     let held = true;
@@ -209,7 +212,10 @@ export class Admission {
     }
   }
 
-  /** Returns the first waiting claim of the group that uses the least. Skips a group if its claim exceeds the group's own limit. */
+  /**
+   * Returns the next claim by invariant 2. Returns undefined if no claim waits, or all groups with waiting claims are
+   * skipped.
+   */
   #next(): Next | undefined {
     let least: Next | undefined;
     for (const group of this.#groups.values()) {
@@ -220,7 +226,10 @@ export class Admission {
     return least;
   }
 
-  /** Deletes an idle group. Otherwise the group's old `freedAtMs` would shorten the wait of its next claim, although only other groups made that claim wait. */
+  /**
+   * Deletes an idle group. If the group stayed, its old `freedAtMs` would count for its next claim. That claim would be
+   * rejected too early.
+   */
   #forgetIdle({ name, inUse, waiting }: Group): void {
     if (inUse === 0 && waiting === 0) this.#groups.delete(name);
   }
@@ -239,7 +248,6 @@ function firstOf(group: Group): Next | undefined {
   return undefined;
 }
 
-/** Moves a key to the end of the map's order of iteration. */
 function moveToEnd<Value>(map: Map<string, Value>, key: string, value: Value): void {
   map.delete(key);
   map.set(key, value);

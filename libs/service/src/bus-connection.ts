@@ -5,13 +5,16 @@ import { tenantSchema } from '@coppice/contracts';
 import { z } from 'zod';
 import { ConfigurationError } from './errors.ts';
 
-/** Environment variables for the address and the credentials of the bus. */
+/** Environment variables with the address and the credentials of the bus. */
 export const busVariables = {
   /** One or more addresses, separated by commas. */
   NATS_URL: z.string().default('nats://127.0.0.1:4222'),
   NATS_USER: z.string().optional(),
   NATS_PASSWORD: z.string().optional(),
-  /** A JSON file written by `coppice bus-users`, or with `{"user": …, "password": …}`. Overrides NATS_USER and NATS_PASSWORD. A file is safer than these two variables, since child processes see the environment. */
+  /**
+   * Path of a JSON file that `coppice bus-users` wrote, or that contains `{"user": …, "password": …}`. Overrides
+   * NATS_USER and NATS_PASSWORD. A file is safer, since child processes inherit variables.
+   */
   NATS_CREDENTIALS_FILE: z.string().optional(),
   /** Paths of PEM files. If any of these three variables is set, the connection must be encrypted. */
   NATS_CA_FILE: z.string().optional(),
@@ -20,9 +23,8 @@ export const busVariables = {
 };
 export type BusConfiguration = z.output<z.ZodObject<typeof busVariables>>;
 
-/** Addresses and credentials of a client. See BusOptions. */
 export type BusConnection = Omit<BusOptions, 'name'> & {
-  /** Tenant of the user, if the credentials file names the tenant. */
+  /** Tenant in the credentials file, if there is one. */
   tenant?: string;
 };
 
@@ -30,15 +32,12 @@ const passwordSchema = z.object({ user: z.string().min(1), password: z.string().
 export const nkeyCredentialsSchema = z.object({
   nkeySeed: z.string().regex(/^SU[A-Z2-7]{56}$/),
   inboxPrefix: z.string().min(1).optional(),
-  /** Tenant for which the user may act. Set only if the user belongs to a tenant. */
+  /** Set only for a tenant's user. */
   tenant: tenantSchema.optional(),
 });
 export type NkeyCredentials = z.infer<typeof nkeyCredentialsSchema>;
 
-/**
- * Builds the connection from the environment variables.
- * @throws ConfigurationError for a file that can't be used
- */
+/** @throws ConfigurationError for an unusable file */
 export function connectionFrom(configuration: BusConfiguration): BusConnection {
   const { NATS_URL: servers, NATS_USER: user, NATS_PASSWORD: password, NATS_CREDENTIALS_FILE: file } = configuration;
   return {
@@ -53,7 +52,7 @@ function tlsFrom(configuration: BusConfiguration): Pick<BusConnection, 'tls'> {
   for (const [variable, name] of tlsFiles) {
     const file = configuration[variable];
     if (file === undefined) continue;
-    // The NATS client reads the file too. The file is read here first, since the client's error for an unreadable file doesn't name the variable.
+    // The NATS client reads the file itself, but its error for an unreadable file doesn't name the variable.
     readText(variable, file, 'a readable PEM file');
     files[name] = path.resolve(file);
   }
@@ -79,7 +78,7 @@ function readCredentials(file: string): Partial<BusConnection> {
     if (parsed.success) return defined(parsed.data);
     received = `${file}, where ${parsed.error.issues.map((issue) => issue.path.join('.')).join(' and ')} is missing or wrong`;
   } catch {
-    // The parser's message quotes the file's text, which is secret. So this error doesn't contain that message.
+    // The parser's message is left out, since it quotes the file's secret text.
     received = `${file}, which is not JSON`;
   }
   throw new ConfigurationError([{ field: credentialsVariable, expected, received }]);
@@ -94,6 +93,6 @@ function readText(field: string, file: string, expected: string): string {
   }
 }
 
-/** Returns a copy of the object that leaves out undefined properties. */
+/** Returns a copy of the object without its undefined properties. */
 const defined = <Value extends object>(value: Value): { [Key in keyof Value]?: Exclude<Value[Key], undefined> } =>
   Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as never;

@@ -1,4 +1,4 @@
-/** Source of the current time. Tests pass a clock that moves only when they advance it. */
+/** Source of the current time. Tests pass a clock that they advance themselves. */
 export type Clock = { now(): Date };
 
 export const systemClock: Clock = { now: () => new Date() };

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { busVariables } from './bus-connection.ts';
 import { ConfigurationError } from './errors.ts';
 
-/** Schema of an integer variable; the bounds are inclusive. */
+/** Schema of an integer variable. The bounds are inclusive. */
 export const integerVariable = (bounds: { min: number; max: number }) =>
   z
     .string()
@@ -15,13 +15,13 @@ export const integerVariable = (bounds: { min: number; max: number }) =>
     .transform(Number)
     .refine((value) => value >= bounds.min && value <= bounds.max, `an integer from ${bounds.min} to ${bounds.max}`);
 
-/** Schema of a boolean variable: `1`, `true`, `yes` and `on` are true; `0`, `false`, `no` and `off` are false. */
+/** Schema of a boolean variable. Accepts `1`, `true`, `yes`, `on`, and `0`, `false`, `no`, `off`, in any case. */
 export const flagVariable = z
   .string()
   .regex(/^(1|true|yes|on|0|false|no|off)$/i, 'one of 1, true, yes, on, 0, false, no, off')
   .transform((text) => /^(1|true|yes|on)$/i.test(text));
 
-/** Schema of a list of folders or files, separated like the folders in PATH. */
+/** Schema of a list of paths, with the separator of PATH. */
 export const pathListVariable = z.string().transform((text) =>
   text
     .split(path.delimiter)
@@ -32,15 +32,21 @@ export const pathListVariable = z.string().transform((text) =>
 /** Environment variables that every service reads. */
 export const commonVariables = {
   ...busVariables,
-  /** Monitoring address of the NATS server, such as http://127.0.0.1:8222. The server's durability settings are read there. */
+  /**
+   * Monitoring address of the NATS server, such as http://127.0.0.1:8222. Used to read the server's durability
+   * settings.
+   */
   NATS_MONITORING_URL: z.url('an address such as http://127.0.0.1:8222').optional(),
-  /** Number of copies of each stream and bucket, if the server is a cluster. */
+  /** Number of copies of each stream and bucket. More than 1 needs a cluster. */
   COPPICE_REPLICAS: integerVariable({ min: 1, max: 5 }).default(1),
-  /** Milliseconds without a heartbeat after which a process counts as lost, and other processes take over its work. All processes of a stack need the same value. */
+  /**
+   * Milliseconds without a heartbeat after which a process counts as lost. Other processes then take over its work. All
+   * processes of a stack need the same value.
+   */
   COPPICE_LOST_AFTER_MS: integerVariable({ min: 1_000, max: 600_000 }).default(15_000),
-  /** Name of the host. Services on one host that share files must use the same name. */
+  /** Name of the node. Services that share files must use the same name. */
   COPPICE_NODE: tokenSchema.default(nodeNameOfHost),
-  /** Data folder, in which the service keeps its files. */
+  /** Folder for the service's files. */
   COPPICE_DATA: z
     .string()
     .transform((folder) => path.resolve(folder))
@@ -48,14 +54,15 @@ export const commonVariables = {
   COPPICE_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
   COPPICE_HEALTH_PORT: integerVariable({ min: 0, max: 65_535 }).optional(),
   COPPICE_HEALTH_HOST: z.string().default('127.0.0.1'),
-  /** Milliseconds for which the start waits until a NATS server answers. */
+  /** Time limit in milliseconds for each phase of the start that waits for the NATS server. */
   COPPICE_START_WAIT_MS: integerVariable({ min: 0, max: 600_000 }).default(60_000),
 };
 export type CommonConfiguration = z.output<z.ZodObject<typeof commonVariables>>;
 
 /**
- * Reads the environment variables named by a schema's keys. An empty variable counts as unset.
- * @throws ConfigurationError that names the expected and the received value of every invalid variable; received secrets are redacted
+ * Reads the environment variables that a schema's keys name. An empty variable counts as unset.
+ * @throws ConfigurationError with the expected and the received value of each invalid variable; received secrets are
+ * redacted
  */
 export function readConfiguration<Schema extends z.ZodObject>(
   schema: Schema,
@@ -80,7 +87,7 @@ function receivedText(variable: string, received: string): string {
   return secretName.test(variable) && received !== 'nothing' ? '[redacted]' : redact(received);
 }
 
-/** Converts the host's name to text that is valid as one token of a NATS subject. */
+/** Converts the host's name to a text that is valid as a token of a NATS subject. */
 export function nodeNameOfHost(name = hostname()): string {
   const token = name
     .toLowerCase()

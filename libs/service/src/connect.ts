@@ -9,8 +9,9 @@ const retryMsMax = 2_000;
 const complaintIntervalMs = 5_000;
 
 /**
- * Connects to NATS. If no server answers, tries again for `waitMs`, with growing pauses.
- * @throws UnsuitableServer or CoppiceError `permission-denied` at once; CoppiceError `unavailable` after `waitMs`; the signal's reason if the signal is aborted
+ * Connects to NATS. If no server answers, retries for `waitMs`, with growing pauses.
+ * @throws UnsuitableServer or CoppiceError `permission-denied` without a retry; CoppiceError `unavailable` after
+ * `waitMs`; the signal's reason if the signal is aborted
  */
 export async function connectPatiently(
   options: BusOptions,
@@ -31,7 +32,7 @@ export async function connectPatiently(
   try {
     return await retry(connect, { mayPass, forMs: waitMs, pauseMs: retryMsMin, pauseMsMax: retryMsMax, signal });
   } catch (error) {
-    // If the signal was aborted, `retry` returns no connection, although one may have been made.
+    // If the signal was aborted, `retry` throws even if a connection has been made.
     await bus?.close();
     throw error;
   }

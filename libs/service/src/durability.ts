@@ -1,13 +1,14 @@
 import { z } from 'zod';
 
 /**
- * Durability of acknowledged writes. Settings of the NATS server determine it. They can be read only from the server's monitoring address (/jsz), not over the NATS protocol.
+ * Durability of acknowledged writes. Settings of the NATS server decide it. Only the server's monitoring address (/jsz)
+ * returns them.
  */
 export type Durability = {
-  /** Time between two syncs of the store to the disk; `always` if each write is synced; null if unknown. */
+  /** Milliseconds between two syncs of the store to the disk; `always` if each write is synced; null if unknown. */
   syncIntervalMs: number | 'always' | null;
   replicas: number;
-  /** Explains to an operator, in one sentence, which failures lose acknowledged writes. */
+  /** Sentence for an operator that says which failures lose acknowledged writes. */
   promise: string;
 };
 
@@ -19,7 +20,7 @@ const jszSchema = z.object({
   config: z.object({ sync_interval: z.number().optional(), sync_always: z.boolean().optional() }),
 });
 
-/** Reads the settings from the server at `monitoringUrl`. Never throws. If the server doesn't answer, the settings are unknown. */
+/** Reads the settings from `monitoringUrl`. Never throws. If the server doesn't answer, the settings are unknown. */
 export async function askDurability(monitoringUrl: string | undefined, replicas: number): Promise<Durability> {
   if (monitoringUrl === undefined) return describe(null, replicas, 'NATS_MONITORING_URL is not set');
   try {

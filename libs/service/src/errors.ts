@@ -3,7 +3,7 @@ import type { FieldIssue } from '@coppice/contracts';
 import { UnsuitableServer } from '@coppice/bus';
 import { exitCodes } from './exit-codes.ts';
 
-/** Error for invalid environment variables. A retry can't help. `issues` names each invalid variable. */
+/** Error for invalid environment variables. `issues` has an entry for each of them. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
   readonly code = 'configuration';
@@ -18,7 +18,7 @@ export class ConfigurationError extends Error {
   }
 }
 
-/** Returns the exit code for a process that ends because of this error. */
+/** Returns the exit code of a process that ends because of an error. */
 export function exitCodeFor(error: unknown): number {
   if (error instanceof ConfigurationError || error instanceof UnsuitableServer) return exitCodes.misconfigured;
   if (error instanceof CoppiceError && error.code === 'permission-denied') return exitCodes.misconfigured;

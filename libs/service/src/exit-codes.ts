@@ -1,10 +1,10 @@
-/** Exit codes of a service's process. The numbers above 1 have the meanings that sysexits.h defines. */
+/** Exit codes of a service's process. Numbers above 1 are from sysexits.h. */
 export const exitCodes = {
   stopped: 0,
-  /** A defect, or a connection that was lost permanently. A restart may help. */
+  /** A defect, or a permanently lost connection. A restart may help. */
   failed: 1,
   /** No NATS server answered in time. A later start may succeed. */
   unavailable: 69,
-  /** A restart can't help until the configuration or the NATS server is changed. */
+  /** The configuration or the NATS server must be changed. Until then, a restart can't help. */
   misconfigured: 78,
 } as const;

@@ -5,18 +5,18 @@ import type { MetricsHandler } from '@coppice/telemetry';
 export type HealthServer = { port: number; close(): Promise<void> };
 
 export type HealthProbes = {
-  /** Returns null if the service is ready, otherwise the reason why it isn't. */
+  /** Returns null if the service is ready, otherwise the reason why not. */
   whyNotReady(): Promise<string | null>;
-  /** Null if metrics are off. In this case `/metrics` returns 404. */
+  /** Null if metrics are off. `/metrics` then returns 404. */
   metrics: MetricsHandler | null;
 };
 
-/** Time limit for receiving a complete request. It is long, since the event loop may lag by seconds on a busy machine. */
+/** Time limit in milliseconds to receive a request. Long, since the event loop may lag by seconds on a busy machine. */
 const probeMsMax = 20_000;
 
 /**
- * Starts the HTTP server of the health endpoints. `/healthz` returns 200 while the process runs. `/readyz` returns 200 if the service
- * has started, isn't stopping, and gets an answer from the NATS server. `/metrics` returns metrics for Prometheus.
+ * Starts the HTTP server of the health endpoints. `/healthz` returns 200 while the process runs. `/readyz` returns 200
+ * if the service is ready. `/metrics` returns metrics for Prometheus.
  * @throws if the port can't be opened
  */
 export async function startHealthServer(

@@ -20,7 +20,10 @@ const said = (child: StartedProcess) => child.lines.map((line) => line.text).joi
 const stopped = { code: 0, signal: null };
 const misconfigured = { code: 78, signal: null };
 
-/** Starts a server that sends the greeting of a NATS server of this version. It replaces a real old server, which isn't available everywhere. The service reads only the greeting. */
+/**
+ * Starts a fake NATS server of this version. It sends the greeting and answers PING, which is all that the service
+ * reads.
+ */
 async function oldServer(version: string) {
   const server = createServer((socket) => {
     socket.on('error', () => {});

@@ -1,10 +1,12 @@
 /**
- * Runs a service as a process. Reads the configuration from the environment, and handles telemetry, health, signals and the exit code. Only main.ts files use it.
+ * Runs a service as a process. Only main.ts files use it.
  *
  * Invariants:
- * 1. After SIGTERM or SIGINT the process stops its work and exits 0. After a second signal it exits immediately, with 128 plus the signal's number.
- * 2. An uncaught error is logged, and the process exits 1 immediately, since its state can't be trusted. Other processes take over its work.
- * 3. Before the work is stopped, `/readyz` starts to report "not ready".
+ * 1. After SIGTERM or SIGINT, the process stops its work and exits with 0. After a second signal, it exits immediately
+ *    with 128 plus the signal's number.
+ * 2. After an uncaught error, the process exits immediately with 1, since its state may be inconsistent. Other
+ *    processes take over its work.
+ * 3. `/readyz` reports "not ready" before the work is stopped.
  */
 import { constants } from 'node:os';
 import { createLogger, startTelemetry } from '@coppice/telemetry';
@@ -22,7 +24,7 @@ import type { RunningWork, ServiceContext, StartedService } from './start-servic
 export type ServiceDefinition<Variables extends z.ZodRawShape> = {
   name: string;
   version: string;
-  /** Environment variables of this service, in addition to the common ones. */
+  /** Schema of the service's environment variables, in addition to the common ones. */
   variables: Variables;
   /** See `ServiceSettings`. Default: false. */
   makesResources?: boolean;
@@ -32,10 +34,13 @@ export type ServiceDefinition<Variables extends z.ZodRawShape> = {
   ): Promise<RunningWork>;
 };
 
-/** Time limit for the NATS server's answer to a readiness check. It is long, since an answer may take seconds on a busy machine. */
+/**
+ * Time limit in milliseconds for the NATS server's answer to a readiness check. Long, since an answer may take seconds
+ * on a busy machine.
+ */
 const readinessMsMax = 5_000;
 
-/** Runs the service until the process gets a signal or the service fails. Then ends the process, so this function never returns. */
+/** Runs the service until the process gets a signal or the service fails. Then ends the process. */
 export async function runService<Variables extends z.ZodRawShape>(
   definition: ServiceDefinition<Variables>,
 ): Promise<void> {

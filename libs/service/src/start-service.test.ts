@@ -124,7 +124,7 @@ test('if the work never stops, `stop` returns when its time limit is over', asyn
   const startedAt = Date.now();
   await service.stop();
   expect(Date.now() - startedAt).toBeLessThan(5_000);
-  // The membership must stay until it expires, since the work may still be running and other processes must not take it over.
+  // The work may still run, so other processes must not take it over before the membership expires.
   expect(await membersNamed('endless')).toHaveLength(1);
   await service.bus.close();
 });

@@ -1,13 +1,14 @@
 /**
- * Starts and stops a service. The start connects to NATS, registers the process as a member, and starts the service's work. The stop does the reverse.
- * Used by `runService` (a separate process) and by the embedded stack (several services in one process).
+ * Starts and stops a service. The start connects to NATS, registers the process as a member, and starts the work. The
+ * stop undoes these steps in reverse. Users are `runService`, with one service in a process, and the embedded stack,
+ * with several.
  *
  * Invariants:
- * 1. The service's work stops before the membership ends, since otherwise another process would take over work in progress. The
+ * 1. The work stops before the membership ends. Otherwise another process would take over work in progress. The
  *    membership ends before the connection is closed.
- * 2. A failed or aborted start undoes its completed steps before it throws. If the NATS server becomes unreachable, the current phase of the start waits for the server, and the log names
- *    the phase.
- * 3. stop() returns within `stopMsMax` and doesn't throw. A second call waits until the first call is done.
+ * 2. A failed or aborted start undoes its completed steps before it throws. If the NATS server becomes unreachable
+ *    during the start, the start waits for the server, and the log says in which phase.
+ * 3. `stop` resolves within `stopMsMax` and never throws. A second call waits for the first one.
  */
 import type { Bus, Membership } from '@coppice/bus';
 import { joinMembers, unreachable, untilAnswered } from '@coppice/bus';
@@ -29,7 +30,7 @@ export type ServiceContext = {
   log: Logger;
 };
 
-/** The service's own work. `stop` waits until commands in progress have ended, or returns them to their queue. */
+/** The service's own work. `stop` resolves when the commands in progress have ended or are back in their queue. */
 export type RunningWork = { stop(): Promise<void> };
 
 export type ServiceSettings = {
@@ -38,31 +39,34 @@ export type ServiceSettings = {
   node: string;
   connection: BusConnection;
   start(context: ServiceContext): Promise<RunningWork>;
-  /** If true, the start creates the streams and buckets. If false, it waits until they exist. */
+  /** If true, the start creates the streams and buckets. If false (default), it waits until they exist. */
   makesResources?: boolean;
-  /** Default 1. */
+  /** Default: 1. */
   replicas?: number;
-  /** Monitoring address of the NATS server. The server's durability settings are read there. */
+  /** Monitoring address of the NATS server, for its durability settings. */
   monitoringUrl?: string;
-  /** Time limit in milliseconds for each phase of the start that waits for the NATS server: connection, streams, membership. Default: 60 s. */
+  /** Time limit in milliseconds for each phase of the start that waits for the NATS server. Default: 60 s. */
   startWaitMs?: number;
-  /** Default `serviceLimits.stopMsMax`. */
+  /** Default: `serviceLimits.stopMsMax`. */
   stopMsMax?: number;
   clock?: Clock;
-  /** Aborts the start. */
+  /** Aborts the start. Has no effect on a started service. */
   signal?: AbortSignal;
 };
 
 export type StartedService = {
   bus: Bus;
   stop(): Promise<void>;
-  /** Resolves with the reason if the connection is lost permanently. In this case the caller must stop the service. */
+  /** Resolves with the reason if the connection is lost permanently. The caller must then stop the service. */
   lost: Promise<Error>;
 };
 
 export const serviceLimits = {
   startWaitMs: 60_000,
-  /** Time limit of a stop. It is longer than the 20 s that the bus gives commands in progress to end. A supervisor must wait longer than this before it kills the process. */
+  /**
+   * Time limit in milliseconds of a stop. Longer than the 20 s in which commands in progress may end. A supervisor must
+   * wait even longer before it kills the process.
+   */
   stopMsMax: 30_000,
 } as const;
 
@@ -97,7 +101,10 @@ export async function startService(settings: ServiceSettings): Promise<StartedSe
   }
 }
 
-/** Creates the streams and buckets, or waits until they exist. Only one service creates them, so that the other services don't need the permission. */
+/**
+ * Creates the streams and buckets, or waits until they exist. Only one service creates them, so only one needs the
+ * permission.
+ */
 function haveResources(
   bus: Bus,
   { makesResources = false, replicas = 1 }: ServiceSettings,
@@ -118,7 +125,7 @@ function lossOf(bus: Bus, undo: Undo): Promise<Error> {
   return promise;
 }
 
-/** Cleanup steps. They run once, the last added step first, with one time limit for all of them. */
+/** Cleanup steps. They run once, in reverse order, with one time limit for all of them. */
 class Undo {
   readonly #steps: { name: string; run: () => Promise<void> }[] = [];
   readonly #log: Logger;

@@ -1,14 +1,14 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
 
-/** Maximum time for which synchronous work blocks the event loop. */
+/** Milliseconds for which synchronous work may block the event loop. */
 const turnMs = 5;
-/** Number of steps between two readings of the clock. */
+/** Number of steps between two reads of the clock. */
 const stepsPerLook = 4_096;
 
 /**
- * Lets long synchronous work yield to the event loop, and throws if the work is cancelled or exceeds its budget of steps. The work yields after a fixed time, not after
- * a fixed number of steps, since the time that a step takes depends on what an agent wrote.
+ * Makes long synchronous work yield to the event loop. Throws if the work is cancelled or exceeds its budget of steps.
+ * The work yields after a fixed time, since the time for a step depends on what an agent wrote.
  */
 export class StepBudget {
   readonly #stepsMax: number;
@@ -19,7 +19,7 @@ export class StepBudget {
   #nextLook = stepsPerLook;
   #since = performance.now();
 
-  /** @param options `what`: name of the steps in the error message, in the plural. Default: `steps` */
+  /** @param options `what`: plural noun for the steps in the error message; default: `steps` */
   constructor(options: { stepsMax?: number; what?: string; signal?: AbortSignal | undefined } = {}) {
     this.#stepsMax = options.stepsMax ?? Number.MAX_SAFE_INTEGER;
     this.#what = options.what ?? 'steps';
@@ -44,14 +44,17 @@ export class StepBudget {
     }
   }
 
-  /** True if it is time to call `yield`. Cheap enough to be read after each step. */
+  /** True if the work must call `yield` now. Cheap enough for a check after each step. */
   get due(): boolean {
     if (this.#steps < this.#nextLook) return false;
     this.#nextLook = this.#steps + stepsPerLook;
     return performance.now() - this.#since >= turnMs;
   }
 
-  /** Yields to the event loop. If the signal is aborted, throws its reason if that is a CoppiceError, otherwise `cancelled`. */
+  /**
+   * Yields to the event loop.
+   * @throws CoppiceError if the signal is aborted: the signal's reason if that is a CoppiceError, otherwise `cancelled`
+   */
   async yield(): Promise<void> {
     this.#yields++;
     await yieldToOthers();

@@ -1,4 +1,4 @@
-/** Service for run-service.test.ts. Prints when it starts and stops. */
+/** Service for run-service.test.ts. Prints a line when it starts and when it stops. */
 import { runService } from '../index.ts';
 import { z } from 'zod';
 
