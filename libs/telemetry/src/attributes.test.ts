@@ -12,7 +12,10 @@ test('all names that do not start with `coppice.` are defined by the conventions
   expect(foreign.filter((name) => !known.has(name))).toEqual([]);
 });
 
-/** Deprecation note on the GenAI names. The GenAI conventions moved to another repository, which has no package for JavaScript, but the names are still the same. */
+/**
+ * Deprecation note on the GenAI names. It is allowed, since the GenAI conventions only moved to another repository,
+ * with the same names. That repository has no package for JavaScript.
+ */
 const moved = /Moved to the \[OpenTelemetry GenAI/;
 
 test('no name that is used is deprecated', () => {

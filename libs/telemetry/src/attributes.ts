@@ -1,6 +1,6 @@
 /**
- * Names of span attributes. All names are in this file, since the messaging and GenAI conventions are still in development and may rename attributes.
- * A test compares the names with the constants of @opentelemetry/semantic-conventions, which isn't loaded at run time.
+ * Names of span attributes. All names are in one file, since the messaging and GenAI conventions may still rename
+ * attributes. A test compares the names with @opentelemetry/semantic-conventions, which isn't loaded at run time.
  */
 export const attributes = {
   messagingSystemName: 'messaging.system.name',
@@ -20,15 +20,15 @@ export const attributes = {
   genAiUsageOutputTokens: 'gen_ai.usage.output_tokens',
   genAiUsageCacheReadInputTokens: 'gen_ai.usage.cache_read.input_tokens',
   genAiUsageCacheCreationInputTokens: 'gen_ai.usage.cache_creation.input_tokens',
-  /** Number of tokens for thinking. They also count as output tokens. */
+  /** Number of output tokens for thinking. */
   genAiUsageReasoningOutputTokens: 'gen_ai.usage.reasoning.output_tokens',
   genAiTokenType: 'gen_ai.token.type',
 
   httpRequestMethod: 'http.request.method',
-  /** Route of the endpoint. Never the path that a request contains. */
+  /** Route of the endpoint, never the path in a request. */
   httpRoute: 'http.route',
 
-  /** The sandbox's id. It stays the same when a command is repeated. It is not the id that the engine gave to the container. */
+  /** The sandbox's id, not the engine's id of the container. A repeated command has the same sandbox id. */
   containerName: 'container.name',
   containerImageName: 'container.image.name',
   containerRuntimeName: 'container.runtime.name',
@@ -38,10 +38,10 @@ export const attributes = {
   /** Address of a remote repository, without user and password. */
   vcsRepositoryUrlFull: 'vcs.repository.url.full',
   vcsRepositoryName: 'vcs.repository.name',
-  /** The branch on which the task lands. */
+  /** Branch on which the task lands. */
   vcsRefBaseName: 'vcs.ref.base.name',
   vcsRefBaseRevision: 'vcs.ref.base.revision',
-  /** The task's own branch; its commit is in `vcsRefHeadRevision`. */
+  /** The task's own branch. */
   vcsRefHeadName: 'vcs.ref.head.name',
   vcsRefHeadRevision: 'vcs.ref.head.revision',
 
@@ -55,37 +55,37 @@ export const attributes = {
   coppiceTenant: 'coppice.tenant',
   coppiceRunId: 'coppice.run.id',
   coppiceTaskId: 'coppice.task.id',
-  /** Name of the task in the plan. */
+  /** Name of the task in its run. */
   coppiceTaskName: 'coppice.task.name',
-  /** On the span of a run or task: the final state. On the span of a task's state: that state. */
+  /** Final state on the span of a run or task. On the span of a state, that state. */
   coppiceState: 'coppice.state',
   coppiceEffectId: 'coppice.effect.id',
-  /** Number of the message's deliveries so far, including this delivery. */
+  /** Number of the message's deliveries, including this one. */
   coppiceDeliveryCount: 'coppice.delivery.count',
-  /** Milliseconds that the message spent in its queue before this delivery. It may be inexact, since it is computed from the clocks of two hosts. */
-  coppiceQueueWaitMs: 'coppice.queue.wait_ms',
-  /** Number of the model call's attempts so far, at all providers, including this attempt. */
-  coppiceModelAttempt: 'coppice.model.attempt',
   /**
-   * Error code of the previous attempt. Not set on the first attempt. If `gen_ai.provider.name` differs between the two attempts, this error is the reason for
-   * the change of provider.
+   * Milliseconds that the message spent in its queue before this delivery. Inexact, since it is computed from the
+   * clocks of two hosts.
    */
+  coppiceQueueWaitMs: 'coppice.queue.wait_ms',
+  /** Number of the model call's attempts at all providers, including this one. */
+  coppiceModelAttempt: 'coppice.model.attempt',
+  /** Error code of the previous attempt, which is the reason for this attempt. Not set on the first attempt. */
   coppiceModelAttemptReason: 'coppice.model.attempt.reason',
   /** Milliseconds that the attempt waited for a free slot at its provider. */
   coppiceModelQueueWaitMs: 'coppice.model.queue.wait_ms',
-  /** True on the caller's span if the answer came from the cache, without a request to a provider. */
+  /** True on the caller's span if the answer came from the gateway's cache. */
   coppiceModelCached: 'coppice.model.cached',
-  /** Cost in US dollars. Set only if the price is known. */
+  /** Cost in US dollars. Not set if the price is unknown. */
   coppiceModelCostUsd: 'coppice.model.cost_usd',
-  /** True if this process took over the message's claim from a lost process. */
+  /** True if this process took over the claim from a lost process. */
   coppiceTakenOver: 'coppice.claim.taken_over',
 } as const;
 
-/** The value of `messaging.system.name`. */
+/** Value of `messaging.system.name`. */
 export const messagingSystemNats = 'nats';
 
-/** The values of `messaging.operation.name` that Coppice uses. The name of a messaging span starts with one of these values. */
+/** Values of `messaging.operation.name`. The name of a messaging span starts with one of them. */
 export const messagingOperations = { call: 'call', serve: 'serve', publish: 'publish', process: 'process' } as const;
 
-/** The values of `gen_ai.operation.name` that Coppice uses. */
+/** Values of `gen_ai.operation.name`. */
 export const genAiOperations = { chat: 'chat' } as const;

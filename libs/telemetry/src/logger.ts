@@ -6,7 +6,6 @@ export type Logger = pino.Logger;
 export type LogLevel = (typeof logLevels)[number];
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
-/** Destination of log lines. Tests pass a destination of their own. */
 export type LogDestination = { write(line: string): void };
 
 const defaultLevel = 'info' satisfies LogLevel;
@@ -39,7 +38,10 @@ export function createLogger(
   );
 }
 
-/** Returns the fields of an error that are logged. An error with `code` and `retryable` is expected, and is logged without its stack. Any other error is a defect, and is logged with its stack. */
+/**
+ * Returns the logged fields of an error. An expected error has `code` and `retryable`, and is logged without its stack.
+ * Any other error is a defect and is logged with its stack.
+ */
 function errorFields(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const foreseen = 'code' in error && 'retryable' in error;
@@ -50,7 +52,10 @@ function errorFields(error: unknown): unknown {
 
 let shared: LogDestination | null = null;
 
-/** Returns the destination that all loggers of the process share. It writes synchronously, so that the last lines before a crash are not lost. */
+/**
+ * Returns the destination that all loggers of the process share. It writes synchronously, so that a crash loses no
+ * lines.
+ */
 function standardError(): LogDestination {
   shared ??= pino.destination({ dest: 2, sync: true });
   return shared;

@@ -1,21 +1,22 @@
 import { attributes } from './attributes.ts';
 
 /**
- * Definitions of all metrics of Coppice. The recording functions, the Prometheus endpoint, the alerts' test and docs/metrics.md use them.
+ * Definitions of all metrics. The recording functions, the Prometheus endpoint, the alerts' test and docs/metrics.md
+ * use them.
  *
- * A label never contains an id, or a text that a tenant can choose. Otherwise a user who can submit a run could fill the memory of a service or of
- * Prometheus. The only exception is a model's name, since the number of names is limited (bounded-values.ts). No label names the tenant; a tenant's
- * spending is in the tenant's own events.
+ * A label never contains an id, or a text that a tenant chooses. Otherwise a user could fill the memory of a service or
+ * of Prometheus. The only exception is a model's name, since bounded-values.ts limits the number of names. No label
+ * contains the tenant. A tenant's spending is in the tenant's own events.
  */
 export type MetricKind = 'counter' | 'histogram' | 'gauge';
 
 export type MetricDefinition = {
   kind: MetricKind;
-  /** Unit in the notation UCUM, which OpenTelemetry uses too: `s`, `By`, `{task}`. */
+  /** Unit in UCUM notation, such as `s`, `By` or `{task}`. OpenTelemetry uses the same notation. */
   unit: string;
-  /** Description of the metric, in one sentence. */
+  /** One sentence. */
   description: string;
-  /** Names of the labels, each with a description of its values. */
+  /** Descriptions of the labels' values, by label. */
   labels: Readonly<Record<string, string>>;
   /** Services that report the metric. */
   reportedBy: string;
@@ -25,7 +26,7 @@ export type MetricDefinition = {
 
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800];
 const stepSeconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 14_400, 86_400];
-/** Boundaries in seconds for model calls, based on the boundaries that the GenAI conventions recommend. */
+/** Boundaries in seconds for model calls. The GenAI conventions recommend similar ones. */
 const modelSeconds = [
   0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 300, 1_800,
 ];
@@ -274,12 +275,15 @@ export type CounterName = NamesOf<'counter'>;
 export type HistogramName = NamesOf<'histogram'>;
 export type GaugeName = NamesOf<'gauge'>;
 
-/** The labels of a metric. All are required except `error.type`, which is set only for errors. */
+/** Labels of a metric. Only `error.type` is optional, since it is set only for errors. */
 export type Labels<Name extends MetricName> = {
   [Label in Exclude<keyof (typeof metricDefinitions)[Name]['labels'], 'error.type'>]: string;
 } & { [Label in Extract<keyof (typeof metricDefinitions)[Name]['labels'], 'error.type'>]?: string | undefined };
 
-/** Returns a metric's name at the Prometheus endpoint, by the rule of OpenTelemetry's exporter. For a histogram, the exporter adds `_bucket`, `_sum` or `_count` to this name. */
+/**
+ * Returns a metric's name at the Prometheus endpoint. OpenTelemetry's exporter defines the rule. For a histogram, it
+ * also adds `_bucket`, `_sum` or `_count`.
+ */
 export const prometheusName = (name: MetricName): string =>
   `${name.replaceAll(/[^a-z0-9_]/gi, '_')}${metricDefinitions[name].kind === 'counter' ? '_total' : ''}`;
 

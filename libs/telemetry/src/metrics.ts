@@ -1,7 +1,7 @@
 /**
- * Functions that record metrics. Until `startTelemetry` switches metrics on, they do almost nothing, and no SDK is loaded.
+ * Functions that record metrics. They record nothing until `startTelemetry` switches metrics on.
  *
- * Failure contract: no function throws, and no function waits for an exporter.
+ * No function throws or waits for an exporter.
  */
 import type { Counter, Histogram, Meter, ObservableResult } from '@opentelemetry/api';
 import { metricDefinitions } from './metric-definitions.ts';
@@ -26,14 +26,15 @@ export function addToCounter<Name extends CounterName>(name: Name, value: number
   instruments?.counters.get(name)?.add(value, labels);
 }
 
-/** @param value the measured value, in the unit that the metric's definition names */
+/** @param value measured value, in the unit of the metric's definition */
 export function recordValue<Name extends HistogramName>(name: Name, value: number, labels: Labels<Name>): void {
   instruments?.histograms.get(name)?.record(value, labels);
 }
 
 /**
  * Registers a gauge.
- * @param read returns the gauge's values. It is called at each collection. If it throws, the collection doesn't contain the gauge; an alert on absence detects that.
+ * @param read returns the gauge's values; called at each collection. If it throws, the gauge is missing in that
+ * collection, which an alert can detect.
  * @returns a function that removes the gauge
  */
 export function observeGauge<Name extends GaugeName>(
@@ -46,7 +47,7 @@ export function observeGauge<Name extends GaugeName>(
       try {
         for (const { value, labels } of await read()) result.observe(value, labels);
       } catch {
-        // This error is ignored: the source of the values may be unavailable, and the other metrics must still be collected.
+        // Ignored, since the source of the values may be unavailable and the other metrics must still be collected.
       }
     },
   };
@@ -58,10 +59,10 @@ export function observeGauge<Name extends GaugeName>(
   };
 }
 
-/** Returns true if metrics are collected. If they aren't, callers skip costly measurements. */
+/** Returns true if metrics are collected. Callers skip costly measurements if it is false. */
 export const metricsAreOn = (): boolean => instruments !== null;
 
-/** Switches metrics on and creates all instruments. Null switches metrics off. Only start-metrics.ts uses this function. */
+/** Switches metrics on and creates all instruments. Null switches metrics off. Only start-metrics.ts calls it. */
 export function useMeter(started: Meter | null): void {
   meter = started;
   instruments = started === null ? null : { counters: new Map(), histograms: new Map() };
@@ -80,7 +81,7 @@ function makeInstrument(name: MetricName): void {
   instruments.histograms.set(name, meter.createHistogram(name, { unit, description, ...advice }));
 }
 
-/** Returns a gauge's instrument. For the same name, the meter always returns the same instrument. */
+/** Returns a gauge's instrument. The meter returns the same instrument for the same name. */
 function gauge(from: Meter, name: GaugeName) {
   const { unit, description } = metricDefinitions[name];
   return from.createObservableGauge(name, { unit, description });

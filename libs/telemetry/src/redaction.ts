@@ -2,22 +2,23 @@ import { vendors } from '@coppice/contracts/vendors';
 import type { VendorRegistry } from '@coppice/contracts/vendors';
 
 /**
- * Patterns of secrets in a text. No replacement contains a part of the secret. Each pattern must run in linear time, since anyone may have written
+ * Patterns of secrets, and their replacements. A pattern must run in linear time, since an attacker may have written
  * the text.
  */
 const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
-  // GitHub, GitLab, Slack and AWS keys.
+  // Keys of GitHub, GitLab, Slack and AWS.
   {
     pattern: /\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,})/g,
     replacement: '[redacted]',
   },
   { pattern: /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, replacement: '[redacted]' },
-  // Tokens of the form header.payload.signature. The lookahead keeps the time linear: if two more parts don't follow a word, the pattern skips the word and doesn't try each "eyJ" in it.
+  // Tokens of the form header.payload.signature (JWT). The lookahead keeps the time linear. It skips a word without two
+  // more parts, so that not each "eyJ" in the word is tried.
   {
     pattern: /(?<![\w-])(?=[\w-]+\.[\w-]{8,}\.)([\w-]*?)\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g,
     replacement: '$1[redacted]',
   },
-  // NATS seeds, PEM private keys.
+  // Seeds of NATS keys, and private keys in PEM.
   { pattern: /\bS[UAONCX][A-Z2-7]{54,}\b/g, replacement: '[redacted]' },
   {
     pattern: /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
@@ -42,7 +43,7 @@ const secretNames = [
   'x-goog-api-key',
 ];
 
-/** Paths of the log fields whose values are redacted. The fields may be on the top level of the logged object, or one or two levels below it. */
+/** Paths of the redacted log fields, at the top level of the logged object and one or two levels below. */
 export const secretFields: string[] = secretNames.flatMap((name) => {
   const field = name.includes('-') ? `["${name}"]` : name;
   const below = (parent: string) => (name.includes('-') ? `${parent}${field}` : `${parent}.${field}`);

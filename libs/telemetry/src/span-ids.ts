@@ -5,16 +5,17 @@ const randomBytesOfSpan = 5;
 const bytesOfTrace = 16;
 
 /**
- * Returns six hex digits with which all span ids of a process begin. If a parent span is missing in a trace, these digits identify the process that should have exported
- * the span, but may have been killed before. The other 40 bits of a span id are enough to make the id unique within a trace.
+ * Returns the six hex digits with which all span ids of a process begin. If a trace lacks a parent span, they identify
+ * the process that didn't export it, for example because it was killed. The other 40 bits of a span id are enough for a
+ * unique id within a trace.
  */
 export const spanIdPrefix = (serviceName: string, instanceId: string): string =>
   createHash('sha256').update(`${serviceName}/${instanceId}`).digest('hex').slice(0, prefixLength);
 
-/** Prefix of the ids of stored spans. These ids are derived from a text and not random; see stored-span.ts. */
+/** Prefix of the ids of stored spans. See stored-span.ts. */
 export const storedSpanIdPrefix = spanIdPrefix('stored', '');
 
-/** Returns the id of a stored span. Every process derives the same id from the same trace and text. */
+/** Returns the id of a stored span. It is a hash of the trace and the text, so every process gets the same id. */
 export const storedSpanIdOf = (traceId: string, what: string): string =>
   storedSpanIdPrefix +
   createHash('sha256')
@@ -24,7 +25,10 @@ export const storedSpanIdOf = (traceId: string, what: string): string =>
 
 let given: string | null = null;
 
-/** Runs `start`, which must start a span, and gives the span this id. This works since OpenTelemetry calls the id generator synchronously. OpenTelemetry has no other way to set an id. */
+/**
+ * Gives this id to the span that `start` starts. OpenTelemetry has no option for a span's id, but calls the id
+ * generator synchronously.
+ */
 export function withSpanId<Result>(spanId: string, start: () => Result): Result {
   given = spanId;
   try {
@@ -34,7 +38,7 @@ export function withSpanId<Result>(spanId: string, start: () => Result): Result 
   }
 }
 
-/** Creates an id generator for OpenTelemetry. Its span ids begin with the prefix. */
+/** Creates an id generator for OpenTelemetry, whose span ids begin with the prefix. */
 export function idGenerator(prefix: string): { generateTraceId(): string; generateSpanId(): string } {
   return {
     generateTraceId: () => randomBytes(bytesOfTrace).toString('hex'),

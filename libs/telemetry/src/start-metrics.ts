@@ -2,16 +2,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Resource } from '@opentelemetry/resources';
 import { useMeter } from './metrics.ts';
 
-/** Request handler that answers a GET with all metrics, in the text format of Prometheus. */
+/** Request handler that returns all metrics in the text format of Prometheus. */
 export type MetricsHandler = (request: IncomingMessage, response: ServerResponse) => void;
 export type StartedMetrics = { handler: MetricsHandler | null; shutdown(): Promise<void> };
 
-/** Default interval of OTLP exports. `OTEL_METRIC_EXPORT_INTERVAL` overrides it. */
+/** Default interval in milliseconds of OTLP exports. `OTEL_METRIC_EXPORT_INTERVAL` overrides it. */
 const exportIntervalMs = 60_000;
 
 /**
  * Loads the metrics SDK and switches recording on.
- * @param sinks `prometheus`: if true, the result contains a handler for a Prometheus endpoint. `otlp`: if true, the metrics are sent to the address in OpenTelemetry's standard variables.
+ * @param sinks `prometheus`: if true, the result has a handler for a Prometheus endpoint; `otlp`: if true, the metrics
+ * are sent to the address in OpenTelemetry's standard variables
  */
 export async function startMetrics(
   resource: Resource,
@@ -33,7 +34,7 @@ export async function startMetrics(
   };
 }
 
-/** Creates a Prometheus reader that starts no server of its own, since the health server also serves the metrics. */
+/** Creates a Prometheus reader without a server, since the health server serves the metrics. */
 async function prometheusReader() {
   const { PrometheusExporter } = await import('@opentelemetry/exporter-prometheus');
   return new PrometheusExporter({ preventServerStart: true, withoutScopeInfo: true });

@@ -49,7 +49,8 @@ test('if telemetry is on, the sender, the receiver and the log have the same tra
     status: 2,
     attributes: { 'error.type': 'conflict' },
   });
-  // The first digits of a span id identify the span's process. So a child's `parentSpanId` identifies the parent's process, even if the parent span is never exported.
+  // A child's `parentSpanId` begins with the digits of the parent's process. They identify the process even if the
+  // parent span is never exported.
   expect(send?.spanId.slice(0, 6)).toBe(spanIdPrefix('hop', 'one'));
   expect(send).toMatchObject({ instance: 'one' });
   expect(summary['stored']).toBe(`00-${send?.traceId}-${send?.spanId}-01`);
@@ -67,7 +68,7 @@ test.for(['refuses', 'answers-500', 'hangs'] as const)(
     });
     expect(summary).toMatchObject({ enabled: true });
     expect(stdout).toContain('caught refused');
-    // The program has exited, although the collector answered no request, or answered each request with an error.
+    // The program has exited although the collector is broken.
     expect(logs.filter((line) => line['level'] === 'warn').length).toBeLessThanOrEqual(1);
     const expected = fault === 'refuses' ? [] : ['/v1/metrics', '/v1/traces'];
     expect([...new Set(collector.requests)].toSorted()).toEqual(expected);
@@ -94,7 +95,7 @@ describe('the standard variables choose which traces are sampled', () => {
       OTEL_TRACES_SAMPLER: sampler,
       OTEL_TRACES_SAMPLER_ARG: argument,
     });
-    // The message carries the sampling decision, so that either all spans of a trace are exported or none.
+    // The flags contain the sampling decision. So either all spans of a trace are exported or none.
     expect(summary['stored']).toMatch(new RegExp(`^00-[0-9a-f]{32}-[0-9a-f]{16}-${flags}$`));
     expect(collector.spans.length > 0).toBe(flags === '01');
   });

@@ -8,24 +8,30 @@ import type { MetricsHandler } from './start-metrics.ts';
 export type Telemetry = {
   /** True if spans are recorded and exported. */
   enabled: boolean;
-  /** Request handler of the endpoint for Prometheus. Null if that endpoint is off. */
+  /** Request handler of the Prometheus endpoint; null if that endpoint is off. */
   metricsHandler: MetricsHandler | null;
-  /** Stops telemetry after it has sent the queued data, or after `shutdownMsMax`. Never throws. */
+  /** Sends the queued data and stops telemetry, within `shutdownMsMax`. Never throws. */
   shutdown: () => Promise<void>;
 };
 
 export type TelemetrySettings = {
   serviceName: string;
-  /** Id of the process. Each process of a service has a different one. */
+  /** Id of the process, unique among the processes of a service. */
   instanceId: string;
   version?: string;
-  /** True if the process has an endpoint for Prometheus. Default: false. */
+  /** True if the process has a Prometheus endpoint. Default: false. */
   prometheus?: boolean;
 };
 
-/** Time limit of `shutdown`, so that an unresponsive collector does not delay the stop of a service. */
+/**
+ * Time limit in milliseconds of `shutdown`. Short, since an unresponsive collector must not delay the stop of a
+ * service.
+ */
 const shutdownMsMax = 3_000;
-/** Time limit of an export request. No code waits for an export: when the queue is full, the batch processor drops spans. */
+/**
+ * Time limit in milliseconds of an export request. No code waits for an export. The batch processor drops spans if its
+ * queue is full.
+ */
 const exportMsMax = 5_000;
 const complaintIntervalMs = 60_000;
 
@@ -33,13 +39,16 @@ const off: Telemetry = { enabled: false, metricsHandler: null, shutdown: async (
 let running: Promise<Telemetry> | null = null;
 
 /**
- * Starts the telemetry that these environment variables switch on. They are OpenTelemetry's standard variables, and Coppice's own variables where OpenTelemetry has none.
- * - Traces are on if `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, or with `COPPICE_TRACES=on` (default endpoint:
- *   http://localhost:4318). `COPPICE_TRACES=off` and `OTEL_TRACES_EXPORTER=none` override these settings. `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` set the sampling.
- * - Metrics by OTLP are on with `OTEL_METRICS_EXPORTER=otlp`, or if `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is set. `OTEL_EXPORTER_OTLP_ENDPOINT` alone doesn't switch metrics on,
- *   since it is often the address of Jaeger, which accepts no metrics. `COPPICE_METRICS=off` switches off all metrics, also the metrics for Prometheus.
- * - `OTEL_SDK_DISABLED=true` switches off everything. If everything is off, no SDK is loaded.
- * Telemetry starts once per process: in a process with several services, later calls return the first result. Errors are logged, not thrown.
+ * Starts the telemetry that environment variables switch on. Most are OpenTelemetry's standard variables.
+ * - Traces are on if `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, or with
+ *   `COPPICE_TRACES=on`. The default endpoint is http://localhost:4318. `COPPICE_TRACES=off` or
+ *   `OTEL_TRACES_EXPORTER=none` switches traces off in any case. `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`
+ *   set the sampling.
+ * - OTLP metrics are on with `OTEL_METRICS_EXPORTER=otlp`, or if `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is set.
+ *   `OTEL_EXPORTER_OTLP_ENDPOINT` doesn't switch them on, since it is often the address of Jaeger, which accepts no
+ *   metrics. `COPPICE_METRICS=off` switches off all metrics, including those for Prometheus.
+ * - `OTEL_SDK_DISABLED=true` switches off everything. If everything is off, no SDK is loaded. Telemetry starts once in
+ *   a process. Later calls, for example by another service, return the first result. Errors are only logged.
  */
 export function startTelemetry(
   settings: TelemetrySettings,
@@ -96,7 +105,7 @@ async function start(
       running = null;
       const { promise: tooLong, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, shutdownMsMax);
-      // Errors are ignored and the remaining data is lost, since telemetry must not delay or fail the stop of a service.
+      // Errors are ignored, since telemetry must not fail or delay the stop of a service. The remaining data is lost.
       const stopped = Promise.allSettled([stopTraces?.(), metrics?.shutdown()]);
       await Promise.race([stopped, tooLong]);
       clearTimeout(timer);
@@ -115,7 +124,6 @@ async function resourceOf({ serviceName, instanceId, version }: TelemetrySetting
   );
 }
 
-/** @returns a function that stops tracing */
 async function startTraces(
   { serviceName, instanceId }: TelemetrySettings,
   resource: Resource,
@@ -129,7 +137,8 @@ async function startTraces(
     autoDetectResources: false,
     idGenerator: idGenerator(spanIdPrefix(serviceName, instanceId)),
     traceExporter: new OTLPTraceExporter({ timeoutMillis: exportMsMax }),
-    // These parts of the SDK are switched off, since trace.ts reads and writes the headers, metrics have a separate provider, and logs go to stderr.
+    // The SDK's other parts are off. trace.ts reads and writes the headers, start-metrics.ts starts the metrics, and
+    // logs go to stderr.
     textMapPropagator: null,
     metricReaders: [],
     logRecordProcessors: [],
@@ -148,7 +157,7 @@ async function startMetricsOf(resource: Resource, signals: Signals, environment:
   );
 }
 
-/** Makes OpenTelemetry log at most one export error a minute. Otherwise it would log every failed batch. */
+/** Makes OpenTelemetry log at most one export error a minute. By default, it logs each failed batch. */
 function complainSeldom(): void {
   const logger = createLogger('telemetry');
   let quietUntil = 0;

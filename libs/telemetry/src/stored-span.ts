@@ -1,6 +1,7 @@
 /**
- * Spans that may last longer than a process. So no process has such a span open: its start time is stored, and the process in which the span ends exports the whole span.
- * The span's id is derived from its trace and a text, so that any code with the stored traceparent can use the span as a parent. If the export is repeated, the id is the same.
+ * Spans that may last longer than a process. The start time of such a span is stored, and the process in which the span
+ * ends exports it. The span's id is derived from the trace and a text. So any process can use the span as a parent
+ * before it is exported, and a repeated export has the same id.
  */
 import { SpanStatusCode } from '@opentelemetry/api';
 import { attributes as names } from './attributes.ts';
@@ -8,7 +9,7 @@ import { storedSpanIdOf, withSpanId } from './span-ids.ts';
 import { formatTraceParent, parseTraceParent } from './trace-parent.ts';
 import { extractTrace, tracer } from './trace.ts';
 
-/** A trace context, in the format of the headers `traceparent` and `tracestate`. */
+/** A trace context, as the values of the headers `traceparent` and `tracestate`. */
 export type StoredContext = { traceparent: string; tracestate?: string };
 
 /** A span as plain data. Times are milliseconds since 1970. */
@@ -22,17 +23,23 @@ export type StoredSpan = {
   failure: { type: string; message: string } | null;
 };
 
-/** Returns the traceparent of the stored span that the text `what` names, in the trace of `traceparent`. Returns null if `traceparent` is null or invalid. */
+/**
+ * Returns the traceparent of the stored span that `what` names in the trace of `traceparent`. Returns null if
+ * `traceparent` is null or invalid.
+ */
 export function storedSpanContext(traceparent: string | null, what: string): string | null {
   const traceId = parseTraceParent(traceparent)?.traceId;
   return traceId === undefined ? null : withSpan(traceparent, storedSpanIdOf(traceId, what));
 }
 
-/** Returns the span id in a traceparent; null if the traceparent is missing or invalid. */
+/** Returns the span id in a traceparent. Returns null if the traceparent is missing or invalid. */
 export const spanIdOf = (traceparent: string | null | undefined): string | null =>
   parseTraceParent(traceparent)?.spanId ?? null;
 
-/** Exports a span that has ended. @param context any context of the span's trace. The flag in it decides whether the span is sampled. */
+/**
+ * Exports a span that has ended.
+ * @param context any context of the span's trace; its flag decides if the span is sampled
+ */
 export function exportStoredSpan({ traceparent, tracestate }: StoredContext, stored: StoredSpan): void {
   const { name, spanId, parentSpanId, startedAtMs, endedAtMs, attributes, failure } = stored;
   const parent = extractTrace({ traceparent: withSpan(traceparent, parentSpanId) ?? undefined, tracestate });

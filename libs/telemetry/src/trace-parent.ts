@@ -1,11 +1,14 @@
 import { createTraceState, isSpanContextValid } from '@opentelemetry/api';
 import type { SpanContext } from '@opentelemetry/api';
 
-/** Header names of the W3C trace context. They must be lowercase, since the names of NATS headers are case-sensitive. */
+/** Header names of the W3C trace context. They are lowercase, since NATS header names are case-sensitive. */
 export const traceParentHeader = 'traceparent';
 export const traceStateHeader = 'tracestate';
 
-/** Maximum length of a tracestate. A longer tracestate is ignored, since publishers choose its content, and it is copied into every message and every stored state. */
+/**
+ * Maximum length of a tracestate. A longer one is ignored, since publishers choose it and every message and stored
+ * state contains a copy.
+ */
 const traceStateLengthMax = 512;
 
 const pattern = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
@@ -16,13 +19,13 @@ export function formatTraceParent(spanContext: SpanContext): string | null {
   return `00-${spanContext.traceId}-${spanContext.spanId}-${flags}`;
 }
 
-/** Returns the trace id in a traceparent. Returns null if the traceparent is invalid or the trace is not sampled. */
+/** Returns the trace id in a traceparent. Returns null if the traceparent is invalid or the trace isn't sampled. */
 export function sampledTraceId(traceParent: string | undefined): string | null {
   const spanContext = parseTraceParent(traceParent);
   return spanContext === null || (spanContext.traceFlags & 1) === 0 ? null : spanContext.traceId;
 }
 
-/** Parses a trace context. Returns null if it is invalid. A message with an invalid trace context isn't rejected, but handled in a new trace. */
+/** Parses a trace context. Returns null if the context is invalid. The message is then handled in a new trace. */
 export function parseTraceParent(traceParent: string | undefined | null, traceState?: string): SpanContext | null {
   const match = pattern.exec(traceParent?.trim() ?? '');
   if (match === null) return null;

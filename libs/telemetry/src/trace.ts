@@ -3,12 +3,13 @@ import type { Attributes, Context, Link, Span, Tracer } from '@opentelemetry/api
 import { attributes as names } from './attributes.ts';
 import { formatTraceParent, parseTraceParent, traceParentHeader, traceStateHeader } from './trace-parent.ts';
 
-/** Returns Coppice's tracer, which does nothing until `startTelemetry` switches tracing on. */
+/** Returns Coppice's tracer. It records nothing until `startTelemetry` switches tracing on. */
 export const tracer = (): Tracer => trace.getTracer('coppice');
 
 /**
- * Writes a trace context into the headers of an outgoing message, by default the context of the active span. If the headers already contain a context, they aren't changed, since a copy
- * of a message must keep the context of the original sender. Changes and returns `headers`.
+ * Adds a trace context to the headers of an outgoing message, and returns the changed `headers`. Default: the context
+ * of the active span. A context that the headers already contain stays, since a copy of a message must keep the context
+ * of its original sender.
  */
 export function injectTrace(headers: Record<string, string>, from: Context = context.active()): Record<string, string> {
   if (headers[traceParentHeader] !== undefined) return headers;
@@ -21,19 +22,24 @@ export function injectTrace(headers: Record<string, string>, from: Context = con
   return headers;
 }
 
-/** Returns the trace context in an incoming message's headers. If the headers contain no valid context, returns an empty context, in which a span starts a new trace. */
+/**
+ * Returns the trace context in an incoming message's headers. If it is missing or invalid, returns an empty context, so
+ * that the next span starts a new trace.
+ */
 export function extractTrace(headers: Record<string, string | undefined>): Context {
   const spanContext = parseTraceParent(headers[traceParentHeader], headers[traceStateHeader]);
   return spanContext === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, spanContext);
 }
 
-/** Returns the active span's traceparent, which durable actors store in their state. Returns null if no span is active. */
+/** Returns the active span's traceparent. Returns null if no span is active. */
 export function currentTraceparent(): string | null {
   const spanContext = trace.getSpanContext(context.active());
   return spanContext === undefined ? null : formatTraceParent(spanContext);
 }
 
-/** Returns an array with a link to the span in `traceparent`. The array is empty if there is no valid `traceparent`. */
+/**
+ * Returns an array with a link to the span in `traceparent`. The array is empty if `traceparent` is missing or invalid.
+ */
 export function linkFrom(traceparent: string | null | undefined): Link[] {
   const spanContext = parseTraceParent(traceparent);
   return spanContext === null ? [] : [{ context: spanContext }];
@@ -45,7 +51,7 @@ export function isSameTrace(left: string | null | undefined, right: string | nul
   return traceId !== undefined && traceId === parseTraceParent(right)?.traceId;
 }
 
-/** Returns trace and span id of the active span, for logs. */
+/** Returns trace id and span id of the active span, for logs. */
 export function activeTraceIds(): { trace_id: string; span_id: string } | undefined {
   const spanContext = trace.getSpanContext(context.active());
   if (spanContext === undefined || !trace.isSpanContextValid(spanContext)) return undefined;
@@ -62,8 +68,8 @@ export type SpanSettings = {
 };
 
 /**
- * Runs `fn` in a new span, which ends when `fn` ends. If `fn` throws, the span gets the status error, and the error's `code` or name as
- * `error.type`. The error is thrown again unchanged.
+ * Runs `fn` in a new span. The span ends when `fn` ends. If `fn` throws, the error is recorded in the span and thrown
+ * again unchanged.
  */
 export async function withSpan<Result>(
   name: string,
@@ -95,7 +101,7 @@ export function annotateSpan(added: Attributes): void {
   trace.getActiveSpan()?.setAttributes(added);
 }
 
-/** Marks a span as failed, but doesn't end the span. Callers use this function for errors that are returned and not thrown. */
+/** Marks a span as failed. Doesn't end the span. Also used for errors that are returned and not thrown. */
 export function recordError(span: Span, error: unknown): void {
   if (!span.isRecording()) return;
   const message = error instanceof Error ? error.message : String(error);
@@ -104,7 +110,7 @@ export function recordError(span: Span, error: unknown): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message });
 }
 
-/** Returns the value of `error.type` for an error: the error's code if it has one, otherwise its name. */
+/** Returns the value of `error.type` for an error. This is the error's code or, if it has none, its name. */
 export function errorType(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name;

@@ -1,4 +1,7 @@
-/** Program for start.test.ts. Records a producer span, a consumer span and a log line. Then prints the results as JSON, including the number of SDK modules that were loaded. */
+/**
+ * Program for start.test.ts. Records a producer span, a consumer span and a log line. Then prints the results as JSON,
+ * with the number of loaded SDK modules.
+ */
 import { registerHooks } from 'node:module';
 
 const loaded: string[] = [];
