@@ -1,16 +1,15 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** Way in which a collector is broken. */
 export type CollectorFault = 'hangs' | 'answers-500' | 'refuses';
 
 export type BrokenCollector = AsyncDisposable & {
   url: string;
-  /** Paths of the received requests. Empty if the collector refuses connections. */
+  /** Paths of the received requests. */
   requests: readonly string[];
 };
 
-/** Starts an OTLP/HTTP endpoint that never answers, answers every request with 500, or refuses connections. */
+/** Starts an OTLP/HTTP endpoint that never answers, answers each request with 500, or refuses connections. */
 export async function startBrokenCollector(fault: CollectorFault): Promise<BrokenCollector> {
   const requests: string[] = [];
   const server = createServer((request, response) => {

@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export type EventuallySettings = {
-  /** Time limit in milliseconds. Default: 10 s. */
+  /** Time limit in milliseconds. Default: 10,000. */
   timeoutMs?: number;
-  /** Pause in milliseconds between two calls of `probe`. Default: 20 ms. */
+  /** Pause in milliseconds between two calls of `probe`. Default: 20. */
   intervalMs?: number;
   /** Name of the expected result, for the error message. */
   description?: string;
 };
 
 /**
- * Calls `probe` until it neither throws nor returns false, null or undefined, and returns its result.
- * @throws an Error after a timeout. Its cause is the last error that `probe` threw, such as a failed assertion.
+ * Calls `probe` again and again while it throws, or returns false, null or undefined. Then returns its result.
+ * @throws Error after `timeoutMs`. Its cause is the last error of `probe`, such as a failed assertion.
  */
 export async function eventually<Result>(
   probe: () => Result | Promise<Result>,

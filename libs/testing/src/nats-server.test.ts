@@ -6,7 +6,10 @@ import { eventually } from './eventually.ts';
 import { natsServerProgram, startNatsServer } from './nats-server.ts';
 import { startProcess } from './start-process.ts';
 
-/** Sends lines of NATS's protocol, and returns the server's greeting and answers. Uses no NATS client, so that this package doesn't depend on a NATS client. */
+/**
+ * Sends lines of the NATS protocol. Returns the server's greeting and answers. Uses no NATS client, since this package
+ * depends on none.
+ */
 function talk(url: string, ...lines: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createConnection({ host: '127.0.0.1', port: Number(new URL(url).port) });
@@ -75,10 +78,11 @@ test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)('the server ends if %s ends
   const url = (await holder.waitForLine(/^server nats:/)).split(' ')[1] as string;
   expect(await talk(url, 'CONNECT {"verbose":false}')).toContain('PONG');
   await holder.kill(signal);
-  // Checks the port, not the process id, since a process that has ended keeps its id until its parent reads the exit status.
+  // The test checks the port. It can't check the process id, since a process that has ended keeps its id until its
+  // parent reads the exit status.
   const answer = await eventually(async () => {
     const error = await talk(url, 'CONNECT {"verbose":false}').catch((reason: unknown) => reason);
-    // If a connection is accepted and then reset, the server was still running.
+    // Any other error, such as a reset connection, means that the server was still running.
     return error instanceof Error && error.message.includes('ECONNREFUSED') && error.message;
   });
   expect(answer).toContain('ECONNREFUSED');

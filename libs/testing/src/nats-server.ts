@@ -1,9 +1,9 @@
 /**
- * A real nats-server for tests: a child process on a free loopback port, with JetStream in a temporary folder.
+ * A real nats-server for tests. It is a child process on a free loopback port, with JetStream in a temporary folder.
  *
- * 1. The system chooses a free port, and the server writes the port's number to its ports file. So two tests never use the same port.
- * 2. After a restart the server has the same port and the same store, so that clients reconnect and find the stored data.
- * 3. The server is ended by its process id. The store is removed, unless the caller has passed `storeDir`.
+ * 1. The system chooses the port, so two tests never use the same one. The server writes the port to its ports file.
+ * 2. After a restart, the server has the same port and store, so that clients reconnect and find their data.
+ * 3. The store is removed at the end, unless the caller passed `storeDir`.
  */
 import { randomBytes } from 'node:crypto';
 import { spawn } from 'node:child_process';
@@ -16,15 +16,18 @@ import { eventually } from './eventually.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export type NatsServerSettings = {
-  /** Additional configuration in the server's format, such as `max_payload: 64KB`. A configuration that defines users must be a function. The function gets the credentials of a user that the configuration must define. */
+  /**
+   * Additional configuration in the server's format, such as `max_payload: 64KB`. If it defines users, it must be a
+   * function, and one of the users must have the credentials that the function gets.
+   */
   config?: string | ((credentials: { user: string; password: string }) => string);
-  /** Folder of JetStream's store. The folder isn't removed at the end. Default: a temporary folder, which is removed. */
+  /** Folder of JetStream's store. It isn't removed at the end. Default: a temporary folder, which is removed. */
   storeDir?: string;
-  /** If true, clients must use the credentials in the result's `user` and `password`. Default: false. */
+  /** If true, clients must use the result's `user` and `password`. Default: false. */
   auth?: boolean;
   /** If true, JetStream is on. Default: true. */
   jetStream?: boolean;
-  /** If true, JetStream syncs each write to the disk before it acknowledges the write. Default: false. */
+  /** If true, JetStream syncs each write to the disk before it is acknowledged. Default: false. */
   syncAlways?: boolean;
   /** Path of the server program. Default: the result of `natsServerProgram`. */
   program?: string;
@@ -32,23 +35,23 @@ export type NatsServerSettings = {
 
 export type NatsServer = AsyncDisposable & {
   url: string;
-  /** The server's monitoring address (`/jsz`, `/varz` …). */
+  /** The server's monitoring address, for `/jsz` or `/varz`. */
   monitoringUrl: string;
   /** Id of the current server process. A restart changes the id. */
   readonly pid: number;
   user: string | undefined;
   password: string | undefined;
-  /** Options with which a NATS client connects to the server. */
+  /** Options for a NATS client. */
   connection: { servers: string; user?: string; password?: string };
-  /** Environment variables with which Coppice's services connect to the server. */
+  /** Environment variables for Coppice's services. */
   environment: Record<string, string>;
   /** Stops the server gracefully and removes its temporary store. */
   stop(): Promise<void>;
-  /** Kills the server by SIGKILL. The store isn't removed, so `restart` finds the stored data. */
+  /** Kills the server by SIGKILL. The store stays, so that `restart` finds the data. */
   kill(): Promise<void>;
-  /** Stops the server if it is running, and then starts it again with the same port and store. */
+  /** Stops the server if it runs, and starts it again with the same port and store. */
   restart(): Promise<void>;
-  /** Replaces `config`, and makes the running server reload its configuration (SIGHUP). */
+  /** Replaces `config`. The running server reloads its configuration. */
   reload(config: NatsServerSettings['config']): Promise<void>;
 };
 
@@ -56,7 +59,11 @@ const startMsMax = 20_000;
 const stopMsMax = 5_000;
 const outputCharactersMax = 8_000;
 
-/** Returns the path of the server program: COPPICE_NATS_SERVER if it is set, otherwise the program in the project's cache folder, otherwise the first one on PATH. @throws if there is none */
+/**
+ * Returns the path of the server program. This is COPPICE_NATS_SERVER, else the program in the project's cache folder,
+ * else the first one in PATH.
+ * @throws Error if there is none
+ */
 export function natsServerProgram(environment: NodeJS.ProcessEnv = process.env): string {
   const named = environment['COPPICE_NATS_SERVER'];
   const cached = path.resolve(import.meta.dirname, '../../../.cache/bin/nats-server');

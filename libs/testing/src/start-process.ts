@@ -7,15 +7,18 @@ export type OutputLine = { stream: 'stdout' | 'stderr'; text: string };
 
 export type StartedProcess = AsyncDisposable & {
   pid: number;
-  /** Output lines that were received so far, in the order in which they were read. */
+  /** Output lines that were read so far. */
   lines: readonly OutputLine[];
   /** Resolves when the process has ended, even if the process failed. */
   exited: Promise<Exit>;
-  /** Sends the signal (default: SIGKILL) and waits until the process has ended. */
+  /** Sends the signal, by default SIGKILL, and waits until the process has ended. */
   kill(signal?: NodeJS.Signals): Promise<Exit>;
   /** Sends the signal without waiting. */
   signal(signal: NodeJS.Signals): void;
-  /** Waits for a line that contains the text or matches the pattern, and returns it. A line that was printed before counts too. Rejects if the process ends, or after `timeoutMs` (default: 20 s). */
+  /**
+   * Waits for a line that contains the text or matches the pattern, and returns the line. Earlier lines count too.
+   * Rejects if the process ends, or after `timeoutMs` (default: 20,000).
+   */
   waitForLine(pattern: string | RegExp, settings?: { timeoutMs?: number }): Promise<string>;
 };
 
@@ -24,8 +27,8 @@ export type ProcessSettings = { cwd?: string; nodeArguments?: string[] };
 const lineWaitMs = 20_000;
 
 /**
- * Runs a TypeScript or JavaScript file in a separate Node process, for tests that kill the new process. The new process inherits the environment except the
- * test runner's variables. The variables in `environment` are added, and override inherited ones.
+ * Runs a TypeScript or JavaScript file in a separate Node process, which the test can kill. The process inherits all
+ * environment variables except the test runner's. The variables in `environment` override inherited ones.
  */
 export function startProcess(
   script: string,
@@ -76,7 +79,7 @@ export function startProcess(
 
 type Output = {
   lines: readonly OutputLine[];
-  /** Functions that are called after each line, and when the process has ended. */
+  /** Functions that are called after each line, and when the process ends. */
   waiting: Set<() => void>;
   ended: Exit | null;
 };

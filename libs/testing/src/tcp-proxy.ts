@@ -1,12 +1,15 @@
 import { createConnection, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** A proxy for a TCP server. A test uses it to break connections while the server continues to run. */
+/** A proxy for a TCP server, with which a test breaks connections while the server runs. */
 export type TcpProxy = AsyncDisposable & {
   port: number;
   /** Resets all connections, and refuses new connections until `heal` is called. */
   cut(): void;
-  /** Until `heal` is called, blocks the data of all existing and new connections in one direction, by default in both. The connections stay open. */
+  /**
+   * Blocks the data of all existing and new connections until `heal` is called. Default: in both directions. The
+   * connections stay open.
+   */
   stall(direction?: 'to-server' | 'to-client'): void;
   heal(): void;
 };
@@ -18,7 +21,7 @@ export async function startTcpProxy(serverPort: number): Promise<TcpProxy> {
   let isCut = false;
   let stalled: readonly Direction[] = [];
   const apply = (link: Record<Direction, Socket>) => {
-    // `to-server` is the socket of the client, since the data for the server is read from this socket.
+    // `to-server` is the client's socket, since the data for the server is read from it.
     if (stalled.includes('to-server')) link['to-server'].pause();
     else link['to-server'].resume();
     if (stalled.includes('to-client')) link['to-client'].pause();

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 export type TemporaryFolder = AsyncDisposable & {
-  /** Absolute path without symbolic links. They are resolved, since the system's temporary folder is a link on macOS. */
+  /** Absolute path without symbolic links. On macOS, the system's temporary folder is one. */
   path: string;
   remove: () => Promise<void>;
 };
@@ -11,7 +11,7 @@ export type TemporaryFolder = AsyncDisposable & {
 /** Creates an empty folder in the system's temporary folder. */
 export async function temporaryFolder(name = 'test'): Promise<TemporaryFolder> {
   const folder = await realpath(await mkdtemp(path.join(tmpdir(), `coppice-${name}-`)));
-  // The removal is retried, since a process that was just killed may still be writing or closing files.
+  // The removal is retried, since a process that was just killed may still write files.
   const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   return { path: folder, remove, [Symbol.asyncDispose]: remove };
 }

@@ -4,20 +4,29 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { temporaryFolder } from './temporary-folder.ts';
 
-/** Content of a file: its text, or its text and whether the file is executable. */
+/** Text of a file. The object form can make the file executable. */
 export type FileContent = string | { text: string; executable: boolean };
 
 export type TemporaryRepository = AsyncDisposable & {
-  /** Path of the working tree. If the repository is bare, path of the git directory. */
+  /** Path of the working tree or, for a bare repository, of the git directory. */
   path: string;
   branch: string;
-  /** Runs git in the repository, without the user's and the system's configuration. Returns stdout without the last line break. */
+  /**
+   * Runs git in the repository. Git ignores the user's and the system's configuration. Returns stdout without the last
+   * line break.
+   */
   git(...argumentsOfGit: string[]): Promise<string>;
-  /** Writes the files and commits all changes on the branch. If the repository is bare, makes the commit in a clone and pushes it. Returns the commit's id. */
+  /**
+   * Writes the files and commits all changes on the branch. For a bare repository, makes the commit in a clone and
+   * pushes it. Returns the commit's id.
+   */
   commit(message: string, files: Record<string, FileContent>): Promise<string>;
-  /** Returns the id of the commit to which a ref points. Default: the branch. */
+  /** Returns the id of a ref's commit. Default: the branch's. */
   head(ref?: string): Promise<string>;
-  /** Returns a file's content in a commit, by default the branch's last commit. Returns null if the commit doesn't contain the file. */
+  /**
+   * Returns a file's content in a commit. Default: the branch's last commit. Returns null if the commit doesn't contain
+   * the file.
+   */
   show(file: string, ref?: string): Promise<string | null>;
   remove: () => Promise<void>;
 };
@@ -27,7 +36,10 @@ export type RepositorySettings = { files?: Record<string, FileContent>; branch?:
 const runFile = promisify(execFile);
 const outputBytesMax = 64 * 1024 * 1024;
 
-/** Returns environment variables for git. With them, git ignores the user's and the system's configuration. They also set fixed authors and times, so that the same content has the same commit id. */
+/**
+ * Returns environment variables with which git ignores the user's and the system's configuration. They also set fixed
+ * authors and times, so that the same content has the same commit id.
+ */
 export function isolatedGitEnvironment(home: string): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_'));
   return {

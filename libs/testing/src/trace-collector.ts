@@ -4,20 +4,23 @@ import { text } from 'node:stream/consumers';
 
 export type CollectedSpan = {
   service: string;
-  /** The attribute `service.instance.id` of the process that exported the span. */
+  /** Attribute `service.instance.id` of the process that exported the span. */
   instance: string;
   name: string;
-  /** Kind of the span, as a number of OTLP: 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
+  /** Kind of the span, as OTLP's number: 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
   kind: number;
   traceId: string;
   spanId: string;
   parentSpanId: string | undefined;
   links: { traceId: string; spanId: string }[];
-  /** Milliseconds since 1970. They are rounded down to full microseconds, since a JavaScript number can't represent the current time in nanoseconds exactly. */
+  /**
+   * Milliseconds since 1970, rounded down to full microseconds, since a JavaScript number can't represent nanoseconds
+   * exactly.
+   */
   startedAtMs: number;
   durationMs: number;
   attributes: Record<string, unknown>;
-  /** Status of the span, as a number of OTLP: 0 unset, 1 ok, 2 error. */
+  /** Status of the span, as OTLP's number: 0 unset, 1 ok, 2 error. */
   status: number;
 };
 
@@ -27,14 +30,14 @@ export type TraceCollector = AsyncDisposable & {
   url: string;
   /** Spans received so far. */
   spans: readonly CollectedSpan[];
-  /** Metrics received so far. A metric that is exported several times has several entries. */
+  /** Metrics received so far, with an entry for each export of a metric. */
   metrics: readonly CollectedMetric[];
-  /** Environment variables for a process that sends its traces to this collector. They also set a short export delay. */
+  /** Environment variables for a process that sends its telemetry to this collector, with a short export delay. */
   environment: Record<string, string>;
   stop(): Promise<void>;
 };
 
-/** Starts an OTLP/HTTP (JSON) receiver of traces and metrics in this process. */
+/** Starts a receiver of traces and metrics (OTLP/HTTP with JSON) in this process. */
 export async function startTraceCollector(): Promise<TraceCollector> {
   const spans: CollectedSpan[] = [];
   const metrics: CollectedMetric[] = [];
