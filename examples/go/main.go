@@ -1,4 +1,4 @@
-// Sends an invalid request, submits a run and follows it, and cancels another run. Uses nats.go.
+// Sends an invalid request, follows a run to its end, and cancels another run. Uses nats.go.
 //
 //	NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme go run . REPOSITORY MODEL
 package main
@@ -38,7 +38,7 @@ type Event struct {
 var tenant = cmp.Or(os.Getenv("COPPICE_TENANT"), "default")
 
 func must[Value any](value Value, err error) Value {
-	if err != nil { // nats.ErrNoResponders: no service is running.
+	if err != nil { // nats.ErrNoResponders means that no service is running.
 		log.Fatal(err)
 	}
 	return value
@@ -54,7 +54,7 @@ func call(nc *nats.Conn, method string, input object) (answer Answer) {
 func run(nc *nats.Conn, prompt any, cancelAt string) {
 	task := object{"name": "notes", "description": "Write the notes", "prompt": prompt, "model": os.Args[2],
 		"agent": object{"kind": "prompt", "file": "go.md"}, "verify": "test -s go.md"}
-	// Choose a request id yourself: the same id again is the same run.
+	// The client chooses the request id. A second request with the same id creates no second run.
 	answer := call(nc, "run.submit", object{"requestId": nats.NewInbox(), "repository": os.Args[1], "baseBranch": "main", "tasks": []object{task}})
 	if refused := answer.Error; refused != nil {
 		fmt.Println("refused", refused.Code)
@@ -64,14 +64,14 @@ func run(nc *nats.Conn, prompt any, cancelAt string) {
 		return
 	}
 	fmt.Println("submitted", answer.RunID)
-	// An ordered consumer delivers every event of the run from the first one, whenever the consumer is created.
+	// An ordered consumer delivers all events of the run from the first one on, even those that are older than the consumer.
 	events := jetstream.OrderedConsumerConfig{FilterSubjects: []string{"coppice.event." + tenant + "." + answer.RunID + ".>"}}
 	messages := must(must(must(jetstream.New(nc)).OrderedConsumer(context.Background(), "coppice-events", events)).Messages())
 	defer messages.Stop()
 	for seen := map[string]bool{}; ; {
 		var event Event
 		must(0, json.Unmarshal(must(messages.Next()).Data(), &event))
-		if seen[event.ID] { // A sender that died may have published it twice.
+		if seen[event.ID] { // A sender that crashed may have published the event twice.
 			continue
 		}
 		seen[event.ID] = true
@@ -94,7 +94,7 @@ func main() {
 	}
 	nc := must(nats.Connect(os.Getenv("NATS_URL"), options...))
 	defer nc.Close()
-	run(nc, 7, "") // Rejected: a prompt has to be text.
+	run(nc, 7, "") // Coppice rejects this request, since a prompt must be text.
 	run(nc, "Write short notes.", "")
 	run(nc, "Write a long book.", "working")
 }

@@ -8,7 +8,7 @@ import java.util.*;
 import java.util.stream.*;
 
 /**
- * Sends an invalid request, submits a run and follows it, and cancels another run. Uses jnats.
+ * Sends an invalid request, follows a run to its end, and cancels another run. Uses jnats.
  *
  * <p>NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme java -cp 'lib/*' Example.java REPOSITORY MODEL
  */
@@ -16,17 +16,17 @@ class Example {
   static final String TENANT = System.getenv().getOrDefault("COPPICE_TENANT", "default");
   static final ObjectMapper JSON = new ObjectMapper();
 
-  /** Returns the method's output, or {"error": {code, message, retryable, details}}. Fails with the status 503 when no service is running. */
+  /** Returns the method's output, or {"error": {code, message, retryable, details}}. Fails with status 503 if no service is running. */
   static JsonNode call(Connection nats, String method, Object input) throws Exception {
     var subject = "coppice.api." + TENANT + "." + method;
     return JSON.readTree(nats.requestWithTimeout(subject, JSON.writeValueAsBytes(input), Duration.ofSeconds(30)).get().getData());
   }
 
-  /** Prints each event of a run once, from the first one, whenever it is called. Cancels the run when the task reaches the state cancelAt. */
+  /** Prints all events of a run, also earlier ones, each once. Cancels the run when the task reaches the state cancelAt. */
   static void follow(Connection nats, String runId, String cancelAt) throws Exception {
     var last = 0L;
     var seen = new HashSet<String>();
-    while (true) { // No new message for a while, or a gap: continue after the last one.
+    while (true) { // Without a new message, or after a lost one, a new consumer starts after the last event.
       var name = "follow-" + UUID.randomUUID();
       nats.jetStreamManagement().createConsumer("coppice-events", ConsumerConfiguration.builder()
           .name(name).filterSubject("coppice.event." + TENANT + "." + runId + ".>").ackPolicy(AckPolicy.None)
@@ -53,7 +53,7 @@ class Example {
   static void run(Connection nats, String repository, String model, Object prompt, String cancelAt) throws Exception {
     var task = Map.of("name", "notes", "description", "Write the notes", "prompt", prompt, "model", model,
         "agent", Map.of("kind", "prompt", "file", "java.md"), "verify", "test -s java.md");
-    // Choose a request id yourself: the same id again is the same run.
+    // The client chooses the request id. A second request with the same id creates no second run.
     var request = Map.of("requestId", UUID.randomUUID(), "repository", repository, "baseBranch", "main", "tasks", List.of(task));
     var answer = call(nats, "run.submit", request);
     if (answer.has("error")) {
@@ -67,14 +67,14 @@ class Example {
   }
 
   public static void main(String[] arguments) throws Exception {
-    // Without reportNoResponders, the error of a request without a responder would not name the cause.
+    // With reportNoResponders, the error of a request says if no service is running.
     // The client's default timeout of two seconds is too short for a program that starts on a busy machine.
     var options = Options.builder().server(System.getenv("NATS_URL")).connectionTimeout(Duration.ofSeconds(20));
     options.inboxPrefix("_INBOX_" + TENANT + ".").reportNoResponders();
     var key = System.getenv("NATS_NKEY");
     if (key != null) options.authHandler(Nats.staticCredentials(null, Files.readString(Path.of(key)).trim().toCharArray()));
     try (var nats = Nats.connect(options.build())) {
-      run(nats, arguments[0], arguments[1], 7, null); // Rejected: a prompt has to be text.
+      run(nats, arguments[0], arguments[1], 7, null); // Coppice rejects this request, since a prompt must be text.
       run(nats, arguments[0], arguments[1], "Write short notes.", null);
       run(nats, arguments[0], arguments[1], "Write a long book.", "working");
     }

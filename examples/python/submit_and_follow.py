@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Submits a run to Coppice and follows it to its end, with only Python's standard library. A login by key also needs the command openssl.
+"""Submits a run to Coppice and follows it to its end. Uses only Python's standard library. A login with a key also needs openssl.
 
     submit_and_follow.py [--tenant NAME] [--intake] [--bad] SERVER CREDENTIALS_FILE REQUEST_FILE
 
-SERVER is nats://host:port, without TLS. CREDENTIALS_FILE is JSON: a tenant's file (nkeySeed, tenant), or one with user and password.
-REQUEST_FILE contains the payload of run.submit. --intake puts the request into the durable intake, without
-waiting for an answer. --bad makes the request invalid, to show an error. Prints one line per event on stdout.
+SERVER is nats://host:port, without TLS. CREDENTIALS_FILE is a JSON file with nkeySeed and tenant, or with user and password.
+REQUEST_FILE contains the payload of run.submit. --intake publishes the request to the durable intake, without
+waiting for an answer. --bad makes the request invalid, to show an error. Prints a line for each event on stdout.
 Exit code: 0 all tasks succeeded, 1 the run did not succeed, 2 the request was rejected, 3 the server can't be used.
 """
 import argparse
@@ -22,10 +22,10 @@ import time
 import urllib.parse
 
 STREAM = "coppice-events"
-SILENCE_SECONDS_MAX = 40  # Longer than a submission may take (30 s), and longer than a pull waits.
+SILENCE_SECONDS_MAX = 40  # Longer than a submission (30 s) and a pull may take.
 PULL_SECONDS = 10
-ATTEMPTS_MAX = 30  # Failures in a row, one second apart.
-FINAL_ERRORS = ("'Authorization", "'Permissions", "'Invalid", "'Maximum")  # Other errors, such as 'Server Shutdown', may pass.
+ATTEMPTS_MAX = 30  # Number of failures in a row, with a second between two attempts.
+FINAL_ERRORS = ("'Authorization", "'Permissions", "'Invalid", "'Maximum")  # After other errors, such as 'Server Shutdown', a retry may help.
 
 
 class NatsError(Exception):
@@ -33,7 +33,7 @@ class NatsError(Exception):
 
 
 class Nats:
-    """The part of the NATS protocol that this program needs. It sends one request at a time, and waits for the answer."""
+    """The part of the NATS protocol that this program needs. There is one request at a time."""
 
     def __init__(self, server, credentials, tenant):
         address = urllib.parse.urlsplit(server)
@@ -41,7 +41,7 @@ class Nats:
         self.input = self.socket.makefile("rb")
         self.inbox = f"_INBOX_{tenant}.{secrets.token_hex(11)}"
         self.requests = 0
-        info = json.loads(self.input.readline().removeprefix(b"INFO "))  # The server's version, features and nonce.
+        info = json.loads(self.input.readline().removeprefix(b"INFO "))  # Contains the server's version, features and nonce.
         options = {**proof_of(credentials, info), "verbose": False, "pedantic": False, "lang": "python", "version": "1",
                    "protocol": 1, "headers": True, "no_responders": True}
         self.send(f"CONNECT {json.dumps(options)}\r\nPING")
@@ -51,10 +51,10 @@ class Nats:
         self.socket.sendall(line.encode() + b"\r\n" + (b"" if body is None else body + b"\r\n"))
 
     def request(self, subject, payload, headers=None):
-        """Sends JSON. Returns the headers, reply subject and bytes of the answer. If the server itself answers, the headers contain `Status`."""
+        """Sends JSON. Returns the answer's headers, reply subject and bytes. The headers contain `Status` if the server itself answers."""
         self.requests += 1
         reply_to, body = f"{self.inbox}.{self.requests}", json.dumps(payload).encode()
-        # Subscribes for one message. The answer is recognised by the subscription's id, since a message from a stream has its own subject.
+        # Subscribes for one message. The subscription's id identifies the answer. A message from a stream keeps its own subject.
         self.send(f"SUB {reply_to} {self.requests}\r\nUNSUB {self.requests} 1")
         if headers is None:
             self.send(f"PUB {subject} {reply_to} {len(body)}", body)
@@ -65,7 +65,7 @@ class Nats:
         return self.receive(self.requests)
 
     def receive(self, awaited):
-        """Reads until a message of this subscription arrives, and returns its headers, reply subject and bytes. Or reads until "PONG"."""
+        """Reads until a message of a subscription or "PONG" arrives. Returns the message's headers, reply subject and bytes."""
         while True:
             line = self.input.readline()
             if not line.endswith(b"\r\n"):
@@ -90,17 +90,17 @@ class Nats:
 
 
 def proof_of(credentials, info):
-    """Returns the fields of CONNECT that identify the user: user and password, or a key and its signature of the server's nonce (Ed25519)."""
+    """Returns the fields of CONNECT that identify the user. These are user and password, or a key and its Ed25519 signature of the nonce."""
     if "nkeySeed" not in credentials:
         return {"user": credentials["user"], "pass": credentials["password"]}
-    seed = base64.b32decode(credentials["nkeySeed"] + "======")[2:34]  # The seed is between two bytes with its type and a checksum.
-    private = bytes.fromhex("302e020100300506032b657004220420") + seed  # In the format PKCS 8.
+    seed = base64.b32decode(credentials["nkeySeed"] + "======")[2:34]  # Two bytes for the type precede the seed, and a checksum follows.
+    private = bytes.fromhex("302e020100300506032b657004220420") + seed  # PKCS 8 format.
     with tempfile.NamedTemporaryFile() as nonce:
         nonce.write(info["nonce"].encode())
         nonce.flush()
         public = openssl(private, "pkey", "-in", "/dev/stdin", "-pubout", "-outform", "DER")[-32:]
         signature = openssl(private, "pkeyutl", "-sign", "-rawin", "-inkey", "/dev/stdin", "-in", nonce.name)
-    key = bytes([20 << 3]) + public  # 20 << 3 is the type of a user's key, which starts with U.
+    key = bytes([20 << 3]) + public  # 20 << 3 is the type of a user's key. Its text starts with U.
     key += binascii.crc_hqx(key, 0).to_bytes(2, "little")
     return {"nkey": base64.b32encode(key).decode(), "sig": base64.urlsafe_b64encode(signature).decode().rstrip("=")}
 
@@ -130,7 +130,7 @@ class Refused(Exception):
 
 
 def run_id_of(tenant, request_id):
-    """Returns the id of the run that a request creates. It is known before the request is sent."""
+    """Returns the id of the run that a request creates. A client can compute it before it sends the request."""
     digest = hashlib.sha256()
     for part in ("run", tenant, request_id):
         digest.update(f"{len(part.encode())}:{part}".encode())
@@ -155,7 +155,7 @@ def submit(nats, tenant, request, intake):
 
 
 def follow(nats, tenant, run_id, after):
-    """Yields (stream sequence, event) for each event of a run after a sequence. Reads them from their stream, so none is lost."""
+    """Yields (stream sequence, event) for each event of a run after a stream sequence. Reads them from their stream, so none is lost."""
     name, subject = f"follow-{secrets.token_hex(8)}", f"coppice.event.{tenant}.{run_id}.>"
     config = {"name": name, "filter_subject": subject, "ack_policy": "none", "deliver_policy": "by_start_sequence",
               "opt_start_seq": after + 1, "mem_storage": True, "inactive_threshold": 60 * 10**9}
@@ -187,7 +187,7 @@ def describe(event):
 
 
 def follow_to_the_end(connect, tenant, request, intake):
-    """Reconnects after a broken connection. To submit again is harmless, and reading continues after the last event."""
+    """Reconnects after a broken connection, and continues after the last event. Another submission creates no second run."""
     run_id, last, seen, attempts = None, 0, set(), 0
     while True:
         nats = None
@@ -196,7 +196,7 @@ def follow_to_the_end(connect, tenant, request, intake):
             run_id = run_id or submit(nats, tenant, request, intake)
             for last, event in follow(nats, tenant, run_id, last):
                 attempts = 0
-                if event["id"] in seen:  # A sender that died may have published it twice.
+                if event["id"] in seen:  # A sender that crashed may have published the event twice.
                     continue
                 seen.add(event["id"])
                 print(describe(event), flush=True)

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Sends an invalid request, submits a run and follows it, and cancels another run. Uses the command nats, and jq.
+# Sends an invalid request, follows a run to its end, and cancels another run. Uses the commands nats and jq.
 #   NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme bash example.sh REPOSITORY MODEL
 set -euo pipefail
 tenant=${COPPICE_TENANT:-default}
 
-# Prints the answer to a request. When no service is running, prints only "No responders are available" on stderr.
+# Prints the answer to a request. If no service is running, prints only "No responders are available" on stderr.
 ask() { nats --inbox-prefix "_INBOX_$tenant" req --raw --timeout 30s "$@"; }
 random() { od -An -N8 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# Prints the output of an API method. On an error, prints the error (code, message, retryable, details) and fails.
+# Prints the output of an API method. If the method fails, prints its error (code, message, retryable, details) and fails.
 call() {
   local answer
   answer=$(ask "coppice.api.$tenant.$1" "$2")
@@ -16,7 +16,7 @@ call() {
   [[ $answer == '{'* && $answer != '{"error":'* ]]
 }
 
-# Prints each event of a run, one per line, from the first one, whenever it is called.
+# Prints all events of a run, also earlier ones, one on each line.
 follow() {
   local name subject event
   name=follow-$(random)
@@ -29,7 +29,7 @@ follow() {
     case $event in
       '{'*) printf '%s\n' "$event" ;;
       'nil body' | '') ;; # No new event.
-      *) printf '%s\n' "$event" >&2 && return 1 ;; # The server or the consumer no longer exists: follow again from the start.
+      *) printf '%s\n' "$event" >&2 && return 1 ;; # The server or the consumer no longer exists. A caller can call follow again.
     esac
   done
 }
@@ -47,7 +47,7 @@ watch() {
 }
 
 request() {
-  # Choose a request id yourself: the same id again is the same run.
+  # The client chooses the request id. A second request with the same id creates no second run.
   jq -nc --arg id "shell-$(random)" --arg repository "$1" --arg model "$2" --argjson prompt "$3" '
     {requestId: $id, $repository, baseBranch: "main", tasks: [{name: "notes", description: "Write the notes", $prompt, $model,
       agent: {kind: "prompt", file: "shell.md"}, verify: "test -s shell.md"}]}'

@@ -1,5 +1,5 @@
 /**
- * Calls Coppice and follows a run with the older package `nats` (2.x). The calls are in story.ts.
+ * Calls Coppice and follows a run with the older client, `nats` 2.x. The calls are in story.ts.
  *
  *     NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme node example-nats.ts REPOSITORY MODEL
  */
@@ -16,24 +16,24 @@ const key = process.env['NATS_NKEY'];
 const nats = await connect({
   servers: host,
   authenticator:
-    key === undefined // The client reads no password from a URL.
+    key === undefined // The client ignores a user and password in a URL.
       ? usernamePasswordAuthenticator(decodeURIComponent(username), decodeURIComponent(password))
       : nkeyAuthenticator(Buffer.from(readFileSync(key, 'utf8').trim())),
   inboxPrefix: `_INBOX_${tenant}`,
 });
 
-/** Fails with code 503 when no service is running. */
+/** Fails with code 503 if no service is running. */
 async function call(method: string, input: object): Promise<Answer> {
   const answer = await nats.request(`coppice.api.${tenant}.${method}`, JSON.stringify(input), { timeout: 30_000 });
   return answer.json<Answer>();
 }
 
-/** Yields each event of a run once, from the first one, whenever it is called and whatever is lost on the way. */
+/** Yields all events of a run, also earlier ones, each once. Continues after errors, so no event is lost. */
 async function* follow(runId: string): AsyncGenerator<Event> {
   const seen = new Set<string>();
   const manager = await nats.jetstreamManager({ checkAPI: false });
   for (let last = 0; ;) {
-    // No new message for a while, or a gap: continue after the last one.
+    // Without a new message, or after a lost one, a new consumer starts after the last event.
     const added = manager.consumers.add('coppice-events', {
       name: `follow-${randomUUID()}`,
       filter_subject: `coppice.event.${tenant}.${runId}.>`,
@@ -44,10 +44,10 @@ async function* follow(runId: string): AsyncGenerator<Event> {
       inactive_threshold: nanos(60_000),
     });
     const info = await added.catch((error: NatsError) => (error.code === 'TIMEOUT' ? null : Promise.reject(error)));
-    if (info === null) continue; // The server could not be reached; the client reconnects by itself.
+    if (info === null) continue; // The server is unreachable. The client reconnects by itself.
     const consumer = nats.jetstream().consumers.getPullConsumerFor(info);
     for (let count = 1; ; count += 1) {
-      // After an error the loop above starts a new consumer; a lasting error fails there.
+      // After an error, the outer loop creates a new consumer. If the error lasts, that fails.
       const message = await consumer.next({ expires: 10_000 }).catch(() => null);
       if (message?.info.deliverySequence !== count) break;
       last = message.info.streamSequence;

@@ -1,4 +1,4 @@
-//! Sends an invalid request, submits a run and follows it, and cancels another run. Uses async-nats.
+//! Sends an invalid request, follows a run to its end, and cancels another run. Uses async-nats.
 //!
 //!     NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme cargo run -- REPOSITORY MODEL
 
@@ -17,10 +17,10 @@ struct Coppice {
 }
 
 impl Coppice {
-    /// Calls a method. The inner result is Coppice's answer: the output, or an error with code, message, retryable and details.
+    /// Calls a method. The inner result is the method's output, or Coppice's error with code, message, retryable and details.
     async fn call(&self, method: &str, input: &Value) -> Result<Result<Value, Value>, Failure> {
         let subject = format!("coppice.api.{}.{method}", self.tenant);
-        // Fails with RequestErrorKind::NoResponders when no service is running.
+        // Fails with RequestErrorKind::NoResponders if no service is running.
         let answer = self.nats.request(subject, input.to_string().into()).await?;
         let mut output: Value = serde_json::from_slice(&answer.payload)?;
         let refused = answer.headers.is_some_and(|headers| headers.get("Nats-Service-Error-Code").is_some());
@@ -39,9 +39,9 @@ impl Coppice {
         let stream = jetstream::new(self.nats.clone()).get_stream_no_info("coppice-events").await?;
         let (mut last, mut seen) = (0, HashSet::new());
         loop {
-            // An ordered consumer delivers every event of the run from the first one. It ends if a restarted server has lost it; the loop
-            // then continues after the last event. The consumer has a name, so that the subject of the request that creates it contains
-            // the filter, which the permissions check.
+            // An ordered consumer delivers all events of the run, also earlier ones. If a restarted server loses the consumer, the loop
+            // creates another one, which starts after the last event. The consumer needs a name. Only then does the subject of the
+            // request that creates it contain the filter, which the server's permissions check.
             let config = OrderedConfig {
                 name: Some(format!("follow-{}", self.unique())),
                 filter_subject: format!("coppice.event.{}.{run_id}.>", self.tenant),
@@ -52,7 +52,7 @@ impl Coppice {
             while let Some(Ok(message)) = messages.next().await {
                 last = message.info()?.stream_sequence;
                 let event: Value = serde_json::from_slice(&message.payload)?;
-                // A sender that died may have published the event twice.
+                // A sender that crashed may have published the event twice.
                 if !seen.insert(event["id"].to_string()) { continue }
                 let data = &event["data"];
                 let kind = event["type"].as_str().unwrap_or_default().trim_start_matches("coppice.");
@@ -78,14 +78,14 @@ async fn main() -> Result<(), Failure> {
     let (user, password) = (server.username().unwrap_or_default(), server.password().unwrap_or_default());
     let options = match env::var("NATS_NKEY") {
         Ok(file) => ConnectOptions::with_nkey(fs::read_to_string(file)?.trim().into()),
-        // The client doesn't read the user from a URL.
+        // The client ignores a user and password in a URL.
         Err(_) => ConnectOptions::with_user_and_password(user.into(), password.into()),
     }
     .custom_inbox_prefix(format!("_INBOX_{tenant}"))
     .request_timeout(Some(Duration::from_secs(30)));
     let coppice = Coppice { nats: options.connect(server).await?, tenant };
     let request = |prompt: Value| json!({
-        // Choose a request id yourself: the same id again is the same run.
+        // The client chooses the request id. A second request with the same id creates no second run.
         "requestId": format!("rust-{}", coppice.unique()),
         "repository": repository,
         "baseBranch": "main",
