@@ -7,11 +7,9 @@ export type ApiClient = {
   tenant: string;
   /** Time limit in milliseconds for a call that gets no answer. Default: `waitMsDefault` in ask.ts. */
   waitMsMax?: number | undefined;
-  /** Called while a call gets no answer. */
   onWaiting?: OnWaiting | undefined;
   /** Aborted when the stack ends. The abort reason is a text such as "the stack has ended". */
   stackEnded?: AbortSignal | undefined;
 };
 
-/** A client that is notified when its stack ends. */
 export type StackClient = ApiClient & { stackEnded: AbortSignal };

@@ -4,10 +4,7 @@ import { CoppiceError, api } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
 import { ask } from './ask.ts';
 
-/**
- * Reads an artifact in parts. Returns null if the artifact no longer exists.
- * @throws CoppiceError `internal` if the SHA-256 doesn't match
- */
+/** Returns null if the artifact no longer exists. @throws CoppiceError `internal` if the SHA-256 doesn't match */
 export async function readArtifact(client: ApiClient, name: string): Promise<Uint8Array | null> {
   const parts: Buffer[] = [];
   const hash = createHash('sha256');

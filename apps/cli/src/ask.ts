@@ -54,7 +54,6 @@ const repeatable: ReadonlySet<Method> = new Set<Method>([
 ]);
 
 /**
- * Calls a method and waits for the answer.
  * @throws CoppiceError if the service returns an error; CliError (stack unavailable) with the waiting time if no answer
  * came
  */

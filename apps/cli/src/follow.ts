@@ -26,7 +26,7 @@ import { noAnswer, untilStackEnds } from './stack-lost.ts';
 
 export type FollowOptions = {
   runId: string;
-  /** If set, only this task is followed, until it ends. */
+  /** If set, only this task is followed. */
   taskId?: string | undefined;
   /** Ends following. The run continues. */
   signal: AbortSignal;
@@ -46,8 +46,8 @@ export type Followed = { kind: 'over' | 'person-awaited'; run: RunView; tasks: T
 
 const checkIntervalMs = 3_000;
 /**
- * Time without an event after which a run that waits for the user counts as settled. Then following ends. The delay is
- * needed because a task that lands without the user is `ready` for a moment.
+ * If the run waits for the user, following ends after this time without an event. A task that lands without the user is
+ * `ready` only for a moment, and must not end it.
  */
 const settleMs = 1_200;
 const lastEventMsMax = 2_000;
@@ -236,7 +236,7 @@ async function taskOrNull(client: ApiClient, taskId: string): Promise<TaskView |
   }
 }
 
-/** Resolves when `signal` is aborted. Removes its listener when `until` is aborted. */
+/** Removes its listener when `until` is aborted. */
 function aborted(signal: AbortSignal, until: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();

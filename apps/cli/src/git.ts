@@ -21,10 +21,7 @@ const variablesOfARepository = [
 
 export type GitAnswer = { exitCode: number; out: string; err: string };
 
-/**
- * Runs git in a folder. If git fails, returns its exit code.
- * @throws CliError if git isn't installed or takes longer than `timeMsMax`
- */
+/** Resolves even if git fails. @throws CliError if git isn't installed or takes longer than `timeMsMax` */
 export function tryGit(folder: string, ...gitArguments: string[]): Promise<GitAnswer> {
   const env = { ...process.env, GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C' } as NodeJS.ProcessEnv;
   for (const name of variablesOfARepository) delete env[name];

@@ -15,7 +15,8 @@ const candidatesShownMax = 5;
 const beginning = /^[rt][a-z2-7]{0,16}$/;
 
 /**
- * @throws CliError (bad input) if the text isn't an id or matches several runs or tasks; CoppiceError `not-found` if nothing matches
+ * @throws CliError (bad input) if the text can't be an id, or matches several; CoppiceError `not-found` if nothing
+ * matches
  */
 export async function resolveTarget(client: ApiClient, text: string): Promise<Target> {
   const slash = text.indexOf('/');

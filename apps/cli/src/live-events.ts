@@ -36,7 +36,7 @@ export class LiveEvents {
     return this.#read(signal, { live: true, newOnly });
   }
 
-  /** Reads the stored events that `follow` has not passed on. Call it after `follow` has ended. */
+  /** Passes on the stored events that `follow` hasn't passed on. Must be called after `follow` has ended. */
   catchUp(signal: AbortSignal): Promise<void> {
     return this.#read(signal, { live: false, newOnly: false });
   }

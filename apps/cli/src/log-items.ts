@@ -108,7 +108,6 @@ export function lostOutput(pieces: number, firstAt: string | null, nowMs: number
   return `Its commands' output is kept for ${days} days.`;
 }
 
-/** Returns null for all events except changes of state. */
 export function itemOfEvent(event: CoppiceEvent): LogItem | null {
   if (event.type !== 'coppice.task-state') return null;
   return { kind: 'state', time: event.time, state: event.data.to, reason: event.data.reason };

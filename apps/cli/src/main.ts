@@ -1,4 +1,3 @@
-/** Entry point of the `coppice` command. */
 import { getEventListeners } from 'node:events';
 import { constants } from 'node:os';
 

@@ -4,7 +4,6 @@ import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { stateText } from './output/states.ts';
 
-/** Returns the error for a task without a commit. */
 export const withoutCommit = ({ name, state }: TaskView, hint = ''): CliError =>
   new CliError(
     exitCodes.badInput,

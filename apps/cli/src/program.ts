@@ -30,7 +30,7 @@ import { plainText } from './output/text.ts';
 import { engineChoices } from './stack/services.ts';
 import type { EngineChoice } from './stack/services.ts';
 
-/** Runs the command that `programArguments` names, and returns its exit code. Prints errors and never throws. */
+/** Returns the command's exit code. Prints errors and never throws. */
 export async function runProgram(programArguments: readonly string[], session: Session): Promise<number> {
   let exitCode: number = exitCodes.done;
   const program = build(session, (code) => (exitCode = code));

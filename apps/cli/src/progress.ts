@@ -105,10 +105,6 @@ export function withEvent(progress: RunProgress, event: CoppiceEvent): RunProgre
   }
 }
 
-/**
- * Returns a short text for an agent's turn. It contains the turn's calls. If there are none, it contains the model's
- * text.
- */
 export function turnText({ turn, calls, text }: { turn: number; calls: TurnCall[]; text: string }): string {
   const does = calls.map(({ name, about }) => `${name} ${about}`.trim()).join('; ');
   return `turn ${turn}: ${does === '' ? text : does}`;
@@ -119,7 +115,7 @@ function withTask(progress: RunProgress, taskId: string, change: (task: TaskProg
   return { ...progress, tasks: progress.tasks.map((task) => (task.taskId === taskId ? change(task) : task)) };
 }
 
-/** True if a task waits for the user's decision, and no unfinished task can continue without that decision. */
+/** True if a task waits for the user's decision, and all other unfinished tasks wait too. */
 export function waitsForPerson(
   tasks: readonly { state: string }[],
   registry: TaskStateRegistry = taskStateRegistry,

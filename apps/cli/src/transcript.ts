@@ -1,4 +1,4 @@
-/** Reads the transcript of a task's agent. The gateway records transcripts. */
+/** Reads the transcript of a task's agent, which the gateway recorded. */
 import { modelMessageSchema, shownModel, streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
 import type { ModelMessage, TextReference, TranscriptEntry } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
@@ -9,7 +9,7 @@ export type StoredTurn = { entry: TranscriptEntry; sequence: number };
 /** `startSequence`: stream sequence of the first message to read. `live`: if true, new messages are read too. */
 export type TurnOptions = { startSequence?: number; live?: boolean; signal?: AbortSignal };
 
-/** Yields a task's turns in stream order. Skips entries that this version can't parse. */
+/** Skips entries that this version can't parse. */
 export async function* turnsOf(
   client: ApiClient,
   taskId: string,
@@ -44,7 +44,7 @@ export class Texts {
     this.#client = client;
   }
 
-  /** Reads a text. Returns null if its artifact no longer exists. */
+  /** Returns null if the text's artifact no longer exists. */
   async read(reference: TextReference): Promise<string | null> {
     if ('text' in reference) return reference.text;
     const bytes = await readArtifact(this.#client, reference.artifact);

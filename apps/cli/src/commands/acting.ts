@@ -51,7 +51,7 @@ function printTask({ terminal }: Session, task: TaskView, json: boolean): void {
   for (const { label, command } of nextSteps(task)) terminal.out(plainLine(`${label}: ${command}`));
 }
 
-/** `coppice cancel ID`: cancels a task, or every task of a run. */
+/** `coppice cancel ID`: cancels a task, or all tasks of a run. */
 export function cancelCommand(
   session: Session,
   id: string,

@@ -10,7 +10,7 @@
  * Invariants:
  * 1. A repeated call keeps the existing keys and the nodes in accounts.conf, and adds what is missing. Only
  *    `--remove-node` removes a node.
- * 2. Only the owner can read a file with a seed. This holds from the file's creation on.
+ * 2. A file with a seed is created readable only for its owner.
  */
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -69,7 +69,6 @@ export function busUsersCommand({ terminal }: Session, options: BusUsersOptions)
   return exitCodes.done;
 }
 
-/** Returns the nodes in accounts.conf and those in `--node`, without those in `--remove-node`. */
 function nodesFor(file: string, { node, removeNode = [] }: BusUsersOptions): string[] {
   const known = nodesIn(readTextFile(file) ?? '');
   const requested = (node ?? []).map((name) => requireName('--node', name, tokenSchema));

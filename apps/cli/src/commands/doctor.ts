@@ -44,7 +44,7 @@ async function* examine({ environment, tenant, terminal }: Session): AsyncIterab
   }
   const { check, client } = await findStack(environment, tenant, home, running);
   yield check;
-  // Only the remote stack itself can report its models.
+  // Only a remote stack itself can report its models.
   if (isRemote && client === null) return;
   try {
     yield* await checkProviders(client, environment);

@@ -8,7 +8,6 @@ import type { CommandResult, Session } from './session.ts';
 
 export type FaultyUpstreamOptions = { host: string; port: number; fault?: string; every: number; list: boolean };
 
-/** Runs the server until Ctrl-C. Prints the result of each request in one line. */
 export async function faultyUpstreamCommand(session: Session, options: FaultyUpstreamOptions): CommandResult {
   const { terminal, interrupted } = session;
   const { faultsHelp, startFaultyUpstream } = await import('@coppice/faulty-upstream');

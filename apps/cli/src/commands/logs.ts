@@ -94,7 +94,7 @@ class Printer {
     this.#print(this.#lines.end());
   }
 
-  /** Prints the lines that `--tail` kept. After this call, items are printed at once. */
+  /** Prints the kept lines. After this call, items are printed at once. */
   release(): void {
     const held = this.#tail;
     this.#tail = null;

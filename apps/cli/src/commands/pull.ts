@@ -90,7 +90,7 @@ async function commonFolder(repository: string): Promise<string | null> {
   return exitCode === 0 ? realpathSync(out) : null;
 }
 
-/** Downloads the task's work from the stack into a bundle file in the folder. */
+/** Downloads the task's work into a bundle file in the folder. */
 async function workOf(client: ApiClient, task: TaskView, repository: string, folder: string): Promise<Work> {
   const { taskId, name, rescue } = task;
   // `rescue` is `<git directory> <ref>`, or a folder if the work could not be committed.

@@ -1,4 +1,3 @@
-/** The session of a command, and its connection to a stack. */
 import path from 'node:path';
 import type { BusConnection } from '@coppice/service';
 import type { StackClient } from '../api-client.ts';
@@ -85,10 +84,7 @@ async function withConnection<Result>(
   }
 }
 
-/**
- * Starts the embedded stack if it isn't running.
- * @throws CliError if the stack can't be started, or runs with another engine than the requested one
- */
+/** @throws CliError if the stack can't be started, or runs with another engine than the requested one */
 export async function startedStack(
   session: Session,
   engine: EngineChoice,
@@ -96,7 +92,7 @@ export async function startedStack(
 ): Promise<{ home: Home; status: StackStatus; started: boolean }> {
   const home = homeFrom(session.environment);
   requirePassable(home, engine);
-  // Reports a wrong variable before a stack is started. A running stack doesn't use this environment.
+  // Reports a wrong variable before a stack is started. A running stack has read its own environment.
   if (runningStack(home) === null && describesProviders(session.environment)) await modelsIn(session.environment);
   const { status, started } = await ensureStack({
     home,

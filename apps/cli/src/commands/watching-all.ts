@@ -63,7 +63,7 @@ export async function watchAll(
   return exitCodes.detached;
 }
 
-/** Updates the view until the signal is aborted. @throws CliError if the stack doesn't answer for `waitMsMax` */
+/** @throws CliError if the stack doesn't answer for `waitMsMax` */
 async function keepShowing(client: ApiClient, signal: AbortSignal, view: View): Promise<void> {
   let happened = Promise.withResolvers<void>();
   const events = new LiveEvents(client, subjects.event(client.tenant, '*', '*', '*'), (event, raw) => {

@@ -19,7 +19,6 @@ import type { CommandResult, Session } from './session.ts';
 
 export type WatchOptions = { runId: string; taskId?: string | undefined; json: boolean; waitMsMax?: number };
 
-/** Interval between two redraws of the table. */
 const redrawMs = 120;
 
 export async function watchToTheEnd(session: Session, client: StackClient, options: WatchOptions): CommandResult {

@@ -116,7 +116,7 @@ function printModel({ name, where }: DemoModel): void {
 /** Part of the container service's error message on a machine where no engine works. */
 const noSandboxWorks = 'no sandbox engine works';
 
-/** Starts the stack and returns its engine. Returns null if the start fails. */
+/** Returns the stack's engine. Returns null if the start fails. */
 async function startStack(coppice: Coppice, engine: string): Promise<string | null> {
   const noneFound = engine === 'auto' && setupResult()?.engine === 'none';
   const wanted = noneFound ? 'none' : engine;
@@ -132,7 +132,7 @@ async function startStack(coppice: Coppice, engine: string): Promise<string | nu
   return (await coppice.show('up', '--engine', 'none')) === exitCodes.done ? 'none' : null;
 }
 
-/** Prints the results and returns true if every check passed. */
+/** Returns true if every check passed. */
 function printResults(project: DemoProject, coppice: Coppice, runExitCode: number, model: DemoModel): boolean {
   const tasks = new Map<string, TaskView>();
   for (const name of allTasks) {
@@ -232,7 +232,7 @@ class Coppice {
     return readStatus(homeFrom({ COPPICE_HOME: this.home }))?.engine ?? null;
   }
 
-  /** Runs a command on this terminal and returns its exit code. */
+  /** Runs a command on this terminal. */
   show(...commandArguments: string[]): Promise<number> {
     const child = spawn(process.execPath, [mainFile, ...commandArguments], {
       env: this.#environment,
@@ -245,7 +245,7 @@ class Coppice {
     });
   }
 
-  /** Runs a command and returns the lines of its stdout. */
+  /** Runs a command without a terminal. Returns the lines of its stdout. */
   read(...commandArguments: string[]): string[] {
     const env = this.#environment;
     const { stdout } = spawnSync(process.execPath, [mainFile, ...commandArguments], { env, encoding: 'utf8' });

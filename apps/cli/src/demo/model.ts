@@ -7,7 +7,7 @@ export type DemoModel = {
   /** `provider/model`. */
   name: string;
   isScripted: boolean;
-  /** Environment variables that the stack needs to reach the model. */
+  /** Variables that the stack needs for the model, in addition to the user's environment. */
   environment: NodeJS.ProcessEnv;
   /** Text for the user on where the model is; null for the scripted model. */
   where: string | null;

@@ -4,7 +4,6 @@
  * Four of the five test files fail. One fails because of a bug. The others test functions that don't exist yet.
  */
 
-/** Files of the first commit. */
 export const repositoryFiles: Record<string, string> = {
   'package.json': `{
   "name": "words",

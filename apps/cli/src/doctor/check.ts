@@ -3,7 +3,7 @@ export type Check = {
   level: 'ok' | 'warning' | 'fault';
   /** The finding, in one sentence. */
   found: string;
-  /** Advice on how to fix the problem; null if there is no problem. */
+  /** Advice for the user; null if none is needed. */
   fix: string | null;
 };
 

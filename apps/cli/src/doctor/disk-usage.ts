@@ -14,7 +14,6 @@ export async function checkDiskUsage(home: Home): Promise<Check> {
   return ofReport(readDiskReport(home.dataFolder));
 }
 
-/** Makes the check from a report. */
 export function ofReport(report: DiskReport | null): Check {
   if (report === null) return ok(name, 'not measured yet; a running stack measures it every 15 minutes');
   const parts = report.parts.map(({ name: part, count, bytes, bytesMax }) => {

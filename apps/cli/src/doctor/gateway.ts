@@ -29,7 +29,6 @@ export function endpointsToOpen(environment: NodeJS.ProcessEnv): Check[] {
   return [ok(endpointsCheck, configured.length === 0 ? endpointsOff : `at ${configured.join(', ')} when a stack runs`)];
 }
 
-/** Compares the HTTP endpoints of the running stack with those in the environment. */
 export function checkEndpoints({ httpAddresses }: GatewaySettings, environment: NodeJS.ProcessEnv): Check[] {
   if (httpAddresses === undefined) return [];
   if (httpAddresses.length > 0) return [ok(endpointsCheck, `at ${httpAddresses.join(', ')}`)];

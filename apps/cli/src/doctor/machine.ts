@@ -1,4 +1,3 @@
-/** Checks of programs and disk space. */
 import { existsSync, statfsSync } from 'node:fs';
 import path from 'node:path';
 import { serverVersionMin } from '@coppice/bus';

@@ -12,7 +12,7 @@ import { checkEndpoints, checkFile, endpointsToOpen, fileToRead } from './gatewa
 import type { GatewaySettings } from './gateway.ts';
 
 const modelsShownMax = 5;
-/** The variable with the API key, by provider. */
+/** Variables with the API keys, by provider. */
 const keyVariables = keyVariablesIn(vendors);
 
 /** @param client client of the stack; null if no stack answers */
@@ -39,7 +39,7 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   return checks;
 }
 
-/** Returns the advice for a stack without models. It names each vendor's key variable, and local servers. */
+/** Returns the advice for a stack without models. */
 export function howToGetModels(registry: VendorRegistry): string {
   const settings = Object.values(registry).flatMap(({ key, keyNote }) =>
     key === undefined ? [] : [[key.variables[0], keyNote].filter((text) => text !== undefined).join(' ')],

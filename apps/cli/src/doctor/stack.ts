@@ -1,4 +1,3 @@
-/** Checks that a stack runs and answers. */
 import { CoppiceError, api } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
 import { connectTo, disconnect, remoteFrom, tenantFor } from '../stack/connect.ts';
@@ -16,7 +15,7 @@ const name = 'stack';
 export type FoundStack = { check: Check; client: ApiClient | null };
 
 /**
- * Finds the stack and checks it. The caller must close the client's bus.
+ * Checks that a stack runs and answers. The caller must close the client's bus.
  * @param running status of the local stack; null if none runs
  */
 export async function findStack(

@@ -4,7 +4,7 @@ import { turnText } from '../progress.ts';
 import { stateText } from './states.ts';
 import { plainLine } from './text.ts';
 
-/** Returns an event as one plain line. Returns null for an event that isn't shown. */
+/** Returns null for an event that isn't shown. */
 export function eventLine(event: CoppiceEvent): string | null {
   const time = timeOfDay(new Date(event.time));
   switch (event.type) {
@@ -36,7 +36,6 @@ export function eventLine(event: CoppiceEvent): string | null {
   }
 }
 
-/** Returns the id of an event's run. Returns `noRun` if the event names no run. */
 export const runOf = ({ data }: CoppiceEvent): string => ('runId' in data ? data.runId : noRun);
 
 /** Formats a time as `HH:MM:SS` in the local time zone. */

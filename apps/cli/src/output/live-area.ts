@@ -9,13 +9,10 @@
 import { displayWidth } from './width.ts';
 
 export type LiveArea = {
-  /**
-   * Replaces the drawn lines. No line may be wider than the terminal. Lines beyond the terminal's height are left out.
-   */
+  /** Replaces the drawn lines. No line may be wider than the terminal. */
   draw(lines: readonly string[]): void;
   /** Writes a permanent line above the area. */
   print(line: string): void;
-  /** Erases the drawn lines. */
   clear(): void;
 };
 

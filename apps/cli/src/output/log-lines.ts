@@ -1,4 +1,3 @@
-/** Formats log items as lines of text. */
 import { gone } from '../log-items.ts';
 import type { LogCall, LogItem } from '../log-items.ts';
 import { otherAnswerer } from '../transcript.ts';
@@ -34,12 +33,11 @@ export class LogLines {
     this.#full = full;
   }
 
-  /** True if a text was truncated. */
   get leftOut(): boolean {
     return this.#leftOut;
   }
 
-  /** Adds an item. @returns the lines that are now complete */
+  /** Returns the lines that are now complete. */
   add(item: LogItem): string[] {
     if (item.kind !== 'output') return [...this.end(), ...this.#linesOf(item)];
     const source = `${item.sandboxId} ${item.stream}`;
@@ -52,7 +50,7 @@ export class LogLines {
     return [...lines, ...parts.map((line) => this.#output(line))];
   }
 
-  /** Returns the incomplete output line, if there is one. */
+  /** Returns the incomplete output line. */
   end(): string[] {
     const rest = this.#open;
     this.#open = null;

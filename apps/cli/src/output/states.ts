@@ -24,7 +24,6 @@ const looks: Record<Exclude<TaskStateKind, 'end'> | TaskOutcome, Look> = {
 export const stateText = (state: string, registry: TaskStateRegistry = taskStateRegistry): string =>
   plainLine(registry.labelOf(state));
 
-/** Returns the symbol and colour of a task's state. */
 export function lookOf(state: string, registry: TaskStateRegistry = taskStateRegistry): Look {
   const kind = registry.kindOf(state);
   return looks[kind === 'end' ? (registry.outcomeOf(state) ?? 'failed') : kind];

@@ -14,7 +14,7 @@ export class Tail {
     if (this.#lines.length > 2 * this.#count) this.#lines = this.#lines.slice(-this.#count);
   }
 
-  /** Returns the last lines. `earlier` is the number of dropped lines. */
+  /** `earlier` is the number of dropped lines. */
   end(): { lines: string[]; earlier: number } {
     const lines = this.#lines.slice(-this.#count);
     return { lines, earlier: this.#added - lines.length };

@@ -4,7 +4,7 @@ import type { Colours } from './colours.ts';
 
 /** Output of a command. Results go to `out`, messages about progress and problems to `err`. */
 export type Terminal = {
-  /** Writes data unchanged to stdout. */
+  /** Writes unchanged data to stdout. */
   write: (data: string | Uint8Array) => void;
   out(text: string): void;
   err(text: string): void;
@@ -18,7 +18,6 @@ export type Terminal = {
 
 const defaultSize = { columns: 80, rows: 24 };
 
-/** Returns a terminal for the standard streams of this process. */
 export function processTerminal(environment: NodeJS.ProcessEnv = process.env): Terminal {
   const { stdout, stderr } = process;
   // A reader such as `head` may close the pipe early. This isn't an error.

@@ -1,4 +1,3 @@
-/** Formats a tree of steps as lines of text. */
 import { shownModel } from '@coppice/contracts';
 import { otherAnswerer } from '../transcript.ts';
 import { waitCauses } from '../trace/step.ts';
@@ -86,16 +85,12 @@ function detailsOf({
   return said.flatMap((text) => (text === null ? [] : [plainLine(text)]));
 }
 
-/** Returns the requested model. If another model answered, also returns that model. */
 function modelText(model: string, answeredBy: string | null): string {
   const other = otherAnswerer(model, answeredBy);
   return other === null ? shownModel(model) : `${shownModel(model)} answered by ${other}`;
 }
 
-/**
- * Returns a text for the time from a step's end at the service until the orchestrator handled the result. Returns null
- * for a short time.
- */
+/** Formats the time from a step's end at the service until the orchestrator handled the result. */
 function backText({ orchestrator = 0 }: Waits): string | null {
   return orchestrator < shownMsMin ? null : `${durationText(orchestrator)} until the orchestrator took its result`;
 }

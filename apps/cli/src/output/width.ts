@@ -1,4 +1,3 @@
-/** Measures and truncates text by terminal columns. Pure. */
 import stringWidth from 'string-width';
 
 const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });

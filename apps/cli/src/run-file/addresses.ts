@@ -1,4 +1,3 @@
-/** Makes the relative addresses in a run file absolute. */
 import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 

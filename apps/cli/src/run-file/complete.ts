@@ -8,7 +8,7 @@ import { plainLine } from '../output/text.ts';
 import { resolveModel, resolveRepository } from './addresses.ts';
 
 /**
- * The source of a run, which is a file or options. `complain` makes an error that says where each field is in the
+ * The source of a run, which is a file or options. `complain` makes an error with the places of the fields in the
  * source.
  */
 export type Complainer = { complain: (issues: readonly FieldIssue[]) => CliError };
@@ -16,8 +16,8 @@ export type Complainer = { complain: (issues: readonly FieldIssue[]) => CliError
 export type LoadedRun = {
   request: RunRequest;
   /**
-   * Converts the orchestrator's error for a rejected run into an error that says where the field is in the source.
-   * Returns any other error unchanged.
+   * Adds to the orchestrator's error for a rejected run where the field is in the source. Returns any other error
+   * unchanged.
    */
   explain: (error: unknown) => unknown;
 };
@@ -28,10 +28,7 @@ export type LoadOptions = {
   elsewhere: boolean;
 };
 
-/**
- * Makes a request from a run. Makes relative addresses absolute and adds the request id.
- * @throws CliError that names the field
- */
+/** Makes a request from a run. Relative addresses become absolute. @throws CliError that names the field */
 export async function completeRun(
   run: RunFile,
   baseFolder: string,

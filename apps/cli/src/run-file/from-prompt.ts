@@ -28,7 +28,7 @@ export type PromptOptions = {
 const nameCharactersMax = 40;
 const descriptionCharactersMax = 72;
 
-/** Makes a run from the options. @throws CliError that names the option */
+/** @throws CliError that names the option */
 export async function loadPrompt(prompt: PromptOptions, folder: string, options: LoadOptions): Promise<LoadedRun> {
   const repository = await repositoryAt(folder);
   if (repository === null) {

@@ -8,7 +8,7 @@ import { plainLine } from '../output/text.ts';
 /** Number of problems that are reported. Later problems often result from the first ones. */
 const problemsShownMax = 3;
 
-/** A parsed YAML file. `complain` makes an error with the file, line and column of each field. */
+/** `complain` makes an error with the file, line and column of each field. */
 export type Source = {
   file: string;
   value: unknown;

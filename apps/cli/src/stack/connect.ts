@@ -28,7 +28,7 @@ export function remoteFrom(environment: NodeJS.ProcessEnv): BusConnection | null
   }
 }
 
-/** Returns the tenant of a command. @param tenant value of `--tenant` */
+/** @param tenant value of `--tenant` */
 export const tenantFor = (tenant: string | undefined, connection: BusConnection): string =>
   tenant ?? connection.tenant ?? 'default';
 
@@ -40,11 +40,11 @@ export type ConnectOptions = {
   /** Milliseconds for which a connection to an unreachable server is retried. Default: `remoteWaitMsMax`. */
   waitMsMax?: number | undefined;
   onWaiting?: OnWaiting | undefined;
-  /** Returns the reason if the stack has ended for good, otherwise null. A reason stops the retries. */
+  /** Returns why the stack has ended, otherwise null. A reason stops the retries. */
   endReason?: () => string | null;
 };
 
-/** Connects to a stack. Retries if the server is unreachable. @throws CliError (stack unavailable) */
+/** Retries if the server is unreachable. @throws CliError (stack unavailable) */
 export async function connectTo(connection: BusConnection, what: string, options: ConnectOptions = {}): Promise<Bus> {
   const { waitMsMax = remoteWaitMsMax, onWaiting, endReason = () => null } = options;
   const started = performance.now();

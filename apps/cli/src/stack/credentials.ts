@@ -10,7 +10,7 @@ export type Connection = { servers: string; user: string; password: string };
 
 const passwordBytes = 24;
 
-/** Reads the connection. Returns null before the stack's first start. */
+/** Returns null before the stack's first start. */
 export const readConnection = (home: Home): Connection | null => readJsonFile(home.connectionFile) as Connection | null;
 
 export const writeConnection = (home: Home, connection: Connection): void =>

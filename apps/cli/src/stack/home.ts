@@ -47,7 +47,6 @@ export function homeFrom(environment: NodeJS.ProcessEnv = process.env): Home {
   };
 }
 
-/** Makes the folders. @throws CliError */
 export function makeHome(home: Home): void {
   try {
     makeFolders(home);

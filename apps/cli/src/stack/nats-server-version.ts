@@ -2,10 +2,7 @@ import { execFile } from 'node:child_process';
 
 const timeMsMax = 10_000;
 
-/**
- * Returns the version of a nats-server program, such as `2.12.1`. Returns null if the program prints no version or
- * fails.
- */
+/** Returns a version such as `2.12.1`. Returns null if the program prints none or fails. */
 export function natsServerVersion(program: string): Promise<string | null> {
   return new Promise((resolve) => {
     execFile(program, ['--version'], { timeout: timeMsMax, encoding: 'utf8' }, (error, out) =>

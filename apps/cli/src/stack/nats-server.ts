@@ -204,7 +204,7 @@ function configuration(files: Files, credentials: { user: string; password: stri
   ].join('\n');
 }
 
-/** Ends the server that a killed stack left running. Returns the server's process id, or null if there was none. */
+/** Ends the server that a killed stack left running. Returns the server's process id. */
 export async function endLeftServer(folder: string): Promise<number | null> {
   const files = filesIn(folder);
   for (const identity of leftServers(files)) {

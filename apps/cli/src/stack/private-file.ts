@@ -15,10 +15,7 @@ export function writePrivateFile(file: string, text: string, options: { readable
   renameSync(temporary, file);
 }
 
-/**
- * Returns the parsed content. Returns null if the file is missing or isn't JSON.
- * @throws CliError if the file can't be read
- */
+/** Returns null if the file is missing or isn't JSON. @throws CliError if the file can't be read */
 export function readJsonFile(file: string): unknown {
   const text = readTextFile(file);
   if (text === null) return null;
@@ -29,7 +26,7 @@ export function readJsonFile(file: string): unknown {
   }
 }
 
-/** Returns the content. Returns null if the file is missing. @throws CliError if the file can't be read */
+/** Returns null if the file is missing. @throws CliError if the file can't be read */
 export function readTextFile(file: string): string | null {
   try {
     return readFileSync(file, 'utf8');

@@ -9,7 +9,7 @@ export type ProcessIdentity = { pid: number; started: string };
 const pollMs = 25;
 const killWaitMsMax = 5_000;
 
-/** Returns the identity of a running process. Returns null if no process has this id. */
+/** Returns null if no process with this id runs. */
 export function identityOf(pid: number): ProcessIdentity | null {
   const started = process.platform === 'linux' ? startOnLinux(pid) : startElsewhere(pid);
   return started === null ? null : { pid, started };
@@ -75,7 +75,7 @@ export async function endProcess(identity: ProcessIdentity, graceMs: number): Pr
   throw new Error(`process ${identity.pid} does not end`);
 }
 
-/** Sends the signal. Returns false if the process no longer exists. */
+/** Returns false if the process no longer exists. */
 function signal(identity: ProcessIdentity, name: NodeJS.Signals): boolean {
   if (identity.pid <= 1 || !isRunning(identity)) return false;
   try {

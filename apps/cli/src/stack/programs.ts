@@ -17,7 +17,7 @@ export type SetupResult = {
   uid?: number | null;
 };
 
-/** Reads the results of set-up. Returns null if set-up hasn't run. */
+/** Returns null if set-up hasn't run. */
 export const setupResult = (): SetupResult | null =>
   readJsonFile(path.join(projectFolder, '.cache', 'setup.json')) as SetupResult | null;
 

@@ -33,7 +33,6 @@ export type StackOptions = {
   services: readonly EmbeddedService[];
   /** Stops the stack. */
   signal: AbortSignal;
-  /** Called with each progress line. */
   onLine?: (line: string) => void;
 };
 
@@ -169,7 +168,7 @@ class Stack {
     this.#log.info('stopped');
   }
 
-  /** Stops services and server. Never throws, since each of them logs its own errors. */
+  /** Never throws, since services and server log their own errors. */
   async stop(): Promise<void> {
     await Promise.all(this.#started.splice(0).map((service) => service.stop()));
     await this.#server?.stop();

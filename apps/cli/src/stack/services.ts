@@ -1,4 +1,3 @@
-/** The services of an embedded stack. */
 import type { RunningWork, ServiceContext } from '@coppice/service';
 import type { Home } from './home.ts';
 import { foundSocket, setupResult } from './programs.ts';
@@ -23,8 +22,8 @@ export type EmbeddedService = {
 };
 
 /**
- * Returns the services. The code of a service is loaded when it starts, since most commands need no service. All
- * services use one data folder, since the container service mounts the worktree service's files.
+ * The code of a service is loaded when the service starts, since most commands need no service. All services use one
+ * data folder, since the container service mounts the worktree service's files.
  */
 export function embeddedServices(options: {
   home: Home;

@@ -72,7 +72,7 @@ export async function ensureStack(options: EnsureOptions): Promise<{ status: Sta
   throw new CliError(exitCodes.stackUnavailable, `the stack did not get ready in time\n${logTail(home)}`);
 }
 
-/** True if the process has ended, or could not be started. In the second case it has no process id. */
+/** A process that could not be started has no process id. */
 const hasEnded = (child: ChildProcess) =>
   child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
 

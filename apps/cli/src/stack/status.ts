@@ -10,7 +10,6 @@ export type StackPhase = 'starting' | 'ready' | 'stopping' | 'failed';
 export type StackStatus = {
   process: ProcessIdentity;
   phase: StackPhase;
-  /** Progress lines for the user. */
   lines: string[];
   /** Name of the sandbox engine; null while unknown. */
   engine: string | null;
@@ -26,7 +25,7 @@ export const removeStatus = (home: Home): void => rmSync(home.statusFile, { forc
 /** Reads the last status. Its stack may have ended. */
 export const readStatus = (home: Home): StackStatus | null => readJsonFile(home.statusFile) as StackStatus | null;
 
-/** Returns the status of the running stack. Returns null if none runs. */
+/** Returns null if no stack runs. */
 export function runningStack(home: Home): StackStatus | null {
   const status = readStatus(home);
   return status !== null && isRunning(status.process) ? status : null;

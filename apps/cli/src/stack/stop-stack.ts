@@ -36,9 +36,7 @@ export async function stopStack(home: Home, endSandboxes: EndSandboxes): Promise
   return { stopped, left: await endLeftOvers(home, endSandboxes) };
 }
 
-/**
- * Ends what a killed stack left running. If the lock isn't free, a stack runs and uses the server, so nothing is ended.
- */
+/** If the lock isn't free, a stack runs and uses the server, so nothing is ended. */
 async function endLeftOvers(home: Home, endSandboxes: EndSandboxes): Promise<StopResult['left']> {
   if (!existsSync(home.lockFile)) return nothing;
   const lock = await takeStackLock(home);

@@ -26,7 +26,7 @@ export class Screen {
     }
   };
 
-  /** The visible rows, without empty ones at the end. */
+  /** Leaves out empty rows at the end. */
   get visible(): string[] {
     return this.lines.slice(-this.rows).join('\n').trimEnd().split('\n');
   }

@@ -10,7 +10,7 @@ import type { Lives, TaskStateEvent } from './waits.ts';
 /** `events`: all events of the run, in stream order, each once. `turns`: transcripts by task id. */
 export type StoredTrace = { events: readonly CoppiceEvent[]; turns: ReadonlyMap<string, readonly TranscriptEntry[]> };
 
-/** Returns a run with its tasks. Returns null if none of the run's events is still stored. */
+/** Returns null if none of the run's events is still stored. */
 export function runTree(runId: string, stored: StoredTrace): Step | null {
   const times = stored.events.map((event) => Date.parse(event.time));
   const [firstMs] = times.toSorted((left, right) => left - right);
@@ -27,10 +27,7 @@ export function runTree(runId: string, stored: StoredTrace): Step | null {
   });
 }
 
-/**
- * Returns a task with its states, and with the steps, turns and waits of each state. Returns null if none of the task's
- * state events is still stored.
- */
+/** Returns null if none of the task's state events is still stored. */
 export function taskTree(taskId: string, { events, turns }: StoredTrace, lives: Lives = livesIn(events)): Step | null {
   const own = events.filter((event) => 'taskId' in event.data && event.data.taskId === taskId);
   const entered = own.filter(isTaskState);
@@ -53,7 +50,7 @@ export function taskTree(taskId: string, { events, turns }: StoredTrace, lives: 
   });
 }
 
-/** Returns one state of a task. Its steps are in the later events, up to the event that ends the state. */
+/** The state's steps are in the later events, up to the event that ends the state. */
 function stateStep(
   event: TaskStateEvent,
   own: readonly CoppiceEvent[],
@@ -82,7 +79,7 @@ function stateStep(
   });
 }
 
-/** Converts a transcript entry. Its `time` is the end of the turn. */
+/** An entry's `time` is the end of the turn. */
 function turnStep({ time, model, output }: TranscriptEntry, index: number): Step {
   const endedAtMs = Date.parse(time);
   return step('turn', `turn ${index + 1}`, endedAtMs - output.latencyMs, {
