@@ -12,13 +12,13 @@
 import { CoppiceError } from '@coppice/contracts';
 
 export type AdmissionSettings = {
-  /** Maximum amount in use at once, in the unit of the claims' amounts. */
+  /** In the unit of the claims' amounts. */
   total: number;
-  /** Maximum amount that one group uses at once. Default: `total`. */
+  /** Default: `total`. */
   perGroup?: number;
-  /** Maximum number of waiting claims. Default: no limit. */
+  /** Default: no limit. */
   waitingMax?: number;
-  /** Maximum number of waiting claims of one group. Default: no limit. */
+  /** Default: no limit. */
   waitingPerGroupMax?: number;
   /** If a group releases nothing for this many milliseconds, its waiting claims are rejected. Default: no limit. */
   stuckAfterMs?: number;
@@ -31,12 +31,12 @@ export type Claim = {
   amount?: number;
   /** Name of the claim's group, such as a tenant. Groups get equal shares. Default: one group without a name. */
   group?: string;
-  /** Name of the claim's line within the group, such as a task. The lines of a group take turns. */
+  /** Name of the claim's line within the group, such as a task. Lines take turns. */
   line?: string;
   signal?: AbortSignal;
 };
 
-/** Releases the claim's amount. Further calls have no effect. */
+/** Further calls have no effect. */
 export type Release = () => void;
 
 type Waiting = { amount: number; admit: () => void };
@@ -142,7 +142,7 @@ export class Admission {
     };
   }
 
-  /** Takes the amount, runs the work, and releases the amount. @throws as `take`; the work's error */
+  /** Holds the amount while the work runs. @throws as `take`; the work's error */
   async within<Result>(claim: Claim, work: () => Promise<Result>): Promise<Result> {
     await this.take(claim);
     try {
@@ -198,7 +198,6 @@ export class Admission {
     this.#forgetIdle(group);
   }
 
-  /** Admits waiting claims in order, until the next claim doesn't fit. */
   #serve(): void {
     while (this.#waiting > 0) {
       const next = this.#next();

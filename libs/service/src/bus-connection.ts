@@ -5,7 +5,6 @@ import { tenantSchema } from '@coppice/contracts';
 import { z } from 'zod';
 import { ConfigurationError } from './errors.ts';
 
-/** Environment variables with the address and the credentials of the bus. */
 export const busVariables = {
   /** One or more addresses, separated by commas. */
   NATS_URL: z.string().default('nats://127.0.0.1:4222'),
@@ -93,6 +92,5 @@ function readText(field: string, file: string, expected: string): string {
   }
 }
 
-/** Returns a copy of the object without its undefined properties. */
 const defined = <Value extends object>(value: Value): { [Key in keyof Value]?: Exclude<Value[Key], undefined> } =>
   Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as never;

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { busVariables } from './bus-connection.ts';
 import { ConfigurationError } from './errors.ts';
 
-/** Schema of an integer variable. The bounds are inclusive. */
+/** The bounds are inclusive. */
 export const integerVariable = (bounds: { min: number; max: number }) =>
   z
     .string()
@@ -29,7 +29,6 @@ export const pathListVariable = z.string().transform((text) =>
     .map((part) => path.resolve(part)),
 );
 
-/** Environment variables that every service reads. */
 export const commonVariables = {
   ...busVariables,
   /**
@@ -46,7 +45,6 @@ export const commonVariables = {
   COPPICE_LOST_AFTER_MS: integerVariable({ min: 1_000, max: 600_000 }).default(15_000),
   /** Name of the node. Services that share files must use the same name. */
   COPPICE_NODE: tokenSchema.default(nodeNameOfHost),
-  /** Folder for the service's files. */
   COPPICE_DATA: z
     .string()
     .transform((folder) => path.resolve(folder))

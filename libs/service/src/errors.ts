@@ -18,7 +18,6 @@ export class ConfigurationError extends Error {
   }
 }
 
-/** Returns the exit code of a process that ends because of an error. */
 export function exitCodeFor(error: unknown): number {
   if (error instanceof ConfigurationError || error instanceof UnsuitableServer) return exitCodes.misconfigured;
   if (error instanceof CoppiceError && error.code === 'permission-denied') return exitCodes.misconfigured;

@@ -5,7 +5,7 @@ import type { MetricsHandler } from '@coppice/telemetry';
 export type HealthServer = { port: number; close(): Promise<void> };
 
 export type HealthProbes = {
-  /** Returns null if the service is ready, otherwise the reason why not. */
+  /** Returns null if the service is ready. */
   whyNotReady(): Promise<string | null>;
   /** Null if metrics are off. `/metrics` then returns 404. */
   metrics: MetricsHandler | null;

@@ -6,7 +6,7 @@ export type RetryOptions = {
    * far.
    */
   mayPass: (error: Error, tries: number) => boolean | Promise<boolean>;
-  /** Maximum number of tries. Default: no limit. */
+  /** Default: no limit. */
   triesMax?: number;
   /**
    * Time limit in milliseconds from the first try on. The last pause ends with this time, and one last try follows.

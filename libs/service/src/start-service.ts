@@ -43,7 +43,7 @@ export type ServiceSettings = {
   makesResources?: boolean;
   /** Default: 1. */
   replicas?: number;
-  /** Monitoring address of the NATS server, for its durability settings. */
+  /** Used to read the NATS server's durability settings. */
   monitoringUrl?: string;
   /** Time limit in milliseconds for each phase of the start that waits for the NATS server. Default: 60 s. */
   startWaitMs?: number;

@@ -3,7 +3,7 @@ import { CoppiceError } from '@coppice/contracts';
 
 /** Milliseconds for which synchronous work may block the event loop. */
 const turnMs = 5;
-/** Number of steps between two reads of the clock. */
+/** Number of steps between two readings of the clock. */
 const stepsPerLook = 4_096;
 
 /**
@@ -34,7 +34,7 @@ export class StepBudget {
     return this.#yields;
   }
 
-  /** Counts steps. Throws `limit-exceeded` if the work exceeds its budget. */
+  /** @throws CoppiceError `limit-exceeded` if the work exceeds its budget */
   spend(steps: number): void {
     this.#steps += steps;
     if (this.#steps > this.#stepsMax) {
