@@ -32,7 +32,7 @@ export const attributes = {
   containerName: 'container.name',
   containerImageName: 'container.image.name',
   containerRuntimeName: 'container.runtime.name',
-  /** Exit code of the command that ran in the sandbox. */
+  /** Exit code of the command in the sandbox. */
   processExitCode: 'process.exit.code',
 
   /** Address of a remote repository, without user and password. */

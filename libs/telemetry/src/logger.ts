@@ -16,8 +16,8 @@ function levelOf(environment: NodeJS.ProcessEnv): LogLevel {
 }
 
 /**
- * Creates a logger that writes JSON lines to stderr, each with the active span's `trace_id` and `span_id`. Text that looks like a secret is replaced by
- * `[redacted]`. Level: `COPPICE_LOG_LEVEL` (default info; `silent` writes nothing).
+ * Creates a logger that writes JSON lines to stderr. Each line has the active span's `trace_id` and `span_id`. Text
+ * that looks like a secret is replaced by `[redacted]`. COPPICE_LOG_LEVEL sets the level. Default: info.
  */
 export function createLogger(
   name: string,

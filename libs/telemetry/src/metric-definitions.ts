@@ -18,9 +18,8 @@ export type MetricDefinition = {
   description: string;
   /** Descriptions of the labels' values, by label. */
   labels: Readonly<Record<string, string>>;
-  /** Services that report the metric. */
   reportedBy: string;
-  /** Upper bounds of a histogram's buckets. */
+  /** Upper bounds of the buckets. Only for histograms. */
   boundaries?: readonly number[];
 };
 

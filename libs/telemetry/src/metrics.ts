@@ -26,7 +26,7 @@ export function addToCounter<Name extends CounterName>(name: Name, value: number
   instruments?.counters.get(name)?.add(value, labels);
 }
 
-/** @param value measured value, in the unit of the metric's definition */
+/** @param value in the unit of the metric's definition */
 export function recordValue<Name extends HistogramName>(name: Name, value: number, labels: Labels<Name>): void {
   instruments?.histograms.get(name)?.record(value, labels);
 }

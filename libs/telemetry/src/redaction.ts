@@ -2,8 +2,8 @@ import { vendors } from '@coppice/contracts/vendors';
 import type { VendorRegistry } from '@coppice/contracts/vendors';
 
 /**
- * Patterns of secrets, and their replacements. A pattern must run in linear time, since an attacker may have written
- * the text.
+ * Patterns of secrets. No replacement contains part of a secret. A pattern must run in linear time, since an attacker
+ * may have written the text.
  */
 const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
   // Keys of GitHub, GitLab, Slack and AWS.

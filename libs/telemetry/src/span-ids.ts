@@ -38,7 +38,6 @@ export function withSpanId<Result>(spanId: string, start: () => Result): Result 
   }
 }
 
-/** Creates an id generator for OpenTelemetry, whose span ids begin with the prefix. */
 export function idGenerator(prefix: string): { generateTraceId(): string; generateSpanId(): string } {
   return {
     generateTraceId: () => randomBytes(bytesOfTrace).toString('hex'),

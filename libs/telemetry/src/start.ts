@@ -6,7 +6,7 @@ import { idGenerator, spanIdPrefix } from './span-ids.ts';
 import type { MetricsHandler } from './start-metrics.ts';
 
 export type Telemetry = {
-  /** True if spans are recorded and exported. */
+  /** True if traces are on. */
   enabled: boolean;
   /** Request handler of the Prometheus endpoint; null if that endpoint is off. */
   metricsHandler: MetricsHandler | null;

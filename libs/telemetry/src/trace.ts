@@ -45,13 +45,11 @@ export function linkFrom(traceparent: string | null | undefined): Link[] {
   return spanContext === null ? [] : [{ context: spanContext }];
 }
 
-/** Returns true if both traceparents are valid and belong to the same trace. */
 export function isSameTrace(left: string | null | undefined, right: string | null | undefined): boolean {
   const traceId = parseTraceParent(left)?.traceId;
   return traceId !== undefined && traceId === parseTraceParent(right)?.traceId;
 }
 
-/** Returns trace id and span id of the active span, for logs. */
 export function activeTraceIds(): { trace_id: string; span_id: string } | undefined {
   const spanContext = trace.getSpanContext(context.active());
   if (spanContext === undefined || !trace.isSpanContextValid(spanContext)) return undefined;
@@ -96,7 +94,6 @@ export async function withSpan<Result>(
   }
 }
 
-/** Adds attributes to the active span, if there is one. */
 export function annotateSpan(added: Attributes): void {
   trace.getActiveSpan()?.setAttributes(added);
 }
