@@ -5,7 +5,7 @@ export type CollectorFault = 'hangs' | 'answers-500' | 'refuses';
 
 export type BrokenCollector = AsyncDisposable & {
   url: string;
-  /** Paths of the received requests. */
+  /** Paths of the requests. */
   requests: readonly string[];
 };
 

@@ -25,11 +25,11 @@ export type NatsServerSettings = {
   storeDir?: string;
   /** If true, clients must use the result's `user` and `password`. Default: false. */
   auth?: boolean;
-  /** If true, JetStream is on. Default: true. */
+  /** Default: true. */
   jetStream?: boolean;
   /** If true, JetStream syncs each write to the disk before it is acknowledged. Default: false. */
   syncAlways?: boolean;
-  /** Path of the server program. Default: the result of `natsServerProgram`. */
+  /** Default: the result of `natsServerProgram`. */
   program?: string;
 };
 
@@ -45,11 +45,11 @@ export type NatsServer = AsyncDisposable & {
   connection: { servers: string; user?: string; password?: string };
   /** Environment variables for Coppice's services. */
   environment: Record<string, string>;
-  /** Stops the server gracefully and removes its temporary store. */
+  /** Also removes the temporary store. */
   stop(): Promise<void>;
   /** Kills the server by SIGKILL. The store stays, so that `restart` finds the data. */
   kill(): Promise<void>;
-  /** Stops the server if it runs, and starts it again with the same port and store. */
+  /** Keeps port and store. Also starts a killed server. */
   restart(): Promise<void>;
   /** Replaces `config`. The running server reloads its configuration. */
   reload(config: NatsServerSettings['config']): Promise<void>;
@@ -169,7 +169,6 @@ export async function startNatsServer(settings: NatsServerSettings = {}): Promis
   };
 }
 
-/** Returns the time at which the server loaded its configuration. */
 async function loadedAt(monitoringUrl: string): Promise<string> {
   const answer = await fetch(new URL('/varz', monitoringUrl));
   return ((await answer.json()) as { config_load_time: string }).config_load_time;

@@ -7,13 +7,11 @@ export type OutputLine = { stream: 'stdout' | 'stderr'; text: string };
 
 export type StartedProcess = AsyncDisposable & {
   pid: number;
-  /** Output lines that were read so far. */
   lines: readonly OutputLine[];
-  /** Resolves when the process has ended, even if the process failed. */
+  /** Resolves even if the process failed. */
   exited: Promise<Exit>;
   /** Sends the signal, by default SIGKILL, and waits until the process has ended. */
   kill(signal?: NodeJS.Signals): Promise<Exit>;
-  /** Sends the signal without waiting. */
   signal(signal: NodeJS.Signals): void;
   /**
    * Waits for a line that contains the text or matches the pattern, and returns the line. Earlier lines count too.

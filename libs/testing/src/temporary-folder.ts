@@ -8,7 +8,6 @@ export type TemporaryFolder = AsyncDisposable & {
   remove: () => Promise<void>;
 };
 
-/** Creates an empty folder in the system's temporary folder. */
 export async function temporaryFolder(name = 'test'): Promise<TemporaryFolder> {
   const folder = await realpath(await mkdtemp(path.join(tmpdir(), `coppice-${name}-`)));
   // The removal is retried, since a process that was just killed may still write files.

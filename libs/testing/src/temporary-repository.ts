@@ -59,7 +59,7 @@ export function isolatedGitEnvironment(home: string): NodeJS.ProcessEnv {
   };
 }
 
-/** Creates a git repository in a temporary folder, with one commit that contains `files`. */
+/** Creates a git repository with one commit, which contains `files`. */
 export async function temporaryRepository(settings: RepositorySettings = {}): Promise<TemporaryRepository> {
   const { files = { 'README.md': '# A repository\n' }, branch = 'main', bare = false } = settings;
   const folder = await temporaryFolder('repository');

@@ -28,7 +28,6 @@ export type CollectedMetric = { service: string; name: string };
 
 export type TraceCollector = AsyncDisposable & {
   url: string;
-  /** Spans received so far. */
   spans: readonly CollectedSpan[];
   /** Metrics received so far, with an entry for each export of a metric. */
   metrics: readonly CollectedMetric[];
