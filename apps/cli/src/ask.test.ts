@@ -21,7 +21,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** Serves a fake orchestrator. It executes every request, but its first answer is lost. */
+/** Serves a fake orchestrator that executes every request. Its first answer is lost. */
 async function serveWithLostAnswer(): Promise<{ received: string[] }> {
   const received: string[] = [];
   const once = async <Answer>(name: string, answer: Answer): Promise<Answer> => {

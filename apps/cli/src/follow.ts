@@ -46,8 +46,8 @@ export type Followed = { kind: 'over' | 'person-awaited'; run: RunView; tasks: T
 
 const checkIntervalMs = 3_000;
 /**
- * If the run waits for the user, following ends after this time without an event. A task that lands without the user is
- * `ready` only for a moment, and must not end it.
+ * If the run waits for the user, following ends after this time without an event. The delay is needed since a task that
+ * lands without the user is `ready` for a moment.
  */
 const settleMs = 1_200;
 const lastEventMsMax = 2_000;
@@ -56,12 +56,12 @@ const questionsAtOnce = 16;
 /** @throws CliError if the stack ends, or doesn't answer for `waitMsMax` */
 export async function followRun(client: StackClient, options: FollowOptions): Promise<Followed> {
   const { runId, signal, onWaiting = client.onWaiting, waitMsMax = followWaitMsMax } = options;
-  // These calls don't watch `stackEnded`. `untilStackEnds` watches it, since its error also names the command to
-  // continue with.
+  // Calls don't watch `stackEnded`, since `untilStackEnds` does. The error of `untilStackEnds` also names the command
+  // to continue with.
   const asking: ApiClient = { ...client, waitMsMax, onWaiting, stackEnded: undefined };
   const over = new AbortController();
   const leaving = new AbortController();
-  // This adds a listener to `signal`. Without a listener, main.ts would end the process at once on Ctrl-C.
+  // Adds a listener to `signal`. Without a listener, main.ts would end the process at once on Ctrl-C.
   void aborted(signal, over.signal).then(() => leaving.abort());
   try {
     const ended = untilStackEnds(client, over.signal, watchingAgain(runId));

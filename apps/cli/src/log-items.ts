@@ -1,4 +1,4 @@
-/** The items of `coppice logs`. They come from the agent's turns, the output of its commands, and the task's states. */
+/** The items of `coppice logs`, made from the agent's turns, the output of its commands, and the task's states. */
 import { outputKept } from '@coppice/contracts';
 import type { CoppiceEvent, LogChunk, ModelMessage, TranscriptEntry, Usage } from '@coppice/contracts';
 import { answeredBy } from './transcript.ts';

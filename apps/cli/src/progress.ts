@@ -1,4 +1,4 @@
-/** The progress of a run. It starts as the API's view of the run, and is updated by events. Pure. */
+/** The progress of a run, which is the API's view of the run with updates from events. Pure. */
 import { isTaskEnd, taskStateRegistry } from '@coppice/contracts';
 import type { CoppiceEvent, RunState, RunView, TaskStateRegistry } from '@coppice/contracts';
 

@@ -1,4 +1,7 @@
-/** Errors for a command if the stack ends or doesn't answer. They name the command with which the user can continue. */
+/**
+ * Errors for a command if the stack ends or doesn't answer. An error names the command with which the user can
+ * continue.
+ */
 import { CoppiceError } from '@coppice/contracts';
 import type { StackClient } from './api-client.ts';
 import { CliError } from './errors.ts';

@@ -10,7 +10,7 @@
  * Invariants:
  * 1. A repeated call keeps the existing keys and the nodes in accounts.conf, and adds what is missing. Only
  *    `--remove-node` removes a node.
- * 2. A file with a seed is created readable only for its owner.
+ * 2. A file with a seed is readable only by its owner, even while the file is created.
  */
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';

@@ -5,7 +5,7 @@
  *
  * Invariants:
  * 1. Stored items are shown in order of time. New items are shown when they arrive. No item is shown twice.
- * 2. After the task has ended, following ends when no item has arrived for `quietMs`, but at most `lateMsMax` later.
+ * 2. After the end of the task, following continues until no item arrives for `quietMs`, but at most for `lateMsMax`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { coppiceEventSchema, logChunkSchema, streams, subjects } from '@coppice/contracts';

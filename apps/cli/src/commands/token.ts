@@ -35,9 +35,7 @@ export function tokenCommand(session: Session, id: string | undefined, options: 
   });
 }
 
-/**
- * Warns about unknown models. They are no error, since the gateway may know them after a change of its configuration.
- */
+/** Warns about unknown models. An unknown model is no error, since the gateway's configuration may be changed later. */
 async function warnOfModels(session: Session, client: ApiClient, models: string[]): Promise<void> {
   if (models.length === 0) return;
   try {

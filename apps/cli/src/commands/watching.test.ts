@@ -15,7 +15,7 @@ let bus: Bus;
 let service: Service;
 const runs = new Map<string, FakeRun>();
 
-/** A fake run. It supplies the orchestrator's answers, and publishes events. */
+/** A fake run, with the orchestrator's answers and with events. */
 class FakeRun {
   readonly runId: string;
   readonly tasks: Map<string, TaskView>;

@@ -38,7 +38,7 @@ export function checkRepository(project: DemoProject, tasks: ReadonlyMap<string,
   return [...checks, checkCheckout(repository)];
 }
 
-/** Makes the checks for real models. They check only what doesn't depend on the model. */
+/** Makes the checks for real models, which cover only what doesn't depend on the model. */
 export function checkAnyOutcome({ repository }: DemoProject, tasks: ReadonlyMap<string, TaskView>): Check[] {
   const history = historyOf(repository);
   const checks = allTasks.map((name): Check => {

@@ -1,5 +1,5 @@
 /**
- * The answers of the scripted model. They are delayed (`latencyMs`), so that a user can watch the progress. The tool
+ * The answers of the scripted model. `latencyMs` delays an answer, so that a user can watch the progress. The tool
  * calls are executed, so the script must fit the repository.
  */
 export const script = `rules:

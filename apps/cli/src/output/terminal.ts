@@ -20,7 +20,7 @@ const defaultSize = { columns: 80, rows: 24 };
 
 export function processTerminal(environment: NodeJS.ProcessEnv = process.env): Terminal {
   const { stdout, stderr } = process;
-  // A reader such as `head` may close the pipe early. This isn't an error.
+  // A reader such as `head` may close the pipe early without an error.
   for (const stream of [stdout, stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit();

@@ -61,7 +61,7 @@ function explain(error: unknown, source: Complainer, { elsewhere }: LoadOptions)
   if (!(error instanceof CoppiceError)) return error;
   const issues = error.details?.['issues'];
   if (Array.isArray(issues) && issues.length > 0 && issues.every(isFieldIssue)) {
-    // The request id has no field in the source. It comes from an option.
+    // The request id comes from an option and has no field in the source.
     const ofId = issues.find(({ field }) => field === 'requestId');
     if (ofId !== undefined) return complainOfId(ofId, error);
     return source.complain(elsewhere && error.code === 'repository-not-found' ? issues.map(lookedForThere) : issues);

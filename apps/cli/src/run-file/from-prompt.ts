@@ -1,4 +1,4 @@
-/** Loads the run of `coppice run --prompt`. It has one task, in the current repository and branch by default. */
+/** Loads the run of `coppice run --prompt`, which has one task in the current repository. */
 import { readFields } from '@coppice/bus';
 import { runFileSchema, slug } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';

@@ -3,8 +3,8 @@ import type { Home } from './home.ts';
 import { readJsonFile, writePrivateFile } from './private-file.ts';
 
 /**
- * Address and credentials of an embedded stack's NATS server. They stay the same after a restart, so that clients can
- * reconnect.
+ * Address and credentials of an embedded stack's NATS server. A restart keeps the credentials and, if possible, the
+ * address, so that clients can reconnect.
  */
 export type Connection = { servers: string; user: string; password: string };
 

@@ -1,6 +1,6 @@
 /**
- * The embedded stack's nats-server. It is a child process that listens on the loopback interface and rejects clients
- * without credentials.
+ * Runs the embedded stack's nats-server as a child process. The server listens on the loopback interface and rejects
+ * clients without credentials.
  *
  * Collaborators: run-stack.ts and stop-stack.ts, which hold the stack's lock whenever they call this module.
  *

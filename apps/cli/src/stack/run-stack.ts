@@ -1,5 +1,5 @@
 /**
- * Runs the embedded stack. Its nats-server is a child process, and its services run in this process.
+ * Runs the embedded stack, with its nats-server as a child process and its services in this process.
  *
  * Collaborators: start-stack.ts, which starts a process for the stack and waits for the stack's status; stop-stack.ts,
  * which ends the process.

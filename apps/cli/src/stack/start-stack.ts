@@ -112,8 +112,8 @@ function launch({ home, command, environment }: EnsureOptions): ChildProcess {
   rotate(home.logFile);
   const log = openSync(home.logFile, 'a', 0o600);
   const [program, ...programArguments] = command;
-  // The process is detached, so that neither Ctrl-C nor the end of the terminal reaches it. It doesn't use the user's
-  // working directory, so that the user can unmount that directory.
+  // The process is detached, so that neither Ctrl-C nor the end of the terminal reaches it. The process has another
+  // working directory, so that the user's directory can be unmounted.
   const child = spawn(program, programArguments, {
     cwd: home.root,
     detached: true,

@@ -1,6 +1,6 @@
 /**
- * A terminal emulator. It supports what `coppice` writes: text, line feed, carriage return, cursor up, erase below and
- * colours.
+ * A terminal emulator for the output of `coppice`. Supports text, line feed, carriage return, cursor up, erase below
+ * and colours.
  */
 export class Screen {
   columns: number;
