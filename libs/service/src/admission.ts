@@ -226,8 +226,8 @@ export class Admission {
   }
 
   /**
-   * Deletes an idle group. If the group stayed, its old `freedAtMs` would count for its next claim. That claim would be
-   * rejected too early.
+   * Deletes an idle group. Otherwise the group's next claim would be rejected too early, because of the old
+   * `freedAtMs`.
    */
   #forgetIdle({ name, inUse, waiting }: Group): void {
     if (inUse === 0 && waiting === 0) this.#groups.delete(name);

@@ -2,8 +2,8 @@ import pRetry from 'p-retry';
 
 export type RetryOptions = {
   /**
-   * Returns true if another try may succeed. May first remove the cause of the error. `tries` is the number of tries so
-   * far.
+   * Returns true if another try may succeed. The function may first remove the cause of the error. `tries` is the
+   * number of tries so far.
    */
   mayPass: (error: Error, tries: number) => boolean | Promise<boolean>;
   /** Default: no limit. */

@@ -21,8 +21,8 @@ const stopped = { code: 0, signal: null };
 const misconfigured = { code: 78, signal: null };
 
 /**
- * Starts a fake NATS server of this version. It sends the greeting and answers PING, which is all that the service
- * reads.
+ * Starts a fake NATS server of this version, which only sends the greeting and answers PING. The service reads no more
+ * than that.
  */
 async function oldServer(version: string) {
   const server = createServer((socket) => {

@@ -1,7 +1,7 @@
 /**
  * Starts and stops a service. The start connects to NATS, registers the process as a member, and starts the work. The
- * stop undoes these steps in reverse. Users are `runService`, with one service in a process, and the embedded stack,
- * with several.
+ * stop undoes these steps in reverse order. `runService` starts one service in a process. The embedded stack starts
+ * several.
  *
  * Invariants:
  * 1. The work stops before the membership ends. Otherwise another process would take over work in progress. The
@@ -125,7 +125,7 @@ function lossOf(bus: Bus, undo: Undo): Promise<Error> {
   return promise;
 }
 
-/** Cleanup steps. They run once, in reverse order, with one time limit for all of them. */
+/** Cleanup steps, which run once and in reverse order. One time limit covers all steps. */
 class Undo {
   readonly #steps: { name: string; run: () => Promise<void> }[] = [];
   readonly #log: Logger;
