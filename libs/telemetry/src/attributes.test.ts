@@ -13,8 +13,8 @@ test('all names that do not start with `coppice.` are defined by the conventions
 });
 
 /**
- * Deprecation note on the GenAI names. It is allowed, since the GenAI conventions only moved to another repository,
- * with the same names. That repository has no package for JavaScript.
+ * Deprecation note that is allowed. The GenAI conventions moved to another repository, which has no package for
+ * JavaScript. The names stayed the same.
  */
 const moved = /Moved to the \[OpenTelemetry GenAI/;
 

@@ -53,7 +53,7 @@ function errorFields(error: unknown): unknown {
 let shared: LogDestination | null = null;
 
 /**
- * Returns the destination that all loggers of the process share. It writes synchronously, so that a crash loses no
+ * Returns the destination that all loggers of the process share. Writes are synchronous, so that a crash loses no
  * lines.
  */
 function standardError(): LogDestination {

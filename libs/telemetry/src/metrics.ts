@@ -1,5 +1,5 @@
 /**
- * Functions that record metrics. They record nothing until `startTelemetry` switches metrics on.
+ * Functions that record metrics. Nothing is recorded until `startTelemetry` switches metrics on.
  *
  * No function throws or waits for an exporter.
  */

@@ -12,8 +12,8 @@ const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
     replacement: '[redacted]',
   },
   { pattern: /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, replacement: '[redacted]' },
-  // Tokens of the form header.payload.signature (JWT). The lookahead keeps the time linear. It skips a word without two
-  // more parts, so that not each "eyJ" in the word is tried.
+  // Tokens of the form header.payload.signature (JWT). The lookahead keeps the time linear. Without it, the pattern
+  // would try each "eyJ" in a word that two more parts don't follow.
   {
     pattern: /(?<![\w-])(?=[\w-]+\.[\w-]{8,}\.)([\w-]*?)\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g,
     replacement: '$1[redacted]',

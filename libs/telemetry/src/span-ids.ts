@@ -5,9 +5,9 @@ const randomBytesOfSpan = 5;
 const bytesOfTrace = 16;
 
 /**
- * Returns the six hex digits with which all span ids of a process begin. If a trace lacks a parent span, they identify
- * the process that didn't export it, for example because it was killed. The other 40 bits of a span id are enough for a
- * unique id within a trace.
+ * Returns the six hex digits with which all span ids of a process begin. If a trace lacks a parent span, the digits
+ * identify the process that didn't export the span, for example because the process was killed. The other 40 bits of a
+ * span id are enough for a unique id within a trace.
  */
 export const spanIdPrefix = (serviceName: string, instanceId: string): string =>
   createHash('sha256').update(`${serviceName}/${instanceId}`).digest('hex').slice(0, prefixLength);
@@ -15,7 +15,7 @@ export const spanIdPrefix = (serviceName: string, instanceId: string): string =>
 /** Prefix of the ids of stored spans. See stored-span.ts. */
 export const storedSpanIdPrefix = spanIdPrefix('stored', '');
 
-/** Returns the id of a stored span. It is a hash of the trace and the text, so every process gets the same id. */
+/** Returns the id of a stored span. The id is a hash of the trace and the text, so every process gets the same id. */
 export const storedSpanIdOf = (traceId: string, what: string): string =>
   storedSpanIdPrefix +
   createHash('sha256')

@@ -49,8 +49,8 @@ test('if telemetry is on, the sender, the receiver and the log have the same tra
     status: 2,
     attributes: { 'error.type': 'conflict' },
   });
-  // A child's `parentSpanId` begins with the digits of the parent's process. They identify the process even if the
-  // parent span is never exported.
+  // A child's `parentSpanId` begins with the digits of the parent's process. So the process is known even if the parent
+  // span is never exported.
   expect(send?.spanId.slice(0, 6)).toBe(spanIdPrefix('hop', 'one'));
   expect(send).toMatchObject({ instance: 'one' });
   expect(summary['stored']).toBe(`00-${send?.traceId}-${send?.spanId}-01`);

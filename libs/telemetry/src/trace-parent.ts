@@ -1,7 +1,7 @@
 import { createTraceState, isSpanContextValid } from '@opentelemetry/api';
 import type { SpanContext } from '@opentelemetry/api';
 
-/** Header names of the W3C trace context. They are lowercase, since NATS header names are case-sensitive. */
+/** Header names of the W3C trace context, in lower case, since NATS header names are case-sensitive. */
 export const traceParentHeader = 'traceparent';
 export const traceStateHeader = 'tracestate';
 

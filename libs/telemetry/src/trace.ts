@@ -3,7 +3,7 @@ import type { Attributes, Context, Link, Span, Tracer } from '@opentelemetry/api
 import { attributes as names } from './attributes.ts';
 import { formatTraceParent, parseTraceParent, traceParentHeader, traceStateHeader } from './trace-parent.ts';
 
-/** Returns Coppice's tracer. It records nothing until `startTelemetry` switches tracing on. */
+/** Returns Coppice's tracer, which records nothing until `startTelemetry` switches tracing on. */
 export const tracer = (): Tracer => trace.getTracer('coppice');
 
 /**
@@ -23,8 +23,8 @@ export function injectTrace(headers: Record<string, string>, from: Context = con
 }
 
 /**
- * Returns the trace context in an incoming message's headers. If it is missing or invalid, returns an empty context, so
- * that the next span starts a new trace.
+ * Returns the trace context in an incoming message's headers. If the context is missing or invalid, returns an empty
+ * context, so that the next span starts a new trace.
  */
 export function extractTrace(headers: Record<string, string | undefined>): Context {
   const spanContext = parseTraceParent(headers[traceParentHeader], headers[traceStateHeader]);
