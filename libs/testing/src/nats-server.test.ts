@@ -78,8 +78,8 @@ test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)('the server ends if %s ends
   const url = (await holder.waitForLine(/^server nats:/)).split(' ')[1] as string;
   expect(await talk(url, 'CONNECT {"verbose":false}')).toContain('PONG');
   await holder.kill(signal);
-  // The test checks the port. It can't check the process id, since a process that has ended keeps its id until its
-  // parent reads the exit status.
+  // The test checks the port, since a process that has ended keeps its process id until its parent reads the exit
+  // status.
   const answer = await eventually(async () => {
     const error = await talk(url, 'CONNECT {"verbose":false}').catch((reason: unknown) => reason);
     // Any other error, such as a reset connection, means that the server was still running.

@@ -1,5 +1,5 @@
 /**
- * A real nats-server for tests. It is a child process on a free loopback port, with JetStream in a temporary folder.
+ * A real nats-server for tests, as a child process on a free loopback port, with JetStream in a temporary folder.
  *
  * 1. The system chooses the port, so two tests never use the same one. The server writes the port to its ports file.
  * 2. After a restart, the server has the same port and store, so that clients reconnect and find their data.
@@ -17,11 +17,11 @@ import { temporaryFolder } from './temporary-folder.ts';
 
 export type NatsServerSettings = {
   /**
-   * Additional configuration in the server's format, such as `max_payload: 64KB`. If it defines users, it must be a
-   * function, and one of the users must have the credentials that the function gets.
+   * Additional configuration in the server's format, such as `max_payload: 64KB`. If the configuration defines users,
+   * it must be a function, and one of the users must have the credentials that the function gets.
    */
   config?: string | ((credentials: { user: string; password: string }) => string);
-  /** Folder of JetStream's store. It isn't removed at the end. Default: a temporary folder, which is removed. */
+  /** Folder of JetStream's store, which isn't removed at the end. Default: a temporary folder, which is removed. */
   storeDir?: string;
   /** If true, clients must use the result's `user` and `password`. Default: false. */
   auth?: boolean;

@@ -37,7 +37,7 @@ const runFile = promisify(execFile);
 const outputBytesMax = 64 * 1024 * 1024;
 
 /**
- * Returns environment variables with which git ignores the user's and the system's configuration. They also set fixed
+ * Returns environment variables with which git ignores the user's and the system's configuration. Also sets fixed
  * authors and times, so that the same content has the same commit id.
  */
 export function isolatedGitEnvironment(home: string): NodeJS.ProcessEnv {
