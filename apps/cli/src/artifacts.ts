@@ -1,4 +1,4 @@
-/** Reads artifacts. An artifact is a large text or a whole log. Messages contain only its name. */
+/** Reads artifacts, which are large texts and whole logs. Messages contain only their names. */
 import { createHash } from 'node:crypto';
 import { CoppiceError, api } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';

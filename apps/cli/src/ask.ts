@@ -1,5 +1,5 @@
 /**
- * Calls the stack's services. A call is retried while the service is busy or restarts.
+ * Calls the stack's services, with retries.
  *
  * Invariants:
  * 1. Read-only and idempotent calls are retried after any retryable error. Any other call is retried only if no service

@@ -1,6 +1,5 @@
 /** An OpenAI-compatible server that answers at its usual port on the loopback interface. */
 export type LocalServer = {
-  /** Name of the server's provider. */
   name: string;
   host: string;
   baseUrl: string;

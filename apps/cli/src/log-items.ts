@@ -13,9 +13,7 @@ export type LogItem = { time: string } & (
    */
   | { kind: 'message'; text: string; shortened: boolean; opening: boolean }
   | { kind: 'result'; callId: string; tool: string; isError: boolean; text: string; shortened: boolean }
-  /**
-   * `model` is the requested model or alias. `answeredBy` is the `provider/model` that answered; null if not recorded.
-   */
+  /** `model` is the requested model or alias. `answeredBy` is the result of `answeredBy` in transcript.ts. */
   | {
       kind: 'turn';
       turnId: string;

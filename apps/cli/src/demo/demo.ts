@@ -31,7 +31,7 @@ const paint = colours(wantsColours(process.stdout, process.env));
 const say = (text = '') => void process.stdout.write(`${text}\n`);
 const heading = (text: string) => say(`\n${paint.bold(text)}`);
 
-/** Runs the demo and returns the exit code, which is 0 only if every check passed. */
+/** Returns the exit code, which is 0 only if every check passed. */
 export async function runDemo(programArguments: readonly string[]): Promise<number> {
   const options = readArguments(programArguments);
   const model = options === null ? usage : await chooseModel(options, process.env);

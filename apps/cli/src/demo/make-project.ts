@@ -19,7 +19,6 @@ export function git(repository: string, ...gitArguments: string[]): string {
   return execFileSync('git', gitArguments, { cwd: repository, env: gitEnvironment(), encoding: 'utf8' }).trimEnd();
 }
 
-/** Creates the repository and the run file in the folder. For the scripted model, also writes its script. */
 export function makeProject(folder: string, model: DemoModel): DemoProject {
   const repository = path.join(folder, 'repository');
   for (const [name, text] of Object.entries(repositoryFiles)) write(path.join(repository, name), text);

@@ -40,8 +40,8 @@ const restartWindowMs = 60_000;
 const restartPauseMs = 200;
 
 /**
- * `always` means that the server syncs each write to the disk before it acknowledges the write. So a power failure
- * loses nothing. The cost is small, since a task needs only a few dozen writes and a disk can sync hundreds a second.
+ * The server syncs each write to the disk before it acknowledges the write, so a power failure loses nothing. The cost
+ * is small, since a task needs a few dozen writes and a disk can sync hundreds a second.
  */
 export const syncInterval = 'always';
 

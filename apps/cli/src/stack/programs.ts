@@ -5,7 +5,6 @@ import { exitCodes } from '../exit-codes.ts';
 import type { Home } from './home.ts';
 import { readJsonFile } from './private-file.ts';
 
-/** Top folder of the checkout. */
 export const projectFolder = path.resolve(import.meta.dirname, '../../../..');
 
 export type SetupResult = {

@@ -19,10 +19,7 @@ export type StopResult = {
 /** Ends the commands that still run in a killed stack's sandboxes. Returns the number of sandboxes. */
 type EndSandboxes = (engine: string) => Promise<number>;
 
-/**
- * Time limit in milliseconds of a stop. All services stop at the same time, each within `stopMsMax`. Then the server
- * stops.
- */
+/** Time limit in milliseconds. All services stop at the same time, each within `stopMsMax`. Then the server stops. */
 export const drainMsMax = serviceLimits.stopMsMax + 15_000;
 const nothing = { server: false, sandboxes: 0 };
 

@@ -38,9 +38,7 @@ export type Step = {
   cached: boolean;
   /** For a turn: the requested `provider/model` or alias. */
   model: string | null;
-  /**
-   * For a turn: the `provider/model` that answered, with the model name in the provider's answer; null if not recorded.
-   */
+  /** For a turn: the result of `answeredBy` in transcript.ts. */
   answeredBy: string | null;
   /** Waits of a step, or their sum for a state or task. Empty for a run, since its tasks wait at the same time. */
   waits: Waits;
