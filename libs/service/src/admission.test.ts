@@ -68,7 +68,6 @@ const never = new AbortController().signal;
 const limited = new CoppiceError('provider-limited', 'too many wait');
 const queueOf = (total: number, waitingMax = 100) => new Admission({ total, waitingMax, refusal: () => limited });
 
-/** Returns the callers in the order of their admission. */
 async function orderOf(queue: Admission, comers: readonly (readonly [tenant: string, taskId: string])[]) {
   const order: string[] = [];
   const releases: Release[] = [];
