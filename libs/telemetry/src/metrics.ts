@@ -81,7 +81,7 @@ function makeInstrument(name: MetricName): void {
   instruments.histograms.set(name, meter.createHistogram(name, { unit, description, ...advice }));
 }
 
-/** Returns a gauge's instrument. The meter returns the same instrument for the same name. */
+/** The meter returns the same instrument for the same name. */
 function gauge(from: Meter, name: GaugeName) {
   const { unit, description } = metricDefinitions[name];
   return from.createObservableGauge(name, { unit, description });

@@ -8,7 +8,7 @@ import type { MetricsHandler } from './start-metrics.ts';
 export type Telemetry = {
   /** True if traces are on. */
   enabled: boolean;
-  /** Request handler of the Prometheus endpoint; null if that endpoint is off. */
+  /** Null if the Prometheus endpoint is off. */
   metricsHandler: MetricsHandler | null;
   /** Sends the queued data and stops telemetry, within `shutdownMsMax`. Never throws. */
   shutdown: () => Promise<void>;

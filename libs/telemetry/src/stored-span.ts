@@ -32,7 +32,7 @@ export function storedSpanContext(traceparent: string | null, what: string): str
   return traceId === undefined ? null : withSpan(traceparent, storedSpanIdOf(traceId, what));
 }
 
-/** Returns the span id in a traceparent. Returns null if the traceparent is missing or invalid. */
+/** Returns null if the traceparent is missing or invalid. */
 export const spanIdOf = (traceparent: string | null | undefined): string | null =>
   parseTraceParent(traceparent)?.spanId ?? null;
 

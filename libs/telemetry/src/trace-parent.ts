@@ -19,7 +19,7 @@ export function formatTraceParent(spanContext: SpanContext): string | null {
   return `00-${spanContext.traceId}-${spanContext.spanId}-${flags}`;
 }
 
-/** Returns the trace id in a traceparent. Returns null if the traceparent is invalid or the trace isn't sampled. */
+/** Returns null if the traceparent is invalid or the trace isn't sampled. */
 export function sampledTraceId(traceParent: string | undefined): string | null {
   const spanContext = parseTraceParent(traceParent);
   return spanContext === null || (spanContext.traceFlags & 1) === 0 ? null : spanContext.traceId;

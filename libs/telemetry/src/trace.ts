@@ -31,15 +31,13 @@ export function extractTrace(headers: Record<string, string | undefined>): Conte
   return spanContext === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, spanContext);
 }
 
-/** Returns the active span's traceparent. Returns null if no span is active. */
+/** Returns null if no span is active. */
 export function currentTraceparent(): string | null {
   const spanContext = trace.getSpanContext(context.active());
   return spanContext === undefined ? null : formatTraceParent(spanContext);
 }
 
-/**
- * Returns an array with a link to the span in `traceparent`. The array is empty if `traceparent` is missing or invalid.
- */
+/** The array is empty if `traceparent` is missing or invalid. */
 export function linkFrom(traceparent: string | null | undefined): Link[] {
   const spanContext = parseTraceParent(traceparent);
   return spanContext === null ? [] : [{ context: spanContext }];
