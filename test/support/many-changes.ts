@@ -28,7 +28,7 @@ const apart: Change[] = [
   added({
     name: 'bytes-text',
     file: 'apps/cli/src/output/text.ts',
-    before: '/** `0:07`, `12:34`, `1:02:03`. */',
+    before: '/** Formats a duration as `0:07`, `12:34` or `1:02:03`. */',
     code: [
       '/** `512 B`, `1.5 KiB`, `3.0 MiB`. */',
       'export function bytesText(bytes: number): string {',
