@@ -6,7 +6,10 @@ import { retry } from '@coppice/service';
 
 const diskFullText = /No space left on device|Out of diskspace|Disk quota exceeded|ENOSPC|EDQUOT/;
 
-/** Codes of errors that may quote output of the system or of a program. The messages of other errors are not searched, since they may contain a path that an agent chose. */
+/**
+ * Codes of errors whose message may quote output of the system or of a program. Other messages aren't searched, since
+ * they may contain a path that an agent chose.
+ */
 const programFailures: readonly string[] = [
   'git-failed',
   'git-contention',
@@ -15,7 +18,7 @@ const programFailures: readonly string[] = [
   'internal',
 ];
 
-/** Returns true if an error of the system or of a program reports that a file system is full or that a quota is used up. */
+/** Returns true if an error reports that a file system is full or that a disk quota is used up. */
 export function isDiskFull(error: unknown): boolean {
   if (error instanceof CoppiceError) {
     if (!programFailures.includes(error.code)) return error.code === 'disk-full';
@@ -25,15 +28,19 @@ export function isDiskFull(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }
 
-/** If a file system has fewer free bytes than this, programs may also fail with messages that don't mention the disk. */
+/**
+ * Free bytes below which a file system counts as full. Programs may then fail with messages that don't mention the
+ * disk.
+ */
 const nothingFreeBytes = 256 * 1024;
 
-/** Returns true if `isDiskFull` does. Also returns true for any other error of the system or of a program, if the folder's file system has no free space or no free inodes. */
+/**
+ * Returns true if `isDiskFull` does, or if any system or program error occurs while the folder's file system is full.
+ */
 export async function comesFromFullDisk(error: unknown, folder: string): Promise<boolean> {
   return isDiskFull(error) || (isFailure(error) && (await isFullNow(folder)));
 }
 
-/** Returns true if an error may come from the system or from a program. */
 const isFailure = (error: unknown): boolean =>
   error instanceof CoppiceError ? programFailures.includes(error.code) : error instanceof Error && 'syscall' in error;
 
@@ -43,16 +50,16 @@ async function isFullNow(folder: string): Promise<boolean> {
 }
 
 const fullDiskLimits = {
-  /** Time for which the start of a service waits for space on a full disk. */
+  /** Maximum time for which a starting service waits for space. */
   startWaitMs: 60_000,
-  /** Pause before a failed step of the start is tried again. */
+  /** Pause between two tries of a step of the start. */
   startTryMs: 1_000,
-  /** Time for which a command waits for space on a full disk. */
+  /** Maximum time for which a command waits for space. */
   waitMs: 5 * 60_000,
   commandsMax: 10_000,
 } as const;
 
-/** Postpones commands that failed on a full disk, each for a limited time. */
+/** Postpones commands that failed on a full disk, each for at most `waitMs`. */
 export class FullDiskWaits {
   readonly #waitMs: number;
   readonly #sinceMs = new LRUCache<string, number>({ max: fullDiskLimits.commandsMax });
@@ -61,7 +68,10 @@ export class FullDiskWaits {
     this.#waitMs = waitMs;
   }
 
-  /** Returns the error that the command's handler must throw: `NotNow` if the command has waited less than `waitMs`, otherwise `error`. */
+  /**
+   * Returns the error that the command's handler must throw. It is `NotNow` until the command has waited for `waitMs`,
+   * and then `error`.
+   */
   postponed(effectId: string, error: CoppiceError): Error {
     const nowMs = performance.now();
     const sinceMs = this.#sinceMs.get(effectId) ?? nowMs;
@@ -76,7 +86,7 @@ export class FullDiskWaits {
 
 /**
  * Retries a step of a service's start while the disk of `folder` is full.
- * @throws the step's error, if the error has another cause than a full disk, or if `startWaitMs` has passed
+ * @throws the step's error, if a full disk isn't its cause, or if `startWaitMs` has passed
  */
 export async function untilDiskHasRoom<Result>(
   folder: string,
@@ -87,7 +97,8 @@ export async function untilDiskHasRoom<Result>(
   const isFull = () => isFullNow(folder).catch(() => false);
   let wasFull = false;
   const tryStep = async () => {
-    // The disk is also checked before the step: the step's error may not mention the disk, and the disk may have space again when the step has failed.
+    // The step's error may not mention the disk, and the disk may have space again after the step has failed. So the
+    // disk is also checked before the step.
     wasFull = await isFull();
     return step();
   };

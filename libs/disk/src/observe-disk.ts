@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { observeGauge } from '@coppice/telemetry';
 
 /**
- * Starts to report the usage of a folder's file system, in bytes and in inodes.
+ * Reports the usage of a folder's file system, in bytes and in inodes.
  * @returns a function that stops the reports
  */
 export function observeDisk(folder: string, node: string): () => void {

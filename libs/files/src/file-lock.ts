@@ -1,7 +1,8 @@
 /**
- * A lock on a file, for several processes. If the process that holds the lock dies, the kernel releases the lock at once.
+ * A lock on a file, for several processes. The kernel releases the lock when the process that holds it dies.
  *
- * Node has no function for flock, but contains SQLite. For `BEGIN EXCLUSIVE`, SQLite takes a POSIX lock on the database file. Child processes don't inherit such a lock.
+ * Node has no function for flock, but it contains SQLite. `BEGIN EXCLUSIVE` takes a POSIX lock on the database file,
+ * which child processes don't inherit.
  */
 import { DatabaseSync } from 'node:sqlite';
 
@@ -9,11 +10,15 @@ export type FileLock = { release(): void };
 
 const sqliteBusy = 5;
 
-/** Takes the lock, or returns undefined if the lock is already held. Creates the file if it is missing, but doesn't create its folder. @throws if the file can't be opened */
+/**
+ * Takes the lock. Returns undefined if the lock is already held. Creates the file if it is missing, but not its folder.
+ * @throws if the file can't be opened
+ */
 export function tryFileLock(file: string): FileLock | undefined {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
-    // The journal is in memory, since a full disk has no space for a journal, and the clean-up that frees space needs locks too. Nothing is stored in the file.
+    // The journal is in memory, so that a lock can be taken on a full disk. The clean-up that frees space needs locks
+    // too.
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return { release: () => database.close() };
   } catch (error) {

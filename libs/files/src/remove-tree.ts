@@ -2,12 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { chmod, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
 
 const entriesMax = 5_000_000;
-/** Maximum length of a folder's path below the root. A folder with a longer path is moved up into the root, since Linux allows only paths of up to 4,096 bytes. */
+/**
+ * Maximum length of a folder's path below the root. A folder with a longer path is moved up into the root, since Linux
+ * limits a path to 4,096 bytes.
+ */
 const pathBytesMax = 1_000;
 
 /**
- * Deletes a tree that untrusted code created. Its folders may deny access, their paths may exceed the maximum length, and their names may be
- * invalid text. Symbolic links are deleted, not followed. While the tree is deleted, no process may write into it. If the tree doesn't exist, nothing is done.
+ * Deletes a tree that untrusted code created, if the tree exists. Its folders may deny access, its paths may exceed the
+ * maximum length, and its names may be invalid text. Symbolic links are deleted, not followed. No process may write
+ * into the tree during the deletion.
  */
 export async function removeTree(root: string): Promise<void> {
   try {
@@ -18,7 +22,7 @@ export async function removeTree(root: string): Promise<void> {
   }
 }
 
-/** Deletes the tree folder by folder. Ignores missing files, since Node's `rm` may continue to delete files after it has failed. */
+/** Ignores missing files, since Node's `rm` may still be deleting files after it has failed. */
 async function removeFolderByFolder(root: Buffer): Promise<void> {
   const opened: Buffer[] = [];
   const folders = [root];
@@ -38,7 +42,8 @@ async function removeFolderByFolder(root: Buffer): Promise<void> {
       else await ignoreMissing(unlink(path));
     }
   }
-  // The order is reversed, so that inner folders are deleted first: each folder was opened before the folders inside it, and the root before all folders that were moved up into it.
+  // Inner folders must be deleted first. Each folder was opened before the folders inside it, and the root before the
+  // folders that were moved up into it.
   for (const folder of opened.toReversed()) await ignoreMissing(rmdir(folder));
 }
 

@@ -1,26 +1,35 @@
-/** Parses YAML into a value with the place of each field. Only this file imports `yaml`. It is in a package of its own, since most processes don't need `yaml`, and loading `yaml` takes time. */
+/**
+ * Parses YAML into a value with the place of each field. A package of its own, since loading `yaml` takes time and most
+ * processes don't need it.
+ */
 import { invalidUtf8At } from '@coppice/contracts';
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 
-/** A place in the text. Both numbers start at 1. */
+/** A place in the text. Lines and columns start at 1. */
 export type YamlPlace = { line: number; column: number };
 
 export type YamlText = {
   value: unknown;
-  /** Returns the place of a field such as `rules[0].turns`. If the field is missing, returns the place of the innermost field around it that exists. */
+  /**
+   * Returns the place of a field such as `rules[0].turns`. For a missing field, returns the place of the innermost
+   * existing field around it.
+   */
   placeOf: (field: string) => YamlPlace;
 };
 
-/** A problem in the text. `message` is one sentence, and may quote the text. `code` never quotes the text. */
+/** A problem in the text. `message` is one sentence that may quote the text. `code` never quotes it. */
 export type YamlProblem = { message: string; code: string; place: YamlPlace };
 
-/** Maximum number of aliases. Without a maximum, a text of a few hundred bytes with nested aliases could expand to gigabytes. */
+/** Maximum number of aliases. Nested aliases could expand a text of a few hundred bytes to gigabytes. */
 const aliasCountMax = 100;
 
 type Refused = { problems: [YamlProblem, ...YamlProblem[]] };
 
-/** Parses YAML, from a string or from bytes in UTF-8. Rejects text that other parsers may read differently: duplicate keys in a map, and unpaired surrogates. */
+/**
+ * Parses YAML from a string or from bytes in UTF-8. Rejects duplicate keys and unpaired surrogates, since other parsers
+ * may read them differently.
+ */
 export function parseYaml(source: string | Uint8Array): YamlText | Refused {
   const text = typeof source === 'string' ? source : decoder.decode(source);
   const wrongAt = typeof source === 'string' ? null : invalidUtf8At(source);
@@ -66,7 +75,7 @@ const nameOf = (key: unknown): string => (key === null ? '' : `${key as string |
 
 const halfCharacterMessage = 'An escape is half of a character: expected a surrogate pair, or the character itself';
 
-/** Returns the first field with an unpaired surrogate in its text or its name. Returns null if there is none. */
+/** Returns the first field whose text or name has an unpaired surrogate, or null. */
 function halfCharacterIn(value: unknown, field: string): string | null {
   if (typeof value === 'string') return value.isWellFormed() ? null : field;
   if (typeof value !== 'object' || value === null) return null;
@@ -80,7 +89,10 @@ function halfCharacterIn(value: unknown, field: string): string | null {
 
 const oneSentence = (message: string): string => (message.split('\n')[0] ?? message).trim();
 
-/** Returns the offset of a field. If the field is missing, returns the offset of the innermost field around it that exists. For a field of a map, the offset is that of the key, so that an error about the key points to the key. */
+/**
+ * Returns the offset of a field. For a missing field, returns the offset of the innermost existing field around it. The
+ * offset of a map's field is that of its key, so that an error about the key points to the key.
+ */
 function offsetOf(document: Document, field: string): number {
   let node: unknown = document.contents;
   let offset = startOf(node) ?? 0;
