@@ -26,21 +26,21 @@ import type { TaskContext } from './machines/task/task-context.ts';
 import { runSummary, taskCounts, taskSummary } from './views.ts';
 
 /**
- * The four durable actors of the orchestrator: the command behind each invocation, the events they publish, and how they handle an event that arrives in the
- * wrong state.
+ * The four durable actors of the orchestrator. Each definition has the command behind each invocation, the events that
+ * the actor publishes, and the handling of events that arrive in the wrong state.
  */
 
 /**
- * Sends a command to the node that has the task's files. If the task has a setup, the files are on the setup's node. Otherwise any node may prepare the
- * worktree, and the files stay on that node.
+ * Sends a command to the node that has the task's files. Without a setup, any node may prepare the worktree, and the
+ * files then stay on that node.
  */
 const onNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.node ?? 'any' });
 const onMergeNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.merge?.node ?? context.node ?? 'any' });
 /**
- * Sends a command of a task that holds the landing slot to the landing pool. All other tasks of that branch wait for this task, so its verification must not
- * wait for other commands.
+ * Sends a command of a task that holds the landing slot to the landing pool. The other tasks of the branch wait for
+ * this task, so its verification must not wait for other commands.
  */
 const onMergeNodeFirst = (operation: Operation) =>
   command(operation, {
@@ -96,7 +96,7 @@ const failedAs = (state: string, message: string | null) =>
   failures.has(state) ? { type: state, message: message ?? '' } : null;
 const failures: ReadonlySet<string> = new Set(['failed', 'timed-out'] satisfies TaskState[]);
 
-/** Span of a run. Its tasks are child spans. */
+/** Span of a run, the parent of its tasks' spans. */
 function runSpans(context: RunContext): SpanDescription {
   const { tenant, runId, failure } = context;
   const end = runStateOf(context);
@@ -125,7 +125,7 @@ function taskSpans({ owner, specification, state, reason }: TaskContext): SpanDe
   };
 }
 
-/** Returns a task's dependencies for its first event. Later events don't repeat them, since they never change. */
+/** Returns a task's dependencies for its first event. Later events omit them, since they never change. */
 function waitsFor({ from, context }: Extract<TaskEmitted, { type: 'task-state' }>): { dependsOn?: string[] } {
   const { dependsOn } = context.specification;
   return from !== null || dependsOn.length === 0 ? {} : { dependsOn };
@@ -142,7 +142,10 @@ const stepsField = (steps: readonly Step[]): { steps?: TaskStep[] } =>
         })),
       };
 
-/** The task state for a machine's state text, such as `working` for `working.prompt.asking`. `pushing` counts as `landing`. */
+/**
+ * Returns the task state for a machine's state, such as `working` for `working.prompt.asking`. `pushing` counts as
+ * `landing`.
+ */
 const outer = (state: string): TaskState => {
   const name = state.split('.')[0] ?? '';
   return (name === 'pushing' ? 'landing' : name) as TaskState;
@@ -217,8 +220,8 @@ export const taskActor: ActorDefinition = defineActor({
   },
   summary: ({ context }) => taskSummary(context),
   reportedState: ({ state }: TaskContext) => state,
-  // In version 1 a task made a new merge whenever it got the landing slot. The states haven't changed since, so a snapshot of version 1 can be restored
-  // unchanged.
+  // In version 1 a task made a new merge whenever it got the landing slot. The states haven't changed since, so a
+  // snapshot of version 1 needs no change.
   migrations: { 1: (snapshot) => snapshot },
 });
 

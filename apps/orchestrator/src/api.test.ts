@@ -16,7 +16,6 @@ const target = { tenant: 'acme' };
 const missingRun = `r${'a'.repeat(16)}`;
 const missingTask = `t${'a'.repeat(16)}`;
 const containing = (text: string) => expect.stringContaining(text) as string;
-/** A run of one task, and the id of that task. */
 async function submitOne(task: object = {}, changes: object = {}) {
   const { runId, ids } = await alone.submit([{ name: 'one', ...task }], changes);
   return { runId, taskId: ids['one'] ?? '' };

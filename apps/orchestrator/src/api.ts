@@ -10,13 +10,12 @@ import { taskViews } from './finished-landings.ts';
 import { submitRunWithTasks } from './submit.ts';
 import { livingTasks, pendingTasks, runContextOf, runListed, runView, taskContextOf, taskView } from './views.ts';
 
-/** The public API. It reads actors and sends them events. */
-
-/** Maximum wait for an actor to handle an event. */
+/** Maximum time for an actor to handle an event. */
 const awaitAnswerMs = 8_000;
 const readsAtOnce = 16;
 /**
- * Maximum number of `landed-pending` tasks that one list of runs checks for a finished landing. Further tasks are reported as `landed-pending` without a check.
+ * Maximum number of `landed-pending` tasks that one list of runs checks for a finished landing. Further tasks keep
+ * their stored state.
  */
 const pendingLookedAtMax = 200;
 const patchBytesMax = 512 * 1024;
@@ -98,7 +97,7 @@ async function requireTask(bus: Bus, tenant: string, taskId: string): Promise<Ac
   return view;
 }
 
-/** Reads the views of the tasks that exist. Tasks of a run that is being created may be missing. */
+/** Reads the views of the tasks that exist. If the run is still being created, some of its tasks may be missing. */
 async function readTasks(bus: Bus, tenant: string, taskIds: string[]): Promise<TaskView[]> {
   const found: ActorView[] = [];
   for (let start = 0; start < taskIds.length; start += readsAtOnce) {
@@ -109,7 +108,10 @@ async function readTasks(bus: Bus, tenant: string, taskIds: string[]): Promise<T
   return taskViews(bus, tenant, found);
 }
 
-/** Shortens a list of tasks to the size of one message. If tasks are left out, `more` is true, and the client reads them one by one. */
+/**
+ * Shortens a list of tasks to the size of one message. If tasks are left out, `more` is true, and the client reads each
+ * of them separately.
+ */
 function fitting(tasks: TaskView[], more: boolean): { tasks: TaskView[]; more: boolean } {
   let bytes = 0;
   const count = tasks.findIndex((task) => (bytes += Buffer.byteLength(JSON.stringify(task))) > listBytesMax);
@@ -127,8 +129,8 @@ const look = async (bus: Bus, tenant: string, actor: ActorView): Promise<TaskVie
   (await taskViews(bus, tenant, [actor]))[0] ?? taskView(actor);
 
 /**
- * Sends `merge` to a task. Only the user can finish the landing of a task in `landed-pending`. Until the user has done so, this throws `conflict` with the
- * command to run; afterwards it returns the task's view.
+ * Sends `merge` to a task. Only the user can finish the landing of a task in `landed-pending`. Until then, this throws
+ * `conflict` with the command to run. After that, it returns the task's view.
  */
 async function mergeTask(bus: Bus, tenant: string, taskId: string): Promise<TaskView> {
   const actor = await requireTask(bus, tenant, taskId);

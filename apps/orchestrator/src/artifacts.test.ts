@@ -7,7 +7,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endpoints } from './api.ts';
 import { Artifacts, artifactLimits } from './artifacts.ts';
 
-/** Sends requests over the bus, as a publisher does. */
 let server: NatsServer;
 let bus: Bus;
 const owner = { tenant: 'acme', taskId: 'taaaaaaaaaaaaaaaa' };
@@ -90,7 +89,7 @@ test("another tenant's artifact is reported like one that doesn't exist", async 
   const expected = 'not-found: there is no artifact NAME';
   expect(await refusal('acme', absent)).toBe(expected);
   expect(await refusal('other', name)).toBe(expected);
-  // The artifact is now cached, and the name of tenant `acm` is a prefix of its owner's name.
+  // The artifact is now cached. `acm` is a prefix of its owner's name.
   await ask('acme', { name });
   expect(await refusal('other', name)).toBe(expected);
   expect(await refusal('acm', name)).toBe(expected);

@@ -1,10 +1,11 @@
 /**
- * Serves `artifact.get`: parts of an object in the object store, to the tenant that owns it.
+ * Serves `artifact.get`, which returns a part of an object to the tenant that owns the object.
  *
  * Invariants:
  * 1. Another tenant's artifact is reported as `not-found`.
- * 2. Memory is bounded: a cache of at most `heldBytesMax`, plus `readsAtOnce` objects that are being read. The cache exists because the store can only read an
- *    object from its beginning, and a caller that requests one part usually requests the next.
+ * 2. Memory is limited to a cache of `heldBytesMax` and `readsAtOnce` objects that are being read. The store can only
+ *    read an object from its beginning, and a caller that requests one part usually requests the next. So each object
+ *    that was read is cached.
  */
 import { createHash } from 'node:crypto';
 import type { Bus } from '@coppice/bus';
@@ -20,7 +21,7 @@ type Held = { bytes: Uint8Array; sha256: string };
 export const artifactLimits = {
   heldBytesMax: 64 * 1024 * 1024,
   readsAtOnce: 2,
-  /** Maximum number of reads that wait. Further reads are rejected with `unavailable`. */
+  /** Maximum number of waiting reads. Further reads are rejected with `unavailable`. */
   waitingMax: 100,
 } as const;
 

@@ -8,8 +8,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startOrchestrator } from './service.ts';
 
 /**
- * Tests the calls that other services make to a real orchestrator. Its worktree service only reports that the repository exists, so tasks stay in their first
- * states.
+ * Tests the calls that other services make to a real orchestrator. Its worktree service only reports that the
+ * repository exists, so tasks don't get beyond their first states.
  */
 const tenant = 'acme';
 const service = { service: 'orchestrator' };

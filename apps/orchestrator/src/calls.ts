@@ -8,7 +8,7 @@ import { runContextOf, taskContextOf } from './views.ts';
 
 const serviceName = 'orchestrator';
 
-/** Endpoints through which other services read runs and tasks, since these don't use the public API. */
+/** Endpoints for other services, which don't use the public API. */
 export const callEndpoints = (bus: Bus): Endpoint[] => [
   serviceEndpoint(serviceName, orchestratorCalls.taskStatus, async ({ tenant, taskId }) => {
     const actor = await read(bus, 'task', `${tenant}.${taskId}`);
@@ -26,7 +26,7 @@ export const callEndpoints = (bus: Bus): Endpoint[] => [
   }),
 ];
 
-/** @throws Error when this version can't read the stored value, since null would mean that the actor doesn't exist */
+/** @throws Error if this version can't read the stored value, since null would mean that the actor doesn't exist */
 async function read(bus: Bus, kind: 'run' | 'task', id: string): Promise<ActorView | null> {
   const actor = await readActor(bus, kind, id);
   if (actor !== null && actor.context === null && actor.summary === null)

@@ -3,7 +3,7 @@ import type { ActorDefinition } from '@coppice/durable-actor';
 import { expect, test } from 'vitest';
 import { landingActor, runActor, setupActor, taskActor } from './actors.ts';
 
-/** The table of every event in every state: handled, rejected with a message, or deferred. The snapshot shows each change for review. */
+/** Lists how each state handles each event. The stored snapshot makes each change visible in a review. */
 const table = (actor: ActorDefinition): string =>
   eventMatrix(actor)
     .map(({ state, event, does }) => `${state} · ${event}: ${does}`)

@@ -1,6 +1,6 @@
 /**
- * Finds tasks that ended as `landed-pending` and whose landing the user has finished since. Their actors have ended and can't be updated, so each read checks
- * the state in the repository. Nothing is stored.
+ * Finds tasks that ended as `landed-pending` and whose landing the user has finished since. Their actors have ended and
+ * can't be updated, so each read checks the repository.
  */
 import type { Bus } from '@coppice/bus';
 import { CoppiceError, worktreeCalls } from '@coppice/contracts';
@@ -10,7 +10,10 @@ import { taskContextOf, taskView } from './views.ts';
 
 const landingsMax = 500;
 
-/** Maps actors to task views. A finished landing is reported as `merged`; if the repository can't be reached, tasks are reported as they ended. */
+/**
+ * Maps actors to task views. A finished landing is reported as `merged`. If the repository can't be reached, the stored
+ * state is reported.
+ */
 export async function taskViews(bus: Bus, tenant: string, actors: readonly ActorView[]): Promise<TaskView[]> {
   const pending = actors.flatMap((actor) => {
     const { owner, repository, baseBranch: branch, landedCommit: commit, finishCommand, state } = taskContextOf(actor);
@@ -39,7 +42,7 @@ async function ask(bus: Bus, tenant: string, landings: Landing[]): Promise<boole
       .finished;
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
-    // The tasks are then reported in their stored state, which is a valid answer. The call's span records the failure.
+    // The tasks are reported in their stored state. The call's span records the failure.
     return [];
   }
 }

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { requestOf, startOrchestratorAlone } from './test-support/orchestrator-alone.ts';
 import type { OrchestratorAlone } from './test-support/orchestrator-alone.ts';
 
-/** Tests requests of publishers that don't wait for an answer, until the runs have ended. */
+/** Tests runs of publishers that don't wait for an answer, from the request to the end of the run. */
 let alone: OrchestratorAlone;
 beforeAll(async () => {
   alone = await startOrchestratorAlone();
@@ -47,7 +47,7 @@ test('a request that was sent both ways, and twice, is one run', async () => {
 test('a request that fails for now is handled again later, with nothing refused', async () => {
   let calls = 0;
   alone.services.onCall('worktree.inspect', ({ repository }) => {
-    // Each time the request is handled, it makes up to five calls, so the first handling fails.
+    // The first handling of the request makes five calls, which all fail.
     if (++calls <= 5) throw new CoppiceError('disk-full', 'no space');
     return { repositoryId: 'r', repository, baseCommit: 'base' };
   });

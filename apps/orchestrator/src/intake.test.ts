@@ -18,7 +18,7 @@ import type { NatsServer } from '@coppice/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { consumeIntake } from './intake.ts';
 
-/** Tests the intake alone, since it rejects these requests without calling another service. */
+/** Tests the intake alone, since it rejects most of these requests without a call to another service. */
 let nats: NatsServer;
 let bus: Bus;
 let intake: Consumption;
@@ -67,14 +67,15 @@ test('a request with any body and headers becomes a dead letter of its tenant, w
 });
 
 test('a request that would be postponed but is too large to be stored again is rejected', async () => {
-  // No service answers whether the repository exists, so the request has to wait. The request has the maximum size of a message.
+  // The request must wait, since no service answers whether the repository exists. It has the maximum size of a
+  // message.
   await publishRaw(subjects.intake('acme'), JSON.stringify(request('padded')).padEnd(bus.payloadBytesMax));
   await eventually(async () => expect(await letters('acme')).toHaveLength(1));
   expect(await letters('acme')).toMatchObject([{ reason: { code: 'limit-exceeded' }, bytes: bus.payloadBytesMax }]);
   await eventually(async () => expect(await bus.storedMessages(streams.intake)).toBe(0));
 });
 
-/** Publishes a message of the maximum size, which our own client doesn't send. */
+/** Publishes over a socket, since our own client doesn't send a message of the maximum size. */
 async function publishRaw(subject: string, payload: string): Promise<void> {
   const { hostname, port } = new URL(nats.url);
   const { user = '', password = '' } = nats.connection;
@@ -85,7 +86,7 @@ async function publishRaw(subject: string, payload: string): Promise<void> {
 }
 
 test("requests for one tenant's unresponsive repositories don't block other tenants", async () => {
-  // Stands in for a worktree service whose git waits for an unresponsive server.
+  // This worktree service behaves like one whose git waits for an unresponsive server.
   const inspected: string[] = [];
   const silence = Promise.withResolvers<void>();
   const inspect = serviceEndpoint('worktree-service', worktreeCalls.inspect, async ({ tenant }) => {

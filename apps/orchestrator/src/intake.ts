@@ -23,19 +23,21 @@ import { Admission } from '@coppice/service';
 import { submitRun } from './submit.ts';
 
 /**
- * The durable intake: accepts the payload of run.submit from publishers that don't wait for an answer.
+ * The durable intake. It accepts the payload of run.submit from publishers that don't wait for an answer.
  *
  * Invariants:
- * 1. A request is acknowledged once its run exists, or once it is stored as a dead letter and its rejection is published as an event.
- * 2. Requests for one tenant's slow or unresponsive repositories are limited, so that these requests never block the requests of other tenants.
- * 3. A request that fails with a retryable error is retried for up to 7 days after it was published.
+ * 1. An accepted request is acknowledged after its run exists. A rejected request is acknowledged after its dead letter
+ *    is stored and its rejection is published. A postponed request is acknowledged after its copy is stored.
+ * 2. Requests for one tenant's slow or unresponsive repositories are limited, so they never block the requests of other
+ *    tenants.
+ * 3. A request that fails with a retryable error is retried until 7 days after it was published.
  */
 const ackWaitMs = 60_000;
 const concurrency = 16;
 /**
- * Limits on the requests that this process handles at once, for both streams together. A request over a limit waits, and is postponed if it isn't admitted.
- * Waiting requests occupy the consumers' slots as well. All requests of one tenant, running and waiting, take at most half of the slots, so a tenant with slow
- * repositories doesn't block other tenants.
+ * Limits on the requests that this process handles at once, for both streams together. Requests over `perGroup` wait,
+ * and a request that isn't admitted is postponed. A waiting request also occupies a slot of a consumer. So the running
+ * and waiting requests of one tenant take at most half of one consumer's slots.
  */
 const placesOfIntake = { total: 32, perGroup: 4, waitingPerGroupMax: 4, stuckAfterMs: 1_000 };
 const retryMsMin = 1_000;
@@ -45,7 +47,7 @@ const publishedHeader = 'Coppice-Published';
 const source = 'intake';
 const { requestValuesMax: valuesMax, requestDepthMax: depthMax } = busLimits;
 const keptBytesMax = 16 * 1024;
-/** Maximum length of a trace header; W3C trace context requires no more. */
+/** Maximum length of a trace header in characters, as W3C trace context requires. */
 const traceCharactersMax = 512;
 
 export async function consumeIntake(bus: Bus): Promise<Consumption> {
@@ -94,17 +96,17 @@ async function receive(
   await delivery.acknowledge();
 }
 
-/** Rejects a request. The dead letter contains only the beginning of the request. That is enough to identify the request, and its sender has all of it. */
+/** Rejects a request. The dead letter contains the beginning of the request, which is enough to identify it. */
 async function refuse(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
   await deadLetter(bus, delivery, source, error, { tenant: tenantOf(delivery.subject), keptBytesMax });
   await publishRefusal(bus, delivery, error);
 }
 
-/** Schedules a retry. Returns null, or the error if the message with its extra headers would be too large. */
+/** Schedules a retry. Returns the error if the extra headers would make the message too large, and null otherwise. */
 async function later(bus: Bus, delivery: Delivery, publishedAt: string): Promise<CoppiceError | null> {
   const tries = Number(ownHeader(delivery, triesHeader) ?? 0) + 1;
   const waitMsMax = Math.min(retryMsMin * 2 ** Math.min(tries, 10), retryMsMax);
-  // The wait is random, so that requests that were postponed together don't compete again at the same time.
+  // The wait is random, so that requests that were postponed together are spread.
   const waitMs = retryMsMin + Math.random() * (waitMsMax - retryMsMin);
   const waiting = subjects.intakeLater(tenantOf(delivery.subject), shortHash(String(delivery.sequence), publishedAt));
   try {
@@ -119,13 +121,15 @@ async function later(bus: Bus, delivery: Delivery, publishedAt: string): Promise
   return null;
 }
 
-/** Returns a header that the intake itself set when it postponed the request. If a publisher sets the same header, it is ignored. */
+/**
+ * Returns a header that the intake set when it postponed the request. A publisher's header of the same name is ignored.
+ */
 const ownHeader = ({ subject, headers }: Delivery, name: string): string | undefined =>
   subject === subjects.intakeAgain(tenantOf(subject)) ? headers[name] : undefined;
 
 /**
- * Returns the trace headers, the only headers that the copy keeps. With the publisher's message id the server would drop the copy as a duplicate, and other
- * headers may be of any size.
+ * Returns the trace headers, which are the only headers of the copy. With the publisher's message id, the server would
+ * drop the copy as a duplicate. Other headers may be of any size.
  */
 const headersToKeep = ({ headers }: Delivery): Record<string, string> =>
   Object.fromEntries(
@@ -136,9 +140,10 @@ const headersToKeep = ({ headers }: Delivery): Record<string, string> =>
   );
 
 /**
- * Publishes why a request was rejected, on the subject of the run's events, since a subscriber can derive the run's id from tenant and requestId. If the
- * request has no requestId, the subject has its sequence number in the intake stream, which its publisher knows. Such a request is rejected at its first
- * delivery, which has that sequence number.
+ * Publishes why a request was rejected. The subject is that of the run's events, since a subscriber can derive the
+ * run's id from tenant and requestId. Without a requestId, the subject contains the request's sequence number in the
+ * intake stream, which the publisher knows. A request without a requestId is rejected at its first delivery, so the
+ * delivery has that sequence number.
  */
 async function publishRefusal(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
   const tenant = tenantOf(delivery.subject);
@@ -146,7 +151,8 @@ async function publishRefusal(bus: Bus, delivery: Delivery, error: unknown): Pro
   const failure = toWireError(error);
   const requestId = requestIdOf(delivery);
   if (requestId === null) {
-    // A publisher doesn't know the sequence number in the stream of postponed requests, and another request in the intake may have the same number.
+    // This sequence number is from the stream of postponed requests. The publisher doesn't know it, and another request
+    // in the intake may have the same number.
     if (!isFromPublisher(delivery)) return;
     const { sequence: intakeSequence } = delivery;
     const subject = subjects.event(tenant, noRun, String(intakeSequence), 'intake-refused');
@@ -177,10 +183,13 @@ async function publishEvent(
   await bus.publish(subject, event, { messageId: event.id });
 }
 
-/** True for the intake's own stream, false for the stream of postponed requests. */
+/** True for the intake's stream, false for the stream of postponed requests. */
 const isFromPublisher = ({ subject }: Delivery): boolean => subject === subjects.intake(tenantOf(subject));
 
-/** Returns the requestId; null if the request has none, or if its requestId isn't valid Unicode, since that would be decoded to another id. */
+/**
+ * Returns the requestId, or null if there is none. Also returns null for invalid Unicode, which would be decoded to
+ * another id.
+ */
 function requestIdOf(delivery: Delivery): string | null {
   if (!isUtf8(delivery.data)) return null;
   try {
@@ -188,7 +197,7 @@ function requestIdOf(delivery: Delivery): string | null {
     if (typeof requestId !== 'string' || !requestId.isWellFormed()) return null;
     return Array.from(requestId).length <= runLimits.requestIdCharactersMax ? requestId : null;
   } catch {
-    // The request isn't JSON, so it names no run.
+    // A request that isn't JSON has no requestId.
     return null;
   }
 }

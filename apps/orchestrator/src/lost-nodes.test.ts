@@ -9,13 +9,13 @@ const gone = 'node9';
 let alone: OrchestratorAlone;
 beforeAll(async () => {
   alone = await startOrchestratorAlone({ nodeLostAfterMs: 1_000 });
-  // The services of the lost host have run once, so their queues exist.
+  // The services of the lost host run once, so that their queues exist.
   for (const service of ['container-service', 'worktree-service'] as const) await (await host(service)).leave();
 }, 30_000);
 afterEach(() => alone.services.reset());
 afterAll(() => alone?.stop());
 
-/** A host that answers `create` in its own way. */
+/** A service of the lost host. It rejects `create` with this message. */
 async function host(service: 'container-service' | 'worktree-service', create = 'the image of this host is missing') {
   const member = await joinMembers(alone.bus, { service, node: gone });
   const handlers =
@@ -57,7 +57,7 @@ test('go to the host again once it is back', async () => {
   const first = await alone.submit([{ name: 'a' }]);
   expect((await alone.ended(first.runId)).tasks[0]?.reason).toContain('is gone');
   const hosts = [await host('container-service', 'it is back'), await host('worktree-service')];
-  // Until the orchestrator's next check, it still answers the host's commands as failed.
+  // Until its next check, the orchestrator still answers the host's commands as failed.
   for (;;) {
     const { runId } = await alone.submit([{ name: 'a' }]);
     const reason = (await alone.ended(runId)).tasks[0]?.reason;

@@ -5,14 +5,15 @@ import type { NodeServiceName } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 
 /**
- * Detects hosts that don't return. A task's files are on one node, so its commands wait for that node's services. After a service has been absent for
- * `lostAfterMs`, each of the service's commands is answered as failed, so its tasks end with a reason and release their landing slots.
+ * Detects hosts that don't return. The commands of a task wait for the node that has the task's files. If a service of
+ * that node has been absent for `lostAfterMs`, each command to it is answered as failed. So its tasks end with a reason
+ * and release their landing slots.
  *
  * Invariants:
- * 1. A node counts as lost only if this process has seen it absent for the whole time, while this process was connected, running and registered. So an outage
- *    of the NATS server or of an orchestrator doesn't make a node lost.
- * 2. A node that returns takes its commands itself again. Results of commands that were in progress are ignored, since their actors no longer wait for them;
- *    the node's folders stay.
+ * 1. A node counts as lost only if this process has seen it absent for the whole time, and was itself connected,
+ *    running and registered. So an outage of the NATS server or of an orchestrator doesn't make a node lost.
+ * 2. A node that returns handles its commands again. Results of commands that were in progress are ignored, since their
+ *    actors no longer wait for them. The node's folders stay.
  */
 export type LostNodes = { stop(): Promise<void> };
 

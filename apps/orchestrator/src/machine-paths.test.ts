@@ -6,13 +6,17 @@ import { landingCase, runCase, setupCase } from './test-support/paths/small-case
 import { taskCases } from './test-support/paths/task-cases.ts';
 
 /**
- * Tests every transition of the four machines with the real engine, on generated paths (`pathsOf` describes how they are chosen). Each path is replayed with an
- * uninterrupted engine, and with an engine that is killed after every step. Both must leave the same values, messages, timers and claims.
+ * Tests every transition of the four machines with the real engine. `pathsOf` generates the paths. Each path is
+ * replayed twice, with an engine that isn't interrupted and with an engine that is killed after every step. Both must
+ * leave the same values, messages, timers and claims.
  */
 const counted: string[] = [];
 afterAll(() => console.log(counted.join('\n')));
 
-/** Alternates between two points: before any message of the new state is published, and after all are published but before the acknowledgement. */
+/**
+ * Alternates between two crash points. One is before any message of the new state is published. The other is after all
+ * are published, but before the acknowledgement.
+ */
 const pointOf = (round: number) => (round % 2 === 0 ? 'state-stored' : 'outbox-published');
 
 test.each<[string, readonly PathCase[]]>([

@@ -9,7 +9,7 @@ await runService({
   name: 'orchestrator',
   version: packageJson.version,
   variables: {
-    /** Time in milliseconds after which an absent host counts as lost and its commands fail. Must be the same for all orchestrators. */
+    /** Time after which an absent host counts as lost. Must be the same for all orchestrators. */
     COPPICE_NODE_LOST_AFTER_MS: integerVariable({ min: nodeLostAfterMsMin, max: nodeLostAfterMsMax }).default(
       nodeLostAfterMs,
     ),

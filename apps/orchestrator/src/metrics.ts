@@ -1,8 +1,9 @@
 /**
- * The orchestrator's metrics: task progress, from each stored transition; numbers of actors, from the sweeper's walks; queue contents, read at each collection.
+ * The orchestrator's metrics. Task progress comes from each stored transition, the numbers of actors from the sweeper's
+ * walks. The queues are read at each collection.
  *
- * A transition is counted when it is stored. A redelivered message finds the transition stored, so it is never counted twice. If the process is killed between
- * storing and counting, the transition isn't counted.
+ * A transition is counted after it is stored, so a redelivered message isn't counted twice. If the process is killed
+ * between storing and counting, the transition isn't counted.
  */
 import type { Bus } from '@coppice/bus';
 import { coppiceEventSchema, streams, isTaskEnd } from '@coppice/contracts';
@@ -10,9 +11,9 @@ import type { Census, OnStored } from '@coppice/durable-actor';
 import { addToCounter, metricsAreOn, observeGauge, recordValue } from '@coppice/telemetry';
 import type { TaskContext } from './machines/task/task-context.ts';
 
-/** Maximum age of a census; an older one is no longer reported. A walk may take longer than the pause between two walks. */
+/** Maximum age of a reported census. A walk may take longer than the pause between two walks. */
 const censusAgeMsMax = 10 * 60_000;
-/** How long a reading of the queues is reused, so that frequent scrapes cost the NATS server little. */
+/** Time for which a reading of the queues is reused, so that frequent scrapes cost the NATS server little. */
 const queuesAgeMsMax = 5_000;
 
 export const countTasks: OnStored = ({ kind, before, events }) => {
@@ -77,7 +78,7 @@ export function observeOrchestrator(bus: Bus): ObservedOrchestrator {
   };
 }
 
-/** Caches the result of `ask` and shares it between concurrent callers. A failure isn't cached. */
+/** Caches the result of `ask`, also for concurrent callers. A failure isn't cached. */
 function rememberedFor<Value>(ageMsMax: number, ask: () => Promise<Value>): () => Promise<Value> {
   let latest: { value: Promise<Value>; atMs: number } | null = null;
   return () => {

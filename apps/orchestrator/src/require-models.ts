@@ -1,16 +1,16 @@
 /**
- * Rejects a run at submission if its models can't work.
+ * Rejects a submitted run if its models can't work.
  *
- * The check queries the gateway, since only the gateway knows its providers and scripts. It runs here so that every publisher gets it, not only the command
- * line. It is a convenience, not a guard: if the gateway doesn't answer, the run is accepted, and an answer may be outdated by the time of the model call,
- * which checks again.
+ * The check queries the gateway, since only the gateway knows its providers and scripts. It runs in the orchestrator,
+ * so that it covers every publisher and not only the command line. It isn't a guarantee. If the gateway doesn't answer,
+ * the run is accepted. The answer may be outdated at the time of the model call, which checks again.
  */
 import type { Bus } from '@coppice/bus';
 import { CoppiceError, gatewayCalls } from '@coppice/contracts';
 import type { FieldIssue, RunRequest, TaskSpecification } from '@coppice/contracts';
 import { refusal } from './specification.ts';
 
-/** @throws CoppiceError `invalid-request`, with each wrong field */
+/** @throws CoppiceError `invalid-request`, which lists each wrong field */
 export async function requireModels(
   bus: Bus,
   request: RunRequest,
@@ -37,7 +37,7 @@ async function ask(bus: Bus, models: string[]): Promise<{ model: string; problem
     return answer.problems;
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
-    // The call's span records the failure; the model calls will report unusable models.
+    // The call's span records the failure. The model calls will report unusable models.
     return [];
   }
 }

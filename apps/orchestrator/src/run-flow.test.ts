@@ -6,7 +6,7 @@ import { startOrchestratorAlone } from './test-support/orchestrator-alone.ts';
 import type { OrchestratorAlone } from './test-support/orchestrator-alone.ts';
 import { modelAnswer, node } from './test-support/stand-ins.ts';
 
-/** Tests runs of several tasks, from the request to the end, with stand-ins for the other services. */
+/** Tests whole runs, with stand-ins for the other services. */
 let alone: OrchestratorAlone;
 beforeAll(async () => {
   alone = await startOrchestratorAlone();
@@ -154,7 +154,7 @@ describe('tasks that land on the same branch', () => {
         .map(({ pool }) => pool);
     expect(poolsOf(first)).toEqual([node]);
     expect(poolsOf(second)).toEqual([node, landingPool(node)]);
-    // The second task's commit was merged with the commit that the first task landed.
+    // The second task's commit was merged with the commit of the first task.
     const landed = (await alone.task(first ?? '')).landedCommit;
     expect(alone.services.inputsOf(second ?? '', 'worktree.land').at(-1)?.expectedTip).toBe(landed);
   });

@@ -12,19 +12,17 @@ import { countTasks, observeOrchestrator } from './metrics.ts';
 import { runCommandHandlers } from './run-commands.ts';
 
 export type OrchestratorOptions = {
-  /** Maximum number of messages that are handled at once, per kind of actor. */
+  /** Maximum number of messages that each kind of actor handles at once. */
   concurrency?: number;
   /** Time after which an absent host counts as lost. Default `nodeLostAfterMs`. */
   nodeLostAfterMs?: number;
-  /** Passed to the durable actor's host. */
   hooks?: ActorHostOptions['hooks'];
 };
 
 const commandConcurrency = 4;
-/** One hour: long enough to restart or repair a host. */
+/** One hour, which is enough to restart or repair a host. */
 export const nodeLostAfterMs = 3_600_000;
 
-/** Starts the actors, the handlers of commands, the public API, the calls that other services make, and the durable intake. */
 export async function startOrchestrator(
   service: ServiceContext,
   options: OrchestratorOptions = {},

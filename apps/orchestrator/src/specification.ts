@@ -10,7 +10,7 @@ import type {
 import { Definitions } from './protection/definitions.ts';
 import { protectionOf } from './protection/protection.ts';
 
-/** Coppice's defaults, for fields that neither the task nor the run sets. */
+/** Defaults for fields that neither the task nor the run sets. */
 const defaults = {
   image: 'coppice/agent-runtime',
   network: 'none',
@@ -18,12 +18,13 @@ const defaults = {
   timeLimit: '30m',
 } as const;
 
-/** Maximum number of dependencies of all tasks of a run together, since the run's value contains them. */
+/** Maximum number of dependencies of all tasks of a run together. The run's value contains them. */
 const dependenciesOfRunMax = 5_000;
 
 /**
- * Fills in the run's defaults and Coppice's own for every task.
- * @throws CoppiceError `invalid-request` that names the first wrong field; `details.issues` has all
+ * Fills in the run's defaults and Coppice's defaults for every task.
+ * @throws CoppiceError `invalid-request`, whose message names the first wrong field and whose `details.issues` lists
+ * all
  */
 export function specify(request: RunRequest): TaskSpecification[] {
   const issues: FieldIssue[] = [];
@@ -36,7 +37,7 @@ export function specify(request: RunRequest): TaskSpecification[] {
   return specifications;
 }
 
-/** The error for wrong fields. Its message names the first one; `details.issues` has up to 20. */
+/** Returns the error for wrong fields. Its message names the first field, and `details.issues` lists up to 20. */
 export function refusal(issues: readonly FieldIssue[]): CoppiceError {
   const [first] = issues;
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
@@ -87,7 +88,10 @@ function specifyTask(
   };
 }
 
-/** Commands that decide whether a task is verified. A setup without inputs runs on the base tree alone, which no task has changed. */
+/**
+ * Returns the commands that decide whether a task is verified. A setup without inputs isn't one of them, since it runs
+ * on the base tree, which no task has changed.
+ */
 function provingCommands(verify: string | false | undefined, setup: TaskRequest['setup']): string[] {
   if (verify === undefined || verify === false) return [];
   return setup === undefined || setup.inputs.length === 0 ? [verify] : [verify, setup.run];
@@ -133,12 +137,15 @@ function checkDependencies(tasks: TaskRequest[], issues: FieldIssue[]): void {
   }
 }
 
-/** Returns the names of tasks that depend on each other in a cycle, with the first name again at the end. Null if there is no cycle. */
+/**
+ * Returns the names of tasks in a cycle of dependencies, with the first name again at the end. Returns null if there is
+ * no cycle.
+ */
 function findCycle(tasks: TaskRequest[]): string[] | null {
   const byName = new Map(tasks.map((task) => [task.name, task]));
   const done = new Set<string>();
   for (const task of tasks) {
-    // An explicit stack instead of recursion: the chain may be as long as the run.
+    // A recursion could be as deep as the run has tasks, so this uses a stack.
     const path: { name: string; next: number }[] = [{ name: task.name, next: 0 }];
     const onPath = new Set([task.name]);
     while (path.length > 0) {
@@ -160,7 +167,7 @@ function findCycle(tasks: TaskRequest[]): string[] | null {
   return null;
 }
 
-/** Each task's dependencies as positions in the run's list. */
+/** Returns each task's dependencies as positions in the run's list. */
 export function dependencyPositions(specifications: TaskSpecification[]): number[][] {
   const positions = new Map(specifications.map((each, index) => [each.name, index]));
   return specifications.map((each) => each.dependsOn.map((name) => positions.get(name) ?? 0));
@@ -168,7 +175,7 @@ export function dependencyPositions(specifications: TaskSpecification[]): number
 
 const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
-/** @throws CoppiceError `limit-exceeded` if the request doesn't fit into one message; the error names the largest task */
+/** @throws CoppiceError `limit-exceeded`, which names the largest task, if the request doesn't fit into one message */
 export function checkSize(request: RunRequest): void {
   const bytes = bytesOf(request);
   if (bytes <= runLimits.requestBytesMax) return;

@@ -5,7 +5,7 @@ import { startOrchestratorAlone } from './test-support/orchestrator-alone.ts';
 import type { OrchestratorAlone } from './test-support/orchestrator-alone.ts';
 import type { OperationName } from './test-support/stand-ins.ts';
 
-/** Tests how a task ends when one of its commands fails. Services report the failures over the bus. */
+/** Tests how a task ends if one of its commands fails. */
 let alone: OrchestratorAlone;
 beforeAll(async () => {
   alone = await startOrchestratorAlone();
@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterEach(() => alone.services.reset());
 afterAll(() => alone?.stop());
 
-/** Fails the commands of this name: the first `times` of them, or all. */
+/** Fails all commands of this name, or the first `times` of them. */
 function fail(name: OperationName, error: CoppiceError, times = Infinity): void {
   let failed = 0;
   alone.services.on(name, (_input, standard) => {

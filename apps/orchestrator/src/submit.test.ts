@@ -5,7 +5,7 @@ import type { TaskContext } from './machines/task/task-context.ts';
 import { requestOf, startOrchestratorAlone } from './test-support/orchestrator-alone.ts';
 import type { OrchestratorAlone } from './test-support/orchestrator-alone.ts';
 
-/** Tests which requests run.submit accepts and which it rejects, over the bus. */
+/** Tests over the bus which requests run.submit accepts. */
 let alone: OrchestratorAlone;
 beforeAll(async () => {
   alone = await startOrchestratorAlone();
@@ -16,7 +16,7 @@ afterAll(() => alone?.stop());
 const target = { tenant: 'acme' };
 type Refusal = { code: string; message: string; details?: { issues?: object[] } };
 
-/** Sends a request that the client would not send, and returns the refusal. */
+/** Sends a request that the client wouldn't send. Returns the error in the answer. */
 async function refusalOf(request: object): Promise<Refusal> {
   const reply = await alone.bus.request('coppice.api.acme.run.submit', request, { deadlineMs: 30_000 });
   const answer = JSON.parse(new TextDecoder().decode(reply.data)) as { error?: Refusal };

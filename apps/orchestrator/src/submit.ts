@@ -16,9 +16,11 @@ import { whenServed } from './when-served.ts';
  *
  * Invariants:
  * 1. A rejected request leaves nothing behind.
- * 2. Tenant and requestId identify the run: a repeated request finds it; a different request with the same id is rejected.
- * 3. When the request is answered, the run exists: `run.get` finds it, and it continues even if any process dies.
- * 4. run.submit also waits for the run's tasks, so that `task.get` finds them. It answers before its caller stops waiting, even if the tasks don't exist yet.
+ * 2. Tenant and requestId identify the run. A repeated request finds it, and a different request with the same id is
+ *    rejected.
+ * 3. When the request is answered, the run exists. `run.get` finds it, and it continues even if any process dies.
+ * 4. run.submit also waits for the run's tasks, so that `task.get` finds them. It answers before its caller stops
+ *    waiting, even if the tasks don't exist yet.
  */
 export type Submitted = {
   runId: string;
@@ -37,10 +39,10 @@ export type StoredRun = {
   tasks: { taskId: string; specification: TaskSpecification }[];
 };
 
-/** Maximum number of calls to `inspect` while they are answered with `disk-full`. After that, the run is rejected. */
+/** Number of `disk-full` answers to `inspect` after which the run is rejected. */
 const inspectionsMax = 5;
 const appearsWithinMs = 15_000;
-/** Shorter than the deadline of run.submit, so that its caller gets the answer. */
+/** Shorter than the deadline of run.submit, so that the caller gets the answer. */
 const tasksAppearWithinMs = 25_000;
 const readsAtOnce = 16;
 const lookAgainMs = 10;
@@ -70,7 +72,8 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
     baseBranch: request.baseBranch,
     tasks: specifications.map((specification, index) => ({ taskId: tasks[index]?.taskId ?? '', specification })),
   };
-  // The name contains the content's hash, so that two different requests with one id never overwrite each other's specification.
+  // The name contains the hash of the request, so that two different requests with one id never overwrite each other's
+  // specification.
   const specificationArtifact = artifactNames.run(tenant, runId, requestHash);
   const objects = await bus.objects(buckets.artifacts);
   await objects.put(specificationArtifact, new TextEncoder().encode(JSON.stringify(stored)));
@@ -93,7 +96,9 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
   return { runId, created: true, tasks, unprotected };
 }
 
-/** The unprotected parts of all tasks, without duplicates: most tasks of a run have the same command. */
+/**
+ * Returns the unprotected parts of all tasks. Duplicates are removed, since most tasks of a run have the same command.
+ */
 function unprotectedOf(specifications: readonly TaskSpecification[]): UnprotectedPart[] {
   const parts = new Map<string, UnprotectedPart>();
   for (const { unprotected = [] } of specifications)
@@ -109,7 +114,8 @@ async function inspect(bus: Bus, tenant: string, request: RunRequest) {
     if (!(error instanceof CoppiceError)) throw error;
     const field =
       error.code === 'branch-not-found' ? 'baseBranch' : error.code === 'repository-not-found' ? 'repository' : null;
-    // The tenant may not use the repository. The condition on `issues` excludes a permission error of the bus itself, which names no field.
+    // The tenant may not use the repository. The condition on `issues` excludes a permission error of the bus, which
+    // names no field.
     if (error.code === 'permission-denied' && error.details?.['issues'] !== undefined)
       throw new CoppiceError(error.code, `run.submit: ${error.message}`, { cause: error, details: error.details });
     if (field === null) throw error;
@@ -124,7 +130,10 @@ async function inspect(bus: Bus, tenant: string, request: RunRequest) {
   }
 }
 
-/** Inspects the repository on any node. Retries on `disk-full`, since another host may have space. The NATS server chooses the host that answers. */
+/**
+ * Inspects the repository on any node. Retries on `disk-full`, since the NATS server may choose another host, which may
+ * have space.
+ */
 function ofAnyNode(bus: Bus, question: { tenant: string; repository: string; baseBranch: string }) {
   const isFull = (error: Error) => error instanceof CoppiceError && error.code === 'disk-full';
   const inspectOnce = () => bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, question);
@@ -144,7 +153,7 @@ async function appeared(bus: Bus, id: string): Promise<RunContext> {
   );
 }
 
-/** Accepts a run and waits until its tasks exist. On a busy machine it may return earlier; the accepted run then creates its tasks later. */
+/** Accepts a run and waits until its tasks exist. On a busy machine it may return before that. */
 export async function submitRunWithTasks(bus: Bus, tenant: string, request: RunRequest): Promise<Submitted> {
   const end = Date.now() + tasksAppearWithinMs;
   const submitted = await submitRun(bus, tenant, request);
@@ -155,7 +164,7 @@ export async function submitRunWithTasks(bus: Bus, tenant: string, request: RunR
     const missing = views.indexOf(null);
     found += missing === -1 ? views.length : missing;
     if (missing === -1) continue;
-    // A run that has ended creates no more tasks.
+    // A run that has ended doesn't create more tasks.
     if ((await readActor(bus, 'run', `${tenant}.${submitted.runId}`))?.status === 'done') break;
     await sleep(pauseMs);
     pauseMs = Math.min(pauseMs * 2, lookAgainMsMax);

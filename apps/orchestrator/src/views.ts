@@ -5,14 +5,14 @@ import type { RunContext } from './machines/run-machine.ts';
 import { addUsage } from './machines/usage.ts';
 import type { TaskContext } from './machines/task/task-context.ts';
 
-/** Maps actors to the views of the public API. Pure. */
+/** Maps actors to the views of the public API. */
 
 const rfc3339 = (ms: number): string => new Date(ms).toISOString();
 
-/** The part of a run that its tombstone keeps: everything. */
+/** The part of a run that its tombstone keeps. It is the whole run. */
 export const runSummary = (context: RunContext): RunContext => context;
 
-/** The part of a task that its tombstone keeps: everything except the fields that only its work needed. */
+/** The part of a task that its tombstone keeps. Fields that only the task's work needed are emptied. */
 export const taskSummary = (context: TaskContext): TaskContext => ({
   ...context,
   specification: { ...context.specification, prompt: { text: '' }, protect: [] },
@@ -22,7 +22,7 @@ export const taskSummary = (context: TaskContext): TaskContext => ({
   merge: null,
 });
 
-/** Returns the context of a run's actor, whether the actor is active or has ended. */
+/** Returns the context of a run, whether its actor is active or has ended. */
 export const runContextOf = (view: ActorView): RunContext => (view.context ?? view.summary) as RunContext;
 export const taskContextOf = (view: ActorView): TaskContext => (view.context ?? view.summary) as TaskContext;
 
@@ -61,7 +61,7 @@ export function taskView(view: ActorView): TaskView {
   };
 }
 
-/** @param finished ids of tasks whose landing the user has finished since they ended */
+/** @param finished ids of tasks whose landing the user has finished after their end */
 export function taskCounts(context: RunContext, finished: ReadonlySet<string> = new Set()): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { taskId, state: ended } of context.tasks) {
@@ -93,13 +93,13 @@ export const runListed = (view: ActorView, finished: ReadonlySet<string>): RunSu
   return { ...common(context), taskCounts: taskCounts(context, finished) };
 };
 
-/** @param living views of active tasks, by task id; the run itself only knows that these tasks are active */
+/** @param living views of active tasks by task id, since the run only stores that these tasks are active */
 export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>): RunView {
   const context = runContextOf(view);
   const tasks = context.tasks.map(({ taskId, name, state, reason }) => {
     const seen = living.get(taskId);
     if (seen !== undefined) return { taskId, name, state: seen.state, reason: seen.reason };
-    // The task was sent `start` or `skip`, and its actor couldn't be read yet.
+    // The run has sent `start` or `skip` to the task, whose actor couldn't be read yet.
     const known = state === 'active' || state === 'idle' || state === 'skipped' ? 'waiting' : state;
     return { taskId, name, state: known, reason };
   });
@@ -107,7 +107,10 @@ export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>):
   return { ...common(context), ...(usage === undefined ? {} : { usage }), tasks };
 }
 
-/** Returns the run's usage: the recorded usage of its ended tasks, plus the usage in the views of its other tasks. */
+/**
+ * Returns the run's usage, which is the recorded usage of its ended tasks and the usage in the views of its other
+ * tasks.
+ */
 function usageOf(view: ActorView, living: ReadonlyMap<string, TaskView>): Usage | undefined {
   const usage = usageOfEnded(runContextOf(view));
   if (usage === undefined) return undefined;
@@ -115,13 +118,13 @@ function usageOf(view: ActorView, living: ReadonlyMap<string, TaskView>): Usage 
   return others.reduce((sum, task) => addUsage(sum, task.usage), usage);
 }
 
-/** Tasks whose own actors must be read, since the run only knows that they are active. */
+/** Returns the tasks whose actors must be read, since the run only stores that they are active. */
 export const livingTasks = (view: ActorView): string[] =>
   runContextOf(view)
     .tasks.filter(({ state }) => state === 'active' || state === 'idle' || state === 'skipped')
     .map(({ taskId }) => taskId);
 
-/** Tasks that ended before the user finished their landing. */
+/** Returns the tasks that ended before the user finished their landing. */
 export const pendingTasks = (view: ActorView): string[] =>
   runContextOf(view)
     .tasks.filter(({ state }) => state === 'landed-pending')

@@ -5,6 +5,6 @@ import type { TaskStateConfig } from '../machines/task/task-setup.ts';
 export type AgentKind<Fields = object> = {
   /** The child state of `working` that runs the agent. It leads to `#task.committing` or `#task.cleaning`. */
   states: TaskStateConfig;
-  /** The kind's fields in the context of a new task. A task has the fields of all kinds, not only those of its own kind. */
+  /** The kind's fields in the context of a new task. Each task has the fields of all kinds. */
   newFields: (agent: Agent) => Fields;
 };

@@ -3,7 +3,10 @@ import type { AgentKind } from './agent-kind.ts';
 import { loop } from './loop/kind.ts';
 import { prompt } from './prompt/kind.ts';
 
-/** The registry of agent kinds. The kinds' schemas are in `src/agents/registry.ts` of libs/contracts, since a library must not import an app. */
+/**
+ * The agent kinds. Their schemas are in `src/agents/registry.ts` of libs/contracts, since a library must not import an
+ * app.
+ */
 export const agentKinds = { loop, prompt } satisfies Record<Agent['kind'], AgentKind>;
 
 type Kinds = typeof agentKinds;
@@ -11,13 +14,12 @@ type Intersection<Union> = (Union extends unknown ? (each: Union) => void : neve
   ? All
   : never;
 
-/** The fields of all agent kinds in a task's context. */
 export type AgentFields = Intersection<ReturnType<Kinds[keyof Kinds]['newFields']>>;
 
 export const newAgentFields = (agent: Agent, kinds: Record<string, AgentKind> = agentKinds): AgentFields =>
   Object.assign({}, ...Object.values(kinds).map(({ newFields }) => newFields(agent))) as AgentFields;
 
-/** The child states of `working`: one for each kind, and the choice between them. */
+/** The child states of `working`. There is one for each kind, and one that chooses the kind. */
 export const agentStates = (kinds: Record<string, AgentKind> = agentKinds) => ({
   choosing: {
     always: Object.keys(kinds).map((kind) => ({

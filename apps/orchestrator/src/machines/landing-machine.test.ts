@@ -5,7 +5,7 @@ import { landingMachine } from './landing-machine.ts';
 const holdMs = 60_000;
 const timeIsOver = 'xstate.after.turn.landing.held';
 
-/** A landing slot. Tasks are named by one letter each, and their requests by the same letter. */
+/** A landing slot. Each task, and its request, has a name of one letter. */
 class Slot extends DrivenMachine<typeof landingMachine> {
   constructor() {
     super(landingMachine, { kind: 'landing', id: 'default.main', now: 0, input: {} });

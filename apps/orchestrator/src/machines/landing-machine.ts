@@ -4,13 +4,14 @@ import { ordered } from '@coppice/durable-actor';
 import type { AnswerParams, Birth, Timed } from '@coppice/durable-actor';
 
 /**
- * The landing slot of one target branch of one repository. Tasks land one after the other, in the order of their requests. The holder merges, verifies and
- * moves the branch. The slot only avoids wasted work; safety comes from the compare-and-set on the branch.
+ * The landing slot of one target branch of one repository. Tasks land one after the other, in the order of their
+ * requests. The holder merges, verifies and moves the branch. The slot only avoids wasted work. The compare-and-set on
+ * the branch makes landing safe.
  *
  * Invariants:
- * 1. At most one task holds the slot. The slot is freed when its holder releases it or when the holder's time is over, so that a parked holder can't block the
- *    others forever.
- * 2. Every request is answered: with the slot, or with a rejection.
+ * 1. At most one task holds the slot. The slot is freed when its holder releases it or when the holder's time is over,
+ *    so a parked holder can't block the others forever.
+ * 2. Every request is answered with the slot or with a rejection.
  */
 export type TurnRequest = {
   tenant: string;
@@ -23,7 +24,10 @@ export type TurnRequest = {
 
 type Waiting = { effectId: string; replyTo: ReplyTo; taskId: string; holdMs: number; waited: boolean };
 
-/** A granted slot. `waited`: the slot was held by another task at the time of the request, so the branch has most likely moved since. */
+/**
+ * A granted slot. `waited` is true if another task held the slot at the time of the request. The branch has then most
+ * likely moved since.
+ */
 export type Turn = { turn: string; waited: boolean };
 
 export type LandingContext = { holder: Waiting | null; queue: Waiting[] };

@@ -4,7 +4,7 @@ import { runMachine } from './run-machine.ts';
 
 const usage = { inputTokens: 10, outputTokens: 2, costUsd: 0.5 };
 
-/** A run whose tasks are named a, b, c …; each argument names the tasks that one task depends on. */
+/** A run whose tasks are named a, b, c …. Each argument contains the names of the tasks that one task depends on. */
 class Run extends DrivenMachine<typeof runMachine> {
   constructor(concurrency: number, ...dependencies: string[]) {
     const names = dependencies.map((_, index) => nameOf(index));
@@ -39,7 +39,7 @@ class Run extends DrivenMachine<typeof runMachine> {
     return this.send({ type: 'task-idle', taskId: task });
   }
 
-  /** Tasks that were sent an event of this type, in order. */
+  /** Tasks to which the run sent an event of this type, in order. */
   recipients(type: string): string[] {
     return this.sent.filter(({ event }) => event.type === type).map(({ id }) => id.replace('default.', ''));
   }

@@ -7,17 +7,19 @@ import { shorten } from './shorten.ts';
 import { addUsage, noUsage } from './usage.ts';
 
 /**
- * A run. It starts a task once all tasks that it depends on have landed and fewer than `concurrency` tasks are active. It ends when all tasks have ended.
+ * A run. It ends when all its tasks have ended.
  *
  * Invariants:
  * 1. At most `concurrency` tasks are active. A task that waits for the user isn't active.
- * 2. A task is started once, and only when everything it depends on has landed. A task that can't be started gets the reason with `skip`.
- * 3. One transition sends a limited number of messages, so that the actor's value stays within its size limit. The next messages are sent when a task ends.
+ * 2. A task is started once, after every task that it depends on has succeeded. A task that can't be started gets the
+ *    reason with `skip`.
+ * 3. One transition sends a limited number of messages, so that the actor's value stays within its size limit. The next
+ *    messages are sent when a task ends.
  */
 export type RunTask = {
   taskId: string;
   name: string;
-  /** Positions of these tasks in the run's list of tasks. */
+  /** Positions in the run's list of tasks. */
   dependsOn: number[];
   state: 'waiting' | 'active' | 'idle' | 'skipped' | TaskEnd;
   reason: string | null;
@@ -27,21 +29,24 @@ export type RunInput = {
   tenant: string;
   runId: string;
   requestId: string;
-  /** Hash of the request; distinguishes a repeated request from a different one with the same id. */
+  /** Hash of the request. It distinguishes a repeated request from a different one with the same id. */
   requestHash: string;
   repository: string;
   baseBranch: string;
   concurrency: number;
-  /** Model limits for all tasks together. Missing in runs stored by earlier versions. */
+  /** Limits for the model calls of all tasks together. Missing in runs stored by earlier versions. */
   modelLimits?: ModelLimits;
-  /** Name of the object with the specifications of all tasks. */
+  /** Name of the stored object with the specifications of all tasks. */
   specificationArtifact: string;
   tasks: { taskId: string; name: string; dependsOn: number[] }[];
 };
 
 export type RunContext = Omit<RunInput, 'tasks'> & {
   tasks: RunTask[];
-  /** Usage of the ended tasks that reported their usage; `tasks` is the number of these tasks. Missing in runs stored by earlier versions. */
+  /**
+   * Usage of the ended tasks that reported it, and the number of these tasks. Missing in runs stored by earlier
+   * versions.
+   */
   used?: { usage: Usage; tasks: number };
   createdAtMs: number;
   endedAtMs: number | null;
@@ -62,7 +67,7 @@ export type RunEmitted =
   | { type: 'run-ended'; context: RunContext; state: RunState };
 
 const runMachineLimits = {
-  /** Maximum number of tasks that one step skips. */
+  /** Maximum number of tasks that one transition skips. */
   skipsPerStepMax: 50,
   reasonCharactersMax: 100,
   retriesMax: 10,
@@ -71,12 +76,12 @@ const runMachineLimits = {
 
 const allEnded = (tasks: RunTask[]): boolean => tasks.every((task) => isTaskEnd(task.state));
 
-/** Usage of the ended tasks. Undefined if any of them didn't report it (tasks and runs of earlier versions). */
+/** Usage of the ended tasks. Undefined if one of them didn't report it, as in earlier versions. */
 export function usageOfEnded({ used, tasks }: RunContext): Usage | undefined {
   return used?.tasks === tasks.filter(({ state }) => isTaskEnd(state)).length ? used.usage : undefined;
 }
 
-/** Ends of tasks that make the run fail. `discarded` isn't one of them. */
+/** Ends of tasks that make the run fail. */
 const badEnds: readonly string[] = ['failed', 'timed-out', 'cancelled'] satisfies TaskEnd[];
 
 export function runStateOf(context: RunContext): RunState {
@@ -86,7 +91,7 @@ export function runStateOf(context: RunContext): RunState {
   return context.tasks.some((task) => badEnds.includes(task.state)) ? 'failed' : 'succeeded';
 }
 
-/** Selects the tasks to start now, and the tasks that can never start, each with the reason. */
+/** Selects the tasks to start now, and the tasks that can never start, with reasons. */
 export function plan(context: RunContext): { start: number[]; skip: { index: number; reason: string }[] } {
   const start: number[] = [];
   const skip: { index: number; reason: string }[] = [];
@@ -128,7 +133,7 @@ const base = setup({
   },
   delays: { retry: runMachineLimits.retryDelayMs },
 }).extend({
-  // These actions are in a separate `extend`, since they enqueue other actions: XState takes the names that may be enqueued from the setup before the `extend`.
+  // A separate `extend`, since an action can only enqueue actions that an earlier setup defines.
   actions: {
     schedule: enqueueActions(({ context, enqueue }) => {
       const { start, skip } = plan(context);
@@ -242,7 +247,7 @@ export const runMachine = base.createMachine({
             onDone: { target: '#run.draining' },
             onError: [
               { guard: 'mayRetry', target: 'retrying', actions: 'countRetry' },
-              // If its tasks can't be cancelled, the run waits until they end by themselves.
+              // The run waits until its tasks end by themselves, since it couldn't cancel them.
               { target: '#run.draining' },
             ],
           },

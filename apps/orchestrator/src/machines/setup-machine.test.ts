@@ -33,12 +33,11 @@ class Setup extends DrivenMachine<typeof setupMachine> {
     return this.send({ type: 'unwant', effectId: task });
   }
 
-  /** Completes the command with this result. */
   ran(changes: object = {}): this {
     return this.done('prepareSetup', prepared).done('run', { ...commandPassed, ...changes });
   }
 
-  /** The answered tasks, with `done` or the error's message. */
+  /** The answered requests, each with `done` or the error's message. */
   get answered(): [task: string, answer: string][] {
     return this.answers.map(({ effectId, outcome }) => [
       effectId,

@@ -17,20 +17,20 @@ import { sandboxLimits } from './task/task-context.ts';
 import { logTail, passed } from './task/command-result.ts';
 
 /**
- * One setup of one repository. The command runs once on the base tree, its result is sealed, and every task with the same setup key gets a copy. Many tasks may
- * wait for it.
+ * One setup of one repository. The command runs once on the base tree, and its result is sealed. Every task with the
+ * same setup key gets a copy.
  *
  * Invariants:
- * 1. Each request is answered once: with the sealed setup, or with the reason for its failure.
- * 2. After a failed command, the setup runs again only when another task requests it. An attempt without a result (a retryable or unknown error) is retried a
- *    few times.
- * 3. Each attempt starts with a fresh tree; the tree of a failed attempt is removed.
+ * 1. Each request is answered once, with the sealed setup or with the reason for its failure.
+ * 2. After a failed command, the setup runs again only if another task requests it. An attempt without a result (a
+ *    retryable or unknown error) is retried a few times.
+ * 3. Each attempt starts with a fresh tree. The tree of a failed attempt is removed.
  */
 export type SetupRequest = {
   owner: Owner;
   repository: string;
   setupKey: string;
-  /** The node that runs the setup; null for any node. Missing in values stored by earlier versions. */
+  /** The node that runs the setup, or null for any node. Missing in values stored by earlier versions. */
   node?: string | null;
   baseCommit: string;
   run: string;
@@ -44,10 +44,10 @@ type Waiting = { effectId: string; replyTo: ReplyTo };
 export type SetupContext = {
   request: SetupRequest;
   waiting: Waiting[];
-  /** Number of the attempt. Each attempt has its own tree, so the files of a failed attempt are never reused. */
+  /** Number of the attempt. Each attempt has its own tree, so it never uses files of a failed attempt. */
   attempt: number;
   retries: number;
-  /** The answer to all waiting tasks, sent after the tree of a failed attempt is removed. */
+  /** The answer to all waiting tasks. It is sent after the tree of a failed attempt is removed. */
   outcome: Outcome | null;
   node: string | null;
   mounts: Mount[];
@@ -66,7 +66,7 @@ const full = failed({
   retryable: true,
 });
 
-/** Maximum number of attempts at one setup, if each fails without a result. Then the setup fails. */
+/** Number of consecutive attempts without a result at which the setup fails. */
 const attemptsMax = 3;
 
 const failure = [
@@ -86,7 +86,7 @@ function commandFailure(result: CommandResult): WireError {
   return { code: 'sandbox-failed', message: `setup ${how}`, retryable: false, details };
 }
 
-/** Cast: XState can't infer the names of actions inside an action that enqueues them. */
+/** The cast is needed, since XState can't infer the names of actions inside an action that enqueues them. */
 const answered = (params: AnswerParams) => ({ type: 'answer', params }) as never;
 
 function sandboxOf(context: SetupContext): SandboxSpecification {
@@ -123,7 +123,7 @@ export const setupMachine = setup({
   guards: {
     someoneWaits: ({ context }) => context.waiting.length > 0,
     decided: ({ context }) => context.outcome !== null,
-    /** True if the attempt had no result: the error is retryable, or its executor was lost. The next attempt gets its own tree. */
+    /** True if the attempt had no result, since the error is retryable or the executor was lost. */
     mayTryAgain: ({ context, event }) => {
       const { retryable, code } = failureOf(event).error;
       return (retryable || code === 'unknown') && context.retries + 1 < attemptsMax;
@@ -131,8 +131,7 @@ export const setupMachine = setup({
   },
 })
   .extend({
-    // These actions are in a separate `extend`, since they enqueue other actions: XState takes the names that may be enqueued from the setup before the
-    // `extend`.
+    // A separate `extend`, since an action can only enqueue actions that an earlier setup defines.
     actions: {
       join: enqueueActions(({ context, event, enqueue }) => {
         if (event.type !== 'want') return;
@@ -223,13 +222,13 @@ export const setupMachine = setup({
           src: 'discardSetup',
           input: ofContext,
           onDone: [{ guard: 'decided', target: 'idle', actions: 'answerAll' }, { target: 'preparing' }],
-          // If the folder of the attempt can't be removed here, it is removed with the task that requested the setup.
+          // A folder that isn't removed here is removed with the task that requested the setup.
           onError: [{ guard: 'decided', target: 'idle', actions: 'answerAll' }, { target: 'preparing' }],
         },
       },
       sealed: {
         entry: 'answerAll',
-        // A later request makes the machine call the worktree service again, which checks that it still has the sealed result.
+        // After a later request, the worktree service checks that it still has the sealed result.
         always: { guard: 'someoneWaits', target: 'preparing' },
       },
     },

@@ -1,3 +1,3 @@
-/** Cuts a text to a number of characters; an ellipsis marks the cut. */
+/** Cuts a text to a number of characters. An ellipsis marks the cut. */
 export const shorten = (text: string, charactersMax: number): string =>
   text.length <= charactersMax ? text : `${text.slice(0, charactersMax - 1)}…`;

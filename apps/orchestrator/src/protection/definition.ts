@@ -1,11 +1,12 @@
 /**
- * Finds the files that define what a shell command does: those that it runs, and the configuration of the programs that it starts.
+ * Finds the files that define what a shell command does. These are the files that it runs, and the configuration of the
+ * programs that it starts.
  *
  * Invariants:
  * 1. Every program in the command counts, even if only some branches of the command run it.
- * 2. A program, script or text that isn't known before the command runs is reported, never skipped.
- * 3. If one of these files starts or loads another file, that file isn't found, since the analysis doesn't read the tree. `unfollowed` lists the scripts that
- *    may start or load files.
+ * 2. A program, script or text that is only known when the command runs is reported, never skipped.
+ * 3. Files that a found file starts or loads aren't found, since the analysis doesn't read the tree. `unfollowed` lists
+ *    the scripts that may start or load files.
  */
 import type { UnprotectedPart } from '@coppice/contracts';
 import { budgetOfCommand, Spending } from './budget.ts';
@@ -29,14 +30,13 @@ import type { ShellCommand, ShellWord } from './shell.ts';
 import { Unprotected } from './unprotected.ts';
 import { loaders, modulePaths, searchPathGlobs } from './variables.ts';
 
-/** `unfollowed`: parts of the command that run a protected file, which may start or load files that aren't protected. */
 export type Definition = { files: string[]; unprotected: UnprotectedPart[]; unfollowed: UnprotectedPart[] };
 
 /** Maximum depth of nested shells, such as `sh -c "sh -c …"`. */
 const depthMax = 8;
-/** Maximum number of shell texts that are analyzed for one command, including the command itself. */
+/** Maximum number of shell texts that are analyzed for one command, including its own. */
 const scriptsMax = 100;
-/** Maximum number of unknown options whose next word is analyzed both as their value and as an operand. */
+/** Maximum number of unknown options whose next word is analyzed both as a value and as an operand. */
 const alternativesMax = 20;
 
 const startsCode = new Set(['eval', 'trap', 'alias']);
@@ -54,12 +54,12 @@ export function definitionOf(command: string, ...shared: Budget[]): Definition {
 
 type Place = { command: ShellCommand; functions: ReadonlySet<string>; operandsFromInput: boolean };
 
-/** The meaning of an operand, which the options before it determine. */
+/** The meaning of an operand after the options before it. */
 type OperandContext = {
   runs: Program['runs'];
-  /** The operand is the text of a script, as after `sh -c`. */
+  /** True if the operand is the text of a script, as after `sh -c`. */
   shellText: boolean;
-  /** The word that `xargs` replaces with its input in the command that it starts. */
+  /** The word that `xargs` replaces with its input. */
   placeholder: string | null;
   /** The word after an unknown option, which may be the option's value. */
   maybeValue: ShellWord | undefined;
@@ -67,18 +67,18 @@ type OperandContext = {
 
 /** Operand of `concurrently` that names a package script. */
 const namesScript = /^(npm|pnpm|yarn|bun|node|deno):/;
-/** A scoped package, as for `npx`, optionally with a version. It isn't a file of the tree. */
+/** A scoped package such as an argument of `npx`, optionally with a version. It isn't a file of the tree. */
 const scopedPackage = /^(@[\w.~-]+\/[\w.~-]+)(@.*)?$/;
-/** Placeholder that Jest replaces with its root folder. */
+/** Jest's placeholder for its root folder. */
 const jestRoot = '<rootDir>/';
 
 class DefinitionFinder {
   readonly files = new Set<string>();
   readonly unprotected = new Unprotected();
   readonly unfollowed = new Unprotected();
-  /** True if some command changes the folder. The analysis doesn't determine which commands run after the change. */
+  /** True if some command changes the folder. Which commands run after the change isn't determined. */
   #moved = false;
-  /** Files that a command writes with `-o`, as a compiler does. */
+  /** Files that a command writes with `-o`, such as a compiler's output. */
   readonly #outputs = new Set<string>();
   readonly #spending: Spending;
   #depth = 0;
@@ -112,7 +112,6 @@ class DefinitionFinder {
     this.#depth--;
   }
 
-  /** Analyzes a program and its arguments. */
   #start([program, ...args]: readonly ShellWord[], place: Place): void {
     if (program === undefined) return;
     if (program.value === null) {
@@ -137,7 +136,7 @@ class DefinitionFinder {
     for (const glob of globs) this.files.add(glob);
   }
 
-  /** Takes words from the budget. Reports the command if too few are left. */
+  /** Takes words from the budget. Reports the command if the budget is too small. */
   #takeWords(count: number, { command }: Place): boolean {
     const taken = this.#spending.take({ words: count });
     if (!taken) this.unprotected.add(command.text, reasons.tooMuch);
@@ -199,7 +198,7 @@ class DefinitionFinder {
     this.#withoutOperand(program, runs, operands, place);
   }
 
-  /** Analyzes the first word as an operand. Returns true if the words after it were analyzed with it. */
+  /** Analyzes the first word as an operand. Returns true if that included the words after it. */
   #operand(program: Program, context: OperandContext, [word, ...rest]: readonly ShellWord[], place: Place): boolean {
     if (word === undefined) return false;
     const { runs, shellText, placeholder, maybeValue } = context;
@@ -225,7 +224,7 @@ class DefinitionFinder {
     return true;
   }
 
-  /** Completes the analysis of a program whose operands contain no script or command. */
+  /** Completes the analysis of a program whose operands contain no script and no command. */
   #withoutOperand(program: Program, runs: Program['runs'], operands: string, place: Place): void {
     const { commandList } = program;
     if (commandList?.operands.test(operands) === true) this.#unfollowed(commandList.file, place);
@@ -236,7 +235,10 @@ class DefinitionFinder {
     else if (runs === undefined) for (const input of place.command.inputs) this.#arguments([input]);
   }
 
-  /** The operand may be the value of the unknown option before it. Also analyzes that case, in which only the words after it are operands. */
+  /**
+   * Analyzes the case that the operand is the value of the unknown option before it. Only the words after it are
+   * operands then.
+   */
   #alternative(program: Program, word: ShellWord, rest: readonly ShellWord[], place: Place): void {
     if (!mayBeValue(program, word, rest)) return;
     if (this.#alternatives++ < alternativesMax) this.#apply(program, rest, place);
@@ -262,7 +264,7 @@ class DefinitionFinder {
     if (word.value === null || looksLikeFile(word)) this.#run(word, place, resolves);
   }
 
-  /** Analyzes the arguments of `yarn exec`, `git submodule foreach` and `parallel`. These programs pass their arguments to a shell as one text. */
+  /** Analyzes the arguments of `yarn exec`, `git submodule foreach` or `parallel`, which a shell gets as one text. */
   #texts(words: readonly ShellWord[], parallel: boolean, place: Place): void {
     if (parallel) {
       for (const text of commandsOfParallel(words)) {
@@ -273,7 +275,7 @@ class DefinitionFinder {
     else this.script(words.map(({ text }) => text).join(' '));
   }
 
-  /** Analyzes a module, which is a program with the module's name. A file of the tree may replace it. */
+  /** Analyzes a module as a program of the same name. A file of the tree may replace it. */
   #module(kind: OptionKind, value: ShellWord | undefined, args: readonly ShellWord[], place: Place): void {
     if (kind !== 'module' || value === undefined) return this.#arguments(args);
     if (value.value === null) return this.#dynamic(value, 'module', place);
@@ -281,18 +283,18 @@ class DefinitionFinder {
     const known = programNamed(value.value);
     if (known !== undefined) return this.#apply(known, args, place);
     this.#arguments(args);
-    // A name with a dot is a module in a package, usually in a package of the tree. The module's files are protected.
+    // A name with a dot is usually a module of a package in the tree. The module's files are protected.
     if (!value.value.includes('.')) this.unprotected.add(place.command.text, reasons.programUnknown);
   }
 
-  /** Analyzes a script's arguments. The script may be a known program: `php vendor/bin/phpunit`. */
+  /** Analyzes a script's arguments. The script may be a known program, as in `php vendor/bin/phpunit`. */
   #scriptArguments(script: ShellWord, args: readonly ShellWord[], place: Place): void {
     const known = programNamed(script.value?.split('/').at(-1) ?? '');
     if (known === undefined || known.runs === 'nothing') this.#arguments(args);
     else this.#apply(known, args, place);
   }
 
-  /** Adds a program or script of the tree. Files that it starts or loads aren't followed. */
+  /** Adds a program or script of the tree, and reports that files that it starts or loads aren't followed. */
   #script(word: ShellWord, place: Place, resolves: readonly string[] = []): void {
     if (word.value !== null && globOfFile(word.glob ?? '', this.#moved) !== null) this.#unfollowed(word.text, place);
     this.#run(word, place, resolves);
@@ -302,7 +304,7 @@ class DefinitionFinder {
     this.unfollowed.add(command.text, reasons.notFollowed(what));
   }
 
-  /** Adds a file that is run or loaded, whatever its name. */
+  /** Adds a file that is run or loaded. */
   #run(word: ShellWord, place: Place, resolves: readonly string[] = []): void {
     if (word.value === null) return this.#dynamic(word, 'file', place);
     if (/^\.?\/?$/.test(word.value)) return this.unprotected.add(place.command.text, reasons.runsFolder);
@@ -326,7 +328,7 @@ class DefinitionFinder {
     }
   }
 
-  /** Analyzes the standard input of an interpreter that gets no script as an argument. */
+  /** Analyzes the standard input of an interpreter that has no script among its arguments. */
   #input(runs: 'shell' | 'script', place: Place): void {
     const { command } = place;
     for (const source of command.pipedFrom ?? [])
@@ -346,7 +348,7 @@ class DefinitionFinder {
     else this.script(word.value);
   }
 
-  /** Analyzes `eval`, `trap` and `alias`, whose arguments are shell text. */
+  /** Analyzes the shell text in the arguments of `eval`, `trap` and `alias`. */
   #code(name: string, args: readonly ShellWord[], place: Place): void {
     const texts = args.filter(({ value }) => value === null || !value.startsWith('-'));
     if (name === 'eval' && texts.length > 0 && texts.every(({ value }) => value !== null))
@@ -365,7 +367,7 @@ class DefinitionFinder {
       const rest = args.slice(index + 1);
       const end = rest.findIndex(({ value }) => value === ';' || value === String.raw`\;` || value === '+');
       const moved = this.#moved;
-      // `-execdir` runs its command in the folder of each file that `find` finds.
+      // `-execdir` runs its command in the folder of each found file.
       this.#moved ||= args[index]?.value?.endsWith('dir') === true;
       this.#start(insertsInput(end < 0 ? rest : rest.slice(0, end), null), { ...place, operandsFromInput: true });
       this.#moved = moved;

@@ -2,7 +2,7 @@ import { budgetOfRequest } from './budget.ts';
 import { definitionOf } from './definition.ts';
 import type { Definition } from './definition.ts';
 
-/** Caches the definitions of a request's commands. Most tasks of a request have the same command, which is analyzed once. */
+/** Caches the definitions of a request's commands, since most tasks of a request have the same command. */
 export class Definitions {
   readonly #byCommand = new Map<string, Definition>();
   readonly #budget = budgetOfRequest();

@@ -6,8 +6,10 @@ import type { ShellWord } from './shell.ts';
 const workTree = '/workspace/';
 
 /**
- * The glob that protects a file named in a command; null if the file is outside the work tree. A glob without a slash matches that name in every folder.
- * @param moved true if the command may run in a folder other than the root; the file is then protected in every folder
+ * Returns the glob that protects a file named in a command, or null if the file is outside the work tree. A glob
+ * without a slash matches that name in every folder.
+ * @param moved true if the command may run in a folder other than the root, so that the file is protected in every
+ * folder
  */
 export function globOfFile(glob: string, moved: boolean): string | null {
   const inTree = glob.startsWith(workTree) ? glob.slice(workTree.length) : glob;
@@ -16,17 +18,17 @@ export function globOfFile(glob: string, moved: boolean): string | null {
   if (normal === '.' || (normal.startsWith('..') && !moved)) return null;
   normal = normal.replace(/^(\.\.(\/|$))+/, '');
   if (normal === '') return null;
-  // A bare name would also match everything in a folder of that name.
+  // A glob that is only a name without a dot would also match everything in a folder of that name.
   if (!normal.includes('/')) return normal.includes('.') ? normal : `**/${normal}`;
   return moved && !normal.startsWith('**/') ? `**/${normal}` : normal;
 }
 
-/** Detects a test source, which tasks are meant to change. */
+/** Detects a test's source file, which tasks are meant to change. */
 export const isTestSource = (file: string): boolean => /(^|[/._-])(tests?|specs?|__tests__)([/._-]|$)/i.test(file);
 
 const buildFolder =
   /(^|\/)(build|dist|out|target|obj|_build|\.build|zig-out|dist-newstyle|cmake-build-[\w-]+|bin\/(Debug|Release))\//;
-/** Detects a file that is built from sources. The sources decide what the file does. */
+/** Detects a file that is built from sources, so that the sources decide what it does. */
 export const isBuilt = (file: string): boolean =>
   (buildFolder.test(file) && /(^|\/)[^/.]+$|\.[cm]?js$/.test(file)) || /\.(jar|war|dll|exe|class|so|wasm)$/.test(file);
 
@@ -34,7 +36,7 @@ export const isBuilt = (file: string): boolean =>
 export const isScriptOrArchive = (file: string): boolean =>
   /\.((ba|z|k|da)?sh|[cm]?[jt]sx?|py|rb|pl|php|lua|mk|zip|jar|tgz|tar(\.\w+)?)$/.test(file);
 
-/** Returns globs of the files in which a Python module of this name may be. */
+/** Returns globs of the files that may contain the Python module. */
 export function modulesNamed(name: string): string[] {
   const folder = name.replaceAll('.', '/');
   const [first = ''] = folder.split('/');
@@ -48,14 +50,17 @@ export function modulesNamed(name: string): string[] {
   return files.map((file) => (file.includes('/') ? `**/${file}` : file));
 }
 
-/** Detects a file among other arguments: it has a folder or an extension, and is neither a number nor a URL. */
+/**
+ * Returns true if an argument looks like a file. A file has a folder or an extension, and is neither a number nor a
+ * URL.
+ */
 export function looksLikeFile({ value }: ShellWord): boolean {
   if (value === null || value.endsWith('/') || value.includes('...') || /^[\d.,:%]+$/.test(value)) return false;
   if (/:\/\/|[\s=<>$;]/.test(value) || /^[-@!~^%]/.test(value)) return false;
   return value.includes('/') || /[^.]\.[A-Za-z]\w*$/.test(value);
 }
 
-/** The rest of a word after its first `characters` characters. */
+/** Removes the first `characters` characters of a word. */
 export function wordAfter(word: ShellWord, characters: number): ShellWord {
   if (word.value === null) return { ...word, text: word.text.slice(characters), glob: null };
   const value = word.value.slice(characters);

@@ -1,11 +1,14 @@
 import { wordAfter } from './paths.ts';
 import type { ShellWord } from './shell.ts';
 
-/** Variable that replaces a placeholder in a text to be parsed. Like the input itself, its value is only known when the command runs. */
+/**
+ * Variable that replaces a placeholder in a text to be parsed. Its value is only known when the command runs, as that
+ * of the input itself.
+ */
 const input = '$input';
 const ofParallel = /'?\{[^{}\s]*\}'?/g;
 
-/** Marks the words in which `find -exec` or `xargs` inserts its input. */
+/** Replaces the placeholders in the words of `find -exec` or `xargs` with a variable. */
 export function insertsInput(words: readonly ShellWord[], placeholder: string | null): ShellWord[] {
   const names = ['{}', ...(placeholder === null || placeholder === '' ? [] : [placeholder])];
   return words.map((word) => {
@@ -19,8 +22,8 @@ export function insertsInput(words: readonly ShellWord[], placeholder: string | 
 }
 
 /**
- * Yields the shell texts that GNU parallel makes from its command and the words after `:::`. The texts are yielded one by one, since all texts together may
- * take megabytes.
+ * Yields the shell texts that GNU parallel makes from its command and the words after `:::`. All texts together may
+ * take megabytes, so they are yielded one by one.
  */
 export function* commandsOfParallel(words: readonly ShellWord[]): Generator<string> {
   const end = words.findIndex(({ value }) => value?.startsWith(':::') === true);

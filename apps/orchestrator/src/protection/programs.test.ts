@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { definitionOf } from './definition.ts';
 
-/** Each case has a verify command of some ecosystem, and the files that must be protected or the parts that must be reported. */
+/** Each case has a verify command, and the files that must be protected or the parts that must be reported. */
 
 describe('a program that starts another program is followed', () => {
   test.each([

@@ -7,7 +7,7 @@ import { perl, php, ruby } from './ecosystems/scripting.ts';
 import { readers, shell } from './ecosystems/shell.ts';
 import type { Program } from './program.ts';
 
-/** All ecosystems. To add one, add a file in `ecosystems/` and a line here. */
+/** All ecosystems. A new one needs a file in `ecosystems/` and a line here. */
 export const ecosystems = {
   shell,
   readers,
@@ -30,9 +30,12 @@ const programs = new Map<string, Program>(Object.values(ecosystems).flatMap((eac
 
 const nameCharactersMax = 100;
 
-/** Finds a program by its name without folders; `python3.12` is `python3`, `jest@29` is `jest`. */
+/**
+ * Finds a program by its name without folders. Versions are removed, so `python3.12` finds `python3` and `jest@29`
+ * finds `jest`.
+ */
 export function programNamed(name: string): Program | undefined {
-  // The patterns take quadratic time in the length.
+  // The time for matching the patterns grows with the square of the length.
   if (name.length > nameCharactersMax) return undefined;
   return (
     programs.get(name) ??

@@ -1,7 +1,7 @@
 import type { UnprotectedPart } from '@coppice/contracts';
 import { Definitions } from './definitions.ts';
 
-/** CI configuration: it decides what runs elsewhere, unattended. */
+/** CI configuration. It decides what runs unattended elsewhere. */
 const continuousIntegration = [
   '.github/**',
   '.gitlab-ci.yml',
@@ -19,10 +19,10 @@ const continuousIntegration = [
   'Jenkinsfile',
 ];
 
-/** Decides how git merges later changes: `* merge=union` would silently join conflicting lines. */
+/** Files that decide how git merges later changes. For example, `* merge=union` silently joins conflicting lines. */
 const mergeRules = ['.gitattributes'];
 
-/** Folders of dependencies. If they are committed, their code runs as part of the verify command. */
+/** Folders of dependencies. If they are committed, the verify command runs their code. */
 const dependencyFolders = ['node_modules', 'bower_components', 'vendor', '.venv', 'venv', '.bin', 'Pods'];
 
 export type Protection = {
@@ -32,9 +32,11 @@ export type Protection = {
 };
 
 /**
- * Lists the protected files: CI configuration, git's merge rules, the files that the commands run or that define them, and the run file's own entries. An entry
- * of the run file that begins with `!` removes exactly that glob; `!**` removes all globs that the run file doesn't name itself.
- * @param commands commands that decide whether a task is verified: `verify`, and a setup that runs again on the changed tree
+ * Lists the protected files. These are CI configuration, git's merge rules, the files that the commands run, the files
+ * that define the commands, and the run file's own entries. An entry of the run file that begins with `!` removes
+ * exactly that glob. `!**` removes all globs that the run file doesn't list.
+ * @param commands commands that decide whether a task is verified: `verify`, and a setup that runs again on the changed
+ * tree
  * @param definitions cache for the commands of the request
  */
 export function protectionOf(
@@ -54,7 +56,7 @@ export function protectionOf(
   ];
   return {
     protect: [...new Set([...standard, ...added])].filter((glob) => !excepted.has(glob)),
-    // If a run file protects files of its own, these are expected to include the files that the scripts load.
+    // A run file that protects its own files is expected to include the files that the scripts load.
     unprotected: found.flatMap(({ unprotected, unfollowed }) =>
       added.length > 0 ? unprotected : [...unprotected, ...unfollowed],
     ),

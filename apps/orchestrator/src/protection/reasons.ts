@@ -1,4 +1,4 @@
-/** Texts that say why a part of a command isn't protected, and what to do. `coppice run` prints them. */
+/** Texts that say why a part of a command isn't protected, and what the user can do. */
 import type { ShellWord } from './shell.ts';
 import { shortened } from './unprotected.ts';
 

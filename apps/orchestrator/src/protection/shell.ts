@@ -5,32 +5,39 @@ import type { Command, HereDoc, HereString, Redirect, SyntaxNode, Word, WordPart
 export type ShellWord = {
   /** The word as written. */
   text: string;
-  /** Its value without quotes; null if it is only known when the command runs. */
+  /** The word without quotes. Null if it is only known when the command runs. */
   value: string | null;
-  /** The value as a glob, in which only the characters that the shell expands are special. For a word that begins with a variable: a glob of the rest. */
+  /**
+   * The value as a glob. Only characters that the shell expands are special in it. If the word begins with a variable,
+   * the glob matches the rest of the word.
+   */
   glob: string | null;
-  /** The word with a variable in place of what `xargs` or `find` inserts. Absent if they insert nothing. */
+  /** The word, in which a variable replaces what `xargs` or `find` inserts. Absent if they insert nothing. */
   template?: string;
 };
 
-/** A program with its arguments, anywhere in the text: in pipelines, branches, loops, functions, substitutions. */
+/**
+ * A program with its arguments. It may be anywhere in the text, such as in a pipeline, branch, loop, function or
+ * substitution.
+ */
 export type ShellCommand = {
   text: string;
   words: ShellWord[];
   assignments: { name: string; value: ShellWord }[];
-  /** Files that are redirected to its standard input. */
+  /** Files that are redirected to standard input. */
   inputs: ShellWord[];
-  /** Text of a here-document or here-string on its standard input. */
+  /** Text of a here-document or here-string on standard input. */
   inputText: string | null;
-  /** Commands whose output it reads; null if it doesn't read from a pipe. */
+  /** Commands whose output this command reads. Null if it doesn't read from a pipe. */
   pipedFrom: ShellCommand[] | null;
 };
 
 export type ShellScript = { commands: ShellCommand[]; functions: Set<string>; errors: string[] };
 
 /**
- * Parses a script of bash or POSIX sh. Parts that can't be parsed are listed in `errors`; the other commands are still returned.
- * @param commandsMax number of commands that are analyzed
+ * Parses a script of bash or POSIX sh. Parts that can't be parsed are listed in `errors`, and the other commands are
+ * still returned.
+ * @param commandsMax maximum number of commands that are analyzed
  */
 export function parseShell(source: string, commandsMax: number): ShellScript {
   const script: ShellScript = { commands: [], functions: new Set(), errors: [] };
@@ -39,11 +46,11 @@ export function parseShell(source: string, commandsMax: number): ShellScript {
 }
 
 /**
- * Maximum number of levels of the syntax tree that are analyzed. A substitution within a substitution takes five levels. The parser accepts far deeper trees,
- * but is slow on them.
+ * Maximum number of levels of the syntax tree that are analyzed. A nested substitution takes five levels. The parser
+ * accepts far deeper trees, but is slow on them.
  */
 const depthMax = 100;
-/** Maximum number of commands in a pipeline that are recorded as the input of a later command. */
+/** Maximum number of commands of a pipeline that are recorded as the input of a later command. */
 const pipedFromMax = 16;
 
 type Input = Redirect | HereDoc | HereString;
@@ -80,7 +87,7 @@ class Walk {
     switch (node.type) {
       case 'Script':
         this.#script.errors.push(...(node.errors ?? []).map(({ message }) => message));
-        // If a script is in escaped backquotes, its positions refer to its own source.
+        // The positions of a script in escaped backquotes refer to its own source.
         if (node.source === undefined) return forEachChild(node, below);
         return forEachChild(node, (child) =>
           new Walk(node.source ?? '', this.#script, this.#commandsMax, this.#depth).visit(child, null),
@@ -107,7 +114,7 @@ class Walk {
       this.visit(stage, index === 0 ? pipedFrom : commands.slice(Math.max(first, commands.length - pipedFromMax)));
   }
 
-  /** A group of commands that share their input, since any of them may read it. */
+  /** Visits a group of commands that share their input. Any of them may read it. */
   #redirected(body: SyntaxNode, redirects: readonly Input[], pipedFrom: ShellCommand[] | null): void {
     const { inputs, inputText } = this.#inputOf(redirects);
     const reader = { text: '', words: [], assignments: [], inputs, inputText, pipedFrom: null };
@@ -151,7 +158,7 @@ class Walk {
     const values = parts.map(valueOf);
     const globs = parts.map(globOf);
     const known = values.every((value) => value !== null);
-    // A quoted word such as `"$ROOT/check.js"` is one part, which contains the variable and the rest.
+    // A quoted word such as `"$ROOT/check.js"` is one part that contains the variable and the rest.
     const inner = parts.length === 1 && parts[0]?.type === 'DoubleQuoted' ? parts[0].parts.map(globOf) : globs;
     const rest = inner[0] === null && inner.slice(1).every((glob) => glob !== null) ? inner.slice(1).join('') : '';
     return {
@@ -163,10 +170,10 @@ class Walk {
 }
 
 const globCharacters = /[\\*?[\]{}()!+@|,]/g;
-/** A glob that matches exactly this text. */
+/** Returns a glob that matches exactly this text. */
 export const globOfText = (text: string): string => text.replaceAll(globCharacters, String.raw`\$&`);
 
-/** Detects the folder in which the command starts, the root of the work tree. */
+/** Detects an expression for the folder in which the command starts. It is the root of the work tree. */
 const isWorkingFolder = (part: WordPart): boolean =>
   (part.type === 'SimpleExpansion' && part.text === '$PWD') ||
   (part.type === 'ParameterExpansion' && part.text === '${PWD}') ||

@@ -3,7 +3,7 @@ import type { UnprotectedPart } from '@coppice/contracts';
 const partCharactersMax = 120;
 const partsMax = 10;
 
-/** Collects the parts of a command that no protected file defines, without duplicates. */
+/** Collects the parts of a command that no protected file defines. Duplicates are removed. */
 export class Unprotected {
   readonly #parts = new Map<string, UnprotectedPart>();
 
@@ -12,7 +12,6 @@ export class Unprotected {
     this.#parts.set(`${part}\0${why}`, { part, why });
   }
 
-  /** The first parts, at most `partsMax`. */
   list(): UnprotectedPart[] {
     return [...this.#parts.values()].slice(0, partsMax);
   }

@@ -1,12 +1,15 @@
 import { globOfFile } from './paths.ts';
 
-/** Variables that name files which every started program may load. */
+/** Variables through which every started program may load files. */
 export const loaders =
   /^(NODE_OPTIONS|RUBYOPT|PERL5OPT|LD_PRELOAD|LD_LIBRARY_PATH|LD_AUDIT|BASH_ENV|ENV|PYTHONSTARTUP|PYTHONHOME|PYTEST_ADDOPTS|PYTEST_PLUGINS|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|MAVEN_OPTS|GRADLE_OPTS|MAKEFILES|MAKEFLAGS|GOFLAGS|RUSTC|RUSTC_WRAPPER|RUSTFLAGS|CARGO_HOME|BUNDLE_GEMFILE|PHPRC|GIT_CONFIG_GLOBAL)$/;
-/** Variables with folders in which an interpreter searches for modules before it searches its own folders. */
+/** Variables with the folders that an interpreter searches for modules before its own folders. */
 export const modulePaths = new Set(['PYTHONPATH', 'NODE_PATH', 'RUBYLIB', 'PERL5LIB']);
 
-/** Returns the globs of a search path, since each file in one of its folders may be run as a program. Folders outside the tree are left out. */
+/**
+ * Returns globs for a search path, since any file in its folders may be run as a program. Folders outside the tree are
+ * left out.
+ */
 export function searchPathGlobs(text: string, moved: boolean): string[] {
   return text
     .replaceAll(/["']/g, '')

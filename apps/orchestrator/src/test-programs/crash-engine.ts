@@ -4,13 +4,14 @@ import type { CrashPoint } from '@coppice/durable-actor';
 import { landingActor, runActor, setupActor, taskActor } from '../actors.ts';
 
 /**
- * An engine in its own process that handles a number of messages at once, holds each at a crash point, and kills itself when all have reached that point. It
- * uses SIGKILL, so no cleanup runs.
- * Arguments: server address, kind of actor, point, number of messages, the time in milliseconds since 1970.
+ * An engine in its own process. It handles a number of messages at once and stops each at a crash point. When all have
+ * reached that point, it kills itself with SIGKILL, so that no cleanup runs.
+ *
+ * Arguments: server address, kind of actor, crash point, number of messages, time in milliseconds since 1970.
  */
 const [servers, kind, point, count, nowMs] = process.argv.slice(2) as [string, string, CrashPoint, string, string];
 
-/** Extra slots, since messages of the previous engine are redelivered at the same time. */
+/** Extra slots for redelivered messages of the previous engine. */
 const concurrencySpare = 100;
 const never = new Promise<void>(() => {});
 let stopped = 0;

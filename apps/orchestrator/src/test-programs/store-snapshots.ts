@@ -6,8 +6,9 @@ import { pathCases, pathsToStates, snapshotFileName, snapshotFolder } from '../t
 import type { SnapshotFile } from '../test-support/paths/stored-snapshots.ts';
 
 /**
- * Writes the stored values of the current machines, one for each state, as the real engine stores them. Run it after the version of an actor was raised: `node
- * apps/orchestrator/src/test-programs/store-snapshots.ts`. It leaves the files of earlier versions alone.
+ * Writes the stored values of the current machines, one for each state, as the real engine stores them. Files of
+ * earlier versions aren't changed. Run it after the version of an actor was raised, with `node
+ * apps/orchestrator/src/test-programs/store-snapshots.ts`.
  */
 await mkdir(snapshotFolder, { recursive: true });
 for (const { kind, version, hash } of [runActor, taskActor, landingActor, setupActor]) {

@@ -6,13 +6,13 @@ import type { AnyMachineSnapshot, AnyStateMachine, ContextFrom } from 'xstate';
 type Action = { type: string; params?: unknown };
 export type Sent = { kind: string; id: string; event: { type: string } & Record<string, unknown> };
 
-/** A machine without an engine: a test sends it events and checks the effects that it starts. */
+/** A machine without an engine. A test sends events to it and checks the effects that it starts. */
 export class DrivenMachine<Machine extends AnyStateMachine> {
   readonly #machine: Machine;
   #snapshot: AnyMachineSnapshot;
-  /** Inputs of the started effects, by the machine's name for the invocation. Only the last input of each is kept. */
+  /** The last input of each started effect, by the machine's name for the invocation. */
   readonly inputs: Record<string, Record<string, unknown>> = {};
-  /** Names of the invocations, in the order in which they were started. */
+  /** Names of the invocations, in the order of their starts. */
   readonly started: string[] = [];
   /** Events to other actors, in order. */
   readonly sent: Sent[] = [];
@@ -32,7 +32,6 @@ export class DrivenMachine<Machine extends AnyStateMachine> {
     this.#note(actions);
   }
 
-  /** The invocation that was started last. */
   get invocation(): string {
     return this.started.at(-1) ?? '';
   }
@@ -67,7 +66,7 @@ export class DrivenMachine<Machine extends AnyStateMachine> {
     return this.send({ type: `xstate.error.actor.${invocation}`, error: wire, actorId: invocation, effectId });
   }
 
-  /** Lets time pass until the timer that sends this event fires. */
+  /** Advances the clock until the timer for this event fires. */
   timeOut(event: string): this {
     const delayMs = this.timers[event];
     if (delayMs === undefined)

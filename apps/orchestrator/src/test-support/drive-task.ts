@@ -65,7 +65,6 @@ export const goodResults: Readonly<Record<string, unknown>> = {
 export const mergedInStore = merge;
 export const commandPassed = passed;
 
-/** A task machine without an engine. */
 export class DrivenTask extends DrivenMachine<typeof taskMachine> {
   constructor(specification: Partial<TaskInput['specification']> = {}) {
     super(taskMachine, { kind: 'task', id: 'default.t1', now: 1_000_000, input: taskInput(specification) });
@@ -75,7 +74,10 @@ export class DrivenTask extends DrivenMachine<typeof taskMachine> {
     return super.done(invocation, output);
   }
 
-  /** Gives each effect its successful result until the machine has started this invocation or is in this state. */
+  /**
+   * Gives each effect its successful result, until the machine has started the invocation `target` or is in the state
+   * `target`.
+   */
   until(target: string): this {
     if (this.state === 'waiting') this.send({ type: 'start' });
     for (let steps = 0; steps < stepsMax; steps++) {

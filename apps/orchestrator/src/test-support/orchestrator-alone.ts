@@ -12,7 +12,7 @@ import { StandIns } from './stand-ins.ts';
 type Request = z.input<typeof runRequestSchema>;
 type Task = Partial<Request['tasks'][number]> & { name: string };
 
-/** A run that was submitted, with the ids of its tasks by name. */
+/** A submitted run, with the ids of its tasks by name. */
 export type SubmittedRun = { runId: string; ids: Record<string, string> };
 
 /** A real orchestrator on a real nats-server, with stand-ins for the other services. */
@@ -21,13 +21,13 @@ export type OrchestratorAlone = {
   bus: Bus;
   services: StandIns;
   tenant: string;
-  /** Submits a run of `prompt` tasks over the public API; `changes` are fields of the request. */
+  /** Submits a run of `prompt` tasks over the public API. `changes` are fields of the request. */
   submit(tasks: Task[], changes?: Partial<Request>): Promise<SubmittedRun>;
   run(runId: string): Promise<RunView>;
   task(taskId: string): Promise<TaskView>;
-  /** Waits for a run to end. */
+  /** Waits until a run has ended. */
   ended(runId: string): Promise<RunView>;
-  /** Waits for a task to be in this state. */
+  /** Waits until a task is in this state. */
   reaches(taskId: string, state: string): Promise<TaskView>;
   /** Events of a run and its tasks, in the order of the stream. */
   events(runId: string): Promise<CoppiceEvent[]>;
@@ -36,7 +36,7 @@ export type OrchestratorAlone = {
 
 let runs = 0;
 
-/** A request that is accepted; `changes` are fields of it. */
+/** Returns a request that is accepted. `changes` are fields of it. */
 export const requestOf = (tasks: Task[], changes: Partial<Request> = {}): Request => ({
   requestId: `request-${++runs}`,
   repository: `/repository-${runs}`,

@@ -1,9 +1,10 @@
 /**
- * Stand-ins for the worktree service, the container service and the gateway: they answer the commands of tasks over the bus, so that a test runs a real
- * orchestrator alone and decides what each command returns.
+ * Stand-ins for the worktree service, the container service and the gateway. They answer the commands of tasks over the
+ * bus. So a test runs a real orchestrator alone and decides what each command returns.
  *
- * 1. A command succeeds unless the test sets its own answer. Branches are kept in memory: a landing moves its branch only from the expected tip.
- * 2. Every command is noted before it is answered, with its task and its pool.
+ * 1. A command succeeds unless the test sets another answer. Branches are kept in memory, and a landing only moves a
+ *    branch from the expected tip.
+ * 2. Every command is recorded before it is answered, with its task and its pool.
  */
 import { handle, joinMembers, serveCommands, serviceEndpoint } from '@coppice/bus';
 import type { Bus, CommandContext } from '@coppice/bus';
@@ -43,7 +44,7 @@ const mounts = [{ source: '/somewhere', target: '/workspace', readOnly: false }]
 const baseTip = 'base';
 
 export class StandIns {
-  /** Every command that arrived, in order. A command that is delivered twice is listed twice. */
+  /** Commands in the order of their arrival. A redelivered command is listed twice. */
   readonly commands: NotedCommand[] = [];
   /** Tasks whose commits landed, in order. */
   readonly landed: string[] = [];
@@ -65,7 +66,10 @@ export class StandIns {
     for (const stop of this.#stops.toReversed()) await stop();
   }
 
-  /** Sets a test's own answer to a command; `standard` returns the default answer. With a task id, only the commands of that task get this answer. */
+  /**
+   * Sets the answer to a command. `standard` returns the default answer. With a task id, only that task's commands get
+   * this answer.
+   */
   on<Name extends OperationName>(
     name: Name,
     answer: (
@@ -83,12 +87,11 @@ export class StandIns {
     this.#answers = { ...this.#answers, [name]: mine };
   }
 
-  /** Sets a test's own answer to a call of the orchestrator. */
   onCall<Name extends keyof Calls>(name: Name, answer: CallAnswers[Name]): void {
     this.#callAnswers = { ...this.#callAnswers, [name]: answer };
   }
 
-  /** Holds the commands of this name until they are released. */
+  /** Holds the answers to the commands of this name until `release` is called. */
   hold(name: OperationName, taskId?: string): { reached: Promise<void>; release: () => void } {
     const reached = Promise.withResolvers<void>();
     const released = Promise.withResolvers<void>();
@@ -104,13 +107,11 @@ export class StandIns {
     return { reached: reached.promise, release: () => released.resolve() };
   }
 
-  /** Removes the answers that a test has set. */
   reset(): void {
     this.#answers = this.#standard();
     this.#callAnswers = standardCalls();
   }
 
-  /** Names of the commands of a task, in order. */
   namesOf(taskId: string): OperationName[] {
     return this.commands.filter(({ owner }) => owner.taskId === taskId).map(({ name }) => name);
   }
@@ -225,7 +226,7 @@ export class StandIns {
   }
 }
 
-/** An answer of the model: a text, or calls of tools. */
+/** Returns an answer of the model, with or without tool calls. */
 export function modelAnswer(
   turnId: string,
   calls: { name: string; input: object }[] = [],

@@ -2,7 +2,7 @@ import type { TaskInput } from '../machines/task/task-context.ts';
 
 type Specification = TaskInput['specification'];
 
-/** A task that writes one file with a `prompt` agent; `changes` are fields of its specification. */
+/** Returns a task that writes one file with a `prompt` agent. `changes` are fields of its specification. */
 export function taskInput(changes: Partial<Specification> = {}): TaskInput {
   return {
     owner: { tenant: 'default', runId: 'r1', taskId: 't1' },

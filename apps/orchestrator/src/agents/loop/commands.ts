@@ -10,11 +10,10 @@ import { newLoop } from './loop-state.ts';
 import type { Assignment, LoopState } from './loop-state.ts';
 import { limitsOf } from './replay.ts';
 
-/** Inputs of the commands that a `loop` agent sends. Pure mappings from the task's context. */
+/** Inputs of the commands that a `loop` agent sends. */
 
 export const loopOf = (context: TaskContext): LoopState => context.loop ?? newLoop();
 
-/** The part of the task that the loop agent works from. */
 export function assignmentOf({ specification }: TaskContext): Assignment {
   const { agent } = specification;
   if (agent.kind !== 'loop') throw new Error(`an agent of kind ${agent.kind} has no loop`);
@@ -34,7 +33,10 @@ export function loopTurn(context: TaskContext): z.input<typeof modelOperations.t
   return { owner: context.owner, model, continues: turnId, messages, lostTurns, tools, timeLimitMs, limits };
 }
 
-/** Reads the instruction files with the agent's `read` tool, so that these reads are subject to the same rules of the sandbox as the agent's own. */
+/**
+ * Reads the instruction files with the agent's `read` tool, so that the sandbox applies the same rules to them as to
+ * the agent's own reads.
+ */
 export const readInstructions = (context: TaskContext): SandboxInput<'tools'> => ({
   owner: context.owner,
   sandboxId: workSandboxId(context),

@@ -49,7 +49,6 @@ const result = ({ id, name }: ToolCall, isError = false): ToolResult => ({
   durationMs: 1,
 });
 const begun = (changes: Partial<Assignment> = {}): LoopState => begin(newLoop(), [], { ...assignment, ...changes });
-/** Answers the state's calls, either all with a success or all with an error. */
 const done = (state: LoopState, isError = false, changes: Partial<Assignment> = {}): LoopState => {
   if (state.next.do !== 'call') throw new Error(`not calling but ${JSON.stringify(state.next)}`);
   return afterTools(
@@ -207,7 +206,7 @@ describe('calls', () => {
     expect(results(done(again))).toEqual([
       'a: {"text":"ok"}',
       expect.stringMatching(/^c: .*not known whether this was done/),
-      // The edit after this write may have been done, and repeating the write would undo the edit.
+      // Repeating this write would undo the edit after it, which may have been done.
       expect.stringMatching(/^d: .*not known whether this was done/),
       expect.stringMatching(/^e: .*not known whether this was done/),
       'g: {"text":"ok"}',
@@ -309,7 +308,7 @@ describe('limits', () => {
       next: { do: 'ask' },
       lostTurns: ['another'],
     });
-    // A new conversation sends a different request, so answers to earlier requests can't be used for it.
+    // A new conversation sends a different request, so an answer to an earlier request doesn't fit.
     expect(withoutSummary({ ...lost, turnId: 'some' }, assignment).lostTurns).toEqual([]);
     expect(afterTurnLost(lost, 'last').next).toMatchObject({
       do: 'stop',

@@ -1,11 +1,12 @@
 /**
- * Decides the agent's next step after each event: pure functions from state and event to the new state, which contains the next step.
+ * Decides the agent's next step after each event. Each function returns the new state, which contains the next step.
  *
  * Invariants:
  * 1. Each tool call of the model gets exactly one result, in the order of the calls, before the next model call.
- * 2. A conversation begins with the task. A compaction may leave out everything except the task, the open points and the last steps.
- * 3. Everything that lets the agent continue (a turn, a compaction, a repeated call) is counted and limited. When a limit is reached, the task ends with a
- *    reason that names the limit.
+ * 2. A conversation begins with the task. A compaction keeps the task, the open points and the last steps, and may
+ *    leave out everything else.
+ * 3. Everything that lets the agent continue (a turn, a compaction, a repeated call) is counted and limited. At a
+ *    limit, the task ends with a reason that names the limit.
  * 4. These functions depend only on their arguments, so that `replay` can repeat their decisions.
  */
 import { toolLimits } from '@coppice/contracts';
@@ -28,7 +29,10 @@ import { hashOfCalls, remember, repeatsOf } from './repetition.ts';
 
 const stop = (state: LoopState, reason: string): LoopState => ({ ...state, next: { do: 'stop', reason } });
 
-/** Returns the instruction files that exist. If several have the same content, often because one is a link, only the first is returned. */
+/**
+ * Returns the instruction files that exist. Of several files with the same content, often because one is a link, only
+ * the first is returned.
+ */
 export function instructionsOf(results: readonly ToolResult[]): Instructions[] {
   const seen = new Set<string>();
   return results
@@ -42,13 +46,11 @@ export function instructionsOf(results: readonly ToolResult[]): Instructions[] {
     });
 }
 
-/** Opens the first conversation, once the repository's instruction files have been read. */
 export const begin = (state: LoopState, instructions: Instructions[], assignment: Assignment): LoopState => {
   const begun = { ...state, instructions };
   return { ...begun, messages: opening(assignment, begun), next: { do: 'ask', for: 'work' } };
 };
 
-/** Handles the model's answer. */
 export function afterTurn(before: LoopState, output: TurnOutput, assignment: Assignment): LoopState {
   const { inputTokens, outputTokens } = output.usage;
   const wasSummary = before.next.do === 'ask' && before.next.for === 'summary';
@@ -69,8 +71,9 @@ export function afterTurn(before: LoopState, output: TurnOutput, assignment: Ass
 }
 
 /**
- * Handles an answer without a tool call. After each of the first two such answers in a row, the agent requests a tool call from the model. The third such
- * answer counts as the end of the work if it is a complete text, and as a failure if it is empty or cut off.
+ * Handles an answer without a tool call. The agent replies to the first two such answers in a row with a request for a
+ * tool call. The third ends the agent's work. The work is finished if the answer is a complete text, and failed if it
+ * is empty or cut off.
  */
 function afterWords(state: LoopState, output: TurnOutput, assignment: Assignment): LoopState {
   const said = 'artifact' in output.text ? 'a long text' : output.text.text.trim();
@@ -116,7 +119,7 @@ function call(state: LoopState, calls: readonly ToolCall[], assignment: Assignme
   return sandboxCalls.length === 0 ? afterTools(called, [], assignment) : called;
 }
 
-/** Separates the calls that run in the sandbox from the calls that are answered without the sandbox. */
+/** Separates the calls that run in the sandbox from the others, which it answers. */
 function sort(calls: readonly ToolCall[]): {
   sandboxCalls: ToolCall[];
   answered: Answered[];
@@ -173,7 +176,6 @@ const resultPart = (called: { id: string; name: string }, content: string, isErr
   isError,
 });
 
-/** Handles the results of the sandbox's calls. */
 export function afterTools(state: LoopState, results: readonly ToolResult[], assignment: Assignment): LoopState {
   if (state.next.do !== 'call') return state;
   const { calls, answered, finish } = state.next;
@@ -212,8 +214,8 @@ export function afterTools(state: LoopState, results: readonly ToolResult[], ass
 const readOnly: readonly string[] = ['read', 'list', 'search'];
 
 /**
- * Returns the calls that can be repeated with the same outcome: those that only read, and each `write` after the turn's last `edit` or `run`. A `write`
- * replaces the whole file, so repeating an earlier one would undo what an `edit` or `run` did to the file.
+ * Returns the calls that can safely be repeated. These are calls that only read, and each `write` after the turn's last
+ * `edit` or `run`. Repeating an earlier `write` would undo what the `edit` or `run` did to the file.
  */
 function safeToRepeat<Call extends { name: string }>(calls: readonly Call[]): Call[] {
   const lastChange = calls.findLastIndex(({ name }) => name === 'edit' || name === 'run');
@@ -221,8 +223,8 @@ function safeToRepeat<Call extends { name: string }>(calls: readonly Call[]): Ca
 }
 
 /**
- * Handles the loss of the executor of tool calls, some of which may have run. Calls that are safe to repeat are repeated, within a limit. For each other call,
- * the model gets a result that says that the outcome is unknown.
+ * Handles the loss of the executor of tool calls, some of which may have run. Calls that are safe to repeat are
+ * repeated, within a limit. The model gets a result for each other call, which says that its outcome is unknown.
  */
 export function afterToolsLost(state: LoopState, assignment: Assignment, mayRepeat: boolean): LoopState {
   if (state.next.do !== 'call') return state;
@@ -248,7 +250,7 @@ export function afterToolsLost(state: LoopState, assignment: Assignment, mayRepe
 const outcomeUnknown =
   'it is not known whether this was done: the service that ran it was stopped or lost; look at the state of the files before you repeat it';
 
-/** Returns the first `count` positions in the model's answer that aren't in `taken`. */
+/** Returns the first `count` positions in the model's answer that `taken` doesn't contain. */
 function freePlaces(count: number, taken: ReadonlySet<number>): number[] {
   const places: number[] = [];
   for (let place = 0; places.length < count; place++) if (!taken.has(place)) places.push(place);
@@ -256,8 +258,8 @@ function freePlaces(count: number, taken: ReadonlySet<number>): number[] {
 }
 
 /**
- * Puts all results of a turn into the order of its calls. Each result in `answered` has a position; the sandbox's results in `done` fill the other positions in
- * order.
+ * Puts all results of a turn into the order of its calls. The results in `answered` have positions, and the sandbox's
+ * results in `done` fill the other positions in order.
  */
 function merge(done: readonly ToolResultPart[], answered: readonly Answered[]): ToolResultPart[] {
   const merged: ToolResultPart[] = [];
@@ -288,7 +290,7 @@ const tokensOf = (parts: readonly ToolResultPart[], assignment: Assignment): num
     0,
   ) / charactersPerToken;
 
-/** Plans the next model call, if the limits allow it. Compacts the conversation first if it is full. */
+/** Plans the next model call, within the limits. If the conversation is full, it is compacted first. */
 function ask(state: LoopState, assignment: Assignment): LoopState {
   const { turnsMax, tokensMax, contextTokens } = assignment;
   if (state.turns >= turnsMax)
@@ -312,7 +314,7 @@ function nextCompaction({ compactions, turns }: LoopState): LoopState['compactio
   return { inARow: soon ? compactions.inARow + 1 : 1, atTurn: turns };
 }
 
-/** Starts a new conversation from the task and the summary, if there is one. */
+/** Starts a new conversation from the task and the summary. */
 function compact(state: LoopState, summary: string | null, assignment: Assignment): LoopState {
   const compacted: LoopState = {
     ...state,
@@ -324,14 +326,17 @@ function compact(state: LoopState, summary: string | null, assignment: Assignmen
   return ask({ ...compacted, messages: opening(assignment, compacted) }, assignment);
 }
 
-/** The summary, or null if it is unusable: empty, or too long to save anything. */
+/** Returns the summary. Returns null if it is empty, or too long to save anything. */
 function summaryOf({ text }: TurnOutput): string | null {
   if ('artifact' in text || text.text.trim() === '') return null;
   const fits = Buffer.byteLength(JSON.stringify(text.text)) <= agentLimits.summaryBytesMax;
   return fits ? text.text.trim() : null;
 }
 
-/** Starts a new conversation without a summary, because the model call for the summary failed or the provider rejected the conversation as too long. */
+/**
+ * Starts a new conversation without a summary. It is used if the model call for the summary failed, or if the provider
+ * rejected the conversation as too long.
+ */
 export function withoutSummary(state: LoopState, assignment: Assignment): LoopState {
   if (state.turnId === null) return stop(state, 'the task alone is longer than what the model can hold');
   const compactions =
@@ -342,7 +347,7 @@ export function withoutSummary(state: LoopState, assignment: Assignment): LoopSt
   return compact({ ...state, compactions, turnsLost: 0, lostTurns: [] }, null, assignment);
 }
 
-/** Handles the loss of the executor of a model call: the call is repeated, within a limit. */
+/** Repeats a model call whose executor was lost, within a limit. */
 export const afterTurnLost = (state: LoopState, effectId: string): LoopState =>
   state.turnsLost + 1 < agentLimits.turnsLostMax
     ? { ...state, turnsLost: state.turnsLost + 1, lostTurns: [...(state.lostTurns ?? []), effectId] }

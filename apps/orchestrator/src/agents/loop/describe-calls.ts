@@ -1,9 +1,9 @@
-/** Short descriptions of tool calls, for people and for the model's own memory. Pure. */
+/** Short descriptions of tool calls, for people and for the model. */
 import { toolLimits } from '@coppice/contracts';
 import type { ToolCall, TurnOutput } from '@coppice/contracts';
 import { agentLimits } from './limits.ts';
 
-/** Number of characters of a call's arguments in which a description is searched, since some models write long arguments. */
+/** Number of characters of a call's arguments that are searched for a description. Some models write long arguments. */
 const searchedCharactersMax = 4_000;
 const nameCharactersMax = 64;
 
@@ -12,7 +12,7 @@ const line = (text: string, charactersMax: number): string => {
   return flat.length <= charactersMax ? flat : `${flat.slice(0, charactersMax - 1).toWellFormed()}…`;
 };
 
-/** The command, path, pattern or summary that a call names; empty if it names none. */
+/** Returns the command, path, pattern or summary in a call's arguments, or an empty text. */
 function aboutCall(
   { arguments: given }: ToolCall,
   charactersMax: number = agentLimits.eventAboutCharactersMax,
@@ -24,7 +24,7 @@ function aboutCall(
   try {
     return line(String(JSON.parse(`"${found[1]}"`)), charactersMax);
   } catch {
-    // The text is cut inside an escape sequence, or is not JSON.
+    // The text isn't JSON, or it is cut inside an escape sequence.
     return line(found[1] ?? '', charactersMax);
   }
 }
@@ -34,11 +34,11 @@ export const describeCall = (call: ToolCall): string => {
   return line(`${name} ${aboutCall(call)}`, agentLimits.stepCharactersMax);
 };
 
-/** One line of the list of last calls, which the agent remembers. */
+/** One line in the agent's list of its last calls. */
 export const stepOf = (call: ToolCall, failed: boolean): string =>
   `${describeCall(call)} → ${failed ? 'failed' : 'ok'}`;
 
-/** Describes a turn for its event, with bounded length. */
+/** Describes a turn for its event. The length is limited. */
 export const describeTurn = ({ turnId, text, toolCalls, cached }: TurnOutput) => ({
   turnId,
   text: 'artifact' in text ? '' : line(text.text, agentLimits.eventTextCharactersMax),

@@ -12,11 +12,11 @@ export const executorLost = ({ event }: Given): boolean => failureOf(event).erro
 
 export const mayReadAgain = (given: Given): boolean => executorLost(given) && triesAreLeft(given.context);
 
-/** True if some of the calls may have run, so that sending them again could run them twice. */
+/** True if some of the calls may have run, so that a retry could run them twice. */
 export const callsUnknown = ({ event }: Given): boolean =>
   ['unknown', 'internal', 'deadline-exceeded', 'delivery-limit'].includes(failureOf(event).error.code);
 
-/** True for a failure that would occur again on a retry, but not with a shorter conversation. */
+/** True for a failure that a retry would repeat, but a shorter conversation may avoid. */
 export function conversationFailed({ context, event }: Given): boolean {
   const { error } = failureOf(event);
   const next = context.loop?.next;

@@ -4,9 +4,9 @@ import type { LoopState } from './loop-state.ts';
 import { loopStates } from './states.ts';
 
 type LoopFields = {
-  /** State of the `loop` agent. Null if the task has another agent, or if the agent's work is over. */
+  /** State of the `loop` agent. Null if the task has another agent, or after the agent's work. */
   loop: LoopState | null;
-  /** True if the worktree has changes that no checkpoint has saved. */
+  /** True if the worktree has changes since the last checkpoint. */
   unsaved: boolean;
   savedAtMs: number;
 };

@@ -1,4 +1,4 @@
-/** The agent's own tools, `todo` and `finish`, which don't run in the sandbox. Pure. */
+/** The agent's own tools, `todo` and `finish`, which don't run in the sandbox. */
 import { parseJson, validate } from '@coppice/bus';
 import { CoppiceError, agentToolSchemas, toolLimits } from '@coppice/contracts';
 import type { AgentToolName, ToolCall } from '@coppice/contracts';
@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import { agentLimits } from './limits.ts';
 import type { TodoItem } from './loop-state.ts';
 
-/** Result of a call to one of the agent's own tools; `problem` is a text for the model. */
+/** Result of a call to one of the agent's own tools. `problem` is a text for the model. */
 export type OwnCall =
   | { tool: 'todo'; items: TodoItem[] }
   | { tool: 'finish'; summary: string }

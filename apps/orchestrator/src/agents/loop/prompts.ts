@@ -1,4 +1,4 @@
-/** The texts that the agent sends to the model. Pure. */
+/** The texts that the agent sends to the model. */
 import { toolLimits } from '@coppice/contracts';
 import type { ContentPart, ModelMessage, TextReference } from '@coppice/contracts';
 import type { Assignment, Instructions, LoopState, TodoItem } from './loop-state.ts';
@@ -25,7 +25,7 @@ const verifyHeading = '\n\nThe task counts as done when this command succeeds: '
 /** The part of an assignment that the model sees. */
 type Shown = Pick<Assignment, 'description' | 'prompt' | 'verify'>;
 
-/** The first messages of a conversation, either the task's first one or one that continues from a summary. */
+/** The first messages of a conversation. If the state has a summary, the conversation continues from the summary. */
 export function opening({ description, prompt, verify }: Shown, state: LoopState): ModelMessage[] {
   const content: ContentPart[] = [text(`${heading.task}${description}\n\n`), referenced(prompt)];
   if (verify !== false) content.push(text(`${verifyHeading}${verify}`));
@@ -39,7 +39,7 @@ export function opening({ description, prompt, verify }: Shown, state: LoopState
   ];
 }
 
-/** Parses a task's first opening back into its parts; null if the messages aren't an opening. */
+/** Parses a task's first opening back into its parts. Returns null for other messages. */
 export function readOpening(messages: readonly ModelMessage[]): (Shown & { instructions: Instructions[] }) | null {
   const [task, prompt, ...rest] = messages.find(({ role }) => role === 'user')?.content ?? [];
   if (task?.type !== 'text' || !task.text.startsWith(heading.task) || prompt === undefined) return null;
@@ -84,7 +84,7 @@ export const summaryRequest = user(
     'At most 1,000 words. The task and the repository’s instructions need not be repeated.',
 );
 
-/** Summary to use when the model could not give one. */
+/** Used if the model gave no summary. */
 export const mechanicalSummary =
   'There is no summary: look at the list, the last calls and the state of the files (git status, git diff).';
 

@@ -1,16 +1,19 @@
-/** Detects an agent that repeats itself. Pure. */
+/** Detects an agent that repeats itself. */
 import { shortHash } from '@coppice/contracts';
 import type { ToolCall } from '@coppice/contracts';
 import { agentLimits } from './limits.ts';
 
-/** Hash of a turn's calls: names and arguments, in order. */
+/** Hash of the names and arguments of a turn's calls, in order. */
 export const hashOfCalls = (calls: readonly ToolCall[]): string =>
   shortHash(...calls.flatMap(({ name, arguments: given }) => [name, 'text' in given ? given.text : given.artifact]));
 
 export const remember = (hashes: readonly string[], hash: string): string[] =>
   [...hashes, hash].slice(-agentLimits.rememberedTurns);
 
-/** Number of times that the last turn, or the last group of up to `repeatPeriodMax` turns, occurs in a row. At least 1 if there is a turn. */
+/**
+ * Number of times in a row that the last turn occurs, or the last group of up to `repeatPeriodMax` turns. At least 1 if
+ * there is a turn.
+ */
 export function repeatsOf(hashes: readonly string[]): number {
   let most = hashes.length === 0 ? 0 : 1;
   for (let period = 1; period <= agentLimits.repeatPeriodMax; period++) {

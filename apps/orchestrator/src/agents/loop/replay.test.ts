@@ -52,7 +52,7 @@ function record(answers: Answer[], settings: { failSummaries?: boolean; failing?
       state = afterTools(state, results, assignment);
     }
   }
-  // Encodes and decodes the turns, as the stream does.
+  // The turns are encoded and decoded, as in the stream.
   return { recorded: JSON.parse(JSON.stringify(recorded)) as RecordedTurn[], state };
 }
 

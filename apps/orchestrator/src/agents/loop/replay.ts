@@ -1,6 +1,7 @@
 /**
- * Replays an agent offline from its recorded turns: the same answers must give the same decisions. Reports the first request that differs from the recorded
- * one. A difference means that the agent's code has changed since, or that the recorded turns belong to another task. Pure.
+ * Replays an agent offline from its recorded turns. The same answers must give the same decisions. Reports the first
+ * request that differs from the recorded one. A difference means that the agent's code has changed since, or that the
+ * recorded turns belong to another task.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { AgentOf, ModelMessage, ToolCall, ToolResult, TurnOutput } from '@coppice/contracts';
@@ -10,7 +11,7 @@ import { newLoop } from './loop-state.ts';
 import type { Assignment, LoopState, Step, ToolResultPart } from './loop-state.ts';
 import { readOpening } from './prompts.ts';
 
-/** A transcript entry, with its request loaded from the object store. */
+/** A transcript entry. Its messages are loaded from the object store. */
 export type RecordedTurn = { turnId: string; continues: string | null; messages: ModelMessage[]; output: TurnOutput };
 
 export type Difference = {
@@ -21,12 +22,12 @@ export type Difference = {
 };
 
 export type Replay = {
-  /** Number of turns that were replayed without a difference. */
   turns: number;
   difference: Difference | null;
-  /** The agent's step after the last replayed turn. A `call` with `finish` ends the task if none of its calls fails. */
+  /**
+   * The agent's step after the last replayed turn. A `call` with `finish` ends the task unless one of its calls fails.
+   */
   end: Step;
-  /** The agent's todo list after the last replayed turn. */
   todo: LoopState['todo'];
   tokens: number;
 };
@@ -69,7 +70,8 @@ export function replay(agent: LoopAgent, recorded: readonly RecordedTurn[]): Rep
 }
 
 /**
- * Applies what happened between the previous turn and this one: results of calls, or the start of a new conversation. Both are read from this turn's messages.
+ * Applies what happened between the previous turn and this one, as this turn's messages show it. The turn either has
+ * the results of calls, or starts a new conversation.
  */
 function catchUp(before: LoopState, turn: RecordedTurn, assignment: Assignment): LoopState {
   let state = before;
@@ -88,8 +90,8 @@ function catchUp(before: LoopState, turn: RecordedTurn, assignment: Assignment):
 }
 
 /**
- * Stands in for a call's result that wasn't recorded because a new conversation started. Only whether the call failed is known, from the steps in the new
- * conversation's opening.
+ * Replaces a call's result that wasn't recorded because a new conversation started. The new conversation's opening only
+ * shows whether the call failed.
  */
 const forgotten = (call: ToolCall, { messages }: RecordedTurn): ToolResult => ({
   callId: call.id,

@@ -3,7 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { DrivenTask, goodResults } from '../../test-support/drive-task.ts';
 import { mechanicalSummary } from './prompts.ts';
 
-/** Tests the states of the loop agent in a task without an engine. The agent's decisions are tested in decide-next-step.test.ts. */
+/**
+ * Tests the states of the loop agent without an engine. The agent's decisions are tested in decide-next-step.test.ts.
+ */
 const agent = { kind: 'loop', turns: 20, contextTokens: 10_000 } as const;
 const reading = () => new DrivenTask({ agent }).until('readInstructions');
 const asking = () => reading().done('readInstructions');

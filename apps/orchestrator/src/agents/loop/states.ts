@@ -8,9 +8,9 @@ import * as agent from './decide-next-step.ts';
 import * as guards from './guards.ts';
 
 /**
- * The loop of the coding agent: asks the model, runs its tool calls in the sandbox and returns their results, until the model finishes or a limit is reached.
- * Pure functions in this folder make the decisions; these states only carry them out. In parallel, checkpoints save the worktree while the model answers, so
- * they don't delay the agent.
+ * The loop of the coding agent. It calls the model, runs the model's tool calls in the sandbox and returns their
+ * results, until the model finishes or a limit is reached. Pure functions in this folder make the decisions.
+ * Checkpoints save the worktree while the model answers, so they don't delay the agent.
  */
 export const loopStates = taskSetup.createStateConfig({
   type: 'parallel',
@@ -128,7 +128,7 @@ export const loopStates = taskSetup.createStateConfig({
                 guard: guards.callsUnknown,
                 target: 'deciding',
                 actions: assign(({ context, event }) => {
-                  // Only calls of a lost executor are repeated. Calls that took too long, or failed for another reason, would fail again.
+                  // Only a lost executor's calls are repeated. Calls that failed for another reason would fail again.
                   const mayRepeat = failureOf(event).error.code === 'unknown';
                   const { loopOf, assignmentOf } = commands;
                   return {
@@ -154,7 +154,7 @@ export const loopStates = taskSetup.createStateConfig({
             src: 'checkpoint',
             input: ({ context }) => commands.checkpoint(context),
             onDone: 'resting',
-            // A failed checkpoint doesn't fail the task. The next checkpoint follows the next tool calls.
+            // A failed checkpoint doesn't fail the task. The next tool calls cause the next checkpoint.
             onError: { target: 'resting', actions: assign({ unsaved: true }) },
           },
         },

@@ -6,11 +6,10 @@ type PromptFields = {
   /** The model's text, until it is written to the file. */
   content: TextReference | null;
   /**
-   * Effect ids of model calls whose executor was lost. One of these calls may have stored its answer, which the next call then uses. Missing in values stored
-   * by earlier versions.
+   * Effect ids of model calls whose executor was lost. The next call uses the answer that one of these calls may have
+   * stored. Missing in values stored by earlier versions.
    */
   lostTurns?: string[];
 };
 
-/** One model call, whose text is written to a file. */
 export const prompt: AgentKind<PromptFields> = { states: promptStates, newFields: () => ({ content: null }) };

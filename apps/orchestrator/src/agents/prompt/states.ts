@@ -10,13 +10,16 @@ import * as commands from './commands.ts';
 
 const isPart = (finishReason: string): boolean => ['length', 'refusal'].includes(finishReason);
 
-/** Reason of a task's failure after a cut-off answer. The answer isn't used, since half a file might pass the verification. */
+/**
+ * Reason for a task's failure after a cut-off answer. The answer isn't used, since half a file might pass the
+ * verification.
+ */
 const reasonOfPart = (finishReason: string): string =>
   finishReason === 'refusal'
     ? 'the model refused'
     : "the model's answer was cut at its limit of output, so the file would be incomplete";
 
-/** True if the executor of the model call was lost and another call may be made. */
+/** True if the executor of the model call was lost and the limit allows another call. */
 const turnLost = ({ context, event }: { context: TaskContext; event: EventObject }): boolean =>
   failureOf(event).error.code === 'unknown' && context.modelTurnsUnknown + 1 < taskLimits.modelTurnsUnknownMax;
 

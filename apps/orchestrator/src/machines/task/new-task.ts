@@ -2,7 +2,6 @@ import { newAgentFields } from '../../agents/registry.ts';
 import { noUsage } from '../usage.ts';
 import type { TaskContext, TaskInput } from './task-context.ts';
 
-/** The context of a task that has just been created. */
 export function newTask(input: TaskInput, nowMs: number): TaskContext {
   return {
     ...input,

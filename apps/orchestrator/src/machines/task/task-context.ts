@@ -13,31 +13,33 @@ import type {
 } from '@coppice/contracts';
 import type { AgentFields } from '../../agents/registry.ts';
 
-/** A task's specification in its actor's value. A large prompt is in the object store. */
+/** A task's specification, as its actor stores it. A large prompt is in the object store. */
 export type HeldSpecification = Omit<TaskSpecification, 'prompt'> & { prompt: TextReference };
 
-/** The input from which a task is created. */
 export type TaskInput = {
   owner: Owner;
   repository: string;
-  /** Id of the repository. It is the same for all paths and URLs of the repository. */
+  /** Id of the repository, the same for all its paths and URLs. */
   repositoryId: string;
   baseBranch: string;
   specification: HeldSpecification;
 };
 
-/** A task's state. Plain data of a few kilobytes, since it is written on every step. */
+/** A task's state. It is written on every step, so it must stay at a few kilobytes. */
 export type TaskContext = TaskInput &
   AgentFields & {
     state: TaskState;
     createdAtMs: number;
-    /** Time at which `state` was entered. It is also the date of the commits made in that state, so that a repeated step makes the same commit. */
+    /**
+     * Time at which `state` was entered. It is also the date of the commits of that state, so that a repeated step
+     * makes the same commit.
+     */
     enteredAtMs: number;
     /** Number of failed tries of the current step. */
     retries: number;
     /** Reason why the last try failed. Missing in tasks stored by earlier versions. */
     retryReason?: string;
-    /** The end of the task, once it is decided. */
+    /** The end of the task. Null until it is decided. */
     end: TaskEnd | null;
     reason: string | null;
     failure: WireError | null;
@@ -57,13 +59,15 @@ export type TaskContext = TaskInput &
 
     commit: string | null;
     filesChanged: number | null;
-    /** Changed paths that need the user's approval: paths in the task's commit, and paths that its merge changes on the target. */
+    /**
+     * Changed paths that need the user's approval. They are the protected paths that the task's commit or its merge
+     * changes.
+     */
     protectedPaths: string[];
-    /** Protected paths that the user has approved. */
     approvedPaths: string[];
 
     merge: PreparedMerge | null;
-    /** The merged tree on which the verify command exited 0. */
+    /** The merged tree on which the verify command exited with 0. */
     verifiedTree: string | null;
     verifications: number;
     /** Number of consecutive verifications without a result. */
@@ -91,20 +95,18 @@ export type PreparedMerge = {
 };
 
 export const taskLimits = {
-  /** Maximum number of tries of a step that fails with a retryable error, including the first. */
+  /** Maximum number of tries of a step, including the first, if each fails with a retryable error. */
   stepTriesMax: 4,
-  /** Number of model calls whose executor was lost, at which the task fails. */
+  /** Number of model calls with a lost executor at which the task fails. */
   modelTurnsUnknownMax: 6,
-  /** Maximum number of landing attempts. A new attempt starts each time the target has moved. */
+  /** Maximum number of landing attempts. If the target has moved, a new attempt starts. */
   landingAttemptsMax: 8,
-  /** Minimum time between two checkpoints of a worktree. */
   checkpointIntervalMs: 10_000,
   logTailLinesMax: 40,
   logTailCharactersMax: 4_000,
   reasonCharactersMax: 500,
 } as const;
 
-/** Resource limits of a task's sandbox. */
 export const sandboxLimits: SandboxLimits = {
   memoryBytes: 2 * 1024 ** 3,
   cpus: 2,
@@ -112,12 +114,12 @@ export const sandboxLimits: SandboxLimits = {
   scratchBytes: 1024 ** 3,
 };
 
-/** Characters of the slug in the branch name `coppice/<task id>/<slug>`. */
+/** Maximum length of the slug in the branch name `coppice/<task id>/<slug>`. */
 export const slugCharactersMax = 30;
 
 /**
- * Adds the usage of a failed model call, which its error reports. If the failed call used no tokens, the usage stays as it is, even if the price of the call is
- * unknown.
+ * Adds the usage that the error of a failed model call reports. Without used tokens, the known usage stays as it is,
+ * even if the price of the call is unknown.
  */
 export function withFailure(usage: Usage, { details }: WireError): Usage {
   const used = usageSchema.safeParse(details?.['usage']).data;

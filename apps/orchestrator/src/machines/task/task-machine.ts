@@ -11,14 +11,16 @@ import { awaitingApproval, ready } from './land/waiting-for-you.ts';
 import { working } from './agent/working.ts';
 
 /**
- * The life of a task: waiting → preparing → working → committing → verifying → (awaiting-approval, ready) → landing → cleaning → ended.
+ * The life of a task: waiting → preparing → working → committing → verifying → (awaiting-approval, ready) → landing →
+ * cleaning → ended.
  *
  * Invariants:
- * 1. Every task that has started ends through `cleaning`, so its sandbox and worktree are always removed.
- * 2. The tree that lands is exactly the tree that was verified. If the target has moved and the new merge has another tree, the new tree is verified.
- * 3. Only the holder of the landing slot lands; every way out of `landing` releases the slot.
- * 4. A cancellation doesn't abandon a step that makes something (worktree, sandbox, commit, merge, moving the branch): the task waits for the step's result,
- *    then cleans up.
+ * 1. Every task that has started ends through `cleaning`, which removes its sandbox and worktree.
+ * 2. The tree that lands is exactly the tree that was verified. If the target has moved and the new merge has another
+ *    tree, the new tree is verified.
+ * 3. Only the holder of the landing slot lands. Every way out of `landing` releases the slot.
+ * 4. A cancellation doesn't interrupt a step that makes something (worktree, sandbox, commit, merge, move of the
+ *    branch). The task waits for the step's result and then cleans up.
  */
 export const taskMachine = taskSetup.createMachine({
   id: 'task',

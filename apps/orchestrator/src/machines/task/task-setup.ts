@@ -1,4 +1,3 @@
-/** Building blocks of the task's states: events, invocations, actions and guards. */
 import { assign, enqueueActions, setup } from 'xstate';
 import { modelOperations, sandboxOperations, worktreeOperations } from '@coppice/contracts';
 import type { TaskEnd, TaskState, TurnOutput, WireError } from '@coppice/contracts';
@@ -29,7 +28,7 @@ export type TaskEmitted =
 export const timeOf = (event: unknown): number => (event as Timed).now;
 export const shortened = (reason: string): string => shorten(reason, taskLimits.reasonCharactersMax);
 
-/** Cast: XState can't infer the names of actions inside an action that enqueues them. */
+/** The cast is needed, since XState can't infer the names of actions inside an action that enqueues them. */
 const notifyAction = (params: { kind: string; id: string; event: { type: string; [field: string]: unknown } }) =>
   ({ type: 'notify', params }) as never;
 
@@ -70,15 +69,15 @@ export const taskSetup = setup({
   },
   delays: { agentTimeLimit: ({ context }) => context.specification.timeLimitMs },
 }).extend({
-  // These actions are in a separate `extend`, since they enqueue other actions: XState takes the names that may be enqueued from the setup before the `extend`.
+  // A separate `extend`, since an action can only enqueue actions that an earlier setup defines.
   actions: {
-    /** Entry action of every state of a task: records the state and emits it. */
+    /** Entry action of every state of a task. Records the state and emits it. */
     enter: enqueueActions(({ context, event, enqueue }, params: { state: TaskState }) => {
       const entered = { state: params.state, enteredAtMs: timeOf(event), retries: 0 };
       enqueue.assign(entered);
       enqueue.emit({ type: 'task-state', context: { ...context, ...entered }, from: context.state });
     }),
-    /** Notifies the run, which counts active tasks, that this task waits for the user or has ended, and so isn't active. */
+    /** Notifies the run that this task isn't active, since it waits for the user or has ended. */
     notifyRun: enqueueActions(({ context, enqueue }, params: { event: 'task-idle' | 'task-ended' }) => {
       const { owner, end, reason, usage } = context;
       const event = { type: params.event, taskId: owner.taskId, state: end, reason, usage };
@@ -97,7 +96,7 @@ export const taskSetup = setup({
     })),
     countVerifyRetry: assign({ verifyRetries: ({ context }) => context.verifyRetries + 1 }),
     stepDone: assign({ retries: 0 }),
-    /** Sets how the task ends. Only the first decision counts. */
+    /** Decides how the task ends. Only the first decision counts. */
     decide: assign(
       (
         { context },

@@ -2,7 +2,7 @@ import type { TaskEvent } from './task-setup.ts';
 
 /** Transitions shared by several states. */
 
-/** Retries the step after a retryable error; any other error ends the task. */
+/** Retries the step after a retryable error. Any other error ends the task. */
 export const orFail = (step: string) =>
   [
     { guard: 'mayRetry', target: step, reenter: true, actions: 'countRetry' },

@@ -121,7 +121,10 @@ const containers = [
   '.dockerignore',
   'docker-bake.*',
 ];
-/** A program that runs a command in a container. Each use is reported, since it isn't analyzed in which folder the work tree is mounted. */
+/**
+ * A program that runs a command in a container. Each use is reported, since the analysis doesn't find out where the
+ * container mounts the work tree.
+ */
 const inContainer: Program = {
   files: containers,
   runs: 'command',

@@ -2,7 +2,7 @@ import { named, words } from '../program.ts';
 import type { Ecosystem, Program } from '../program.ts';
 
 const jest = ['jest.config.*', 'jest.setup.*', 'babel.config.*', '.babelrc*'];
-/** Vite loads the configuration of PostCSS when it starts. */
+/** Configuration of PostCSS. Vite loads it at the start. */
 const postcss = ['postcss.config.*', '.postcssrc*'];
 const vitest = ['vitest.config.*', 'vitest.workspace.*', 'vite.config.*', ...postcss];
 const mocha = ['.mocharc.*', '.mocharc'];
@@ -36,14 +36,17 @@ const bundlers = [
   'angular.json',
 ];
 
-/** Configuration files of the programs that package scripts usually start. They are protected because the scripts themselves aren't analyzed. */
+/**
+ * Configuration of programs that package scripts usually start. It is protected because the scripts themselves aren't
+ * analyzed.
+ */
 const startedByScripts = [...jest, ...vitest, ...mocha, ...otherRunners, ...coverage, ...monorepo];
 
 const checkNames =
   '(^|[ :_-])(lint|eslint|format|fmt|prettier|style|types?|type-?check|tsc|check|build|compile|bundle|verify|validate)';
 /**
- * Files of linters, type checkers and bundlers. They are protected if the command runs a script whose name suggests that it starts such a tool. For `npm test`
- * they aren't protected, since tasks often change tsconfig.json.
+ * Files of linters, type checkers and bundlers. They are protected if a script's name suggests that it starts such a
+ * tool. `npm test` doesn't protect them, since tasks often change tsconfig.json.
  */
 const startedByChecks = (operands: string): Program['filesFor'] & object => ({
   operands: new RegExp(operands, 'i'),
@@ -91,7 +94,7 @@ const npmScripts = {
   operands: /(^| )(t|tst|test|run|run-script|start|stop|restart|it|cit|install-test|install-ci-test)( |$)/,
   file: packageScript,
 };
-/** For package managers that treat any word that isn't one of their own commands as a script's name. */
+/** For package managers for which each word that isn't one of their own commands is a script's name. */
 const namedScripts = { operands: /^(?!$|add|ci|config|i( |$)|import|install|link|remove|set|up)/, file: packageScript };
 const anyScript = { operands: /^/, file: packageScript };
 const starts = (files: readonly string[]): Program => ({

@@ -2,7 +2,7 @@ import { named } from '../program.ts';
 import type { Ecosystem, Program } from '../program.ts';
 
 const project = ['pyproject.toml', 'setup.cfg', 'setup.py'];
-/** Python runs these files at start, wherever it finds them. */
+/** Files that Python runs at the start, in any folder of its search path. */
 const startup = ['sitecustomize.py', 'usercustomize.py'];
 const pytest = [
   ...startup,

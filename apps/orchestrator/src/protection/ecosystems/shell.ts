@@ -1,7 +1,7 @@
 import { named } from '../program.ts';
 import type { Ecosystem } from '../program.ts';
 
-/** Shells, and programs that start the command given in their arguments. */
+/** Shells, and programs that start a command from their arguments. */
 export const shell: Ecosystem = {
   ...named('sh bash dash zsh ksh mksh ash', {
     runs: 'shell',
@@ -21,7 +21,7 @@ export const shell: Ecosystem = {
   flock: { runs: 'command', operands: 1, options: { value: ['-w', '--timeout', '-E'], command: ['-c'] } },
   taskset: { runs: 'command', operands: 1 },
   ...named('sudo doas', { runs: 'command', options: { value: ['-u', '-g', '-C', '-h', '-p', '-r', '-t', '-U'] } }),
-  // Reports uses in which git's configuration starts a program: an alias, a hook, a driver.
+  // Reports uses in which git's configuration starts a program, such as an alias, a hook or a driver.
   git: {
     runs: 'nothing',
     reports:
@@ -58,7 +58,10 @@ export const shell: Ecosystem = {
   }),
 };
 
-/** Programs that only read files or don't touch the work tree. The files in their arguments aren't protected, since the task may have to create them. */
+/**
+ * Programs that only read files or don't touch the work tree. Files in their arguments aren't protected, since the task
+ * may have to create these files.
+ */
 export const readers: Ecosystem = {
   ...named(
     `: [ [[ alias bg break cat cd cmp continue cut date declare df diff dirname basename du echo egrep exit export
@@ -82,7 +85,7 @@ export const readers: Ecosystem = {
     },
     reports: /exec=/,
   },
-  // In a sed script, the command `e` and the flag `e` of the command `s` start a shell.
+  // In a sed script, the command `e` and the flag `e` of `s` start a shell.
   ...named('sed gsed', {
     runs: 'nothing',
     reports: /(^|[ ;{}\n\d$/!,])e \S|\/[gIpMm\d]*e[gIpMm\d]*( |;|\}|$)/,

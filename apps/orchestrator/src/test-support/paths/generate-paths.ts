@@ -5,23 +5,26 @@ import { getNextTransitions, initialTransition } from 'xstate';
 import type { AnyMachineSnapshot, EventObject } from 'xstate';
 import { getShortestPaths } from 'xstate/graph';
 
-/** One way to start a machine, with the results and events that it may get. */
+/** A way to start a machine, with the results and events that it may get. */
 export type PathCase = {
   name: string;
   actor: ActorDefinition;
   id: (suffix: string) => string;
   input: (suffix: string) => unknown;
-  /** Results that each effect may have, by the machine's name for the invocation. Every effect may also fail. */
+  /** Possible results of each effect, by the machine's name for the invocation. Every effect may also fail. */
   outcomes: Readonly<Record<string, readonly unknown[]>>;
-  /** Events from outside. */
+  /** Events that aren't results of effects. */
   outside: readonly EventObject[];
-  /** The part of a context that distinguishes two situations in which the state has the same name. */
+  /** Returns the part of a context that distinguishes two situations in the same state. */
   situation: (context: never) => unknown;
-  /** False for an event that isn't worth a path of its own. */
+  /** Returns false for an event that needs no path of its own. */
   isWorthwhile?: (snapshot: AnyMachineSnapshot, event: EventObject) => boolean;
 };
 
-/** A sequence of events, and the machine's state after each of them. It begins with the creation of the actor, or with a value that is stored already. */
+/**
+ * A sequence of events, and the machine's state after each of them. The path begins with the creation of the actor or
+ * with a stored value.
+ */
 export type MachinePath = {
   case: PathCase;
   events: EventObject[];
@@ -29,10 +32,16 @@ export type MachinePath = {
   stored?: Record<string, unknown>;
 };
 
-/** The only time in the replays, so that timers and dates are the same in all of them. It is so late that no timer of the real server fires. */
+/**
+ * The only time in the replays, so that timers and dates are the same in all of them. It is in the far future, so that
+ * no timer of the real server fires.
+ */
 export const pathTimeMs = Date.UTC(2100, 0, 1);
 
-/** Maximum number of search steps. With a wrong `situation`, such as one with an endless counter, the search fails instead of running forever. */
+/**
+ * Maximum number of search steps. If `situation` is wrong, for example because it contains an endless counter, the
+ * search fails instead of running forever.
+ */
 const traversalsMax = 20_000;
 
 const failures: readonly Extract<Outcome, { status: 'failed' }>['error'][] = [
@@ -45,7 +54,10 @@ const done = 'xstate.done.actor.';
 const failed = 'xstate.error.actor.';
 const timed = <Event extends EventObject>(event: Event) => ({ ...event, now: pathTimeMs });
 
-/** The events that may come next: results and failures of the effects in flight, timers, and events from outside that the state handles. */
+/**
+ * Returns the events that may come next. These are the results and failures of the effects in flight, timers, and
+ * events from outside that the state handles.
+ */
 export function nextEvents(path: PathCase, snapshot: AnyMachineSnapshot): EventObject[] {
   const types = [...new Set(getNextTransitions(snapshot).map(({ eventType }) => eventType))];
   return types
@@ -69,8 +81,9 @@ function resultsOf({ name, outcomes }: PathCase, invocation: string): readonly u
 }
 
 /**
- * Paths that together take every transition at least once: each event, with each of its results, in each state where a situation allows it. The shortest path
- * to each transition is chosen. A path that is the beginning of another path is left out.
+ * Returns paths that together take every transition at least once, each on a shortest path. A transition is an event,
+ * with one of its results, in a state whose situation allows it. A path that is the beginning of another path is left
+ * out.
  */
 export function pathsOf(path: PathCase): MachinePath[] {
   const situationOf = ({ value, context }: AnyMachineSnapshot) =>
@@ -82,7 +95,7 @@ export function pathsOf(path: PathCase): MachinePath[] {
     fromState: initialTransition(machine, birth)[0],
     limit: traversalsMax,
     events: (snapshot: AnyMachineSnapshot) => (snapshot.status === 'active' ? nextEvents(path, snapshot) : []),
-    // Includes the event, so that there is a path to each transition and not only to each situation.
+    // The key includes the event, so that each transition gets a path and not only each situation.
     serializeState: (snapshot: AnyMachineSnapshot, event: EventObject | undefined, before?: AnyMachineSnapshot) =>
       event === undefined || before === undefined
         ? situationOf(snapshot)

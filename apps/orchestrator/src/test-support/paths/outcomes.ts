@@ -15,7 +15,6 @@ const passed: CommandResult = {
   logArtifact: null,
   durationMs: 5,
 };
-/** Results of a command that passed and of one that failed. */
 export const commandResults = [passed, { ...passed, exitCode: 1, standardError: 'no\n' }];
 
 const answer: TurnOutput = {
@@ -27,7 +26,7 @@ const answer: TurnOutput = {
   responseModel: 'x',
   latencyMs: 5,
 };
-/** A complete answer, and a cut-off one. */
+/** A complete answer and a cut-off one. */
 export const promptAnswers = [answer, { ...answer, finishReason: 'length' }];
 
 const calling = (name: string, input: unknown): TurnOutput => ({
@@ -35,7 +34,10 @@ const calling = (name: string, input: unknown): TurnOutput => ({
   toolCalls: [{ id: `${name}-1`, name, arguments: { text: JSON.stringify(input) } }],
   finishReason: 'tool-calls',
 });
-/** Answers of a model: a call in the sandbox, a call of `finish`, a text without a call, and an answer that fills the model's context. */
+/**
+ * Answers of a model. They are a call in the sandbox, a call of `finish`, a text without a call, and an answer that
+ * fills the model's context.
+ */
 export const loopAnswers = [
   calling('run', { command: 'make test' }),
   calling('finish', { summary: 'Done.' }),
@@ -53,8 +55,12 @@ export const toolResults = [
 const merged = { status: 'merged-in-store', commit: 'c'.repeat(40), protectedPaths: [], node };
 const checkout = { mounts, setupIsCurrent: true };
 /**
- * Results of `prepareMerge`: a merge; a merge with another tree, which changes a protected path; a merge that was verified before; a conflict; a change that
- * the target already contains.
+ * Results of `prepareMerge`, in this order:
+ * - a merge
+ * - a merge with another tree that changes a protected path
+ * - a merge whose tree was verified before
+ * - a conflict
+ * - a change that the target already contains
  */
 export const merges = [
   { ...merged, tip: '1'.repeat(40), tree: 'd'.repeat(40), checkout },

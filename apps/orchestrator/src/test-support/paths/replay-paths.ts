@@ -22,12 +22,15 @@ export type Remains = { values: Record<string, unknown>; messages: Record<string
 const issuedAt = new Date(pathTimeMs).toISOString();
 const done = 'xstate.done.actor.';
 const concurrency = 32;
-/** A sequence number that no replay reaches. The engine finds no message with it, as if the message had been acknowledged. */
+/**
+ * A sequence number that no replay reaches. The engine finds no message with this number, as if the message had been
+ * acknowledged.
+ */
 const acknowledgedSequence = 1_000_000;
 
 /**
- * Replays paths of one kind of actor on a real actor host and a real NATS server, step by step: in each round, every actor gets its next event. No service takes part; this class
- * puts results into the inbox as a service would.
+ * Replays paths of one kind of actor on a real actor host and a real NATS server. In each round, every actor gets its
+ * next event. No service takes part. This class puts results into the inbox as a service would.
  */
 export class Replay implements AsyncDisposable {
   readonly #server: NatsServer;
@@ -73,9 +76,10 @@ export class Replay implements AsyncDisposable {
   }
 
   /**
-   * Replays all paths. Each round has a new engine process, which is killed at the round's crash point; only the last engine isn't killed. A result can only
-   * arrive for a published command, so after a crash before the publishing, the next engine first handles the redelivered messages. Returns the remains, and
-   * the number of interrupted handlings in all rounds.
+   * Replays all paths with one engine process for each round, which is killed at the round's crash point, and a last
+   * engine that isn't killed. A result can only arrive for a published command. So after a crash before the publishing,
+   * the next engine first handles the redelivered messages. Returns the remains, and the number of interrupted
+   * handlings in all rounds.
    */
   async interrupted(pointOf: (round: number) => CrashPoint): Promise<{ remains: Remains; crashes: number }> {
     let crashes = 0;
@@ -90,7 +94,7 @@ export class Replay implements AsyncDisposable {
     return { remains: await this.#finish(await this.#host()), crashes };
   }
 
-  /** The current stored values, one for each path. */
+  /** Returns the stored values, one for each path. */
   values(): Promise<StoredValue[]> {
     return Promise.all(this.#paths.map((_, index) => this.#value(index)));
   }
@@ -188,10 +192,10 @@ export class Replay implements AsyncDisposable {
   }
 }
 
-/** The text without the random part of effect ids. */
+/** Replaces the random part of the ids in a text. */
 const steady = (text: string): string => text.replaceAll(/(?<=_|"incarnation":")[0-9a-f]{15}(?=_\d|")/g, 'fixed');
 
-/** The inbox message that causes this event of the machine. */
+/** Returns the inbox message that causes this event of the machine. */
 function messageOf(timed: EventObject & { now?: number }, value: StoredValue, messageId: string): object {
   const event: EventObject & { now?: number } = { ...timed };
   delete event.now;

@@ -12,7 +12,7 @@ const usage = { inputTokens: 10, outputTokens: 2, costUsd: 0.5 };
 const ended = (taskId: string, state: string): EventObject =>
   ({ type: 'task-ended', taskId, state, reason: null, usage }) as EventObject;
 
-/** Three tasks, one at a time; the second waits for the first to land. */
+/** Three tasks that run one at a time. The second depends on the first. */
 export const runCase: PathCase = {
   name: 'run',
   actor: runActor,
@@ -53,7 +53,7 @@ export const runCase: PathCase = {
     const { taskId, state: end } = event as { taskId?: string; state?: string };
     if (event.type.startsWith('xstate.error.') && retries > 0) return false;
     if (taskId === undefined) return true;
-    // A task reports to its run only after it has started, or if it is cancelled before that.
+    // A task that hasn't started reports to its run only if it is cancelled.
     const state = tasks.find((task) => task.taskId === taskId)?.state;
     if (end === 'cancelled') return cancelReason !== null && (state === 'waiting' || state === 'active');
     return state === 'active' || (state === 'idle' && event.type === 'task-ended');
@@ -65,7 +65,7 @@ const asks = (task: string) => ({
   replyTo: { kind: 'task', id: `default.${task}` },
 });
 
-/** Three tasks that want to land on one branch. */
+/** Three tasks that land on one branch. */
 export const landingCase: PathCase = {
   name: 'landing',
   actor: landingActor,

@@ -8,12 +8,16 @@ import { landingCase, runCase, setupCase } from './small-cases.ts';
 import { taskCases } from './task-cases.ts';
 
 /**
- * Values of actors as each released version of their machine has stored them, one for each state. A file is written once, for a new version, by
- * `test-programs/store-snapshots.ts`, and stays as long as actors of that version may be stored.
+ * Folder of the actors' values as each released version of their machines stored them, one for each state.
+ * `test-programs/store-snapshots.ts` writes one file for a new version. The file stays as long as actors of that
+ * version may be stored.
  */
 export const snapshotFolder = path.join(import.meta.dirname, '../../__fixtures__/stored-snapshots');
 
-/** `case` is the name of the path case that made the value and can continue it. `value` is unchanged, except for the random part of its ids. */
+/**
+ * `case` is the name of the path case that made the value and can continue it. The random part of the ids in `value` is
+ * replaced.
+ */
 export type StoredSnapshot = { case: string; state: unknown; value: Record<string, unknown> };
 export type SnapshotFile = { kind: string; version: number; hash: string; snapshots: StoredSnapshot[] };
 
@@ -28,7 +32,7 @@ export async function readSnapshotFiles(): Promise<SnapshotFile[]> {
   return (await Promise.all(texts)).map((text) => JSON.parse(text) as SnapshotFile);
 }
 
-/** The shortest path to each state of the machine before its end, by the state's JSON. */
+/** Returns the shortest path to each state of the machine before its end, by the state's JSON. */
 export function pathsToStates(cases: readonly PathCase[]): Map<string, MachinePath> {
   const shortest = new Map<string, MachinePath>();
   for (const whole of cases.flatMap(pathsOf)) {
@@ -42,11 +46,11 @@ export function pathsToStates(cases: readonly PathCase[]): Map<string, MachinePa
   return shortest;
 }
 
-/** States in which an actor that many runs share waits for requests. Such an actor never ends. */
+/** States in which an actor of many runs waits for requests. Such an actor never ends. */
 const restingStates: readonly unknown[] = ['free', 'idle', 'sealed'];
 const isAtRest = ({ status, value }: AnyMachineSnapshot): boolean => status === 'done' || restingStates.includes(value);
 
-/** The shortest path from a stored value to an end. */
+/** Returns the shortest path from a stored value to an end. */
 export function pathToEnd(of: PathCase, { value }: StoredSnapshot): MachinePath {
   const { machine } = of.actor;
   const { value: state, context } = value['snapshot'] as { value: never; context: never };

@@ -17,7 +17,7 @@ const commit = {
 };
 const [merge, protectingMerge, ...otherMerges] = merges;
 
-/** Results of each effect, unless a case below overrides them. */
+/** Results of each effect. A case below may override them. */
 const outcomes = {
   resolveSetup: [{ baseCommit: 'a'.repeat(40), inputsHash: 'h1', node }],
   setup: [{}],
@@ -77,7 +77,10 @@ const situation = (context: TaskContext) => [
   context.unsaved,
 ];
 
-/** False for an event after the task's end is decided, and for a further failure after a step has failed, since these events take no new transition. */
+/**
+ * Returns false for events that take no new transition. These are events after the task's end is decided, and further
+ * failures after a step has failed.
+ */
 function isWorthwhile(snapshot: AnyMachineSnapshot, event: EventObject): boolean {
   const context = snapshot.context as TaskContext;
   const isResult = event.type.startsWith('xstate.done.');

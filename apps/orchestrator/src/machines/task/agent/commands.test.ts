@@ -9,9 +9,9 @@ const coAuthorOf = (model: string): string | undefined =>
 test.each([
   ['openai/gpt-5', 'openai/gpt-5'],
   ['router/acme/large', 'router/acme/large'],
-  // The commit message must not show a path of the host.
+  // A path of the host must not be in the commit message.
   ['scripted//srv/project/plan.yaml', 'scripted/plan.yaml'],
-  // The commit message must not contain anything that a parser of trailers could read as an address or another trailer.
+  // Nothing in the commit message may look like an address or another trailer to a parser.
   ['openai/Linus <linus@example.org>', 'openai/Linus linus@example.org'],
   ['openai/x> <y@example.org', 'openai/x y@example.org'],
   ['openai/x\nSigned-off-by: y', 'openai/xSigned-off-by: y'],

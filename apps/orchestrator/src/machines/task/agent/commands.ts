@@ -4,7 +4,9 @@ import { rfc3339 } from '../command-inputs.ts';
 import type { WorktreeInput } from '../command-inputs.ts';
 import type { TaskContext } from '../task-context.ts';
 
-/** Inputs of the commands that a task sends after its agent's work. The agent's own commands are in `agents/<kind>/`. Pure mappings from the task's context. */
+/**
+ * Inputs of the commands that a task sends after its agent's work. The agent's own commands are in `agents/<kind>/`.
+ */
 
 export const modelLimitsOf = ({ specification }: TaskContext) => specification.modelLimits ?? { task: {}, run: {} };
 

@@ -15,7 +15,7 @@ export const committing = taskSetup.createStateConfig({
   on: cancelAfterStep,
   initial: 'closing',
   states: {
-    // The sandbox is removed first, so that nothing writes to the worktree while it is read.
+    // The sandbox is removed first, so that nothing writes to the worktree while its changes are read.
     closing: {
       invoke: {
         id: 'closeSandbox',

@@ -3,7 +3,10 @@ import type { TaskContext } from '../task-context.ts';
 import { taskSetup } from '../task-setup.ts';
 import { cancelNow } from '../transitions.ts';
 
-/** Reason of a timeout. Includes why the current step is being retried, such as the provider's own error message. */
+/**
+ * Reason for a timeout. If the current step is being retried, the reason includes its last failure, such as the
+ * provider's error message.
+ */
 function reasonOfTimeout({ specification, retries, retryReason }: TaskContext): string {
   const reason = `the agent took longer than ${Math.round(specification.timeLimitMs / 1_000)} s`;
   return retries === 0 || retryReason === undefined ? reason : `${reason}; the last failure: ${retryReason}`;

@@ -2,7 +2,7 @@ import { rfc3339, workSandboxId } from '../command-inputs.ts';
 import type { SandboxInput, WorktreeInput } from '../command-inputs.ts';
 import type { TaskContext } from '../task-context.ts';
 
-/** Inputs of the commands that a task sends to remove what it made. Pure mappings from its context. */
+/** Inputs of the commands with which a task removes what it made. */
 
 export const removeSandbox = (context: TaskContext): SandboxInput<'remove'> => ({
   owner: context.owner,

@@ -5,7 +5,7 @@ import * as commands from './commands.ts';
 import type { TaskContext } from '../task-context.ts';
 import { shortened, taskSetup } from '../task-setup.ts';
 
-/** Adds to the reason that the sandbox or worktree could not be removed. The task's end stays as decided. */
+/** Adds the failure of a removal to the reason. The end of the task stays as decided. */
 const cleaningFailed =
   (what: string) =>
   ({ context, event }: { context: TaskContext; event: EventObject }) => {
@@ -13,7 +13,7 @@ const cleaningFailed =
     return { reason: shortened(`${before}its ${what} could not be removed: ${failureOf(event).error.message}`) };
   };
 
-/** Removes the task's sandbox and worktree, however the task ends. */
+/** Removes the task's sandbox and worktree. */
 export const cleaning = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'cleaning' } },
   initial: 'choosing',

@@ -4,7 +4,7 @@ import type { WorktreeInput } from '../command-inputs.ts';
 import { taskLimits } from '../task-context.ts';
 import type { TaskContext } from '../task-context.ts';
 
-/** Inputs of the commands that a task sends to land. Pure mappings from its context. */
+/** Inputs of the commands that a task sends to land. */
 
 const landingOverheadMs = 30 * 60_000;
 
@@ -17,7 +17,6 @@ export const takeTurn = (context: TaskContext): TurnRequest => ({
   holdMs: taskLimits.landingAttemptsMax * context.specification.timeLimitMs + landingOverheadMs,
 });
 
-/** A subject token that identifies a branch of a repository. */
 const branchToken = (repositoryId: string, branch: string): string => shortHash('branch', repositoryId, branch);
 
 /** Id of the actor that grants the landing slot of a branch. */

@@ -11,15 +11,18 @@ import { orVerifyAnew, treeVerified, verifyFailed } from '../verify/transitions.
 import * as commands from './commands.ts';
 
 /**
- * True if the verified merge can land as it is: the task got the slot without waiting, so the target has most likely not moved. If it has moved after all,
- * `land` fails and a new merge is made.
+ * True if the verified merge can land unchanged. The task got the slot without waiting, so the target has most likely
+ * not moved. If it has moved, `land` fails and a new merge is made.
  */
 const mayStand = ({ context, event }: { context: TaskContext; event: { output: Turn } }): boolean =>
   !event.output.waited &&
   context.merge !== null &&
   (context.specification.verify === false || context.merge.tree === context.verifiedTree);
 
-/** Lands the task while it holds the landing slot: merges with the target's tip, verifies again if the merge has another tree, then moves the target. */
+/**
+ * Lands the task while it holds the landing slot. The task merges with the target's tip and verifies again if the merge
+ * has another tree. Then it moves the target.
+ */
 export const landing = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'landing' } },
   exit: enqueueActions(({ context, enqueue }) => {
@@ -60,7 +63,7 @@ export const landing = taskSetup.createStateConfig({
           { guard: 'ending', target: '#task.cleaning' },
           ...mergeRefusals(),
           {
-            // The target has moved, and the merge now changes protected paths that nobody has approved.
+            // The target has moved, so the merge now changes protected paths that nobody has approved.
             guard: ({ context, event }) => reachesUnapproved(context, event.output),
             target: '#task.awaiting-approval',
             actions: assign(({ context, event }) => mergePrepared(context, event.output)),
@@ -144,7 +147,7 @@ export const landing = taskSetup.createStateConfig({
   },
 });
 
-/** Pushes the task's branch to the origin, and nothing else. */
+/** Pushes the task's branch to the origin. The target doesn't move. */
 export const pushing = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'landing' } },
   on: cancelAfterStep,

@@ -5,7 +5,7 @@ import { cancelNow, discardNow } from '../transitions.ts';
 
 const namedCharactersMax = 400;
 
-/** Lists as many paths as fit into a sentence. */
+/** Lists as many paths as fit into a reason. */
 function named(paths: string[]): string {
   let shown = 0;
   for (let characters = 0; shown < paths.length; shown++) {
@@ -52,7 +52,7 @@ export const awaitingApproval = taskSetup.createStateConfig({
   },
 });
 
-/** Waits for `coppice merge`. The task is verified, unless it has no verify command. */
+/** Waits for `coppice merge`. The task is verified if it has a verify command. */
 export const ready = taskSetup.createStateConfig({
   entry: [
     { type: 'enter', params: { state: 'ready' } },

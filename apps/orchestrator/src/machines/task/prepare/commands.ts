@@ -6,7 +6,7 @@ import type { WorktreeInput } from '../command-inputs.ts';
 import { sandboxLimits, slugCharactersMax } from '../task-context.ts';
 import type { TaskContext } from '../task-context.ts';
 
-/** Inputs of the commands that a task sends while it is prepared. Pure mappings from its context. */
+/** Inputs of the commands that a task sends while it is prepared. */
 
 export const resolveSetup = (context: TaskContext): WorktreeInput<'resolveSetup'> => ({
   owner: context.owner,
@@ -15,7 +15,7 @@ export const resolveSetup = (context: TaskContext): WorktreeInput<'resolveSetup'
   inputs: context.specification.setup?.inputs ?? [],
 });
 
-/** The request for a setup. Tasks with the same inputs and environment on the same node share one setup. */
+/** Returns the request for a setup. Tasks with the same inputs and environment on the same node share one setup. */
 export function setupRequest(
   context: TaskContext,
   resolved: { baseCommit: string; inputsHash: string; node?: string | undefined },

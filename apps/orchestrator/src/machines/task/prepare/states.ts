@@ -3,7 +3,7 @@ import * as commands from './commands.ts';
 import { taskSetup } from '../task-setup.ts';
 import { cancelAfterStep, cancelNow, orFail } from '../transitions.ts';
 
-/** Runs the setup, if the task has one, then creates worktree and sandbox. */
+/** Runs the setup, if the task has one. Then creates the worktree and the sandbox. */
 export const preparing = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'preparing' } },
   on: cancelAfterStep,

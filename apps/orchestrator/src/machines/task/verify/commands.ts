@@ -3,7 +3,7 @@ import type { TaskContext } from '../task-context.ts';
 import { commitMessage } from '../agent/commands.ts';
 import type { SandboxInput, WorktreeInput } from '../command-inputs.ts';
 
-/** Inputs of the commands that a task sends for its verification. Pure mappings from its context. */
+/** Inputs of the commands that a task sends for its verification. */
 
 export function prepareMerge(context: TaskContext): WorktreeInput<'prepareMerge'> {
   const { specification, setup, verifiedTree } = context;
@@ -15,8 +15,8 @@ export function prepareMerge(context: TaskContext): WorktreeInput<'prepareMerge'
     targetBranch: context.baseBranch,
     taskCommit: context.commit ?? '',
     method: specification.method,
-    // With `merge`, the task's own commit and its message land too, so the merge commit needs only a short message. With a squash, one new commit replaces the
-    // task's own.
+    // With the method `merge`, the task's own commit and its message land too, so the merge commit needs only a short
+    // message. A squash replaces the task's own commit.
     message: merges ? { ...message, type: 'chore', scope: 'merge', body: null, coAuthor: null } : message,
     checkout:
       specification.verify === false
@@ -33,7 +33,8 @@ export function verify(context: TaskContext): SandboxInput<'run'> {
   const { specification, merge, owner } = context;
   const command = specification.verify === false ? 'true' : specification.verify;
   const setup = specification.setup;
-  // If the setup's inputs have changed, the setup runs again. It runs in the verify sandbox, since an agent may have written the setup's code.
+  // If the setup's inputs have changed, the setup runs again. It runs in the verify sandbox, since an agent may have
+  // written the setup's code.
   const runsSetup = setup !== null && merge?.checkout?.setupIsCurrent === false;
   return {
     specification: {

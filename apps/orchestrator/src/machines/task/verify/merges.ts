@@ -4,14 +4,13 @@ import type { TaskContext } from '../task-context.ts';
 import { shorten } from '../../shorten.ts';
 import { shortened } from '../task-setup.ts';
 
-/** The result of `prepareMerge`, in `verifying` and in `landing`. */
 type MergeDone = { event: { output: z.output<typeof worktreeOperations.prepareMerge.output> } };
 
 type Conflict = Extract<MergeDone['event']['output'], { status: 'conflict' }>;
 
 const limits = { paths: 20, pathCharacters: 300 } as const;
 
-/** The reason for a merge conflict: as a sentence, and as data. */
+/** The reason for a merge conflict, as a sentence and as data. */
 function conflictOf(branch: string, output: Conflict): { reason: string; failure: WireError } {
   const shown = (path: string) => shorten(path, limits.pathCharacters);
   const paths = output.paths.slice(0, limits.paths).map(shown);
@@ -21,7 +20,7 @@ function conflictOf(branch: string, output: Conflict): { reason: string; failure
   return { reason, failure: { code: 'merge-conflict', message: shortened(reason), retryable: false, details } };
 }
 
-/** Transitions for the case that `prepareMerge` made no merge, because of a conflict or because the target already contains the change. */
+/** Transitions if `prepareMerge` made no merge. There was a conflict, or the target already contains the change. */
 export const mergeRefusals = () =>
   [
     {
@@ -48,7 +47,7 @@ export const mergeRefusals = () =>
     },
   ] as const;
 
-/** Stores the merge. Adds the protected paths that the merge changes to the protected paths that the task's commit changes. */
+/** Stores the merge, and adds the protected paths that it changes. */
 export function mergePrepared(context: TaskContext, output: MergeDone['event']['output']) {
   const merged = output.status === 'merged-in-store' ? output : null;
   return {
@@ -62,6 +61,6 @@ export function mergePrepared(context: TaskContext, output: MergeDone['event']['
 export const needsApproval = ({ context }: { context: TaskContext }): boolean =>
   context.protectedPaths.some((path) => !context.approvedPaths.includes(path));
 
-/** True if a merge changes protected paths that nobody has approved yet. */
+/** True if the merge changes protected paths that aren't approved yet. */
 export const reachesUnapproved = (context: TaskContext, output: MergeDone['event']['output']): boolean =>
   output.status === 'merged-in-store' && output.protectedPaths.some((path) => !context.approvedPaths.includes(path));

@@ -5,16 +5,17 @@ import { logTail, verifyFailure } from '../command-result.ts';
 import { taskLimits } from '../task-context.ts';
 import type { TaskContext } from '../task-context.ts';
 
-/** Transitions of a verification, for `verifying` and `landing`. A task that lands is verified again if the target has moved. */
+/** Transitions of a verification, in `verifying` and `landing`. */
 
-/** True if the verification had no result: the error is retryable, or its executor was lost. */
+/** True if the verification had no result, since the error is retryable or the executor was lost. */
 function mayVerifyAgain({ context, event }: { context: TaskContext; event: EventObject }): boolean {
   const { retryable, code } = failureOf(event).error;
   return (retryable || code === 'unknown') && context.verifyRetries + 1 < taskLimits.stepTriesMax;
 }
 
 /**
- * Retries a verification without a result, with a new merge: the command may have changed its tree, and a second run on a changed tree would verify nothing.
+ * Retries a verification without a result, on a new merge. The command may have changed the tree, and a second run on a
+ * changed tree would verify nothing.
  */
 export const orVerifyAnew = (merging: string) =>
   [
