@@ -1,4 +1,7 @@
-/** Makes each kind of change in the real document. Breaking changes must be found, with their place. All other changes must pass. */
+/**
+ * Makes each kind of change in the real document. Breaking changes must be found, with their place, and all others must
+ * pass.
+ */
 import { describe, expect, test } from 'vitest';
 import { breakingChanges } from './breaking.ts';
 import type { Contract } from './breaking.ts';
@@ -42,7 +45,7 @@ const schema = (document: Document, name: string): Schema => {
   if (found === undefined) throw new Error(`no schema ${name}`);
   return found;
 };
-/** Returns the schema that a field refers to. If the field has no reference, returns the field's own schema. */
+/** Returns the schema to which a field refers, or its own schema if it has no reference. */
 const referred = (document: Document, node: Schema): Schema => {
   const path = (node as { allOf?: { $ref?: string }[] }).allOf?.[0]?.$ref;
   return path === undefined ? node : schema(document, path.split('/').at(-1) ?? '');

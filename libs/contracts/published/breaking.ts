@@ -1,8 +1,10 @@
 /**
- * Finds the changes that break clients of an earlier version of the contract. Both versions are AsyncAPI documents that document.ts has made.
+ * Finds the changes that break clients of an earlier version of the contract. Both versions are AsyncAPI documents from
+ * document.ts.
  *
- * Coppice must still accept every message that it accepted, and clients must still be able to read what Coppice sends. jsoncompat decides if two schemas are
- * compatible. This file chooses the schemas to compare and the direction, and finds the place of a difference.
+ * Coppice must still accept every message that it accepted, and clients must still be able to read what Coppice sends.
+ * jsoncompat decides if two schemas are compatible. This file chooses the schemas and the direction of each comparison,
+ * and finds the place of a difference.
  */
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
@@ -24,16 +26,19 @@ export type Contract = {
   'x-error-codes': Record<string, unknown>;
 };
 
-/** The reader of a message: Coppice, which must accept what it accepted before, or the publisher, who must not receive values that were impossible before. */
+/**
+ * The reader of a message. `coppice` must accept what it accepted before. `publisher` must not receive values that were
+ * impossible before.
+ */
 type Reader = 'coppice' | 'publisher';
 
 /**
- * Enums in messages from Coppice that were opened after a release: their schemas now allow any string. Opening an enum changes no value that is sent:
- * docs/decisions/0010-published-contract.md.
+ * Enums in messages from Coppice whose schemas allow any string since a release. That doesn't change the values that
+ * are sent: docs/decisions/0010-published-contract.md.
  */
 const openedEnums = ['TaskState'];
 
-/** @returns one sentence for each breaking change; empty if every client of `released` also works with `current` */
+/** @returns one sentence for each breaking change, and none if every client of `released` also works with `current` */
 export function breakingChanges(released: Contract, latest: Contract): string[] {
   const current = openedEnums.reduce((contract, name) => withoutOpening(name, released, contract), latest);
   const changes = Object.entries(released.operations).flatMap(([name, before]) => {
@@ -45,13 +50,13 @@ export function breakingChanges(released: Contract, latest: Contract): string[] 
 }
 
 /**
- * Returns the current contract. If the enum is closed in the released contract and open in the current one, the enum is closed in the result. So opening the
+ * Returns the current contract. If only the released contract closes the enum, the result closes it too. So opening the
  * enum passes, but a changed value of the enum still counts as breaking.
  */
 function withoutOpening(name: string, released: Contract, current: Contract): Contract {
   const { schemas } = current.components;
   const [known, other, ...more] = (schemas[name]?.['anyOf'] ?? []) as Schema[];
-  // If the released contract has no schema of this name, it has the enum in each field.
+  // A released contract without a schema of this name has the enum in each field.
   const isOpened = released.components.schemas[name]?.['anyOf'] === undefined && known?.['enum'] !== undefined;
   if (!isOpened || !isDeepStrictEqual(other, { type: 'string' }) || more.length > 0) return current;
   return { ...current, components: { ...current.components, schemas: { ...schemas, [name]: known } } };
@@ -97,7 +102,7 @@ function ofMessages(
   });
 }
 
-/** Payload and headers of messages by name, with all references resolved. */
+/** Returns payload and headers of messages by name, with all references resolved. */
 function messagesOf(
   contract: Contract,
   references: readonly Reference[],
@@ -119,12 +124,13 @@ function resolve(contract: Contract, node: unknown): unknown {
   if (Array.isArray(node)) return node.map((item) => resolve(contract, item));
   if (typeof node !== 'object' || node === null) return node;
   if (typeof (node as Reference).$ref === 'string') return resolve(contract, follow(contract, node as Reference));
-  // Descriptions don't matter for compatibility. A field named `description` does: its value is a schema, not a string.
+  // Descriptions don't matter for compatibility, but a field named `description` does. Its value is a schema, not a
+  // string.
   const binding = Object.entries(node).filter(([key, value]) => key !== 'description' || typeof value !== 'string');
   return Object.fromEntries(binding.map(([key, value]) => [key, resolve(contract, value)]));
 }
 
-/** Returns the innermost places where two schemas differ in a way that breaks the reader. */
+/** Returns the innermost places where the schemas differ in a way that breaks the reader. */
 function differences(before: Schema, after: Schema, reader: Reader, path: string): string[] {
   if (isCompatible(before, after, reader)) return [];
   const inner: string[] = [];
@@ -134,7 +140,7 @@ function differences(before: Schema, after: Schema, reader: Reader, path: string
     if (changed === undefined) continue;
     const found = differences(schema, changed as Schema, reader, `${path}${place}`);
     inner.push(...found);
-    // Undoes the inner change, so that further differences at this level are found.
+    // The inner change is undone, so that further differences at this level are found.
     if (found.length > 0) rest = replaced(rest, inside, schema);
   }
   return inner.length > 0 && isCompatible(before, rest, reader)
@@ -172,7 +178,10 @@ function replaced(node: Schema, [key = '', ...more]: readonly string[], value: S
   return copy;
 }
 
-/** Describes the keywords that differ. For lists and fields, names the removed and the added members; for any other keyword, the old and the new value. */
+/**
+ * Describes the keywords that differ. For lists and fields, it names the removed and the added members. For another
+ * keyword, it names the old and the new value.
+ */
 function describe(before: Schema, after: Schema): string {
   const keywords = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
     (keyword) => !isDeepStrictEqual(before[keyword], after[keyword]),
@@ -189,7 +198,7 @@ function change(before: unknown, after: unknown): string {
   return [...gone, ...come].join(' ') || 'differ';
 }
 
-/** Returns names of fields, or items of a list; null for any other value. */
+/** Returns the names of fields or the items of a list, and null for any other value. */
 function membersOf(value: unknown): string[] | null {
   if (value === undefined) return [];
   if (Array.isArray(value)) return value.map((item) => JSON.stringify(item));
@@ -197,7 +206,7 @@ function membersOf(value: unknown): string[] | null {
 }
 
 let isReady = false;
-/** Cache of comparisons, since messages share schemas, and the comparison of two large schemas takes a second. */
+/** Cache of comparisons. Messages share schemas, and a comparison of two large schemas takes a second. */
 const compared = new Map<string, boolean>();
 
 function isCompatible(before: Schema, after: Schema, reader: Reader): boolean {

@@ -1,4 +1,4 @@
-/** Examples of chats: see examples.ts. */
+/** Examples of chats. examples.ts has all other examples. */
 import { artifactNames, messageHeaders } from '@coppice/contracts';
 import type { Example } from './examples.ts';
 
@@ -47,7 +47,6 @@ const questionWithTool = {
   stream: false,
 };
 
-/** A request with every field. */
 const fullQuestion = {
   model: 'openai/gpt-5-mini',
   messages: [
@@ -99,7 +98,6 @@ const chatRefused = {
   details: { attempts: 1, usage },
 };
 
-/** Examples by method name. */
 export const chatExamples: Record<string, { input: Example[]; output: Example[] }> = {
   'llm.chat': {
     input: [

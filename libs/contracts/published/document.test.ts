@@ -1,4 +1,7 @@
-/** Checks that the document is valid AsyncAPI and complete, and that its schemas accept exactly what the services accept. */
+/**
+ * Checks that the document is complete and valid AsyncAPI. Also checks that its schemas accept exactly what the
+ * services accept.
+ */
 import { schemas as asyncApiSchemas } from '@asyncapi/specs';
 import { Ajv } from 'ajv';
 import type { ValidateFunction } from 'ajv';
@@ -19,7 +22,7 @@ const document = asyncApiDocument('1.2.3');
 const components = document['components'] as Record<string, Described>;
 
 function validatorOfAsyncApi(): ValidateFunction {
-  // The AsyncAPI schema contains its own copy of the draft 7 meta-schema.
+  // The AsyncAPI schema contains a copy of the draft 7 meta-schema.
   const ajv = new Ajv({ strict: false, meta: false, validateSchema: false });
   addFormats.default(ajv);
   return ajv.compile(asyncApiSchemas['3.0.0'] as object);
@@ -73,7 +76,10 @@ describe('the document', () => {
   });
 });
 
-/** Returns paths of fields without a description. Constants need no description, and a reference has the description of its target. */
+/**
+ * Returns the paths of fields that lack a description. Constants need none, and a reference has the description of its
+ * target.
+ */
 function undescribed(schema: Node, path: string): string[] {
   const fields = Object.entries((schema['properties'] ?? {}) as Record<string, Node>);
   const silent = fields.filter(([, field]) => !['description', '$ref', 'const'].some((keyword) => keyword in field));
@@ -86,8 +92,9 @@ function undescribed(schema: Node, path: string): string[] {
   ];
 }
 
-// Returns false for issues that JSON Schema can't express: lengths in bytes and ranges of durations. Also false for the pattern of model names, which is left
-// out on purpose. The schema must reject everything else that zod rejects.
+// Returns false for issues that the published schemas don't express. JSON Schema can't express lengths in bytes and
+// ranges of durations. The pattern of model names is left out on purpose. The schemas must reject everything else that
+// zod rejects.
 const sayable = (issue: object): boolean => {
   const { code, message, params } = issue as { code?: string; message?: string; params?: { keyword?: string } };
   return (
@@ -97,7 +104,7 @@ const sayable = (issue: object): boolean => {
   );
 };
 
-/** Returns all issues, including those of the members of a union. */
+/** Replaces each issue of a union with the issues of its members. */
 const flat = (issues: readonly object[]): object[] =>
   issues.flatMap((issue) => {
     const { errors = [] } = issue as { errors?: object[][] };
@@ -151,7 +158,7 @@ describe.each(publishedMessages.map((message) => [message.name, message] as cons
   });
 });
 
-/** Values at the limits of what fields accept. */
+/** Values at and beyond the limits of fields. */
 const numbers = [0, -1, 1, 1.5, 64, 65, 500, 501, 999, 1_000, 1_001, 2 ** 53];
 const paths = ['.', '..', 'a/../b', './a', '/a', 'a//b', 'a/', 'a\\b', '.../a', '.git/x', 'a/.GIT', 'a.git', '.gitx'];
 const branches = ['-x', 'a..b', 'a@{b', 'x.lock', 'x.lock/y', 'a/.b', 'a[b', 'main.', 'a b', 'a~1'];
@@ -192,7 +199,7 @@ function placesOf(node: unknown): { parent: Node; key: string }[] {
   return Object.entries(node).flatMap(([key, inner]) => [{ parent: node as Node, key }, ...placesOf(inner)]);
 }
 
-/** Applies a change at one of the value's places. The places are numbered; the number after the last place stands for the whole value. */
+/** Applies a change at one of the value's numbered places. The number after the last place means the whole value. */
 function change(root: unknown, { place, what, by, key }: Change): unknown {
   const places = placesOf(root);
   const found = places[place % (places.length + 1)];

@@ -1,4 +1,6 @@
-/** Makes the contract from libs/contracts, as an AsyncAPI 3 document. `receive` and `send` are from Coppice's side. */
+/**
+ * Makes the contract from libs/contracts, as an AsyncAPI 3 document. `receive` and `send` describe what Coppice does.
+ */
 import {
   agentSchema,
   contentPartSchema,
@@ -51,7 +53,7 @@ import {
 import type { PublishedMessage } from './messages.ts';
 import { typeNameOf, withTitles } from './titles.ts';
 
-/** Schemas that several messages contain, by their names in the document. The schemas of requests reject unknown fields. */
+/** Schemas that several messages contain, by their names in the document. Schemas of requests reject unknown fields. */
 const sharedSchemas = {
   Agent: agentSchema,
   ContentPart: contentPartSchema,
@@ -209,12 +211,12 @@ function operations() {
   };
 }
 
-/** Name of each schema. A schema that two messages share appears once, under its first name. */
+/** Name of each schema. A schema of several messages has its first name. */
 const schemaNames = new Map<z.ZodType, string>();
 for (const [name, schema] of Object.entries(sharedSchemas)) schemaNames.set(schema, name);
 for (const { name, schema } of publishedMessages) if (!schemaNames.has(schema)) schemaNames.set(schema, name);
 
-/** Returns every schema by its name, with titles, and with references to the schemas that it contains. */
+/** Returns every schema by its name, with titles. A schema refers to the schemas that it contains. */
 function titledSchemas(location: (name: string) => string): Record<string, JsonSchema> {
   const schemas = jsonSchemasOf(Object.fromEntries([...schemaNames].map(([schema, name]) => [name, schema])), location);
   return Object.fromEntries(
@@ -222,7 +224,7 @@ function titledSchemas(location: (name: string) => string): Record<string, JsonS
   );
 }
 
-/** Makes the document. @param version version of the contract */
+/** @param version version of the contract */
 export function asyncApiDocument(version: string): JsonSchema {
   const messages = publishedMessages.map(({ name, title, description, headers, schema, examples }) => [
     name,
@@ -249,7 +251,7 @@ export function asyncApiDocument(version: string): JsonSchema {
       nats: {
         host: 'localhost:4222',
         protocol: 'nats',
-        // AsyncAPI has no security scheme for keys that sign a nonce.
+        // AsyncAPI has no security scheme for clients that sign a nonce.
         description:
           'NATS 2.12 or newer, with JetStream. A client shows a user and a password, or signs the nonce by an nkey: docs/protocol.md, section 1.',
       },
@@ -266,7 +268,10 @@ export function asyncApiDocument(version: string): JsonSchema {
   };
 }
 
-/** Returns each message's schema by its name, for validators and generators that take a single file. The schemas that it refers to are in its `definitions`. */
+/**
+ * Returns each message's schema by its name, for validators and generators that take a single file. The `definitions`
+ * of a schema are the schemas to which it refers.
+ */
 export function standaloneSchemas(): Record<string, JsonSchema> {
   const schemas = titledSchemas((name) => `#/definitions/${name}`);
   return Object.fromEntries(
@@ -280,7 +285,7 @@ export function standaloneSchemas(): Record<string, JsonSchema> {
   );
 }
 
-/** Returns the names of the schemas that a schema refers to, directly or indirectly, in alphabetical order. */
+/** Returns the names of the schemas to which a schema refers, directly or indirectly, in alphabetical order. */
 function held(schema: JsonSchema, schemas: Record<string, JsonSchema>, found = new Set<string>()): string[] {
   for (const [, name = ''] of JSON.stringify(schema).matchAll(/"\$ref":"#\/definitions\/([^"]+)"/g)) {
     if (found.has(name)) continue;

@@ -1,6 +1,6 @@
 /**
- * Examples of every message, for the AsyncAPI document and docs/protocol.md. They come from a run of one task. Tests check that each example fits its schema,
- * and that docs/protocol.md has no other examples.
+ * Examples of every message, for the AsyncAPI document and docs/protocol.md. They come from a run of one task. Tests
+ * check that each example fits its schema, and that docs/protocol.md has no other examples.
  */
 import { createHash } from 'node:crypto';
 import { artifactNames, messageHeaders } from '@coppice/contracts';
@@ -33,7 +33,7 @@ const runRequest = {
   ],
 };
 
-/** A request with every field, each with a value other than its default. */
+/** A request with every field. No field has its default. */
 const fullRunRequest = {
   ...runRequest,
   requestId: 'release-42-checkout',
@@ -106,12 +106,11 @@ const merged = {
   endedAt: '2026-11-24T14:29:14.728Z',
 };
 
-/** The task while it runs, for answers that report the state after the request. */
+/** The task while it runs, for answers that have its state after the request. */
 const going = { ...merged, landedCommit: null, endedAt: null };
 const reason = 'the release was called off';
 const leaving = { ...going, state: 'cleaning', reason };
 
-/** Output of the task's command. */
 const checkLog = 'NOTES.md has 3 lines\nok\n';
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -124,7 +123,6 @@ const artifact = (text: string) => ({
 
 const submitted = (created: boolean) => ({ runId, created, tasks: [{ name: 'notes', taskId }], unprotected: [] });
 
-/** Examples by method name. */
 export const methodExamples: Record<string, { input: Example[]; output: Example[] }> = {
   'run.submit': {
     input: [
@@ -233,7 +231,6 @@ export const errorExamples: Example[] = Object.entries(refusals).map(([name, err
   payload: { error },
 }));
 
-/** A rejected intake request. */
 const refusedByIntake = {
   code: 'invalid-request',
   message: 'run.submit: colour: expected no such field, received "red"',
@@ -272,7 +269,7 @@ const step = (what: string, [orderedAt, endedAt]: [string, string], [queuedMs, w
   error: null,
 });
 
-/** Examples by event type, the last token of the subject. */
+/** Examples by event type, which is the last token of the subject. */
 export const eventExamples: Record<string, Example[]> = {
   'run-submitted': ofRun('run-submitted', 1, '2026-11-24T14:29:13.966Z', 1, {
     requestId: 'release-42-notes',

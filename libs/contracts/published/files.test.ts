@@ -1,4 +1,4 @@
-/** Tests of writing, checking and releasing the files, in a temporary folder. */
+/** Tests in a temporary folder how the files are written, checked and released. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
@@ -36,7 +36,7 @@ test('a contract is written, released once, and checked', async () => {
   write(folder.path, '0.1.0');
   expect(check(folder.path, '0.1.0')).toEqual([]);
 
-  // Simulates a release that accepted longer reasons than the current version.
+  // Makes the released contract accept longer reasons than the current one.
   edit('released/0.1.0/asyncapi.yaml', 'maxLength: 500', 'maxLength: 600');
   const problem = 'breaks clients of 0.1.0: run.cancel.input.reason: maxLength 600 became 500';
   expect(check(folder.path, '0.1.0')).toEqual([problem]);

@@ -1,4 +1,6 @@
-/** The files of the contract: writes, checks and releases them. The folder contains asyncapi.yaml, schemas/ and released/. */
+/**
+ * Writes, checks and releases the files of the contract. Their folder contains asyncapi.yaml, schemas/ and released/.
+ */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse, stringify } from 'yaml';
@@ -9,9 +11,9 @@ import { isBreakAllowed, newest } from './versions.ts';
 
 const documentName = 'asyncapi.yaml';
 
-/** Returns the expected contents, by path in the folder. */
+/** Returns the expected content of each file, by its path in the folder. */
 function filesOf(version: string): Record<string, string> {
-  // Descriptions aren't wrapped. There are no YAML anchors, since shared schemas have names.
+  // Descriptions aren't wrapped, and shared schemas have names instead of YAML anchors.
   const document = stringify(asyncApiDocument(version), { lineWidth: 0, aliasDuplicateObjects: false });
   const schemas = Object.entries(standaloneSchemas()).map(([name, schema]) => [
     `schemas/${name}.json`,
@@ -27,7 +29,6 @@ function read(folder: string, name: string): string | null {
 
 const namesIn = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
 
-/** Writes the document and the schemas. */
 export function write(folder: string, version: string): void {
   rmSync(path.join(folder, 'schemas'), { recursive: true, force: true });
   mkdirSync(path.join(folder, 'schemas'), { recursive: true });
@@ -44,7 +45,10 @@ function outdated(folder: string, version: string): string[] {
   );
 }
 
-/** @returns one sentence for each change that breaks clients of the last release; none if the version allows breaking changes */
+/**
+ * @returns one sentence for each change that breaks clients of the last release, and none if the version allows
+ * breaking changes
+ */
 function broken(folder: string, version: string): string[] {
   const released = newest(namesIn(path.join(folder, 'released')));
   if (released === null) return ['nothing is released: npm run contract -- release'];
@@ -54,14 +58,17 @@ function broken(folder: string, version: string): string[] {
   return breakingChanges(before, after).map((change) => `breaks clients of ${released}: ${change}`);
 }
 
-/** Checks that the files are current and break no client. @returns one sentence for each problem */
+/**
+ * Checks that the files are current and break no client.
+ * @returns one sentence for each problem
+ */
 export function check(folder: string, version: string): string[] {
   const stale = outdated(folder, version);
   return stale.length > 0 ? stale : broken(folder, version);
 }
 
 /**
- * Copies the document to released/, under its version. A released version never changes.
+ * Copies the document to released/. A released version never changes.
  * @returns one sentence for each problem that prevents the release
  */
 export function release(folder: string, version: string): string[] {

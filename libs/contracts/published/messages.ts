@@ -24,7 +24,7 @@ import {
 } from './examples.ts';
 import type { Example } from './examples.ts';
 
-/** A message type. Its name is its key in the document and the name of its schema file. */
+/** A message type. `name` is its key in the document and the name of its schema file. */
 export type PublishedMessage = {
   name: string;
   title: string;
@@ -38,7 +38,6 @@ export type PublishedMessage = {
 const sentence = (text: string): string =>
   `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
 
-/** One message of a streamed answer. */
 const chatMessage: PublishedMessage = {
   name: `${chatApi.chat.name}.message`,
   title: `Message of an answer of ${chatApi.chat.name}`,
@@ -50,7 +49,10 @@ const chatMessage: PublishedMessage = {
 /** The message type of streamed answers, by the method's name. */
 const streamedAnswers: Readonly<Record<string, PublishedMessage>> = { [chatApi.chat.name]: chatMessage };
 
-/** Every method of the API, with its request and its answer. `streamed`: message type of a streamed answer; null if the method has none. */
+/**
+ * Every method of the API, with its request and its answer. `streamed` is the message type of a streamed answer, or
+ * null if the method has none.
+ */
 export const methods = [...Object.values(api), ...Object.values(chatApi)].map(
   ({ name, description, deadlineMs, input, output }) => {
     const { input: inputExamples = [], output: outputExamples = [] } = methodExamples[name] ?? {};
@@ -156,7 +158,6 @@ export const records: { stream: string; address: string; message: PublishedMessa
   },
 ];
 
-/** Every message of the contract. */
 export const publishedMessages: PublishedMessage[] = [
   ...methods.flatMap(({ messages, streamed }) => [...messages, ...(streamed === null ? [] : [streamed])]),
   refusal,

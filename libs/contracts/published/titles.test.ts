@@ -1,10 +1,9 @@
-/** Checks that each shape in the schemas has one title, as a name for generated types. */
+/** Checks that each shape in the schemas has one title, which generators use as the name of a type. */
 import { expect, test } from 'vitest';
 import { asyncApiDocument, standaloneSchemas } from './document.ts';
 
 type Node = Record<string, unknown>;
 
-/** Yields every schema in a schema, with its path. */
 function* schemasIn(schema: unknown, path: string): Generator<{ node: Node; path: string }> {
   if (typeof schema !== 'object' || schema === null) return;
   if (!Array.isArray(schema)) yield { node: schema as Node, path };

@@ -1,7 +1,10 @@
-/** Adds titles to schemas, as names for type generators, and notes to optional fields that can't be null. */
+/**
+ * Adds titles to schemas, which generators use as names of types. Adds a note to each optional field that can't be
+ * null.
+ */
 import type { JsonSchema } from '@coppice/contracts';
 
-/** Converts a message name to a type name: `run.submit.input` becomes `RunSubmitInput`. */
+/** Converts a message name to a type name, such as `run.submit.input` to `RunSubmitInput`. */
 export const typeNameOf = (name: string): string =>
   name
     .split(/[^A-Za-z0-9]+/)
@@ -11,7 +14,10 @@ export const typeNameOf = (name: string): string =>
 const neverNull = 'May be left out; never null.';
 const options = ['anyOf', 'oneOf', 'allOf'] as const;
 
-/** Returns the schema with a title on itself and on each object, union and enum in it. No other shape of the contract has the same title. */
+/**
+ * Returns the schema with a title for itself and for each object, union and enum in it. No two different shapes of the
+ * contract have the same title.
+ */
 export function withTitles(schema: JsonSchema, title: string): JsonSchema {
   const named: JsonSchema = isNamed(schema) ? { title, ...schema } : { ...schema };
   const required = (schema['required'] ?? []) as string[];
@@ -35,14 +41,17 @@ export function withTitles(schema: JsonSchema, title: string): JsonSchema {
 const isSchema = (value: unknown): value is JsonSchema =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0;
 
-/** True for objects, enums and unions. References have the name of their target. Strings, numbers, and unions of one type with null need no name. */
+/**
+ * Returns true for objects, enums and unions. References have the name of their target. Strings, numbers, and unions of
+ * one type with null need no name.
+ */
 function isNamed(schema: JsonSchema): boolean {
   if (schema['enum'] !== undefined || schema['properties'] !== undefined) return true;
   const alternatives = (schema['oneOf'] ?? schema['anyOf'] ?? []) as JsonSchema[];
   return alternatives.filter(({ type }) => type !== 'null').length > 1;
 }
 
-/** Returns what distinguishes a member of a union: its first constant, otherwise its first field. */
+/** Returns what distinguishes a member of a union, which is its first constant or otherwise its first field. */
 function suffixOf(option: JsonSchema): string {
   const properties = (option['properties'] ?? {}) as Record<string, JsonSchema>;
   const kind = Object.values(properties).find(({ const: constant }) => constant !== undefined)?.['const'];
@@ -52,7 +61,7 @@ function suffixOf(option: JsonSchema): string {
   return option['enum'] === undefined ? '' : 'Name';
 }
 
-/** Adds a note to an optional field, which says that null is not allowed. Adds nothing if the field accepts null. */
+/** Adds a note that null isn't allowed to an optional field, unless the field accepts null. */
 function withoutNull(field: JsonSchema): JsonSchema {
   const { description } = field;
   if (takesNull(field) || typeof description !== 'string') return field;

@@ -1,4 +1,4 @@
-/** Versions of the contract: `major.minor.patch`. Before 1.0.0, a breaking change raises the minor version. */
+/** Versions of the contract, as `major.minor.patch`. Before 1.0.0, a breaking change raises the minor version. */
 
 type Version = [major: number, minor: number, patch: number];
 
@@ -11,7 +11,7 @@ function parts(version: string): Version {
 const compare = (left: Version, right: Version): number =>
   left[0] - right[0] || left[1] - right[1] || left[2] - right[2];
 
-/** Returns the newest of the released versions; null if there is none. */
+/** Returns the newest version, or null if there is none. */
 export const newest = (versions: readonly string[]): string | null =>
   versions.map(parts).toSorted(compare).at(-1)?.join('.') ?? null;
 

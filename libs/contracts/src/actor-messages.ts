@@ -19,19 +19,22 @@ export type Outcome = z.infer<typeof outcomeSchema>;
 export const actorMessageSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('create'),
-    /** Identifies this creation of the actor; a repeat of the same `create` has the same id. */
+    /** Id of this creation of the actor. A repeated `create` has the same id. */
     messageId: z.string().min(1).max(250),
     input: z.unknown(),
-    /** An event for the actor. The actor gets this event even if an earlier message created the actor. */
+    /** An event that the actor gets even if an earlier message created the actor. */
     event: eventSchema.optional(),
     issuedAt: z.string(),
   }),
   z.object({
     type: z.literal('event'),
-    /** The actor remembers this id, so that a repeated event isn't applied again. */
+    /** The actor stores this id, so that a repeated event isn't applied again. */
     messageId: z.string().min(1).max(250),
     event: eventSchema,
-    /** A core NATS subject for the answer: `{status: 'done', output: {state}}` or the error. Best effort. */
+    /**
+     * A core NATS subject for the answer, which is `{status: 'done', output: {state}}` or the error. The answer may be
+     * lost.
+     */
     answerTo: z.string().max(250).optional(),
     issuedAt: z.string(),
   }),
@@ -39,12 +42,12 @@ export const actorMessageSchema = z.discriminatedUnion('type', [
     type: z.literal('result'),
     effectId: effectIdSchema,
     outcome: outcomeSchema,
-    /** For results of commands: time in the queue, and time of the work, in milliseconds. Missing if unknown. */
+    /** For the result of a command, its time in the queue and the time of the work. Missing if unknown. */
     queuedMs: z.number().nonnegative().optional(),
     workedMs: z.number().nonnegative().optional(),
   }),
   z.object({ type: z.literal('timer'), effectId: effectIdSchema }),
-  /** Sent by the sweeper, so that an actor applies due timers or is unparked. */
+  /** A message from the sweeper, with which an actor applies due timers or is unparked. */
   z.object({ type: z.literal('wake') }),
 ]);
 export type ActorMessage = z.infer<typeof actorMessageSchema>;

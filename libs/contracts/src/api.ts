@@ -6,14 +6,17 @@ import { runRequestSchema, unprotectedPartSchema } from './run-request.ts';
 import { characters } from './text.ts';
 import { runSummarySchema, runViewSchema, taskViewSchema } from './views.ts';
 
-/** A request/reply method of the public API (`coppice.api.<tenant>.<name>`) or between services (`coppice.call.<service>.<name>`). */
+/**
+ * A request/reply method of the public API (`coppice.api.<tenant>.<name>`) or of a service
+ * (`coppice.call.<service>.<name>`).
+ */
 export type Method<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> = {
-  /** `<noun>.<verb>` for the public API; one token between services. */
+  /** `<noun>.<verb>` for the public API, one token between services. */
   name: string;
   description: string;
   input: Input;
   output: Output;
-  /** Milliseconds that a caller waits for the answer. */
+  /** Time for which a caller waits for the answer. */
   deadlineMs: number;
 };
 

@@ -1,4 +1,4 @@
-/** Chats: any bus client sends a model call and receives the answer as a stream. See docs/protocol.md. */
+/** Chats. Any client of the bus can send a model call and receive the answer as a stream. See docs/protocol.md. */
 import { z } from 'zod';
 import type { Method } from './api.ts';
 import { wireErrorSchema } from './errors.ts';
@@ -22,20 +22,20 @@ export const chatLimits = {
   timeLimitMsMin: 1_000,
   timeLimitMsMax: 3_600_000,
   /**
-   * Maximum time limit of a chat whose answer is a single message. Between accounts, the NATS server forgets a reply subject after two minutes without a
-   * message.
+   * Maximum time limit of a chat whose answer is a single message. If the client is in another account than the
+   * gateway, the NATS server forgets the reply subject after two minutes without a message.
    */
   wholeTimeLimitMsMax: 100_000,
-  /** Longest interval between two `llm.keep` requests of a client. */
+  /** Maximum interval between two `llm.keep` requests of a client. */
   keepMsMax: 30_000,
   /** Time without an `llm.keep` request after which the gateway ends the chat. */
   unkeptMsMax: 45_000,
-  /** Longest interval between two messages of a streamed answer. */
+  /** Maximum interval between two messages of a streamed answer. */
   silenceMsMax: 20_000,
-  /** Time without a message of a streamed answer after which a client can assume that the gateway is lost. */
+  /** Time without a message of a streamed answer after which a client may assume that the gateway is lost. */
   lostAfterMs: 30_000,
   messagesMax: 10_000,
-  /** Maximum number of distinct artifacts in one request. The gateway reads each from the object store. */
+  /** Maximum number of distinct artifacts in one request. The gateway reads each of them from the object store. */
   artifactsMax: 64,
   toolsMax: 128,
 } as const;
@@ -82,7 +82,7 @@ const chatRequestSchema = z.strictObject({
     .describe("Limits of this chat's use of models, over all attempts. The tenant's budgets apply as well."),
 });
 
-/** The last part of an answer, both streamed and in one message. */
+/** The last part of a streamed answer, and of an answer in one message. */
 const chatEnd = turnOutputSchema
   .pick({ finishReason: true, providerFinishReason: true, responseModel: true, responseId: true })
   .extend({
@@ -115,7 +115,6 @@ const signature = signatureSchema
   .optional()
   .describe('Signature of the part, sent once and complete. The next request must return it unchanged.');
 
-/** One message of a streamed answer. */
 export const chatMessageSchema = z.discriminatedUnion('type', [
   numbered({ type: z.literal('started'), chatId: chatId.describe('Id of this chat for `llm.keep` and `llm.cancel`.') }),
   numbered({ type: z.literal('text-delta'), text: z.string().describe('The next piece of the text.'), signature }),
@@ -140,9 +139,9 @@ export const chatMessageSchema = z.discriminatedUnion('type', [
 ]);
 export type ChatMessage = z.infer<typeof chatMessageSchema>;
 
-/** The part of the public API that the gateways serve. */
+/** The methods of the public API that the gateways serve. */
 export const chatApi = {
-  /** Answered by one message, or by a stream of `chatMessageSchema`. */
+  /** The answer is one message, or a stream of `chatMessageSchema`. */
   chat: {
     name: 'llm.chat',
     description:

@@ -1,11 +1,14 @@
-/** A tenant's request to JetStream for a consumer, in the server's own form: https://docs.nats.io/reference/reference-protocols/nats_api_reference */
+/**
+ * A tenant's request to JetStream for a consumer. The NATS server defines its form:
+ * https://docs.nats.io/reference/reference-protocols/nats_api_reference
+ */
 import { z } from 'zod';
 
 const unset = z.union([z.null(), z.literal(''), z.literal(0), z.literal(false), z.array(z.never()).max(0)]).optional();
 
 /**
- * The fields that JetStream clients send for a pull consumer. A request with any other field is rejected. Some accepted fields are ignored, since they have no
- * effect on a consumer without acknowledgements.
+ * The fields that JetStream clients send for a pull consumer. A request with another field is rejected. Some fields are
+ * accepted and ignored, since they have no effect on a consumer without acknowledgements.
  */
 const configSchema = z.strictObject({
   name: z.string().optional(),

@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { wireErrorSchema } from './errors.ts';
 
-/** A message that could not be processed, on `coppice.deadletter.<source>`; from the intake, on `coppice.deadletter.intake.<tenant>`. */
+/**
+ * A message that could not be processed. Its subject is `coppice.deadletter.<source>`, or
+ * `coppice.deadletter.intake.<tenant>` for the intake.
+ */
 export const deadLetterSchema = z.object({
   subject: z.string().describe('Subject that the message was published to.'),
   reason: wireErrorSchema.describe('The reason why the message became a dead letter.'),
@@ -18,8 +21,8 @@ export const deadLetterSchema = z.object({
     ),
 });
 /**
- * Retention of dead letters. If there are more than `perSubjectMax` on a subject, the oldest of that subject are deleted. If the stream is larger than
- * `mebibytes`, its oldest are deleted.
+ * Retention of dead letters. Over `perSubjectMax`, the oldest dead letters of the subject are deleted. Over
+ * `mebibytes`, the oldest of the stream are deleted.
  */
 export const deadLettersKept = { perSubjectMax: 2_000, days: 90, mebibytes: 512 } as const;
 export type DeadLetter = z.infer<typeof deadLetterSchema>;

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * Every error code that crosses the wire. `retryable` is the default for the code: the same request, sent again later, may succeed.
- * A published code is never renamed or reused. `meaning` is its text in the protocol's documents.
+ * Every error code that crosses the wire. `retryable` is the default for the code. It means that the same request may
+ * succeed later. `meaning` is the text in the documents. A published code is never renamed or reused.
  */
 export const errorCodes = {
   'invalid-request': {
@@ -76,7 +76,7 @@ export type ErrorCode = keyof typeof errorCodes;
 
 const codes = Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]];
 
-/** An error on the wire. An unknown code (from a newer sender) is read as `internal`; the message is kept. */
+/** An error on the wire. A code that only a newer sender knows is read as `internal`. */
 export const wireErrorSchema = z.object({
   code: z
     .union([z.enum(codes), z.string().transform((): ErrorCode => 'internal')])
@@ -92,7 +92,7 @@ export const wireErrorSchema = z.object({
 });
 export type WireError = z.infer<typeof wireErrorSchema>;
 
-/** The error class for Coppice's own failures, with a wire form. Any other thrown error is a defect and is sent as `internal`. */
+/** The class of Coppice's expected failures. Any other thrown error is a defect and is sent as `internal`. */
 export class CoppiceError extends Error {
   override readonly name = 'CoppiceError';
   readonly code: ErrorCode;
@@ -124,11 +124,11 @@ export class CoppiceError extends Error {
   }
 }
 
-/** Converts any thrown value to its wire form. A defect's message is sent, its stack is not. */
+/** Converts any thrown value to its wire form. The message of a defect is sent, but not its stack. */
 export function toWireError(error: unknown): WireError {
   if (error instanceof CoppiceError) return error.toWire();
   return { code: 'internal', message: error instanceof Error ? error.message : String(error), retryable: true };
 }
 
-/** One invalid field of a rejected message: the expected and the received value. */
+/** An invalid field of a rejected message. */
 export type FieldIssue = { field: string; expected: string; received: string };

@@ -4,8 +4,8 @@ import { taskStateSchema } from './task-states.ts';
 import { runSummarySchema, runViewSchema, taskViewSchema, usageSchema } from './views.ts';
 
 /**
- * A CloudEvents 1.0 event in the structured mode of the NATS binding. `sequence` counts an actor's own events from 1, so that a reader notices a gap. `id`
- * stays the same if the event is published again.
+ * A CloudEvents 1.0 event in the structured mode of the NATS binding. `sequence` counts the events of each actor from
+ * 1, so that a reader notices a gap. A republished event has the same `id`.
  */
 const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, description: string, data: Data) =>
   z
@@ -26,9 +26,9 @@ const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, des
 const runSubmittedData = runViewSchema
   .pick({ runId: true, requestId: true, repository: true, baseBranch: true })
   .extend({ tasks: z.int().describe('Number of tasks.') });
-/** A rejected run request of the durable intake, published as an event because its sender doesn't wait for an answer. */
+/** A rejected run request of the durable intake. It is an event, since its sender doesn't wait for an answer. */
 const runRefusedData = runViewSchema.pick({ runId: true, requestId: true }).extend({ failure: wireErrorSchema });
-/** A rejected request of the durable intake that has no valid requestId, so its sender can't derive a run id. */
+/** A rejected request of the durable intake without a valid requestId, so that its sender can't derive a run id. */
 const intakeRefusedData = z.object({
   intakeSequence: z.int().describe('The `seq` in the acknowledgement of the request.'),
   failure: wireErrorSchema,
@@ -37,7 +37,10 @@ const runEndedData = runSummarySchema
   .pick({ runId: true, state: true, taskCounts: true })
   .extend(runViewSchema.pick({ usage: true }).shape);
 const ofTask = taskViewSchema.pick({ runId: true, taskId: true, name: true });
-/** One step of a task. An event lists the steps since the task's previous event, which account for the time between the two events. */
+/**
+ * A step of a task. An event lists the steps since the task's previous event, which fill the time between the two
+ * events.
+ */
 export const taskStepSchema = z.object({
   what: z
     .string()
@@ -75,7 +78,7 @@ const taskStateData = ofTask.extend({
     .describe('Only with the first state: names of the tasks that must land before this task starts.'),
   steps,
 });
-/** A turn of a `loop` agent: the model's answer, before its tool calls run. All texts are truncated. */
+/** A turn of a `loop` agent. The event is published before the turn's tool calls run. All texts are truncated. */
 const taskTurnData = ofTask.extend({
   turn: z.int().describe('Number of the turn, from 1.'),
   turnId: z.string().describe('The `turnId` of the turn in the transcript.'),
@@ -108,7 +111,7 @@ const taskEndedData = taskViewSchema.pick({
   usage: true,
 });
 
-/** Every event type (the last token of its subject), with the schema of the whole CloudEvent. */
+/** The schema of the whole CloudEvent of each event type. The type is the last token of the subject. */
 export const events = {
   'run-submitted': cloudEvent('run-submitted', 'a run was accepted', runSubmittedData),
   'run-refused': cloudEvent(

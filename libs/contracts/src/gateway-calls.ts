@@ -3,41 +3,44 @@ import type { Method } from './api.ts';
 import { runIdSchema, taskIdSchema, tenantSchema } from './identifiers.ts';
 import { modelLimitsSchema, runLimits } from './run-request.ts';
 
-/** A model provider of the gateway, as shown to users. Contains no key and no address path. */
+/** A model provider of the gateway, as shown to users. It contains no key, and no path of an address. */
 export const modelProviderSchema = z.object({
   /** The part of `provider/model` before the slash. */
   name: z.string(),
-  /** Host and port; null if the provider needs no network. */
+  /** Host and port. Null if the provider needs no network. */
   host: z.string().nullable(),
   keyPresent: z.boolean(),
-  /** Null if this wasn't checked, since the provider needs no network or its key is missing. */
+  /** Null if this wasn't checked, since the provider needs no network or has no key. */
   reachable: z.boolean().nullable(),
-  /** Names of some of its models, as `provider/model`. */
+  /** Some of its models, as `provider/model`. */
   models: z.array(z.string()),
-  /** Why the provider can't be used, in one sentence; null if no problem is known. */
+  /** Why the provider can't be used, in one sentence. Null if no problem is known. */
   problem: z.string().nullable(),
   /**
-   * Only for the provider `scripted`: folders on the gateway's machine from which it plays scripts. Missing if it plays scripts from any folder, by absolute
-   * path.
+   * For the provider `scripted`, the folders of the gateway's machine whose scripts it plays. Missing if it plays a
+   * script from any folder, by absolute path.
    */
   scriptFolders: z.array(z.string()).optional(),
 });
 export type ModelProvider = z.infer<typeof modelProviderSchema>;
 
-/** Rights of a token for the gateway's HTTP endpoints: the models, the limits, and the tenant, run and task that its calls are charged to. */
+/**
+ * The rights that a token gives for the gateway's HTTP endpoints, and the tenant, run and task that its calls are
+ * charged to.
+ */
 export const tokenGrantSchema = z.object({
   tenant: tenantSchema,
-  /** `runId` and `taskId` are both empty for calls outside any task. */
+  /** `runId` and `taskId` are both empty for calls outside tasks. */
   runId: z.union([runIdSchema, z.literal('')]),
   taskId: z.union([taskIdSchema, z.literal('')]),
-  /** Allowed models, as `provider/model` or an alias. Missing: all models. */
+  /** Allowed models, as `provider/model` or an alias. If missing, all models are allowed. */
   models: z.array(z.string().min(1).max(255)).min(1).max(64).optional(),
-  /** Limits for all calls with the token together, in addition to the limits of the token's task and run. */
+  /** Limits for all calls with the token together. The limits of the token's task and run apply too. */
   limits: modelLimitsSchema.optional(),
 });
 export type TokenGrant = z.infer<typeof tokenGrantSchema>;
 
-/** Longest lifetime of a token: a task lasts at most a day. */
+/** Maximum lifetime of a token. A task takes at most a day. */
 export const tokenTtlMsMax = 25 * 3_600_000;
 
 const amountSchema = z.object({ tokens: z.int().nonnegative(), costUsd: z.number().nonnegative() });
@@ -55,11 +58,11 @@ export const gatewayCalls = {
         .array(z.object({ name: z.string(), candidates: z.array(z.string()), strategy: z.string() }))
         .default([]),
       /**
-       * Addresses of the gateway that answers, as base URLs or `unix:PATH`; empty if its HTTP endpoints are off. Earlier versions send neither this field nor
-       * `file`.
+       * Addresses of the gateway that answers, as base URLs or `unix:PATH`. Empty if its HTTP endpoints are off.
+       * Earlier versions send neither this field nor `file`.
        */
       httpAddresses: z.array(z.string()).optional(),
-      /** The gateway's configuration file, and the SHA-256 of the file's text at startup; null without a file. */
+      /** The gateway's configuration file, and the SHA-256 of its text at startup. Null if the gateway has no file. */
       file: z.object({ path: z.string(), sha256: z.string() }).nullable().optional(),
     }),
     deadlineMs: 10_000,
@@ -80,7 +83,7 @@ export const gatewayCalls = {
       token: z.string(),
       /** RFC 3339. */
       expiresAt: z.string(),
-      /** Addresses of this gateway, as base URLs or `unix:PATH`; empty if its HTTP endpoints are off. */
+      /** Addresses of this gateway, as base URLs or `unix:PATH`. Empty if its HTTP endpoints are off. */
       addresses: z.array(z.string()),
     }),
     deadlineMs: 5_000,
@@ -90,16 +93,16 @@ export const gatewayCalls = {
     description: 'What is used of the budgets that bind calls of a tenant, a run or a task.',
     input: z.object({
       owner: tokenGrantSchema.pick({ tenant: true, runId: true, taskId: true }),
-      /** Limits from the run file. For a run without a task, `task` is empty. */
+      /** Limits from the run file. Without a task, `task` is empty. */
       limits: z.object({ task: modelLimitsSchema, run: modelLimitsSchema }).optional(),
     }),
     output: z.object({
       budgets: z.array(
         z.object({
-          /** Owner and period: `tenant acme in 2026-11`. */
+          /** Owner and period, such as `tenant acme in 2026-11`. */
           name: z.string(),
           limit: modelLimitsSchema,
-          /** Charges that the gateways have reported so far. Each gateway reports its charges every second. */
+          /** Charges that the gateways have reported. Each gateway reports every second. */
           used: amountSchema,
           /** Maximum amount that the calls in flight may use. */
           reserved: amountSchema,

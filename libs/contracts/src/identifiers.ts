@@ -2,15 +2,14 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 
 /**
- * One token of a subject or key. It has no underscore, since effect ids join tokens with underscores. It has no character that is special in NATS, git refs or
- * file systems.
+ * One token of a subject or key. Effect ids join tokens with underscores, so a token contains none. It also contains no
+ * character that is special in NATS, git refs or file systems.
  */
 const tokenPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 export const tokenSchema = z
   .string()
   .regex(tokenPattern, 'lower-case letters, digits and dashes, at most 63, not starting with a dash');
 
-/** A tenant is one token of a subject. */
 export const tenantSchema = z
   .string()
   .regex(tokenPattern, 'a tenant: lower-case letters, digits and dashes, at most 63');
@@ -22,14 +21,20 @@ export const taskIdSchema = z
   .string()
   .regex(/^t[a-z2-7]{16}$/, 'a task id: t and 16 characters of a-z2-7')
   .describe('The id of a task.');
-/** `<actor kind>_<actor id, dots as underscores>_<incarnation>_<counter>`: one token, valid in a subject, a KV key and a git ref. */
+/**
+ * `<actor kind>_<actor id, dots as underscores>_<incarnation>_<counter>`. It is one token, and valid in a subject, a KV
+ * key and a git ref.
+ */
 export const effectIdSchema = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,250}$/, 'an effect id');
-/** The id of an actor: one or more tokens, joined by dots. */
+/** The id of an actor. It consists of one or more tokens, joined by dots. */
 export const actorIdSchema = z.string().regex(/^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*){0,5}$/, 'an actor id');
 
 const base32 = 'abcdefghijklmnopqrstuvwxyz234567';
 
-/** Returns 80 bits of a SHA-256 over the parts, as 16 base32 characters. Parts are length-prefixed, so that `['ab', 'c']` and `['a', 'bc']` differ. */
+/**
+ * Returns 80 bits of a SHA-256 over the parts, as 16 base32 characters. The length of each part is hashed too, so that
+ * `['ab', 'c']` and `['a', 'bc']` differ.
+ */
 export function shortHash(...parts: string[]): string {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
@@ -43,13 +48,13 @@ export function shortHash(...parts: string[]): string {
   return out;
 }
 
-/** Returns the id of the run for a tenant's request. The same request id always gives the same run id. */
+/** Returns the id of the run for a tenant's request. It depends only on the arguments. */
 export const runIdOf = (tenant: string, requestId: string): string => `r${shortHash('run', tenant, requestId)}`;
 export const taskIdOf = (runId: string, taskName: string): string => `t${shortHash('task', runId, taskName)}`;
 
 /**
- * Converts a line of text to a readable part of a name: a-z, 0-9 and dashes, at most `charactersMax` of them; `task` if nothing remains. Letters lose their
- * accents (`ünïcode` becomes `unicode`). Characters that can't be converted are dropped.
+ * Converts a line of text to a readable part of a name. The result has at most `charactersMax` of a-z, 0-9 and dashes,
+ * and is `task` if nothing remains. Letters lose their accents. Each sequence of other characters becomes a dash.
  */
 export function slug(text: string, charactersMax: number): string {
   const name = text
@@ -63,7 +68,7 @@ export function slug(text: string, charactersMax: number): string {
   return name === '' ? 'task' : name;
 }
 
-/** Returns a task's `provider/model` for display. A script's name is shown without its folder. */
+/** Returns a task's `provider/model` for display. The name of a script is shown without its folder. */
 export function shownModel(model: string): string {
   // An alias has no slash.
   if (!model.includes('/')) return model;

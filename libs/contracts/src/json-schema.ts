@@ -4,8 +4,8 @@ import { z } from 'zod';
 export type JsonSchema = Record<string, unknown>;
 
 /**
- * Options for a schema of what is accepted on the wire: a field with a default is optional, and transforms are ignored. Constraints that JSON Schema can't
- * express (a length in bytes, a range of durations) are left out.
+ * Options for a schema of what is accepted on the wire. A field with a default is optional, and transforms are ignored.
+ * Constraints that JSON Schema can't express, such as a length in bytes, are left out.
  */
 const wire = { io: 'input', target: 'draft-07' } as const;
 
@@ -15,7 +15,7 @@ export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
 }
 
 /**
- * Converts several schemas. If one of them contains another, the result refers to the other by `$ref`.
+ * Converts several schemas. A schema that contains another one of them refers to it by `$ref`.
  * @param location returns the `$ref` of a schema by its name
  */
 export function jsonSchemasOf(

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 
-/** A file, and the commits of the target that changed it: newest first, at most 3. */
+/** A file, and the last commits of the target that changed it. At most 3 commits, newest first. */
 export const landedChangeSchema = z.object({
   path: z.string(),
   commits: z.array(
     z.object({
       commit: z.string(),
       subject: z.string(),
-      /** From the commit's trailer; null if no task made the commit. */
+      /** The task in the commit's trailer. Null if the commit has no such trailer. */
       taskId: z.string().nullable(),
     }),
   ),
@@ -15,7 +15,7 @@ export const landedChangeSchema = z.object({
 
 /** `details` of a `merge-conflict`. */
 export const mergeConflictSchema = z.object({
-  /** The target branch, and its tip commit, with which the task conflicts. */
+  /** The target branch and its tip commit. */
   branch: z.string(),
   tip: z.string(),
   /** The first 20 conflicting files. */

@@ -1,6 +1,6 @@
 /** Reply headers of the NATS services protocol. Each value is one line. */
 export const messageHeaders = {
-  /** The error code of an error reply. The body is then `{"error": {code, message, retryable, details?}}`. */
+  /** The error code of a reply with the body `{"error": {code, message, retryable, details?}}`. */
   errorCode: 'Nats-Service-Error-Code',
   errorText: 'Nats-Service-Error',
 } as const;

@@ -1,11 +1,11 @@
-/** Model messages, in one format for all providers that keeps everything a provider sends. */
+/** Model messages, in one format for all providers. It keeps everything that a provider sends. */
 import { z } from 'zod';
 import { textReferenceSchema } from './operations/operation.ts';
 import { usageSchema } from './views.ts';
 
 /**
- * Opaque text by which a provider recognises its own message parts (a thinking block's signature, encrypted reasoning). It is sent back unchanged with the part,
- * and only to providers with the same wire format.
+ * Opaque text by which a provider recognises its own message parts, such as the signature of a thinking block or
+ * encrypted reasoning. The gateway returns it unchanged with the part, only to providers with the same wire format.
  */
 export const signatureSchema = z.object({
   wire: z.string().describe('The wire format of the provider that made it.'),
@@ -16,7 +16,7 @@ const signature = signatureSchema
   .optional()
   .describe('Signature by which the provider recognises its own content. Must be returned unchanged.');
 
-/** A tool call as the model wrote it. Its arguments are text that should be JSON but may be invalid. */
+/** A tool call as the model wrote it. Its arguments should be JSON, but may be invalid. */
 export const toolCallSchema = z.object({
   id: z.string().describe("The model's id of the call."),
   name: z.string().describe('Name of the tool.'),
@@ -34,7 +34,9 @@ export const thinkingSchema = z.object({
   signature,
 });
 
-/** An image in one of three forms: base64 text, if the image is small; the name of an object with base64 text; a URL that the provider itself fetches. */
+/**
+ * An image, as base64 text, as the name of an object with base64 text, or as a URL that the provider itself fetches.
+ */
 export const imageSchema = z.object({
   mediaType: z
     .string()
@@ -58,12 +60,11 @@ export const imageSchema = z.object({
     .describe('The image, or a reference to it.'),
 });
 
-/** Parts of a message. */
 export const contentPartSchema = z.discriminatedUnion(
   'type',
   [
     z.object({ type: z.literal('text'), text: z.string().describe('The text.'), signature }),
-    /** A large text, by its name in `coppice-artifacts`. The gateway reads it before it calls the provider. */
+    /** The name of a large text in `coppice-artifacts`. The gateway reads the text before it calls the provider. */
     z.object({
       type: z.literal('text-artifact'),
       artifact: z.string().describe('Name of the text, as for `artifact.get`.'),
@@ -90,7 +91,7 @@ export const modelMessageSchema = z.object({
 });
 export type ModelMessage = z.infer<typeof modelMessageSchema>;
 
-/** A tool that a model may call. `parameters` is a JSON Schema of an object. */
+/** A tool that a model may call. `parameters` is the JSON Schema of an object. */
 export const toolDefinitionSchema = z.object({
   name: z.string().describe('Name of the tool, as the model calls it.'),
   description: z.string().describe('Description for the model.'),
@@ -104,7 +105,10 @@ export const toolDefinitionSchema = z.object({
 });
 export type ToolDefinition = z.infer<typeof toolDefinitionSchema>;
 
-/** Settings of a model call. A missing setting has the provider's default. Settings that a provider's wire format lacks are left out of its request. */
+/**
+ * Settings of a model call. A missing setting has the provider's default. A setting that the wire format of a provider
+ * lacks isn't sent to it.
+ */
 export const modelSettingsSchema = z.object({
   maxOutputTokens: z.int().positive().optional().describe("Maximum of the answer's tokens, including thinking."),
   temperature: z.number().min(0).max(2).optional().describe('Randomness of the choice of words.'),

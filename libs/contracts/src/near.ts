@@ -1,4 +1,7 @@
-/** Sorts the candidates by edit distance from the name, nearest first. The time grows with the product of the lengths, so the caller must limit the lengths. */
+/**
+ * Sorts the candidates by their edit distance from the name, nearest first. The caller must limit the lengths, since
+ * the time grows with their product.
+ */
 export const nearestFirst = (name: string, candidates: readonly string[]): string[] =>
   candidates
     .map((candidate) => ({ candidate, distance: editDistance(candidate, name) }))
@@ -6,10 +9,10 @@ export const nearestFirst = (name: string, candidates: readonly string[]): strin
     .map(({ candidate }) => candidate);
 
 const wordCharactersMax = 40;
-/** Largest share of a word's letters by which a misspelt word may differ from its suggestion. */
+/** Maximum share of letters in which a misspelt word and its suggestion may differ. */
 const changedShareMax = 0.4;
 
-/** Returns the candidate that a misspelt word probably means; null if none is near. */
+/** Returns the candidate that a misspelt word probably means, or null if none is near. */
 export function suggestionFor(word: string, candidates: readonly string[]): string | null {
   if (word.length > wordCharactersMax) return null;
   const [nearest] = nearestFirst(word, candidates);

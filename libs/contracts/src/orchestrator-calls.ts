@@ -4,14 +4,17 @@ import { runIdSchema, taskIdSchema, tenantSchema } from './identifiers.ts';
 import { modelLimitsViewSchema } from './views.ts';
 
 const progress = {
-  /** Used only in messages to people. Decisions depend on `hasEnded`, since a later version may have states that this one doesn't know. */
+  /**
+   * Only for messages to people. Decisions use `hasEnded`, since a later version may have states that this version
+   * doesn't know.
+   */
   state: z.string(),
   hasEnded: z.boolean(),
 };
 
 /**
- * Read-only calls to the orchestrator, `coppice.call.orchestrator.<name>`. A missing task or run is an answer (null), not an error, so that a failed call can't
- * be mistaken for a missing task or run.
+ * Read-only calls to the orchestrator, `coppice.call.orchestrator.<name>`. For a missing task or run the answer is null
+ * and not an error, so that a failed call isn't mistaken for a missing task or run.
  */
 export const orchestratorCalls = {
   taskStatus: {
@@ -23,7 +26,7 @@ export const orchestratorCalls = {
         .object({
           runId: z.string(),
           ...progress,
-          /** Limits of the task and of its run; null for a task that an earlier version began. */
+          /** Limits of the task and of its run. Null for a task of an earlier version. */
           modelLimits: z.object({ task: modelLimitsViewSchema, run: modelLimitsViewSchema }).nullable(),
         })
         .nullable(),
@@ -38,7 +41,7 @@ export const orchestratorCalls = {
       run: z
         .object({
           ...progress,
-          /** Null for a run that an earlier version began. */
+          /** Null for a run of an earlier version. */
           modelLimits: modelLimitsViewSchema.nullable(),
         })
         .nullable(),

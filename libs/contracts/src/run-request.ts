@@ -6,7 +6,7 @@ import { tokenSchema } from './identifiers.ts';
 import { repositoryPathSchema } from './repository-path.ts';
 import { characters, line, text } from './text.ts';
 
-/** Limits of a run. A larger run is rejected at submit, with the name of the limit. */
+/** Limits of a run. A run over a limit is rejected with the name of the limit. */
 export const runLimits = {
   requestIdCharactersMax: 200,
   tasksMax: 500,
@@ -16,7 +16,7 @@ export const runLimits = {
   concurrencyMax: 64,
   timeMsMin: 1_000,
   timeMsMax: 24 * 3_600_000,
-  /** Size of the whole request. It must fit into one message, whose limit is 1 MiB by default. */
+  /** Maximum size of the whole request. It must fit into one message, whose limit is 1 MiB by default. */
   requestBytesMax: 900 * 1024,
 } as const;
 
@@ -28,7 +28,7 @@ const limitTime = durationSchema.refine(
   { message: 'a duration between 1s and 24h' },
 );
 
-/** A branch's short name. The worktree service checks git's own rules (git-check-ref-format). */
+/** A branch's short name. The worktree service also checks git's own rules (git-check-ref-format). */
 export const branchSchema = characters(200).regex(
   /^(?![-/.])(?!.*(\.\.|@\{|\/\/|\.lock(\/|$)|\/\.))[^\s~^:?*\x5b\\\x00-\x1f\x7f-\x9f]+(?<![./])$/,
   'a branch name',
@@ -45,7 +45,10 @@ const command = text(runLimits.commandBytesMax);
 /** `provider/model`, or an alias of the gateway, optionally with a preferred provider. */
 const modelPattern = /^([a-z0-9-]+\/.+|[a-z][a-z0-9-]*(@[a-z][a-z0-9-]*)?)$/;
 
-/** A model name. `refine` keeps the pattern out of the published schema, where a wider pattern would look like an incompatible one. */
+/**
+ * A model name. `refine` keeps the pattern out of the published schema. A later, wider pattern would look like an
+ * incompatible change there.
+ */
 export const modelNameSchema = line(255).refine((model) => modelPattern.test(model), 'provider/model, or an alias');
 
 /** Limits of model use. A missing limit means unlimited. A model call that could exceed a limit isn't started. */
@@ -65,7 +68,7 @@ export const modelLimitsSchema = z.strictObject({
 });
 export type ModelLimits = z.infer<typeof modelLimitsSchema>;
 
-/** Fields of both `defaults` and a task. A task's own value wins, field by field. */
+/** Fields of both `defaults` and a task. The task's value of a field takes precedence. */
 const commonShape = {
   image: line(255)
     .regex(/^[a-z0-9][a-zA-Z0-9._/:@-]*$/, 'an image reference')
@@ -141,7 +144,10 @@ export const taskRequestSchema = z.strictObject({
 export type TaskRequest = z.infer<typeof taskRequestSchema>;
 
 const runShape = {
-  /** A path or a URL. In a message a path is absolute, on the machine of the worktree service; in a run file it is relative to the file. */
+  /**
+   * A path or a URL. In a message, a path is absolute, on the machine of the worktree service. In a run file, it is
+   * relative to the file.
+   */
   repository: line(2_000).describe(
     'A path or a URL. In a message a path must be absolute, on the machine of the worktree service.',
   ),
@@ -172,14 +178,17 @@ export const runRequestSchema = z.strictObject({
 });
 export type RunRequest = z.infer<typeof runRequestSchema>;
 
-/** A part of a verify or setup command that no protected file defines. Such a part helps to decide whether the verification passes. */
+/**
+ * A part of a verify or setup command that no protected file defines, although it affects whether the verification
+ * passes.
+ */
 export const unprotectedPartSchema = z.object({
   part: z.string().describe('The part, as written in the command.'),
   why: z.string().describe('The reason why no protected file defines it, and the entry that `protect` needs.'),
 });
 export type UnprotectedPart = z.infer<typeof unprotectedPartSchema>;
 
-/** A task's request with the defaults of the run and of Coppice filled in. The orchestrator works from it. */
+/** A task's request, completed with the defaults of the run and of Coppice. */
 export type TaskSpecification = {
   name: string;
   description: string;
@@ -192,10 +201,10 @@ export type TaskSpecification = {
   network: { setup: Network; agent: Network; verify: Network };
   commit: { type: string; scope: string | null };
   protect: string[];
-  /** Parts of the verify and setup commands that no protected file defines. Missing in tasks of earlier versions. */
+  /** Missing in tasks of earlier versions. */
   unprotected?: UnprotectedPart[];
   timeLimitMs: number;
-  /** Limits of model use, for the task and for its whole run. Missing in tasks of earlier versions. */
+  /** Limits of model use for the task and for its whole run. Missing in tasks of earlier versions. */
   modelLimits?: { task: ModelLimits; run: ModelLimits };
   verify: string | false;
   merge: z.infer<typeof mergeModeSchema>;

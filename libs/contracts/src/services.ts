@@ -1,6 +1,12 @@
-/** The registry of services. Lists of services derive from it; test/services.test.ts compares it with files that can't be derived. */
+/**
+ * A service. Lists of services derive from the registry below. test/services.test.ts compares it with files that can't
+ * be derived.
+ */
 type Service = {
-  /** The service works on files of its host: each host runs its own, and commands name the host. */
+  /**
+   * True if the service works on files of its host. Each host then runs its own process of the service, and commands
+   * name the host.
+   */
   perNode: boolean;
 };
 
@@ -14,7 +20,6 @@ const services = {
 export type ServiceName = keyof typeof services;
 export const serviceNames = Object.keys(services) as ServiceName[];
 
-/** A service that each host runs for itself. */
 export type NodeServiceName = {
   [Name in ServiceName]: (typeof services)[Name]['perNode'] extends true ? Name : never;
 }[ServiceName];

@@ -3,12 +3,12 @@ import { z } from 'zod';
 type AnySchema = z.core.$ZodType;
 
 /**
- * Returns a copy of the schema in which no object accepts unknown fields. Between services unknown fields are ignored, since services are upgraded one by one.
- * In a public API request, ignoring unknown fields would silently drop a misspelt field.
+ * Returns a copy of the schema in which no object accepts unknown fields. In a request to the public API, a misspelt
+ * field must be rejected. Between services, unknown fields are ignored, since services are upgraded one by one.
  */
 export const strictly = <Schema extends z.ZodType>(schema: Schema): Schema => strict(schema) as Schema;
 
-/** One copy for each schema, so that the published contract contains it once. */
+/** One copy for each schema, so that the published contract contains the copy once. */
 const copies = new WeakMap<AnySchema, AnySchema>();
 
 function strict(schema: AnySchema): AnySchema {
@@ -29,7 +29,10 @@ function strictCopy(schema: AnySchema): AnySchema {
   return schema;
 }
 
-/** Clones a schema with its description and checks. The clone is not a child of the original, whose published schema accepts unknown fields. */
+/**
+ * Clones a schema with its description and checks. `z.clone` doesn't make it a child of the original, whose published
+ * schema accepts unknown fields.
+ */
 function changed(schema: z.ZodType, by: object): AnySchema {
   const copy = z.clone(schema, z.util.mergeDefs(schema.def, by) as typeof schema.def);
   const said = z.globalRegistry.get(schema);

@@ -1,23 +1,26 @@
 import { z } from 'zod';
 
-/** Kinds of states: waits for other tasks; active; waits for the user's decision; final. */
+/** Kinds of states. `waiting` is for other tasks, and `needs-you` for the user's decision. */
 export type TaskStateKind = 'waiting' | 'busy' | 'needs-you' | 'end';
 
-/** How a task ended: as requested; done except for the landing, which the user finishes; failed; given up by a person. */
+/**
+ * How a task ended. `to-finish` means that only the landing is left, which the user finishes. `given-up` means that a
+ * person ended the task.
+ */
 export type TaskOutcome = 'done' | 'to-finish' | 'failed' | 'given-up';
 
-/** One state. `label` is its display text. */
+/** A state. `label` is its display text. */
 export type TaskStateEntry =
   | { kind: Exclude<TaskStateKind, 'end'>; label: string }
   | {
       kind: 'end';
       label: string;
       outcome: TaskOutcome;
-      /** Tasks that depend on this one may start. */
+      /** True if tasks that depend on this one may start. */
       isSuccess?: true;
     };
 
-/** The registry of task states, in the order of a task's life. Lists of states derive from it. */
+/** The task states, in the order of a task's life. Lists of states derive from this registry. */
 export const taskStateEntries = {
   waiting: { kind: 'waiting', label: 'waiting' },
   preparing: { kind: 'busy', label: 'preparing' },
@@ -39,24 +42,25 @@ export const taskStateEntries = {
 } as const satisfies Record<string, TaskStateEntry>;
 
 export type TaskState = keyof typeof taskStateEntries;
-/** States of one kind. */
 export type TaskStateOf<Kind extends TaskStateKind> = {
   [State in TaskState]: (typeof taskStateEntries)[State]['kind'] extends Kind ? State : never;
 }[TaskState];
 export type TaskEnd = TaskStateOf<'end'>;
 
-/** The task states that a client knows. The functions accept any string, since a newer service may send a state that this version doesn't know. */
+/**
+ * The task states that a client knows. The functions accept any string, since a newer service may send a state that
+ * this version doesn't know.
+ */
 export type TaskStateRegistry = {
   states: readonly string[];
-  /** `busy` for an unknown state: the task has not ended, and this version can't say what it waits for. */
+  /** Returns `busy` for an unknown state. The task hasn't ended, and this version doesn't know what it waits for. */
   kindOf(state: string): TaskStateKind;
-  /** Display text of a state; for an unknown state, the state's own name. */
+  /** Returns the display text of a state, or the name of an unknown state. */
   labelOf(state: string): string;
-  /** Null for a state that isn't an end. */
+  /** Returns null for a state that isn't an end. */
   outcomeOf(state: string): TaskOutcome | null;
 };
 
-/** Builds the registry for clients from a list of states. */
 export function taskStateRegistryOf(entries: Readonly<Record<string, TaskStateEntry>>): TaskStateRegistry {
   const known = new Map(Object.entries(entries));
   return {
@@ -73,7 +77,10 @@ export function taskStateRegistryOf(entries: Readonly<Record<string, TaskStateEn
 export const taskStateRegistry = taskStateRegistryOf(taskStateEntries);
 export const taskStates = Object.keys(taskStateEntries) as TaskState[];
 
-/** Returns the schema of a task's state in a message. The schema is open, so that this version can read messages of a later version. */
+/**
+ * Returns the schema of a task's state in a message. The schema accepts any string, so that this version can read
+ * messages of a later version.
+ */
 export const taskStateSchemaOf = (states: readonly string[]) =>
   z
     .union([z.enum(states), z.string()])
@@ -86,5 +93,4 @@ export const kindOfTaskState = (state: string): TaskStateKind => taskStateRegist
 export const isTaskEnd = (state: string): state is TaskEnd => kindOfTaskState(state) === 'end';
 export const taskEnds = taskStates.filter((state): state is TaskEnd => isTaskEnd(state));
 
-/** Final states after which tasks that depend on this one may start. */
 export const taskSuccesses = taskStates.filter((state) => 'isSuccess' in taskStateEntries[state]);

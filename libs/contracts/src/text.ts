@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * Text of limited length in a request. The limits hold in JSON Schema, too: lengths count code points, as JSON Schema does (JavaScript's `length` counts
- * some twice), and patterns use only syntax that other languages' regular expressions have.
+ * Text of limited length in a request. JSON Schema must be able to express the limits. So lengths count code points, of
+ * which JavaScript's `length` counts some twice, and patterns only use syntax that other languages have too.
  */
 export const characters = (charactersMax: number) =>
   z
@@ -14,7 +14,10 @@ export const characters = (charactersMax: number) =>
     })
     .meta({ maxLength: charactersMax });
 
-/** Lines of text of limited size in UTF-8. JSON Schema can't count bytes, so the published schema limits the number of characters. */
+/**
+ * Text of limited size in UTF-8. JSON Schema can't count bytes, so the published schema limits the number of
+ * characters.
+ */
 export const text = (bytesMax: number) =>
   z
     .string()
@@ -23,7 +26,7 @@ export const text = (bytesMax: number) =>
     .meta({ maxLength: bytesMax })
     .regex(/^[^\x00]*$/, 'no NUL characters');
 
-/** One line of text. A line break would let a description forge commit trailers. */
+/** One line of text. With a line break, a description could forge commit trailers. */
 export const line = (charactersMax: number) =>
   characters(charactersMax)
     .regex(/^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$/, 'one line without control characters')

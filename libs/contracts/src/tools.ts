@@ -3,28 +3,28 @@ import { repositoryPathSchema } from './repository-path.ts';
 import type { ToolDefinition } from './model-messages.ts';
 
 /**
- * Limits of the built-in agent's tools. The tools of `sandboxToolSchemas` run in the task's sandbox; the agent itself runs `todo` and `finish`. Descriptions are
- * written for the model.
+ * Limits of the built-in agent's tools. The tools of `sandboxToolSchemas` run in the task's sandbox. The agent itself
+ * runs `todo` and `finish`.
  */
 export const toolLimits = {
   callsPerTurnMax: 16,
   commandSecondsMax: 1_800,
   commandSecondsDefault: 120,
   readLinesDefault: 2_000,
-  /** Size of one result, as the model sees it. The whole result is in the object store. */
+  /** Maximum size of one result, as the model sees it. The whole result is in the object store. */
   resultCharactersMax: 24_000,
   resultCharactersMin: 2_000,
   /**
-   * Maximum total size, as JSON, of the calls of one turn that are sent by value. The same maximum applies to the turn's results. An actor's value contains
-   * calls and results twice.
+   * Maximum size, as JSON, of all calls of one turn that are sent by value. The results of a turn have the same
+   * maximum. An actor's value contains calls and results twice.
    */
   inlineBytesMax: 32 * 1024,
   listEntriesMax: 1_000,
   searchLinesMax: 200,
-  /** Size of a file that a tool reads, writes or edits. */
+  /** Maximum size of a file that a tool reads, writes or edits. */
   fileBytesMax: 1024 * 1024,
   commandCharactersMax: 32_768,
-  /** Size of one call's arguments as JSON, in which a character of a file can take six bytes. */
+  /** Maximum size of one call's arguments as JSON, in which a character of a file may take six bytes. */
   argumentsBytesMax: 8 * 1024 * 1024,
   todoItemsMax: 50,
   summaryCharactersMax: 4_000,
@@ -32,7 +32,7 @@ export const toolLimits = {
 
 const fileLimit = `${toolLimits.fileBytesMax} bytes`;
 
-/** Converts a path to a relative one. Models often use absolute paths, as they see them in the sandbox. */
+/** Makes a path relative. Models often use absolute paths, as they see them in the sandbox. */
 function relative(path: string): string {
   const inside = path.replace(/^\/workspace(\/|$)/, '').replace(/^(\.\/+)+/, '');
   const bare = inside.replace(/\/+$/, '');
@@ -106,10 +106,12 @@ export const toolDescriptions: Record<SandboxToolName | AgentToolName, string> =
   finish: `End the task. Only when everything is done and checked. The summary has at most ${toolLimits.summaryCharactersMax} characters.`,
 };
 
-/** Keywords left out of tool definitions, because servers that compile schemas into grammars fail on them. The answer to an invalid call names the limit. */
+/**
+ * Keywords that tool definitions don't contain, because servers that compile schemas into grammars fail on them. The
+ * answer to an invalid call names the limit.
+ */
 const keywordsLeftOut = ['pattern', 'minLength', 'maxLength', 'maxItems'] as const;
 
-/** Returns the tool definitions that are sent to a provider. */
 export const toolDefinitions = (): ToolDefinition[] =>
   Object.entries({ ...sandboxToolSchemas, ...agentToolSchemas }).map(([name, schema]) => ({
     name,

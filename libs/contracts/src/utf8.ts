@@ -2,10 +2,11 @@ import { isUtf8 } from 'node:buffer';
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** Returns the offset of the first byte that is not valid UTF-8, or null if all are. */
+/** Returns the offset of the first invalid byte, or null if all are valid UTF-8. */
 export function invalidUtf8At(data: Uint8Array): number | null {
   if (isUtf8(data)) return null;
-  // The decoder replaces invalid bytes with replacement characters. The first such character that isn't in the data itself is at the place of the invalid byte.
+  // The decoder replaces invalid bytes with replacement characters. The first of these that the data doesn't contain is
+  // at the offset of the first invalid byte.
   const text = decoder.decode(data);
   let bytes = 0;
   let from = 0;

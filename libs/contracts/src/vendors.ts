@@ -1,35 +1,39 @@
-/** This file imports nothing, since the redaction of logs imports it as `@coppice/contracts/vendors`. */
+/** This file imports nothing, since the redaction of logs imports it alone, as `@coppice/contracts/vendors`. */
 
-/** A vendor of models, or a model server, that environment variables describe. */
+/** A vendor of models or a model server, configured by environment variables. */
 export type Vendor<Wire extends string = string> = {
-  /** Its providers: the part of `provider/model` before the slash, with the wire format of each. */
+  /** The wire format of each of its providers, by the part of `provider/model` before the slash. */
   providers: Readonly<Record<string, Wire>>;
   baseUrl: string;
   address: {
     variable: string;
     /**
-     * `url`: an address that replaces `baseUrl`. `host`: a host, with the port of `baseUrl` by default. If this variable isn't set, the vendor has no provider.
+     * The value of `variable`. `url` means an address that replaces `baseUrl`. `host` means a host, with the port of
+     * `baseUrl` by default. With `host`, the vendor has a provider only if the variable is set.
      */
     form: 'url' | 'host';
   };
   key?: {
-    /** Variables for the key, in order of precedence. Errors name the first variable. With `_FILE` appended, a variable names a file that contains the key. */
+    /**
+     * Variables for the key, in the order of precedence. Errors name the first. With `_FILE` appended, the variable
+     * names a file with the key.
+     */
     variables: readonly [string, ...string[]];
-    /** Pattern of the vendor's keys, for redaction. Must match in linear time. */
+    /** Pattern of the vendor's keys, for redaction. The time for matching must be linear. */
     pattern: RegExp;
   };
-  /** Prefixes of variables that belong to the vendor. Only the gateway gets these variables. */
+  /** Prefixes of the vendor's variables, which only the gateway gets. */
   prefixes: readonly string[];
-  /** Lines about its providers for `coppice --help`. */
+  /** Lines for `coppice --help`. */
   help: readonly string[];
   /** Text that `coppice doctor` adds to the name of the key's variable. */
   keyNote?: string;
 };
 export type VendorRegistry<Wire extends string = string> = Readonly<Record<string, Vendor<Wire>>>;
 
-/** The registry of vendors. Variables, help, doctor's texts and redaction derive from it. */
+/** The vendors. Variables, help, doctor's texts and redaction derive from this registry. */
 export const vendors = {
-  // One provider per wire format, since not every OpenAI model supports both.
+  // There is one provider for each wire format, since not every OpenAI model supports both.
   openai: {
     providers: { openai: 'openai-chat', 'openai-responses': 'openai-responses' },
     baseUrl: 'https://api.openai.com/v1',
@@ -54,7 +58,7 @@ export const vendors = {
     providers: { gemini: 'gemini' },
     baseUrl: 'https://generativelanguage.googleapis.com',
     address: { variable: 'GEMINI_BASE_URL', form: 'url' },
-    // Google's own programs read the second name.
+    // Google's own programs read the second variable.
     key: { variables: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'], pattern: /\bAIza[\w-]{30,}/ },
     prefixes: ['GEMINI_', 'GOOGLE_API_'],
     help: ['the model provider "gemini"'],
@@ -68,19 +72,19 @@ export const vendors = {
   },
 } as const satisfies VendorRegistry;
 
-/** Variables that describe a vendor's providers. Each variable for a key is followed by the variable for the key's file. */
+/** Returns the variables of a vendor. Each variable for a key is followed by the variable for the key's file. */
 export const variablesOf = ({ address, key }: Vendor): string[] => [
   address.variable,
   ...(key?.variables ?? []).flatMap((variable) => [variable, `${variable}_FILE`]),
 ];
 
-/** True for a variable of a vendor, whether the gateway reads it or not. */
+/** True for a variable of a vendor, even if the gateway doesn't read it. */
 export const isVendorVariable = (name: string, registry: VendorRegistry = vendors): boolean =>
   Object.values(registry).some(
     (vendor) => variablesOf(vendor).includes(name) || vendor.prefixes.some((prefix) => name.startsWith(prefix)),
   );
 
-/** The variable to set for the key of each provider, by the provider's name. */
+/** Returns the variable for the key of each provider, by the provider's name. */
 export const keyVariablesIn = (registry: VendorRegistry): ReadonlyMap<string, string> =>
   new Map(
     Object.values(registry).flatMap(({ providers, key }) =>

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 const turnsDefault = 60;
 
-/** The built-in coding agent, which works in turns with tools in the task's sandbox. */
+/** The built-in coding agent. It works in turns, with tools in the task's sandbox. */
 export const loopAgentSchema = z.strictObject({
   kind: z.literal('loop'),
   turns: z.int().min(1).max(1_000).default(turnsDefault).describe('Maximum number of turns.'),

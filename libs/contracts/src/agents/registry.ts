@@ -3,8 +3,8 @@ import { loopAgentSchema } from './loop.ts';
 import { promptAgentSchema } from './prompt.ts';
 
 /**
- * The registry of agent kinds, with the fields that a run file has for each. The orchestrator's registry, `agents/registry.ts`, has the states that run each
- * kind; a test there compares the two.
+ * The agent kinds, with their fields in a run file. The orchestrator's registry, `agents/registry.ts`, has the states
+ * that run each kind. A test there compares the two.
  */
 export const agentSchemas = [promptAgentSchema, loopAgentSchema] as const;
 

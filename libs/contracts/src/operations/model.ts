@@ -16,12 +16,16 @@ export const turnInputSchema = z.object({
   owner: ownerSchema,
   model: z.string().describe('`provider/model`, or an alias of the gateway.'),
   /**
-   * The turn of the task's transcript that the new turn continues. The gateway puts the conversation up to and including that turn's answer before `messages`,
-   * so that commands don't contain the conversation. Null: `messages` is the whole conversation.
+   * The turn in the task's transcript that the new turn continues. The gateway puts the conversation up to that turn's
+   * answer before `messages`, so that commands don't contain the conversation. If null, `messages` is the whole
+   * conversation.
    */
   continues: z.string().nullable().default(null),
   messages: z.array(modelMessageSchema),
-  /** Ids of earlier effects for the same turn, whose outcome is unknown. If one of these effects has stored an answer, that answer is used. */
+  /**
+   * Ids of earlier effects for the same turn, whose outcome is unknown. If one of these effects has stored an answer,
+   * that answer is used.
+   */
   lostTurns: z.array(z.string()).max(16).default([]),
   tools: z.array(toolDefinitionSchema).max(64).default([]),
   settings: modelSettingsSchema.default({}),
@@ -69,7 +73,10 @@ export const turnOutputSchema = z.object({
 export type TurnOutput = z.infer<typeof turnOutputSchema>;
 
 export const modelOperations = {
-  /** Runs one model call. Its transcript entry is stored before its claim is marked done, so that a finished call is never paid for twice. */
+  /**
+   * Runs one model call. The gateway stores the transcript entry before it marks the claim as done, so that a finished
+   * call is never paid for twice.
+   */
   turn: operation({
     service: 'llm-gateway',
     name: 'turn',
@@ -80,7 +87,10 @@ export const modelOperations = {
   }),
 } as const;
 
-/** An entry of the transcript, `coppice.transcript.<tenant>.<taskId>`. Its message id is the effect id, so that JetStream stores it once. */
+/**
+ * An entry of the transcript, `coppice.transcript.<tenant>.<taskId>`. Its message id is the effect id, so that
+ * JetStream stores the entry once.
+ */
 export const transcriptEntrySchema = z.object({
   effectId: z.string().describe('Id of the turn. A repeated message has the same id.'),
   owner: ownerSchema.describe('The task that the turn belongs to.'),

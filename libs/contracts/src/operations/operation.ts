@@ -4,26 +4,29 @@ import { effectIdSchema } from '../identifiers.ts';
 import type { ServiceName } from '../services.ts';
 
 /**
- * What an executor does with a command that a lost executor has started.
- * `rerun`: run it again from the start. `unknown`: answer with the error code `unknown`; the actor decides.
+ * What an executor does with a command that a lost executor has started. `rerun` runs it again from the start.
+ * `unknown` answers with the error code `unknown`, and the actor decides.
  */
 export type LostOwnerPolicy = 'rerun' | 'unknown';
 
 /**
- * Handling of a command that is delivered twice, possibly at the same time.
- * `idempotent`: running it twice is harmless. `claimed`: the executor first takes a claim in KV `coppice-effects`.
+ * Handling of a command that is delivered twice, possibly at the same time. `idempotent` means that it is harmless to
+ * run the command twice. `claimed` means that the executor first takes a claim in the KV bucket `coppice-effects`.
  */
 export type Repeat = { kind: 'idempotent' } | { kind: 'claimed'; lostOwner: LostOwnerPolicy };
 
-/** An operation that a service runs for an actor. The command comes from the command stream, the result goes to the actor's inbox. */
+/**
+ * An operation that a service runs for an actor. The command comes from the command stream, and the result goes to the
+ * actor's inbox.
+ */
 export type Operation<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> = {
   service: ServiceName;
-  /** One token; unique within the service. */
+  /** One token, unique within the service. */
   name: string;
   input: Input;
   output: Output;
   repeat: Repeat;
-  /** Milliseconds after which the executor stops and answers `deadline-exceeded`. The input may set a shorter time. */
+  /** Time after which the executor stops and answers `deadline-exceeded`. The input may set a shorter time. */
   timeLimitMs: number;
 };
 
@@ -43,7 +46,7 @@ export type CommandMessage = z.infer<typeof commandMessageSchema>;
 
 export const commandAgeMsMax = 7 * 24 * 3_600_000;
 
-/** The tenant, run and task that an operation works for. Part of every operation's input, for logs, events and labels. */
+/** The tenant, run and task of an operation. It is part of every operation's input, for logs, events and labels. */
 export const ownerSchema = z.object({
   tenant: z.string().describe('Tenant of the run.'),
   runId: z.string().describe('The id of the run.'),
@@ -51,7 +54,9 @@ export const ownerSchema = z.object({
 });
 export type Owner = z.infer<typeof ownerSchema>;
 
-/** Largest text sent by value. For a larger text, the name of an object in `coppice-artifacts` is sent instead: see artifacts.ts. */
+/**
+ * Maximum size of a text that is sent by value. A larger text is sent as the name of an object in `coppice-artifacts`.
+ */
 export const inlineTextBytesMax = 64 * 1024;
 export const textReferenceSchema = z.union(
   [

@@ -5,9 +5,9 @@ const service = 'orchestrator';
 const idempotent = { kind: 'idempotent' } as const;
 const minute = 60_000;
 
-/** Operations of the orchestrator for its own run actors: work that is too large for one actor's value. */
+/** Operations of the orchestrator for its own run actors. They do work that is too large for one actor's value. */
 export const runOperations = {
-  /** Creates every task of a run from the specifications in the object store. */
+  /** Creates every task of a run from the stored specifications. */
   createTasks: operation({
     service,
     name: 'create-tasks',
@@ -16,7 +16,6 @@ export const runOperations = {
     input: z.object({ tenant: z.string(), runId: z.string(), specificationArtifact: z.string() }),
     output: z.object({ tasks: z.int() }),
   }),
-  /** Sends the event `cancel` to every task of a run. */
   cancelTasks: operation({
     service,
     name: 'cancel-tasks',

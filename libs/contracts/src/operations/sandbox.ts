@@ -10,14 +10,14 @@ export const sandboxLimitsSchema = z.object({
   /** Processors, e.g. 1.5. */
   cpus: z.number().positive(),
   pids: z.int().positive(),
-  /** Limit for all files written outside the workspace. */
+  /** Maximum size of all files outside the workspace together. */
   scratchBytes: z.int().positive(),
 });
 export type SandboxLimits = z.infer<typeof sandboxLimitsSchema>;
 
 export const sandboxSpecificationSchema = z.object({
   owner: ownerSchema,
-  /** Stable, so that a repeated `create` finds the existing sandbox. */
+  /** A stable id, so that a repeated `create` finds the existing sandbox. */
   sandboxId: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,250}$/),
   image: z.string(),
   mounts: z.array(mountSchema),
@@ -28,7 +28,7 @@ export const sandboxSpecificationSchema = z.object({
 export type SandboxSpecification = z.infer<typeof sandboxSpecificationSchema>;
 
 export const commandSchema = z.object({
-  /** Run by `sh -c` in /workspace. */
+  /** The command, which `sh -c` runs in /workspace. */
   shell: z.string(),
   timeLimitMs: z.int().positive(),
   standardInput: textReferenceSchema.optional(),
@@ -40,10 +40,14 @@ export const commandResultSchema = z.object({
   signal: z.string().nullable(),
   timedOut: z.boolean(),
   outOfMemory: z.boolean(),
-  /** First and last parts, at most 32 KiB for each stream, with a line between them that says how much is left out. */
+  /**
+   * The start and the end of the output, at most 32 KiB for each stream. A line between them says how much is left out.
+   */
   standardOutput: z.string(),
   standardError: z.string(),
-  /** Name of the whole (bounded) output in `coppice-artifacts`; null if the two texts above are complete. */
+  /**
+   * Name of the whole output in `coppice-artifacts`, whose size is limited. Null if the two texts above are complete.
+   */
   logArtifact: z.string().nullable(),
   durationMs: z.int().nonnegative(),
 });
@@ -53,7 +57,10 @@ export type CommandResult = z.infer<typeof commandResultSchema>;
 export const toolResultSchema = z.object({
   callId: z.string(),
   name: z.string(),
-  /** A result over the limits of tools.ts lacks its middle part; `logArtifact` then names the whole result. */
+  /**
+   * The result. If it exceeds the limits of tools.ts, its middle part is left out, and `logArtifact` names the whole
+   * result.
+   */
   content: textReferenceSchema,
   isError: z.boolean(),
   logArtifact: z.string().nullable(),
@@ -74,7 +81,7 @@ export const sandboxOperations = {
     input: sandboxSpecificationSchema,
     output: z.object({ sandboxId: z.string(), engine: z.string(), node: z.string() }),
   }),
-  /** Writes a file in the workspace from inside the sandbox, as its user. */
+  /** Writes a file in the workspace, from inside the sandbox and with the rights of its user. */
   write: operation({
     service,
     name: 'write',
@@ -92,8 +99,8 @@ export const sandboxOperations = {
     output: commandResultSchema,
   }),
   /**
-   * Runs one command in a fresh sandbox and removes the sandbox. If the executor is lost, changes to the mounts remain, so the caller prepares fresh mounts before
-   * it sends the command again.
+   * Runs one command in a fresh sandbox and removes the sandbox. If the executor is lost, its changes to the mounts
+   * remain. So the caller prepares fresh mounts before it sends the command again.
    */
   run: operation({
     service,
@@ -103,7 +110,7 @@ export const sandboxOperations = {
     input: z.object({ specification: sandboxSpecificationSchema, command: commandSchema }),
     output: commandResultSchema,
   }),
-  /** Runs all tool calls of one turn in one command. Every call has a result, even if it fails. */
+  /** Runs all tool calls of one turn in one command. Every call has a result, even if the call fails. */
   tools: operation({
     service,
     name: 'tools',
@@ -113,7 +120,7 @@ export const sandboxOperations = {
       owner: ownerSchema,
       sandboxId: z.string(),
       calls: z.array(toolCallSchema).min(1).max(64),
-      /** Limit for one result; smaller for a model with a small context. */
+      /** Limit for one result. It is smaller for a model with a small context. */
       resultCharactersMax: z
         .int()
         .min(toolLimits.resultCharactersMin)
@@ -141,5 +148,5 @@ export const logChunkSchema = z.object({
 });
 export type LogChunk = z.infer<typeof logChunkSchema>;
 
-/** Retention of live output: pieces (log chunks) for each task, and days. */
+/** Retention of live output: the number of log chunks for each task, and the number of days. */
 export const outputKept = { piecesMax: 20_000, days: 7 } as const;

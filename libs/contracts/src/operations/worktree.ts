@@ -5,18 +5,23 @@ import { taskIdSchema } from '../identifiers.ts';
 import { workKindSchema } from '../task-work.ts';
 import { operation, ownerSchema } from './operation.ts';
 
-/** A folder or file of the host (`source`), and its path in a sandbox (`target`). */
+/** A folder or file of the host (`source`) with its path in a sandbox (`target`). */
 export const mountSchema = z.object({ source: z.string(), target: z.string(), readOnly: z.boolean() });
 export type Mount = z.infer<typeof mountSchema>;
 
-/** Message (without the `Coppice-…` trailers) and date of a commit. The actor sets the date, so that a repeat makes the same git object. */
+/**
+ * Message and date of a commit. The message doesn't include the `Coppice-…` trailers. The actor sets the date, so that
+ * a repeat makes the same git object.
+ */
 export const commitMessageSchema = z.object({
   type: z.string(),
   scope: z.string().nullable(),
   /** One line. */
   description: z.string(),
   body: z.string().nullable(),
-  /** `Co-Authored-By`, e.g. `scripted/plan.yaml <noreply@coppice.invalid>`; null for none. */
+  /**
+   * Value of the trailer `Co-Authored-By`, such as `scripted/plan.yaml <noreply@coppice.invalid>`. Null for no trailer.
+   */
   coAuthor: z.string().nullable(),
   /** RFC 3339. */
   date: z.string(),
@@ -24,9 +29,9 @@ export const commitMessageSchema = z.object({
 export type CommitMessage = z.infer<typeof commitMessageSchema>;
 
 const repository = z.string();
-/** Key of a setup's sealed result, which is copied into the new folder; null without a setup. */
+/** Key of the setup whose sealed result is copied into the new folder. Null without a setup. */
 const setupKey = z.string().nullable();
-/** Number of a task's attempt at one setup. */
+/** Number of the attempt at one setup. */
 const attempt = z.int();
 
 const service = 'worktree-service';
@@ -34,7 +39,7 @@ const idempotent = { kind: 'idempotent' } as const;
 const minute = 60_000;
 
 export const worktreeOperations = {
-  /** Makes a worktree and a branch for a task, and returns the mounts for its sandbox. */
+  /** Makes a worktree and a branch for a task. Returns the mounts for its sandbox. */
   prepare: operation({
     service,
     name: 'prepare',
@@ -44,7 +49,7 @@ export const worktreeOperations = {
       owner: ownerSchema,
       repository,
       baseBranch: z.string(),
-      /** Part of the branch name, from the task's description: at most 30 characters of a-z, 0-9 and dashes. */
+      /** Part of the branch name, made from the task's description. At most 30 characters of a-z, 0-9 and dashes. */
       slug: z.string(),
       setupKey,
     }),
@@ -52,11 +57,14 @@ export const worktreeOperations = {
       node: z.string(),
       branch: z.string(),
       baseCommit: z.string(),
-      /** The first mount is the workspace itself, at /workspace. */
+      /** The first mount is the workspace, at /workspace. */
       mounts: z.array(mountSchema),
     }),
   }),
-  /** Imports the files that the task's sandbox left, as one commit on the task's branch. The sandbox must be removed first. */
+  /**
+   * Makes one commit on the task's branch from the files that the task's sandbox left. The sandbox must be removed
+   * first.
+   */
   commit: operation({
     service,
     name: 'commit',
@@ -66,7 +74,7 @@ export const worktreeOperations = {
     output: z.discriminatedUnion('status', [
       z.object({
         status: z.literal('no-changes'),
-        /** Number of new files left out because of ignore rules, counted up to a bound. */
+        /** Number of new files that ignore rules left out, up to a maximum. */
         ignored: z.int().nonnegative().default(0),
       }),
       z.object({
@@ -74,17 +82,20 @@ export const worktreeOperations = {
         commit: z.string(),
         tree: z.string(),
         filesChanged: z.int(),
-        /** Lines; binary files don't count. */
+        /** Added lines, without binary files. */
         additions: z.int().optional(),
         deletions: z.int().optional(),
-        /** Changed paths, at most 200 of them. */
+        /** Changed paths, at most 200. */
         paths: z.array(z.string()),
-        /** Changed paths that match `protect`: the first 50, then one entry with the number of further paths. */
+        /** Changed paths that match `protect`. After the first 50, one entry has the number of further paths. */
         protectedPaths: z.array(z.string()),
       }),
     ]),
   }),
-  /** Stores the worktree's current state under refs/coppice/checkpoint/<taskId>, not on the branch. `commit` is null if nothing changed. */
+  /**
+   * Stores the worktree's current state under refs/coppice/checkpoint/<taskId>, not on the branch. `commit` is null if
+   * nothing changed.
+   */
   checkpoint: operation({
     service,
     name: 'checkpoint',
@@ -97,7 +108,10 @@ export const worktreeOperations = {
     }),
     output: z.object({ commit: z.string().nullable() }),
   }),
-  /** Makes the commit that would land on the target's current tip, and a folder with exactly its tree, for verification in a fresh sandbox. */
+  /**
+   * Makes the commit that would land on the target's current tip. Also makes a folder with exactly its tree, for
+   * verification in a fresh sandbox.
+   */
   prepareMerge: operation({
     service,
     name: 'prepare-merge',
@@ -110,15 +124,19 @@ export const worktreeOperations = {
       taskCommit: z.string(),
       method: mergeMethodSchema,
       message: commitMessageSchema,
-      /** Patterns of paths whose changes need approval. A pattern without a slash matches at any depth. */
+      /** Patterns of paths whose changes need approval. A pattern without a slash matches that name in every folder. */
       protect: z.array(z.string()).default([]),
-      /** When to create the folder. It isn't needed if nothing is to be verified, or if exactly this tree is verified already. */
+      /**
+       * When to create the folder. It isn't needed if nothing is verified, or if exactly this tree is already verified.
+       */
       checkout: z.discriminatedUnion('when', [
         z.object({ when: z.literal('always') }),
         z.object({ when: z.literal('tree-differs-from'), tree: z.string() }),
         z.object({ when: z.literal('never') }),
       ]),
-      /** The task's setup. Its sealed result is copied into the folder if the setup's inputs are the same in the merged tree. */
+      /**
+       * The task's setup. If its inputs are the same in the merged tree, its sealed result is copied into the folder.
+       */
       setup: z.object({ setupKey: z.string(), inputs: z.array(z.string()), inputsHash: z.string() }).nullable(),
     }),
     output: z.discriminatedUnion('status', [
@@ -127,13 +145,18 @@ export const worktreeOperations = {
         tip: z.string(),
         commit: z.string(),
         tree: z.string(),
-        /** Paths that differ between the tip and the merged tree and match `protect`, in the same form as for `commit`. */
+        /**
+         * Paths that match `protect` and differ between the tip and the merged tree, in the same form as for `commit`.
+         */
         protectedPaths: z.array(z.string()).default([]),
-        /** Null if no checkout was requested. The checkout is removed together with the task's worktree. */
+        /** Null if no checkout was requested. The checkout is removed with the task's worktree. */
         checkout: z
           .object({
             mounts: z.array(mountSchema),
-            /** False if the setup's inputs differ in the merged tree. Nothing was copied, and the setup has to run again before verify. */
+            /**
+             * False if the setup's inputs differ in the merged tree. The folder then has no sealed result, and the
+             * setup has to run again before verify.
+             */
             setupIsCurrent: z.boolean(),
           })
           .nullable(),
@@ -144,14 +167,20 @@ export const worktreeOperations = {
       z.object({
         status: z.literal('conflict'),
         tip: z.string(),
-        /** The conflicting files, at most 200. */
+        /** Conflicting files, at most 200. */
         paths: z.array(z.string()),
-        /** Changes on the target since the task's base, for the first 10 of these files. Earlier versions don't send this field. */
+        /**
+         * Changes on the target since the task's base, for the first 10 of these files. Missing in results of earlier
+         * versions.
+         */
         landed: z.array(landedChangeSchema).default([]),
       }),
     ]),
   }),
-  /** Moves the target branch from `expectedTip` to `commit`, once, both for a local repository and for a remote one. */
+  /**
+   * Moves the target branch from `expectedTip` to `commit`, in a local or a remote repository. A repeat doesn't move it
+   * again.
+   */
   land: operation({
     service,
     name: 'land',
@@ -167,7 +196,9 @@ export const worktreeOperations = {
     output: z.discriminatedUnion('status', [
       z.object({ status: z.literal('landed'), commit: z.string() }),
       z.object({ status: z.literal('moved'), tip: z.string() }),
-      /** The commit is under refs/coppice/landed/ of the user's repository; `finishCommand` completes the landing there. */
+      /**
+       * The commit is under refs/coppice/landed/ of the user's repository. `finishCommand` completes the landing there.
+       */
       z.object({
         status: z.literal('landed-pending'),
         commit: z.string(),
@@ -195,13 +226,19 @@ export const worktreeOperations = {
       owner: ownerSchema,
       repository,
       keepBranch: z.boolean(),
-      /** RFC 3339; the date of a rescue commit. */
+      /** Date of a rescue commit. RFC 3339. */
       date: z.string(),
     }),
-    /** Where the rescued work is: arguments of `git fetch` (`<store> <ref>`), or a folder. Null if no work was rescued. */
+    /**
+     * The place of the rescued work, as arguments of `git fetch` (`<store> <ref>`) or as a folder. Null if no work was
+     * rescued.
+     */
     output: z.object({ rescue: z.string().nullable() }),
   }),
-  /** Resolves the inputs of a setup at the base branch's current tip. A missing input is rejected with `invalid-request`. */
+  /**
+   * Resolves the inputs of a setup at the base branch's current tip. A missing input is rejected with
+   * `invalid-request`.
+   */
   resolveSetup: operation({
     service,
     name: 'resolve-setup',
@@ -210,13 +247,19 @@ export const worktreeOperations = {
     input: z.object({ owner: ownerSchema, repository, baseBranch: z.string(), inputs: z.array(z.string()) }),
     output: z.object({
       baseCommit: z.string(),
-      /** Hash over paths and object ids of the inputs in the base tree; without inputs, of the whole tree. */
+      /**
+       * Hash over the paths and object ids of the inputs in the base tree. Without inputs, the hash is over the whole
+       * tree.
+       */
       inputsHash: z.string(),
-      /** The node for both setup and task, since the setup's result is on one host only. Earlier versions don't send it. */
+      /**
+       * The node for setup and task, since the setup's result is on one host only. Missing in results of earlier
+       * versions.
+       */
       node: z.string().optional(),
     }),
   }),
-  /** Makes a checkout of the base for the setup command. Each attempt gets a new checkout. */
+  /** Makes a checkout of the base for one attempt at the setup. */
   prepareSetup: operation({
     service,
     name: 'prepare-setup',
@@ -228,7 +271,10 @@ export const worktreeOperations = {
       z.object({ status: z.literal('prepared'), mounts: z.array(mountSchema), node: z.string() }),
     ]),
   }),
-  /** Keeps the files that the setup command made and that aren't in the base tree. Its sandbox must be removed first. */
+  /**
+   * Seals the files that the setup command made and that aren't in the base tree. The setup's sandbox must be removed
+   * first.
+   */
   sealSetup: operation({
     service,
     name: 'seal-setup',
@@ -237,7 +283,7 @@ export const worktreeOperations = {
     input: z.object({ owner: ownerSchema, repository, setupKey: z.string(), attempt }),
     output: z.object({ files: z.int() }),
   }),
-  /** Removes a failed attempt's folder. Its sandbox must be removed first. */
+  /** Removes a failed attempt's folder. The attempt's sandbox must be removed first. */
   discardSetup: operation({
     service,
     name: 'discard-setup',
@@ -248,20 +294,26 @@ export const worktreeOperations = {
   }),
 } as const;
 
-/** The tenant of the caller. Earlier versions don't send it; the empty tenant may use nothing if allowlists are configured. */
+/**
+ * The tenant of the caller, empty for callers of earlier versions. If allowlists are configured, the empty tenant may
+ * use nothing.
+ */
 const tenant = z.string().default('');
 
 /** Read-only calls to the worktree service. */
 export const worktreeCalls = {
-  /** Errors: `permission-denied` if the tenant may not use the repository, `repository-not-found`, `branch-not-found` (suggests similar branches). */
+  /**
+   * Errors: `permission-denied` if the tenant may not use the repository, `repository-not-found`, and
+   * `branch-not-found`, which suggests similar branches.
+   */
   inspect: {
     name: 'inspect',
     description: 'Whether a repository and branch exist.',
     input: z.object({ tenant, repository, baseBranch: z.string() }),
     output: z.object({
-      /** Stable id of the repository, independent of how its path or URL was written. */
+      /** Id of the repository. It doesn't depend on how its path or URL is written. */
       repositoryId: z.string(),
-      /** The canonical address. */
+      /** Canonical path or URL of the repository. */
       repository: z.string(),
       baseCommit: z.string(),
     }),
@@ -280,7 +332,7 @@ export const worktreeCalls = {
     output: z.object({ finished: z.array(z.boolean()) }),
     deadlineMs: 5_000,
   },
-  /** Sent to the task's node, since no other node has the task's commits. */
+  /** The call goes to the task's node, which alone has the task's commits. */
   diff: {
     name: 'diff',
     description: "A task's change as a unified patch.",
@@ -294,7 +346,10 @@ export const worktreeCalls = {
     output: z.object({ patch: z.string(), truncated: z.boolean() }),
     deadlineMs: 30_000,
   },
-  /** Sent to the task's node, since no other node has the task's commits. Errors: `not-found` if the task has no commit, `limit-exceeded`. */
+  /**
+   * Errors: `not-found` if the task has no commit, and `limit-exceeded`. The call goes to the task's node, which alone
+   * has the task's commits.
+   */
   bundle: {
     name: 'bundle',
     description: "A task's work as a git bundle, stored as an artifact.",

@@ -19,7 +19,7 @@ export type HeldSpecification = Omit<TaskSpecification, 'prompt'> & { prompt: Te
 export type TaskInput = {
   owner: Owner;
   repository: string;
-  /** Id of the repository, the same for all its paths and URLs. */
+  /** Id of the repository. It doesn't depend on how its path or URL is written. */
   repositoryId: string;
   baseBranch: string;
   specification: HeldSpecification;
