@@ -35,9 +35,9 @@ import { submitRun } from './submit.ts';
 const ackWaitMs = 60_000;
 const concurrency = 16;
 /**
- * Limits on the requests that this process handles at once, for both streams together. Requests over `perGroup` wait,
- * and a request that isn't admitted is postponed. A waiting request also occupies a slot of a consumer. So the running
- * and waiting requests of one tenant take at most half of one consumer's slots.
+ * Limits on the requests that this process handles at once, for both streams together. Further requests wait, and a
+ * request that isn't admitted is postponed. A waiting request also occupies a slot of its consumer. So all requests of
+ * one tenant, running and waiting, take at most half of a consumer's slots.
  */
 const placesOfIntake = { total: 32, perGroup: 4, waitingPerGroupMax: 4, stuckAfterMs: 1_000 };
 const retryMsMin = 1_000;
@@ -47,7 +47,7 @@ const publishedHeader = 'Coppice-Published';
 const source = 'intake';
 const { requestValuesMax: valuesMax, requestDepthMax: depthMax } = busLimits;
 const keptBytesMax = 16 * 1024;
-/** Maximum length of a trace header in characters, as W3C trace context requires. */
+/** Maximum length of a trace header in characters. W3C trace context doesn't require more. */
 const traceCharactersMax = 512;
 
 export async function consumeIntake(bus: Bus): Promise<Consumption> {
@@ -140,10 +140,9 @@ const headersToKeep = ({ headers }: Delivery): Record<string, string> =>
   );
 
 /**
- * Publishes why a request was rejected. The subject is that of the run's events, since a subscriber can derive the
- * run's id from tenant and requestId. Without a requestId, the subject contains the request's sequence number in the
- * intake stream, which the publisher knows. A request without a requestId is rejected at its first delivery, so the
- * delivery has that sequence number.
+ * Publishes the reason for a rejection on the subject of the run's events, since a subscriber can derive the run's id
+ * from tenant and requestId. Without a requestId, the subject contains the request's sequence number in the intake
+ * stream, which the publisher knows. Such a request is rejected at its first delivery, which has that sequence number.
  */
 async function publishRefusal(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
   const tenant = tenantOf(delivery.subject);

@@ -1,9 +1,9 @@
 /**
  * Rejects a submitted run if its models can't work.
  *
- * The check queries the gateway, since only the gateway knows its providers and scripts. It runs in the orchestrator,
- * so that it covers every publisher and not only the command line. It isn't a guarantee. If the gateway doesn't answer,
- * the run is accepted. The answer may be outdated at the time of the model call, which checks again.
+ * The check queries the gateway, since only the gateway knows its providers and scripts. The check runs in the
+ * orchestrator, so that it covers every publisher and not only the command line. If the gateway doesn't answer, the run
+ * is accepted. The gateway checks again at the time of the model call.
  */
 import type { Bus } from '@coppice/bus';
 import { CoppiceError, gatewayCalls } from '@coppice/contracts';

@@ -7,8 +7,8 @@ import type { TaskInput } from './machines/task/task-context.ts';
 import type { StoredRun } from './submit.ts';
 
 /**
- * Commands that run actors send to the orchestrator itself, for work on all tasks of a run. They can be repeated, since
- * each message has a fixed id.
+ * Commands that run actors send to the orchestrator itself, for work on all tasks of a run. The commands can be
+ * repeated, since each message has a fixed id.
  */
 
 /** Longer prompts are put into the object store. A task's value must stay small, since it is written on every step. */

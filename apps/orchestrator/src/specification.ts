@@ -23,8 +23,8 @@ const dependenciesOfRunMax = 5_000;
 
 /**
  * Fills in the run's defaults and Coppice's defaults for every task.
- * @throws CoppiceError `invalid-request`, whose message names the first wrong field and whose `details.issues` lists
- * all
+ * @throws CoppiceError `invalid-request`, whose message names the first wrong field and whose `details.issues` lists up
+ * to 20
  */
 export function specify(request: RunRequest): TaskSpecification[] {
   const issues: FieldIssue[] = [];

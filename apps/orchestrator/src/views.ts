@@ -107,10 +107,7 @@ export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>):
   return { ...common(context), ...(usage === undefined ? {} : { usage }), tasks };
 }
 
-/**
- * Returns the run's usage, which is the recorded usage of its ended tasks and the usage in the views of its other
- * tasks.
- */
+/** Adds the recorded usage of the run's ended tasks and the usage in the views of its other tasks. */
 function usageOf(view: ActorView, living: ReadonlyMap<string, TaskView>): Usage | undefined {
   const usage = usageOfEnded(runContextOf(view));
   if (usage === undefined) return undefined;

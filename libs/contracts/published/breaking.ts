@@ -33,8 +33,8 @@ export type Contract = {
 type Reader = 'coppice' | 'publisher';
 
 /**
- * Enums in messages from Coppice whose schemas allow any string since a release. That doesn't change the values that
- * are sent: docs/decisions/0010-published-contract.md.
+ * Enums in messages from Coppice that a release closed and that allow any string now. This change doesn't affect the
+ * values that are sent. See docs/decisions/0010-published-contract.md.
  */
 const openedEnums = ['TaskState'];
 

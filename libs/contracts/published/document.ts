@@ -211,7 +211,7 @@ function operations() {
   };
 }
 
-/** Name of each schema. A schema of several messages has its first name. */
+/** Name of each schema. A schema that several messages share has the name of the first. */
 const schemaNames = new Map<z.ZodType, string>();
 for (const [name, schema] of Object.entries(sharedSchemas)) schemaNames.set(schema, name);
 for (const { name, schema } of publishedMessages) if (!schemaNames.has(schema)) schemaNames.set(schema, name);

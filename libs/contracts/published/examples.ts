@@ -33,7 +33,7 @@ const runRequest = {
   ],
 };
 
-/** A request with every field. No field has its default. */
+/** A request with every field, each with a value other than its default. */
 const fullRunRequest = {
   ...runRequest,
   requestId: 'release-42-checkout',

@@ -42,7 +42,7 @@ export const actorMessageSchema = z.discriminatedUnion('type', [
     type: z.literal('result'),
     effectId: effectIdSchema,
     outcome: outcomeSchema,
-    /** For the result of a command, its time in the queue and the time of the work. Missing if unknown. */
+    /** Time that a command waited in the queue, and time of its work. Missing if unknown. */
     queuedMs: z.number().nonnegative().optional(),
     workedMs: z.number().nonnegative().optional(),
   }),

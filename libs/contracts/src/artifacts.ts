@@ -38,7 +38,6 @@ export const artifactNameSchema = z.string().regex(artifactPattern, 'the name of
 export const tenantOfArtifact = (name: string): string | null =>
   artifactPattern.test(name) ? (name.split('/')[1] ?? null) : null;
 
-/** Returns the object store bucket of an artifact. */
 export const bucketOfArtifact = (name: string): string =>
   name.startsWith('bundle/') ? buckets.bundles : buckets.artifacts;
 

@@ -1,4 +1,6 @@
-/** Chats. Any client of the bus can send a model call and receive the answer as a stream. See docs/protocol.md. */
+/**
+ * Chats, by which any client of the bus sends a model call and receives the answer as a stream. See docs/protocol.md.
+ */
 import { z } from 'zod';
 import type { Method } from './api.ts';
 import { wireErrorSchema } from './errors.ts';

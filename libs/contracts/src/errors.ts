@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /**
- * Every error code that crosses the wire. `retryable` is the default for the code. It means that the same request may
+ * Every error code that crosses the wire. `retryable` is the default for the code. If it is true, the same request may
  * succeed later. `meaning` is the text in the documents. A published code is never renamed or reused.
  */
 export const errorCodes = {

@@ -48,7 +48,7 @@ export function shortHash(...parts: string[]): string {
   return out;
 }
 
-/** Returns the id of the run for a tenant's request. It depends only on the arguments. */
+/** Returns the id of the run for a tenant's request. The same request id always gives the same run id. */
 export const runIdOf = (tenant: string, requestId: string): string => `r${shortHash('run', tenant, requestId)}`;
 export const taskIdOf = (runId: string, taskName: string): string => `t${shortHash('task', runId, taskName)}`;
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** A file, and the last commits of the target that changed it. At most 3 commits, newest first. */
+/** A file, and the commits of the target that changed it, newest first and at most 3. */
 export const landedChangeSchema = z.object({
   path: z.string(),
   commits: z.array(

@@ -165,7 +165,6 @@ const runShape = {
   tasks: z.array(taskRequestSchema).min(1).max(runLimits.tasksMax).describe('The tasks, in any order.'),
 };
 
-/** The content of a run file. */
 export const runFileSchema = z.strictObject(runShape);
 export type RunFile = z.infer<typeof runFileSchema>;
 

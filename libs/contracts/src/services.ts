@@ -1,6 +1,6 @@
 /**
- * A service. Lists of services derive from the registry below. test/services.test.ts compares it with files that can't
- * be derived.
+ * A service. Lists of services derive from the registry below, which test/services.test.ts compares with files that
+ * can't be derived.
  */
 type Service = {
   /**

@@ -30,7 +30,6 @@ export const buckets = {
   budgets: 'coppice-budgets',
   /** Public keys for the tokens that gateways issue, by thumbprint. */
   gatewayKeys: 'coppice-gateway-keys',
-  /** Cached model answers. */
   llmCache: 'coppice-llm-cache',
   /** Items of earlier answers, to which clients refer by id. */
   llmItems: 'coppice-llm-items',

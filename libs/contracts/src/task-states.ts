@@ -1,6 +1,9 @@
 import { z } from 'zod';
 
-/** Kinds of states. `waiting` is for other tasks, and `needs-you` for the user's decision. */
+/**
+ * Kinds of states. `waiting` means that the task waits for other tasks, and `needs-you` that it waits for the user's
+ * decision.
+ */
 export type TaskStateKind = 'waiting' | 'busy' | 'needs-you' | 'end';
 
 /**

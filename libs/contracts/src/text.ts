@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * Text of limited length in a request. JSON Schema must be able to express the limits. So lengths count code points, of
- * which JavaScript's `length` counts some twice, and patterns only use syntax that other languages have too.
+ * Text of limited length in a request. JSON Schema must be able to express the limits. So lengths count code points,
+ * although JavaScript's `length` counts some of them twice. Patterns only use syntax that other languages have too.
  */
 export const characters = (charactersMax: number) =>
   z

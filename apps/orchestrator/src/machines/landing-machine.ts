@@ -25,8 +25,8 @@ export type TurnRequest = {
 type Waiting = { effectId: string; replyTo: ReplyTo; taskId: string; holdMs: number; waited: boolean };
 
 /**
- * A granted slot. `waited` is true if another task held the slot at the time of the request. The branch has then most
- * likely moved since.
+ * A granted slot. `waited` is true if another task held the slot at the time of the request, so that the branch has
+ * most likely moved.
  */
 export type Turn = { turn: string; waited: boolean };
 

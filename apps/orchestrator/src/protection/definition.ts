@@ -76,7 +76,7 @@ class DefinitionFinder {
   readonly files = new Set<string>();
   readonly unprotected = new Unprotected();
   readonly unfollowed = new Unprotected();
-  /** True if some command changes the folder. Which commands run after the change isn't determined. */
+  /** True if some command changes the folder. The analysis doesn't determine which commands run after the change. */
   #moved = false;
   /** Files that a command writes with `-o`, such as a compiler's output. */
   readonly #outputs = new Set<string>();
@@ -198,7 +198,7 @@ class DefinitionFinder {
     this.#withoutOperand(program, runs, operands, place);
   }
 
-  /** Analyzes the first word as an operand. Returns true if that included the words after it. */
+  /** Analyzes the first word as an operand. Returns true if the words after it were analyzed too. */
   #operand(program: Program, context: OperandContext, [word, ...rest]: readonly ShellWord[], place: Place): boolean {
     if (word === undefined) return false;
     const { runs, shellText, placeholder, maybeValue } = context;
@@ -235,10 +235,7 @@ class DefinitionFinder {
     else if (runs === undefined) for (const input of place.command.inputs) this.#arguments([input]);
   }
 
-  /**
-   * Analyzes the case that the operand is the value of the unknown option before it. Only the words after it are
-   * operands then.
-   */
+  /** Analyzes the case that `word` is the value of the unknown option before it. The operands are then in `rest`. */
   #alternative(program: Program, word: ShellWord, rest: readonly ShellWord[], place: Place): void {
     if (!mayBeValue(program, word, rest)) return;
     if (this.#alternatives++ < alternativesMax) this.#apply(program, rest, place);

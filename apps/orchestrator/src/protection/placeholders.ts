@@ -2,8 +2,8 @@ import { wordAfter } from './paths.ts';
 import type { ShellWord } from './shell.ts';
 
 /**
- * Variable that replaces a placeholder in a text to be parsed. Its value is only known when the command runs, as that
- * of the input itself.
+ * Variable that replaces a placeholder in a text to be parsed. Like the input, the variable's value is only known when
+ * the command runs.
  */
 const input = '$input';
 const ofParallel = /'?\{[^{}\s]*\}'?/g;

@@ -5,7 +5,7 @@ export type Program = {
    * matches that name in every folder.
    */
   files?: readonly string[];
-  /** More globs, for a use whose operands, joined by spaces, match. */
+  /** More globs, which apply if `operands` matches the program's operands, joined by spaces. */
   filesFor?: { operands: RegExp; files: readonly string[] };
   /**
    * The meaning of the program's first operand.

@@ -226,7 +226,6 @@ export class StandIns {
   }
 }
 
-/** Returns an answer of the model, with or without tool calls. */
 export function modelAnswer(
   turnId: string,
   calls: { name: string; input: object }[] = [],

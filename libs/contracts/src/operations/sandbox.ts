@@ -46,7 +46,8 @@ export const commandResultSchema = z.object({
   standardOutput: z.string(),
   standardError: z.string(),
   /**
-   * Name of the whole output in `coppice-artifacts`, whose size is limited. Null if the two texts above are complete.
+   * Name of the whole output in `coppice-artifacts`. The size of this output is limited too. Null if the two texts
+   * above are complete.
    */
   logArtifact: z.string().nullable(),
   durationMs: z.int().nonnegative(),
@@ -120,7 +121,7 @@ export const sandboxOperations = {
       owner: ownerSchema,
       sandboxId: z.string(),
       calls: z.array(toolCallSchema).min(1).max(64),
-      /** Limit for one result. It is smaller for a model with a small context. */
+      /** Maximum length of one result, smaller for a model with a small context. */
       resultCharactersMax: z
         .int()
         .min(toolLimits.resultCharactersMin)

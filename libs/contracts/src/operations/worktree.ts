@@ -332,7 +332,7 @@ export const worktreeCalls = {
     output: z.object({ finished: z.array(z.boolean()) }),
     deadlineMs: 5_000,
   },
-  /** The call goes to the task's node, which alone has the task's commits. */
+  /** The request goes to the task's node, since no other node has the task's commits. */
   diff: {
     name: 'diff',
     description: "A task's change as a unified patch.",
@@ -347,8 +347,8 @@ export const worktreeCalls = {
     deadlineMs: 30_000,
   },
   /**
-   * Errors: `not-found` if the task has no commit, and `limit-exceeded`. The call goes to the task's node, which alone
-   * has the task's commits.
+   * Errors: `not-found` if the task has no commit, and `limit-exceeded`. The request goes to the task's node, since no
+   * other node has the task's commits.
    */
   bundle: {
     name: 'bundle',

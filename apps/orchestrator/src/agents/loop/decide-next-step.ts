@@ -334,8 +334,8 @@ function summaryOf({ text }: TurnOutput): string | null {
 }
 
 /**
- * Starts a new conversation without a summary. It is used if the model call for the summary failed, or if the provider
- * rejected the conversation as too long.
+ * Starts a new conversation without a summary. The model call for the summary failed, or the provider rejected the
+ * conversation as too long.
  */
 export function withoutSummary(state: LoopState, assignment: Assignment): LoopState {
   if (state.turnId === null) return stop(state, 'the task alone is longer than what the model can hold');

@@ -1,6 +1,6 @@
 import { toolLimits } from '@coppice/contracts';
 
-/** The agent's limits. A task sets further limits. */
+/** The limits of the agent that a task can't change. */
 export const agentLimits = {
   /** Maximum number of calls in one turn. With more, the task fails. Only the first `callsPerTurnMax` of them run. */
   callsMax: 64,
@@ -17,7 +17,9 @@ export const agentLimits = {
    */
   repeatsWarnedAt: 3,
   repeatsMax: 5,
-  /** Maximum length of a repeated group of turns that is detected. In A B A B, the group is A B and its length is 2. */
+  /**
+   * Maximum length of a group of turns whose repetition is detected. In A B A B, the group is A B and its length is 2.
+   */
   repeatPeriodMax: 3,
   /** Number of last turns that are searched for repetitions. */
   rememberedTurns: 15,

@@ -11,7 +11,6 @@ export function verifyFailure(result: CommandResult, timeLimitMs: number): strin
   return `verify ended with exit code ${result.exitCode}`;
 }
 
-/** The last lines of a command's output. */
 export function logTail(result: CommandResult): string | null {
   const text = [result.standardOutput, result.standardError].filter((part) => part.trim() !== '').join('\n');
   if (text === '') return null;

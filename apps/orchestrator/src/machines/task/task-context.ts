@@ -54,7 +54,7 @@ export type TaskContext = TaskInput &
     sandboxOpen: boolean;
     /** True if there may be a worktree to remove. */
     worktreeOpen: boolean;
-    /** The agent's summary: the body of its commit. */
+    /** The agent's summary, which becomes the body of its commit. */
     summary: string | null;
 
     commit: string | null;
@@ -118,7 +118,7 @@ export const sandboxLimits: SandboxLimits = {
 export const slugCharactersMax = 30;
 
 /**
- * Adds the usage that the error of a failed model call reports. Without used tokens, the known usage stays as it is,
+ * Adds the usage that the error of a failed model call reports. If the call used no tokens, the usage stays as it is,
  * even if the price of the call is unknown.
  */
 export function withFailure(usage: Usage, { details }: WireError): Usage {

@@ -94,7 +94,7 @@ const npmScripts = {
   operands: /(^| )(t|tst|test|run|run-script|start|stop|restart|it|cit|install-test|install-ci-test)( |$)/,
   file: packageScript,
 };
-/** For package managers for which each word that isn't one of their own commands is a script's name. */
+/** For package managers in which every word that isn't a command of the package manager names a script. */
 const namedScripts = { operands: /^(?!$|add|ci|config|i( |$)|import|install|link|remove|set|up)/, file: packageScript };
 const anyScript = { operands: /^/, file: packageScript };
 const starts = (files: readonly string[]): Program => ({

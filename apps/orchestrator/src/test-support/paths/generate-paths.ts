@@ -81,9 +81,8 @@ function resultsOf({ name, outcomes }: PathCase, invocation: string): readonly u
 }
 
 /**
- * Returns paths that together take every transition at least once, each on a shortest path. A transition is an event,
- * with one of its results, in a state whose situation allows it. A path that is the beginning of another path is left
- * out.
+ * Returns shortest paths that together take every transition at least once. A transition is an event with one of its
+ * results, in a state whose situation allows the event. A path that is the beginning of another path is left out.
  */
 export function pathsOf(path: PathCase): MachinePath[] {
   const situationOf = ({ value, context }: AnyMachineSnapshot) =>

@@ -76,10 +76,10 @@ export class Replay implements AsyncDisposable {
   }
 
   /**
-   * Replays all paths with one engine process for each round, which is killed at the round's crash point, and a last
-   * engine that isn't killed. A result can only arrive for a published command. So after a crash before the publishing,
-   * the next engine first handles the redelivered messages. Returns the remains, and the number of interrupted
-   * handlings in all rounds.
+   * Replays all paths. Each round has its own engine process, which is killed at the round's crash point. A last engine
+   * isn't killed. A result can only arrive for a published command. So after a crash before the publishing, the next
+   * engine first handles the redelivered messages. Returns the remains, and the number of interrupted handlings in all
+   * rounds.
    */
   async interrupted(pointOf: (round: number) => CrashPoint): Promise<{ remains: Remains; crashes: number }> {
     let crashes = 0;
