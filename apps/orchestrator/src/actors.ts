@@ -31,8 +31,8 @@ import { runSummary, taskCounts, taskSummary } from './views.ts';
  */
 
 /**
- * Sends a command to the node that has the task's files. Without a setup, any node may prepare the worktree, and the
- * files then stay on that node.
+ * Sends a command to the task's node. If the task has a setup, this is the setup's node. Otherwise any node may prepare
+ * the worktree, and the task then stays on that node.
  */
 const onNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.node ?? 'any' });
@@ -96,7 +96,7 @@ const failedAs = (state: string, message: string | null) =>
   failures.has(state) ? { type: state, message: message ?? '' } : null;
 const failures: ReadonlySet<string> = new Set(['failed', 'timed-out'] satisfies TaskState[]);
 
-/** Span of a run, the parent of its tasks' spans. */
+/** Span of a run. The spans of its tasks are its children. */
 function runSpans(context: RunContext): SpanDescription {
   const { tenant, runId, failure } = context;
   const end = runStateOf(context);

@@ -67,7 +67,7 @@ test('a request with any body and headers becomes a dead letter of its tenant, w
 });
 
 test('a request that would be postponed but is too large to be stored again is rejected', async () => {
-  // The request must wait, since no service answers whether the repository exists. It has the maximum size of a
+  // No service answers whether the repository exists, so the request has to wait. The request has the maximum size of a
   // message.
   await publishRaw(subjects.intake('acme'), JSON.stringify(request('padded')).padEnd(bus.payloadBytesMax));
   await eventually(async () => expect(await letters('acme')).toHaveLength(1));

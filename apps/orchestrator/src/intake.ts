@@ -150,8 +150,8 @@ async function publishRefusal(bus: Bus, delivery: Delivery, error: unknown): Pro
   const failure = toWireError(error);
   const requestId = requestIdOf(delivery);
   if (requestId === null) {
-    // This sequence number is from the stream of postponed requests. The publisher doesn't know it, and another request
-    // in the intake may have the same number.
+    // The delivery is from the stream of postponed requests. The publisher doesn't know its sequence number, and
+    // another request in the intake may have the same number.
     if (!isFromPublisher(delivery)) return;
     const { sequence: intakeSequence } = delivery;
     const subject = subjects.event(tenant, noRun, String(intakeSequence), 'intake-refused');

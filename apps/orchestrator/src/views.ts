@@ -93,7 +93,7 @@ export const runListed = (view: ActorView, finished: ReadonlySet<string>): RunSu
   return { ...common(context), taskCounts: taskCounts(context, finished) };
 };
 
-/** @param living views of active tasks by task id, since the run only stores that these tasks are active */
+/** @param living views of the active tasks by task id, since the run doesn't store their states */
 export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>): RunView {
   const context = runContextOf(view);
   const tasks = context.tasks.map(({ taskId, name, state, reason }) => {

@@ -30,8 +30,8 @@ function strictCopy(schema: AnySchema): AnySchema {
 }
 
 /**
- * Clones a schema with its description and checks. `z.clone` doesn't make it a child of the original, whose published
- * schema accepts unknown fields.
+ * Clones a schema with its description and checks. The clone isn't a child of the original, since the published schema
+ * of the original accepts unknown fields.
  */
 function changed(schema: z.ZodType, by: object): AnySchema {
   const copy = z.clone(schema, z.util.mergeDefs(schema.def, by) as typeof schema.def);

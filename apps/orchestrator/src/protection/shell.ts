@@ -173,7 +173,7 @@ const globCharacters = /[\\*?[\]{}()!+@|,]/g;
 /** Returns a glob that matches exactly this text. */
 export const globOfText = (text: string): string => text.replaceAll(globCharacters, String.raw`\$&`);
 
-/** Detects an expression for the folder in which the command starts. It is the root of the work tree. */
+/** Detects an expression for the current folder. A command starts in the root of the work tree. */
 const isWorkingFolder = (part: WordPart): boolean =>
   (part.type === 'SimpleExpansion' && part.text === '$PWD') ||
   (part.type === 'ParameterExpansion' && part.text === '${PWD}') ||

@@ -149,5 +149,5 @@ export const logChunkSchema = z.object({
 });
 export type LogChunk = z.infer<typeof logChunkSchema>;
 
-/** Retention of live output: the number of log chunks for each task, and the number of days. */
+/** Retention of live output, as a number of log chunks for each task and a number of days. */
 export const outputKept = { piecesMax: 20_000, days: 7 } as const;

@@ -206,7 +206,7 @@ describe('calls', () => {
     expect(results(done(again))).toEqual([
       'a: {"text":"ok"}',
       expect.stringMatching(/^c: .*not known whether this was done/),
-      // Repeating this write would undo the edit after it, which may have been done.
+      // A repeat of this write would undo the later edit, which may have been done.
       expect.stringMatching(/^d: .*not known whether this was done/),
       expect.stringMatching(/^e: .*not known whether this was done/),
       'g: {"text":"ok"}',

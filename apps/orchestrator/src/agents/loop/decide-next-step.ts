@@ -224,7 +224,7 @@ function safeToRepeat<Call extends { name: string }>(calls: readonly Call[]): Ca
 
 /**
  * Handles the loss of the executor of tool calls, some of which may have run. Calls that are safe to repeat are
- * repeated, within a limit. The model gets a result for each other call, which says that its outcome is unknown.
+ * repeated, within a limit. For each other call, the model gets a result that says that the outcome is unknown.
  */
 export function afterToolsLost(state: LoopState, assignment: Assignment, mayRepeat: boolean): LoopState {
   if (state.next.do !== 'call') return state;
@@ -334,8 +334,8 @@ function summaryOf({ text }: TurnOutput): string | null {
 }
 
 /**
- * Starts a new conversation without a summary. The model call for the summary failed, or the provider rejected the
- * conversation as too long.
+ * Starts a new conversation without a summary, after the model call for the summary failed or after the provider
+ * rejected the conversation as too long.
  */
 export function withoutSummary(state: LoopState, assignment: Assignment): LoopState {
   if (state.turnId === null) return stop(state, 'the task alone is longer than what the model can hold');

@@ -16,7 +16,7 @@ export const mayReadAgain = (given: Given): boolean => executorLost(given) && tr
 export const callsUnknown = ({ event }: Given): boolean =>
   ['unknown', 'internal', 'deadline-exceeded', 'delivery-limit'].includes(failureOf(event).error.code);
 
-/** True for a failure that a retry would repeat, but a shorter conversation may avoid. */
+/** True if a retry would fail again, but a shorter conversation may succeed. */
 export function conversationFailed({ context, event }: Given): boolean {
   const { error } = failureOf(event);
   const next = context.loop?.next;

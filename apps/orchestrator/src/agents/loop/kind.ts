@@ -6,7 +6,7 @@ import { loopStates } from './states.ts';
 type LoopFields = {
   /** State of the `loop` agent. Null if the task has another agent, or after the agent's work. */
   loop: LoopState | null;
-  /** True if the worktree has changes since the last checkpoint. */
+  /** True if the worktree may have changes since the last checkpoint. */
   unsaved: boolean;
   savedAtMs: number;
 };

@@ -7,7 +7,7 @@ export const agentLimits = {
   /** Maximum size of the ids and names of all calls in one turn, in bytes. With more, the task fails. */
   callFramesBytesMax: 32 * 1024,
   /**
-   * Number of consecutive answers without a call to which the agent replies with a request for a call. The next such
+   * Maximum number of times in a row that the agent requests a tool call after an answer without one. The next such
    * answer ends the agent's work.
    */
   nudgesMax: 2,

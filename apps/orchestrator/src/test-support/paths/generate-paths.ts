@@ -33,8 +33,8 @@ export type MachinePath = {
 };
 
 /**
- * The only time in the replays, so that timers and dates are the same in all of them. It is in the far future, so that
- * no timer of the real server fires.
+ * The time in all replays, so that timers and dates are the same in each of them. It is in the far future, so that no
+ * timer of the real server fires.
  */
 export const pathTimeMs = Date.UTC(2100, 0, 1);
 
