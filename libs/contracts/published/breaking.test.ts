@@ -32,7 +32,6 @@ type Document = Contract & {
 
 const released = asyncApiDocument('1.0.0') as unknown as Document;
 
-/** Returns a changed copy of the document. */
 function changed(plant: (document: Document) => void): Document {
   const document = structuredClone(released);
   plant(document);

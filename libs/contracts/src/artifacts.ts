@@ -11,7 +11,6 @@ const hourMs = 3_600_000;
  * part of a name.
  */
 export const artifactNames = {
-  /** The specification from which a run was created. */
   run: (tenant: string, runId: string, requestHash: string) => `run/${tenant}/${runId}/${requestHash}`,
   prompt: (tenant: string, runId: string, taskId: string) => `run/${tenant}/${runId}/prompt/${taskId}`,
   /** A text of a task. Its name contains the hash of its content. */

@@ -12,7 +12,7 @@ export const gatewayHealthNewsSchema = z.object({
   model: z.string().min(1).max(255),
   /**
    * State of the model's circuit breaker. `open` means that calls failed repeatedly, `closed` that calls succeed again,
-   * and `cooling` that the provider asked to wait.
+   * and `cooling` that the provider requests a pause.
    */
   state: z.enum(['open', 'closed', 'cooling']),
   forMs: z.int().nonnegative(),

@@ -106,7 +106,7 @@ export const actorConsumer = (kind: string): string => `actor-${kind}`;
 /** The durable consumer for the commands of a service's pool. */
 export const commandConsumer = (service: string, pool: string): string => `${service}-${pool}`;
 
-/** The kinds of actors, which are the second token of their subjects. */
+/** The kinds of actors, which are the third token of their subjects. */
 export const actorKinds = ['run', 'task', 'landing', 'setup'] as const;
 
 /**

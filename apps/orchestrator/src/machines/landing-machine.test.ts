@@ -23,7 +23,6 @@ class Slot extends DrivenMachine<typeof landingMachine> {
     return this.send({ type: 'release', turn });
   }
 
-  /** Tasks that got the slot, in order. */
   get granted(): string[] {
     return this.answers.filter(({ outcome }) => outcome.status === 'done').map(({ effectId }) => effectId);
   }

@@ -38,7 +38,6 @@ type LandingEvent = (
 ) &
   Timed;
 
-/** Maximum number of tasks that wait for the slot of one branch. */
 const landingQueueMax = 1_000;
 
 const full: Outcome = {
@@ -54,7 +53,6 @@ export const landingMachine = setup({
   types: { context: {} as LandingContext, events: {} as LandingEvent, input: {} as Birth<unknown> },
   actions: {
     answer: ordered<AnswerParams>(),
-    /** Grants the slot to the first task in the queue. */
     grant: enqueueActions(({ context, enqueue }) => {
       const [next, ...queue] = context.queue;
       if (next === undefined) return;

@@ -55,7 +55,6 @@ export type SetupContext = {
 
 type SetupEvent = ({ type: 'want'; effectId: string; replyTo: ReplyTo } | { type: 'unwant'; effectId: string }) & Timed;
 
-/** Maximum number of tasks that wait for one setup. */
 const setupWaitingMax = 1_000;
 
 const sealed: Outcome = { status: 'done', output: {} };

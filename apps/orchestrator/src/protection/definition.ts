@@ -301,7 +301,6 @@ class DefinitionFinder {
     this.unfollowed.add(command.text, reasons.notFollowed(what));
   }
 
-  /** Adds a file that is run or loaded. */
   #run(word: ShellWord, place: Place, resolves: readonly string[] = []): void {
     if (word.value === null) return this.#dynamic(word, 'file', place);
     if (/^\.?\/?$/.test(word.value)) return this.unprotected.add(place.command.text, reasons.runsFolder);

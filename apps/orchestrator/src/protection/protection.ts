@@ -26,7 +26,6 @@ const mergeRules = ['.gitattributes'];
 const dependencyFolders = ['node_modules', 'bower_components', 'vendor', '.venv', 'venv', '.bin', 'Pods'];
 
 export type Protection = {
-  /** Globs of protected files. */
   protect: string[];
   unprotected: UnprotectedPart[];
 };

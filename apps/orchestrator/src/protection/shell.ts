@@ -1,7 +1,6 @@
 import { forEachChild, parse } from 'unbash';
 import type { Command, HereDoc, HereString, Redirect, SyntaxNode, Word, WordPart } from 'unbash';
 
-/** A word of a command. */
 export type ShellWord = {
   /** The word as written. */
   text: string;

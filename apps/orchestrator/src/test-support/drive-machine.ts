@@ -18,7 +18,6 @@ export class DrivenMachine<Machine extends AnyStateMachine> {
   readonly sent: Sent[] = [];
   /** Answers to other actors' requests, in order. */
   readonly answers: AnswerParams[] = [];
-  /** Emitted events, in order. */
   readonly emitted: ({ type: string } & Record<string, unknown>)[] = [];
   /** Delays of the running timers in milliseconds, by the event that the timer sends. */
   readonly timers: Record<string, number> = {};

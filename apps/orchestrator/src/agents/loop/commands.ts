@@ -10,8 +10,6 @@ import { newLoop } from './loop-state.ts';
 import type { Assignment, LoopState } from './loop-state.ts';
 import { limitsOf } from './replay.ts';
 
-/** Inputs of the commands that a `loop` agent sends. */
-
 export const loopOf = (context: TaskContext): LoopState => context.loop ?? newLoop();
 
 export function assignmentOf({ specification }: TaskContext): Assignment {

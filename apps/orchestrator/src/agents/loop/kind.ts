@@ -11,7 +11,6 @@ type LoopFields = {
   savedAtMs: number;
 };
 
-/** The built-in coding agent. */
 export const loop: AgentKind<LoopFields> = {
   states: loopStates,
   newFields: ({ kind }) => ({ loop: kind === 'loop' ? newLoop() : null, unsaved: false, savedAtMs: 0 }),

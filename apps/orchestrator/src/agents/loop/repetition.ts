@@ -3,7 +3,6 @@ import { shortHash } from '@coppice/contracts';
 import type { ToolCall } from '@coppice/contracts';
 import { agentLimits } from './limits.ts';
 
-/** Hash of the names and arguments of a turn's calls, in order. */
 export const hashOfCalls = (calls: readonly ToolCall[]): string =>
   shortHash(...calls.flatMap(({ name, arguments: given }) => [name, 'text' in given ? given.text : given.artifact]));
 

@@ -5,8 +5,6 @@ import { modelLimitsOf } from '../../machines/task/agent/commands.ts';
 import { workSandboxId } from '../../machines/task/command-inputs.ts';
 import type { SandboxInput } from '../../machines/task/command-inputs.ts';
 
-/** Inputs of the commands that a `prompt` agent sends. */
-
 export function promptTurn(context: TaskContext): z.input<typeof modelOperations.turn.input> {
   const { prompt, model, timeLimitMs } = context.specification;
   const part: ContentPart =

@@ -2,8 +2,6 @@ import type { sandboxOperations, worktreeOperations } from '@coppice/contracts';
 import type { z } from 'zod';
 import type { TaskContext } from './task-context.ts';
 
-/** Types and values that the commands of several states share. */
-
 export type WorktreeInput<Name extends keyof typeof worktreeOperations> = z.input<
   (typeof worktreeOperations)[Name]['input']
 >;

@@ -3,7 +3,6 @@ import { taskLimits } from './task-context.ts';
 
 export const passed = (result: CommandResult): boolean => result.exitCode === 0 && !result.timedOut;
 
-/** Reason for a failed verification, in one sentence. */
 export function verifyFailure(result: CommandResult, timeLimitMs: number): string {
   if (result.timedOut) return `verify took longer than ${Math.round(timeLimitMs / 1_000)} s`;
   if (result.outOfMemory) return 'verify used more memory than its sandbox has';

@@ -1,7 +1,5 @@
 import type { TaskEvent } from './task-setup.ts';
 
-/** Transitions shared by several states. */
-
 /** Retries the step after a retryable error. Any other error ends the task. */
 export const orFail = (step: string) =>
   [

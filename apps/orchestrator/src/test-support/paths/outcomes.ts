@@ -26,7 +26,6 @@ const answer: TurnOutput = {
   responseModel: 'x',
   latencyMs: 5,
 };
-/** A complete answer and a cut-off one. */
 export const promptAnswers = [answer, { ...answer, finishReason: 'length' }];
 
 const calling = (name: string, input: unknown): TurnOutput => ({

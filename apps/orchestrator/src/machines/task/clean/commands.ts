@@ -2,8 +2,6 @@ import { rfc3339, workSandboxId } from '../command-inputs.ts';
 import type { SandboxInput, WorktreeInput } from '../command-inputs.ts';
 import type { TaskContext } from '../task-context.ts';
 
-/** Inputs of the commands with which a task removes what it made. */
-
 export const removeSandbox = (context: TaskContext): SandboxInput<'remove'> => ({
   owner: context.owner,
   sandboxId: workSandboxId(context),

@@ -4,8 +4,6 @@ import type { WorktreeInput } from '../command-inputs.ts';
 import { taskLimits } from '../task-context.ts';
 import type { TaskContext } from '../task-context.ts';
 
-/** Inputs of the commands that a task sends to land. */
-
 const landingOverheadMs = 30 * 60_000;
 
 export const takeTurn = (context: TaskContext): TurnRequest => ({

@@ -6,8 +6,6 @@ import type { WorktreeInput } from '../command-inputs.ts';
 import { sandboxLimits, slugCharactersMax } from '../task-context.ts';
 import type { TaskContext } from '../task-context.ts';
 
-/** Inputs of the commands that a task sends while it is prepared. */
-
 export const resolveSetup = (context: TaskContext): WorktreeInput<'resolveSetup'> => ({
   owner: context.owner,
   repository: context.repository,

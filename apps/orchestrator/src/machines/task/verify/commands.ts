@@ -3,8 +3,6 @@ import type { TaskContext } from '../task-context.ts';
 import { commitMessage } from '../agent/commands.ts';
 import type { SandboxInput, WorktreeInput } from '../command-inputs.ts';
 
-/** Inputs of the commands that a task sends for its verification. */
-
 export function prepareMerge(context: TaskContext): WorktreeInput<'prepareMerge'> {
   const { specification, setup, verifiedTree } = context;
   const message = commitMessage(context);
