@@ -140,9 +140,9 @@ const headersToKeep = ({ headers }: Delivery): Record<string, string> =>
   );
 
 /**
- * Publishes the reason for a rejection on the subject of the run's events, since a subscriber can derive the run's id
- * from tenant and requestId. Without a requestId, the subject contains the request's sequence number in the intake
- * stream, which the publisher knows. Such a request is rejected at its first delivery, which has that sequence number.
+ * Publishes the reason for a rejection on the subject of the run's events. A subscriber can derive the run's id from
+ * tenant and requestId. Without a requestId, the subject contains the request's sequence number in the intake stream,
+ * which the publisher knows. Such a request is rejected at its first delivery, which has that sequence number.
  */
 async function publishRefusal(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
   const tenant = tenantOf(delivery.subject);

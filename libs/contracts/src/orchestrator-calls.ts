@@ -13,8 +13,8 @@ const progress = {
 };
 
 /**
- * Read-only calls to the orchestrator, `coppice.call.orchestrator.<name>`. For a missing task or run the answer is null
- * and not an error, so that a failed call isn't mistaken for a missing task or run.
+ * Read-only calls to the orchestrator, `coppice.call.orchestrator.<name>`. If a task or run is missing, the answer is
+ * null and not an error. So a failed call isn't mistaken for a missing task or run.
  */
 export const orchestratorCalls = {
   taskStatus: {

@@ -42,8 +42,8 @@ export type Program = {
    */
   commandList?: { operands: RegExp; file: string };
   /**
-   * True if an operand may name a program that this program starts, as in `yarn vitest`, or a script that this
-   * program's files define, as in `yarn lint`.
+   * True if an operand may name a program that this program starts, as in `yarn vitest`, or a script of this program's
+   * files, as in `yarn lint`.
    */
   mayStart?: true;
   /** True if a use without a command is reported. The container then runs the image's own program. */
