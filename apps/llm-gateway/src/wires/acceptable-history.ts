@@ -1,26 +1,40 @@
-/** Converts what a model wrote to a form that servers accept in a request, since a rejected part would make every later request of the conversation fail. */
+/**
+ * Converts names, ids and arguments that a model wrote to a form that servers accept. If a server rejected one of them,
+ * it would also reject every later request of the conversation, which repeats them.
+ */
 import { createHash } from 'node:crypto';
 import { jsonOf } from '../transport/json.ts';
 
-/** Converts a tool's name, which the model may have invented. */
+/** Converts the name of a tool, which the model may have invented, to a name that servers accept. */
 export const acceptableName = (name: string): string =>
   name.replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64) || 'unnamed';
 
-/** The call ids that a server accepts. Ids that match `pattern` are sent unchanged. Others are replaced by a digest of `characters` characters. */
+/**
+ * The call ids that a server accepts. If an id doesn't match `pattern`, a digest of `characters` characters replaces
+ * it.
+ */
 export type CallIds = { pattern: RegExp; characters: number };
 
-/** Sends all ids unchanged, since ids may contain information for the server: LiteLLM puts signatures into them, and Kimi's models parse their own. */
+/**
+ * Accepts every id, since an id may contain information for the server. LiteLLM puts signatures into ids, and Kimi's
+ * models parse their own ids.
+ */
 export const anyId: CallIds = { pattern: /^/, characters: 40 };
 
-/** Converts the id of another provider's tool call to a form that this provider accepts. Deterministic. */
+/**
+ * Converts the id of another provider's tool call to an id that this provider accepts. The same id always gives the
+ * same result.
+ */
 export const acceptableCallId = (id: string, { pattern, characters }: CallIds): string =>
   pattern.test(id) ? id : createHash('sha256').update(id).digest('hex').slice(0, characters);
 
-/** Returns a tool call's arguments as an object. Text that isn't a JSON object is put into one. */
+/**
+ * Returns a tool call's arguments as an object. Text that isn't a JSON object becomes the field `malformedArguments`.
+ */
 export const argumentsObject = (text: string): object =>
   objectIn(text) ?? (text.trim() === '' ? {} : { malformedArguments: text });
 
-/** Returns a tool call's arguments as the text of a JSON object. Text that is a JSON object stays unchanged. */
+/** Returns the arguments unchanged if they are a JSON object, else the text of an object that contains them. */
 export const argumentsText = (text: string): string =>
   objectIn(text) === null ? JSON.stringify(argumentsObject(text)) : text;
 

@@ -1,4 +1,7 @@
-/** Settings that are the same in OpenAI's two wire formats, except for the objects around a function's name and a schema's fields. */
+/**
+ * Settings that are the same in OpenAI's two wire formats. Only the objects around a function's name and around a
+ * schema differ.
+ */
 import type { ModelSettings } from '@coppice/contracts';
 import { said, schemaName } from '../ingress/http/settings.ts';
 import type { Untranslatable } from '../ingress/http/untranslatable.ts';
@@ -6,7 +9,7 @@ import type { Untranslatable } from '../ingress/http/untranslatable.ts';
 type Format = NonNullable<ModelSettings['responseFormat']>;
 type Schema = Omit<Extract<Format, { type: 'json-schema' }>, 'type'>;
 
-/** @param named takes the name of a tool, and returns the setting that requires a call of this tool */
+/** @param named returns the setting that requires a call of the named tool */
 export function toolSettings(
   { toolChoice, parallelToolCalls }: ModelSettings,
   named: (name: string) => object,
@@ -23,7 +26,7 @@ export function formatFields(format: Format, ofSchema: (schema: Schema) => objec
   return { type: 'json_schema', ...ofSchema(schema) };
 }
 
-/** @param named returns the function's name in the choice of one function; undefined for any other choice */
+/** @param named returns the name of the function that the choice requires; undefined for any other choice */
 export function toolChoiceOf<Choice extends object>(
   choice: string | Choice | null | undefined,
   named: (choice: Choice) => unknown,
@@ -44,7 +47,7 @@ type SchemaFields = {
   strict?: boolean | null | undefined;
 };
 
-/** @param schemaOf returns the fields of the format's schema; undefined if there is none */
+/** @param schemaOf returns the format's schema with its name; undefined if there is none */
 export function responseFormatOf<RequestedFormat extends { type: string }>(
   format: RequestedFormat | null | undefined,
   schemaOf: (format: RequestedFormat) => SchemaFields | undefined,

@@ -3,30 +3,36 @@ import type { ModelDelta, WireName } from '../provider/port.ts';
 import { providerError } from '../transport/errors.ts';
 import { nonEmpty } from './values.ts';
 
-/** The provider whose answer is read. `secret` is redacted in errors. */
+/** The provider that sends the answer. `secret` is redacted in errors. */
 export type ReaderAbout = { provider: string; secret: string | null };
 
-/** Base of the readers of all wire formats: their errors, and the deltas that begin an answer and a tool call. */
+/** Base of the readers of all wire formats. It builds their errors, and the delta that begins an answer. */
 export class ReaderBase {
   readonly #about: ReaderAbout & { wire?: WireName };
   #begun = false;
 
-  /** @param about `wire` is the format of field names in errors, if clients of that format get these names */
+  /** @param about `wire` names the format if errors may contain its field names */
   constructor(about: ReaderAbout & { wire?: WireName }) {
     this.#about = about;
   }
 
-  /** Builds the error for an error inside the answer. It is retryable unless its content says otherwise. */
+  /**
+   * Builds the error for an error that the server sent inside its answer. The error is retryable unless its content
+   * says otherwise.
+   */
   protected fail(body: unknown): CoppiceError {
     return providerError({ ...this.#about, body });
   }
 
-  /** Builds the error for a server that uses another format. `what` describes what it sent. */
+  /**
+   * Builds the error for a server that uses another format. `what` describes the content, for example `no event of a
+   * message`.
+   */
   protected notOfThisWire(what: string): CoppiceError {
     return new CoppiceError('provider-failed', `${this.#about.provider} sent what is ${what}`, { retryable: true });
   }
 
-  /** Returns the delta that begins the answer, the first time that the model or the id is known. */
+  /** Returns the delta that begins the answer. Only the first call with a model or an id returns one. */
   protected start(model: string | null | undefined, id: string | null | undefined): ModelDelta[] {
     if (this.#begun || !(nonEmpty(model) || nonEmpty(id))) return [];
     this.#begun = true;

@@ -5,7 +5,7 @@ import { ollama } from './ollama/wire.ts';
 import { openAiChatAt } from './openai-chat/wire.ts';
 import { openAiResponses } from './openai-responses/wire.ts';
 
-/** Registry of the providers' wire formats. Each entry returns the variant for the server at an address. */
+/** Registry of the wire formats. Each entry returns the variant for the server at an address. */
 const wires = {
   'openai-chat': openAiChatAt,
   'openai-responses': () => openAiResponses,
@@ -17,5 +17,4 @@ const wires = {
 export type WireName = keyof typeof wires;
 export const wireNames = Object.keys(wires) as [WireName, ...WireName[]];
 
-/** Returns the variant of a wire format for the server at this address. */
 export const wireOf = (name: WireName, baseUrl: string): Wire => wires[name](baseUrl);

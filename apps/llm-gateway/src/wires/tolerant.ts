@@ -1,4 +1,4 @@
-/** Schemas for fields of answers. Servers omit fields or send a wrong type, which counts as missing. */
+/** Schemas for fields of answers. A field of a wrong type counts as missing. */
 import { z } from 'zod';
 
 export const text = z.string().nullish().catch(null);

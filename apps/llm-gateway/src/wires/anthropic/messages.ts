@@ -18,14 +18,17 @@ type ContentBlock = (
   CacheMark;
 export type WireMessage = { role: 'user' | 'assistant'; content: ContentBlock[] };
 
-/** Maps the conversation without the system messages, which are in a separate field. The roles alternate, as the format requires. */
+/**
+ * Maps the conversation without its system messages, which the format has in a separate field. Adjacent messages of the
+ * same role are merged, since the format requires that roles alternate.
+ */
 export function messagesOf(messages: readonly ProviderMessage[]): WireMessage[] {
   const turns: WireMessage[] = [];
   for (const { role, content } of messages) {
     if (role === 'system') continue;
     const wireRole = role === 'assistant' ? 'assistant' : 'user';
     const blocks = content.flatMap(role === 'assistant' ? answerBlock : saidBlock);
-    // The API rejects a message without content, even an answer.
+    // The API rejects a message without content.
     if (blocks.length === 0) continue;
     const last = turns.at(-1);
     if (last?.role === wireRole) last.content.push(...blocks);
@@ -35,17 +38,17 @@ export function messagesOf(messages: readonly ProviderMessage[]): WireMessage[] 
   return turns;
 }
 
-/** Returns the system messages from all places of the conversation. */
+/** Returns all system messages of the conversation, wherever they are. */
 export const systemOf = (messages: readonly ProviderMessage[]): TextBlock[] =>
   messages.filter(({ role }) => role === 'system').flatMap(({ content }) => content.flatMap(textBlock));
 
-/** Moves results to the beginning, since they must directly follow their calls. */
+/** Moves the tool results to the beginning, since they must directly follow their calls. */
 function resultsFirst(blocks: ContentBlock[]): ContentBlock[] {
   const isResult = ({ type }: ContentBlock) => type === 'tool_result';
   return [...blocks.filter(isResult), ...blocks.filter((block) => !isResult(block))];
 }
 
-/** Returns no block for a text without visible characters, since the API rejects it. */
+/** Returns an empty list for a text without visible characters, since the API rejects such a text. */
 const textBlock = (part: ProviderPart): TextBlock[] =>
   part.type === 'text' && part.text.trim() !== '' ? [{ type: 'text', text: part.text }] : [];
 
@@ -71,7 +74,7 @@ function answerBlock(part: ProviderPart): ContentBlock[] {
     return [{ type: 'tool_use', id: acceptableId(id), name: acceptableName(name), input: argumentsObject(text) }];
   }
   if (part.type !== 'thinking') return textBlock(part);
-  // Drops thinking without a signature of Anthropic's, since the API rejects it.
+  // The API rejects thinking that Anthropic didn't sign.
   const { text, redacted, signature } = part;
   if (signature?.wire !== 'anthropic') return [];
   if (redacted) return [{ type: 'redacted_thinking', data: signature.value }];
@@ -83,6 +86,6 @@ function imageBlock(image: ProviderImage): ImageBlock {
   return { type: 'image', source: { type: 'base64', media_type: image.mediaType, data: image.base64 } };
 }
 
-/** Replaces characters in other providers' ids that the API rejects. */
+/** Replaces the characters that the API rejects. Ids of other providers may contain them. */
 const acceptableId = (id: string): string =>
   id.replaceAll(/[^a-zA-Z0-9_-]/g, (character) => `_${character.codePointAt(0)?.toString(16)}_`);

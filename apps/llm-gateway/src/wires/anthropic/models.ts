@@ -1,12 +1,16 @@
 /**
- * The parameters that Anthropic's models accept. They depend on the model's name, since one model rejects what another requires. Source: the vendor's page
- * "Thinking support, defaults, and rejected configurations by model", and its migration guides.
+ * The parameters that Anthropic's models accept. They depend on the model, since one model rejects what another model
+ * requires. Sources: the vendor's page "Thinking support, defaults, and rejected configurations by model", and its
+ * migration guides.
  */
 
 export type ModelTraits = {
   /**
-   * Settings of thinking that the model accepts. `budget`: a number of tokens, or no thinking. `adaptive`: an effort, or no thinking. `always`: an effort only.
-   * `never`: none, since the model can't think.
+   * The thinking settings that the model accepts:
+   * - `budget`: a number of tokens, or no thinking
+   * - `adaptive`: an effort, or no thinking
+   * - `always`: only an effort
+   * - `never`: none, since the model can't think
    */
   thinking: 'never' | 'budget' | 'adaptive' | 'always';
   /** True if the model accepts a temperature and similar settings. */
@@ -19,9 +23,12 @@ export type ModelTraits = {
 
 const currentMaxOutputTokens = 32_000;
 
-/** Another vendor's model that is served in this wire format. Only features that are a few years old are certain to work there. */
+/**
+ * Another vendor's model that is served in this wire format. Only parameters that have existed for years are certain to
+ * work.
+ */
 const foreign: ModelTraits = { thinking: 'budget', sampling: true, schema: false, maxOutputTokens: 8_192 };
-/** An Anthropic model without a version in its name. Uses only parameters that all of the newest models accept. */
+/** An Anthropic model whose name contains no version. All of the newest models accept these parameters. */
 const newest: ModelTraits = {
   thinking: 'always',
   sampling: false,
@@ -56,7 +63,10 @@ function maxOutputTokensOf(version: number): number {
   return version < 3.7 ? 8_192 : currentMaxOutputTokens;
 }
 
-/** Reads the version in a name: `claude-opus-4-1-20250805` is 4.1, `claude-3-7-sonnet-latest` 3.7, `claude-sonnet-4-20250514` 4. */
+/**
+ * Returns the version in a model's name, or null. `claude-opus-4-1-20250805` has version 4.1,
+ * `claude-3-7-sonnet-latest` 3.7, and `claude-sonnet-4-20250514` 4.
+ */
 function versionOf(model: string): number | null {
   const [, major, minor] = /claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d))?(?![\d.])/i.exec(model) ?? [];
   return major === undefined ? null : Number(`${major}.${minor ?? 0}`);

@@ -36,10 +36,7 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
   };
 }
 
-/**
- * Returns the body for a request that came in this wire format, with another model. Usage needs no setting, and the body already has the output limit that the
- * format requires.
- */
+/** Returns the client's body with another model, for a request that came in this wire format. */
 export function passedOn(original: OriginalRequest, model: string, stream: boolean): object {
   const body = withoutLateThinking(original, model);
   const { temperature: _temperature, top_p: _topP, top_k: _topK, ...unsampled } = body;
@@ -48,8 +45,9 @@ export function passedOn(original: OriginalRequest, model: string, stream: boole
 }
 
 /**
- * Marks the prefix that the next request will repeat, since this vendor caches only marked prefixes. Tools and system messages are cached for all conversations
- * that begin with them. The conversation so far is cached for its next request.
+ * Marks the prefix that the next request will repeat, since this vendor caches only marked prefixes. The first mark
+ * covers tools and system messages, which other conversations may share. The second mark covers the conversation so
+ * far.
  */
 function markForCache(system: readonly TextBlock[], conversation: readonly WireMessage[]): void {
   const last = conversation.at(-1);
@@ -73,7 +71,10 @@ function toolSettings({ toolChoice, parallelToolCalls }: ModelSettings): object 
   return { tool_choice: { type: 'auto', ...single } };
 }
 
-/** Returns the sampling settings. Newer models, and all models while they think, reject a request that sets a temperature. */
+/**
+ * Returns the sampling settings and the stop sequences. Newer models reject a temperature. The other models reject it
+ * while they think.
+ */
 function samplingOf(settings: ModelSettings, traits: ModelTraits, thinks: boolean): object {
   const { temperature, topP, topK, stopSequences } = settings;
   const stops = stopSequences?.filter((sequence) => sequence.trim() !== '') ?? [];
@@ -81,9 +82,9 @@ function samplingOf(settings: ModelSettings, traits: ModelTraits, thinks: boolea
   if (!traits.sampling || thinks) return stop;
   return {
     ...stop,
-    // The contract allows a temperature of up to 2, this format of up to 1.
+    // The gateway's contract allows a temperature of up to 2. This format allows up to 1.
     ...(temperature === undefined ? {} : { temperature: Math.min(temperature, 1) }),
-    // Omitted if there is a temperature, since models from 4.5 on reject both together.
+    // Models from version 4.5 on reject `temperature` and `top_p` together.
     ...(topP === undefined || temperature !== undefined ? {} : { top_p: topP }),
     ...(topK === undefined ? {} : { top_k: topK }),
   };

@@ -1,11 +1,11 @@
-/** Requests an answer in a given format: by a JSON Schema if the model accepts one, else by an instruction. */
+/** Requests an answer in a given format. Sends a JSON Schema if the model accepts one, else an instruction. */
 import type { ModelSettings } from '@coppice/contracts';
 import type { ModelTraits } from './models.ts';
 
 type ResponseFormat = NonNullable<ModelSettings['responseFormat']>;
 type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** Returns the schema or instruction for a format. The instruction must be added to the system messages. */
+/** Returns the schema or the instruction for a format. The caller adds the instruction to the system messages. */
 export function formatOf(
   format: ResponseFormat | undefined,
   { schema: takesSchema }: ModelTraits,
@@ -18,7 +18,7 @@ export function formatOf(
   return { schema: null, instruction };
 }
 
-/** Keywords that the API rejects. They are moved to the description, as in the vendor's own libraries. */
+/** Keywords that the API rejects. Like the vendor's own libraries, the gateway moves them to the description. */
 const refused: ReadonlySet<string> = new Set([
   'minimum',
   'maximum',
@@ -36,9 +36,12 @@ const ofSchemas: ReadonlySet<string> = new Set(['anyOf', 'allOf', 'oneOf', 'pref
 const ofNamedSchemas: ReadonlySet<string> = new Set(['properties', '$defs', 'definitions']);
 const deepest = 64;
 
-/** Converts a schema to one that the API accepts: objects allow no additional properties, and rejected keywords are removed. */
+/**
+ * Converts a schema to one that the API accepts. Its objects allow no additional properties, and the descriptions
+ * contain the rejected keywords.
+ */
 function acceptableSchema(schema: JsonSchema, depth = 0): JsonSchema {
-  // A schema that is this deep stays unchanged, since the API rejects it anyway.
+  // The API rejects a schema of this depth anyway.
   if (depth > deepest) return schema;
   const inner = (value: unknown): unknown => (isSchema(value) ? acceptableSchema(value, depth + 1) : value);
   const kept: Record<string, unknown> = {};

@@ -18,15 +18,18 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
   refusal: 'refusal',
 };
 
-/** A block that may get further pieces. `input` is the tool call's initial input as JSON, which is used if no piece has content. */
+/**
+ * A block that may get further pieces. `input` is the initial input of a tool call as JSON. It is used if all pieces of
+ * the input are blank.
+ */
 type OpenBlock =
   | { kind: 'text' }
   | { kind: 'thinking'; block: number }
   | { kind: 'call'; call: number; input: string; said: boolean };
 
 /**
- * Reads an answer, which consists of blocks. Each piece names its block by index. Unknown kinds of blocks, pieces and events are ignored. The stop reason is in
- * the event with the final counts, before the last event.
+ * Reads an answer, which consists of blocks. Each piece names its block by index. Blocks, pieces and events of unknown
+ * types are ignored. The stop reason arrives with the final counts, before the last event.
  */
 export class MessageReader extends ReaderBase implements AnswerReader {
   readonly #bounds: AnswerBounds;
@@ -56,7 +59,7 @@ export class MessageReader extends ReaderBase implements AnswerReader {
     const parsed = eventSchema.safeParse(body);
     if (name === 'error' || parsed.data?.type === 'error' || hasError(body)) throw this.fail(body ?? data);
     if (parsed.success) return this.#map(parsed.data);
-    // An unknown event is ignored, whatever its form.
+    // Ignores an unknown event, since the schema needn't fit it.
     if (name !== null && !knownEvents.has(name)) return [];
     throw this.notOfThisWire('no event of a message');
   }
@@ -80,7 +83,7 @@ export class MessageReader extends ReaderBase implements AnswerReader {
     }
     const { stop_reason: reason, stop_details: details } = this.#end;
     const finishReason = finishReasons[reason ?? ''] ?? 'other';
-    // If a refusal has no text, a separate field explains it.
+    // A refusal without text has its explanation in a separate field.
     const explanation = finishReason === 'refusal' && !this.#saidAnything ? details?.explanation : null;
     if (nonEmpty(explanation)) deltas.push({ type: 'text-delta', text: explanation });
     return [...deltas, { type: 'response-end', finishReason, providerFinishReason: reason ?? '' }];
@@ -89,7 +92,8 @@ export class MessageReader extends ReaderBase implements AnswerReader {
   #map({ type, index, message, content_block: block, delta, usage }: WireEvent): ModelDelta[] {
     switch (type) {
       case 'message_start':
-        // The output count at the start is ignored, since there is no output yet. So a cut stream has no output count, and the count is estimated.
+        // There is no output yet, so the output count of this event is ignored. If the stream is cut, the gateway
+        // estimates the output count.
         return [...this.start(message?.model, message?.id), ...this.#count({ ...message?.usage, output_tokens: null })];
       case 'content_block_start':
         return block ? this.#open(index ?? this.#blocks.size, block) : [];
@@ -133,7 +137,7 @@ export class MessageReader extends ReaderBase implements AnswerReader {
     if (block === undefined) return [];
     if (block.kind === 'text') return this.#text(delta.text);
     if (block.kind === 'thinking') return this.#thought(block.block, delta.thinking, delta.signature);
-    // A tool call without arguments may have a single, empty piece.
+    // A tool call without arguments may have one piece, which is empty.
     if (!nonEmpty(delta.partial_json)) return [];
     block.said ||= delta.partial_json.trim() !== '';
     return [{ type: 'tool-call-delta', call: block.call, arguments: delta.partial_json }];
@@ -145,7 +149,10 @@ export class MessageReader extends ReaderBase implements AnswerReader {
     return [{ type: 'text-delta', text }];
   }
 
-  /** A block without text or signature isn't output yet, so that after an error another provider can still be tried. */
+  /**
+   * Returns no delta for a piece without text and signature. A delta would count as output, and the gateway couldn't
+   * try another provider after an error.
+   */
   #thought(block: number, text: string | null | undefined, signature: string | null | undefined): ModelDelta[] {
     if (!nonEmpty(text) && !nonEmpty(signature)) return [];
     return [{ type: 'thinking-delta', block, text: text ?? '', ...signed(signature) }];
@@ -161,7 +168,7 @@ export class MessageReader extends ReaderBase implements AnswerReader {
     if (nonEmpty(reason)) this.#end = { stop_reason: reason, stop_details: details };
   }
 
-  /** Updates the counts. A repeated count replaces the earlier value. */
+  /** Updates the counts. A later event repeats counts with newer values. */
   #count(usage: WireUsage | null | undefined): ModelDelta[] {
     for (const [name, value] of Object.entries(usage ?? {})) {
       if (value !== null && value !== undefined) Object.assign(this.#usage, { [name]: value });
@@ -180,7 +187,10 @@ const knownEvents: ReadonlySet<string> = new Set([
   'message_stop',
 ]);
 
-/** Converts the counts. The wire format's input count excludes cache reads and writes; the gateway's includes them. */
+/**
+ * Converts the counts. The wire format's input count excludes cache reads and writes. The gateway's input count
+ * includes them.
+ */
 function usageOf(usage: WireUsage): UsageSoFar | null {
   const { input_tokens: uncached, cache_read_input_tokens: read, cache_creation_input_tokens: written } = usage;
   return knownUsage({

@@ -2,20 +2,20 @@
 import { z } from 'zod';
 import { count, text } from '../tolerant.ts';
 
-/** Usage so far. Each count is a total. */
+/** Usage so far. Each count is a total since the start of the answer. */
 export const usageSchema = z.object({
   /** Excludes tokens read from and written to the cache. */
   input_tokens: count,
   cache_read_input_tokens: count,
   cache_creation_input_tokens: count,
-  /** Part of the written tokens that is cached for an hour. The rest is cached for five minutes. */
+  /** Tokens written to the cache for one hour. The other written tokens are cached for five minutes. */
   cache_creation: z.object({ ephemeral_1h_input_tokens: count }).nullish().catch(null),
   output_tokens: count,
   output_tokens_details: z.object({ thinking_tokens: count }).nullish().catch(null),
 });
 export type WireUsage = z.output<typeof usageSchema>;
 
-/** A block of the answer: its beginning in a stream, or the whole block. */
+/** A block of the answer. In a stream, this is the beginning of the block. */
 export const blockSchema = z.object({
   type: text,
   text,

@@ -8,7 +8,9 @@ import type { ModelTraits } from './models.ts';
 type Effort = 'low' | 'medium' | 'high';
 type RequestedThinking = NonNullable<ModelSettings['thinking']>;
 
-/** The fields of a message that this file reads. A client of this wire format may have written the message. */
+/**
+ * The fields of a message that this file reads. The message may come from a client, which wrote it in this wire format.
+ */
 export type Said = { role: string; content: string | readonly { type: string }[] };
 
 export type WireThinking = {
@@ -18,17 +20,17 @@ export type WireThinking = {
 
 /** The format's minimum budget. */
 const budgetTokensMin = 1_024;
-/** Tokens for the answer if the request sets only a thinking budget. */
+/** Tokens that are left for the answer if the request sets a thinking budget but no output limit. */
 const answerTokens = 8_192;
 
-/** Returns the thinking settings and the output limit, which the format requires. The limit applies to thinking and answer together. */
+/** Returns the thinking settings and the output limit, which the format requires. The limit includes thinking. */
 export function thinkingAndLength(
   { maxOutputTokens, thinking, toolChoice }: ModelSettings,
   traits: ModelTraits,
   messages: readonly Said[],
 ): WireThinking & { maxOutputTokens: number } {
   const lengthDefault = traits.maxOutputTokens;
-  // The API rejects thinking if a tool call is forced.
+  // The API rejects thinking together with a forced tool call.
   const forced = toolChoice === 'required' || typeof toolChoice === 'object';
   if (thinking === undefined || forced) return { maxOutputTokens: maxOutputTokens ?? lengthDefault };
   if (traits.thinking !== 'budget') {
@@ -39,7 +41,7 @@ export function thinkingAndLength(
     return { maxOutputTokens: maxOutputTokens ?? lengthDefault };
   }
   const length = maxOutputTokens ?? Math.max(lengthDefault, requestedBudget + answerTokens);
-  // The requested output limit stays unchanged, and the budget must be lower.
+  // The budget must be lower than the output limit, and the client's output limit has priority.
   const budget = Math.min(requestedBudget, length - 1);
   if (budget < budgetTokensMin) return { maxOutputTokens: length };
   return { thinking: { type: 'enabled', budget_tokens: budget }, maxOutputTokens: length };
@@ -59,9 +61,10 @@ function budgetOf(requested: RequestedThinking): number {
 }
 
 /**
- * Returns the body to pass on. If it continues an answer that another provider began without thinking, the thinking settings are removed, since the API rejects
- * them. The setting that clears earlier thinking is one of these. If the client named the model and nothing was removed from its conversation, the body stays
- * unchanged, and the vendor reports the error.
+ * Returns the body to pass on. If the last answer in it is unfinished and began without thinking, the API would reject
+ * the thinking settings. They are removed, also the setting that clears earlier thinking. This happens only if the
+ * gateway replaced the model or removed parts of the conversation. Otherwise the body stays unchanged, and the client
+ * gets the vendor's error.
  */
 export function withoutLateThinking(original: OriginalRequest, model: string): OriginalRequest['body'] {
   const { body, foreignTaken = false } = original;
@@ -77,8 +80,9 @@ export function withoutLateThinking(original: OriginalRequest, model: string): O
 }
 
 /**
- * Reports whether the continued answer began without thinking, as an answer of another provider may. A model with a thinking budget requires thinking at the
- * beginning of the answer, directly after the last user message without a tool result. After its first tool call, the model often doesn't think again.
+ * Reports whether the request continues an answer that began without thinking. Other providers write such answers. A
+ * model with a thinking budget requires thinking only at the beginning of the answer, directly after the last user
+ * message without a tool result.
  */
 function beganWithoutThinking(messages: readonly Said[]): boolean {
   if (!holdsResult(messages.at(-1))) return false;

@@ -20,6 +20,9 @@ export const anthropic: ServedWire = {
   },
 };
 
-/** Returns the client's `anthropic-version` and `anthropic-beta`. Without these, the API could reject fields that the client set. */
+/**
+ * Returns the client's `anthropic-version` and `anthropic-beta` headers. Without them, the API could reject fields that
+ * the client set.
+ */
 const ofTheVendor = (original: OriginalRequest | null): Record<string, string> =>
   Object.fromEntries(Object.entries(original?.headers ?? {}).filter(([name]) => name.startsWith('anthropic-')));

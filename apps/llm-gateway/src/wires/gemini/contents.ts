@@ -12,13 +12,19 @@ type WirePart = {
 };
 type WireContent = { role: 'user' | 'model'; parts: WirePart[] };
 
-/** A content as a client wrote it. Its field names are in camelCase or snake_case. */
+/** A content as a client wrote it. Its field names are in camel case or snake case. */
 export type OwnContent = { role?: unknown; parts?: readonly object[] | null | undefined };
 
-/** Google's placeholder signature for tool calls of another provider's model, since newer models reject calls without a signature. */
+/**
+ * Google's placeholder signature. Newer models reject tool calls without a signature, and calls of other providers'
+ * models have none.
+ */
 const foreignSignature = 'skip_thought_signature_validator';
 
-/** Maps a conversation. `systemInstruction` contains all system messages, since the format allows none between the contents. It is null if there are none. */
+/**
+ * Maps a conversation. `signed` is true for models that require signatures. `systemInstruction` contains all system
+ * messages, since `contents` can't contain any. It is null if there are none.
+ */
 export function contentsOf(
   messages: readonly ProviderMessage[],
   { signed }: { signed: boolean },
@@ -32,7 +38,7 @@ export function contentsOf(
     // The API rejects a content without parts.
     if (parts.length === 0) continue;
     const last = contents.at(-1);
-    // The results of all tool calls of one answer must be in one content, before its other parts.
+    // The API requires that one content has the results of all tool calls of an answer.
     if (role === 'tool' && lastRole === 'tool' && last !== undefined) for (const part of parts) last.parts.push(part);
     else contents.push({ role: role === 'assistant' ? 'model' : 'user', parts });
     lastRole = role;
@@ -48,16 +54,19 @@ function answerParts(content: readonly ProviderPart[], signed: boolean): WirePar
     const signature = part.signature?.wire === 'gemini' ? { thoughtSignature: part.signature.value } : {};
     const isSigned = 'thoughtSignature' in signature;
     if (part.type === 'text') return part.text === '' && !isSigned ? [] : [{ text: part.text, ...signature }];
-    // Unsigned thinking is left out, since the model can't use it.
+    // The model can't use unsigned thinking.
     if (part.type === 'thinking') return isSigned ? [{ text: part.text, thought: true, ...signature }] : [];
     const functionCall = { id: part.id, name: nameOf(part.name), args: argumentsObject(part.arguments) };
-    // Of parallel tool calls only the first is signed.
+    // Google signs only the first of parallel tool calls.
     const isFirst = calls++ === 0;
     return [{ functionCall, ...(isFirst && signed && !isSigned ? { thoughtSignature: foreignSignature } : signature) }];
   });
 }
 
-/** Adds a signature to the first tool call of each answer, in contents that a client of this wire format wrote. */
+/**
+ * Adds the placeholder signature to the first tool call of each answer, if the call has none. A client wrote the
+ * contents in this wire format.
+ */
 export function signedContents(contents: readonly OwnContent[]): OwnContent[] {
   let called = false;
   return contents.map((content) => {
@@ -75,7 +84,7 @@ export function signedContents(contents: readonly OwnContent[]): OwnContent[] {
 function userParts(content: readonly ProviderPart[]): WirePart[] {
   return content.flatMap((part): WirePart[] => {
     if (part.type === 'image') return [imagePart(part.image)];
-    // Images follow the result, since not all models accept images in it.
+    // Not all models accept images in a tool result, so they follow the result.
     return part.type === 'tool-result' ? [resultPart(part), ...(part.images ?? []).map(imagePart)] : textParts([part]);
   });
 }
@@ -99,7 +108,9 @@ function imagePart(image: ProviderImage): WirePart {
   return { fileData: { ...(mediaType === undefined ? {} : { mimeType: mediaType }), fileUri: url } };
 }
 
-/** Converts a function's name to one that the API accepts. Such a name doesn't begin with a digit or a dash. */
+/**
+ * Converts a function's name to one that the API accepts. The API rejects a name that begins with a digit or a dash.
+ */
 const nameOf = (name: string): string => {
   const acceptable = acceptableName(name);
   return /^[a-zA-Z_]/.test(acceptable) ? acceptable : `_${acceptable}`.slice(0, 64);

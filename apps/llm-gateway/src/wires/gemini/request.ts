@@ -7,7 +7,7 @@ import type { OwnContent } from './contents.ts';
 export function requestBody(request: ModelRequest): object {
   const { model, settings } = request;
   const { systemInstruction, contents } = contentsOf(request.messages, { signed: hasLevels(model) });
-  // The field `parametersJsonSchema` accepts JSON Schema. The field `parameters` accepts only a subset of OpenAPI's schema, and rejects everything else.
+  // The field `parameters` isn't used, since it accepts only a subset of OpenAPI's schema.
   const declarations = request.tools.map(({ name, description, parameters }) => ({
     name,
     description,
@@ -24,7 +24,7 @@ export function requestBody(request: ModelRequest): object {
   };
 }
 
-/** Returns the body for a request that came in this wire format. The model is in the path, and usage needs no setting. */
+/** Returns the client's body for another model, for a request that came in this wire format. */
 export function passedOn({ body, maxOutputTokens }: OriginalRequest, model: string): object {
   const { contents } = body;
   const said =
@@ -33,18 +33,24 @@ export function passedOn({ body, maxOutputTokens }: OriginalRequest, model: stri
       : body;
   const named = 'model' in body ? { ...said, model: modelPath(model) } : said;
   if (maxOutputTokens === undefined) return named;
-  // Google accepts either spelling of the field, but not both together.
+  // Google rejects a body with both spellings of the field.
   const field = 'generation_config' in body ? 'generation_config' : 'generationConfig';
   return { ...named, [field]: { ...(body[field] as object | null | undefined), maxOutputTokens } };
 }
 
-/** Returns the path `models/NAME`. The name of a tuned model already has a prefix. The name is escaped, so that it can't change the path. */
+/**
+ * Returns the path `models/NAME`. A tuned model's name already contains its prefix. The name is escaped so that it
+ * can't change the path.
+ */
 export function modelPath(model: string): string {
   const [, kind = 'models', name = model] = /^(models|tunedModels)\/(.+)$/.exec(model) ?? [];
   return `${kind}/${encodeURIComponent(name.toWellFormed())}`;
 }
 
-/** Reports whether the model accepts levels of thinking, and rejects tool calls without signatures. All models from Gemini 3 on do both. */
+/**
+ * Reports whether the model accepts levels of thinking, as all models from Gemini 3 on do. These models also reject
+ * tool calls without signatures.
+ */
 function hasLevels(model: string): boolean {
   const [, generation] = /gemini-(\d+)/.exec(model) ?? [];
   return generation === undefined ? !/gemma|learnlm|tunedModels/.test(model) : Number(generation) >= 3;
@@ -72,9 +78,9 @@ function formatOf(format: NonNullable<ModelSettings['responseFormat']>): object 
 
 type Thinking = NonNullable<ModelSettings['thinking']>;
 
-/** Tokens of each level, for models that accept only a budget. These are Google's own numbers. */
+/** Thinking tokens of each effort, for models that accept only a budget. The numbers are Google's own. */
 const budgets = { none: 0, minimal: 1_024, low: 1_024, medium: 8_192, high: 24_576 } as const;
-/** Minimum budget of Pro models, which always think. */
+/** Minimum budget of Pro models, which can't turn thinking off. */
 const proBudgetMin = 128;
 
 function thinkingOf(model: string, thinking: Thinking): object {
@@ -87,7 +93,7 @@ function thinkingOf(model: string, thinking: Thinking): object {
     const thinkingBudget = effort === 'none' && /pro/.test(model) ? proBudgetMin : budgets[effort];
     return { thinkingBudget, includeThoughts };
   }
-  // Thinking can't be turned off for these models, and the larger ones have no level below `low`.
+  // These models can't turn thinking off. The larger ones have no level below `low`.
   const least = /flash/.test(model) ? 'minimal' : 'low';
   return { thinkingLevel: effort === 'none' || effort === 'minimal' ? least : effort, includeThoughts };
 }

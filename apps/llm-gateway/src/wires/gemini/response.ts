@@ -9,8 +9,8 @@ import { chunkSchema } from './schemas.ts';
 import type { AnswerPart, Chunk, UsageMetadata } from './schemas.ts';
 
 /**
- * Finish reasons by Google's name. An answer with tool calls has `STOP`, too. Any other name becomes `other`, including the name for a tool call that Google
- * couldn't parse.
+ * Finish reasons by Google's name. Any other name becomes `other`. For an answer with tool calls, Google also sends
+ * `STOP`.
  */
 const finishReasons: Readonly<Record<string, FinishReason>> = {
   STOP: 'stop',
@@ -26,14 +26,17 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
   MODEL_ARMOR: 'refusal',
 };
 
-/** Reads an answer. Each event has the form of an answer, and contains only new parts. The stream has no final event. */
+/** Reads an answer. Each event has the form of an answer with only the new parts. The stream has no final event. */
 export class GeminiReader extends ReaderBase implements AnswerReader {
   readonly ended = false;
   #calls = 0;
   #blocks = 0;
-  /** Media type of content that no delta can represent; null if there was none. */
+  /** Media type of the content that no delta can represent; null if there was none. */
   #lost: string | null = null;
-  /** True if the next thinking part continues the current block: adjacent thinking parts form one block, up to and including a signed one. */
+  /**
+   * True if the next thinking part belongs to the current block. A block consists of adjacent thinking parts, and ends
+   * after a part with a signature.
+   */
   #isThinking = false;
   #finish: { reason: FinishReason; vendorReason: string } | null = null;
 
@@ -47,7 +50,10 @@ export class GeminiReader extends ReaderBase implements AnswerReader {
     return this.whole(body);
   }
 
-  /** Maps an unstreamed answer, which has the form of one event. A server that streams without server-sent events sends a list of such events. */
+  /**
+   * Maps an unstreamed answer, which has the form of one event. Without server-sent events, a server streams an answer
+   * as one list of such events.
+   */
   whole(body: unknown): ModelDelta[] {
     if (Array.isArray(body)) return body.flatMap((each) => this.whole(each));
     const parsed = chunkSchema.safeParse(body);
@@ -69,13 +75,13 @@ export class GeminiReader extends ReaderBase implements AnswerReader {
     const { modelVersion, responseId, usageMetadata } = chunk;
     const deltas = this.start(modelVersion, responseId);
     for (const candidate of chunk.candidates ?? []) {
-      // Only the first candidate is read, since only one is requested.
+      // The gateway requests only one candidate.
       if ((candidate.index ?? 0) !== 0) continue;
       deltas.push(...(candidate.content?.parts ?? []).flatMap((part) => this.#mapPart(part)));
       const vendorReason = candidate.finishReason;
       if (vendorReason) this.#finish = { reason: finishReasons[vendorReason] ?? 'other', vendorReason };
     }
-    // There is no candidate if the prompt was blocked.
+    // If Google blocked the prompt, the answer has no candidate.
     const blocked = chunk.promptFeedback?.blockReason;
     if (blocked) this.#finish = { reason: 'refusal', vendorReason: blocked };
     const usage = usageMetadata ? usageOf(usageMetadata) : null;
@@ -97,7 +103,7 @@ export class GeminiReader extends ReaderBase implements AnswerReader {
         { type: 'tool-call-delta', call: this.#calls++, ...calledAs(id, name), arguments: written, ...signature },
       ];
     }
-    // A text's signature may be in a separate part without text.
+    // The signature of a text may arrive in a part without text.
     if (!text && signature.signature === undefined) return [];
     return [{ type: 'text-delta', text: text ?? '', ...signature }];
   }
@@ -109,7 +115,10 @@ export class GeminiReader extends ReaderBase implements AnswerReader {
   }
 }
 
-/** Converts the counts. Each event has the totals so far. The candidates' tokens exclude thinking. The prompt's tokens include cached tokens. */
+/**
+ * Converts the counts, which are totals so far. The candidates' tokens exclude thinking. The prompt's tokens include
+ * cached tokens.
+ */
 function usageOf(metadata: UsageMetadata): UsageSoFar | null {
   const { promptTokenCount: prompt, candidatesTokenCount: candidates, thoughtsTokenCount: thoughts } = metadata;
   const of = (details: UsageMetadata['promptTokensDetails'], modality: string) =>

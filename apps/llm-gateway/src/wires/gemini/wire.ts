@@ -3,7 +3,7 @@ import { modelPath, passedOn, requestBody } from './request.ts';
 import { GeminiReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
 
-/** Google's Gemini API. The base URL has no path, since the API version is a part of the wire format. */
+/** Google's Gemini API. The base URL has no path, since the wire format includes the API version. */
 export const gemini: ServedWire = {
   name: 'gemini',
   framing: 'server-sent-events',

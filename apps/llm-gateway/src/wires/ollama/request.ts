@@ -15,7 +15,7 @@ type WireMessage = {
 };
 
 /**
- * Maps a request to the body of `POST /api/chat`. The format can neither force a tool call nor limit the number of calls.
+ * Maps a request to the body of `POST /api/chat`. The format can't force a tool call or limit the number of calls.
  * @throws CoppiceError `invalid-request` for an image given by URL.
  */
 export function requestBody({ model, messages, tools, settings }: ModelRequest, stream: boolean): object {
@@ -25,8 +25,8 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
     model,
     messages: messages.flatMap(toWire),
     stream,
-    // With these fields, a conversation that is too long is an error. Without them, the server would silently drop the beginning of the conversation. Older
-    // servers ignore these fields.
+    // These fields make the server reject a conversation that is too long. By default it silently drops the beginning
+    // of the conversation. Older servers ignore these fields.
     truncate: false,
     shift: false,
     ...(offered.length === 0
@@ -73,7 +73,7 @@ function toWire({ role, content }: ProviderMessage): WireMessage[] {
   if (role === 'assistant') return [assistantMessage(content)];
   const text = textsApart(content);
   const results = content.filter((part) => part.type === 'tool-result').map(toolMessage);
-  // Images follow in a user message, since a tool message can't contain an image.
+  // A tool message can't contain an image, so images follow in a user message.
   const images = content.flatMap(imagesOf).map(base64Of);
   if (images.length > 0) return [...results, { role: 'user', content: text, images }];
   return role === 'tool' || (results.length > 0 && text === '') ? results : [...results, { role, content: text }];
@@ -83,7 +83,7 @@ function assistantMessage(content: readonly ProviderPart[]): WireMessage {
   const calls = content
     .filter((part) => part.type === 'tool-call')
     .map(({ id, name, arguments: written }) => ({ id, function: { name, arguments: argumentsObject(written) } }));
-  // Signed thinking is left out, since it comes from another wire format.
+  // Only other wire formats sign thinking, and Ollama can't use theirs.
   const thinking = content
     .filter((part) => part.type === 'thinking')
     .map((part) => (part.signature === undefined ? part.text : ''))
@@ -96,7 +96,7 @@ function assistantMessage(content: readonly ProviderPart[]): WireMessage {
   };
 }
 
-/** Maps a tool result. It names both the tool and the call, since older servers read only the tool's name. */
+/** Maps a tool result. Older servers ignore the call's id and read only the tool's name. */
 const toolMessage = (part: Extract<ProviderPart, { type: 'tool-result' }>): WireMessage => ({
   role: 'tool',
   content: resultText(part),

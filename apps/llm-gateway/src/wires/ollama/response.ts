@@ -9,7 +9,10 @@ import type { Line, WireToolCall } from './schemas.ts';
 
 const finishReasons: Readonly<Record<string, FinishReason>> = { stop: 'stop', length: 'length' };
 
-/** Reads an answer. Each line is a piece of the message. The last line has `done` and the counts. Any line may be an error instead. */
+/**
+ * Reads an answer. Each line is a piece of the message. The last line has `done` and the counts. Instead of a piece,
+ * any line may contain an error.
+ */
 export class LinesReader extends ReaderBase implements AnswerReader {
   #calls = 0;
   #thoughts = 0;
@@ -57,7 +60,7 @@ export class LinesReader extends ReaderBase implements AnswerReader {
     return usage === null ? deltas : [...deltas, { type: 'usage', usage }];
   }
 
-  /** Returns the number of the thinking block. Thinking after other output begins a new block. */
+  /** Returns the number of the current thinking block. Thinking after other output begins a new block. */
   #think(): number {
     if (!this.#thinks) this.#thoughts++;
     this.#thinks = true;
@@ -71,7 +74,7 @@ export class LinesReader extends ReaderBase implements AnswerReader {
   }
 }
 
-/** Returns arguments as text. They are an object in the documentation, but some servers send a string. */
+/** Returns the arguments as text. The documentation has an object, but some servers send a string. */
 function argumentsOf(value: unknown): string {
   if (typeof value === 'string' && value.trim() !== '') return value;
   return JSON.stringify(typeof value === 'object' && value !== null ? value : {});

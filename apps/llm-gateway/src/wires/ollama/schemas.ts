@@ -18,7 +18,7 @@ export const lineSchema = z.object({
     .catch(null),
   done: z.boolean(),
   done_reason: text,
-  /** Missing if the whole prompt was cached, and on some lines of older servers. */
+  /** Missing if the server had cached the whole prompt. Older servers may also omit it. */
   prompt_eval_count: count,
   eval_count: count,
 });

@@ -1,4 +1,4 @@
-/** Adapts a body that a client of this wire format wrote for one server to another server. */
+/** Adapts a client's body in this wire format to the server that gets it. */
 import { acceptableCallId, anyId } from '../acceptable-history.ts';
 import { isNamed } from '../../provider/named-model.ts';
 import type { OriginalRequest } from '../../provider/port.ts';
@@ -6,13 +6,16 @@ import type { Dialect } from './request.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Fields that servers add to an answer, and that clients send back with it. OpenAI and some other servers reject these as unknown. */
+/**
+ * Fields that servers add to an answer, and that clients send back in the conversation. OpenAI and some other servers
+ * reject them as unknown.
+ */
 export const besideAnswers = ['reasoning_content', 'reasoning', 'reasoning_details', 'extra_content'] as const;
 
-/** Returns the body adapted to `dialect`. `body` is the original's body, without the fields that the model rejects. */
+/** Adapts the body to `dialect`. The fields that the model rejects are already removed from `body`. */
 export function fitted(body: Fields, original: OriginalRequest, model: string, dialect: Dialect): Fields {
-  // A client that named this model wrote the settings for it, so they stay unchanged. But earlier answers in the conversation may come from another server, so
-  // these are adapted even then.
+  // If the client itself named this model, it wrote the settings for it, so they stay unchanged. The messages are
+  // adapted even then, since earlier answers may come from another server.
   const settings = isNamed(model, original) || !dialect.isKnown ? body : renamed(body, dialect);
   const { messages } = body;
   const { refusedInAnswers: refused, givesThoughtsBack, callIds } = dialect;

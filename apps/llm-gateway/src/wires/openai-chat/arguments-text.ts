@@ -1,6 +1,6 @@
 /**
- * The arguments of a tool call, as their pieces arrive. Tracks whether they are complete without scanning earlier pieces again, since a hostile server could
- * otherwise make the work quadratic.
+ * The arguments of a tool call, which arrive in pieces. Tracks whether they are complete, and scans each character
+ * once. If it scanned all pieces again each time, a hostile server could make the work quadratic.
  */
 export class ArgumentsText {
   #text = '';
@@ -8,7 +8,7 @@ export class ArgumentsText {
   #inString = false;
   #isEscaped = false;
   #state: 'open' | 'closed' | 'beyond' = 'open';
-  /** True if the closed text is valid JSON; null until the first check. */
+  /** True if the closed text is a JSON object; null until the first check. */
   #isJson: boolean | null = null;
 
   add(piece: string): void {

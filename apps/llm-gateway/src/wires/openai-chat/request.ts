@@ -20,27 +20,34 @@ type WireMessage =
   | { role: 'tool'; tool_call_id: string; content: string };
 type WireToolCall = { id: string; type: 'function'; function: { name: string; arguments: string } };
 
-/** The differences between servers of this wire format. Each rejects the variants of others. */
+/** The differences between servers of this wire format. A server may reject what another server requires. */
 export type Dialect = {
-  /** True to rename a client's fields for the limit and the seed. For an unknown server they stay unchanged, since the client's names may be correct. */
+  /**
+   * True if the server's names for the limit and the seed are known. Then these fields of a client are renamed.
+   * Otherwise they stay unchanged, since the client's names may be correct.
+   */
   isKnown: boolean;
   /** OpenAI's newer models reject `max_tokens`, and not all compatible servers know `max_completion_tokens`. */
   limitField: 'max_tokens' | 'max_completion_tokens';
   /**
-   * True if tool calls are sent with the thinking before them, even if it is empty. DeepSeek and Moonshot reject calls without the field for thinking. OpenAI
-   * rejects calls with it.
+   * True if a message with tool calls must contain the thinking before them, even if it is empty. DeepSeek and Moonshot
+   * reject calls without the field for thinking. OpenAI rejects calls with it.
    */
   givesThoughtsBack: boolean;
-  /** True if usage must be requested. Mistral always sends usage, and rejects the option. */
+  /** True if usage must be requested. Mistral rejects the request for usage, and always sends usage. */
   requestsUsage: boolean;
   seedField: 'seed' | 'random_seed';
-  /** Fields that other servers add to an answer, and that this server rejects when a client sends them back. */
+  /**
+   * Fields that this server rejects in answers of the conversation. Other servers add them, and clients send them back.
+   */
   refusedInAnswers: readonly string[];
-  /** Call ids that this server accepts in a conversation. */
   callIds: CallIds;
 };
 
-/** Maps a request to the body of `POST /chat/completions`. The format has no field for `topK`, and only levels for a thinking budget. */
+/**
+ * Maps a request to the body of `POST /chat/completions`. The format has no field for `topK`. A thinking budget becomes
+ * a level.
+ */
 export function requestBody(request: ModelRequest, stream: boolean, dialect: Dialect): object {
   const tools = request.tools.map((tool) => ({ type: 'function', function: tool }));
   return {
@@ -58,7 +65,10 @@ const streaming = ({ requestsUsage }: Dialect, options: object = {}): object => 
   ...(requestsUsage ? { stream_options: { ...options, include_usage: true } } : {}),
 });
 
-/** Returns the body for a request that came in this wire format, with another model, the server's names for fields that differ, and a request for usage. */
+/**
+ * Returns the client's body adapted to the server, with another model and a request for usage. The client's request
+ * came in this wire format.
+ */
 export function passedOn(original: OriginalRequest, model: string, stream: boolean, dialect: Dialect): object {
   const { maxOutputTokens } = original;
   const { limitField } = dialect;
@@ -91,9 +101,9 @@ function toWire({ role, content }: ProviderMessage, dialect: Dialect): WireMessa
   if (role === 'assistant') return [assistantMessage(content, dialect)];
   const results = content.filter((part) => part.type === 'tool-result').map((part) => toolMessage(part, dialect));
   const parts = content.flatMap(saidParts);
-  // Images follow in a user message, since a tool message can't contain an image.
+  // A tool message can't contain an image, so images follow in a user message.
   if (parts.some(({ type }) => type === 'image_url')) return [...results, { role: 'user', content: parts }];
-  // One string, since DeepSeek and others accept a list of parts only with images.
+  // DeepSeek and other servers accept a list of parts only if it contains images.
   const text = textsApart(content);
   return role === 'tool' || (results.length > 0 && text === '') ? results : [...results, { role, content: text }];
 }
@@ -115,7 +125,7 @@ function assistantMessage(content: readonly ProviderPart[], { givesThoughtsBack,
       type: 'function' as const,
       function: { name: acceptableName(call.name), arguments: argumentsText(call.arguments) },
     }));
-  // An empty answer is included, since otherwise two user messages would be adjacent, which some chat templates reject.
+  // An empty answer is sent, too. Without it, two user messages would be adjacent, which some chat templates reject.
   if (calls.length === 0) return { role: 'assistant', content: text };
   const thoughts = content.map((part) => (part.type === 'thinking' ? part.text : '')).join('');
   return {

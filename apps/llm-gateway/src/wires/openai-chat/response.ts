@@ -17,7 +17,7 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
   content_filter: 'refusal',
 };
 
-/** Reads an answer. Usage follows the finish reason, and pieces of tool calls may follow it, too. */
+/** Reads an answer. Usage and pieces of tool calls may follow the finish reason. */
 export class ChatAnswerReader extends ReaderBase implements AnswerReader {
   readonly #calls: ToolCallMerger;
   #refused = false;
@@ -46,7 +46,7 @@ export class ChatAnswerReader extends ReaderBase implements AnswerReader {
     return this.whole(jsonOf(data));
   }
 
-  /** Maps an unstreamed answer, which has the form of an event with `message` instead of `delta`. */
+  /** Maps an unstreamed answer, which is an event with `message` instead of `delta`. */
   whole(body: unknown): ModelDelta[] {
     const parsed = chunkSchema.safeParse(body);
     if (!parsed.success) throw this.notOfThisWire('no event of a chat completion');
@@ -65,7 +65,7 @@ export class ChatAnswerReader extends ReaderBase implements AnswerReader {
   #map(chunk: Chunk): ModelDelta[] {
     const deltas = this.start(chunk.model, chunk.id);
     for (const choice of chunk.choices ?? []) {
-      // Only the first choice is read, since only one is requested.
+      // The gateway requests only one choice.
       if ((choice.index ?? 0) !== 0) continue;
       const message = choice.delta ?? choice.message;
       if (message) deltas.push(...this.#mapMessage(message));
@@ -103,7 +103,7 @@ export class ChatAnswerReader extends ReaderBase implements AnswerReader {
   }
 }
 
-/** Converts the counts. The prompt count already includes cached tokens, and the completion count already includes reasoning. */
+/** Converts the counts. The prompt count includes cached tokens, and the completion count includes reasoning. */
 function usageOf({ usage }: Chunk): UsageSoFar | null {
   if (!usage) return null;
   return knownUsage({

@@ -1,8 +1,11 @@
-/** The parts of a Chat Completions answer that the gateway reads. Servers omit and add fields, so missing and unknown fields are ignored. */
+/**
+ * The parts of a Chat Completions answer that the gateway reads. Servers omit fields and add others, so missing and
+ * unknown fields are ignored.
+ */
 import { z } from 'zod';
 import { count, text } from '../tolerant.ts';
 
-/** A piece of a tool call. `arguments` is a string in the documentation, but some servers send an object. */
+/** A piece of a tool call. The documentation has `arguments` as a string, but some servers send an object. */
 const toolCallSchema = z.object({
   index: count,
   id: text,
@@ -14,7 +17,7 @@ const contentSchema = z.union([z.string(), z.array(z.looseObject({ type: text, t
 const messageSchema = z.object({
   content: contentSchema.catch(null),
   refusal: text,
-  /** Thinking: DeepSeek, vLLM and llama.cpp use `reasoning_content`, and OpenRouter uses `reasoning`. */
+  /** Thinking. DeepSeek, vLLM and llama.cpp use `reasoning_content`. OpenRouter uses `reasoning`. */
   reasoning_content: text,
   reasoning: text,
   tool_calls: z.array(toolCallSchema).nullish().catch(null),
@@ -25,7 +28,7 @@ const usageSchema = z.object({
   completion_tokens: count,
   prompt_tokens_details: z.object({ cached_tokens: count, audio_tokens: count }).nullish().catch(null),
   completion_tokens_details: z.object({ reasoning_tokens: count, audio_tokens: count }).nullish().catch(null),
-  /** Cost in US dollars, a field of OpenRouter's. */
+  /** Cost in US dollars, which OpenRouter sends. */
   cost: z.number().nonnegative().nullish().catch(null),
 });
 

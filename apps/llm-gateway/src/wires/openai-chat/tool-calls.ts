@@ -2,7 +2,7 @@ import { AnswerBounds } from '../../answer-bounds.ts';
 import type { ModelDelta } from '../../provider/port.ts';
 import { ArgumentsText } from './arguments-text.ts';
 
-/** A piece of a tool call as received. Missing fields are null. */
+/** A piece of a tool call as the server sent it. Missing fields are null. */
 export type ToolCallPiece = { id: string | null; index: number | null; name: string | null; arguments: string };
 
 type Call = {
@@ -15,13 +15,14 @@ type Call = {
 type ToolCallDelta = Extract<ModelDelta, { type: 'tool-call-delta' }>;
 
 /**
- * Assigns each piece to a call: the call with its id, else the call with its index, else the latest call.
+ * Assigns each piece to a tool call. The id decides. Without a known id, the index decides. Without an index, the piece
+ * belongs to the latest call.
  *
- * Servers deviate from the documented format. These deviations are handled:
- * - All parallel calls have index 0 and different ids. A new id with a name begins a new call.
- * - Each piece of a call has a new id, without a name. The index decides.
- * - Each call is one whole piece with a name, without id and index, or with index 0. A name after a complete call begins a new call. Valid JSON alone never
- * ends a call, since further pieces may follow.
+ * Some servers deviate from the documented format. These deviations are handled:
+ * - All parallel calls have index 0 and different ids. So a new id with a name begins a new call.
+ * - Each piece of a call has a new id but no name. So the index decides.
+ * - Each call is one whole piece with a name. It has no id, and no index or index 0. So a name after complete arguments
+ *   begins a new call. Complete arguments without a new name don't end a call, since further pieces may follow.
  */
 export class ToolCallMerger {
   readonly #calls: Call[] = [];
@@ -31,7 +32,10 @@ export class ToolCallMerger {
     this.#bounds = new AnswerBounds(`${provider}'s answer`);
   }
 
-  /** Converts a piece to a delta. The id and the name are in one delta of a call only. @throws CoppiceError `limit-exceeded`. */
+  /**
+   * Converts a piece to a delta. Only the first delta with the call's id contains it, and likewise the name.
+   * @throws CoppiceError `limit-exceeded`.
+   */
   add(piece: ToolCallPiece): ToolCallDelta {
     const call = this.#find(piece) ?? this.#open(piece);
     const delta: ToolCallDelta = { type: 'tool-call-delta', call: call.position, arguments: piece.arguments };
@@ -43,14 +47,16 @@ export class ToolCallMerger {
     return delta;
   }
 
-  /** Returns deltas that give tool calls without arguments an empty object, which the model meant. Other servers reject an empty text in a request. */
+  /**
+   * Returns a delta with an empty object for each tool call without arguments. Servers reject an empty text in later
+   * requests.
+   */
   finish(): ToolCallDelta[] {
     return this.#calls
       .filter((call) => call.arguments.isBlank)
       .map((call) => ({ type: 'tool-call-delta', call: call.position, arguments: '{}' }));
   }
 
-  /** Reports whether the arguments of all tool calls are complete. */
   areWhole(): boolean {
     return this.#calls.every((call) => call.arguments.areWhole);
   }
@@ -72,7 +78,7 @@ export class ToolCallMerger {
     return beginsAnother ? null : candidate;
   }
 
-  /** Returns a tool call with this index that has no id and no name yet; null if there is none. */
+  /** Returns the latest tool call with this index that has neither id nor name yet; null if there is none. */
   #unnamedAt(index: number | null): Call | null {
     if (index === null) return null;
     return this.#calls.findLast((call) => call.index === index && call.id === null && call.name === null) ?? null;

@@ -10,15 +10,14 @@ import { listedIds } from '../tolerant.ts';
 const shortIds = { pattern: /^.{0,40}$/s, characters: 40 };
 
 /**
- * The requirements of OpenAI's models on any server, since an unknown server may forward requests to OpenAI: the field `max_completion_tokens` for the limit,
- * and short call ids.
+ * Requirements of OpenAI's models. They apply to any server, since an unknown server may forward requests to OpenAI.
  */
 const openAisLimit = { isKnown: true, limitField: 'max_completion_tokens', callIds: shortIds } as const;
 const openAis = { ...openAisLimit, refusedInAnswers: besideAnswers };
 
 function withModel(dialect: Dialect, model: string): Dialect {
   if (isOpenAiModel(model)) return { ...dialect, ...openAis };
-  // OpenRouter names OpenAI's models `openai/…`. It accepts the extra fields of its answers when they are sent back.
+  // OpenRouter names OpenAI's models `openai/…`. Its clients may send back the extra fields of its answers.
   return isOpenAiModel(model.replace(/^openai\//, '')) ? { ...dialect, ...openAisLimit } : dialect;
 }
 
@@ -47,14 +46,17 @@ const usual: Dialect = {
   callIds: anyId,
 };
 
-/** OpenAI's Chat Completions, for OpenAI, OpenRouter, and the compatible APIs of Ollama, LM Studio, vLLM and llama.cpp. */
+/**
+ * OpenAI's Chat Completions API, for servers that aren't in `known`, such as OpenRouter, Ollama, LM Studio, vLLM and
+ * llama.cpp.
+ */
 export const openAiChat: ServedWire = speaking(usual);
 
 const ofKnown: Dialect = { ...usual, isKnown: true };
 
 const known: readonly { host: RegExp; wire: ServedWire }[] = [
   {
-    // Azure's third host (Foundry) isn't listed, since it serves models of many vendors. There the model's name decides.
+    // Azure's Foundry host isn't listed, since it serves models of many vendors. There the model's name decides.
     host: /(^|\.)(openai\.com|(openai|cognitiveservices)\.azure\.com)$/,
     wire: speaking({ ...usual, ...openAis }),
   },
@@ -64,7 +66,7 @@ const known: readonly { host: RegExp; wire: ServedWire }[] = [
   },
   {
     host: /(^|\.)(groq\.com|cerebras\.ai)$/,
-    // These servers send thinking as `reasoning`, and accept this field when it is sent back.
+    // These servers send thinking as `reasoning`, and accept this field in the conversation.
     wire: speaking({
       ...ofKnown,
       refusedInAnswers: besideAnswers.filter((field) => field !== 'reasoning'),
@@ -83,6 +85,9 @@ const known: readonly { host: RegExp; wire: ServedWire }[] = [
   },
 ];
 
-/** Returns the variant of the wire format that the server at this address accepts. Unknown servers get the most widely accepted variant. */
+/**
+ * Returns the variant of the wire format for the server at this address. An unknown server gets the variant that most
+ * servers accept.
+ */
 export const openAiChatAt = (baseUrl: string): ServedWire =>
   known.find(({ host }) => host.test(new URL(baseUrl).hostname))?.wire ?? openAiChat;

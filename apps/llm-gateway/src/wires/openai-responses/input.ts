@@ -16,7 +16,7 @@ type InputItem =
 
 const callIds = { pattern: /^.{0,64}$/s, characters: 64 };
 
-/** Maps a conversation. `instructions` contains the system messages before the first other message. It is null if there are none. */
+/** Maps a conversation. `instructions` contains the system messages at its beginning, or is null if there are none. */
 export function inputOf(messages: readonly ProviderMessage[]): { instructions: string | null; input: InputItem[] } {
   const spoken = messages.findIndex(({ role }) => role !== 'system');
   const leading = spoken === -1 ? messages.length : spoken;
@@ -40,7 +40,8 @@ function itemsOf({ role, content }: ProviderMessage): InputItem[] {
 
 function answerItems(content: readonly ProviderPart[]): InputItem[] {
   const items: InputItem[] = [];
-  // Reasoning is added only together with the item that follows it, since the API rejects reasoning without a following item, as in a cut answer.
+  // The API rejects reasoning without a following item. A cut answer may end with such reasoning, so reasoning is added
+  // together with the next item.
   const thoughts: ReasoningItem[] = [];
   const add = (item: InputItem) => items.push(...thoughts.splice(0), item);
   for (const part of content) {

@@ -3,7 +3,7 @@ import type { ModelDelta } from '../../provider/port.ts';
 import { signatureOf } from './reasoning.ts';
 import type { Item, ItemPart, ResponsesEvent } from './schemas.ts';
 
-/** An item that has begun. `received` contains the parts of the item that were received in pieces. */
+/** An item that has begun. `received` names the parts of which at least one piece arrived. */
 type Open = {
   call: number | null;
   block: number | null;
@@ -13,9 +13,10 @@ type Open = {
 };
 
 /**
- * The items of an answer: messages, reasoning, tool calls. The server sends each item in pieces, and then as a whole. The whole item is used only if no pieces
- * were received. An event belongs to the item with its index, since some servers send a different id each time. Without an index, it belongs to the item with
- * its id.
+ * The items of an answer, which are messages, reasoning and tool calls. The server sends each item in pieces, and then
+ * as a whole. The whole item is used only if no piece arrived. An event belongs to the item with its `output_index`. If
+ * the event has no index, its item id decides. Ids alone aren't enough, since some servers send a different id with
+ * each event.
  */
 export class OutputItems {
   readonly #bounds: AnswerBounds;
@@ -24,7 +25,7 @@ export class OutputItems {
   #blocks = 0;
   #refused = false;
 
-  /** @param bounds limit for the items. Methods that begin an item throw its errors. */
+  /** @param bounds throws an error if the answer has too many items */
   constructor(bounds: AnswerBounds) {
     this.#bounds = bounds;
   }
@@ -37,7 +38,7 @@ export class OutputItems {
     return this.#refused;
   }
 
-  /** Maps one event. Ignores unknown events, and kinds of items that weren't requested. */
+  /** Maps one event. Ignores unknown events and unknown kinds of items. */
   map(event: ResponsesEvent): ModelDelta[] {
     const { type, item } = event;
     const key = String(event.output_index ?? event.item_id ?? item?.id ?? '');
@@ -66,13 +67,13 @@ export class OutputItems {
     }
   }
 
-  /** Maps the items of an unstreamed answer. Returns nothing if the items were received one by one. */
+  /** Maps the items of an unstreamed answer. Returns nothing if the items already arrived in events. */
   whole(items: readonly Item[]): ModelDelta[] {
     if (this.#open.size > 0) return [];
     return items.flatMap((item, index) => this.#wholeItem(String(index), item));
   }
 
-  /** Returns deltas that give tool calls without arguments an empty object, which the model meant. */
+  /** Returns a delta with an empty object for each tool call without arguments. */
   finish(): ModelDelta[] {
     return [...this.#open.values()].flatMap(({ call, received }): ModelDelta[] =>
       call === null || received.has('arguments') ? [] : [{ type: 'tool-call-delta', call, arguments: '{}' }],
@@ -112,7 +113,7 @@ export class OutputItems {
     return [{ type: 'text-delta', text }];
   }
 
-  /** Maps a piece of reasoning. `part` names the part of the summary. Each part is a paragraph. */
+  /** Maps a piece of reasoning. `part` is a part of the summary or content. A new part begins a paragraph. */
   #think(key: string, part: string, text: string): ModelDelta[] {
     if (text === '') return [];
     const open = this.#at(key);
@@ -134,7 +135,6 @@ export class OutputItems {
   #argue(key: string, text: string): ModelDelta[] {
     if (text === '') return [];
     const call = this.#callOf(key);
-    // White space alone doesn't count as arguments.
     if (text.trim() !== '') this.#markReceived(this.#at(key), 'arguments');
     return [{ type: 'tool-call-delta', call, arguments: text }];
   }

@@ -1,6 +1,6 @@
 /**
- * The reasoning of OpenAI's models, as the gateway keeps it in the conversation. Since the server stores nothing, it needs its own encrypted text in the next
- * request. The signature of a thinking part contains that text and the item's id, which the request must contain, too.
+ * The reasoning of OpenAI's models, as the gateway stores it in the conversation. The server stores nothing, so the
+ * next request must contain the encrypted reasoning and the item's id. The signature of a thinking part contains both.
  */
 import type { Signature } from '@coppice/contracts';
 import { z } from 'zod';
@@ -22,7 +22,7 @@ export const signatureOf = (id: string, encryptedContent: string): Signature => 
   value: JSON.stringify({ id, encrypted_content: encryptedContent }),
 });
 
-/** Returns null for thinking without a signature of this wire format, since the server can't use an item without the encrypted text. */
+/** Returns null for thinking without a signature of this wire format, since the server can't use it. */
 export function reasoningItem({ text, signature }: ProviderThinking): ReasoningItem | null {
   if (signature?.wire !== wire) return null;
   const signed = signedSchema.safeParse(jsonOf(signature.value));

@@ -4,17 +4,20 @@ import type { ModelRequest, OriginalRequest } from '../../provider/port.ts';
 import { formatFields, toolSettings } from '../openai-settings.ts';
 import { inputOf } from './input.ts';
 
-/** Maps a request to the body of `POST /responses`. The format has no field for `topK`, `seed` and `stopSequences`, and only levels for a thinking budget. */
+/**
+ * Maps a request to the body of `POST /responses`. The format has no fields for `topK`, `seed` and `stopSequences`. A
+ * thinking budget becomes a level.
+ */
 export function requestBody(request: ModelRequest, stream: boolean): object {
   const { instructions, input } = inputOf(request.messages);
-  // Not strict, since the server would otherwise treat a tool's optional parameters as required.
+  // By default the server is strict, and treats a tool's optional parameters as required.
   const tools = request.tools.map((tool) => ({ type: 'function', strict: false, ...tool }));
   return {
     model: request.model,
     ...(instructions === null ? {} : { instructions }),
     input,
     stream,
-    // The gateway keeps the conversation, so the server must store nothing, and must return its reasoning encrypted.
+    // The gateway stores the conversation itself, so the server must store nothing and return its reasoning encrypted.
     store: false,
     ...(neverThinks(request.model) ? {} : { include: ['reasoning.encrypted_content'] }),
     ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings, (name) => ({ type: 'function', name })) }),
@@ -22,7 +25,7 @@ export function requestBody(request: ModelRequest, stream: boolean): object {
   };
 }
 
-/** Returns the body for a request that came in this wire format, with another model. Usage needs no setting. */
+/** Returns the client's body with another model, for a request that came in this wire format. */
 export const passedOn = (original: OriginalRequest, model: string, stream: boolean): object => ({
   ...bodyFor(model, original),
   model,

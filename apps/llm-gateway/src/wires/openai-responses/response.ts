@@ -13,12 +13,12 @@ import type { ResponseObject, ResponsesEvent } from './schemas.ts';
 const cutReasons: Readonly<Record<string, FinishReason>> = { max_output_tokens: 'length', content_filter: 'refusal' };
 
 /**
- * Reads an answer. All events, including errors, follow `response.created`. The last event is `response.completed`, `response.incomplete`, `response.failed` or
- * `error`.
+ * Reads an answer. `response.created` is the first event, even if an error follows. The last event is
+ * `response.completed`, `response.incomplete`, `response.failed` or `error`.
  */
 export class ResponsesReader extends ReaderBase implements AnswerReader {
   readonly #items: OutputItems;
-  /** Status of the answer from the last event, and the reason why it is incomplete. */
+  /** Status from the last event, and the reason if the answer is incomplete. */
   #end: { status: string; reason: string | null } | null = null;
 
   constructor(about: ReaderAbout) {
@@ -35,7 +35,7 @@ export class ResponsesReader extends ReaderBase implements AnswerReader {
   }
 
   event({ name, data }: StreamEvent): ModelDelta[] {
-    // `[DONE]` is ignored. OpenAI doesn't document it, but compatible servers send it.
+    // Compatible servers send `[DONE]`, which OpenAI doesn't document.
     if (data.trim() === '[DONE]') return [];
     const body = jsonOf(data);
     const parsed = eventSchema.safeParse(body);
@@ -53,7 +53,7 @@ export class ResponsesReader extends ReaderBase implements AnswerReader {
     const response = parsed.data;
     const { status } = response;
     const deltas = this.start(response.model, response.id);
-    // A status such as `in_progress` isn't final, so the answer counts as cut.
+    // Any other status, such as `in_progress`, means that the answer was cut.
     return status === 'completed' || status === 'incomplete' || failed
       ? [...deltas, ...this.#last(status ?? '', response)]
       : deltas;
@@ -108,13 +108,13 @@ export class ResponsesReader extends ReaderBase implements AnswerReader {
   }
 }
 
-/** Reports whether the body is an error that another kind of server sent instead of a response or an event. */
+/** Reports whether the body is an error instead of a response or an event. Servers of other kinds send such errors. */
 function isComplaint(body: unknown): boolean {
   if (typeof body !== 'object' || body === null || !('error' in body)) return false;
   return body.error !== null && body.error !== undefined && body.error !== false && body.error !== '';
 }
 
-/** Converts the counts. The input count already includes cached tokens, and the output count already includes reasoning. */
+/** Converts the counts. The input count includes cached tokens, and the output count includes reasoning. */
 function usageOf(response: ResponseObject | null): UsageSoFar | null {
   const usage = response?.usage;
   if (!usage) return null;

@@ -7,7 +7,7 @@ const parts = z
   .nullish()
   .catch(null);
 
-/** An item: a message, reasoning, or a tool call. `input` is the free text in a call of a custom tool. */
+/** A message, reasoning or a tool call. `input` is the text that a custom tool gets. */
 const itemSchema = z.object({
   type: text,
   id: text,

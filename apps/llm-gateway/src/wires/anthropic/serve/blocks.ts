@@ -7,7 +7,9 @@ import { imageOf } from '../../../ingress/http/images.ts';
 import type { Untranslatable } from '../../../ingress/http/untranslatable.ts';
 import type { Block, Content, Message } from './schemas.ts';
 
-/** Maps blocks of messages to parts. Keeps the names of tool calls, since results don't repeat them. */
+/**
+ * Maps the blocks of messages to parts. Stores the tools' names from the calls, since the results don't repeat them.
+ */
 export class BlockMapper {
   readonly #names = new Map<string, string>();
   readonly #untranslatable: Untranslatable;
@@ -16,7 +18,7 @@ export class BlockMapper {
     this.#untranslatable = untranslatable;
   }
 
-  /** Maps one message. Tool results in a user's message become separate messages before it. */
+  /** Maps one message. Tool results in a user's message become separate messages before the rest of the message. */
   messages({ role, content }: Message, field: string): ProviderMessage[] {
     if (role !== 'user' && role !== 'assistant' && role !== 'system')
       this.#untranslatable.add(`${field}.role`, 'user, assistant or system', role);
@@ -96,7 +98,7 @@ function redacted(data: string): Carried {
 const signatureIn = ({ signature }: Packed): Pick<Packed, 'signature'> =>
   signature === undefined ? {} : { signature };
 
-/** Moves signatures of tool calls from the blocks that carry them (`carrierOf`) to the calls. */
+/** Gives each tool call its signature, which a client sends back in a separate block (see `carrierOf`). */
 function withSignatures(parts: readonly ProviderPart[]): ProviderPart[] {
   const signatures = new Map(
     parts.flatMap((part) => {

@@ -10,10 +10,13 @@ import type { MessagesRequest } from './schemas.ts';
 import { withoutForeign } from './without-foreign.ts';
 import { MessagesAnswerWriter } from './write-answer.ts';
 
-/** Fields that change the form of the answer and exist in no other wire format. */
+/** Fields that change the form of the answer and have no equivalent in other wire formats. */
 const ownFields = ['mcp_servers', 'container'];
 
-/** Parses the body of `POST /v1/messages`. @throws CoppiceError `invalid-request`. */
+/**
+ * Parses the body of `POST /v1/messages`.
+ * @throws CoppiceError `invalid-request`.
+ */
 export function parseMessagesRequest(body: unknown, { headers, bytes }: RequestParts): Question {
   const request = readRequest(messagesRequestSchema, body);
   const untranslatable = new Untranslatable();
@@ -42,7 +45,9 @@ export function parseMessagesRequest(body: unknown, { headers, bytes }: RequestP
   };
 }
 
-/** Returns the client's own tools. Tools that Anthropic defines are left out, since other wire formats can't offer them. */
+/**
+ * Returns the client's own tools. Tools that Anthropic defines are left out, since other wire formats can't offer them.
+ */
 const toolsOf = ({ tools }: MessagesRequest): ToolDefinition[] =>
   (tools ?? []).flatMap(({ type, name, description, input_schema: parameters }) =>
     (type ?? 'custom') === 'custom' && name !== undefined && parameters !== undefined
@@ -53,7 +58,7 @@ const toolsOf = ({ tools }: MessagesRequest): ToolDefinition[] =>
 function settingsOf(request: MessagesRequest, untranslatable: Untranslatable): ModelSettings {
   const { tool_choice: choice, top_k: topK, stop_sequences: stops } = request;
   return said({
-    // At least 1, since 0 only fills the prompt cache and requests no output.
+    // At least 1. With 0, Anthropic only fills the prompt cache and generates no output.
     maxOutputTokens: Math.max(1, request.max_tokens),
     temperature: request.temperature,
     topP: request.top_p,

@@ -1,9 +1,13 @@
 /**
- * The fields of a Messages request that the gateway reads. Other fields are passed on to a provider of the same wire format, and ignored for other providers.
+ * The fields of a Messages request that the gateway reads. A provider of the same wire format gets the other fields
+ * unchanged. Other providers don't get them.
  */
 import { z } from 'zod';
 
-/** Blocks are validated later, one by one, since Anthropic itself validates those that exist in no other wire format. */
+/**
+ * The block mapper validates blocks later, one by one. Blocks that only Anthropic knows may have any form, since
+ * Anthropic itself validates them.
+ */
 const blockSchema = z.looseObject({ type: z.string() });
 export type Block = z.output<typeof blockSchema>;
 
@@ -15,7 +19,7 @@ export type Message = z.output<typeof messageSchema>;
 
 const toolSchema = z.looseObject({
   type: z.string().nullish(),
-  /** Missing in an entry for several tools. */
+  /** Missing if the entry stands for several tools. */
   name: z.string().optional(),
   description: z.string().nullish(),
   input_schema: z.record(z.string(), z.unknown()).optional(),

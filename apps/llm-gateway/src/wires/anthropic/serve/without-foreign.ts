@@ -1,7 +1,7 @@
 import { unpack } from '../../../ingress/http/foreign-signature.ts';
 import type { Block, Message, MessagesRequest } from './schemas.ts';
 
-/** Removes thinking of other providers, which Anthropic rejects. The rest of the request is unchanged. */
+/** Removes thinking of other providers, which Anthropic rejects. */
 export function withoutForeign(request: MessagesRequest): { body: MessagesRequest; foreignTaken: boolean } {
   const messages = request.messages.flatMap(ownPart);
   const foreignTaken = request.messages.some((message, index) => message !== messages[index]);
@@ -13,11 +13,14 @@ function ownPart(message: Message): Message[] {
   if (role !== 'assistant' || typeof content === 'string') return [message];
   const own = content.filter((block) => !isForeign(block));
   if (own.length === content.length) return [message];
-  // An answer without content is removed, since Anthropic rejects it.
+  // Anthropic rejects an answer without content.
   return own.length === 0 ? [] : [{ ...message, content: own }];
 }
 
-/** Reports whether the block belongs to another provider. A text block that is empty does, too: it existed only to carry a signature. */
+/**
+ * Returns true for a block of another provider. An empty text block is one, too, since it existed only to carry a
+ * signature.
+ */
 function isForeign({ type, signature, data, text }: Block): boolean {
   if (type === 'text') return text === '';
   const signed = type === 'thinking' ? signature : type === 'redacted_thinking' ? data : null;

@@ -17,13 +17,13 @@ const stopReasons: Readonly<Record<FinishReason, string>> = {
   other: 'end_turn',
 };
 
-/** Writes an answer in the format of Anthropic's Messages: as a stream of blocks, one after another, or as one object. */
+/** Writes an answer in the format of Anthropic's Messages API, as a stream of blocks or as one object. */
 export class MessagesAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #answer: AnswerBlocks;
   readonly #sequence: BlockSequence;
   #begun = false;
-  /** Number of written blocks: those of the answer, and one more for each tool call with a signature. */
+  /** Number of written blocks. A tool call with a signature counts as two blocks. */
   #blocks = 0;
 
   constructor(about: AnswerAbout) {
@@ -115,7 +115,10 @@ export class MessagesAnswerWriter implements AnswerWriter {
 
 const event = (type: string, fields: object): Frame => ({ name: type, data: JSON.stringify({ type, ...fields }) });
 
-/** Returns a block for the signature of a tool call. It is sent before the call, since calls have no field for a signature. */
+/**
+ * Returns a block that carries the signature of a tool call. The block is sent before the call, since calls have no
+ * field for a signature.
+ */
 function carrierOf({ type, id, signature }: AnswerBlock): object[] {
   if (type !== 'tool-call' || signature === undefined) return [];
   return [{ type: 'redacted_thinking', data: pack({ signature, callId: id }) }];
@@ -144,7 +147,7 @@ function wholeBlock(block: AnswerBlock): object {
   return block.redacted ? empty : { ...empty, thinking: textOf(block), signature: signatureOf(block) };
 }
 
-/** Converts the counts. In Anthropic's format the input count excludes cache reads and writes. */
+/** Converts the counts. Anthropic's input count excludes cache reads and writes. */
 function usageOf({
   inputTokens = 0,
   outputTokens = 0,

@@ -15,7 +15,6 @@ const typeOfStatus: Readonly<Record<number, string>> = {
   529: 'overloaded_error',
 };
 
-/** Converts an error to Anthropic's format. */
 export function messagesError(error: CoppiceError): ErrorAnswer {
   const complaint = complaintOf(error, 'anthropic');
   // Anthropic uses 529 instead of 503.
@@ -29,7 +28,7 @@ export function messagesError(error: CoppiceError): ErrorAnswer {
 }
 
 function textOf({ code, message, issue }: Complaint): string {
-  // Clients shorten the conversation if they find this text.
+  // Clients recognize this text, and shorten the conversation.
   if (code === 'context-exceeded') return `prompt is too long: ${message}`;
   if (code !== 'invalid-request' || issue === null || issue.field === '') return message;
   const field = issue.field.replaceAll(/\[(\d+)\]/g, '.$1');

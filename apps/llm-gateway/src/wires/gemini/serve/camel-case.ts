@@ -1,7 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
 
-/** Fields whose content stays unchanged, since the names in it are the client's own. */
+/** Fields whose content stays unchanged, since it contains names that the client chose. */
 const opaque = new Set([
   'args',
   'response',
@@ -13,10 +13,10 @@ const opaque = new Set([
 ]);
 
 /**
- * Converts the names of fields to camel case, since the vendor also accepts `system_instruction` instead of `systemInstruction`. `field` is the path of the
- * value.
- * @throws CoppiceError `invalid-request` if both spellings are present, since the gateway could check and reserve by one spelling while the vendor uses the
- * other spelling.
+ * Converts the names of fields to camel case. The vendor also accepts snake case, for example `system_instruction`.
+ * @param field the path of the value, for errors
+ * @throws CoppiceError `invalid-request` if both spellings of a field are present. The gateway could check one of them,
+ * and the vendor could use the other.
  */
 export function camelCased(value: unknown, field = ''): unknown {
   if (Array.isArray(value)) return value.map((inner, index) => camelCased(inner, `${field}[${index}]`));

@@ -12,7 +12,10 @@ import { jsonSchemaOf } from './tool-schema.ts';
 import { withoutForeign } from './without-foreign.ts';
 import { GenerateAnswerWriter } from './write-answer.ts';
 
-/** Parses the body of `POST /v1beta/models/MODEL:generateContent` and `…:streamGenerateContent`. @throws CoppiceError `invalid-request`. */
+/**
+ * Parses the body of `POST /v1beta/models/MODEL:generateContent` and `…:streamGenerateContent`.
+ * @throws CoppiceError `invalid-request`.
+ */
 export function parseGenerateRequest(body: unknown, { path, query, headers, bytes }: RequestParts): Question {
   const request = validate(generateRequestSchema, camelCased(body), 'the request');
   const untranslatable = new Untranslatable();
@@ -119,7 +122,8 @@ function thinkingOf(
   untranslatable: Untranslatable,
 ): ModelSettings['thinking'] | undefined {
   const { thinkingBudget: budget, thinkingLevel: level } = generation?.thinkingConfig ?? {};
-  // A negative budget means that the model chooses how long it thinks. So it counts as no setting.
+  // A negative budget lets the model choose how long it thinks. It counts as missing, since the gateway has no such
+  // setting.
   if (typeof budget === 'number' && budget >= 0) return { budgetTokens: budget };
   if (typeof level !== 'string' || level === 'THINKING_LEVEL_UNSPECIFIED') return undefined;
   return effortOf(level.toLowerCase(), 'generationConfig.thinkingConfig.thinkingLevel', untranslatable);

@@ -7,7 +7,10 @@ import { imageOf } from '../../../ingress/http/images.ts';
 import type { Untranslatable } from '../../../ingress/http/untranslatable.ts';
 import type { Content, Part } from './schemas.ts';
 
-/** Encodes a signature. In this wire format a signature is bytes in base64. A signature of another format is packed into these bytes. */
+/**
+ * Returns the signature as base64, which this wire format requires. A signature of another format is packed together
+ * with its format's name.
+ */
 export const signatureText = (signature: Signature): string =>
   signature.wire === 'gemini' ? signature.value : Buffer.from(pack({ signature })).toString('base64');
 
@@ -26,7 +29,7 @@ export class PartMapper {
     this.#untranslatable = untranslatable;
   }
 
-  /** Maps one content. Function results become separate messages before the rest. */
+  /** Maps one content. Function results become separate messages before the rest of the content. */
   messages({ role, parts }: Content, field: string): ProviderMessage[] {
     const mapped = this.parts(parts ?? [], `${field}.parts`);
     if (role === 'model') return [{ role: 'assistant', content: mapped }];
@@ -73,7 +76,7 @@ export class PartMapper {
 
   #result({ id, name, response, parts }: Record<string, unknown>): ProviderPart | null {
     const call = this.#ids.result(typeof name === 'string' ? name : '', id);
-    // The vendor's clients put a result that isn't an object into the field `output` or `error`.
+    // Google's clients put a result that isn't an object into the field `output` or `error`.
     const { output, error, ...rest } = fieldsOf(response);
     const alone = Object.keys(rest).length === 0 ? (error ?? output) : undefined;
     const content = typeof alone === 'string' ? alone : JSON.stringify(alone ?? response ?? {});

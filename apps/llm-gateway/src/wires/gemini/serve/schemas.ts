@@ -1,7 +1,13 @@
-/** The fields of a generateContent request that the gateway reads, in camel case. Other fields are passed on to Gemini, and ignored for other providers. */
+/**
+ * The fields of a generateContent request that the gateway reads, in camel case. Gemini gets the other fields
+ * unchanged. Other providers don't get them.
+ */
 import { z } from 'zod';
 
-/** Parts are validated later, one by one, since Gemini itself validates those that exist in no other wire format. */
+/**
+ * The part mapper validates parts later, one by one. Parts that only Gemini knows may have any form, since Gemini
+ * itself validates them.
+ */
 const partSchema = z.looseObject({});
 export type Part = z.output<typeof partSchema>;
 
@@ -24,7 +30,7 @@ const generationSchema = z.looseObject({
   topK: z.number().positive().nullish(),
   seed: z.int().nullish(),
   stopSequences: z.array(z.string()).nullish(),
-  /** Allows only one answer. If there were several, a truncation of the second or a later one could go unnoticed. */
+  /** Allows only one answer, since the gateway couldn't detect that a second answer was truncated. */
   candidateCount: z.literal(1).nullish(),
   responseMimeType: z.string().nullish(),
   responseModalities: z.array(z.string()).nullish(),

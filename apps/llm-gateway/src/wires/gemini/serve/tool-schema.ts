@@ -2,7 +2,10 @@ import { fieldsOf } from '../../../ingress/http/fields.ts';
 
 const numbers = new Set(['minItems', 'maxItems', 'minLength', 'maxLength', 'minProperties', 'maxProperties']);
 
-/** Converts a schema to JSON Schema from the vendor's variant of OpenAPI, which has types in capitals, `nullable`, and integers as strings. */
+/**
+ * Converts a schema to JSON Schema. The vendor's variant of OpenAPI has types in capitals, `nullable`, and integers as
+ * strings.
+ */
 export function jsonSchemaOf(schema: unknown): Record<string, unknown> {
   const { nullable, ...rest } = fieldsOf(schema);
   const out: Record<string, unknown> = {};

@@ -3,10 +3,10 @@ import { signatureFrom } from './parts.ts';
 
 type Fields = Record<string, unknown>;
 
-/** Removes thinking and signatures of other providers from the body. The rest is unchanged, in either spelling of the fields. */
+/** Removes thinking and signatures of other providers. Accepts camel case and snake case. */
 export function withoutForeign(body: Fields): Fields {
   const { contents } = body;
-  // A single content that isn't in an array is the user's, so it has no signatures.
+  // A single content without an array comes from the user, so it has no signatures.
   return Array.isArray(contents) ? { ...body, contents: (contents as Fields[]).flatMap(ownPart) } : body;
 }
 

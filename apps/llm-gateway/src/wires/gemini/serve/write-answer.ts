@@ -15,7 +15,10 @@ const finishReasons: Readonly<Record<FinishReason, string>> = {
   other: 'OTHER',
 };
 
-/** Writes an answer in Gemini's format: as a stream of chunks with parts, or as one object. Tool calls can't be split, so they are written at the end. */
+/**
+ * Writes an answer in Gemini's format, as a stream of chunks with parts or as one object. A stream has all tool calls
+ * at its end, since the format can't split a call.
+ */
 export class GenerateAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #answer: AnswerBlocks;

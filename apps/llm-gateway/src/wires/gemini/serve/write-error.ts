@@ -14,7 +14,7 @@ const statusNames: Readonly<Record<number, string>> = {
   504: 'DEADLINE_EXCEEDED',
 };
 
-/** Converts an error to the format of Google's APIs, which has the wait in the body. */
+/** Converts an error to the format of Google's APIs. Their clients read the retry delay from the body. */
 export function generateError(error: CoppiceError): ErrorAnswer {
   const complaint = complaintOf(error, 'gemini');
   const { message, retryAfterMs, issue } = complaint;

@@ -13,10 +13,13 @@ import { chatRequestSchema } from './schemas.ts';
 import type { ChatRequest, Content, Message, ToolCall } from './schemas.ts';
 import { ChatAnswerWriter } from './write-answer.ts';
 
-/** Fields that change the form of the answer and exist in no other wire format. */
+/** Fields that change the form of the answer and have no equivalent in other wire formats. */
 const ownFields = ['logprobs', 'audio', 'functions', 'function_call', 'web_search_options'];
 
-/** Parses the body of `POST /v1/chat/completions`. @throws CoppiceError `invalid-request`. */
+/**
+ * Parses the body of `POST /v1/chat/completions`.
+ * @throws CoppiceError `invalid-request`.
+ */
 export function parseChatRequest(body: unknown, { headers, bytes }: RequestParts): Question {
   const request = readRequest(chatRequestSchema, body);
   const untranslatable = new Untranslatable();
@@ -83,7 +86,7 @@ function signatureOf({ extra_content: extra }: ToolCall) {
 function toolMessage(message: Message, field: string, { names, untranslatable }: Reading): ProviderMessage {
   const callId = message.tool_call_id ?? '';
   const parts = partsOf(message.content, `${field}.content`, untranslatable);
-  // OpenAI accepts no images in tool results, but other servers of its wire format do.
+  // OpenAI rejects images in tool results, but other servers of its wire format accept them.
   const images = parts.flatMap((part) => (part.type === 'image' ? [part.image] : []));
   const result: ProviderPart = {
     type: 'tool-result',
@@ -109,7 +112,7 @@ function partsOf(content: Content, field: string, untranslatable: Untranslatable
   });
 }
 
-/** Returns the tools that are functions. Other kinds are left out, since other wire formats can't offer them. */
+/** Returns the tools that are functions. Other wire formats can't offer other kinds of tools. */
 const toolsOf = ({ tools }: ChatRequest): ToolDefinition[] =>
   (tools ?? []).flatMap((tool) => {
     if (tool.type !== 'function' || tool.function === undefined) return [];

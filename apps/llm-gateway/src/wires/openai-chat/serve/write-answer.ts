@@ -17,12 +17,18 @@ const finishReasons: Readonly<Record<FinishReason, string>> = {
 
 const done: Frame = { name: null, data: '[DONE]' };
 
-/** Writes an answer in the format of Chat Completions: as a stream of chunks with one choice, or as one object. */
+/**
+ * Writes an answer in the format of OpenAI's Chat Completions API, as a stream of chunks with one choice or as one
+ * object.
+ */
 export class ChatAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #usageWanted: boolean;
   readonly #answer: AnswerBlocks;
-  /** Tool calls that were begun, each with its index in the wire format and the number of its pieces that were sent. */
+  /**
+   * Tool calls that were begun. `index` is the call's index in the stream. `sentPieces` is the number of pieces that
+   * were sent.
+   */
   readonly #calls = new Map<AnswerBlock, { index: number; sentPieces: number }>();
   #begun = false;
   #doneSeen = false;
@@ -71,7 +77,10 @@ export class ChatAnswerWriter implements AnswerWriter {
     return { ...this.#head('chat.completion'), choices: [choice], usage: usageOf(usage) };
   }
 
-  /** Passes on an event. The gateway always requests usage, so the chunk with the usage and without a choice is passed on only if the client requested it. */
+  /**
+   * Passes on an event of the provider. Returns null for the chunk that contains only usage, if the client didn't
+   * request usage. The gateway itself always requests it.
+   */
   passOn(frame: Frame): Frame | null {
     if (frame.data.trim() === '[DONE]') this.#doneSeen = true;
     if (this.#usageWanted || !frame.data.includes('"usage"')) return frame;
@@ -88,7 +97,7 @@ export class ChatAnswerWriter implements AnswerWriter {
     const frames: Frame[] = [];
     for (const block of this.#answer.calls) {
       const known = this.#calls.get(block);
-      // Later tool calls wait, too, since clients order calls by index.
+      // Clients order calls by index, so the calls after an unnamed call wait, too.
       if (known === undefined && !complete && (block.id === '' || block.name === '')) break;
       const call = known ?? { index: this.#calls.size, sentPieces: 0 };
       const text = block.pieces.slice(call.sentPieces).join('');

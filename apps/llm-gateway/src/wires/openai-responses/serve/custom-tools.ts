@@ -1,6 +1,6 @@
 /**
- * Maps custom tools, whose input is free text. Other wire formats only have tools with JSON arguments. In those formats, a custom tool becomes a tool with one
- * argument, a string.
+ * Maps custom tools, whose input is free text. Other wire formats have only tools with JSON arguments, so a custom tool
+ * becomes a tool with one argument of type string.
  */
 import { jsonOf } from '../../../transport/json.ts';
 import { fieldsOf } from '../../../ingress/http/fields.ts';
@@ -25,7 +25,7 @@ export function customDescription(description: string, format: unknown): string 
 
 export const customArguments = (input: string): string => JSON.stringify({ input });
 
-/** Returns the tool's input. If the model didn't write the expected JSON, returns its text. */
+/** Returns the tool's input. If the model didn't write the expected JSON, returns what it wrote. */
 export function customInput(text: string): string {
   const { input } = fieldsOf(jsonOf(text));
   return typeof input === 'string' ? input : text;

@@ -14,9 +14,9 @@ export class ItemMapper {
   readonly #untranslatable: Untranslatable;
   readonly #names = new Map<string, string>();
   readonly #messages: { role: ProviderMessage['role']; content: ProviderPart[] }[] = [];
-  /** Signatures of tool calls by call id. They are in separate items. */
+  /** Signatures of tool calls by call id. Clients send them in separate items before the calls. */
   readonly #signatures = new Map<string, NonNullable<Extract<ProviderPart, { type: 'tool-call' }>['signature']>>();
-  /** Text parts with results of OpenAI's own tools. */
+  /** Text parts that contain results of OpenAI's own tools. */
   readonly #foundParts = new Set<ProviderPart>();
 
   constructor(untranslatable: Untranslatable) {
@@ -41,7 +41,7 @@ export class ItemMapper {
     if ((type === 'function_call_output' || type === 'custom_tool_call_output') && typeof callId === 'string')
       return this.#result(callId, item['output'], `${field}.output`);
     if (ranByVendor(item)) return this.#found(item);
-    // Clients that assume that items are stored send only an item's id. The AI SDK does so by default.
+    // If a client assumes that the server stored an item, it sends only the id. The AI SDK does so by default.
     if (type === 'item_reference')
       return this.#untranslatable.add(field, 'the item itself, as clients send it with store: false', item);
     this.#untranslatable.add(field, 'a message, reasoning, a call or its output', item);
@@ -62,7 +62,8 @@ export class ItemMapper {
   }
 
   /**
-   * Adds parts to the assistant's message. Results of a tool (`isFound`) are separated by a blank line, since the texts of one answer are later concatenated.
+   * Adds parts to the assistant's message. The texts of an answer are later concatenated, so a blank line separates
+   * results of a tool (`isFound`) from other text.
    */
   #say(parts: ProviderPart[], isFound = false): void {
     const content = this.#assistant();

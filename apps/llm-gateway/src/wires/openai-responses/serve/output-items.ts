@@ -7,17 +7,19 @@ import { pack } from '../../../ingress/http/foreign-signature.ts';
 import { customInput } from './custom-tools.ts';
 import { itemIdOf } from './references.ts';
 
-/** Facts about the answer and the item's place in it. `id` is the id of the answer. */
+/** The answer's id, and the item's index in the answer. `customTools` contains the names of custom tools. */
 export type ItemAbout = { id: string; index: number; customTools: ReadonlySet<string> };
 type WireEvent = { type: string } & Record<string, unknown>;
 
-/** Returns a block for the signature of a tool call. It is sent before the call, since calls have no field for a signature. */
+/**
+ * Returns a block that carries the signature of a tool call. The block is sent before the call, since calls have no
+ * field for a signature.
+ */
 export function carriersOf({ type, id, signature }: AnswerBlock): AnswerBlock[] {
   if (type !== 'tool-call' || signature === undefined) return [];
   return [{ type: 'thinking', number: null, pieces: [], id, name: '', redacted: true, signature }];
 }
 
-/** Returns the complete item. */
 export function itemOf(block: AnswerBlock, about: ItemAbout): object {
   const text = textOf(block);
   const empty = emptyItem(block, about);
@@ -45,7 +47,10 @@ const isCustom = ({ name }: AnswerBlock, { customTools }: ItemAbout): boolean =>
 
 const textPart = (text: string): object => ({ type: 'output_text', text, annotations: [], logprobs: [] });
 
-/** Returns the signature's fields: OpenAI's encrypted content with its id, or a signature of another wire format, packed, as the encrypted content. */
+/**
+ * Returns the fields for a signature. OpenAI's own signature consists of an item id and encrypted content. A signature
+ * of another wire format is packed into the encrypted content.
+ */
 function signedBy({ id: callId, redacted, signature }: AnswerBlock): object {
   const own = callId === '' ? reasoningItem({ text: '', redacted, signature }) : null;
   return own === null
@@ -107,7 +112,10 @@ const eventsOf: Readonly<Record<AnswerBlock['type'], StepWriter>> = {
   },
 };
 
-/** Returns the events of a custom tool's call. The input is sent at the end, since it can't be extracted from incomplete JSON. */
+/**
+ * Returns the events of a custom tool's call. They follow the last piece, since the input can't be extracted from
+ * incomplete JSON.
+ */
 function customCall(step: BlockStep, place: Place): WireEvent[] {
   if (step.type !== 'close') return [];
   const input = customInput(textOf(step.block));

@@ -14,15 +14,18 @@ import type { ResponsesRequest } from './schemas.ts';
 import { withoutForeign } from './without-foreign.ts';
 import { ResponsesAnswerWriter } from './write-answer.ts';
 
-/** Fields that reference data that OpenAI stores, or that change the form of the answer. */
+/** Fields that only OpenAI can handle, since they reference data that it stores or change the form of the answer. */
 const ownFields = ['previous_response_id', 'conversation', 'prompt', 'top_logprobs'];
 /**
- * The only value of `include` that makes a request untranslatable. The other values concern OpenAI's own tools, or reasoning, which each format reports in its
- * own way.
+ * The only value of `include` that makes a request untranslatable. The other values concern reasoning, which each wire
+ * format reports in its own way, or OpenAI's own tools.
  */
 const logprobs = 'message.output_text.logprobs';
 
-/** Parses the body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
+/**
+ * Parses the body of `POST /v1/responses`.
+ * @throws CoppiceError `invalid-request`.
+ */
 export function parseResponsesRequest(body: unknown, { headers, bytes, items = [] }: RequestParts): Question {
   const request = readRequest(responsesRequestSchema, body);
   const untranslatable = new Untranslatable();
@@ -56,7 +59,7 @@ function messagesOf({ instructions, input }: ResponsesRequest, untranslatable: U
   }
   if (typeof input === 'string') return [...system, { role: 'user', content: [{ type: 'text', text: input }] }];
   const messages = [...system, ...new ItemMapper(untranslatable).messages(input)];
-  // Happens, for example, if all items are of tools that OpenAI ran.
+  // For example, all items may belong to tools that OpenAI ran.
   if (messages.length === 0 && untranslatable.issues.length === 0)
     untranslatable.add('input', 'at least one message, or an item that stands for one', input);
   return messages;

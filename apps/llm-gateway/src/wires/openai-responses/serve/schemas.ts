@@ -1,12 +1,16 @@
 /**
- * The fields of a Responses request that the gateway reads. Other fields are passed on to a provider of the same wire format, and ignored for other providers.
+ * The fields of a Responses request that the gateway reads. A provider of the same wire format gets the other fields
+ * unchanged. Other providers don't get them.
  */
 import { z } from 'zod';
 import { answerLimits } from '../../../ingress/http/answer-limits.ts';
 
 const text = z.string().nullish();
 
-/** Items and their parts are validated later, one by one, since OpenAI itself validates those that exist in no other wire format. */
+/**
+ * The item mapper validates items and their parts later, one by one. Items that only OpenAI knows may have any form,
+ * since OpenAI itself validates them.
+ */
 const itemSchema = z.looseObject({ type: text, role: text });
 export type Item = z.output<typeof itemSchema>;
 
@@ -28,7 +32,7 @@ const formatSchema = z.looseObject({
 
 export const responsesRequestSchema = z.looseObject({
   model: z.string().min(1),
-  /** May be missing if the request references data that the vendor stores. */
+  /** Missing if the request references data that the vendor stores. */
   input: z.union([z.string(), z.array(itemSchema)]).nullish(),
   instructions: text,
   stream: z.boolean().nullish(),
@@ -39,7 +43,7 @@ export const responsesRequestSchema = z.looseObject({
   parallel_tool_calls: z.boolean().nullish(),
   text: z.looseObject({ format: formatSchema.nullish() }).nullish(),
   reasoning: z.looseObject({ effort: text }).nullish(),
-  /** Background answers aren't allowed, since they arrive after the call and couldn't be charged. */
+  /** Background answers aren't allowed. They arrive after the call has ended, so the gateway couldn't charge them. */
   background: z.literal(false).nullish(),
   ...answerLimits,
   max_output_tokens: z.int().nullish(),

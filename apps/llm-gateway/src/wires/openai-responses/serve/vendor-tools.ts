@@ -1,6 +1,6 @@
 /**
- * Maps items of tools that OpenAI itself runs in the middle of an answer. Other wire formats have no such tools. For those formats, the results become text of
- * the model.
+ * Maps the items of tools that OpenAI itself runs during an answer. Other wire formats have no such tools, so the
+ * results become text of the model.
  */
 import { acceptableName } from '../../acceptable-history.ts';
 import { fieldsOf } from '../../../ingress/http/fields.ts';
@@ -17,8 +17,8 @@ const types: ReadonlySet<string> = new Set([
 export const ranByVendor = ({ type }: Item): boolean => types.has(String(type));
 
 /**
- * Returns a text with the tool's name and its results, or the reason why it failed. Returns null if the item has neither of these as text, as in the case of a
- * web search.
+ * Returns a text with the tool's name, and its results or the reason why it failed. Returns null if the item contains
+ * neither as text. The item of a web search doesn't.
  */
 export function foundBy({ type, name, output, results, outputs, error }: Item): string | null {
   const label = acceptableName(typeof name === 'string' ? name : String(type).replace(/_call$/, ''));
@@ -31,7 +31,7 @@ export function foundBy({ type, name, output, results, outputs, error }: Item): 
     : parts.map(({ how, texts }) => `${label} ${how}:\n${texts.join('\n\n')}`).join('\n\n');
 }
 
-/** Collects the texts in a string, in a list, or in the text fields of any kind of result. */
+/** Returns all texts in a result of any form. */
 function textsIn(value: unknown): string[] {
   if (typeof value === 'string') return value.trim() === '' ? [] : [value.trimEnd()];
   if (Array.isArray(value)) return value.flatMap(textsIn);

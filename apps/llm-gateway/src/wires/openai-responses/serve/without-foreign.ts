@@ -1,7 +1,7 @@
 import { unpack } from '../../../ingress/http/foreign-signature.ts';
 import type { Item, ResponsesRequest } from './schemas.ts';
 
-/** Removes reasoning of other providers, which OpenAI rejects. The rest of the request is unchanged. */
+/** Removes reasoning of other providers, which OpenAI rejects. */
 export const withoutForeign = (request: ResponsesRequest): ResponsesRequest =>
   Array.isArray(request.input) ? { ...request, input: request.input.filter((item) => !isForeign(item)) } : request;
 

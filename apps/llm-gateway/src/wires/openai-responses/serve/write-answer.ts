@@ -18,11 +18,11 @@ type RepeatedSettings = Pick<
   'instructions' | 'store' | 'max_output_tokens' | 'parallel_tool_calls' | 'temperature' | 'tool_choice' | 'top_p'
 >;
 
-/** Types of events, in quotes, so that a model's text can't contain them unescaped. */
+/** Types of events in quotes. The text of a model can't contain them, since JSON escapes its quotes. */
 const itemDone = '"response.output_item.done"';
 const ends = ['"response.completed"', '"response.incomplete"'];
 
-/** Writes an answer in the format of OpenAI's Responses: as a stream of items, one after another, or as one object. */
+/** Writes an answer in the format of OpenAI's Responses API, as a stream of items or as one object. */
 export class ResponsesAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #request: RepeatedSettings;
@@ -83,7 +83,7 @@ export class ResponsesAnswerWriter implements AnswerWriter {
     return this.#response(output);
   }
 
-  /** Returns nothing for `store: false`, since such clients send the items themselves. */
+  /** Returns nothing for `store: false`, since such a client sends the items again instead of references. */
   kept(): readonly Kept[] {
     if (this.#request.store === false || this.#output.length === 0) return [];
     return [{ key: this.#about.id, items: this.#output }];
