@@ -11,7 +11,7 @@ import type { ModelServer } from '../test-support/model-server.ts';
 import { startOrchestrator } from '../test-support/orchestrator.ts';
 import type { Orchestrator } from '../test-support/orchestrator.ts';
 
-/** Tests model calls by alias, from the view of a task. */
+/** Tests model calls by alias, as a task makes them. */
 let nats: NatsServer;
 let orchestrator: Orchestrator;
 let first: ModelServer;
@@ -61,7 +61,7 @@ test('another provider answers, and the turn reports which, after how many attem
       text: { text: 'hello' },
       provider: 'second',
       attempts: 2,
-      // 11 tokens at 1,000 dollars per million, and 3 tokens at 10,000 dollars per million.
+      // 11 tokens cost 1,000 dollars per million, and 3 tokens cost 10,000 dollars per million.
       usage: { inputTokens: 11, outputTokens: 3, costUsd: 0.041 },
     },
   });

@@ -14,7 +14,7 @@ import {
 import type { Span } from '@coppice/telemetry';
 import type { AttemptOutcome } from './attempt.ts';
 
-/** Facts about an attempt that its span and metrics report. */
+/** The attempt's data for its span and its metrics. */
 export type AttemptAbout = {
   provider: string;
   /** Model name as the provider knows it. */
@@ -30,21 +30,25 @@ export type AttemptAbout = {
 };
 
 /**
- * Limit for model labels, since users who submit runs choose model names. A name gets a label of its own only if it is in the configuration, or if a provider
- * has answered under this name.
+ * Maximum number of model labels, since users who submit runs choose model names. Only names from the configuration and
+ * names under which a provider has answered get their own label.
  */
 const modelLabelsMax = 100;
 const models = new BoundedValues(modelLabelsMax);
 
-/** Reserves labels for models (each `provider/model`) that should appear in metrics before their first answer. */
+/**
+ * Reserves labels for models that metrics may name before their first answer. Each name has the form `provider/model`.
+ */
 export function reserveModelLabels(names: readonly string[]): void {
   for (const name of names) models.admit(name.slice(name.indexOf('/') + 1));
 }
 
-/** Returns a model's label in metrics. */
 export const modelLabel = (model: string): string => models.known(model);
 
-/** Starts the span (GenAI conventions) and the metrics of one request to a provider. The caller must end it. */
+/**
+ * Starts the span of one request to a provider, with the attributes of OpenTelemetry's GenAI conventions. The caller
+ * must call `end`, which also records the metrics.
+ */
 export function startAttemptSpan(about: AttemptAbout): { end(outcome: AttemptOutcome): void } {
   const { provider, model, owner, effectId, attempt, before, queuedMs } = about;
   const span = tracer().startSpan(`${genAiOperations.chat} ${model}`, {

@@ -13,11 +13,10 @@ import type {
 } from '../provider/port.ts';
 import { exchangeLimits } from './limits.ts';
 
-/** Outcome of one request to a provider. */
 export type AttemptOutcome = {
   /** Null if the answer is complete. */
   error: CoppiceError | null;
-  /** Usage. For a request that the provider may charge, counts that it didn't report are estimated. */
+  /** Usage of the request. If the provider may charge for the request, missing counts are estimated. */
   usage: UsageSoFar;
   responseModel: string | null;
   finishReason: FinishReason | null;
@@ -26,7 +25,7 @@ export type AttemptOutcome = {
 
 type ResponseEnd = Extract<ModelDelta, { type: 'response-end' }>;
 
-/** One request to one provider: its deltas as they arrive, and its outcome. An abort takes effect at once, even if the provider ignores the signal. */
+/** One request to one provider. An abort takes effect at once, even if the provider ignores the signal. */
 export class Attempt {
   readonly #provider: string;
   readonly #bounds: AnswerBounds;
@@ -41,20 +40,20 @@ export class Attempt {
   #over = false;
   #state: RequestState | null = null;
   #outputBegan = false;
-  /** True if the caller reads the provider's raw events, and validates the answer itself. */
+  /** True if the provider's raw events are passed on. Then the client validates the answer itself. */
   #isPassedOn = false;
   #outputBytes = 0;
   #usage: UsageSoFar = {};
   #responseModel: string | null = null;
   #finishReason: FinishReason | null = null;
 
-  /** A caller that is reading gets the abort from its pending read. If it isn't reading, the attempt ends here. */
+  /** If the caller is reading, its pending read throws the abort's reason. Otherwise the attempt ends here. */
   readonly #onAbort = () => {
     this.#interrupt(this.#signal.reason);
     if (!this.#pulling) this.end(this.#asCoppiceError(this.#signal.reason));
   };
 
-  /** @param onEnd called once with the outcome: before `response-end` is returned, or when the caller ends the attempt */
+  /** @param onEnd gets the outcome once, before `response-end` is returned or when the caller ends the attempt */
   constructor(
     provider: Provider,
     request: ModelRequest,
@@ -71,7 +70,7 @@ export class Attempt {
     this.#signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  /** True once the caller has received a part of this answer. After that no other provider is tried. */
+  /** True once the caller has received a part of this answer. From then on, no other provider is tried. */
   get committed(): boolean {
     return this.#committed;
   }
@@ -81,8 +80,9 @@ export class Attempt {
   }
 
   /**
-   * Returns the deltas up to and including the first output; fewer if `peekEventsMax` or `peekBytesMax` is reached first. @throws as `next`; the caller then
-   * has received nothing.
+   * Returns the deltas up to and including the first output. Returns earlier if `peekEventsMax` or `peekBytesMax` is
+   * reached.
+   * @throws as `next`. The caller has received nothing by then.
    */
   async opening(): Promise<readonly ModelDelta[]> {
     const held: ModelDelta[] = [];
@@ -102,7 +102,10 @@ export class Attempt {
     return held;
   }
 
-  /** Returns the next deltas, up to `response-end`. @throws CoppiceError, also if the answer ends without `response-end`. */
+  /**
+   * Returns the next deltas.
+   * @throws CoppiceError, also if the answer ends without `response-end`.
+   */
   async next(): Promise<readonly ModelDelta[]> {
     this.#pulling = true;
     try {
@@ -126,7 +129,8 @@ export class Attempt {
     if (this.#over) return;
     this.#over = true;
     this.#signal.removeEventListener('abort', this.#onAbort);
-    // Not awaited, since a provider that hangs would block the caller, too. Errors are ignored, since the outcome is already known.
+    // Not awaited, since a provider that hangs would block the caller. Errors are ignored, since the outcome is already
+    // known.
     this.#iterator.return?.().catch(() => {});
     this.#onEnd({
       error: failure,
@@ -138,7 +142,8 @@ export class Attempt {
   }
 
   #noteState(state: RequestState): void {
-    // Ignores `over` for a request that wasn't sent, and any state after `refused`: a request that was refused early may still be in transit.
+    // If the provider refuses a request early, the body may still be in transit, and `sent` may follow. So every state
+    // after `refused` is ignored. `over` means nothing for a request that wasn't sent.
     if (this.#state === 'refused' || (state === 'over' && this.#state === null)) return;
     this.#state = state;
   }
@@ -146,7 +151,8 @@ export class Attempt {
   #paidFor(failure: CoppiceError | null): UsageSoFar {
     const isSent = this.#state === 'sent' || this.#state === 'over';
     if (failure !== null && !isSent && !this.#outputBegan) return this.#usage;
-    // An abandoned unstreamed answer is charged at its maximum length: its length is unknown, and the vendor generates it to its end.
+    // The vendor generates an abandoned unstreamed answer to its end, and its length is unknown. So the answer is
+    // charged at its maximum length.
     const isUnseen = this.#request.stream === false && this.#state === 'sent' && !this.#outputBegan;
     const { maxOutputTokens = outputTokensDefault } = this.#request.settings;
     const counted = isUnseen && failure !== null ? { outputTokens: maxOutputTokens, ...this.#usage } : this.#usage;
@@ -167,7 +173,7 @@ export class Attempt {
         this.#isPassedOn = true;
         break;
       case 'response-start':
-        // Limited, since each chunk for a client may repeat the id and the name.
+        // Each chunk for a client may repeat the id and the name, so their length is limited.
         this.#bounds.checkedId(delta.responseId ?? '');
         this.#responseModel = this.#bounds.checkedName(delta.responseModel ?? this.#responseModel ?? '') || null;
         break;
@@ -186,8 +192,8 @@ export class Attempt {
   }
 
   /**
-   * Rejects an answer that failed without an error, e.g. by a malformed tool call, since the client would receive it as an empty answer. The error has
-   * `answered`, since the provider charges for the answer.
+   * Rejects an answer that failed without an error, for example because of a malformed tool call. Otherwise the client
+   * would receive an empty answer. The error has `answered`, since the provider charges for the answer.
    */
   #requireAnswer({ finishReason, providerFinishReason = 'no reason', lost }: ResponseEnd): void {
     const fail = (what: string, retryable: boolean) =>

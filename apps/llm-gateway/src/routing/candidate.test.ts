@@ -1,4 +1,4 @@
-/** Errors of a call whose candidates could not be used, or failed. */
+/** Tests the errors of a call whose candidates failed or could not be tried. */
 import { CoppiceError } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import { httpProvider } from '../transport/provider.ts';
@@ -18,7 +18,7 @@ const limited = new CoppiceError('provider-limited', 'slow down', {
   details: { retryAfterMs: 30_000 },
 });
 
-/** Creates a provider that always fails with this error, as if over a network. */
+/** Creates a provider that always fails with this error. `wire` makes it count as a provider over a network. */
 const failing = (name: string, error: CoppiceError) => {
   const provider = saying(name, [error]);
   return Object.assign(provider, { wire: 'openai-chat' as const });
@@ -56,7 +56,8 @@ test('the error of a model on cool-down states the reason, and the provider’s 
   expect(error.message.length).toBeLessThan(2 * exchangeLimits.lastFailureCharactersMax);
   expect(result.attempts).toEqual([]);
   expect(acme.requests).toHaveLength(4 + 4 + 1);
-  // If only one tenant's calls fail, that tenant's requests may be the reason. If the calls of two tenants fail, the reason must be the model.
+  // If only one tenant's calls fail, its requests may be the reason. If the calls of two tenants fail, the reason must
+  // be the model.
   for (let calls = 0; calls < 2; calls++) expect((await call('acme/one', 'another')).error).toMatchObject(failed);
   expect((await call('acme/one', 'a-third')).error.message).toMatch(/again and again, last with: HTTP 503$/);
   expect(acme.requests).toHaveLength(9 + 4 + 1);

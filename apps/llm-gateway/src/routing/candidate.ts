@@ -6,7 +6,10 @@ import { pauseBeforeRetry } from './retry.ts';
 import type { RetrySettings } from './retry.ts';
 import type { Route } from './routes.ts';
 
-/** Errors after which the next candidate is tried: another provider may have the model or a larger context, or may simply work. */
+/**
+ * Errors after which the next candidate is tried. Another provider may have the model, may accept a longer
+ * conversation, or may work.
+ */
 const goingOn: readonly CoppiceError['code'][] = [
   'provider-failed',
   'provider-limited',
@@ -15,13 +18,13 @@ const goingOn: readonly CoppiceError['code'][] = [
 ];
 export const goesOn = ({ code }: CoppiceError): boolean => goingOn.includes(code);
 
-/** Reports whether the error comes from a budget: too little is left, or the price is unknown. */
+/** Reports whether the error comes from a budget that has too little left or whose limit needs an unknown price. */
 export const isOfBudget = ({ details }: CoppiceError): boolean => details?.['budget'] !== undefined;
 
-/** Reports whether the retries are used up, so that a further attempt would get the same error. */
+/** Returns true if the provider keeps failing, so that a further attempt would get the same error. */
 export const isFailing = ({ details }: CoppiceError): boolean => details?.['failing'] === true;
 
-/** A provider and model that may answer a call, with the state of its attempts for this call. */
+/** A provider and model that may answer one call, with the state of the call's attempts there. */
 export class Candidate {
   readonly route: Route;
   /** Null for a provider without health tracking, such as one that plays a script. */
@@ -46,7 +49,7 @@ export class Candidate {
     return `${this.route.provider.name}/${this.route.model}`;
   }
 
-  /** Number of failed attempts for this call. */
+  /** Number of this call's failed attempts at this candidate. */
   get attempts(): number {
     return this.#attempts;
   }
@@ -55,12 +58,11 @@ export class Candidate {
     return this.#dropped;
   }
 
-  /** Last error of this candidate; null if there was none. */
   get error(): CoppiceError | null {
     return this.#error;
   }
 
-  /** Milliseconds until the candidate may be tried; 0 or less if it may be tried now. */
+  /** Returns the milliseconds until the candidate may be tried. 0 or less means now. */
   waitMs(nowMs: number): number {
     const admission = this.#look();
     return Math.max(this.#notBeforeMs - nowMs, admission.admitted ? 0 : admission.forMs);
@@ -88,8 +90,8 @@ export class Candidate {
   }
 
   /**
-   * Records that a budget has too little left. The candidate then waits for the time that the error states. It is dropped for this call if the error
-   * states no time, or if `budgetWaitMsMax` has passed since the first refusal.
+   * Records that a budget has too little left. The candidate then waits for the time that the error states. If the
+   * error states no time, or `budgetWaitMsMax` has passed since the first refusal, the call drops the candidate.
    */
   refused(error: CoppiceError, nowMs: number, budgetWaitMsMax: number): void {
     this.#refusedAtMs ??= nowMs;
@@ -105,7 +107,10 @@ export class Candidate {
     this.#dropped = true;
   }
 
-  /** Returns the error that explains why the candidate didn't answer, with the time until a retry makes sense, if known. */
+  /**
+   * Returns the error that explains why the candidate didn't answer. The error states the time until a retry makes
+   * sense, if it is known.
+   */
   complaint(nowMs: number): CoppiceError {
     const waitMs = Math.max(0, Math.round(this.waitMs(nowMs)));
     const error = this.#error ?? this.#unavailable(waitMs);
@@ -121,7 +126,7 @@ export class Candidate {
     const failing = !admission.admitted && admission.why === 'failing';
     const why = failing ? `it failed again and again${this.#lastWith(admission.last)}` : 'its limits are used up';
     const text = `${this.name} is on cool-down for another ${Math.ceil(waitMs / 1_000)} s: ${why}`;
-    // A 429 without a stated wait is a limit, too.
+    // A provider that sent 429 without a wait is limited, too.
     const isLimited = !failing || admission.last?.status === 429;
     return new CoppiceError(isLimited ? 'provider-limited' : 'provider-failed', text, { retryable: true });
   }
@@ -139,7 +144,7 @@ export class Candidate {
   }
 }
 
-/** Marks the error of a candidate that has used up the call's retries, if the error states no wait. */
+/** Adds `failing` to the error of a candidate that has used up the call's retries, unless the error states a wait. */
 function withFailing(error: CoppiceError): CoppiceError {
   const { code, message, details, retryable } = error;
   if (code !== 'provider-failed' || !retryable || statedWaitMs(error) !== null) return error;
@@ -148,14 +153,14 @@ function withFailing(error: CoppiceError): CoppiceError {
 
 const freePermit: Permit = { began: () => {}, ended: () => {} };
 
-/** Builds the error of a call if all candidates have failed or can't be tried in time. */
+/** Builds the error of a call whose candidates have all failed or can't be tried in time. */
 export function complaintOf(model: string, candidates: readonly Candidate[], nowMs: number): CoppiceError {
   const complaints = candidates.map((candidate) => candidate.complaint(nowMs));
   const [only] = complaints;
   if (only !== undefined && complaints.length === 1) return only;
-  // Errors of budgets matter less, since a call that a budget rejects may succeed later, or with a smaller request.
+  // Errors of budgets matter less, since the call may succeed later or with a smaller request.
   const failed = complaints.filter((complaint) => !isOfBudget(complaint));
-  // A conversation that is too long is reported first, since it is the error that the user can correct.
+  // The user can correct a conversation that is too long, so this error comes first.
   const main = failed.find(({ code }) => code === 'context-exceeded') ?? failed.at(-1);
   const waits = complaints.map(statedWaitMs).filter((each) => each !== null);
   const mayAnswer = complaints.filter(({ retryable }) => retryable);

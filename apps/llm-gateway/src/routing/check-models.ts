@@ -2,7 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import type { Routes } from './routes.ts';
 import { gatewayLimits } from '../limits.ts';
 
-/** Returns the models whose calls would certainly fail, each with the reason. Temporary problems are left out. */
+/** Returns the models whose calls would certainly fail, each with the reason. Temporary problems don't count. */
 export async function checkModels(
   routes: Routes,
   names: readonly string[],
@@ -16,7 +16,7 @@ export async function checkModels(
   return problems;
 }
 
-/** Returns the reason why no candidate can answer; null if one may. */
+/** Returns the reason why no candidate can answer, or null if one may answer. */
 async function problemOf(routes: Routes, name: string): Promise<string | null> {
   const problems: string[] = [];
   try {
@@ -31,7 +31,10 @@ async function problemOf(routes: Routes, name: string): Promise<string | null> {
   return problems.join('; ');
 }
 
-/** Returns the message of a permanent error; null for an error that may be temporary. @throws an error that isn't a CoppiceError. */
+/**
+ * Returns the message of a permanent error, or null for an error that may be temporary.
+ * @throws an error that isn't a CoppiceError.
+ */
 function lasting(error: unknown): string | null {
   if (!(error instanceof CoppiceError)) throw error;
   return error.retryable ? null : error.message;

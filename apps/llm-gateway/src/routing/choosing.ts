@@ -1,13 +1,14 @@
 /**
- * Chooses the next candidate of one call: of the candidates that may be tried now, the first with the fewest attempts. If none may be tried now, waits for the
- * one that may be tried soonest.
+ * Chooses the next candidate of one call. Of the candidates that may be tried now, it takes the first with the fewest
+ * attempts. If there are none, it waits until one may be tried.
  *
  * Collaborators: the candidates, in order; the providers' queues; the providers' health, through the candidates.
  *
  * Invariants:
- * 1. A slot at a provider is held only from the choice of the candidate to the end of the attempt.
- * 2. The wait until a candidate may be tried is at most `candidateWaitMsMax` plus jitter. A wait that would last longer than the call isn't begun. An aborted
- *    signal ends every wait, also in a queue.
+ * 1. A call has a slot at a provider only from the choice of the candidate to the end of the attempt.
+ * 2. The wait until a candidate may be tried is at most `candidateWaitMsMax` plus jitter. No wait begins that would end
+ * after the call's deadline.
+ * 3. An aborted signal ends every wait, also in a queue.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
@@ -36,7 +37,7 @@ export type ChoosingSettings = {
   signal: AbortSignal;
   /** Deadline of the call, on the clock of `performance.now()`. */
   endsAtMs: number;
-  /** Longest single wait for a candidate that may not be tried now. */
+  /** Longest single wait until a candidate may be tried, in milliseconds. */
   candidateWaitMsMax: number;
   random: () => number;
 };
@@ -48,7 +49,7 @@ export class Choosing {
     this.#settings = settings;
   }
 
-  /** @throws CoppiceError if no candidate can be tried in time; the signal's reason. */
+  /** @throws CoppiceError if no candidate can be tried in time, or the signal's reason. */
   async next(): Promise<Choice> {
     const { model, candidates, signal, endsAtMs, candidateWaitMsMax } = this.#settings;
     for (;;) {
@@ -60,7 +61,7 @@ export class Choosing {
         if (candidate.isDropped) continue;
         const ownWaitMs = candidate.waitMs(nowMs);
         waitMs = Math.min(waitMs, ownWaitMs);
-        // Each candidate is tried once before any is tried again. Between candidates with equally many attempts, the order decides.
+        // So each candidate is tried once before any is tried again.
         if (ownWaitMs <= 0 && (ready === null || candidate.attempts < ready.attempts)) ready = candidate;
       }
       if (ready === null) {
@@ -73,7 +74,10 @@ export class Choosing {
     }
   }
 
-  /** Returns null if the candidate can't be tried after all: its queue is full, or it failed while this call waited. */
+  /**
+   * Returns null if the candidate can't be tried after all, since its queue is full or it failed while this call
+   * waited.
+   */
   async #take(candidate: Candidate): Promise<Choice | null> {
     const { queues, owner, signal } = this.#settings;
     const startedAtMs = performance.now();
@@ -93,11 +97,13 @@ export class Choosing {
     return null;
   }
 
-  /** Waits a little longer than `waitMs`, so that not all waiting calls continue at the same moment. */
+  /**
+   * Waits a little longer than `waitMs`, so that calls that wait for the same time don't continue at the same moment.
+   */
   async #wait(waitMs: number): Promise<void> {
     const { signal, random } = this.#settings;
     const jitterMs = Math.min(waitMs * exchangeLimits.jitterPart, exchangeLimits.jitterMsMax) * random();
-    // The error of an abort may be ignored, since `next` checks the signal.
+    // An abort's error is ignored here, since `next` checks the signal.
     await sleep(waitMs + jitterMs, undefined, { signal }).catch(() => {});
   }
 }

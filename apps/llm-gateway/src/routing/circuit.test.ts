@@ -7,7 +7,7 @@ const probe = { admitted: true, probe: true };
 const [one, other, third] = ['one', 'other', 'third'];
 const call = (tenant: string = one) => ({ tenant });
 
-/** Returns a circuit that has just opened, at time 0, because of calls of these tenants. */
+/** Returns a circuit that opened at time 0, because calls of these tenants failed. */
 function opened(tenants: readonly string[] = [one, one, one]): Circuit {
   const circuit = new Circuit(settings);
   for (const tenant of tenants) circuit.failed(false, 0, call(tenant));
@@ -120,7 +120,6 @@ test('if all failed calls are of one tenant, only that tenant is shut out', () =
   expect(circuit.admit(0, other)).toEqual(admitted);
   expect([circuit.isOpen(), circuit.isOpenForAll()]).toEqual([true, false]);
   expect(circuit.began(false, other)).toBe(false);
-  // The provider works.
   expect(circuit.answered()).toBe(true);
   expect(circuit.look(0, one)).toEqual(admitted);
 });

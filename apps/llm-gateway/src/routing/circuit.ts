@@ -1,6 +1,9 @@
-/** The circuit breaker of one model at one provider. Times are milliseconds on one monotonic clock, which the caller provides. */
+/**
+ * The circuit breaker of one model at one provider. All times are milliseconds on one monotonic clock, which the caller
+ * provides.
+ */
 
-/** Identity of a call. The same object must be passed for all attempts of a call. */
+/** Identity of a call. All attempts of a call must pass the same object. */
 export type Caller = { tenant: string };
 
 export type CircuitSettings = {
@@ -10,55 +13,62 @@ export type CircuitSettings = {
   openMs: number;
 };
 
-/** Scope of an open breaker: all tenants, or only the tenant whose calls failed. */
+/** The tenants for which the breaker opened. These are all tenants, or only the one whose calls failed. */
 export type Opening = 'for all' | 'for the tenant';
 
-/** The last failure, as errors report it. */
 export type LastFailure = {
-  /** Tenant of the failed call. The provider's message may quote the request, so no other tenant sees it. */
+  /** Tenant of the failed call. No other tenant gets the message, since it may quote the request. */
   tenant: string;
   message: string;
   /** HTTP status; null if there was none. */
   status: number | null;
 };
 
-/** Answer to a call that wants to try the model. */
+/** The decision about a call that wants to try the model. */
 export type Admission =
   | { admitted: true; probe: boolean }
-  /** `forMs`: time until the call may try the model; while another call probes, time until the waiting call should check again. */
+  /**
+   * `forMs` is the time until the call may try the model. While another call probes, it is the time until the waiting
+   * call checks again.
+   */
   | { admitted: false; forMs: number; why: 'cooling' }
-  /** `last` is null if only another instance knows the failure. */
+  /** `last` is null if only another instance of the gateway saw the failure. */
   | { admitted: false; forMs: number; why: 'failing'; last: LastFailure | null };
 
 /** Interval at which a waiting call checks whether a probe has ended. */
 const probeLookMs = 250;
 
-/** Number of failures of other tenants that opens the breaker for all tenants; `failuresMax` if that is smaller. */
+/**
+ * Number of failures of other tenants after which the breaker opens for all tenants. If `failuresMax` is smaller, it
+ * applies instead.
+ */
 const othersMin = 2;
 
 /**
  * Circuit breaker and cool-down in one.
  *
- * The breaker: when closed, it admits all calls. After `failuresMax` consecutive failed calls it opens, and admits no call for `openMs`. Then it admits one
- * call, the probe. The probe's first output closes the breaker; the probe's failure opens it again. If the probe's caller abandons the call, that is not a
- * failure, and the next call becomes the probe.
+ * The breaker is closed at first, and admits all calls. After `failuresMax` consecutive failed calls it opens, and
+ * admits no call for `openMs`. Then it admits one call, the probe. The probe's first output closes the breaker. A
+ * failed probe opens it again. If the caller abandons the probe, the next call becomes the probe.
  *
- * One tenant's requests may be the cause. So a tenant with `failuresMax` failed calls is shut out alone. The breaker opens for all tenants only if `othersMin`
- * of the consecutive failures are of tenants other than the one with the most failures. A failed probe, too, shuts out only its own tenant, and a call of
- * another tenant may probe. If that probe fails, too, the breaker opens for all. An answer to any tenant closes the breaker for all.
+ * A tenant's own requests may cause the failures. So after `failuresMax` failed calls of one tenant, the breaker opens
+ * for this tenant alone. It opens for all tenants only if `othersMin` of the consecutive failures belong to tenants
+ * other than the one with the most failures. A failed probe also opens it for the probe's tenant alone, and then a call
+ * of another tenant may probe. If that probe fails, too, the breaker opens for all. An answer to any tenant closes the
+ * breaker for all.
  *
- * The cool-down: no call is admitted until the wait that the provider stated is over.
+ * The cool-down admits no call until the wait that the provider stated is over.
  */
 export class Circuit {
   readonly #settings: CircuitSettings;
-  /** Consecutive failed calls by tenant, since the breaker last opened for all tenants or closed. */
+  /** Consecutive failed calls by tenant. Reset when the breaker closes or opens for all tenants. */
   readonly #failures = new Map<string, number>();
-  /** Calls whose failure was counted. A further failed attempt of the same call doesn't count. */
+  /** Calls whose failure was counted. Further failed attempts of these calls don't count. */
   #counted = new WeakSet<Caller>();
   #last: LastFailure | null = null;
-  /** End of the time for which the breaker is open for all tenants; null if it isn't open for all. */
+  /** End of the time for which the breaker is open for all tenants, or null. */
   #openUntilMs: number | null = null;
-  /** Tenant that is shut out alone. */
+  /** Tenant for which the breaker opened alone, until `untilMs`; null if there is none. */
   #shutOut: { tenant: string; untilMs: number } | null = null;
   #probing = false;
   #coolUntilMs = 0;
@@ -80,7 +90,6 @@ export class Circuit {
     return nowMs < this.#coolUntilMs;
   }
 
-  /** Returns what `admit` would return, without starting a probe. */
   look(nowMs: number, tenant: string): Admission {
     if (nowMs < this.#coolUntilMs) return { admitted: false, forMs: this.#coolUntilMs - nowMs, why: 'cooling' };
     const untilMs = this.#untilMs(tenant);
@@ -90,34 +99,46 @@ export class Circuit {
     return this.#probing ? { ...waiting, forMs: probeLookMs } : { admitted: true, probe: true };
   }
 
-  /** Admits or rejects a call. For an admitted call, `began` must be called at its first output, and one of `answered`, `failed` and `left` at its end. */
+  /**
+   * Admits or rejects a call. For an admitted call, the caller must call `began` at the first output, and one of
+   * `answered`, `failed` and `left` at the end.
+   */
   admit(nowMs: number, tenant: string): Admission {
     const admission = this.look(nowMs, tenant);
     if (admission.admitted && admission.probe) this.#probing = true;
     return admission;
   }
 
-  /** Records that the answer began. @returns true if that closed the breaker. */
+  /**
+   * Records that the answer began.
+   * @returns true if that closed the breaker.
+   */
   began(probe: boolean, tenant: string): boolean {
     if (!probe || !this.#probing) return false;
     this.close();
-    // If this answer then breaks off, the breaker opens again at once, at least for this tenant.
+    // If this answer is cut later, the breaker opens again at once, at least for this tenant.
     this.#failures.set(tenant, this.#settings.failuresMax - 1);
     return true;
   }
 
-  /** Records that the provider works: it answered, or rejected the request because of its content. @returns true if that closed the breaker. */
+  /**
+   * Records that the provider works, since it answered or rejected the request's content.
+   * @returns true if that closed the breaker.
+   */
   answered(): boolean {
     const wasOpen = this.isOpen();
     this.close();
     return wasOpen;
   }
 
-  /** Records a failed call. @returns the scope if the failure opened the breaker, or opened it again after a probe; null otherwise. */
+  /**
+   * Records a failed call.
+   * @returns the tenants for which this failure opened the breaker, or null. A failed probe opens it again.
+   */
   failed(probe: boolean, nowMs: number, caller: Caller, why: LastFailure | null = null): Opening | null {
     this.#last = why;
     const isOpen = this.#untilMs(caller.tenant) !== null;
-    // Calls that were in flight when the breaker opened add no information.
+    // A call that was admitted before the breaker opened adds no information.
     if (isOpen && !probe) return null;
     if (probe) this.#probing = false;
     const untilMs = nowMs + this.#settings.openMs;
@@ -134,7 +155,7 @@ export class Circuit {
     return own < failuresMax ? null : this.#shutOutAlone(untilMs, caller.tenant);
   }
 
-  /** Records that the caller abandoned the call for its own reasons. */
+  /** Records that the caller abandoned the call, which isn't a failure. */
   left(probe: boolean): void {
     if (probe) this.#probing = false;
   }
@@ -143,7 +164,10 @@ export class Circuit {
     this.#coolUntilMs = Math.max(this.#coolUntilMs, nowMs + forMs);
   }
 
-  /** Opens the breaker because of another instance's message. `tenant` is the tenant whose calls failed there; null for several tenants. */
+  /**
+   * Opens the breaker because of another instance's message. `tenant` is the tenant whose calls failed there, or null
+   * for several tenants.
+   */
   open(forMs: number, nowMs: number, tenant: string | null): void {
     if (tenant === null) return void this.#openForAll(nowMs + forMs);
     this.#failures.set(tenant, this.#settings.failuresMax);
@@ -172,7 +196,7 @@ export class Circuit {
     return 'for all';
   }
 
-  /** Returns the time until which the tenant's calls are rejected; null if the breaker is closed for the tenant. */
+  /** Returns the time until which the tenant's calls are rejected, or null if the breaker is closed for the tenant. */
   #untilMs(tenant: string): number | null {
     if (this.#shutOut?.tenant !== tenant) return this.#openUntilMs;
     return Math.max(this.#shutOut.untilMs, this.#openUntilMs ?? 0);

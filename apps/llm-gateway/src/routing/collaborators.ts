@@ -30,17 +30,19 @@ export type ExchangeSettings = {
   providers: readonly Provider[];
   aliases?: readonly Alias[];
   prices?: Prices;
-  /** Models that the configuration names in addition to the candidates of aliases, each as `provider/model`. They get metric labels, too. */
+  /**
+   * Models that the configuration names outside of aliases, each as `provider/model`. They get their own labels in
+   * metrics.
+   */
   namedModels?: readonly string[];
   budgets?: Budgets;
   cache?: AnswerCache | null;
-  /** Concurrent calls per provider; null for the default. */
+  /** Returns the maximum number of concurrent calls at a provider, or null for the default. */
   concurrencyOf?: (provider: string) => number | null;
   retry?: Partial<RetrySettings>;
   breaker?: Partial<CircuitSettings>;
-  /** Monotonic clock of breakers and cool-downs, in milliseconds. */
+  /** Clock of breakers and cool-downs. Monotonic, in milliseconds. */
   now?: () => number;
-  /** Publishes health changes to the other instances. */
   notify?: (news: GatewayHealthNews) => void;
 };
 
@@ -53,7 +55,7 @@ export function prepareExchanges(settings: ExchangeSettings): ExchangeCollaborat
     routes: new Routes({ providers, aliases, prices }),
     health: new Health({ failuresMax, openMs, ...settings.breaker, now, notify }),
     queues: new Queues({
-      // A provider without a network connection has no concurrency limit.
+      // A provider that isn't a server has no limit.
       concurrencyOf: (name) =>
         providers.find((each) => each.name === name)?.wire === null ? Number.POSITIVE_INFINITY : concurrencyOf(name),
     }),

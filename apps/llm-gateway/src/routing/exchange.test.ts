@@ -79,10 +79,10 @@ test('an answer without content that ended abnormally is requested again', async
   const learning = Object.assign(never, { wire: 'gemini' as const });
   const exchanges = prepareExchanges({ providers: [learning], retry, breaker: { failuresMax: 1 } });
   expect((await read(startCall(exchanges, { model: 'acme/one' }))).error).toMatchObject({ retryable: true });
-  // Each attempt is charged. The breaker doesn't open for a provider that answers.
+  // The provider charges for each attempt. Since it answers, the breaker doesn't open.
   expect(never.requests).toHaveLength(2);
   expect(exchanges.health.unavailable()).toEqual([]);
-  // An answer with text is passed on, and so are raw events, which the caller validates itself.
+  // An answer with text is passed on. So are raw events, since the client validates them itself.
   expect((await read(callTo(saying('acme', [text('a'), odd])))).error).toBeNull();
   const raw: ModelDelta = { type: 'raw', whole: true, name: null, data: '{}' };
   expect((await read(callTo(saying('acme', [raw, odd])))).error).toBeNull();
@@ -108,7 +108,7 @@ test('the caller confirms each attempt, and an attempt that is not confirmed sen
   expect(await read(left)).toEqual({ come: [], error: gone });
   expect(acme.requests).toHaveLength(1);
   expect(left.result.attempts).toHaveLength(1);
-  // The signal ends the call while it waits for the confirmation.
+  // The signal ends a call that waits for `beforeAttempt`.
   const waiting = new AbortController();
   const reason = new CoppiceError('cancelled', 'by the user');
   const beforeAttempt = () => {

@@ -1,15 +1,17 @@
 /**
- * One model call, for every kind of caller: a durable turn, a client on the bus, a client over HTTP.
+ * One model call of any caller. A caller is a durable model call, a client on the bus, or a client over HTTP.
  *
- * Collaborators: the choice between the routes of the resolved model (choosing.ts); one attempt and its outcome (attempt.ts); the answer cache, if enabled,
- * which is read before any provider is called; the caller, who reads the deltas at its own pace.
+ * Collaborators: the choice between the routes of the resolved model (choosing.ts); one attempt and its outcome
+ * (attempt.ts); the answer cache, if enabled, which is read before any provider is called; the caller, who reads the
+ * deltas at its own pace.
  *
  * Invariants:
- * 1. The caller receives the answer of one provider only, the last one tried. The deltas before the first output are held back. Another attempt is made only
- *    before the first delta is passed on.
- * 2. The deltas end with `response-end`, or throw a CoppiceError: a truncated answer is never reported as a whole one.
- * 3. The result is complete before `response-end` is passed on, before an error is thrown, and when the caller ends the iteration early. It includes the usage
- *    of failed attempts.
+ * 1. The caller receives deltas of one provider only, the last one tried. Deltas are held back until the first output
+ * or a limit (`peekEventsMax`, `peekBytesMax`). No attempt follows after the first delta was passed on.
+ * 2. The deltas end with `response-end`, or throw a CoppiceError. So the caller never takes a cut answer for a complete
+ * one.
+ * 3. The result is complete before `response-end` is passed on, before an error is thrown, and when the caller ends the
+ * iteration early. It includes the usage of failed attempts.
  * 4. The end of the iteration, the caller's signal and the time limit each end the upstream call.
  */
 import { CoppiceError } from '@coppice/contracts';
@@ -46,30 +48,36 @@ export type Call = {
   context: RequestContext;
   /** Deadline, on the clock of `Date.now()`. */
   endsAtMs: number;
-  /** Budgets that each attempt must fit. Before an attempt, its maximum usage is reserved in all of them. After it, its actual usage is settled. */
+  /**
+   * Budgets that limit each attempt. The attempt's maximum usage is reserved in all of them before the attempt, and its
+   * actual usage is charged after it.
+   */
   budgets?: readonly Budget[];
-  /** Longest single wait until a candidate may be tried. If each needs longer, the call fails at once. Default: `retryAfterMsMax` of the retries. */
+  /**
+   * Longest single wait until a candidate may be tried. If each candidate needs a longer wait, the call fails at once.
+   * Default: `retryAfterMsMax` of the retries.
+   */
   candidateWaitMsMax?: number;
   /**
-   * Time for which one candidate may wait for budget that calls in flight have reserved. It is counted from the first refusal by a budget. Default: until the
-   * call's end, since the failure of a durable turn would fail its task.
+   * Longest time for which a candidate waits for budget that other calls have reserved, from the first refusal by a
+   * budget. Default: until the call's deadline, since the failure of a durable model call would fail its task.
    */
   budgetWaitMsMax?: number;
-  /** Awaited immediately before each attempt; an error that it throws ends the call. */
+  /** Awaited immediately before each attempt. An error that it throws ends the call. */
   beforeAttempt?: () => Promise<void>;
 };
 
 export type AttemptReport = {
   provider: string;
   model: string;
-  /** Cause of the failure; missing if the provider answered. */
+  /** Missing if the provider answered. */
   error?: CoppiceError;
   usage: UsageSoFar;
   latencyMs: number;
 };
 
 export type ExchangeResult = {
-  /** Provider that answered, or was tried last; null if no request was sent. */
+  /** Provider that answered or was tried last; null if no request was sent. */
   provider: string | null;
   /** Model name as that provider knows it. */
   model: string | null;
@@ -78,23 +86,30 @@ export type ExchangeResult = {
   usage: UsageSoFar;
   /** Null if the price is unknown. */
   costUsd: number | null;
-  /** Time from the caller's first read until the last delta was read, or the call failed or was abandoned. */
+  /** Time from the caller's first read until the last delta was read, or until the call failed or was abandoned. */
   latencyMs: number;
   /** Time spent in the providers' queues. */
   queuedMs: number;
-  /** Output limit that the gateway set because the budgets had too little left for the default; null if they had enough. */
+  /**
+   * Output limit that the gateway set because the budgets had too little left for the default limit; null if it set
+   * none.
+   */
   cap: OutputCap | null;
-  /** True for an answer from the cache: `usage` is that of the original answer, and the cost is 0. */
+  /** True for an answer from the cache. `usage` is then the usage of the original answer, and the cost is 0. */
   cached: boolean;
 };
 
-/** `why`: the budget error that the cap avoided. */
+/** `why` is the budget error that the call would have got without the cap. */
 export type OutputCap = { outputTokens: number; why: CoppiceError };
 
 export type Exchange = {
-  /** Can be read once. No provider is called before the first read. Ending the iteration early ends the upstream call. @throws CoppiceError. */
+  /**
+   * Can be read once. No provider is called before the first read. If the caller ends the iteration early, the upstream
+   * call ends.
+   * @throws CoppiceError.
+   */
   deltas: ModelDeltas;
-  /** Complete at the times that invariant 3 states. */
+  /** Complete as invariant 3 states. */
   result: Readonly<ExchangeResult>;
 };
 
@@ -123,7 +138,10 @@ class RunningExchange {
     cached: false,
   };
   #startedAtMs = 0;
-  /** Retryable budget error since the last attempt. If there is one, the time limit reports this error instead of a timeout. */
+  /**
+   * Retryable budget error since the last attempt, or null. At the deadline, the call reports this error instead of a
+   * timeout.
+   */
   #refused: CoppiceError | null = null;
 
   constructor(collaborators: ExchangeCollaborators, call: Call) {
@@ -141,7 +159,7 @@ class RunningExchange {
       for (;;) {
         const choice = await choosing.next();
         const reservation = await this.#reserve(choice);
-        // Continues with the other candidates, which may have a known or a lower price.
+        // Other candidates may have a known or lower price.
         if (reservation instanceof CoppiceError) {
           this.#refused = reservation.retryable ? reservation : null;
           choice.candidate.refused(reservation, performance.now(), budgetWaitMsMax);
@@ -191,10 +209,11 @@ class RunningExchange {
   }
 
   /**
-   * Reserves the maximum usage in the budgets. If the request sets no output limit, the answer is capped to the amount that is left. A durable turn is capped
-   * only if calls in flight can return nothing more, since a truncated answer would make the turn fail.
-   * @returns the error if a budget is too small for this candidate, after releasing the slot at the provider. @throws CoppiceError if a budget can't be read;
-   * the signal's reason.
+   * Reserves the maximum usage in the budgets. If the request sets no output limit and too little is left for the
+   * default limit, the answer gets a lower limit. For a durable model call this happens only if calls in flight can
+   * return nothing more, since a truncated answer would make that call fail.
+   * @returns the error if a budget is too small for this candidate. The slot at the provider is then released.
+   * @throws CoppiceError if a budget can't be read, or the signal's reason.
    */
   async #reserve({ candidate, permit, release }: Choice): Promise<Reservation | CoppiceError | null> {
     const { budgets, prices } = this.#with;
@@ -226,7 +245,7 @@ class RunningExchange {
     }
   }
 
-  /** Runs `beforeAttempt`. Releases the slot and the budgets if `beforeAttempt` throws. */
+  /** Runs `beforeAttempt`. If it throws, releases the slot and the budgets. */
   async #confirm({ permit, release }: Choice, reservation: Reservation | null): Promise<void> {
     const { beforeAttempt } = this.#call;
     if (beforeAttempt === undefined) return;
@@ -240,7 +259,10 @@ class RunningExchange {
     }
   }
 
-  /** Aborts the call at the time limit and on the caller's signal. @returns a function that stops watching both. */
+  /**
+   * Aborts the call at the deadline and on the caller's signal.
+   * @returns a function that stops this.
+   */
   #heedLimits(): () => void {
     const { endsAtMs, model, context } = this.#call;
     const timeLimitMs = Math.max(0, endsAtMs - Date.now());
@@ -299,19 +321,21 @@ class RunningExchange {
   #report({ provider, model, owner, effectId, attempt }: AttemptAbout, outcome: AttemptOutcome): void {
     const { result } = this;
     const { error, usage, latencyMs } = outcome;
-    // If the key is missing, no request was sent.
+    // Without a key, no request was sent.
     if (error?.details?.['keyRequired'] === undefined)
       result.attempts.push({ provider, model, usage, latencyMs, ...(error === null ? {} : { error }) });
     else this.#setLastRequested(result.attempts.at(-1) ?? null);
     result.usage = sumOfUsage(result.usage, usage);
     result.costUsd = result.usage.costUsd ?? null;
     result.latencyMs = this.#elapsedMs();
-    // A call that the caller abandoned is not a failure.
     if (error !== null && error.code !== 'cancelled')
       log.warn({ err: error, effectId, owner, provider, model, attempt }, 'the provider failed');
   }
 
-  /** Prefers the reason of an outside abort over the error that the abort caused in the attempt. */
+  /**
+   * Returns the error to report. After an abort, the abort's reason is more useful than the error that it caused in the
+   * attempt.
+   */
   #reasonOf(thrown: unknown): unknown {
     const { aborted, reason } = this.#abort.signal;
     if (!aborted || reason === thrown) return thrown;
@@ -325,8 +349,8 @@ class RunningExchange {
 }
 
 /**
- * Requires a known price if a budget limits US dollars. A scripted provider reports its own cost.
- * @throws CoppiceError `permission-denied`, since no budget is used up, and waiting doesn't help until the gateway's operator configures a price.
+ * Requires a known price if a budget limits US dollars. A scripted provider is exempt, since it reports its own cost.
+ * @throws CoppiceError `permission-denied`, since no wait helps until the operator configures a price.
  */
 function requirePrice({ name, route }: Candidate, prices: Prices, budgets: readonly Budget[]): void {
   const inDollars = budgets.find(({ limit }) => limit.costUsd !== undefined);
@@ -338,7 +362,7 @@ function requirePrice({ name, route }: Candidate, prices: Prices, budgets: reado
   throw new CoppiceError('permission-denied', text, { details: { budget, limit, priceUnknown: true } });
 }
 
-/** Adds the cap to the request, so that the answer can't exceed the reservation. */
+/** Adds the output limit to the request, so that the answer can't exceed the reservation. */
 function capped(request: Call['request'], cap: OutputCap | null): Call['request'] {
   if (cap === null) return request;
   const { settings, original } = request;

@@ -1,4 +1,4 @@
-/** Tests over real connections which providers get the requests for an alias, and which don't. */
+/** Tests over real connections which providers get the requests for an alias. */
 import { CoppiceError } from '@coppice/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { noPrices } from '../budget/prices.ts';

@@ -18,7 +18,8 @@ test('metrics report the models that get no requests, the calls at each provider
   const exchanges = prepareExchanges({ providers: [acme, other], aliases, retry: { pauseMsMin: 1, pauseMsMax: 2 } });
   const stop = observeExchanges(exchanges);
   for (let calls = 0; calls < 5; calls++) await completeCall(exchanges, { model: 'fast' });
-  // A model has no label of its own if the configuration doesn't name it and no provider has answered under its name.
+  // The configuration doesn't name this model, and no provider has answered under its name. So it has no label of its
+  // own.
   exchanges.health.coolDown({ provider: 'other', model: 'never-heard-of' }, 60_000);
   const lines = await scrape(telemetry, 'coppice_model');
   stop();

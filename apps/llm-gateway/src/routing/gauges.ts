@@ -3,7 +3,10 @@ import { modelLabel } from './attempt-span.ts';
 import type { ExchangeCollaborators } from './collaborators.ts';
 import type { Unavailable } from './health.ts';
 
-/** Registers gauges of the calls at each provider and of unavailable models. @returns a function that removes them. */
+/**
+ * Registers gauges of the calls at each provider and of unavailable models.
+ * @returns a function that removes the gauges.
+ */
 export function observeExchanges({ queues, health }: Pick<ExchangeCollaborators, 'queues' | 'health'>): () => void {
   const ends = [
     observeGauge('coppice.model.calls', () =>
@@ -29,5 +32,5 @@ const labelsOf = ({ provider, model, why }: Unavailable) => ({
   [attributes.genAiRequestModel]: modelLabel(model),
   state: why,
 });
-/** Returns a key for the labels, since models without a label of their own share one. */
+/** Returns a key for the labels. Several models may share the same labels. */
 const labelsKey = (unavailable: Unavailable): string => JSON.stringify(labelsOf(unavailable));

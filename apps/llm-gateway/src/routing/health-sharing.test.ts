@@ -100,7 +100,7 @@ test("an invalid message and a gateway's own message change nothing", async () =
   one.bus.publishCore(subjects.gatewayHealth, new TextEncoder().encode('{"provider": '));
   one.bus.publishCore(subjects.gatewayHealth, { ...place, state: 'open', forMs: -1, from: 'somebody' });
   one.bus.publishCore(subjects.gatewayHealth, { ...place, state: 'open', forMs: 60_000, from: 'unmoved' });
-  // Once this message has arrived, the earlier ones have arrived, too.
+  // When this message has arrived, the earlier messages have arrived, too.
   one.bus.publishCore(subjects.gatewayHealth, {
     provider: 'acme',
     model: 'last',

@@ -7,7 +7,8 @@ import { jsonOf } from '../transport/json.ts';
 const log = createLogger('llm-gateway');
 
 /**
- * Shares provider health between gateways. Messages are neither stored nor acknowledged, since a gateway that misses one learns the same from its own calls.
+ * Shares the health of providers between gateways. Messages are neither stored nor acknowledged. A gateway that misses
+ * one learns the same from its own calls.
  */
 export class HealthSharing {
   readonly #bus: Bus;
@@ -21,18 +22,21 @@ export class HealthSharing {
 
   publish(news: GatewayHealthNews): void {
     log.info(news, 'the availability of a model has changed');
-    // A model name that is too long for the message isn't published, since no provider has such a model.
+    // No provider has a model whose name is too long for the message, so such a name isn't published.
     const message = gatewayHealthMessageSchema.safeParse({ ...news, from: this.#from });
     if (!message.success) return;
     try {
       this.#bus.publishCore(subjects.gatewayHealth, message.data);
     } catch (error) {
-      // Only logged: a call must not fail because the other gateways weren't notified.
+      // The error is only logged, since the call must not fail because of it.
       log.warn({ err: error }, 'the other gateways were not notified');
     }
   }
 
-  /** Subscribes to the other gateways' messages. @returns a function that ends the subscription. */
+  /**
+   * Subscribes to the messages of the other gateways.
+   * @returns a function that ends the subscription.
+   */
   subscribe(learn: (news: GatewayHealthNews) => void): () => void {
     const subscription = this.#bus.subscribeCore(subjects.gatewayHealth, (data) => {
       const message = gatewayHealthMessageSchema.safeParse(jsonOf(new TextDecoder().decode(data)));

@@ -1,13 +1,15 @@
 /**
- * The availability of each provider's models, from this instance's own calls and from messages of other instances.
+ * The availability of each provider's models. It follows from this instance's own calls and from messages of other
+ * instances.
  *
  * Collaborators: one circuit per model; `notify`, which publishes changes to the other instances (health-sharing.ts).
  *
  * Invariants:
- * 1. The availability is advisory. If it is wrong or missing, a call waits for a bounded time or makes a useless request; no answer depends on it.
+ * 1. The availability is advisory. If it is wrong, a call waits for a limited time or makes a useless request. No
+ * answer depends on it.
  * 2. Each permit is ended exactly once. If a probe is abandoned, the next call probes.
- * 3. Everything is limited: the number of circuits, since callers choose model names; the text of each circuit's last failure; the durations that other
- *    instances report.
+ * 3. The number of circuits is limited, since callers choose model names. So are the text of a circuit's last failure
+ * and the durations in other instances' messages.
  */
 import type { CoppiceError, GatewayHealthNews } from '@coppice/contracts';
 import { LRUCache } from 'lru-cache';
@@ -23,7 +25,7 @@ export type Unavailable = Place & { why: 'cooling' | 'failing' };
 export type Permit = {
   /** Records the first output. */
   began(): void;
-  /** Records the end of the attempt; null if the provider answered. */
+  /** Records the end of the attempt. `error` is null if the provider answered. */
   ended(error: CoppiceError | null): void;
 };
 
@@ -45,7 +47,7 @@ export class Health {
     this.#settings = settings;
   }
 
-  /** Reports whether a call of the tenant would be admitted now, and if not, when. */
+  /** Reports whether a call of the tenant would be admitted now, and if not, how long it must wait. */
   look(place: Place, tenant: string): Admission {
     const known = this.#circuits.peek(keyOf(place));
     return known?.circuit.look(this.#settings.now(), tenant) ?? { admitted: true, probe: false };
@@ -58,12 +60,11 @@ export class Health {
     const admission = circuit.admit(this.#settings.now(), tenant);
     if (!admission.admitted) return admission;
     const { probe } = admission;
-    // The other instances leave the probe to this one for a while.
+    // While this call probes, the other instances send no probe for `probeHoldMs`.
     if (probe) this.#notify(place, 'open', exchangeLimits.probeHoldMs, circuit.isOpenForAll() ? {} : { tenant });
     return { permit: this.#permit({ place, circuit, probe, caller }) };
   }
 
-  /** Applies a message of another instance. */
   learn({ provider, model, state, forMs, tenant }: GatewayHealthNews): void {
     const place = { provider, model };
     const nowMs = this.#settings.now();
@@ -73,7 +74,7 @@ export class Health {
     else this.#circuitOf(place).coolDown(Math.min(forMs, exchangeLimits.coolDownMsMax), nowMs);
   }
 
-  /** Returns the models that aren't called at the moment, also those that are only unavailable to one tenant. */
+  /** Returns the models that are unavailable to at least one tenant. */
   unavailable(): Unavailable[] {
     const nowMs = this.#settings.now();
     return [...this.#circuits.values()].toReversed().flatMap(({ place, circuit }): Unavailable[] => {
@@ -82,7 +83,7 @@ export class Health {
     });
   }
 
-  /** Records that the provider accepts no requests for this model for this time. */
+  /** Records that the provider accepts no requests for this model for `forMs`. */
   coolDown(place: Place, forMs: number): void {
     const boundedMs = Math.min(Math.round(forMs), exchangeLimits.coolDownMsMax);
     if (boundedMs <= 0) return;
@@ -138,16 +139,15 @@ function failureOf({ message, details }: CoppiceError, tenant: string): LastFail
   return { tenant, message: text, status: typeof status === 'number' ? status : null };
 }
 
-/** Returns the wait that the error states, in milliseconds; null if the error states no wait. */
+/** Returns the wait that the error states, in milliseconds, or null if it states none. */
 export function statedWaitMs({ details }: CoppiceError): number | null {
   const stated = details?.['retryAfterMs'];
   return typeof stated === 'number' && stated >= 0 ? stated : null;
 }
 
-/** Classifies an error by what it means for the provider's health. */
 function meaningOf(error: CoppiceError, waitMs: number | null): 'answered' | 'failed' | 'left' {
   const { code } = error;
-  // A provider that states a wait works. If it states none, the breaker reduces the number of calls.
+  // A provider that states a wait works. Without a wait, the breaker must reduce the number of calls.
   if (code === 'provider-limited') return waitMs === null ? 'failed' : 'answered';
   if (code === 'provider-failed') return isOfTheRequest(error) || hasAnswered(error) ? 'answered' : 'failed';
   const refused = code === 'model-not-found' || code === 'context-exceeded' || code === 'invalid-request';
@@ -155,8 +155,8 @@ function meaningOf(error: CoppiceError, waitMs: number | null): 'answered' | 'fa
 }
 
 /**
- * Reports whether a 4xx status concerns this request only, not the key, the account or a limit. Such an error predicts nothing about the next request. If it
- * counted as a failure, one caller could disable the model for all.
+ * Reports whether a 4xx status concerns only this request. Errors of the key, the account or a limit don't. If an error
+ * of one request counted as a failure, one caller could make the model unavailable to all.
  */
 function isOfTheRequest({ details, retryable }: CoppiceError): boolean {
   const status = Number(details?.['status']);

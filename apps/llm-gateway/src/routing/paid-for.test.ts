@@ -1,4 +1,4 @@
-/** Tests over real connections how much a call without an answer is charged. */
+/** Tests over real connections how much is charged for a call without an answer. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -23,7 +23,6 @@ afterEach(async () => {
 });
 afterAll(() => server.close());
 
-/** Returns a request with a prompt of 40 bytes by default. */
 function request(stream: boolean, settings: object, bytes = 40) {
   const text = 'x'.repeat(bytes);
   return {
@@ -110,7 +109,7 @@ describe.each([true, false])('nothing is charged, stream %s', (stream) => {
   });
 
   test.each(['left', 'broken off'])('if the request is %s before the provider has received all of it', async (how) => {
-    // A server that reads nothing, so that the operating system accepts only a part of the request.
+    // The server reads nothing, so the operating system accepts only a part of the request.
     const slow = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
     await once(slow, 'listening');
     const connected = once(slow, 'connection') as Promise<[Socket]>;
@@ -119,7 +118,7 @@ describe.each([true, false])('nothing is charged, stream %s', (stream) => {
     const large = request(stream, { maxOutputTokens: 90 }, 32 * 1024 * 1024);
     const call = usageOf(large, { signal: leaving.signal }, `http://127.0.0.1:${port}/v1`);
     const [socket] = await connected;
-    // If the request were written in one piece, the whole of it would count as sent after this time.
+    // If the provider wrote the request in one piece, it would now count as sent.
     await sleep(500);
     if (how === 'left') leaving.abort(new CoppiceError('cancelled', 'the client left'));
     else socket.resetAndDestroy();

@@ -3,12 +3,15 @@ import { Admission } from '@coppice/service';
 import { exchangeLimits } from './limits.ts';
 
 export type QueuesSettings = {
-  /** Returns the number of concurrent calls of a provider; null for `exchangeLimits.concurrency`. */
+  /** Returns the maximum number of concurrent calls at a provider, or null for `exchangeLimits.concurrency`. */
   concurrencyOf: (provider: string) => number | null;
   waitingMax?: number;
 };
 
-/** The slots for concurrent calls at each provider. Tenants take turns, and so do the tasks of a tenant. */
+/**
+ * The slots for concurrent calls at each provider. Free slots are assigned fairly among tenants, and among the tasks of
+ * a tenant.
+ */
 export class Queues {
   readonly #settings: QueuesSettings;
   readonly #queues = new Map<string, Admission>();
@@ -17,7 +20,10 @@ export class Queues {
     this.#settings = settings;
   }
 
-  /** Returns the provider's slots. If `waitingMax` calls already wait for a slot, a further call is rejected with `provider-limited`. */
+  /**
+   * Returns the provider's slots. If `waitingMax` calls wait for a slot, a further call is rejected with
+   * `provider-limited`.
+   */
   of(provider: string): Admission {
     const { concurrencyOf, waitingMax = exchangeLimits.waitingMax } = this.#settings;
     const known = this.#queues.get(provider);

@@ -5,17 +5,17 @@ export type RetrySettings = {
   pauseMsMin: number;
   pauseMsMax: number;
   retryAfterMsMax: number;
-  /** Returns a random number from 0 up to, but not including, 1. */
+  /** Returns a random number of at least 0 and less than 1. */
   random: () => number;
 };
 
-/** Reports whether the provider answered, but the answer is unusable. Each such attempt is charged. */
+/** Reports whether the provider sent an unusable answer, for which it charges. */
 export const hasAnswered = ({ details }: CoppiceError): boolean => details?.['answered'] === true;
 const attemptsOfAnsweredMax = 2;
 
 /**
- * Returns the milliseconds to wait before another attempt; null if there must be no further attempt. The wait that the provider states is a minimum. Jitter
- * prevents calls that failed together from retrying together.
+ * Returns the milliseconds to wait before another attempt, or null if no attempt may follow. A wait that the provider
+ * states is the minimum. Jitter separates the retries of calls that failed together.
  */
 export function pauseBeforeRetry(error: CoppiceError, attempt: number, settings: RetrySettings): number | null {
   const attemptsMax = hasAnswered(error) ? Math.min(attemptsOfAnsweredMax, settings.attemptsMax) : settings.attemptsMax;

@@ -5,9 +5,9 @@ import type { Provider, UsageSoFar } from '../provider/port.ts';
 
 export type Route = { provider: Provider; model: string };
 
-/** A model name and the routes for it. It is resolved once per request, where the request enters the gateway. */
+/** A model name and its routes. The gateway resolves a name once, when the request arrives. */
 export type ResolvedModel = {
-  /** Name in the request: `provider/model`, or an alias. */
+  /** Name in the request, either `provider/model` or an alias. */
   name: string;
   /** At least one. */
   routes: readonly Route[];
@@ -17,11 +17,14 @@ export type Alias = {
   name: string;
   /** Models, each as `provider/model`. */
   candidates: readonly string[];
-  /** `order`: in the configured order. `price`: the cheapest first, those without a known price last. */
+  /**
+   * `order` uses the configured order. `price` puts the cheapest candidate first, and candidates without a known price
+   * last.
+   */
   strategy: 'order' | 'price';
 };
 
-/** Usage by which prices are compared. It has more input than output, since agents read far more than they write. */
+/** Usage for the comparison of prices. It has more input than output, since agents read far more than they write. */
 const typicalCall: UsageSoFar = { inputTokens: 10_000, outputTokens: 1_000 };
 
 export type RoutesSettings = {
@@ -45,7 +48,6 @@ export class Routes {
     return this.#settings.providers;
   }
 
-  /** Reports whether any provider may answer for the name. */
   knows(name: string): boolean {
     return this.#find(name).length > 0;
   }
@@ -57,14 +59,14 @@ export class Routes {
     return { name, routes };
   }
 
-  /** Adds the provider to a name without one, as the vendor's clients write it, unless the name is an alias. */
+  /** Adds the provider to a name that has none, since the vendor's clients omit it. An alias stays unchanged. */
   fullName(name: string, provider: string): string {
-    // `fast@acme` names the alias `fast`, even if the alias has no provider `acme`.
+    // `fast@acme` belongs to the alias `fast`, even if the alias has no provider `acme`.
     const isAlias = this.knows(name) || this.knows(name.split('@')[0] ?? '');
     return isAlias || name.includes('/') ? name : `${provider}/${name}`;
   }
 
-  /** Returns the routes for a name; none if no provider may answer. */
+  /** Returns the routes for a name. The list is empty if no provider may answer. */
   #find(name: string): readonly Route[] {
     const named = this.#aliasOf(name);
     if (named === null) return this.#ofProvider(name);
@@ -75,7 +77,7 @@ export class Routes {
     return first.length === 0 ? first : [...first, ...routes.filter((route) => !first.includes(route))];
   }
 
-  /** Splits an alias from an optional preferred provider: `fast`, `fast@acme`. */
+  /** Splits `fast@acme` into the alias `fast` and the preferred provider `acme`. The provider is optional. */
   #aliasOf(name: string): { alias: Alias; preferred: string | null } | null {
     if (name.includes('/')) return null;
     const at = name.indexOf('@');
@@ -91,11 +93,10 @@ export class Routes {
     if (strategy === 'order') return routes;
     const price = ({ provider, model }: Route) =>
       this.#settings.prices.costOf(provider.name, model, typicalCall) ?? Number.POSITIVE_INFINITY;
-    // Equal prices are handled first, since Infinity minus Infinity is NaN. Routes with unknown prices keep their order.
+    // Equal prices must be compared first, since the difference of two infinite prices is NaN.
     return routes.toSorted((one, other) => (price(one) === price(other) ? 0 : price(one) - price(other)));
   }
 
-  /** Returns one route, or none. */
   #ofProvider(name: string): Route[] {
     const slash = name.indexOf('/');
     if (slash === -1 || slash === name.length - 1) return [];
