@@ -9,8 +9,9 @@ import type { AnswerReader, Wire } from './wire.ts';
 const readers = { 'server-sent-events': EventReader, 'json-lines': LineReader } as const;
 
 /**
- * Converts the bytes of a streamed answer to deltas. Any split of the same bytes gives the same deltas. Each returned iterable must be read to its end before
- * the next call. The iterable first yields the deltas of everything before an error of the reader, and then throws the error.
+ * Converts the bytes of a streamed answer to deltas. The result doesn't depend on how the bytes are split. The caller
+ * must read each iterable to its end before the next call. If the reader throws an error, the iterable first yields the
+ * deltas before the error.
  */
 export class AnswerStream {
   readonly #reader: AnswerReader;
@@ -26,7 +27,7 @@ export class AnswerStream {
     this.#raw = raw;
   }
 
-  /** Number of received events, including empty ones. */
+  /** Number of received events, including ignored ones. */
   get eventsSeen(): number {
     return this.#eventsSeen;
   }
@@ -36,27 +37,33 @@ export class AnswerStream {
     return this.#eventsRead;
   }
 
-  /** Characters of the incomplete event that are in memory. An estimate, which is never too low. */
+  /** Size of the incomplete event in memory, in characters. An estimate that is never too low. */
   get halfReadCharacters(): number {
     return this.#events.halfReadCharacters;
   }
 
-  /** Yields the deltas of the events that these bytes complete. @throws EventTooLarge, CoppiceError. */
+  /**
+   * Yields the deltas of the events that these bytes complete.
+   * @throws EventTooLarge, CoppiceError.
+   */
   *read(bytes: Uint8Array): Iterable<ModelDelta> {
     for (const event of this.#events.read(bytes)) yield* this.#take(event);
   }
 
-  /** Yields the deltas of an event that is incomplete at the end of the bytes. Doesn't call the reader's `end`. @throws as `read`. */
+  /**
+   * Yields the deltas of an event that is incomplete at the end of the stream. Doesn't call the reader's `end`.
+   * @throws as `read`.
+   */
   *end(): Iterable<ModelDelta> {
     for (const event of this.#events.end()) yield* this.#take(event);
   }
 
   *#take(event: StreamEvent): Iterable<ModelDelta> {
     this.#eventsSeen++;
-    // The rest of the stream is read and ignored, since otherwise the connection couldn't be reused.
+    // The rest of the stream is still read. Otherwise the connection couldn't be reused.
     if (this.#reader.ended) return;
     if (event.data.trim() === '' && event.name !== 'error') return;
-    // Skips an incomplete event at the end of a cut stream. The missing `response-end` reports the cut.
+    // Skips an incomplete event of a cut stream. The missing `response-end` reports the cut.
     if (!event.complete && jsonOf(event.data) === undefined) return;
     this.#eventsRead++;
     const deltas = this.#reader.event(event);

@@ -33,7 +33,7 @@ test('a request that is abandoned while its connection hangs keeps neither its b
       { method: 'POST', headers: {}, body, signal: abort.signal, onSent },
     );
     const reason = new Error('left');
-    // Aborts when the library already has the request.
+    // The abort happens after the HTTP library got the request.
     setImmediate(() => abort.abort(reason));
     expect(await sent.catch((error: unknown) => error)).toBe(reason);
     return [new WeakRef(caller), new WeakRef(reason)];
@@ -43,7 +43,7 @@ test('a request that is abandoned while its connection hangs keeps neither its b
   const left: WeakRef<object>[] = [];
   for (let index = 0; index < count; index++) left.push(...(await leave()));
   await allOpen;
-  // Memory isn't freed at once, but must be freed long before the library stops trying to connect.
+  // The memory must be freed long before the library stops trying to connect.
   const kept = () => {
     collectGarbage();
     const bytes = process.memoryUsage().arrayBuffers - before;
@@ -65,7 +65,7 @@ test('the status is reported when it arrives, before the caller that waits for t
   const order: string[] = [];
   const onStatus = (status: number) => {
     order.push(String(status));
-    // Other work in the same event loop turn.
+    // This stands for other work in the same event loop turn.
     process.nextTick(() => order.push('others'));
   };
   const { signal } = new AbortController();

@@ -12,15 +12,19 @@ export type HttpAnswer = {
   status: number;
   headers: ResponseHeaders;
   /**
-   * Pieces of the body as they arrive. Can be read once. Ending the iteration early closes the connection at once, and so does the signal. @throws HttpFailed,
-   * or the signal's reason.
+   * Pieces of the body as they arrive. Can be read once. The connection closes at once if the iteration ends early or
+   * the signal is aborted.
+   * @throws HttpFailed, or the signal's reason.
    */
   body: AsyncIterable<Uint8Array>;
   /** Closes the connection if the answer isn't complete. */
   leave(): void;
 };
 
-/** Error for a connection that failed or broke. `code` comes from the system or the library, e.g. ECONNREFUSED. */
+/**
+ * Error for a connection that failed or broke. `code` comes from the system or the HTTP library, for example
+ * `ECONNREFUSED`.
+ */
 export class HttpFailed extends Error {
   override readonly name = 'HttpFailed';
   readonly code: string;
@@ -32,12 +36,13 @@ export class HttpFailed extends Error {
 }
 
 /**
- * The connections to one provider. Doesn't follow redirects, since that would forward the key. Has a time-out only for connecting; the caller's signal must end
- * requests that take too long. Errors never contain what was sent.
+ * The connections to one provider. Doesn't follow redirects, since a redirect would send the key to another server.
+ * Only connecting has a time limit, and the caller's signal must end slow requests. Errors never contain what was sent.
  */
 export class HttpClient {
   readonly #agent = new Agent({
-    // Uses one connection per request, so that ending a request ends its connection, and a broken connection affects no other request.
+    // With HTTP/2, requests would share a connection. With one connection per request, the end of a request can close
+    // its connection, and a broken connection fails only one request.
     allowH2: false,
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -59,9 +64,9 @@ export class HttpClient {
       headers: Record<string, string>;
       body?: string;
       signal: AbortSignal;
-      /** Called when the operating system has accepted the whole body for an open connection. */
+      /** Called when the operating system has accepted the whole body. */
       onSent?: () => void;
-      /** Called as soon as the status arrives, before the returned promise resolves. */
+      /** Called when the status arrives, before the returned promise resolves. */
       onStatus?: (status: number) => void;
     },
   ): Promise<HttpAnswer> {
@@ -85,33 +90,34 @@ export class HttpClient {
 const sendingRequests = Phase.afterWork();
 const readingAnswers = Phase.afterReading();
 
-/** Bytes that a socket accepts in one write. */
 const atOnceBytesMax = 64 * 1024;
-/** Bytes of an answer that are buffered before the connection is paused. */
+/** Bytes of an answer that are buffered before the connection pauses. */
 const heldBytesMax = 64 * 1024;
 
 /**
- * The data that a request needs until it ends. Both fields are null afterwards. The library keeps an abandoned request, with everything passed to it, until a
- * connection is free. The library gets only this object, so that the data can be freed earlier.
+ * The data that a request needs until it ends. Both fields are null afterwards. If a request is abandoned, the HTTP
+ * library keeps the objects that it got until a connection is free. It gets only this object, so the data can be freed
+ * earlier.
  */
 type Held = { bytes: Buffer | null; answer: Answer | null };
 
 /**
- * Returns the headers and the body to send. A large body is a stream, since only then the library reports when all of it is sent. Its length is set, since not
- * every server accepts chunked bodies.
+ * Returns the headers and the body to send. A large body is a stream, since the library reports only for a stream when
+ * all of it is sent. Its length is set, since some servers reject chunked bodies.
  */
 function sending(held: Held, headers: Record<string, string>) {
   const { bytes } = held;
   if (bytes === null) return { headers };
   if (bytes.length <= atOnceBytesMax) return { headers, body: bytes };
   const body = Readable.from(piecesOf(held), { objectMode: false });
-  // If a request ends early, its body fails with an error. The error is ignored here, since the answer reports it.
+  // If a request ends early, its body fails. The answer reports that, so the error is ignored here.
   body.on('error', () => {});
   return { headers: { ...headers, 'content-length': `${bytes.length}` }, body };
 }
 
 /**
- * Splits the body into small pieces, since a piece counts as sent as soon as it is written to the socket, even if most of it is still buffered in this process.
+ * Splits the body into pieces. The library counts a piece as sent when it writes it to the socket, even if most of it
+ * is still buffered in this process. With small pieces, little is buffered.
  */
 function* piecesOf(held: Held): Iterable<Buffer> {
   for (let from = 0; held.bytes !== null && from < held.bytes.length; from += atOnceBytesMax)
@@ -120,7 +126,7 @@ function* piecesOf(held: Held): Iterable<Buffer> {
 
 type RequestHooks = { onSent: () => void; onStatus: (status: number) => void };
 
-/** Forwards the library's callbacks to the answer, until the answer ends. */
+/** Forwards the HTTP library's callbacks to the answer, until the answer ends. */
 class AnswerHandler implements Dispatcher.DispatchHandler {
   readonly #held: Held;
 
@@ -129,7 +135,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    // The caller abandoned the request before it had a connection. Aborts it, so that another request gets the connection.
+    // The caller abandoned the request before it got a connection. The abort frees the connection for another request.
     if (this.#held.answer === null) controller.abort(leftEarly);
     else this.#held.answer.start(controller);
   }
@@ -139,7 +145,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
-    // Informational 1xx responses are ignored.
+    // Ignores informational 1xx responses.
     if (status >= 200) this.#held.answer?.begin(status, headers);
   }
 
@@ -157,28 +163,28 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
 }
 
 /**
- * One answer, with back-pressure for a slow reader. Used instead of the library's `request`, which creates a stream and listens to the signal: that takes as
- * long as all other work for a short answer.
+ * One answer, with back-pressure for a slow reader. It replaces the library's `request`, which creates a stream and
+ * listens to the signal. For a short answer, these two take as long as all other work.
  */
 class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   readonly begun: Promise<HttpAnswer>;
-  /** Null before the request starts and after it ends, when it can't be aborted. */
+  /** Null before the request starts and after it ends. */
   #controller: Dispatcher.DispatchController | null = null;
   readonly #signal: AbortSignal;
   readonly #hooks: RequestHooks;
   readonly #held: Held;
   readonly #resolve: (answer: HttpAnswer) => void;
   readonly #reject: (reason: unknown) => void;
-  /** Pieces that were received and not yet read. */
+  /** Pieces that the caller hasn't read yet. */
   #pieces: Buffer[] = [];
   #heldBytes = 0;
   #over = false;
   #failure: { reason: unknown } | null = null;
-  /** Resumes the reader that waits for the next piece; null if none waits. */
+  /** Resumes the reader that waits for the next piece, or null. */
   #wake: (() => void) | null = null;
 
   readonly #onAbort = () => {
-    // Pieces that were already received are discarded, too.
+    // Discards the unread pieces.
     this.#pieces = [];
     this.#end({ reason: this.#signal.reason });
   };
@@ -207,7 +213,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     readingAnswers.add(() => this.#resolve({ status, headers, body: this, leave: () => this.#leave() }));
   }
 
-  /** Yields everything that was received since the last step as one piece. */
+  /** Yields everything that arrived since the last step as one piece. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       for (;;) {
@@ -228,7 +234,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     this.#wakeReader();
   }
 
-  /** Called when the library has ended the request. */
+  /** Called when the HTTP library has ended the request. */
   end(failure: { reason: HttpFailed } | null): void {
     this.#controller = null;
     this.#end(failure);
@@ -243,7 +249,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     this.#held.answer = null;
     this.#held.bytes = null;
     this.#controller?.abort(leftEarly);
-    // Queued, so that it runs after `begin` and the reader gets the start of the answer first.
+    // Queued behind `begin`, so that the caller first gets the start of the answer.
     if (failure !== null) readingAnswers.add(() => this.#reject(failure.reason));
     this.#wakeReader();
   }
@@ -268,14 +274,18 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   }
 }
 
-/** Created once, since creating an error is slow, and nobody sees this one. */
+/** Created once, since creating an error is slow. No caller sees this error. */
 const leftEarly = new Error('the answer is no longer wanted');
 
 const codeOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?? error.name;
 
 const decoder = new TextDecoder();
 
-/** Returns the whole body as text; null if it is larger than `bytesMax`. Calls `onRead` with the number of bytes so far. @throws what `onRead` throws. */
+/**
+ * Returns the whole body as text, or null if it is larger than `bytesMax`. Calls `onRead` with the number of bytes so
+ * far.
+ * @throws what `onRead` throws.
+ */
 export async function wholeText(
   body: AsyncIterable<Uint8Array>,
   bytesMax: number,

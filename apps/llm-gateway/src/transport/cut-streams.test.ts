@@ -26,7 +26,7 @@ beforeEach(() => {
 const callProvider = (from = provider, signal = new AbortController().signal): Promise<Attempt> =>
   callOnce(from, signal);
 
-/** Calls a provider with one lowered limit. Expects that its connection is closed when it gives up. */
+/** Calls a provider with lowered limits, and waits until the provider closes the connection. */
 async function callWith(limits: Partial<typeof generous>): Promise<Attempt> {
   const own = httpProvider(providerServerAt(server.baseUrl), { ...generous, ...limits });
   const attempt = await callProvider(own);

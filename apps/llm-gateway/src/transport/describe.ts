@@ -10,7 +10,7 @@ import { httpLimits } from './limits.ts';
 
 type Description = Awaited<ReturnType<Provider['describe']>>;
 
-/** Checks whether the server is usable by requesting its list of models, which costs nothing. */
+/** Checks whether the server is usable. Requests its list of models, which costs nothing. */
 export async function describeServer(
   http: HttpClient,
   providerServer: ProviderServer,

@@ -152,7 +152,7 @@ test('only the beginning of an endless text is reported, without a part of a key
   const messageFor = (text: string) =>
     providerError({ provider: 'acme', status: 400, body: openAi(text, null) }).message;
   expect(messageFor(`It is ${'a'.repeat(300_000)}`)).toMatch(/^acme: It is a{494}… \(HTTP 400\)$/);
-  // The text becomes much shorter when it is redacted.
+  // Redaction makes this text much shorter.
   for (let length = 3_200; length < 6_300; length += 100) {
     const token = `eyJ${'a'.repeat(10_000)}.${'b'.repeat(length)}.c `;
     expect(messageFor(token.repeat(5))).not.toMatch(/eyJ|aa|bb/);

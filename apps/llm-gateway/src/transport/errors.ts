@@ -5,28 +5,28 @@ import { httpLimits } from './limits.ts';
 import { one, retryAfterMs, statedRetryAfterMs, statedWaitMs } from './retry-after.ts';
 import type { ResponseHeaders } from './retry-after.ts';
 
-/** An error that a provider reported, either by HTTP status or inside a stream that started normally. */
+/** An error that a provider reported, either by HTTP status or inside a stream. */
 export type Complaint = {
   provider: string;
-  /** HTTP status; missing if the error came inside a stream. */
+  /** Missing if the error arrived inside a stream. */
   status?: number;
   headers?: ResponseHeaders;
   /** Body as parsed JSON, or as text if it isn't JSON. */
   body: unknown;
-  /** The key, which is redacted, since some servers quote it in their errors. */
+  /** The key, which some servers quote in their errors. It is redacted. */
   secret?: string | null;
-  /** Wire format of `param` and `code`, for clients that use the same format. */
+  /** Wire format of the provider. Clients of the same format get the error's `param` and `code`. */
   wire?: WireName;
   nowMs?: number;
 };
 
 /**
- * The parsed error body. Servers send OpenAI's `{error: {message, type, code}}`, Anthropic's form, which adds `type: "error"` next to `error`, Ollama's
- * `{error: "text"}`, FastAPI's `{detail}`, or a list of any of these.
+ * The parsed error body. OpenAI sends `{error: {message, type, code}}`. Anthropic adds `type: "error"` next to `error`.
+ * Ollama sends `{error: "text"}`, and FastAPI sends `{detail}`. Some servers send a list of any of these.
  */
 type StatedError = { message: string; codes: string[]; status: number | null; param?: string; code?: string };
 
-/** An error's `param` and `code` as its wire format names them. They are in the error's details as `providerNames`. */
+/** An error's `param` and `code` in the provider's wire format. The error's details contain them as `providerNames`. */
 export type ProviderNames = { wire: WireName; param: string | null; code: string | null };
 
 const contextPattern =
@@ -38,11 +38,11 @@ const missingModelPattern =
   /model[_ ]not[_ ]found|models?\b.*\b(not found|does not exist|not exist|unknown)|no such model|unknown model|try pulling|not_found_error model/i;
 const limitedPattern = /rate[_ ]?limit|too many requests|resource_exhausted/i;
 const badRequestPattern = /invalid_(request|prompt|image|base64)|bad request|content_policy|content_filter/i;
-/** Matches the text of Google's error for an invalid key, which has HTTP status 400. */
+/** Text of Google's error for an invalid key, which has HTTP status 400. */
 const invalidKeyPattern = /api key (not valid|expired|not found)/i;
-/** Matches Google's names of daily limits. The error states a wait of seconds, but the limit lasts longer. */
+/** Google's names of daily limits. The error states a wait of seconds, but the limit lasts longer. */
 const dailyPattern = /"quotaId":"[^"]*PerDay/;
-/** Statuses of Anthropic's error types. They are needed for errors inside a stream, which have no status. */
+/** HTTP statuses of Anthropic's error types. An error inside a stream has a type but no status. */
 const statusOfCode: Readonly<Record<string, number>> = {
   authentication_error: 401,
   billing_error: 402,
@@ -56,8 +56,8 @@ const statusOfCode: Readonly<Record<string, number>> = {
 const refusedKeyPattern = /invalid_api_key|incorrect api key|authentication|unauthorized|permission_denied/i;
 
 /**
- * Converts the provider's error to one of the port's failure contract. The provider's text is passed on in shortened form, without anything that looks like a
- * key.
+ * Converts the provider's error to an error of the provider port's failure contract. The message contains the
+ * provider's text, shortened and without anything that looks like a key.
  */
 export function providerError({
   provider,
@@ -80,7 +80,7 @@ export function providerError({
   const details = {
     ...(effective === null ? {} : { status: effective }),
     ...(stated.codes.length === 0 ? {} : { providerCodes: stated.codes }),
-    // Omitted for a body in plain text, which comes from an intermediate server instead of the provider.
+    // A body in plain text comes from an intermediate server, not from the provider.
     ...(wire === undefined || typeof complaint === 'string' ? {} : { providerNames: namesOf(wire, stated) }),
     ...(waitMs === null ? {} : { retryAfterMs: waitMs }),
   };
@@ -89,12 +89,12 @@ export function providerError({
     retryable: boolean,
   ) => new CoppiceError(code, message, { details, retryable });
 
-  // A request with too many bytes is treated like one with too many tokens, since the remedy is the same.
+  // Too many bytes have the same remedy as too many tokens.
   if (contextPattern.test(all) || effective === 413) {
     return new CoppiceError('context-exceeded', message, { details });
   }
-  // Checked before the rate limits, since a reached spend limit also has status 429, and waiting doesn't help. (Gemini mentions billing for temporary limits,
-  // too, but then states a wait.)
+  // A reached spend limit also has status 429, but waiting doesn't help, so it is checked before the rate limits.
+  // Gemini mentions billing for temporary limits, too, but then states a wait.
   const passes = isDaily || statedMs !== null;
   const spent = stated.codes.some((code) => spentCodePattern.test(code)) || (!passes && spentPattern.test(all));
   if (effective === 402 || spent) return fail('provider-failed', false);
@@ -112,7 +112,10 @@ export function providerError({
   return fail(...byText(all, effective === null));
 }
 
-/** Classifies an error without a status by its text. An unknown text is retryable if the error came inside a stream. */
+/**
+ * Classifies an error without a status by its text. If the text is unknown, the error is retryable only inside a
+ * stream.
+ */
 function byText(
   all: string,
   inStream: boolean,
@@ -151,7 +154,10 @@ function statedIn(body: unknown): StatedError {
   };
 }
 
-/** Redacts the key. Runs before any text is cut, so that no part of the key remains. A key has no characters that JSON escapes. */
+/**
+ * Redacts the key. It must run before any text is cut, since a cut could leave a part of the key. Keys contain no
+ * characters that JSON escapes.
+ */
 function withoutSecret(body: unknown, secret: string | null): unknown {
   if (secret === null || body === undefined) return body;
   return JSON.parse(JSON.stringify(body).replaceAll(secret, '[redacted]')) as unknown;

@@ -1,25 +1,28 @@
 import { createParser } from 'eventsource-parser';
 
-/** A server-sent event. `name` is its type, or null. `complete` is true if the blank line that ends an event arrived. */
+/** A server-sent event. `name` is its type, or null. `complete` is true if the blank line after the event arrived. */
 export type StreamEvent = { name: string | null; data: string; complete: boolean };
 
-/** Error for an event or a line that is larger than allowed. */
+/** Error for an event or a line that exceeds the limit. */
 export class EventTooLarge extends Error {
   override readonly name = 'EventTooLarge';
 }
 
 /**
- * Converts bytes to server-sent events. Any split of the same bytes gives the same events. A field `error:` outside of an event becomes an event of that name,
- * since some versions of llama.cpp's server send it.
+ * Converts bytes to server-sent events. The result doesn't depend on how the bytes are split. Some versions of
+ * llama.cpp's server send a field `error:` outside of an event, which becomes an event of that name.
  */
 export class EventReader {
   readonly #charactersMax: number;
   readonly #decoder = new TextDecoder();
-  /** Beginning of an incomplete line. The parser gets whole lines only, since it silently drops an incomplete line that can't become a field. */
+  /**
+   * Beginning of an incomplete line. The parser gets only whole lines, since it silently drops an incomplete line that
+   * can't become a field.
+   */
   #line: string[] = [];
   #lineCharacters = 0;
   #heldReturn = '';
-  /** Characters of the current event that the parser may have in memory. */
+  /** Characters of the incomplete event that the parser may have in memory. */
   #parsedCharacters = 0;
   #events: StreamEvent[] = [];
   #complete = true;
@@ -42,15 +45,18 @@ export class EventReader {
     return this.#lineCharacters + this.#parsedCharacters;
   }
 
-  /** Returns the events that these bytes complete. @throws EventTooLarge. */
+  /**
+   * Returns the events that these bytes complete.
+   * @throws EventTooLarge.
+   */
   read(bytes: Uint8Array): StreamEvent[] {
     return this.#feed(this.#decoder.decode(bytes, { stream: true }));
   }
 
-  /** Returns the event that is incomplete at the end of the stream, since its blank line is missing. */
+  /** Returns the last event if the blank line after it is missing. */
   end(): StreamEvent[] {
     const rest = this.#decoder.decode();
-    // A carriage return at the end of the stream ends its line.
+    // A carriage return at the end of the stream is a line end, so it needs no line feed.
     const events = this.#feed(`${this.#heldReturn}${rest}`.endsWith('\r') ? `${rest}\n` : rest);
     this.#complete = false;
     return [...events, ...this.#feed('\n\n')];
@@ -70,7 +76,7 @@ export class EventReader {
   #parse(lines: string): void {
     this.#parser.feed(lines);
     if (eventEnds.some((end) => lines.endsWith(end)) || onlyEnds.test(lines)) this.#parsedCharacters = 0;
-    // If an event ended in these lines, the parser has kept nothing from before them.
+    // If an event ended in these lines, the parser has nothing in memory from before them.
     else this.#parsedCharacters = lines.length + (this.#events.length > 0 ? 0 : this.#parsedCharacters);
   }
 
@@ -78,7 +84,7 @@ export class EventReader {
     let text = `${this.#heldReturn}${added}`;
     this.#heldReturn = '';
     if (text.endsWith('\r')) {
-      // Held back, since it may be the first half of `\r\n`.
+      // It may be the first half of `\r\n`.
       this.#heldReturn = '\r';
       text = text.slice(0, -1);
     }
@@ -96,7 +102,7 @@ export class EventReader {
   }
 }
 
-/** Matches text that consists of line ends. A line with white space isn't blank. */
+/** Text that consists of line ends. A line with white space isn't blank. */
 const onlyEnds = /^[\r\n]+$/;
-/** Ends of a line that is followed by a blank line. */
+/** A line end followed by a blank line. */
 const eventEnds = ['\n\n', '\r\r', '\r\n\r\n'];

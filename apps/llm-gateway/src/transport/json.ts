@@ -1,4 +1,4 @@
-/** Parses JSON. Returns undefined if the text isn't valid. */
+/** Parses JSON. Returns undefined for invalid text. */
 export function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);

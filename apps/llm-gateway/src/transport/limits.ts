@@ -1,9 +1,12 @@
-/** All limits of requests to providers over HTTP. The library's own time-outs are off, since its 300 s would end calls to models that think for longer. */
+/**
+ * Limits of requests to providers over HTTP. The HTTP library's own timeouts are off, since its 300 s would end calls
+ * to models that think longer.
+ */
 export const httpLimits = {
   connectMsMax: 10_000,
   /**
-   * Time from the request to the first event. It is long, since a local server may first load its model, and a large model first thinks. Keep-alive comments
-   * don't count as events.
+   * Time from the request to the first event. It is long, since a local server may load its model first, and a large
+   * model thinks first. Keep-alive comments don't count as events.
    */
   firstEventMsMax: 15 * 60_000,
   /** Time between two events. */
@@ -11,23 +14,26 @@ export const httpLimits = {
   /** Time from the request to the end of the answer. */
   totalMsMax: 60 * 60_000,
   /**
-   * Longest wait for the end of the stream after the finish reason or the last event. In this time the usage can arrive, and the connection can become
-   * reusable.
+   * Longest wait for the end of the stream after the finish reason or the last event. During the wait, the usage can
+   * arrive, and the connection can become reusable.
    */
   afterFinishMsMax: 5_000,
-  /** Characters of one event or one line. An event may contain a whole tool call. */
+  /** Length limit of one event or one line, in characters. An event may contain a whole tool call. */
   eventCharactersMax: 16 * 1024 * 1024,
-  /** Memory for all partly received answers together, streamed or not: this share of the heap limit, … */
+  /** Maximum memory for all partly received answers together, as a share of the heap limit. */
   halfReadOfHeapMax: 1 / 8,
-  /** … where this number of bytes of each answer doesn't count. */
+  /** The first bytes of each answer that don't count towards `halfReadOfHeapMax`. */
   halfReadFreeBytes: 64 * 1024,
-  /** Bytes of one answer as received. Each token is wrapped in some hundred bytes. */
+  /** Bytes of one answer as received. It is large, since the wire format adds some hundred bytes to each token. */
   answerBytesMax: 1024 * 1024 * 1024,
   /** Bytes of an error response that are read. */
   errorBytesMax: 64 * 1024,
-  /** Characters of an error's text that are searched for keys, … */
+  /** Number of characters of an error's text that are searched for keys. The rest is dropped. */
   errorTextCharactersRead: 64 * 1024,
-  /** … and the length of the longest key. If the text was cut, this number of characters is dropped from its end, which may contain a part of a key. */
+  /**
+   * Length of the longest key. If an error's text was cut, this number of characters is dropped from its end, since
+   * they may contain a part of a key.
+   */
   keyCharactersMax: 16 * 1024,
   /** Characters of an error's text that are passed on. */
   errorTextCharactersMax: 500,

@@ -1,7 +1,10 @@
 import { EventTooLarge } from './event-reader.ts';
 import type { StreamEvent } from './event-reader.ts';
 
-/** Converts bytes to lines. Each line is an event without a name. Any split of the same bytes gives the same lines. Empty lines are skipped. */
+/**
+ * Converts bytes to lines. Each line is an event without a name. Empty lines are skipped. The result doesn't depend on
+ * how the bytes are split.
+ */
 export class LineReader {
   readonly #charactersMax: number;
   readonly #decoder = new TextDecoder();
@@ -16,12 +19,15 @@ export class LineReader {
     return this.#lineCharacters;
   }
 
-  /** Returns the lines that these bytes complete. @throws EventTooLarge. */
+  /**
+   * Returns the lines that these bytes complete.
+   * @throws EventTooLarge.
+   */
   read(bytes: Uint8Array): StreamEvent[] {
     return this.#feed(this.#decoder.decode(bytes, { stream: true }));
   }
 
-  /** Returns the line that is incomplete at the end of the stream, since its line end is missing. */
+  /** Returns the last line if its line end is missing. */
   end(): StreamEvent[] {
     const events = this.#feed(this.#decoder.decode());
     return [...events, ...eventOf(this.#line.splice(0).join(''), false)];

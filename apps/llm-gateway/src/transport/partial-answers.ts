@@ -4,14 +4,14 @@ import { bytesOfHeap } from '../heap.ts';
 import { httpLimits } from './limits.ts';
 
 /**
- * Creates the room for all partly received answers together, in bytes, since each may be large. Small answers don't count, so that no server can block the
- * small answers of another.
+ * Creates the memory budget for all partly received answers together, in bytes. Small answers don't count, so that no
+ * server can block the small answers of another server.
  */
 export const halfReadRoom = (
   bytesMax: number = bytesOfHeap(httpLimits.halfReadOfHeapMax, httpLimits.wholeBodyBytesMax),
 ): Admission => new Admission({ total: bytesMax });
 
-/** The part of `halfReadRoom` that one answer of a provider takes. Must be disposed at the end of the answer. */
+/** The share of `halfReadRoom` that one answer uses. Must be disposed at the end of the answer. */
 export class HalfRead implements Disposable {
   readonly #provider: string;
   readonly #room: Admission;
@@ -22,7 +22,10 @@ export class HalfRead implements Disposable {
     this.#room = room;
   }
 
-  /** Sets the number of bytes of the answer that are in memory now. @throws CoppiceError `unavailable` if there is no room for them. */
+  /**
+   * Sets the number of bytes of the answer that are in memory now.
+   * @throws CoppiceError `unavailable` if too little memory is left.
+   */
   keep(bytes: number): void {
     const more = Math.max(0, bytes - httpLimits.halfReadFreeBytes) - this.#taken;
     if (!this.#room.tryTake(more))

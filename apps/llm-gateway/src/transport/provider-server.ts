@@ -10,15 +10,15 @@ export type ProviderServer = {
   /** Base URL with its path, such as `/v1`. */
   baseUrl: string;
   key: string | null;
-  /** Variable for the key, if the server is known to require one; else null. */
+  /** Environment variable for the key if the server requires a key, else null. */
   keyRequired: string | null;
-  /** Headers of each request, e.g. an organisation's name. Never includes a key. */
+  /** Headers of each request, for example an organization's name. Never contains a key. */
   headers?: Readonly<Record<string, string>>;
-  /** Concurrent calls from one process; default `exchangeLimits.concurrency`. */
+  /** Maximum number of concurrent calls from one process. Default: `exchangeLimits.concurrency`. */
   concurrency?: number;
 };
 
-/** Returns the address of a path below a base URL. A query in the base URL is kept. */
+/** Returns the address of a path below a base URL. The query of the base URL is added, too. */
 export function addressOf({ baseUrl }: Pick<ProviderServer, 'baseUrl'>, path: string): HttpAddress {
   const url = new URL(baseUrl);
   const [below = '', query] = path.split('?', 2);

@@ -19,7 +19,10 @@ import type { PatienceLimits } from './time-limits.ts';
 import { one, usedUpMs } from './retry-after.ts';
 import type { AnswerReader } from './wire.ts';
 
-/** Creates a provider over HTTP. It combines the mappings of a wire format with the one place that does I/O. All providers share `room`. */
+/**
+ * Creates a provider over HTTP. It does the I/O, and the wire format maps requests and answers. All providers of a
+ * gateway share `room`, the memory for partly received answers.
+ */
 export function httpProvider(
   providerServer: ProviderServer,
   limits: Partial<PatienceLimits> = {},
@@ -70,12 +73,12 @@ async function* stream(
       body: JSON.stringify(body),
       signal: patience.signal,
       onSent: () => context.onState?.('sent'),
-      // A server that answers before the whole body is sent has also received the request.
+      // A server that answers early has received the request, too.
       onStatus: (status) => context.onState?.(isRefusal(status) ? 'refused' : 'sent'),
     });
     const kind = (one(answer.headers, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
     if (isRefusal(answer.status)) {
-      // The body of an error is read with the short time limit for the end of a stream.
+      // The body of an error gets the short time limit for the end of a stream.
       patience.sawEnd();
       throw await refusal(providerServer, answer);
     }
@@ -95,11 +98,11 @@ async function* stream(
       context.onState?.('over');
       throw connectionFailed(providerServer, error);
     }
-    // The provider caused this error. Another provider may answer correctly; a retry won't help.
+    // A retry doesn't help, but another provider may answer correctly.
     if (error instanceof EventTooLarge) throw new CoppiceError('provider-failed', `${name} sent ${error.message}`);
     throw error;
   } finally {
-    // Otherwise an answer that nobody reads would keep its connection open.
+    // Otherwise an abandoned answer would keep its connection open.
     answer?.leave();
     patience.end();
   }
@@ -118,10 +121,10 @@ function requireKey({ name, key, keyRequired }: ProviderServer): void {
     );
 }
 
-/** A response with the content type `kind`. `raw` is true to also yield the received data unchanged. */
+/** A response. `kind` is its content type. `raw` is true if the received data must be passed on unchanged, too. */
 type Come = { answer: HttpAnswer; kind: string; raw: boolean; room: Admission };
 
-/** Reads an unstreamed answer, or an error with status 200. */
+/** Reads an unstreamed answer, or an error that has status 200. */
 async function wholeAnswer(
   providerServer: ProviderServer,
   { answer, raw, room }: Come,
@@ -158,7 +161,8 @@ async function* streamedAnswer(
       bytes += piece.length;
       if (bytes > httpLimits.answerBytesMax) throw new EventTooLarge(`more than ${httpLimits.answerBytesMax} bytes`);
       for (const deltas of bundlesOf(answered.read(piece), begun)) {
-        // The limit between events stops here, since the time that the caller takes isn't the provider's fault. `noteEvents` restarts the limit.
+        // The provider isn't responsible for the time that the caller takes, so the limit between events stops.
+        // `noteEvents` restarts it.
         patience.rest();
         yield deltas;
         if (begun || !deltas.some(isOutput)) continue;
@@ -172,18 +176,19 @@ async function* streamedAnswer(
     yield* bundlesOf(answered.end(), begun);
   } catch (error) {
     const broken = error instanceof HttpFailed || error === patience.ownReason;
-    // If the reader has finished, the answer is complete, except perhaps for the usage.
+    // If the reader has finished, at most the usage is missing.
     if (!broken || !reader.finished) throw error;
   }
-  // Not thrown for an event stream without events: that stream was cut, which the missing `response-end` reports.
+  // An event stream without events was cut, which the missing `response-end` reports.
   if (answered.eventsSeen === 0 && kind !== accepted[providerServer.wire.framing])
     throw notAStream(providerServer, kind);
   yield [...reader.end()];
 }
 
 /**
- * Yields deltas that arrived together in one group. If the answer hasn't `begun`, its first output is yielded before the rest is read.
- * @throws what the iteration throws, after the deltas before it.
+ * Yields deltas that arrived together in one group. If the answer hasn't `begun`, the first output is yielded before
+ * the rest is read.
+ * @throws what the iteration throws, after it has yielded the deltas before the error.
  */
 function* bundlesOf(all: Iterable<ModelDelta>, begun: boolean): Iterable<ModelDelta[]> {
   let deltas: ModelDelta[] = [];
@@ -217,7 +222,7 @@ async function refusal({ name, key, wire }: ProviderServer, answer: HttpAnswer):
       `${name} answered with a redirect (HTTP ${status}), which is not followed: set its base URL to where it leads`,
     );
   }
-  // If the body can't be read, its error may be ignored, since the status is sufficient.
+  // The error may be ignored, since the status is sufficient.
   const text = await wholeText(answer.body, httpLimits.errorBytesMax).catch(() => null);
   const body = text === null ? 'an error that is too long or broke off' : (jsonOf(text) ?? text);
   return providerError({ provider: name, status, headers, body, secret: key, wire: wire.name });
@@ -229,7 +234,7 @@ function notAStream({ name }: ProviderServer, kind: string): CoppiceError {
 }
 
 function connectionFailed(providerServer: ProviderServer, { code }: HttpFailed): CoppiceError {
-  // A retry doesn't help against an untrusted certificate or an invalid address.
+  // A retry doesn't help if the certificate is untrusted or the address is invalid.
   const retryable = !/CERT|SELF_SIGNED|ISSUER|ALTNAME|^ERR_INVALID|^UND_ERR_INVALID/.test(code);
   const text = `${providerServer.name}: the connection to ${new URL(providerServer.baseUrl).host} failed (${code})`;
   return new CoppiceError('provider-failed', text, { retryable });

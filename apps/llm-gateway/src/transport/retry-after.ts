@@ -4,13 +4,16 @@ import { z } from 'zod';
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
 /**
- * Returns the wait in milliseconds; null if unknown. `retry-after-ms` takes precedence over `retry-after`, and `retry-after` over the reset times of rate
- * limits.
+ * Returns the wait in milliseconds, or null if it is unknown. `retry-after-ms` takes precedence over `retry-after`, and
+ * both over the reset times of rate limits.
  */
 export const retryAfterMs = (headers: ResponseHeaders, nowMs: number): number | null =>
   statedRetryAfterMs(headers, nowMs) ?? resets(headers, nowMs);
 
-/** Returns the wait from the explicit headers only. Reset times don't count, since a permanent refusal may have them, too. */
+/**
+ * Returns the wait from `retry-after-ms` or `retry-after` only. Reset times don't count, since an answer to a permanent
+ * refusal may have them, too.
+ */
 export const statedRetryAfterMs = (headers: ResponseHeaders, nowMs: number): number | null =>
   milliseconds(one(headers, 'retry-after-ms')) ?? secondsOrDate(one(headers, 'retry-after'), nowMs);
 
@@ -20,8 +23,8 @@ const retryInfoSchema = z.looseObject({ '@type': z.string().endsWith('RetryInfo'
 const detailedSchema = z.object({ error: z.object({ details: z.array(z.unknown()) }) });
 
 /**
- * Returns the wait in milliseconds that the body of an error states: in Google's `RetryInfo`, or in a text, as OpenAI does in a stream. Returns null if it
- * states none.
+ * Returns the wait in milliseconds that the body of an error states, or null. Google sends `RetryInfo`. OpenAI sends a
+ * text inside a stream.
  */
 export function statedWaitMs(body: unknown, message: string): number | null {
   const detailed = detailedSchema.safeParse(Array.isArray(body) ? body[0] : body);
@@ -34,10 +37,13 @@ export function statedWaitMs(body: unknown, message: string): number | null {
   return stated === null ? null : Math.ceil(stated);
 }
 
-/** Longer than any real duration. Without this limit, the pattern below would take quadratic time for long texts. */
+/** Longer than any real duration. Without a limit, the pattern below would take quadratic time for long texts. */
 const durationCharactersMax = 64;
 
-/** Parses durations such as `12ms`, `6m0s`, `1h2m3.5s` and `1d` to milliseconds. A number without a unit is in seconds. Returns null for any other form. */
+/**
+ * Parses durations such as `12ms`, `6m0s`, `1h2m3.5s` and `1d` to milliseconds. A number without a unit is in seconds.
+ * Returns null for invalid text.
+ */
 export function durationOf(text: string): number | null {
   if (text.length > durationCharactersMax) return null;
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1_000;
@@ -58,17 +64,20 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 
 /**
- * Returns the milliseconds until the provider accepts requests again, from the headers of an answer: the longest reset time of the exhausted limits. Returns
- * null if no limit is exhausted, or its reset time is unknown.
+ * Returns the milliseconds until the provider accepts requests again, which is the longest reset time of the exhausted
+ * limits. Returns null if no limit is exhausted or the reset time is unknown.
  */
 export function usedUpMs(headers: ResponseHeaders, nowMs: number): number | null {
-  // Shortcut for the common case that no limit is exhausted.
+  // Shortcut, since usually no limit is exhausted.
   if (!remainings.some((remaining) => one(headers, remaining) === '0')) return null;
   const usedUp = [...durations(headers), ...dates(headers, nowMs)].filter((limit) => limit.usedUp && limit.ms > 0);
   return usedUp.length === 0 ? null : Math.max(...usedUp.map(({ ms }) => ms));
 }
 
-/** Returns the longest reset time of the exhausted limits; if none is exhausted, the shortest reset time of all. */
+/**
+ * Returns the longest reset time of the exhausted limits. If none is exhausted, returns the shortest reset time of all
+ * limits.
+ */
 function resets(headers: ResponseHeaders, nowMs: number): number | null {
   const known = [...durations(headers), ...dates(headers, nowMs)];
   return known.length === 0 ? null : (usedUpMs(headers, nowMs) ?? Math.min(...known.map(({ ms }) => ms)));
@@ -87,7 +96,7 @@ const remainings = [...openAiLimits, ...anthropicLimits].map(({ remaining }) => 
 
 type Reset = { ms: number; usedUp: boolean };
 
-/** Reads the limits of OpenAI and compatible servers, whose reset time is a duration. */
+/** Reads the limits of OpenAI and compatible servers. Their reset time is a duration. */
 function durations(headers: ResponseHeaders): Reset[] {
   return openAiLimits.flatMap(({ reset, remaining }) => {
     const text = one(headers, reset);
@@ -96,7 +105,7 @@ function durations(headers: ResponseHeaders): Reset[] {
   });
 }
 
-/** Reads Anthropic's limits, whose reset time is a date and time (RFC 3339). */
+/** Reads Anthropic's limits. Their reset time is a date and time (RFC 3339). */
 function dates(headers: ResponseHeaders, nowMs: number): Reset[] {
   return anthropicLimits.flatMap(({ reset, remaining }) => {
     const text = one(headers, reset);
@@ -114,7 +123,7 @@ function milliseconds(text: string | null): number | null {
 function secondsOrDate(text: string | null, nowMs: number): number | null {
   if (text === null) return null;
   if (/^\s*\d+(\.\d+)?\s*$/.test(text)) return Math.ceil(Number(text) * 1_000);
-  // Requires a year, since Date.parse also accepts other texts as dates, such as a single sign.
+  // Requires a year, since Date.parse accepts even a single sign as a date.
   const at = /\d{4}/.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(at) ? null : Math.max(0, at - nowMs);
 }

@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Creates time limits and records when they aborted, with the error. */
+/** Creates time limits. `ended` records when they aborted and the error. */
 function patient(signal: AbortSignal = new AbortController().signal) {
   const patience = new Patience('acme', signal, limits);
   const startedAtMs = performance.now();

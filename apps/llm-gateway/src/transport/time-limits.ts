@@ -7,8 +7,9 @@ export type PatienceLimits = Record<
 >;
 
 /**
- * The time limits of one answer: until the first event, between events, in total, and after its end. The first limit that is reached aborts `signal` with an
- * error that names the limit. The caller's signal aborts `signal`, too.
+ * The time limits of one answer. They limit the time until the first event, between events, in total, and after the end
+ * of the answer. The first limit that is reached aborts `signal` with an error that names the limit. The caller's
+ * signal also aborts `signal`.
  */
 export class Patience {
   readonly #provider: string;
@@ -35,27 +36,25 @@ export class Patience {
     return this.#abort.signal;
   }
 
-  /** Error of the limit that was reached; undefined if none was. */
+  /** Error of the limit that was reached, or undefined. */
   get ownReason(): unknown {
     return this.#ownReason;
   }
 
-  /** Starts the limit until the next event. */
   sawEvent(): void {
     this.#restart(this.#limits.idleMsMax, 'fell silent in the middle of its answer: nothing came');
   }
 
-  /** Starts the limit for the end of the stream. Called when the answer is complete, except perhaps for the usage. */
+  /** Starts the limit for the end of the stream. Called when at most the usage is missing. */
   sawEnd(): void {
     this.#restart(this.#limits.afterFinishMsMax, 'did not close its stream');
   }
 
-  /** Stops the limit between events until the next event. The total limit continues. */
+  /** Stops the current limit. The total limit continues. */
   rest(): void {
     clearTimeout(this.#next);
   }
 
-  /** Stops all limits. */
   end(): void {
     clearTimeout(this.#total);
     clearTimeout(this.#next);

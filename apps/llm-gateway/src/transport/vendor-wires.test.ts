@@ -1,4 +1,4 @@
-/** Tests the wire formats of OpenAI's Responses and of Gemini over HTTP. */
+/** Tests OpenAI's Responses API and Gemini's API over HTTP. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { callOnce, providerServerAt, generous, smallRequest } from '../test-support/attempt.ts';
 import { playError, startModelServer } from '../test-support/model-server.ts';
@@ -25,7 +25,7 @@ describe.each([
   {
     wire: openAiResponses,
     folder: 'openai-responses',
-    // The test server's base URL has a path, as OpenAI's does.
+    // The test server's base URL has a path, like OpenAI's base URL.
     base: (url: string) => url,
     path: '/v1/responses',
     pathWhole: '/v1/responses',
@@ -68,7 +68,7 @@ describe.each([
 
   testOverHttp(async () => {
     const bytes = await fixture('text.sse');
-    // At this byte the first piece of the text has arrived.
+    // The first piece of the text ends before this byte.
     const middle = Buffer.from(bytes).indexOf('你');
     return { wire, bytes, middle, answer: { text: 'Grüße, 你好 👩‍💻!', finishReason: 'stop' }, overloaded };
   });
