@@ -3,10 +3,10 @@ import type { Signature } from '@coppice/contracts';
 import { AnswerBounds } from './answer-bounds.ts';
 import type { FinishReason, OutputDelta, TranslatedDelta, UsageSoFar } from './provider/port.ts';
 
-/** A part of an answer. `pieces` are its text, or a call's arguments, as they arrived. */
+/** A part of an answer. `pieces` contains its text or a call's arguments, split as they arrived. */
 export type AnswerBlock = {
   type: 'text' | 'thinking' | 'tool-call';
-  /** The number that the deltas give this thinking block or tool call; null for text. */
+  /** Number of this thinking block or tool call in the deltas; null for text. */
   number: number | null;
   pieces: string[];
   /** The tool call's id; empty until it is known. */
@@ -19,19 +19,24 @@ export type AnswerBlock = {
 export const textOf = (block: AnswerBlock): string => block.pieces.join('');
 
 export type AnswerBlocksSettings = {
-  /** Input for generated ids: a tool call without an id gets one that is derived from the seed. */
+  /** A tool call without an id gets one that is derived from this text. */
   seed: string;
   /** The answer's name in errors, such as `acme's answer`. */
   name?: string;
   textBytesMax?: number;
-  /** Arguments to use for a tool call that the provider sent without arguments. Default: `{}`, since clients parse arguments as JSON. */
+  /**
+   * Arguments of a tool call that the provider sent without arguments. Default: `{}`, since clients parse arguments as
+   * JSON.
+   */
   argumentsDefault?: string;
 };
 
-/** The part of an answer received so far, as blocks in the order in which they began. The only class that assembles an answer from its deltas. */
+/**
+ * The received part of an answer, as blocks in the order in which they began. No other class assembles an answer from
+ * its deltas.
+ */
 export class AnswerBlocks {
   readonly blocks: AnswerBlock[] = [];
-  /** The blocks that are tool calls. */
   readonly calls: AnswerBlock[] = [];
   readonly usage: UsageSoFar = {};
   responseModel: string | null = null;
@@ -46,7 +51,6 @@ export class AnswerBlocks {
     this.#bounds = new AnswerBounds(settings.name ?? 'the answer', settings.textBytesMax);
   }
 
-  /** Bytes of all texts, arguments, signatures and ids. */
   get bytes(): number {
     return this.#bounds.bytes;
   }
@@ -56,7 +60,10 @@ export class AnswerBlocks {
     return this.#finishReason !== null;
   }
 
-  /** Returns the finish reason. If the answer calls tools, returns `tool-calls` instead of `stop`, since many servers report `stop` for such answers. */
+  /**
+   * The finish reason. If the answer calls tools, `tool-calls` replaces `stop`, since many servers send `stop` for such
+   * answers.
+   */
   get finishReason(): FinishReason {
     const reason = this.#finishReason ?? 'other';
     return reason === 'stop' && this.calls.length > 0 ? 'tool-calls' : reason;
@@ -130,7 +137,7 @@ export class AnswerBlocks {
     }
   }
 
-  /** Replaces an empty or repeated id, since a tool result refers to its call by id. */
+  /** Replaces an empty or repeated id. Ids must be unique, since a tool result names its call by id. */
   #unique(id: string, position: number): string {
     const isFree = id !== '' && !this.calls.some((call) => call.id === id);
     return isFree ? id : madeCallId(this.#settings.seed, position);
@@ -138,8 +145,8 @@ export class AnswerBlocks {
 }
 
 /**
- * Returns nine letters and digits, since Mistral accepts no other ids and may be the conversation's next provider. Deterministic, and different for each
- * `seed`.
+ * Returns nine letters and digits, which depend only on the arguments. Mistral accepts no other ids, and may be the
+ * conversation's next provider.
  */
 function madeCallId(seed: string, position: number): string {
   const hash = createHash('sha256').update(`${seed}\n${position}`).digest('hex');

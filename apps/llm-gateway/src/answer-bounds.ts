@@ -3,8 +3,8 @@ import { ByteBudget } from './byte-budget.ts';
 import { gatewayLimits } from './limits.ts';
 
 /**
- * Limits for one answer, since a hostile server may never end its answer. Each part of the gateway that keeps an answer in memory creates its own instance. The
- * methods throw CoppiceError `limit-exceeded`.
+ * Limits for one answer, since a hostile server may never end its answer. Each class that keeps an answer in memory has
+ * its own instance. The methods throw CoppiceError `limit-exceeded`.
  */
 export class AnswerBounds {
   readonly #name: string;
@@ -24,13 +24,12 @@ export class AnswerBounds {
     return this.#budget.taken;
   }
 
-  /** Counts a text, arguments, a signature or an id. */
   take(text: string): void {
     if (!this.#budget.tryTake(Buffer.byteLength(text)))
       throw exceeded(`${this.#name} is over the limit of ${this.#bytesMax} bytes`);
   }
 
-  /** Counts a text, thinking, or a piece of either that the wire format numbers separately. */
+  /** Counts a text or thinking. If the wire format numbers pieces of these separately, each piece counts. */
   openPart(): void {
     if (++this.#parts > gatewayLimits.answerPartsMax) throw this.#tooMany(`${gatewayLimits.answerPartsMax} parts`);
   }
@@ -60,6 +59,9 @@ export class AnswerBounds {
   }
 }
 
-/** Sets HTTP status 502. The default status of `limit-exceeded` would mean that the client's request is too large. */
+/**
+ * HTTP status 502 replaces the default status of `limit-exceeded`, which would mean that the client's request is too
+ * large.
+ */
 const exceeded = (text: string): CoppiceError =>
   new CoppiceError('limit-exceeded', text, { details: { httpStatus: 502 } });

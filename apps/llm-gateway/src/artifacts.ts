@@ -1,11 +1,12 @@
 /**
- * Stores and loads texts: small texts are inline, larger ones are objects in the artifact store, referenced by name.
+ * Stores and loads texts. Small texts are inline. Larger ones are objects in the artifact store, which messages
+ * reference by name.
  *
  * Invariants:
- * 1. At most `artifactReadsAtOnce` objects are in transit to this process at a time, since data that arrives faster than it is read would break the process's
- *    NATS connection. Tenants take turns, and so do the tasks of a tenant.
+ * 1. The process reads at most `artifactReadsAtOnce` objects at a time. If data arrived faster than the process reads
+ * it, its NATS connection would break. Reads are admitted fairly among tenants, and among the tasks of a tenant.
  * 2. An object is read only if the budget has room for all of it.
- * 3. An object that one request references several times is read once, but its bytes count each time.
+ * 3. If one request references an object several times, the object is read once, but its bytes count each time.
  */
 import { createHash } from 'node:crypto';
 import { untilAnswered } from '@coppice/bus';
@@ -19,14 +20,13 @@ import { gatewayLimits } from './limits.ts';
 
 import type { ProviderImage, ProviderMessage, ProviderPart } from './provider/port.ts';
 
-/** The owner of a read, the budget for it, and the signal that ends it. */
+/** The owner of a read, the budget for its bytes, and the signal that ends it. */
 export type Reading = {
   owner: Pick<Owner, 'tenant' | 'taskId'>;
   budget: ByteBudget;
   signal: AbortSignal;
 };
 
-/** Texts that were read, by object name. */
 type Found = Map<string, { text: string; bytes: number }>;
 
 export class Artifacts {
@@ -43,12 +43,12 @@ export class Artifacts {
   }
 
   /**
-   * Returns the text inline if it is small and the budget has room for it, else stores it. The object's name is derived from the content, so that two processes
-   * that run the same effect can't overwrite each other's text.
+   * Returns the text inline if it is small and the budget has room for it, else stores it. Two processes may run the
+   * same effect. The object's name is derived from the content, so they can't overwrite each other's text.
    */
   async reference(text: string, owner: Owner, inline: ByteBudget, signal?: AbortSignal): Promise<TextReference> {
     const bytes = new TextEncoder().encode(text);
-    // The text is counted as JSON, since the message contains it as JSON. A control character takes six bytes there.
+    // The message contains the text as JSON, where a control character takes six bytes.
     if (bytes.length <= inlineTextBytesMax && inline.tryTake(Buffer.byteLength(JSON.stringify(text)))) return { text };
     const hash = createHash('sha256').update(bytes).digest('hex');
     const artifact = artifactNames.text(owner, hash);
@@ -56,12 +56,18 @@ export class Artifacts {
     return { artifact };
   }
 
-  /** @throws CoppiceError `not-found`, `limit-exceeded` if the budget is used up, `unavailable`, `provider-limited` if too many reads are waiting; the signal's reason. */
+  /**
+   * @throws CoppiceError `not-found`, `unavailable`, `limit-exceeded` if the budget is used up, or `provider-limited`
+   * if too many reads wait. Also the signal's reason.
+   */
   async text(reference: TextReference, reading: Reading): Promise<string> {
     return this.#text(reference, reading, new Map());
   }
 
-  /** Loads the referenced texts of the messages. @throws as `text`. */
+  /**
+   * Loads the texts that the messages reference.
+   * @throws as `text`.
+   */
   async read(messages: readonly ModelMessage[], reading: Reading): Promise<ProviderMessage[]> {
     const found: Found = new Map();
     const text = (reference: TextReference) => this.#text(reference, reading, found);
@@ -102,7 +108,7 @@ export class Artifacts {
 
   #open(): Promise<ObjectStore> {
     this.#store ??= this.#bus.objects(buckets.artifacts).catch((error: unknown) => {
-      // A failure isn't kept, so that later reads try again.
+      // A later read tries again.
       this.#store = null;
       throw error;
     });

@@ -1,4 +1,7 @@
-/** Resolves with the work's result, or rejects with the signal's reason as soon as the signal is aborted. `late` gets a result that arrives after the abort. */
+/**
+ * Resolves with the work's result, or rejects with the signal's reason as soon as the signal is aborted. If a result
+ * arrives after the abort, `late` gets it.
+ */
 export function unlessAborted<Result>(
   work: Promise<Result>,
   signal: AbortSignal | undefined,
@@ -12,7 +15,7 @@ export function unlessAborted<Result>(
       reject(signal.reason as Error);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    // A result goes either to the caller or to `late`, never to both. So `late` may release the result, since the caller never gets it.
+    // Either the caller or `late` gets the result, never both. So `late` may release the result.
     work
       .then((result) => (left ? late(result) : resolve(result)), reject)
       .finally(() => signal.removeEventListener('abort', onAbort));

@@ -1,6 +1,5 @@
 import { CoppiceError } from '@coppice/contracts';
 
-/** A limited number of bytes. */
 export class ByteBudget {
   readonly #name: string;
   readonly #bytesMax: number;
@@ -23,7 +22,7 @@ export class ByteBudget {
       throw new CoppiceError('limit-exceeded', `${this.#name} is over the limit of ${this.#bytesMax} bytes`);
   }
 
-  /** Takes all of the bytes and returns true, or takes none if they don't fit. */
+  /** Takes all of the bytes and returns true. If they don't fit, takes none and returns false. */
   tryTake(bytes: number): boolean {
     if (this.#taken + bytes > this.#bytesMax) return false;
     this.#taken += bytes;

@@ -4,7 +4,7 @@ import { AnswerBlocks, textOf } from './answer-blocks.ts';
 import type { AnswerBlock } from './answer-blocks.ts';
 import type { FinishReason, ModelDeltas, ProviderThinking, ProviderToolCall, UsageSoFar } from './provider/port.ts';
 
-/** A thinking part, with the number of tool calls before it. */
+/** A thinking part, with the number of tool calls before it in the answer. */
 type Thought = ProviderThinking & { callsBefore: number };
 
 export type Answer = {
@@ -12,7 +12,6 @@ export type Answer = {
   textSignature?: Signature;
   /** Tool calls in the order in which the model made them. */
   toolCalls: ProviderToolCall[];
-  /** Thinking in the order of arrival. */
   thinking: Thought[];
   finishReason: FinishReason;
   providerFinishReason: string | null;
@@ -20,7 +19,10 @@ export type Answer = {
   responseId: string | null;
 };
 
-/** Outcome of one attempt. A failure includes the usage and size of the output before it, since that output is charged. */
+/**
+ * Outcome of one attempt. A failure includes the usage and the size of the output so far, since the provider charges
+ * for it.
+ */
 export type Attempt =
   | ({ status: 'complete'; usage: UsageSoFar } & Answer)
   | { status: 'failed'; error: CoppiceError; outputBegan: boolean; outputBytes: number; usage: UsageSoFar };
@@ -77,7 +79,7 @@ function answerOf(answer: AnswerBlocks): Answer {
   };
 }
 
-/** Joins thinking blocks by number, since other parts may have arrived between the pieces of one block. */
+/** Joins the pieces of each thinking block. Other parts may have arrived between them, so they are found by number. */
 function thoughtsIn(blocks: readonly AnswerBlock[]): Thought[] {
   const thoughts = new Map<number | null, Thought>();
   let callsBefore = 0;

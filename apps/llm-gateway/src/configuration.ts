@@ -8,9 +8,9 @@ import { requireOthers } from './ingress/http/own-addresses.ts';
 import { providerServersOf, providerVariables } from './provider/environment.ts';
 import type { LlmGatewayOptions } from './service.ts';
 
-/** Environment variables of the gateway, in addition to those of all services. */
+/** Environment variables of the gateway. It also reads those of all services. */
 export const gatewayVariables = {
-  /** Folders with scripts for the `scripted` provider, separated as in PATH. */
+  /** Folders with scripts for the `scripted` provider. They are separated as in `PATH`. */
   COPPICE_SCRIPTS: pathListVariable.default([]),
   /** True if scripts may be named by an absolute path. */
   COPPICE_SCRIPTS_ANYWHERE: flagVariable.default(false),
@@ -18,7 +18,7 @@ export const gatewayVariables = {
     .string()
     .transform((file) => path.resolve(file))
     .optional(),
-  /** Path of the configuration file with providers, aliases, prices and limits. Example: deploy/gateway.example.yaml. */
+  /** Configuration file with providers, aliases, prices and limits. Example: deploy/gateway.example.yaml. */
   COPPICE_GATEWAY_CONFIG: z
     .string()
     .transform((file) => path.resolve(file))
@@ -28,12 +28,19 @@ export const gatewayVariables = {
   ...providerVariables,
 };
 
-/** Reads the options from a whole environment, for a program that runs the gateway together with other services. @throws ConfigurationError. */
+/**
+ * Reads the options from a whole environment, for a program that runs the gateway together with other services.
+ * @throws ConfigurationError.
+ */
 export function gatewayOptionsFrom(environment: NodeJS.ProcessEnv): LlmGatewayOptions {
   return gatewayOptions(readConfiguration(z.object(gatewayVariables), environment), environment);
 }
 
-/** Converts the variables to options. `environment` contains the keys of named providers, each in a variable of its own. @throws ConfigurationError. */
+/**
+ * Converts the variables to options. `environment` contains the keys of named providers, since their variables aren't
+ * in the schema.
+ * @throws ConfigurationError.
+ */
 export function gatewayOptions(
   configuration: z.output<z.ZodObject<typeof gatewayVariables>>,
   environment: NodeJS.ProcessEnv = process.env,

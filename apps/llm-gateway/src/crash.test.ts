@@ -9,10 +9,13 @@ import { startOrchestrator } from './test-support/orchestrator.ts';
 const program = path.join(import.meta.dirname, 'test-programs/gateway-process.ts');
 const taskId = 'taaaaaaaaaaaaaaaa';
 const first = { effectId: `task_${taskId}_1_1`, taskId, model: 'scripted/plan.yaml', prompt: 'write it' };
-/** The command that the actor sends after `unknown`, with another effect id. */
+/** The command that the actor sends after the error `unknown`. It has another effect id. */
 const again = { ...first, effectId: `task_${taskId}_1_2` };
 
-/** The membership of the dead process (15 s) and the command's ack wait (30 s) must expire before another process takes over. */
+/**
+ * Before another process takes over, the killed process's membership (15 s) and the command's ack wait (30 s) must
+ * expire.
+ */
 const takeOverMsMax = 75_000;
 
 async function setUp() {
@@ -41,7 +44,7 @@ async function setUp() {
   };
 }
 
-/** The expected state after the process was killed at each point. A new point in the code without an entry here is a type error. */
+/** The expected state after a kill at each point. If a new point has no entry here, the compiler reports an error. */
 const expectations = {
   'before-request': { paidFor: [], result: { status: 'failed', error: { code: 'unknown', retryable: false } } },
   answered: { paidFor: [first.effectId], result: { status: 'failed', error: { code: 'unknown', retryable: false } } },
@@ -66,7 +69,7 @@ describe('a gateway that is killed by SIGKILL', () => {
       await using successor = stack.startGateway();
       await successor.waitForLine('"msg":"started"');
       expect(await orchestrator.resultOf(first.effectId, { timeoutMs: takeOverMsMax })).toMatchObject(result);
-      // Whatever the outcome, this call isn't repeated under its own id.
+      // This call is never repeated under its own id.
       expect(await requestedEffects()).toEqual(paidFor);
       const finished = result.status === 'done' ? [first.effectId] : [];
       const inTranscript = async () => (await orchestrator.transcript(taskId)).map((entry) => entry.effectId);

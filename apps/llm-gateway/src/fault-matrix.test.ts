@@ -1,8 +1,8 @@
 /**
- * Tests every fault, in every provider's wire format, through every endpoint, with and without another provider.
+ * Tests every fault in every provider's wire format, through every endpoint, with and without another provider.
  *
- * The result must be either the correct answer, or one explicit error with the correct code and status. It must never be a truncated answer that looks
- * complete.
+ * The result must be either the correct answer, or one explicit error with the correct code and status. It must never
+ * be a truncated answer that looks complete.
  */
 import { chatApi, gatewayCalls, toWireError } from '@coppice/contracts';
 import type { Outcome } from '@coppice/contracts';
@@ -30,7 +30,7 @@ const endpoints = ['turn', 'bus', 'bus, whole', 'http', 'http, whole', 'http, ot
 
 type Way = {
   endpoint: (typeof endpoints)[number];
-  /** True if there is another provider to fail over to. */
+  /** True if another provider can answer instead. */
   rescued: boolean;
 };
 /** Longer than the providers' limits. */
@@ -39,23 +39,23 @@ const ways: readonly Way[] = endpoints.flatMap((endpoint) => [
   { endpoint, rescued: false },
   { endpoint, rescued: true },
 ]);
-/** Returns the endpoint with the provider's own wire format, if there is one. */
+/** Returns the endpoint with the provider's own wire format. If there is none, returns `openai-chat`. */
 const usualEndpoint = (wire: WireName): EndpointFormat =>
   endpointFormats.find((each) => each === wire) ?? 'openai-chat';
 const otherEndpoint = (wire: WireName): EndpointFormat =>
   endpointFormats[(endpointFormats.indexOf(usualEndpoint(wire)) + 1) % endpointFormats.length] ?? 'anthropic';
-/** Reports whether the provider gets a request for a stream. Over the bus it always does, whatever the client requested. */
+/** Reports whether the gateway requests a stream from the provider. For a call over the bus it always does. */
 const streams = ({ endpoint }: Way): boolean => endpoint !== 'http, whole';
 
-/** One request: its model, alone or with a healthy provider to fail over to. No other request uses this model, so requests don't affect each other. */
+/** One request for a model. No other request uses this model, so requests don't affect each other. */
 type Case = { id: string; wire: WireName; fault: string; way: Way; model: string };
 const cases: readonly Case[] = wireNames.flatMap((wire) =>
   matrixFaults.flatMap((fault) =>
     ways
-      // A correct answer needs no other provider.
+      // If the fault allows a correct answer, no other provider is needed.
       .filter(({ rescued }) => !rescued || !isOdd(fault))
       .map((way) => {
-        // The id has the form of an alias.
+        // The id must be a valid alias.
         const id = [wire, fault, way.endpoint, way.rescued ? 'rescued' : 'alone'].join('-').replaceAll(/[ ,@]+/g, '-');
         return { id, wire, fault, way, model: way.rescued ? id : `${wire}/${id}/${fault}` };
       }),
@@ -124,7 +124,6 @@ async function takeTurn(model: string, timeLimitMs = hangsAfterMs) {
   return orchestrator.resultOf(effectId, { timeoutMs: hangsAfterMs });
 }
 
-/** Returns the answer in the form of a model call's outcome. */
 async function callWhole(model: string): Promise<Outcome> {
   try {
     const { message, ...rest } = await sendWholeChat(orchestrator.bus, { model });
@@ -150,12 +149,12 @@ describe.each(wireNames)('%s', (wire) => {
       const abort = new AbortController();
       const begun = providers.patientFor(model);
       const answer = callEndpoint({ ...facade, wire: endpoint, model, stream, signal: abort.signal });
-      // An unstreamed answer shows no progress before its end.
+      // The client gets nothing of an unstreamed answer before its end.
       const request = await requestFor(model);
       if (stream) await begun;
       abort.abort();
       expect(await answer).toMatchObject({ broke: true, whole: false });
-      // The upstream never sends the next piece, so only the closed connection ends its wait.
+      // The upstream sends nothing more, so the request ends only when the connection is closed.
       expect(await request.ended).toBe('left');
     };
     await Promise.all([
@@ -202,7 +201,7 @@ const requestFor = (model: string): Promise<FaultyRequest> =>
     description: `a request for ${model}`,
   });
 
-/** Returns the differences from the expected result. */
+/** Returns how the result differs from the expected result. */
 async function problemsOf(each: Case): Promise<string[]> {
   const { wire, fault, way, model, id } = each;
   const stream = streams(way);

@@ -1,4 +1,4 @@
-/** The gateway's providers at the faulty upstream, in every wire format. */
+/** Tests the gateway's providers with the faulty upstream, in every wire format. */
 import { answerText, answerUsage, startFaultyUpstream } from '@coppice/faulty-upstream';
 import type { FaultyRequest, FaultyUpstream } from '@coppice/faulty-upstream';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -23,7 +23,7 @@ beforeEach(() => {
 });
 afterAll(() => upstream.close());
 
-/** The provider's endpoint. The base URLs of Chat Completions and Responses have a path. */
+/** Returns the provider. The base URLs of OpenAI's wire formats have a path. */
 const at = (wire: Wire, origin = upstream.url) =>
   providerServerAt(wire.name.startsWith('openai') ? `${origin}/v1` : origin, wire);
 

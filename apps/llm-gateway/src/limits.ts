@@ -1,31 +1,37 @@
 /**
- * Limits of prompts, conversations and answers, of the number of model calls, and of checks of models. Other limits are in `limits.ts` of cache/, ingress/bus/,
- * ingress/http/, routing/ and transport/, or in the file that checks them.
+ * Limits of prompts, conversations and answers, of the number of model calls, and of checks of models. Other limits are
+ * in the `limits.ts` of a subfolder, or in the file that checks them.
  */
 export const gatewayLimits = {
-  /** Problems reported for models that can't be used. All of them fit in one message. */
+  /** Number of problems that a check of models reports. All of them fit in one message. */
   modelProblemsMax: 50,
   problemCharactersMax: 1_000,
   /** Concurrent model calls in one process. */
   concurrency: 64,
 
-  /** Bytes of the texts of one request, including the conversation that it continues. */
+  /** Bytes of all texts of one request, with the conversation that it continues. */
   promptBytesMax: 64 * 1024 * 1024,
-  /** Bytes of one request's messages as JSON, without referenced content. */
+  /** Bytes of one request's messages as JSON, without the content that they reference. */
   requestBytesMax: 8 * 1024 * 1024,
-  /** Artifacts that are read at the same time. Each has at most a few MiB in transit (limits of libs/bus). */
+  /** Number of artifacts that are read at the same time. Each has at most a few MiB in transit (limits of libs/bus). */
   artifactReadsAtOnce: 2,
   /**
-   * Higher than the number of concurrent calls in a process. Each call reads one artifact at a time, so the limits on calls reject a call before this limit is
-   * reached.
+   * Higher than the number of concurrent calls in a process. Each call reads one artifact at a time, so the limits on
+   * calls reject a call before this limit is reached.
    */
   artifactReadsWaitingMax: 2_000,
-  /** Model calls in one conversation. */
+  /** Maximum number of model calls in one conversation. */
   conversationTurnsMax: 2_000,
-  /** Conversations kept in memory, so that a model call needn't read its conversation again. The least recently used is dropped first. */
+  /**
+   * Number of conversations kept in memory, so that a model call needn't read its conversation again. The least
+   * recently used one is dropped first.
+   */
   cachedConversationsMax: 1_000,
   cachedBytesMax: 128 * 1024 * 1024,
-  /** Number of attempts to find a continued model call in the transcript (`linkReadsMax`), and the pause between them. */
+  /**
+   * A request may continue an earlier model call. This is the number of attempts to find that call in the transcript.
+   * `linkReadPauseMs` is the pause between two attempts.
+   */
   linkReadsMax: 3,
   linkReadPauseMs: 200,
 
@@ -33,18 +39,26 @@ export const gatewayLimits = {
   textBytesMax: 16 * 1024 * 1024,
   /** Tool calls in one answer. */
   toolCallsMax: 128,
-  /** Parts of one answer: texts, thinking, and pieces of these that the wire format numbers separately. */
+  /**
+   * Number of texts and thinking parts in one answer. If the wire format numbers pieces of these separately, each piece
+   * counts.
+   */
   answerPartsMax: 10_000,
-  /** Characters of one name in an answer. */
   answerNameCharactersMax: 512,
-  /** Characters of one id in an answer. Ids may be long, since some servers put data into them that must be sent back, such as a model's signature. */
+  /**
+   * Length limit of one id in an answer, in characters. Ids may be long, since some servers put data into them, such as
+   * a model's signature.
+   */
   answerIdCharactersMax: 16 * 1024,
-  /** Bytes of the inline content of an answer, and of a request, as JSON. The command, the result and the transcript entry must each fit in a message. */
+  /**
+   * Bytes of the inline content of an answer, and of a request, as JSON. They are limited, since the command, the
+   * result and the transcript entry must each fit in a message.
+   */
   inlineBytesMax: 256 * 1024,
 
   scriptBytesMax: 4 * 1024 * 1024,
 
-  /** Time to check whether a provider is usable. */
+  /** Time limit for the check whether a provider is usable. */
   describeMsMax: 3_000,
   describedModelsMax: 5,
 } as const;

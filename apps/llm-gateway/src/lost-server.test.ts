@@ -1,4 +1,4 @@
-/** Model calls whose answer can't be stored, temporarily or permanently. */
+/** Tests model calls whose answer can't be stored, either temporarily or permanently. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { inlineTextBytesMax } from '@coppice/contracts';

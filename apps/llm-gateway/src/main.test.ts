@@ -30,7 +30,7 @@ test('a turn in progress can finish before the process ends', async () => {
 
 test('the process starts, and stops properly', async () => {
   await using nats = await startNatsServer({ auth: true });
-  // Creates the streams, for which a gateway waits.
+  // The orchestrator creates the streams that a gateway waits for.
   const orchestrator = await startOrchestrator(nats);
   await using child = startProcess(path.join(import.meta.dirname, 'main.ts'), [], {
     ...nats.environment,

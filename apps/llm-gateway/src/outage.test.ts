@@ -1,4 +1,7 @@
-/** Tests two gateways during faults that both survive. A model call stays with its gateway, and its model is called once. */
+/**
+ * Tests two gateways during faults that both survive. Each model call stays with its gateway, and its model is called
+ * once.
+ */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +12,7 @@ import { startOrchestrator } from './test-support/orchestrator.ts';
 
 const program = path.join(import.meta.dirname, 'test-programs/gateway-process.ts');
 const lostAfterMs = 3_000;
-/** Longer than the server is down, so that answers arrive after its restart. */
+/** Longer than the server's outage, so that answers arrive after the restart. */
 const latencyMs = 6_000;
 const deadline = { timeoutMs: 60_000 };
 const turns = Array.from({ length: 16 }, (_, index) => {
@@ -61,7 +64,7 @@ test('no gateway counts as lost after the server was down for longer than a proc
   await eventually(async () => (await requestedEffects()).length === turns.length, deadline);
   await nats.kill();
   await sleep(1.2 * lostAfterMs);
-  // One gateway returns later than the other, when the memberships of both have expired.
+  // Both memberships have expired. One gateway continues later than the other.
   one.signal('SIGSTOP');
   await nats.restart();
   await sleep(0.5 * lostAfterMs);

@@ -2,7 +2,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Phase } from './phases.ts';
 
-/** Returns the recorded steps of calls that start in the same event loop turn and have three steps each. */
+/**
+ * Returns the steps in the order in which they ran. The calls start in the same event loop turn, and have three steps
+ * each.
+ */
 async function stepsOf(phase: Phase, calls: number): Promise<string[]> {
   const noted: string[] = [];
   const call = async (name: number) => {

@@ -1,15 +1,15 @@
 /**
- * Runs the ready calls of one event loop turn together: the same step of all calls, then the next step, instead of one call after another. Code that has just
- * run is still in the processor's caches, which under load saves a large part of the cost of a call (docs/decisions/0018). This delays no call to a later event
- * loop turn.
+ * Runs the ready calls of one event loop turn together. All calls run one step, and then all run the next step. The
+ * processor still has the code of a step in its caches then, which under load saves a large part of the cost of a call
+ * (docs/decisions/0018). No call waits for a later event loop turn because of this.
  */
 
 type Callback = () => void;
 
-/** Calls that run together. More would save nothing, and the first call would wait for the last. */
+/** Number of calls that run together. With more calls, nothing is saved, and the first call waits longer. */
 const togetherMax = 16;
 
-/** A step that the ready calls of one event loop turn run together. */
+/** A step that the ready calls run together. */
 export class Phase {
   readonly #begin: (run: Callback) => void;
   readonly #waiting: Callback[] = [];
@@ -22,20 +22,21 @@ export class Phase {
     this.#begin = begin;
   }
 
-  /** Creates a phase that starts after everything that arrived in this event loop turn was read. */
+  /** Creates a phase that starts after all data that arrived in this event loop turn was read. */
   static afterReading(): Phase {
     return new Phase((run) => setImmediate(run));
   }
 
   /**
-   * Creates a phase that starts after all pending promise callbacks have run. The writes of several calls then follow one another, so that the receiving
-   * process is mostly still awake: waking it takes longer than the write itself.
+   * Creates a phase that starts after all pending promise callbacks have run. The writes of several calls then follow
+   * one another directly, so that the receiving process usually needn't be woken for each. Waking it takes longer than
+   * the write itself.
    */
   static afterWork(): Phase {
     return new Phase((run) => process.nextTick(run));
   }
 
-  /** Adds a callback. Callbacks run in the order in which they were added, and must not throw. */
+  /** Adds a callback, which must not throw. Callbacks run in the order in which they were added. */
   add(callback: Callback): void {
     if (this.#waiting.push(callback) % togetherMax === 1) this.#begin(this.#run);
   }

@@ -120,7 +120,7 @@ test('a repeated command gets the same answer, and the model gets no further req
   const first = await runTurn(ordered);
   await orchestrator.order(ordered);
   await orchestrator.order(ordered);
-  // All results of one effect have the same message id, so the dedupe window decides whether repeated results arrive.
+  // All results of one effect have the same message id, so NATS may drop repeated results as duplicates.
   await eventually(async () => (await orchestrator.bus.backlog('coppice-commands', 'llm-gateway-any')).pending === 0);
   await eventually(
     async () => (await orchestrator.bus.backlog('coppice-commands', 'llm-gateway-any')).unacknowledged === 0,

@@ -39,29 +39,35 @@ import type { TurnPoint } from './ingress/turn/turn.ts';
 export type LlmGatewayOptions = {
   /** Absolute paths of folders with scripts for the `scripted` provider. */
   scriptFolders?: readonly string[];
-  /** True if scripts may be named by an absolute path. Allow this only if the user runs the gateway. */
+  /**
+   * True if a request may name a script by its absolute path. This is safe only if everyone who submits tasks owns the
+   * machine.
+   */
   scriptsAnywhere?: boolean;
-  /** File in which the scripted model counts its requests. By default it counts in memory. */
+  /** File in which the scripted model counts its requests. Default: it counts in memory. */
   scriptedCountFile?: string;
-  /** Concurrent model calls; default `gatewayLimits.concurrency`. */
+  /** Maximum number of concurrent model calls. Default: `gatewayLimits.concurrency`. */
   concurrency?: number;
-  /** Configuration file from which the options were read. It is reported to clients that check whether it has changed. */
+  /**
+   * Configuration file from which the options were read. The gateway reports it to clients, which check whether the
+   * file has changed.
+   */
   file?: { path: string; sha256: string };
   /** Providers over HTTP. */
   providerServers?: readonly ProviderServer[];
   /** Further providers. */
   providers?: readonly Provider[];
   aliases?: readonly Alias[];
-  /** Configured prices. They take precedence over the price list. */
+  /** Configured prices, which take precedence over the price list. */
   prices?: readonly OwnPrice[];
   /** Limits on model usage by tenant. */
   tenantLimits?: readonly TenantLimit[];
-  /** Settings of the answer cache; by default no answer is cached. */
+  /** Settings of the answer cache. Default: no answer is cached. */
   cache?: CacheSettings;
   /** Time limits of answers. */
   patience?: Partial<PatienceLimits>;
   retry?: Partial<RetrySettings>;
-  /** Addresses of the HTTP endpoints; none by default. */
+  /** Addresses of the HTTP endpoints. Default: none. */
   httpAddresses?: readonly Address[];
   chats?: BusEndpointSettings;
   breaker?: Partial<CircuitSettings>;
@@ -69,7 +75,7 @@ export type LlmGatewayOptions = {
   onPoint?: (point: TurnPoint) => Promise<void>;
 };
 
-/** `httpAddresses`: base URLs of the HTTP endpoints, or `unix:PATH`. */
+/** `httpAddresses` contains the base URLs of the HTTP endpoints. An address may also be `unix:PATH`. */
 export type LlmGateway = RunningWork & { httpAddresses: readonly string[] };
 
 /** Starts the gateway. `runService` or `startService` call this function and provide the context. */

@@ -1,4 +1,7 @@
-/** Tests that a provider's signatures are sent back to it unchanged, also from the transcript, and to no other provider. */
+/**
+ * Tests that a provider gets its own signatures back unchanged, also from the transcript. No other provider may get
+ * them.
+ */
 import { startService } from '@coppice/service';
 import type { StartedService } from '@coppice/service';
 import { startNatsServer } from '@coppice/testing';
@@ -115,7 +118,7 @@ test.each([
   await turn(2, [result('call_1')]);
   expect(server.requests[1]?.body).toMatchObject(givenBack);
 
-  // Continues in another process, whose cache is empty.
+  // The new gateway has an empty cache, so it reads the transcript.
   await gateway.stop();
   gateway = await startGateway();
   await turn(3, [result('call_1')]);

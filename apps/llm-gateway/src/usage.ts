@@ -3,24 +3,24 @@ import type { ModelUsage } from '@coppice/contracts';
 import type { Answer } from './collect.ts';
 import type { ModelRequest, ProviderImage, ProviderMessage, ProviderPart, UsageSoFar } from './provider/port.ts';
 
-/** Rule of thumb for estimates, for providers that report no counts. */
+/** Rule of thumb, for providers that report no counts. */
 const bytesPerToken = 4;
 
 export const estimatedTokens = (bytes: number): number => Math.ceil(bytes / bytesPerToken);
 
 /**
- * Adds estimates for missing counts to the usage of an answer that began. A cut stream has no usage, and some servers never report it, but budgets and the
- * compaction of conversations need it.
+ * Adds estimates for missing counts to the usage of an answer that began. A cut stream has no usage, and some servers
+ * never report it. Budgets and the compaction of conversations need it.
  */
 export function withEstimates(usage: UsageSoFar, request: MeasuredRequest, outputBytes: number) {
   const inputTokens = usage.inputTokens ?? estimatedTokens(bytesOfRequest(request));
   return { ...usage, inputTokens, outputTokens: usage.outputTokens ?? estimatedTokens(outputBytes) };
 }
 
-/** Limits above which a count from a provider must be wrong. */
+/** Limits for a provider's counts. A higher count must be wrong. */
 const plausible = { tokensMax: 1e9, costUsdMax: 1e5 } as const;
 
-/** Removes implausible counts, as if the provider hadn't reported them. */
+/** Removes implausible counts. */
 export function plausibleOf(usage: UsageSoFar): UsageSoFar {
   const counts = Object.entries(usage);
   return counts.every(isPlausible) ? usage : Object.fromEntries(counts.filter(isPlausible));
@@ -33,7 +33,10 @@ const isPlausible = ([name, count]: [string, number]): boolean =>
 
 type MeasuredRequest = Pick<ModelRequest, 'messages' | 'tools' | 'bytes'>;
 
-/** Returns the bytes of the texts, inline images and tools. For a request at a gateway endpoint, returns at least the size of the client's body. */
+/**
+ * Returns the bytes of the texts, inline images and tools. If a gateway endpoint received the request, the result is at
+ * least the size of the client's body.
+ */
 export function bytesOfRequest({ messages, tools, bytes = 0 }: MeasuredRequest): number {
   const translated = bytesOfMessages(messages) + bytesOfJson(tools.length === 0 ? undefined : tools);
   return Math.max(translated, bytes);
@@ -41,7 +44,6 @@ export function bytesOfRequest({ messages, tools, bytes = 0 }: MeasuredRequest):
 
 const bytesOfJson = (value: unknown): number => (value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value)));
 
-/** Returns the bytes of the texts and inline images. */
 function bytesOfMessages(messages: readonly ProviderMessage[]): number {
   let bytes = 0;
   for (const { content } of messages) for (const part of content) bytes += bytesOfPart(part);
@@ -73,14 +75,17 @@ const tokenCounts = [
 
 const reportedCounts = [...tokenCounts, 'costUsd'] as const;
 
-/** Removes the counts that are only used for prices. */
+/** Removes the counts that only prices need. */
 export function reportedUsage(usage: UsageSoFar): UsageSoFar {
   const reported: UsageSoFar = {};
   for (const name of reportedCounts) if (usage[name] !== undefined) reported[name] = usage[name];
   return reported;
 }
 
-/** Adds two usages. The cost is known only if both costs are known, or one usage is zero. Otherwise a part of the cost would be reported as the total. */
+/**
+ * Adds two usages. The cost is known only if both costs are known, or one usage is zero. Otherwise part of the cost
+ * would be missing from the total.
+ */
 export function sumOfUsage(first: UsageSoFar, second: UsageSoFar): UsageSoFar {
   if (isNothing(first)) return second;
   if (isNothing(second)) return first;

@@ -8,14 +8,15 @@ import { openAiChatAt } from '../wires/openai-chat/wire.ts';
 import { wireOf } from '../wires/registry.ts';
 import type { WireName } from '../wires/registry.ts';
 
-/** Names that other providers must not use. */
+/** Names that named providers must not use. */
 const ownNames = ['openai', 'scripted'];
 const namedMax = 32;
 
 const optional = z.string().optional();
 
 /**
- * Returns the variables of the vendors. A variable `…_FILE` names a file that contains only the key, since child processes can read secrets in the environment.
+ * Returns the variables of the vendors. A variable `…_FILE` names a file that contains only the key. A file is safer,
+ * since child processes can read the environment.
  */
 export const vendorVariablesOf = (registry: VendorRegistry): Record<string, typeof optional> =>
   Object.fromEntries(
@@ -24,12 +25,12 @@ export const vendorVariablesOf = (registry: VendorRegistry): Record<string, type
       .map((variable) => [variable, optional]),
   );
 
-/** Environment variables for providers. Each named provider's key has a variable of its own (`named`). */
+/** Environment variables for providers, except for the keys of named providers. */
 export const providerVariables = {
   ...vendorVariablesOf(vendors),
   /**
-   * Further providers: `name=baseUrl,…`, e.g. `router=https://openrouter.ai/api/v1`. Their keys are in COPPICE_OPENAI_KEY_<NAME>, or in the file that
-   * COPPICE_OPENAI_KEY_<NAME>_FILE names.
+   * Named providers as `name=baseUrl,…`, for example `router=https://openrouter.ai/api/v1`. The key is in
+   * COPPICE_OPENAI_KEY_<NAME>, or in the file that COPPICE_OPENAI_KEY_<NAME>_FILE names.
    */
   COPPICE_OPENAI_PROVIDERS: z.string().default(''),
 };
@@ -37,8 +38,8 @@ type Variables = Readonly<Record<string, string | undefined>>;
 type ProviderConfiguration = { readonly COPPICE_OPENAI_PROVIDERS: string };
 
 /**
- * Returns the vendors' providers and the named providers. In `COPPICE_OPENAI_KEY_<NAME>`, the provider's name is in capitals, with `_` instead of `-`. A named
- * provider replaces a vendor's provider of the same name.
+ * Returns the vendors' providers and the named providers. In `COPPICE_OPENAI_KEY_<NAME>`, the provider's name is in
+ * capitals, with `_` instead of `-`. A named provider replaces a vendor's provider of the same name.
  * @throws ConfigurationError, which never contains a key.
  */
 export function providerServersOf(
@@ -50,7 +51,10 @@ export function providerServersOf(
   return [...known.filter(({ name }) => !others.some((other) => other.name === name)), ...others];
 }
 
-/** Returns the vendors' servers. A vendor that requires a key is included even if the key is missing, so that an error can name the variable to set. */
+/**
+ * Returns the vendors' servers. A vendor that requires a key is included without it, so that an error can name the
+ * variable to set.
+ */
 export const vendorServersOf = (registry: VendorRegistry<WireName>, variables: Variables): ProviderServer[] =>
   Object.values(registry).flatMap((vendor) => {
     const baseUrl = baseUrlOf(vendor, variables);
@@ -75,13 +79,14 @@ function baseUrlOf({ address: { variable, form }, baseUrl }: Vendor, variables: 
   return given === undefined ? baseUrl : checkedUrl(given, variable);
 }
 
-/** Parses an address in the form that Ollama's own programs accept: `host`, `host:port` or a URL. */
+/** Parses an address as Ollama's own programs do. It is `host`, `host:port` or a URL. */
 function hostUrl(host: string, variable: string, portDefault: string): string {
   const withScheme = /^[a-z]+:\/\//i.test(host);
   const address = withScheme ? host : `http://${host.startsWith(':') ? '127.0.0.1' : ''}${host}`;
   const url = new URL(checkedUrl(address, variable));
   if (!withScheme && !/:\d+$/.test(host)) url.port = portDefault;
-  // Ollama's server reads its listen address from the same variable. No client can connect to "all interfaces", so loopback replaces it.
+  // Ollama's server reads its listen address from the same variable. No client can connect to the address for "all
+  // interfaces", so loopback replaces it.
   url.hostname = url.hostname.replace(/^0\.0\.0\.0$/, '127.0.0.1').replace(/^\[::\]$/, '[::1]');
   return url.href;
 }
@@ -112,11 +117,17 @@ function keyOf(variable: string, environment: Readonly<Record<string, string | u
   return keyIn(variable, environment);
 }
 
-/** Returns the key in a variable; null if the variable isn't set. @throws ConfigurationError, which doesn't contain the key. */
+/**
+ * Returns the key in a variable, or null if the variable isn't set.
+ * @throws ConfigurationError, which doesn't contain the key.
+ */
 export const keyIn = (variable: string, environment: Readonly<Record<string, string | undefined>>): string | null =>
   checkedKey(environment[variable] ?? '', variable);
 
-/** Returns the key in a file. `field` is the setting that names the file. @throws ConfigurationError, which doesn't contain the key. */
+/**
+ * Returns the key in a file. `field` is the setting that names the file.
+ * @throws ConfigurationError, which doesn't contain the key.
+ */
 export function keyInFile(file: string, field: string): string | null {
   try {
     return checkedKey(readFileSync(file, 'utf8'), field);
@@ -129,7 +140,8 @@ export function keyInFile(file: string, field: string): string | null {
 function checkedKey(text: string, field: string): string | null {
   const key = text.trim();
   if (key === '') return null;
-  // Allows only characters that a header can contain and that JSON doesn't escape, since redaction searches for the unescaped key.
+  // A key may contain only characters that a header can contain. JSON must not escape them, since redaction searches
+  // for the unescaped key.
   if (/^[!#-[\]-~]{1,4096}$/.test(key)) return key;
   throw wrong(field, 'a key of printable characters without spaces', '[redacted]');
 }
@@ -143,8 +155,8 @@ function checkedUrl(text: string, variable: string): string {
 }
 
 /**
- * Returns the part of an invalid address that can't contain a password or a key: scheme and host, or host and port. Returns null if the text doesn't start with
- * such a part.
+ * Returns the part of an invalid address that can't contain a password or a key, for an error. It consists of scheme
+ * and host, or host and port. Returns null if the text doesn't start with such a part.
  */
 export function safeAddress(text: string): string | null {
   const start = /^(?:[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+(?::\d{1,5})?|[a-z0-9.-]+:\d{1,5})(?=$|[/?#])/i.exec(text)?.[0];

@@ -1,8 +1,8 @@
 import type { OriginalRequest } from './port.ts';
 
 /**
- * Reports whether the client named this model rather than an alias. A request for an alias is adapted to each candidate. A request for a named model isn't
- * adapted, so that the client gets the vendor's errors.
+ * Reports whether the client named this model instead of an alias. Only requests for an alias are adapted to each
+ * candidate. A client that named a model gets the vendor's errors.
  */
 export function isNamed(model: string, { body }: OriginalRequest): boolean {
   const requested = body['model'];

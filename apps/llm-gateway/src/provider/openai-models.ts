@@ -1,32 +1,35 @@
-/** The fields that OpenAI's models reject with HTTP 400. They depend on the model's name, since one model rejects what another accepts. */
+/**
+ * The fields that OpenAI's models reject with HTTP 400. They depend on the model, since one model rejects what another
+ * accepts.
+ */
 import { neverThinks } from './effort.ts';
 import { isNamed } from './named-model.ts';
 import type { OriginalRequest } from './port.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** Reports whether the name is that of a model of OpenAI's, on any server. */
+/** Reports whether the model is one of OpenAI's, on any server. */
 export const isOpenAiModel = (model: string): boolean => /^(ft:)?(gpt-\d|o\d|chatgpt-|codex-)/.test(model);
 
 const thinks = (model: string): boolean => /^(ft:)?(o\d|gpt-[5-9]|codex-)/.test(model);
 
-/** Matches models that allow thinking to be turned off: those from 5.1 on. */
+/** Models from GPT-5.1 on, which can turn thinking off. */
 const canDisableThinking = /^(ft:)?gpt-5\.\d/;
 /**
- * Matches models that think only if the request sets an effort. The text after a fine-tuned model's base model isn't matched, since the model's owner chooses
- * it.
+ * Models that think only if the request sets an effort. In a fine-tuned model's name, the text after the first colon
+ * that follows the base model isn't checked, since the model's owner chooses it.
  */
 const thinksOnRequestOnly = /^(ft:)?gpt-5\.[1-4](?!\d)(?![^:]*-(codex|pro|chat)(?![a-z]))/;
 
 const refusedByThinking = ['stop', 'presence_penalty', 'frequency_penalty', 'logit_bias'];
 const refusedWhileThinking = ['temperature', 'top_p', 'logprobs', 'top_logprobs'];
 const refusedWithoutThinking = ['reasoning_effort', 'reasoning', 'verbosity'];
-/** Value for the field `include`, which lists what the server sends in addition to the answer. */
+/** A value of the field `include`, which lists additional data that the server sends. */
 const encryptedThought = 'reasoning.encrypted_content';
 
 /**
- * Removes the fields that the model rejects. `settings` is a body in either of OpenAI's wire formats, or all settings of such a body. Bodies for other vendors'
- * models stay unchanged.
+ * Removes the fields that the model rejects. `settings` is a body in either of OpenAI's wire formats, or only the
+ * settings of such a body. Bodies for other vendors' models stay unchanged.
  */
 export function withoutRefused(model: string, settings: Body): Body {
   const taken = without(settings, refusedBy(model, effortIn(settings)));
@@ -49,7 +52,7 @@ function refusedBy(model: string, effort: unknown): string[] {
 
 const limitFields = ['max_completion_tokens', 'max_tokens', 'n_predict', 'max_output_tokens'];
 
-/** Returns the body to pass on. If the gateway sets the output limit, the client's limit fields are removed. */
+/** Returns the body to pass on. If the gateway sets the output limit, the client's fields for it are removed. */
 export function bodyFor(model: string, original: OriginalRequest): Body {
   const body = original.maxOutputTokens === undefined ? original.body : without(original.body, limitFields);
   return isNamed(model, original) ? body : withoutRefused(model, body);
@@ -58,6 +61,6 @@ export function bodyFor(model: string, original: OriginalRequest): Body {
 const without = (body: Body, fields: readonly string[]): Body =>
   Object.fromEntries(Object.entries(body).filter(([name]) => !fields.includes(name)));
 
-/** Returns the effort: a field in Chat Completions, a part of an object in Responses. */
+/** Returns the effort. It is a field in Chat Completions, and part of an object in Responses. */
 const effortIn = ({ reasoning_effort: effort, reasoning }: Body): unknown =>
   effort ?? (reasoning as { effort?: unknown } | null | undefined)?.effort;

@@ -1,8 +1,8 @@
 /**
- * The provider port: everything that the gateway knows about a model provider, on one page.
+ * The provider port. It contains everything that the gateway knows about a model provider.
  *
- * A provider consists of pure mappings to and from its wire format, and one place that does I/O. It sends each request once. The gateway does retries, failover
- * and storage, in the same way for all providers.
+ * A provider consists of pure mappings to and from its wire format, and one function that does I/O. It sends each
+ * request once. The gateway does retries, failover and storage in the same way for all providers.
  */
 import type {
   finishReasonSchema,
@@ -21,16 +21,16 @@ export type { WireName };
 
 export type FinishReason = z.output<typeof finishReasonSchema>;
 
-/** A tool call of the model. `arguments` is the text that the model wrote, which should be JSON but may not be. */
+/** A tool call of the model. `arguments` is the text that the model wrote. It may be invalid JSON. */
 export type ProviderToolCall = { id: string; name: string; arguments: string; signature?: Signature | undefined };
 
-/** An image, inline or by URL. `mediaType` is always known for an inline image. */
+/** An image, inline or by URL. An inline image always has a `mediaType`. */
 export type ProviderImage = { mediaType: string; base64: string } | { mediaType?: string; url: string };
 
-/** Thinking of the model. If `redacted`, the provider hides the text and sends only a signature. */
+/** Thinking of the model. If it is `redacted`, the provider hides the text and sends only a signature. */
 export type ProviderThinking = { text: string; redacted: boolean; signature?: Signature | undefined };
 
-/** A part of a message for a provider. Content that the contract allows by reference has been loaded. */
+/** A part of a message for a provider. The gateway has already loaded content that the message references. */
 export type ProviderPart =
   | { type: 'text'; text: string; signature?: Signature | undefined }
   | { type: 'image'; image: ProviderImage }
@@ -51,51 +51,63 @@ export type ProviderMessage = { role: ModelMessage['role']; content: readonly Pr
 export type OriginalRequest = {
   wire: EndpointFormat;
   body: Readonly<Record<string, unknown>>;
-  /** Headers that the vendor documents for clients, e.g. `anthropic-beta`, with names in lower case. Never includes a header with a key. */
+  /**
+   * Headers that the vendor documents for clients, for example `anthropic-beta`, with names in lower case. A header
+   * with a key is never included.
+   */
   headers: Readonly<Record<string, string>>;
-  /** True if the gateway removed another provider's content from the body, since the vendor would reject that content. */
+  /** True if the gateway removed another provider's content from the body, which the vendor would reject. */
   foreignTaken?: boolean;
-  /** Output limit that the gateway sets, in tokens, if the client set none. */
+  /** Output limit in tokens that the gateway sets if the client set none. */
   maxOutputTokens?: number;
 };
 
 export type ModelRequest = {
-  /** The provider's name for the model: the part of `provider/model` after the first slash. */
+  /** The provider's name for the model, which is the part of `provider/model` after the first slash. */
   model: string;
   /** The whole conversation. */
   messages: readonly ProviderMessage[];
   tools: readonly ToolDefinition[];
   settings: ModelSettings;
-  /** True to request a streamed answer; default true. */
   stream?: boolean;
-  /** A provider of the same wire format sends this body with another model name, so that fields that the gateway doesn't know are kept. */
+  /**
+   * A provider of the same wire format sends this body with another model name. So fields that the gateway doesn't know
+   * aren't lost.
+   */
   original?: OriginalRequest;
   /** Size of the body that the gateway endpoint received, in bytes. */
   bytes?: number;
 };
 
 /**
- * The state of a request, as far as it affects the cost. `sent`: the provider has received the request and may charge for it, even before it sends anything,
- * since vendors don't send the status of an unstreamed answer before the answer is complete. `refused`: the provider answered with an error, or isn't a model
- * server. `over`: the whole answer arrived, or the connection broke, so the provider generates nothing more.
+ * The state of a request, as far as it affects the cost:
+ * - `sent`: the provider has received the request and may charge for it. It may do so before it sends anything, since
+ *   vendors send the status of an unstreamed answer only with the complete answer.
+ * - `refused`: the provider answered with an error, or isn't a model server.
+ * - `over`: the whole answer arrived, or the connection broke, so the provider generates nothing more.
  */
 export type RequestState = 'sent' | 'refused' | 'over';
 
 export type RequestContext = {
-  /** Aborted by the time limit, by cancellation, or when the process stops. An abort must end the upstream call. */
+  /**
+   * Aborted by the time limit, by cancellation, or when the process stops. The provider must then end the upstream
+   * call.
+   */
   signal: AbortSignal;
-  /** Id that is the same for all attempts of this model call. It can be used as a provider's idempotency key. */
+  /** The same for all attempts of this model call, so it can be the idempotency key for the provider. */
   effectId: string;
   owner: Owner;
-  /** Number of gateways that the request passed before this one; default 0. */
+  /** Number of gateways that forwarded the request before this one. Default: 0. */
   hops?: number;
-  /** Called when the state changes. */
   onState?: (state: RequestState) => void;
-  /** Called if the answer's headers state that a limit of the provider is used up, with the milliseconds until the provider accepts requests again. */
+  /**
+   * Called if the answer's headers state that a limit of the provider is exhausted. `forMs` is the time in milliseconds
+   * until the provider accepts requests again.
+   */
   onUsedUp?: (forMs: number) => void;
 };
 
-/** Total usage so far. These are not increments: the last value of each count is valid. A missing count is not known yet. */
+/** Usage so far. Each count is a total, and a later value replaces the earlier one. A missing count isn't known yet. */
 export type UsageSoFar = {
   /** Includes tokens read from the cache and written to it. */
   inputTokens?: number;
@@ -106,8 +118,8 @@ export type UsageSoFar = {
   /** Part of `inputTokens` that was written to the provider's cache. */
   cacheWriteInputTokens?: number;
   /**
-   * Part of `cacheWriteInputTokens` that the provider caches for an hour. This count and those of audio and images exist only for their separate prices, and
-   * aren't reported to clients.
+   * Part of `cacheWriteInputTokens` that the provider caches for an hour. This count and the counts of audio and images
+   * have their own prices, and aren't reported to clients.
    */
   cacheWriteHourInputTokens?: number;
   audioInputTokens?: number;
@@ -115,24 +127,27 @@ export type UsageSoFar = {
   cachedAudioInputTokens?: number;
   audioOutputTokens?: number;
   imageOutputTokens?: number;
-  /** Part of `outputTokens` that was used for thinking. */
+  /** Part of `outputTokens` that is thinking. */
   reasoningTokens?: number;
-  /** Cost that the provider itself reports, in US dollars. */
+  /** Cost in US dollars that the provider itself reports. */
   costUsd?: number;
 };
 
 /**
- * A piece of the answer. `text-delta`, `thinking-delta` and `tool-call-delta` are output. After the first output the gateway tries no other provider.
+ * A piece of the answer. `text-delta`, `thinking-delta` and `tool-call-delta` are output. After the first output, the
+ * gateway tries no other provider.
  *
- * A tool call consists of one or more pieces. `call` numbers the answer's tool calls from 0. The id and the name are each in one of the pieces; the gateway
- * generates a missing id. The arguments are those of all pieces, concatenated. A call is complete only at `response-end`, even if its arguments are valid JSON
- * earlier. The provider's mapping assigns pieces to calls, since wire formats differ in how they do this. `block` numbers blocks of thinking in the same way. A
- * signature is complete in one piece, which may be any piece of its part.
+ * A tool call consists of one or more pieces. `call` numbers the answer's tool calls from 0, and `block` numbers its
+ * blocks of thinking from 0. Since wire formats differ, the provider's mapping assigns each piece to its call. The id
+ * and the name of a call are each in one of its pieces. The gateway generates a missing id. The arguments of a call are
+ * the arguments of its pieces, concatenated. A call is complete only at `response-end`, even if its arguments are valid
+ * JSON earlier. A signature is complete in one piece, which may be any piece of the call, block or text.
  *
  * `lost` names content of the answer that no delta can represent.
  *
- * `raw` contains received data unchanged. It precedes the deltas to which the data is mapped. It occurs only for a request with an `original` in the provider's
- * own wire format, and the gateway endpoint passes it on. `whole` is true if `data` is the body of an unstreamed answer.
+ * `raw` contains received data unchanged, and the deltas for this data follow it. It occurs only for a request with an
+ * `original` in the provider's own wire format. The gateway endpoint passes it on. `whole` is true if `data` is the
+ * body of an unstreamed answer.
  */
 export type ModelDelta =
   | { type: 'raw'; whole: boolean; name: string | null; data: string }
@@ -150,36 +165,46 @@ export type ModelDelta =
   | { type: 'usage'; usage: UsageSoFar }
   | { type: 'response-end'; finishReason: FinishReason; providerFinishReason?: string; lost?: string };
 
-/** A delta of a translated answer. */
+/** A delta of an answer that the gateway translates. */
 export type TranslatedDelta = Exclude<ModelDelta, { type: 'raw' }>;
 
-/** A delta with a part of the answer's content. */
 export type OutputDelta = Extract<ModelDelta, { type: 'text-delta' | 'thinking-delta' | 'tool-call-delta' }>;
 
-/** Deltas of an answer. Those that arrive together are yielded together, since each step of an async iteration costs the same, however many deltas it has. */
+/**
+ * Deltas of an answer. Deltas that arrive together are yielded together, since each step of an async iteration has a
+ * fixed cost.
+ */
 export type ModelDeltas = AsyncIterable<readonly ModelDelta[]>;
 
 export type Provider = {
-  /** The part of `provider/model` before the first slash. */
   name: string;
   /** Wire format of requests to this provider; null for a provider that isn't a server. */
   wire: WireName | null;
   /**
-   * Makes one model call. The stream ends after `response-end`. A stream that ends without it was cut, and the gateway treats that as a failure.
+   * Makes one model call. If the stream ends without `response-end`, the answer was cut, and the gateway treats the
+   * call as failed.
    *
-   * Failure contract: throws CoppiceError `model-not-found`; `invalid-request` if the provider rejects the request itself; `context-exceeded` if the
-   * conversation is too long for the model; `provider-limited`, with `details.retryAfterMs` if the provider states a wait; `provider-failed` otherwise, with
-   * `retryable` set from the answer (false for a reached spend limit); `unavailable` if the gateway has no memory left for the answer; `limit-exceeded` if the
-   * answer exceeds a limit. Any other error is a defect.
+   * Failure contract: any error other than these CoppiceErrors is a defect.
+   * - `model-not-found`
+   * - `invalid-request` if the provider rejects the request itself
+   * - `context-exceeded` if the conversation is too long for the model
+   * - `provider-limited`, with `details.retryAfterMs` if the provider states a wait
+   * - `unavailable` if the gateway has no memory left for the answer
+   * - `limit-exceeded` if the answer exceeds a limit
+   * - `provider-failed` otherwise. `retryable` depends on the answer, and is false for a reached spend limit, for
+   *   example
    */
   stream(request: ModelRequest, context: RequestContext): ModelDeltas;
   /**
-   * Throws an error if a call of this model would certainly fail, such as for a missing key or script. Sends no request. Failure contract: the same as for
-   * `stream`.
+   * Throws an error if a call of this model would certainly fail, for example because a key or a script is missing.
+   * Sends no request. The failure contract of `stream` applies.
    */
   check(model: string): Promise<void>;
-  /** Reports whether the provider is usable, at no cost. Lists up to `modelsMax` models; the default is small. The signal ends the check. Never throws. */
+  /**
+   * Reports whether the provider is usable, at no cost. Lists up to `modelsMax` models, by default only a few. The
+   * signal ends the check. Never throws.
+   */
   describe(signal: AbortSignal, modelsMax?: number): Promise<Omit<ModelProvider, 'name'>>;
-  /** Ends idle connections. */
+  /** Closes the provider's connections. */
   close?(): Promise<void>;
 };

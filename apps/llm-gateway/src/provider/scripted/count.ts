@@ -2,11 +2,12 @@ import { appendFile, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 
 /**
- * Schema of the record of requests to the scripted model and its answers, with one JSON line per event. Each line is appended by a single write, so that many
- * processes can share the file. A line is written before the model continues, so that the line survives a SIGKILL.
+ * A line in the record of requests to the scripted model and of its answers. Each line is JSON, and is appended by a
+ * single write, so that many processes can share the file. The model continues only after the write, so the line
+ * survives a SIGKILL.
  */
 const countLineSchema = z.object({
-  /** `requested`: a request arrived. `answered`: its answer was sent, except for `response-end`. */
+  /** `requested` means that a request arrived. `answered` means that its answer was sent, except for `response-end`. */
   event: z.enum(['requested', 'answered']),
   effectId: z.string(),
   runId: z.string(),
@@ -42,13 +43,13 @@ export function countInMemory(linesMax = 10_000): Count {
   };
 }
 
-/** Reads the lines of a count file. Returns none if the file doesn't exist yet. */
+/** Reads the lines of a count file. Returns an empty list if the file doesn't exist. */
 export async function readCount(file: string): Promise<CountLine[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';
     throw error;
   });
-  // The text after the last line break is empty, or a line that is being written.
+  // After the last line break, another process may still be writing a line.
   return text
     .split('\n')
     .slice(0, -1)

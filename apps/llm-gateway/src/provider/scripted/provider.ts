@@ -20,12 +20,11 @@ import type { Fault, ScriptedTurn } from './script.ts';
 import { findScript, readBeside, readScriptText, whyWithoutScripts } from './script-files.ts';
 import type { ScriptFile, ScriptFolders } from './script-files.ts';
 
-/** Maximum length of one piece of an answer. */
 const pieceCharactersMax = 4_096;
 
 /**
- * A deterministic model that plays a script (`scripted/<script file>`), with latency and faults, and counts its requests. It is for demos, tests and
- * benchmarks, since it costs nothing and always gives the same answers.
+ * A deterministic model that plays the script in its name (`scripted/<script file>`), with latency and faults, and
+ * counts its requests. It is for demos, tests and benchmarks, since it costs nothing and always gives the same answers.
  */
 export function scriptedProvider(settings: { scripts: ScriptFolders; count: Count; clock: Clock }): Provider {
   const { scripts, count, clock } = settings;
@@ -88,7 +87,10 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
   };
 }
 
-/** Returns the fault to play now; null for none. A fault with `times: n` ends after n requests for the same turn of the same task. */
+/**
+ * Returns the fault to play now, or null. A fault with `times: n` ends after n requests for the same turn of the same
+ * task.
+ */
 async function presentFault(
   turn: ScriptedTurn,
   count: Count,
@@ -104,7 +106,7 @@ async function presentFault(
       earlier.rule === line.rule &&
       earlier.position === line.position,
   ).length;
-  // The current request is already counted.
+  // The count already includes the current request.
   return requests <= turn.fault.times ? turn.fault : null;
 }
 
@@ -129,7 +131,7 @@ async function textOf(turn: ScriptedTurn, file: ScriptFile): Promise<string> {
   return turn.textFile === undefined ? (turn.text ?? '') : readBeside(file, turn.textFile);
 }
 
-/** Returns a string unchanged, so that scripts can contain invalid JSON, and any other value as JSON. */
+/** Returns a string unchanged, so that scripts can contain invalid JSON. Returns any other value as JSON. */
 const argumentsOf = (call: { arguments?: unknown }): string =>
   typeof call.arguments === 'string' ? call.arguments : JSON.stringify(call.arguments ?? {});
 

@@ -6,18 +6,21 @@ import { gatewayLimits } from '../../limits.ts';
 export type ScriptFolders = {
   /** Absolute paths, which are searched in this order. */
   folders: readonly string[];
-  /** True if a script may be named by an absolute path outside of the folders. Allow this only if everyone who submits tasks owns the machine. */
+  /**
+   * True if a request may name a script outside of the folders by its absolute path. This is safe only if everyone who
+   * submits tasks owns the machine.
+   */
   anywhere: boolean;
 };
 
-/** A script's file, and the folder to which files that the script names are restricted. */
+/** A script's file. Other files that the script names must be in the folder `root`. */
 export type ScriptFile = { path: string; root: string };
 
 const suggestionsMax = 10;
 
 /**
- * Finds the file of `scripted/<name>`. Symbolic links are resolved before the check that the file is inside the folder.
- * @throws CoppiceError `model-not-found`; `permission-denied` for a path outside of the folders.
+ * Finds the file of `scripted/<name>`. Symbolic links are resolved before the check that the file is inside a folder.
+ * @throws CoppiceError `model-not-found`, or `permission-denied` for a path outside of the folders.
  */
 export async function findScript(name: string, { folders, anywhere }: ScriptFolders): Promise<ScriptFile> {
   if (path.isAbsolute(name) && anywhere) {
@@ -52,7 +55,10 @@ export async function readScriptText(file: ScriptFile): Promise<string> {
   return readBounded(file.path, gatewayLimits.scriptBytesMax);
 }
 
-/** Returns the text of a file that a script names by a path relative to the script. @throws CoppiceError `invalid-request`. */
+/**
+ * Returns the text of a file that a script names by a path relative to itself.
+ * @throws CoppiceError `invalid-request`.
+ */
 export async function readBeside(script: ScriptFile, name: string): Promise<string> {
   const file = await realFile(path.resolve(path.dirname(script.path), name));
   if (file === null)
@@ -69,7 +75,7 @@ async function readBounded(file: string, bytesMax: number): Promise<string> {
   return readFile(file, 'utf8');
 }
 
-/** Returns the path of a regular file, with symbolic links resolved; null for anything else. */
+/** Returns the path of a regular file with symbolic links resolved, or null if there is no such file. */
 async function realFile(file: string): Promise<string | null> {
   try {
     const real = await realpath(file);
@@ -84,7 +90,7 @@ function isInside(file: string, folder: string): boolean {
   return relative !== '' && relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative);
 }
 
-/** Returns the reason why no script can be found, in one sentence; null if there may be scripts. */
+/** Returns the reason why no script can be found, or null if there may be scripts. */
 export const whyWithoutScripts = ({ folders, anywhere }: ScriptFolders): string | null =>
   folders.length === 0 && !anywhere ? 'no folder of scripts is configured (COPPICE_SCRIPTS)' : null;
 

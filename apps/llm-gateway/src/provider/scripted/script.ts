@@ -9,53 +9,53 @@ import { z } from 'zod';
  * A script, in YAML:
  *
  * ```yaml
- * rules:                                # the first rule whose `when` matches is played; without `when` it always matches. It is compared with the messages
- *                                       # before the first answer, so that no tool result and no later message changes the rule
+ * # The first rule whose `when` matches is played. A rule without `when` always matches. `when` is compared with the
+ * # messages before the first answer, so tool results and later messages don't change the rule.
+ * rules:
  *   - name: changelog
- *     when: { contains: changelog }     # a text, or a list of texts that must all occur; or `matches`, a regular expression
- *     turns:                            # the first answers a request without assistant messages, the second a request with one …
+ *     when: { contains: changelog }     # a text, or a list of texts that must all occur
+ *     turns:                            # the turn after n assistant messages is number n + 1
  *       - text: "# Changes\n"
  *         latencyMs: 200                # before the first piece
  *         usage: { inputTokens: 10, outputTokens: 5, costUsd: 0.01 }
  *         finishReason: stop
- *         fault: { kind: limited, retryAfterMs: 100, times: 2 }   # the number of requests that fail before that answer; without `times` all fail
+ *         # The first two requests fail. Without `times`, all requests fail.
+ *         fault: { kind: limited, retryAfterMs: 100, times: 2 }
  *   - name: agent
  *     when: { contains: fix the bug }
- *     turns:                            # tool calls, with or without text
+ *     turns:                            # with tool calls
  *       - text: I look first.
- *         toolCalls: [{ name: read, arguments: { path: a.txt } }, { name: run, arguments: '{"command": ' }]   # the second isn't JSON
+ *         # The arguments of the second call are invalid JSON.
+ *         toolCalls: [{ name: read, arguments: { path: a.txt } }, { name: run, arguments: '{"command": ' }]
  *       - toolCalls: [{ name: finish, arguments: { summary: done } }]
  *   - name: large
- *     when: { matches: "^write the book" }
+ *     when: { matches: "^write the book" }   # a regular expression
  *     turns: [{ textFile: book.txt }]   # next to the script
  * default: { turns: [{ text: ok }] }    # if no rule matches
  * ```
  *
- * A new conversation selects its rule again, and begins at that rule's first turn. A conversation that continues from a summary, since the old one became too
- * long, counts as new. So the turns after a summary need a rule of their own, placed before the others, with a `when` that names a text of the summary. The
- * script itself wrote that summary.
+ * A new conversation selects its rule again, and begins at that rule's first turn. When a conversation gets too long,
+ * it continues from a summary, and then counts as new. So the turns after a summary need their own rule. This rule
+ * must come before the other rules, and its `when` must name a text of the summary. A turn of the script wrote that
+ * summary.
  */
 const times = z.int().min(1).max(1_000).optional();
 const faultSchema = z.discriminatedUnion('kind', [
-  /** The provider answers with an error. */
   z.strictObject({
     kind: z.literal('error'),
     message: z.string().default('scripted error'),
     retryable: z.boolean().default(true),
     times,
   }),
-  /** The provider rejects the request and states a wait. */
   z.strictObject({ kind: z.literal('limited'), retryAfterMs: z.int().nonnegative().optional(), times }),
-  /** The provider never answers. */
   z.strictObject({ kind: z.literal('stall'), times }),
-  /** The answer is cut in the middle. */
   z.strictObject({ kind: z.literal('cut'), times }),
 ]);
 export type Fault = z.output<typeof faultSchema>;
 
 const toolCallSchema = z.strictObject({
   name: z.string().max(200),
-  /** A string is sent unchanged, and needn't be JSON. Any other value is sent as JSON. */
+  /** A string is sent unchanged, so it may be invalid JSON. Any other value is sent as JSON. */
   arguments: z.unknown().default({}),
   id: z.string().min(1).max(200).optional(),
 });
@@ -114,15 +114,19 @@ const scriptSchema = z
 export type Script = z.output<typeof scriptSchema>;
 
 const issuesMax = 20;
-/** Time limit for matching one prompt against all regular expressions of a script. */
+/** Time limit for comparing one prompt with all regular expressions of a script. */
 const matchingMsMax = 500;
 
-/** The script's answer to a request. `rule`: the rule's name, or its index. `position`: the index of the turn. */
+/**
+ * The script's answer to a request. `rule` is the rule's name, or its index if it has none. `position` is the index of
+ * the turn.
+ */
 export type Cue = { rule: string; position: number; turn: ScriptedTurn };
 
 /**
- * Parses a script. A file that isn't a script may contain secrets, so the error states only the place and the kind of a value.
- * @throws CoppiceError `invalid-request`, whose message names the line, the field, what was expected and the kind of the value.
+ * Parses a script. A file that isn't a script may contain secrets, so errors contain no values.
+ * @throws CoppiceError `invalid-request`. Its message names the line, the field, what was expected, and the kind of the
+ * value.
  */
 export function parseScript(text: string, name: string): Script {
   const yaml = parseYaml(text);
@@ -167,8 +171,8 @@ function isRegularExpression(source: string): boolean {
 }
 
 /**
- * Selects the script's answer to a request. The prompt selects the rule; the number of answers in the conversation selects the turn. So the same request always
- * gets the same answer, in any process and however often it is sent.
+ * Selects the script's answer to a request. The prompt selects the rule, and the number of answers in the conversation
+ * selects the turn. So the same request always gets the same answer, in any process.
  * @throws CoppiceError `provider-failed` if the script has no answer.
  */
 export function cueFor(script: Script, prompt: string, answersSoFar: number): Cue {
@@ -188,7 +192,7 @@ export function cueFor(script: Script, prompt: string, answersSoFar: number): Cu
   return { rule: name, position: answersSoFar, turn };
 }
 
-/** Returns the index of the first rule that matches; -1 if none does. */
+/** Returns the index of the first rule that matches, or -1. */
 function ruleFor({ rules }: Script, prompt: string): number {
   const candidates = [...rules.entries()].filter(([, { when }]) => hasTexts(when?.contains, prompt));
   const first = firstMatch(
@@ -204,8 +208,8 @@ function hasTexts(contains: string | string[] | undefined, prompt: string): bool
 }
 
 /**
- * Returns the index of the first pattern that matches; null always matches. Uses `node:vm` for its time-out, since a regular expression that backtracks forever
- * would block the process.
+ * Returns the index of the first pattern that matches; null always matches. `node:vm` provides a timeout, since a
+ * regular expression that backtracks forever would block the process.
  */
 function firstMatch(patterns: readonly (string | null)[], text: string): number {
   const [first] = patterns;

@@ -55,7 +55,7 @@ test.each([
   ['https://api.mistral.ai/v1', { max_completion_tokens: 5, seed: 1 }, { max_tokens: 5, random_seed: 1 }],
   ['https://api.groq.com/openai/v1', { max_tokens: 5, max_completion_tokens: 6, seed: 1 }, { max_tokens: 5, seed: 1 }],
   ['https://x.cognitiveservices.azure.com/openai/v1', { max_tokens: 5 }, { max_completion_tokens: 5 }],
-  // This host serves models of all vendors, some of which reject `max_completion_tokens`.
+  // This host serves models of all vendors, and some reject `max_completion_tokens`.
   ['https://x.services.ai.azure.com/openai/v1', { max_tokens: 5 }, { max_tokens: 5 }],
   ['http://127.0.0.1/v1', { max_completion_tokens: 5, random_seed: 1 }, { max_completion_tokens: 5, random_seed: 1 }],
 ])(
@@ -105,8 +105,8 @@ describe.each([
     { role: 'tool', content: [{ type: 'tool-result', callId: id, name: 'read', content: 'a', isError: false }] },
   ];
   /**
-   * Returns the ids of call and result in three requests: in the same wire format for an alias, in the same wire format for the named model, and in another
-   * format.
+   * Returns the ids of call and result in three requests. The first two come in the same wire format, one for an alias
+   * and one for the named model. The third comes in another format.
    */
   const idsAt = (baseUrl: string, model: string) => {
     const request = { model, messages: translated, tools: [], settings: {} };

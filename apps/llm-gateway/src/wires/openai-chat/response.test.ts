@@ -3,7 +3,6 @@ import { collect } from '../../collect.ts';
 import type { ModelDeltas } from '../../provider/port.ts';
 import { ChatAnswerReader } from './response.ts';
 
-/** Returns the collected answer for these events. */
 async function answerOf(...events: (object | string)[]) {
   async function* play(): ModelDeltas {
     const reader = new ChatAnswerReader({ provider: 'acme', secret: null });
@@ -55,7 +54,7 @@ test('text, the finish reason, and the usage in a chunk without choices are read
     providerFinishReason: 'stop',
     responseModel: 'gpt-x-2026',
     responseId: 'chatcmpl-1',
-    // Nothing is counted twice: the prompt count includes cached tokens, the completion count includes reasoning, and both include audio.
+    // The prompt count includes cached tokens, the completion count includes reasoning, and both include audio.
     usage: {
       inputTokens: 100,
       outputTokens: 30,

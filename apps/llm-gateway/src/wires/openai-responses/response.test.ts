@@ -29,7 +29,7 @@ test('a text, its usage, and the model that answered are read', async () => {
     providerFinishReason: 'completed',
     responseModel: 'gpt-5-2025-08-07',
     responseId: 'resp_0a1b2c3d',
-    // Nothing is counted twice: the input count includes cached tokens, and the output count includes reasoning.
+    // The input count includes cached tokens, and the output count includes reasoning.
     usage: { inputTokens: 100, outputTokens: 30, cachedInputTokens: 80, reasoningTokens: 20 },
   });
 });

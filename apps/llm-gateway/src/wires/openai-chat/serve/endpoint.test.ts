@@ -232,7 +232,7 @@ test("errors have OpenAI's form and status", () => {
     headers: { 'retry-after': '2', 'retry-after-ms': '1500' },
     body: { error: { code: 'rate_limit_exceeded' } },
   });
-  // The provider rejects the gateway's key; the client's token is valid.
+  // The provider rejected the gateway's key. The client's own token is valid, so the status isn't 401.
   expect(errorFor(new CoppiceError('provider-failed', 'key refused', { details: { status: 401 } }))).toMatchObject({
     status: 502,
     headers: { 'x-should-retry': 'false' },
