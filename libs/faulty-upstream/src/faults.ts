@@ -1,16 +1,18 @@
-/** All faults of the faulty upstream on one page, each with its name and its effect. */
+/** All faults of the faulty upstream, each with its name and its effect. */
 import { CoppiceError } from '@coppice/contracts';
 
 type Fault = {
   does: string;
-  /** Unit, default and maximum of the number after `@`. A fault without `amount` allows no number. */
+  /**
+   * Unit, default (`standard`) and maximum (`most`) of the number after `@`. Without `amount`, no number is allowed.
+   */
   amount?: { unit: 'ms' | 's' | 'characters'; standard: number; most: number };
 };
 
 const milliseconds = (standard: number) => ({ unit: 'ms', standard, most: 3_600_000 }) as const;
 const seconds = { unit: 's', standard: 2, most: 86_400 } as const;
 
-/** Faults before the first output, after which the client can still fail over. */
+/** Faults before the first output. After them, the client can still fail over. */
 const beforeOutput = {
   latency: { does: 'answers correctly after this delay', amount: milliseconds(2_000) },
   limited: { does: '429 that does not say how long to wait' },
@@ -43,7 +45,10 @@ const beforeOutput = {
   redirect: { does: '307 to another address' },
 } as const satisfies Record<string, Fault>;
 
-/** Faults after the first output. The only correct result is an explicit error. If the answer is unstreamed, half of its body is sent. */
+/**
+ * Faults after the first output. The only correct reaction of a client is an explicit error. Of an unstreamed answer,
+ * half of the body is sent.
+ */
 const afterOutput = {
   'overloaded-after-output': { does: 'an overload error in the middle of the stream' },
   'cut-after-output': { does: 'breaks the connection this long after the first output', amount: milliseconds(50) },
@@ -63,12 +68,12 @@ export const faults = { ...odd, ...beforeOutput, ...afterOutput };
 export type FaultName = keyof typeof faults;
 export const faultNames = Object.keys(faults) as FaultName[];
 
-/** A fault with its amount. The amount is null if the fault has none. */
 export type Scenario = { fault: FaultName; amount: number | null };
 
 /**
- * Parses a fault's name with its amount, such as `latency@250`. Text up to the last slash is ignored, as in `drill/latency@250`. @throws CoppiceError
- * `model-not-found`, which lists all faults.
+ * Parses a fault's name with its amount, such as `latency@250`. Text up to the last slash is ignored, as in
+ * `drill/latency@250`.
+ * @throws CoppiceError `model-not-found`, which lists all faults.
  */
 export function scenarioOf(name: string): Scenario {
   const [fault = '', amount, ...more] = name.slice(name.lastIndexOf('/') + 1).split('@');
@@ -90,7 +95,7 @@ export function scenarioOf(name: string): Scenario {
   );
 }
 
-/** Returns the help text, with one line per fault. */
+/** Returns the help text with one line for each fault. */
 export const faultsHelp = (): string =>
   Object.entries<Fault>(faults)
     .map(([name, { does, amount }]) => {

@@ -1,7 +1,8 @@
 /**
- * The interface of a wire format (`Format`). Formats are pure functions that follow the vendor's documentation.
+ * The interface of a wire format. Formats are pure functions that follow the vendor's documentation.
  *
- * No code is shared with the gateway: the gateway's readers are tested against these answers, and a mistake in shared code would not be noticed.
+ * They share no code with the gateway, whose readers are tested with these answers. A mistake in shared code would stay
+ * hidden.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 
@@ -11,21 +12,19 @@ export type Fields = Readonly<Record<string, unknown>>;
 
 export type RequestLine = { method: string; path: string; query: URLSearchParams; headers: IncomingHttpHeaders };
 
-/** A request for an answer. */
 export type AnswerRequest = {
   model: string;
   stream: boolean;
   body: Fields;
   query: URLSearchParams;
-  /** Letters and digits that can be used in an answer's id. */
+  /** Letters and digits for the ids in the answer. */
   id: string;
   now: Date;
 };
 
-/** Form in which the events of a stream are sent. */
 export type Framing = 'server-sent-events' | 'json-lines' | 'json-array';
 
-/** An event of a stream. `data` is a text if it isn't JSON. */
+/** An event of a stream. `data` is a string if it isn't JSON. */
 export type StreamEvent = { name?: string; data: object | string };
 
 export type Stream = {
@@ -45,9 +44,9 @@ export type ErrorAnswer = { status: number; body: object };
 
 export type Format = {
   name: FormatName;
-  /** Returns the purpose of a request; null if the request isn't in this format. */
+  /** Returns the purpose of a request, or null if the request isn't in this format. */
   kind(line: RequestLine): 'answer' | 'token-count' | 'models' | null;
-  /** Reads the model and whether a stream is requested. */
+  /** Returns the requested model, and whether the client requests a stream. */
   read(line: RequestLine, body: Fields): { model: unknown; stream: boolean };
   stream(request: AnswerRequest): Stream;
   whole(request: AnswerRequest): object;
@@ -58,6 +57,6 @@ export type Format = {
   spent: ErrorAnswer;
   refusedKey: ErrorAnswer;
   models(names: readonly string[]): object;
-  /** Body of a token count; null if the vendor has no token count. */
+  /** Answer to a token count; null if the vendor counts no tokens. */
   tokenCount: object | null;
 };

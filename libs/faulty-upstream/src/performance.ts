@@ -1,15 +1,14 @@
-/** Plays the answer for each fault that isn't an error response. */
 import type { FaultName } from './faults.ts';
 import type { AnswerScript } from './script.ts';
 
-/** The connection on which an answer is played. Its methods don't throw after the client has disconnected. */
+/** The connection on which an answer is sent. Its methods don't throw after the client has disconnected. */
 export type Stage = {
   /** Sends status and headers. */
   begin(): void;
   say(text: string | Uint8Array): Promise<void>;
   /** Ends the answer normally. */
   end(): void;
-  /** Breaks the connection once everything that was sent before is in transit. */
+  /** Breaks the connection after all earlier text was sent. */
   cut(): Promise<void>;
   wait(ms: number): Promise<void>;
   /** Waits until the client disconnects. */

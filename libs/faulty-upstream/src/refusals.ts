@@ -1,4 +1,4 @@
-/** The error responses, in every form in which the vendors state a wait. */
+/** The error responses. They state a wait in each of the ways that vendors use. */
 import type { FaultName, Scenario } from './faults.ts';
 import type { Format } from './format.ts';
 
@@ -36,7 +36,7 @@ const refusals: Readonly<Partial<Record<FaultName, Refuse>>> = {
   limited: limited(() => ({})),
   'limited-retry-after': limited((seconds) => ({ 'retry-after': String(seconds) })),
   'limited-retry-after-date': limited((seconds) => ({ 'retry-after': atSeconds(seconds).toUTCString() })),
-  // Vendors also send the older header `retry-after`, which is less precise.
+  // Vendors also send the older header `retry-after`, so a client must prefer `retry-after-ms`.
   'limited-retry-after-ms': limited((ms) => ({ 'retry-after-ms': String(ms), 'retry-after': '60' })),
   'limited-reset': limited((seconds) => ({
     'x-ratelimit-remaining-requests': '0',
@@ -70,6 +70,6 @@ const refusals: Readonly<Partial<Record<FaultName, Refuse>>> = {
   redirect: () => ({ status: 307, headers: { location: 'https://example.com/' }, body: '' }),
 };
 
-/** Returns the error response; null for a fault that has none. */
+/** Returns the error response, or null for a fault without one. */
 export const refusalOf = ({ fault, amount }: Scenario, format: Format): Refusal | null =>
   refusals[fault]?.(format, amount ?? 0) ?? null;

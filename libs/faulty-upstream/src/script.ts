@@ -1,20 +1,20 @@
-/** An encoded answer in a wire format, split into parts that can be sent one by one. */
+/** An encoded answer in a wire format. It consists of parts that can be sent one by one. */
 import { answerPieces } from './answer.ts';
 import type { AnswerRequest, Format, Framing, StreamEvent } from './format.ts';
 
 export type AnswerScript = {
   contentType: string;
-  /** Text before any output; empty if the wire format has none. */
+  /** Text before any output. Empty if the wire format has none. */
   opening: string;
   /** Pieces of the output. */
   pieces: readonly string[];
   /** Text that completes the answer. */
   ending: string;
-  /** Text that replaces the rest of the answer, and reports an overload. */
+  /** Text that reports an overload instead of the rest of the answer. */
   overloaded: string;
-  /** Text that replaces the rest of the answer, and is invalid JSON. */
+  /** Text that sends invalid JSON instead of the rest of the answer. */
   malformed: string;
-  /** Returns output and ending, with this number of additional characters in the first event. */
+  /** Returns the output and the ending. The first event has this number of additional characters. */
   huge(characters: number): readonly string[];
 };
 
@@ -32,7 +32,7 @@ const invalidJson = '{"choices": [{"delta';
 function streamScript(format: Format, request: AnswerRequest): AnswerScript {
   const { framing, opening, piece, ending, overloaded } = format.stream(request);
   const encode = (events: readonly StreamEvent[]) => events.map((event) => encoded(framing, event)).join('');
-  // A separator always follows the output, since in an array the ending has further events.
+  // In an array, the ending always has further events, so a separator follows each piece.
   const [begin, separator, close] = framing === 'json-array' ? ['[', ',\r\n', ']'] : ['', '', ''];
   const events = answerPieces.map(piece);
   const pieces = events.map((event) => `${encode([event])}${separator}`);
@@ -59,7 +59,6 @@ function encoded(framing: Framing, { name, data }: StreamEvent): string {
   return `${name === undefined ? '' : `event: ${name}\n`}data: ${text}\n\n`;
 }
 
-/** Returns an unknown field, which clients must ignore. */
 const paddingOf = (characters: number): object => ({ padding: 'x'.repeat(characters) });
 
 /** Returns an unstreamed answer. Its first half counts as output, although no client can parse it. */

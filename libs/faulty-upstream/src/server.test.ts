@@ -1,4 +1,7 @@
-/** Tests the vendors' own clients with the faulty upstream. Everything in an answer except the fault must be as the clients expect it. */
+/**
+ * Tests the faulty upstream with the vendors' own clients. Apart from the fault, an answer must be as the clients
+ * expect it.
+ */
 import { once } from 'node:events';
 import { connect } from 'node:tls';
 import Anthropic from '@anthropic-ai/sdk';

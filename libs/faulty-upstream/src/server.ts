@@ -1,7 +1,9 @@
 /**
- * A model server with chosen faults, in every wire format. The model's name selects the fault, or one fault is set for all models.
+ * A model server with chosen faults, in every wire format. The model's name selects the fault, or one fault is set for
+ * all models.
  *
- * Collaborators: the wire formats (`formats/registry.ts`), which write correct answers; the faults, which change these.
+ * Collaborators: the wire formats (`formats/registry.ts`), which write correct answers; the faults, which change these
+ * answers.
  *
  * Invariants:
  * 1. A request gets exactly the chosen fault. Everything else in the answer is as the vendor sends it.
@@ -31,7 +33,10 @@ export type FaultyRequest = {
   model: string;
   stream: boolean;
   scenario: Scenario;
-  /** Resolves with `whole` if the whole answer was sent, `cut` if the server broke the connection, or `left` if the client closed it. */
+  /**
+   * Resolves with `whole` if the whole answer was sent, with `cut` if the server broke the connection, or with `left`
+   * if the client closed it.
+   */
   ended: Promise<'whole' | 'cut' | 'left'>;
 };
 
@@ -39,24 +44,26 @@ export type FaultyUpstreamSettings = {
   host?: string;
   /** 0 picks a free port. */
   port?: number;
-  /** Fault for models whose names contain none, as `scenarioOf` parses it. Without it such models don't exist. */
+  /** Fault for models whose names contain no fault, as `scenarioOf` parses it. Default: such models don't exist. */
   fault?: string;
-  /** Only every n-th request gets its fault. The others get a correct answer. Default: 1. */
+  /** Only every n-th request gets its fault, and the others get a correct answer. Default: 1. */
   every?: number;
   onRequest?: (request: FaultyRequest) => void;
-  /** Awaited before a started answer is cut, since the client then loses everything that it has received and not yet read. */
+  /**
+   * Awaited before a started answer is cut. A cut discards everything that the client has received and not yet read.
+   */
   beforeCut?: (request: FaultyRequest) => Promise<void>;
 };
 
 export type FaultyUpstream = AsyncDisposable & {
-  /** Base URL without a path, which differs between wire formats. */
+  /** Base URL without a path, since the path depends on the wire format. */
   url: string;
   /** Base URL at which every TLS handshake fails. */
   tlsUrl: string;
   close(): Promise<void>;
 };
 
-/** @throws CoppiceError `model-not-found` for an unknown fault; the system's error if the port is in use. */
+/** @throws CoppiceError `model-not-found` for an unknown fault, or the system's error if the port is in use. */
 export async function startFaultyUpstream(settings: FaultyUpstreamSettings = {}): Promise<FaultyUpstream> {
   if (settings.fault !== undefined) scenarioOf(settings.fault);
   const { host = '127.0.0.1', port = 0 } = settings;
@@ -64,7 +71,7 @@ export async function startFaultyUpstream(settings: FaultyUpstreamSettings = {})
   const server = createServer({ noDelay: true }, (request, response) => void requests.handle(request, response));
   server.listen(port, host);
   await once(server, 'listening');
-  // Every handshake fails, since the server has no certificate.
+  // The server has no certificate, so every handshake fails.
   const secured = createTlsServer({});
   secured.on('tlsClientError', (_error, socket) => socket.destroy());
   secured.listen(0, host);
@@ -155,7 +162,6 @@ class Requests {
   }
 }
 
-/** Returns null if the model's name doesn't contain a fault. */
 function scenarioNamed(model: string): Scenario | null {
   try {
     return scenarioOf(model);
@@ -174,14 +180,14 @@ function stageOn(response: ServerResponse, { contentType, ended, cut }: StageSet
       response.writeHead(200, { 'content-type': contentType });
       response.flushHeaders();
     },
-    // A write whose connection has ended is not awaited.
+    // After the connection has ended, a write would never finish, so it isn't awaited.
     say: (text) =>
       text.length === 0
         ? Promise.resolve()
         : Promise.race([new Promise<void>((resolve) => response.write(text, () => resolve())), ended.then(() => {})]),
     end: () => void response.end(),
     cut,
-    // The error may be ignored: if the client disconnects, the wait ends, and later writes have no effect.
+    // The error may be ignored, since writes have no effect after the client has disconnected.
     wait: (ms) => sleep(ms, undefined, { signal: left.signal }).catch(() => {}),
     stall: () => ended.then(() => {}),
   };

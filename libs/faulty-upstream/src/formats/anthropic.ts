@@ -1,4 +1,4 @@
-/** Anthropic's Messages. */
+/** Anthropic's Messages API. */
 import { answerText, answerUsage } from '../answer.ts';
 import type { AnswerRequest, Format, Stream, StreamEvent } from '../format.ts';
 

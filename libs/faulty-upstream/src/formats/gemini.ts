@@ -19,7 +19,7 @@ const errorOf = (code: number, message: string, details?: readonly object[]): ob
 
 const overloaded = errorOf(503, 'The model is overloaded. Please try again later.');
 
-/** Returns an event. `candidatesTokenCount` is the number of tokens so far. */
+/** Returns an event. `candidatesTokenCount` is the number of output tokens so far. */
 const chunk = (
   { id, model }: AnswerRequest,
   text: string,
@@ -39,7 +39,10 @@ const chunk = (
 
 const complete = { finishReason: 'STOP' };
 
-/** Returns the stream. Each event has the form of a whole answer, and the first event has output. */
+/**
+ * Returns the stream. Each event has the form of a whole answer. Since the first event already has output, `opening` is
+ * empty.
+ */
 const stream = (request: AnswerRequest): Stream => ({
   framing: request.query.get('alt') === 'sse' ? 'server-sent-events' : 'json-array',
   opening: [],
@@ -73,7 +76,7 @@ export const gemini: Format = {
         '@type': 'type.googleapis.com/google.rpc.QuotaFailure',
         violations: [{ quotaId: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier' }],
       },
-      // Gemini states this wait, although the daily limit is still used up after it.
+      // Gemini states this wait, although the daily limit lasts longer.
       { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '20s' },
     ]),
   },

@@ -1,4 +1,4 @@
-/** Ollama's chat. */
+/** Ollama's chat API. */
 import { answerText, answerUsage } from '../answer.ts';
 import type { AnswerRequest, Format, Stream } from '../format.ts';
 
@@ -13,7 +13,7 @@ const line = ({ model, now }: AnswerRequest, content: string, done: boolean): ob
   done,
 });
 
-/** Returns the last line of a stream, which is also the form of an unstreamed answer. Durations are in nanoseconds. */
+/** Returns the last line of a stream. An unstreamed answer has the same form. Durations are in nanoseconds. */
 const lastLine = (request: AnswerRequest, content: string): object => ({
   ...line(request, content, true),
   done_reason: 'stop',

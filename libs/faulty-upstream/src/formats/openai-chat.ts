@@ -1,4 +1,4 @@
-/** OpenAI's Chat Completions. */
+/** OpenAI's Chat Completions API. */
 import { answerText, answerUsage } from '../answer.ts';
 import type { AnswerRequest, Fields, Format, Stream, StreamEvent } from '../format.ts';
 import { openAiError, openAiModels, openAiOverloadText, openAiRefusedKey, openAiSpent, readOpenAi } from './openai.ts';
@@ -25,7 +25,10 @@ const head = ({ id, model, now }: AnswerRequest, object: string): object => ({
   system_fingerprint: null,
 });
 
-/** Returns the stream. It has usage only if usage was requested: in a separate chunk, and as null in the other chunks. */
+/**
+ * Returns the stream. If the request asks for usage, a separate chunk contains it, and all other chunks have `usage:
+ * null`.
+ */
 function stream(request: AnswerRequest): Stream {
   const wantsUsage = (request.body['stream_options'] as Fields | null | undefined)?.['include_usage'] === true;
   const chunk = (delta: object, finishReason: string | null = null): StreamEvent => ({

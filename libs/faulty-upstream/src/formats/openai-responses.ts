@@ -1,4 +1,4 @@
-/** OpenAI's Responses. */
+/** OpenAI's Responses API. */
 import { answerPieces, answerText, answerUsage } from '../answer.ts';
 import type { AnswerRequest, Format, Stream, StreamEvent } from '../format.ts';
 import { openAiError, openAiModels, openAiOverloadText, openAiRefusedKey, openAiSpent, readOpenAi } from './openai.ts';

@@ -6,7 +6,7 @@ import { openAiChat } from './openai-chat.ts';
 import { openAiResponses } from './openai-responses.ts';
 
 /**
- * All wire formats. The first one that recognises a request answers it. Chat Completions is last, since three vendors list their models at `/v1/models`, and OpenAI's
- * clients are the only ones without a header that identifies the vendor.
+ * All wire formats. The first one that recognizes a request answers it. Three vendors list their models at
+ * `/v1/models`. OpenAI's clients send no header that identifies the vendor, so Chat Completions is last.
  */
 export const formats: readonly Format[] = [openAiResponses, anthropic, gemini, ollama, openAiChat];
