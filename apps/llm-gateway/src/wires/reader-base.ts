@@ -6,12 +6,12 @@ import { nonEmpty } from './values.ts';
 /** The provider that sends the answer. `secret` is redacted in errors. */
 export type ReaderAbout = { provider: string; secret: string | null };
 
-/** Base of the readers of all wire formats. It builds their errors, and the delta that begins an answer. */
+/** Base class of the readers of all wire formats. */
 export class ReaderBase {
   readonly #about: ReaderAbout & { wire?: WireName };
   #begun = false;
 
-  /** @param about `wire` names the format if errors may contain its field names */
+  /** @param about with `wire`, errors contain the provider's `param` and `code` */
   constructor(about: ReaderAbout & { wire?: WireName }) {
     this.#about = about;
   }

@@ -11,10 +11,10 @@ export const textsApart = (content: readonly ProviderPart[]): string =>
 export const answerText = (content: readonly ProviderPart[]): string =>
   content.map((part) => (part.type === 'text' ? part.text : '')).join('');
 
-/** Returns the text of a tool's result. Marks errors in the text, for wire formats without a field for them. */
+/** Marks errors in the text, for wire formats without a field for them. */
 export const resultText = ({ content, isError }: Extract<ProviderPart, { type: 'tool-result' }>): string =>
   isError && !/^error/i.test(content) ? `Error: ${content}` : content;
 
-/** Returns the image's URL, which is a `data:` URL for an inline image. */
+/** Returns a `data:` URL for an inline image. */
 export const imageUrl = (image: ProviderImage): string =>
   'url' in image ? image.url : `data:${image.mediaType};base64,${image.base64}`;

@@ -48,7 +48,7 @@ function resultsFirst(blocks: ContentBlock[]): ContentBlock[] {
   return [...blocks.filter(isResult), ...blocks.filter((block) => !isResult(block))];
 }
 
-/** Returns an empty list for a text without visible characters, since the API rejects such a text. */
+/** The API rejects a text without visible characters. */
 const textBlock = (part: ProviderPart): TextBlock[] =>
   part.type === 'text' && part.text.trim() !== '' ? [{ type: 'text', text: part.text }] : [];
 
@@ -86,6 +86,6 @@ function imageBlock(image: ProviderImage): ImageBlock {
   return { type: 'image', source: { type: 'base64', media_type: image.mediaType, data: image.base64 } };
 }
 
-/** Replaces the characters that the API rejects. Ids of other providers may contain them. */
+/** Replaces characters that the API rejects. Other providers' ids may contain them. */
 const acceptableId = (id: string): string =>
   id.replaceAll(/[^a-zA-Z0-9_-]/g, (character) => `_${character.codePointAt(0)?.toString(16)}_`);

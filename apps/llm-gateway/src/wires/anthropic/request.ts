@@ -36,7 +36,7 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
   };
 }
 
-/** Returns the client's body with another model, for a request that came in this wire format. */
+/** Implements `passOn` of the wire format. */
 export function passedOn(original: OriginalRequest, model: string, stream: boolean): object {
   const body = withoutLateThinking(original, model);
   const { temperature: _temperature, top_p: _topP, top_k: _topK, ...unsampled } = body;

@@ -1,11 +1,11 @@
-/** Requests an answer in a given format. Sends a JSON Schema if the model accepts one, else an instruction. */
+/** Requests an answer in a given format, by a JSON Schema if the model accepts one, else by an instruction. */
 import type { ModelSettings } from '@coppice/contracts';
 import type { ModelTraits } from './models.ts';
 
 type ResponseFormat = NonNullable<ModelSettings['responseFormat']>;
 type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** Returns the schema or the instruction for a format. The caller adds the instruction to the system messages. */
+/** The caller adds the instruction to the system messages. */
 export function formatOf(
   format: ResponseFormat | undefined,
   { schema: takesSchema }: ModelTraits,

@@ -168,7 +168,7 @@ export class MessageReader extends ReaderBase implements AnswerReader {
     if (nonEmpty(reason)) this.#end = { stop_reason: reason, stop_details: details };
   }
 
-  /** Updates the counts. A later event repeats counts with newer values. */
+  /** Updates the counts. Later events repeat counts with newer values. */
   #count(usage: WireUsage | null | undefined): ModelDelta[] {
     for (const [name, value] of Object.entries(usage ?? {})) {
       if (value !== null && value !== undefined) Object.assign(this.#usage, { [name]: value });
@@ -187,10 +187,7 @@ const knownEvents: ReadonlySet<string> = new Set([
   'message_stop',
 ]);
 
-/**
- * Converts the counts. The wire format's input count excludes cache reads and writes. The gateway's input count
- * includes them.
- */
+/** The wire format's input count excludes cache reads and writes. The gateway's input count includes them. */
 function usageOf(usage: WireUsage): UsageSoFar | null {
   const { input_tokens: uncached, cache_read_input_tokens: read, cache_creation_input_tokens: written } = usage;
   return knownUsage({

@@ -1,8 +1,8 @@
-/** The parts of a Messages answer that the gateway reads. Unknown or malformed fields are ignored. */
+/** The parts of a Messages answer that the gateway reads. */
 import { z } from 'zod';
 import { count, text } from '../tolerant.ts';
 
-/** Usage so far. Each count is a total since the start of the answer. */
+/** Usage so far. Each count is a total. */
 export const usageSchema = z.object({
   /** Excludes tokens read from and written to the cache. */
   input_tokens: count,
@@ -15,7 +15,7 @@ export const usageSchema = z.object({
 });
 export type WireUsage = z.output<typeof usageSchema>;
 
-/** A block of the answer. In a stream, this is the beginning of the block. */
+/** A block, or in a stream its beginning. */
 export const blockSchema = z.object({
   type: text,
   text,

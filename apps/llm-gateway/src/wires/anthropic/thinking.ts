@@ -1,4 +1,4 @@
-/** The thinking settings of a request, and the output limit that depends on them. */
+/** The thinking settings of a request, and the output limit, which depends on them. */
 import type { ModelSettings } from '@coppice/contracts';
 import { effortBudgets, effortOf } from '../../provider/effort.ts';
 import { isNamed } from '../../provider/named-model.ts';
@@ -8,9 +8,7 @@ import type { ModelTraits } from './models.ts';
 type Effort = 'low' | 'medium' | 'high';
 type RequestedThinking = NonNullable<ModelSettings['thinking']>;
 
-/**
- * The fields of a message that this file reads. The message may come from a client, which wrote it in this wire format.
- */
+/** The fields of a message that this file reads. A client may have written the message in this wire format. */
 export type Said = { role: string; content: string | readonly { type: string }[] };
 
 export type WireThinking = {
@@ -23,7 +21,7 @@ const budgetTokensMin = 1_024;
 /** Tokens that are left for the answer if the request sets a thinking budget but no output limit. */
 const answerTokens = 8_192;
 
-/** Returns the thinking settings and the output limit, which the format requires. The limit includes thinking. */
+/** The output limit, which the format requires, includes thinking. */
 export function thinkingAndLength(
   { maxOutputTokens, thinking, toolChoice }: ModelSettings,
   traits: ModelTraits,
@@ -62,9 +60,8 @@ function budgetOf(requested: RequestedThinking): number {
 
 /**
  * Returns the body to pass on. If the last answer in it is unfinished and began without thinking, the API would reject
- * the thinking settings. They are removed, also the setting that clears earlier thinking. This happens only if the
- * gateway replaced the model or removed parts of the conversation. Otherwise the body stays unchanged, and the client
- * gets the vendor's error.
+ * the thinking settings. So this function removes them, and the setting that clears earlier thinking. It does so only
+ * if the gateway replaced the model or removed parts of the conversation. Otherwise the client gets the vendor's error.
  */
 export function withoutLateThinking(original: OriginalRequest, model: string): OriginalRequest['body'] {
   const { body, foreignTaken = false } = original;

@@ -24,7 +24,7 @@ export function requestBody(request: ModelRequest): object {
   };
 }
 
-/** Returns the client's body for another model, for a request that came in this wire format. */
+/** Implements `passOn` of the wire format. The model is in the path. */
 export function passedOn({ body, maxOutputTokens }: OriginalRequest, model: string): object {
   const { contents } = body;
   const said =

@@ -115,10 +115,7 @@ export class GeminiReader extends ReaderBase implements AnswerReader {
   }
 }
 
-/**
- * Converts the counts, which are totals so far. The candidates' tokens exclude thinking. The prompt's tokens include
- * cached tokens.
- */
+/** The counts are totals so far. The candidates' tokens exclude thinking. The prompt's tokens include cached tokens. */
 function usageOf(metadata: UsageMetadata): UsageSoFar | null {
   const { promptTokenCount: prompt, candidatesTokenCount: candidates, thoughtsTokenCount: thoughts } = metadata;
   const of = (details: UsageMetadata['promptTokensDetails'], modality: string) =>

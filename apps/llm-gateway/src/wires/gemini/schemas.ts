@@ -1,8 +1,8 @@
-/** The parts of Gemini's answer that the gateway reads. Unknown or malformed fields are ignored. */
+/** The parts of Gemini's answer that the gateway reads. */
 import { z } from 'zod';
 import { count, text } from '../tolerant.ts';
 
-/** A part of an answer. `thought` is true if the text is thinking. */
+/** `thought` is true if the text is thinking. */
 const partSchema = z.looseObject({
   text,
   thought: z.boolean().nullish().catch(null),

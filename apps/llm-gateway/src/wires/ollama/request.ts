@@ -62,7 +62,7 @@ function formatOf(format: ModelSettings['responseFormat']): object {
   return { format: format.type === 'json' ? 'json' : format.schema };
 }
 
-/** Maps the thinking setting. Models without levels treat a level as `true`. */
+/** Models without levels treat a level as `true`. */
 function thinkOf(thinking: NonNullable<ModelSettings['thinking']>): boolean | string {
   if ('budgetTokens' in thinking) return thinking.budgetTokens > 0;
   if (thinking.effort === 'none') return false;
@@ -96,7 +96,7 @@ function assistantMessage(content: readonly ProviderPart[]): WireMessage {
   };
 }
 
-/** Maps a tool result. Older servers ignore the call's id and read only the tool's name. */
+/** Older servers ignore the call's id and read only the tool's name. */
 const toolMessage = (part: Extract<ProviderPart, { type: 'tool-result' }>): WireMessage => ({
   role: 'tool',
   content: resultText(part),

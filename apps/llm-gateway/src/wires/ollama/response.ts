@@ -60,7 +60,7 @@ export class LinesReader extends ReaderBase implements AnswerReader {
     return usage === null ? deltas : [...deltas, { type: 'usage', usage }];
   }
 
-  /** Returns the number of the current thinking block. Thinking after other output begins a new block. */
+  /** Returns the number of the thinking block. Thinking after other output begins a new block. */
   #think(): number {
     if (!this.#thinks) this.#thoughts++;
     this.#thinks = true;
@@ -74,7 +74,7 @@ export class LinesReader extends ReaderBase implements AnswerReader {
   }
 }
 
-/** Returns the arguments as text. The documentation has an object, but some servers send a string. */
+/** The documentation has an object, but some servers send a string. */
 function argumentsOf(value: unknown): string {
   if (typeof value === 'string' && value.trim() !== '') return value;
   return JSON.stringify(typeof value === 'object' && value !== null ? value : {});

@@ -1,4 +1,4 @@
-/** The parts of Ollama's answer that the gateway reads. Unknown or malformed fields are ignored. */
+/** The parts of Ollama's answer that the gateway reads. */
 import { z } from 'zod';
 import { count, text } from '../tolerant.ts';
 

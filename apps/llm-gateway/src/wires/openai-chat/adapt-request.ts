@@ -12,7 +12,7 @@ type Fields = Readonly<Record<string, unknown>>;
  */
 export const besideAnswers = ['reasoning_content', 'reasoning', 'reasoning_details', 'extra_content'] as const;
 
-/** Adapts the body to `dialect`. The fields that the model rejects are already removed from `body`. */
+/** The fields that the model rejects are already removed from `body`. */
 export function fitted(body: Fields, original: OriginalRequest, model: string, dialect: Dialect): Fields {
   // If the client itself named this model, it wrote the settings for it, so they stay unchanged. The messages are
   // adapted even then, since earlier answers may come from another server.

@@ -1,6 +1,6 @@
 /**
- * The arguments of a tool call, which arrive in pieces. Tracks whether they are complete, and scans each character
- * once. If it scanned all pieces again each time, a hostile server could make the work quadratic.
+ * The arguments of a tool call, which arrive in pieces. Scans each character once, since repeated scans would let a
+ * hostile server make the work quadratic.
  */
 export class ArgumentsText {
   #text = '';

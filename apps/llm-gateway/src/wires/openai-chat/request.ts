@@ -54,7 +54,7 @@ export function requestBody(request: ModelRequest, stream: boolean, dialect: Dia
     model: request.model,
     messages: request.messages.flatMap((message) => toWire(message, dialect)),
     ...(stream ? streaming(dialect) : {}),
-    // Some servers reject an empty list.
+    // Some servers reject an empty list of tools.
     ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings, namedFunction) }),
     ...settingsOf(request, dialect),
   };
@@ -65,10 +65,7 @@ const streaming = ({ requestsUsage }: Dialect, options: object = {}): object => 
   ...(requestsUsage ? { stream_options: { ...options, include_usage: true } } : {}),
 });
 
-/**
- * Returns the client's body adapted to the server, with another model and a request for usage. The client's request
- * came in this wire format.
- */
+/** Implements `passOn` of the wire format. */
 export function passedOn(original: OriginalRequest, model: string, stream: boolean, dialect: Dialect): object {
   const { maxOutputTokens } = original;
   const { limitField } = dialect;

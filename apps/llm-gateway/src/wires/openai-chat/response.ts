@@ -103,7 +103,7 @@ export class ChatAnswerReader extends ReaderBase implements AnswerReader {
   }
 }
 
-/** Converts the counts. The prompt count includes cached tokens, and the completion count includes reasoning. */
+/** The prompt count includes cached tokens, and the completion count includes reasoning. */
 function usageOf({ usage }: Chunk): UsageSoFar | null {
   if (!usage) return null;
   return knownUsage({

@@ -1,7 +1,4 @@
-/**
- * The parts of a Chat Completions answer that the gateway reads. Servers omit fields and add others, so missing and
- * unknown fields are ignored.
- */
+/** The parts of a Chat Completions answer that the gateway reads. */
 import { z } from 'zod';
 import { count, text } from '../tolerant.ts';
 

@@ -2,7 +2,7 @@ import { AnswerBounds } from '../../answer-bounds.ts';
 import type { ModelDelta } from '../../provider/port.ts';
 import { ArgumentsText } from './arguments-text.ts';
 
-/** A piece of a tool call as the server sent it. Missing fields are null. */
+/** A piece of a tool call as the server sent it. */
 export type ToolCallPiece = { id: string | null; index: number | null; name: string | null; arguments: string };
 
 type Call = {
@@ -33,7 +33,7 @@ export class ToolCallMerger {
   }
 
   /**
-   * Converts a piece to a delta. Only the first delta with the call's id contains it, and likewise the name.
+   * Converts a piece to a delta. Each call has its id and its name in one delta only.
    * @throws CoppiceError `limit-exceeded`.
    */
   add(piece: ToolCallPiece): ToolCallDelta {
@@ -78,7 +78,7 @@ export class ToolCallMerger {
     return beginsAnother ? null : candidate;
   }
 
-  /** Returns the latest tool call with this index that has neither id nor name yet; null if there is none. */
+  /** Returns the latest tool call with this index that has neither id nor name yet. */
   #unnamedAt(index: number | null): Call | null {
     if (index === null) return null;
     return this.#calls.findLast((call) => call.index === index && call.id === null && call.name === null) ?? null;

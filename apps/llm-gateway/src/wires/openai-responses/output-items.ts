@@ -25,7 +25,6 @@ export class OutputItems {
   #blocks = 0;
   #refused = false;
 
-  /** @param bounds throws an error if the answer has too many items */
   constructor(bounds: AnswerBounds) {
     this.#bounds = bounds;
   }
@@ -73,7 +72,10 @@ export class OutputItems {
     return items.flatMap((item, index) => this.#wholeItem(String(index), item));
   }
 
-  /** Returns a delta with an empty object for each tool call without arguments. */
+  /**
+   * Returns a delta with an empty object for each tool call without arguments, since servers reject an empty text in
+   * later requests.
+   */
   finish(): ModelDelta[] {
     return [...this.#open.values()].flatMap(({ call, received }): ModelDelta[] =>
       call === null || received.has('arguments') ? [] : [{ type: 'tool-call-delta', call, arguments: '{}' }],

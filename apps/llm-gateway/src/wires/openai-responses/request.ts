@@ -25,7 +25,7 @@ export function requestBody(request: ModelRequest, stream: boolean): object {
   };
 }
 
-/** Returns the client's body with another model, for a request that came in this wire format. */
+/** Implements `passOn` of the wire format. */
 export const passedOn = (original: OriginalRequest, model: string, stream: boolean): object => ({
   ...bodyFor(model, original),
   model,

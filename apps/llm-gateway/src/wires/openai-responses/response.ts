@@ -114,7 +114,7 @@ function isComplaint(body: unknown): boolean {
   return body.error !== null && body.error !== undefined && body.error !== false && body.error !== '';
 }
 
-/** Converts the counts. The input count includes cached tokens, and the output count includes reasoning. */
+/** The input count includes cached tokens, and the output count includes reasoning. */
 function usageOf(response: ResponseObject | null): UsageSoFar | null {
   const usage = response?.usage;
   if (!usage) return null;

@@ -7,9 +7,7 @@ import { imageOf } from '../../../ingress/http/images.ts';
 import type { Untranslatable } from '../../../ingress/http/untranslatable.ts';
 import type { Block, Content, Message } from './schemas.ts';
 
-/**
- * Maps the blocks of messages to parts. Stores the tools' names from the calls, since the results don't repeat them.
- */
+/** Maps blocks to parts. Stores the tools' names from the calls, since the results don't repeat them. */
 export class BlockMapper {
   readonly #names = new Map<string, string>();
   readonly #untranslatable: Untranslatable;
@@ -18,7 +16,7 @@ export class BlockMapper {
     this.#untranslatable = untranslatable;
   }
 
-  /** Maps one message. Tool results in a user's message become separate messages before the rest of the message. */
+  /** Tool results in a user's message become separate messages before the rest of the message. */
   messages({ role, content }: Message, field: string): ProviderMessage[] {
     if (role !== 'user' && role !== 'assistant' && role !== 'system')
       this.#untranslatable.add(`${field}.role`, 'user, assistant or system', role);

@@ -13,10 +13,7 @@ import { MessagesAnswerWriter } from './write-answer.ts';
 /** Fields that change the form of the answer and have no equivalent in other wire formats. */
 const ownFields = ['mcp_servers', 'container'];
 
-/**
- * Parses the body of `POST /v1/messages`.
- * @throws CoppiceError `invalid-request`.
- */
+/** @throws CoppiceError `invalid-request`. */
 export function parseMessagesRequest(body: unknown, { headers, bytes }: RequestParts): Question {
   const request = readRequest(messagesRequestSchema, body);
   const untranslatable = new Untranslatable();
@@ -45,9 +42,7 @@ export function parseMessagesRequest(body: unknown, { headers, bytes }: RequestP
   };
 }
 
-/**
- * Returns the client's own tools. Tools that Anthropic defines are left out, since other wire formats can't offer them.
- */
+/** Leaves out the tools that Anthropic defines, since other wire formats can't offer them. */
 const toolsOf = ({ tools }: MessagesRequest): ToolDefinition[] =>
   (tools ?? []).flatMap(({ type, name, description, input_schema: parameters }) =>
     (type ?? 'custom') === 'custom' && name !== undefined && parameters !== undefined

@@ -1,12 +1,12 @@
 /**
- * The fields of a Messages request that the gateway reads. A provider of the same wire format gets the other fields
- * unchanged. Other providers don't get them.
+ * The fields of a Messages request that the gateway reads. Only a provider of the same wire format gets the other
+ * fields.
  */
 import { z } from 'zod';
 
 /**
- * The block mapper validates blocks later, one by one. Blocks that only Anthropic knows may have any form, since
- * Anthropic itself validates them.
+ * The block mapper validates blocks later. Blocks that only Anthropic knows may have any form, since Anthropic
+ * validates them.
  */
 const blockSchema = z.looseObject({ type: z.string() });
 export type Block = z.output<typeof blockSchema>;

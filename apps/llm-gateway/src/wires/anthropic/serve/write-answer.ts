@@ -17,7 +17,7 @@ const stopReasons: Readonly<Record<FinishReason, string>> = {
   other: 'end_turn',
 };
 
-/** Writes an answer in the format of Anthropic's Messages API, as a stream of blocks or as one object. */
+/** Writes an answer as a stream of blocks, or as one object. */
 export class MessagesAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #answer: AnswerBlocks;
@@ -116,8 +116,8 @@ export class MessagesAnswerWriter implements AnswerWriter {
 const event = (type: string, fields: object): Frame => ({ name: type, data: JSON.stringify({ type, ...fields }) });
 
 /**
- * Returns a block that carries the signature of a tool call. The block is sent before the call, since calls have no
- * field for a signature.
+ * Returns the block that carries a tool call's signature, since calls have no field for it. The block precedes the
+ * call.
  */
 function carrierOf({ type, id, signature }: AnswerBlock): object[] {
   if (type !== 'tool-call' || signature === undefined) return [];
@@ -147,7 +147,7 @@ function wholeBlock(block: AnswerBlock): object {
   return block.redacted ? empty : { ...empty, thinking: textOf(block), signature: signatureOf(block) };
 }
 
-/** Converts the counts. Anthropic's input count excludes cache reads and writes. */
+/** Anthropic's input count excludes cache reads and writes. */
 function usageOf({
   inputTokens = 0,
   outputTokens = 0,

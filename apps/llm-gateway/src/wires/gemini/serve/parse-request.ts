@@ -12,10 +12,7 @@ import { jsonSchemaOf } from './tool-schema.ts';
 import { withoutForeign } from './without-foreign.ts';
 import { GenerateAnswerWriter } from './write-answer.ts';
 
-/**
- * Parses the body of `POST /v1beta/models/MODEL:generateContent` and `…:streamGenerateContent`.
- * @throws CoppiceError `invalid-request`.
- */
+/** @throws CoppiceError `invalid-request`. */
 export function parseGenerateRequest(body: unknown, { path, query, headers, bytes }: RequestParts): Question {
   const request = validate(generateRequestSchema, camelCased(body), 'the request');
   const untranslatable = new Untranslatable();
@@ -42,7 +39,7 @@ export function parseGenerateRequest(body: unknown, { path, query, headers, byte
   };
 }
 
-/** Returns the model's name from the path. Some clients encode a slash in the name as `%2F`. */
+/** Some clients encode a slash in the model's name as `%2F`. */
 function modelIn(path: string): string {
   const name = path.replace(/^\/v1(?:beta|alpha)?\/models\//, '').replace(/:[a-zA-Z]+$/, '');
   try {
@@ -58,7 +55,7 @@ function systemOf({ systemInstruction }: GenerateRequest, parts: PartMapper): Pr
   return [{ role: 'system', content: parts.parts(given, 'systemInstruction.parts') }];
 }
 
-/** Returns the client's own tools. Tools that Gemini runs are left out, since other wire formats can't offer them. */
+/** Leaves out the tools that Gemini runs, since other wire formats can't offer them. */
 const toolsOf = ({ tools }: GenerateRequest): ToolDefinition[] =>
   (tools ?? [])
     .flatMap(({ functionDeclarations }) => functionDeclarations ?? [])

@@ -20,7 +20,6 @@ export function signatureFrom(value: unknown): { signature?: Signature } {
   return { signature: packed?.signature ?? { wire: 'gemini', value } };
 }
 
-/** Maps contents to messages. */
 export class PartMapper {
   readonly #untranslatable: Untranslatable;
   readonly #ids = new CallIds();
@@ -29,7 +28,7 @@ export class PartMapper {
     this.#untranslatable = untranslatable;
   }
 
-  /** Maps one content. Function results become separate messages before the rest of the content. */
+  /** Function results become separate messages before the rest of the content. */
   messages({ role, parts }: Content, field: string): ProviderMessage[] {
     const mapped = this.parts(parts ?? [], `${field}.parts`);
     if (role === 'model') return [{ role: 'assistant', content: mapped }];

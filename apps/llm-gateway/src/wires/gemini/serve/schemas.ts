@@ -1,12 +1,8 @@
-/**
- * The fields of a generateContent request that the gateway reads, in camel case. Gemini gets the other fields
- * unchanged. Other providers don't get them.
- */
+/** The fields of a generateContent request that the gateway reads, in camel case. Only Gemini gets the other fields. */
 import { z } from 'zod';
 
 /**
- * The part mapper validates parts later, one by one. Parts that only Gemini knows may have any form, since Gemini
- * itself validates them.
+ * The part mapper validates parts later. Parts that only Gemini knows may have any form, since Gemini validates them.
  */
 const partSchema = z.looseObject({});
 export type Part = z.output<typeof partSchema>;

@@ -6,7 +6,7 @@ type Fields = Record<string, unknown>;
 /** Removes thinking and signatures of other providers. Accepts camel case and snake case. */
 export function withoutForeign(body: Fields): Fields {
   const { contents } = body;
-  // A single content without an array comes from the user, so it has no signatures.
+  // If `contents` isn't an array, it is one content of the user, which has no signatures.
   return Array.isArray(contents) ? { ...body, contents: (contents as Fields[]).flatMap(ownPart) } : body;
 }
 

@@ -16,8 +16,8 @@ const finishReasons: Readonly<Record<FinishReason, string>> = {
 };
 
 /**
- * Writes an answer in Gemini's format, as a stream of chunks with parts or as one object. A stream has all tool calls
- * at its end, since the format can't split a call.
+ * Writes an answer as a stream of chunks with parts, or as one object. A stream has all tool calls at its end, since
+ * the format can't split a call.
  */
 export class GenerateAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;

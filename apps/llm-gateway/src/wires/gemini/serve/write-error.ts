@@ -14,7 +14,7 @@ const statusNames: Readonly<Record<number, string>> = {
   504: 'DEADLINE_EXCEEDED',
 };
 
-/** Converts an error to the format of Google's APIs. Their clients read the retry delay from the body. */
+/** Clients of Google's APIs read the retry delay from the body. */
 export function generateError(error: CoppiceError): ErrorAnswer {
   const complaint = complaintOf(error, 'gemini');
   const { message, retryAfterMs, issue } = complaint;

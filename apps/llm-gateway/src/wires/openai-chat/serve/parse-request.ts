@@ -16,10 +16,7 @@ import { ChatAnswerWriter } from './write-answer.ts';
 /** Fields that change the form of the answer and have no equivalent in other wire formats. */
 const ownFields = ['logprobs', 'audio', 'functions', 'function_call', 'web_search_options'];
 
-/**
- * Parses the body of `POST /v1/chat/completions`.
- * @throws CoppiceError `invalid-request`.
- */
+/** @throws CoppiceError `invalid-request`. */
 export function parseChatRequest(body: unknown, { headers, bytes }: RequestParts): Question {
   const request = readRequest(chatRequestSchema, body);
   const untranslatable = new Untranslatable();
@@ -112,7 +109,7 @@ function partsOf(content: Content, field: string, untranslatable: Untranslatable
   });
 }
 
-/** Returns the tools that are functions. Other wire formats can't offer other kinds of tools. */
+/** Leaves out tools that aren't functions, since other wire formats can't offer them. */
 const toolsOf = ({ tools }: ChatRequest): ToolDefinition[] =>
   (tools ?? []).flatMap((tool) => {
     if (tool.type !== 'function' || tool.function === undefined) return [];

@@ -1,6 +1,6 @@
 /**
- * The fields of a Chat Completions request that the gateway reads. A provider of the same wire format gets the other
- * fields unchanged. Other providers don't get them.
+ * The fields of a Chat Completions request that the gateway reads. Only a provider of the same wire format gets the
+ * other fields.
  */
 import { z } from 'zod';
 import { answerLimits } from '../../../ingress/http/answer-limits.ts';

@@ -17,18 +17,12 @@ const finishReasons: Readonly<Record<FinishReason, string>> = {
 
 const done: Frame = { name: null, data: '[DONE]' };
 
-/**
- * Writes an answer in the format of OpenAI's Chat Completions API, as a stream of chunks with one choice or as one
- * object.
- */
+/** Writes an answer as a stream of chunks with one choice, or as one object. */
 export class ChatAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #usageWanted: boolean;
   readonly #answer: AnswerBlocks;
-  /**
-   * Tool calls that were begun. `index` is the call's index in the stream. `sentPieces` is the number of pieces that
-   * were sent.
-   */
+  /** Tool calls that were begun, each with its index in the stream and its number of sent pieces. */
   readonly #calls = new Map<AnswerBlock, { index: number; sentPieces: number }>();
   #begun = false;
   #doneSeen = false;

@@ -1,4 +1,3 @@
-/** Converts the blocks of an answer to output items and their events. */
 import { textOf } from '../../../answer-blocks.ts';
 import type { AnswerBlock } from '../../../answer-blocks.ts';
 import type { BlockStep } from '../../../ingress/http/block-sequence.ts';
@@ -7,13 +6,16 @@ import { pack } from '../../../ingress/http/foreign-signature.ts';
 import { customInput } from './custom-tools.ts';
 import { itemIdOf } from './references.ts';
 
-/** The answer's id, and the item's index in the answer. `customTools` contains the names of custom tools. */
+/**
+ * `id` is the answer's id, and `index` is the item's index in the answer. `customTools` contains the names of custom
+ * tools.
+ */
 export type ItemAbout = { id: string; index: number; customTools: ReadonlySet<string> };
 type WireEvent = { type: string } & Record<string, unknown>;
 
 /**
- * Returns a block that carries the signature of a tool call. The block is sent before the call, since calls have no
- * field for a signature.
+ * Returns the block that carries a tool call's signature, since calls have no field for it. The block precedes the
+ * call.
  */
 export function carriersOf({ type, id, signature }: AnswerBlock): AnswerBlock[] {
   if (type !== 'tool-call' || signature === undefined) return [];

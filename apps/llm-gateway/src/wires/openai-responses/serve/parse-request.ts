@@ -22,10 +22,7 @@ const ownFields = ['previous_response_id', 'conversation', 'prompt', 'top_logpro
  */
 const logprobs = 'message.output_text.logprobs';
 
-/**
- * Parses the body of `POST /v1/responses`.
- * @throws CoppiceError `invalid-request`.
- */
+/** @throws CoppiceError `invalid-request`. */
 export function parseResponsesRequest(body: unknown, { headers, bytes, items = [] }: RequestParts): Question {
   const request = readRequest(responsesRequestSchema, body);
   const untranslatable = new Untranslatable();
@@ -65,7 +62,7 @@ function messagesOf({ instructions, input }: ResponsesRequest, untranslatable: U
   return messages;
 }
 
-/** Returns the client's own tools. Tools that OpenAI runs are left out, since other wire formats can't offer them. */
+/** Leaves out the tools that OpenAI runs, since other wire formats can't offer them. */
 const toolsOf = ({ tools }: ResponsesRequest): ToolDefinition[] =>
   (tools ?? []).flatMap((tool) => {
     const { type, name, parameters } = tool;

@@ -22,7 +22,7 @@ export const keptPassed = (items: unknown): Kept[] =>
     return typeof id === 'string' && passed.test(id) ? [{ key: passedKey(id), items: [item] }] : [];
   });
 
-/** Returns the storage keys of the items that the body references, without duplicates. */
+/** Returns the storage keys of the items that the body references. */
 export function keysNamed(body: unknown): References {
   const ids = [...new Set(referencesIn(body).map(({ id }) => String(id)))];
   return {

@@ -1,6 +1,6 @@
 /**
- * The fields of a Responses request that the gateway reads. A provider of the same wire format gets the other fields
- * unchanged. Other providers don't get them.
+ * The fields of a Responses request that the gateway reads. Only a provider of the same wire format gets the other
+ * fields.
  */
 import { z } from 'zod';
 import { answerLimits } from '../../../ingress/http/answer-limits.ts';
@@ -8,8 +8,7 @@ import { answerLimits } from '../../../ingress/http/answer-limits.ts';
 const text = z.string().nullish();
 
 /**
- * The item mapper validates items and their parts later, one by one. Items that only OpenAI knows may have any form,
- * since OpenAI itself validates them.
+ * The item mapper validates items later. Items that only OpenAI knows may have any form, since OpenAI validates them.
  */
 const itemSchema = z.looseObject({ type: text, role: text });
 export type Item = z.output<typeof itemSchema>;

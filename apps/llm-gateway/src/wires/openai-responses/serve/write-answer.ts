@@ -22,7 +22,7 @@ type RepeatedSettings = Pick<
 const itemDone = '"response.output_item.done"';
 const ends = ['"response.completed"', '"response.incomplete"'];
 
-/** Writes an answer in the format of OpenAI's Responses API, as a stream of items or as one object. */
+/** Writes an answer as a stream of items, or as one object. */
 export class ResponsesAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #request: RepeatedSettings;
