@@ -50,8 +50,8 @@ test('the spans of a turn report the provider, the number of the attempt, the re
     'coppice.task.id': 't1',
     'coppice.effect.id': common.effectId,
   };
-  // The lists are complete. A first attempt has no reason, a failed attempt has no answer, and unknown values are
-  // missing.
+  // `toEqual` checks all attributes. A first attempt has no reason, a failed attempt has no answer, and unknown values
+  // are missing.
   expect(first?.attributes).toEqual({
     ...ofTask,
     'gen_ai.provider.name': 'acme',

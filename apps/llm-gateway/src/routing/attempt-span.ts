@@ -14,18 +14,16 @@ import {
 import type { Span } from '@coppice/telemetry';
 import type { AttemptOutcome } from './attempt.ts';
 
-/** The attempt's data for its span and its metrics. */
 export type AttemptAbout = {
   provider: string;
   /** Model name as the provider knows it. */
   model: string;
   owner: Owner;
   effectId: string;
-  /** Number of the attempt, from 1. */
+  /** From 1. */
   attempt: number;
   /** Error that ended the previous attempt; null for the first. */
   before: CoppiceError | null;
-  /** Time spent in the provider's queue. */
   queuedMs: number;
 };
 

@@ -16,7 +16,7 @@ import { exchangeLimits } from './limits.ts';
 export type AttemptOutcome = {
   /** Null if the answer is complete. */
   error: CoppiceError | null;
-  /** Usage of the request. If the provider may charge for the request, missing counts are estimated. */
+  /** Includes estimates of missing counts if the provider may charge for the request. */
   usage: UsageSoFar;
   responseModel: string | null;
   finishReason: FinishReason | null;

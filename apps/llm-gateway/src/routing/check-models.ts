@@ -16,7 +16,7 @@ export async function checkModels(
   return problems;
 }
 
-/** Returns the reason why no candidate can answer, or null if one may answer. */
+/** Returns null if one candidate may answer. */
 async function problemOf(routes: Routes, name: string): Promise<string | null> {
   const problems: string[] = [];
   try {
@@ -32,7 +32,7 @@ async function problemOf(routes: Routes, name: string): Promise<string | null> {
 }
 
 /**
- * Returns the message of a permanent error, or null for an error that may be temporary.
+ * Returns null for an error that may be temporary.
  * @throws an error that isn't a CoppiceError.
  */
 function lasting(error: unknown): string | null {

@@ -24,7 +24,6 @@ export type Choice = {
   candidate: Candidate;
   permit: Permit;
   release: Release;
-  /** Time spent in the provider's queue. */
   queuedMs: number;
 };
 
@@ -61,7 +60,7 @@ export class Choosing {
         if (candidate.isDropped) continue;
         const ownWaitMs = candidate.waitMs(nowMs);
         waitMs = Math.min(waitMs, ownWaitMs);
-        // So each candidate is tried once before any is tried again.
+        // Each candidate gets its first attempt before any gets its second.
         if (ownWaitMs <= 0 && (ready === null || candidate.attempts < ready.attempts)) ready = candidate;
       }
       if (ready === null) {
@@ -97,9 +96,7 @@ export class Choosing {
     return null;
   }
 
-  /**
-   * Waits a little longer than `waitMs`, so that calls that wait for the same time don't continue at the same moment.
-   */
+  /** Waits a little longer than `waitMs`, so that waiting calls don't all continue at the same moment. */
   async #wait(waitMs: number): Promise<void> {
     const { signal, random } = this.#settings;
     const jitterMs = Math.min(waitMs * exchangeLimits.jitterPart, exchangeLimits.jitterMsMax) * random();

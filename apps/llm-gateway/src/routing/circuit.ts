@@ -39,8 +39,8 @@ export type Admission =
 const probeLookMs = 250;
 
 /**
- * Number of failures of other tenants after which the breaker opens for all tenants. If `failuresMax` is smaller, it
- * applies instead.
+ * The breaker opens for all tenants only if this number of failures isn't of the tenant with the most failures. If
+ * `failuresMax` is smaller, it applies instead.
  */
 const othersMin = 2;
 

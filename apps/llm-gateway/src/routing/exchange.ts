@@ -1,5 +1,5 @@
 /**
- * One model call of any caller. A caller is a durable model call, a client on the bus, or a client over HTTP.
+ * One model call. The caller is the handler of a durable model call, a client on the bus, or a client over HTTP.
  *
  * Collaborators: the choice between the routes of the resolved model (choosing.ts); one attempt and its outcome
  * (attempt.ts); the answer cache, if enabled, which is read before any provider is called; the caller, who reads the
@@ -49,18 +49,19 @@ export type Call = {
   /** Deadline, on the clock of `Date.now()`. */
   endsAtMs: number;
   /**
-   * Budgets that limit each attempt. The attempt's maximum usage is reserved in all of them before the attempt, and its
-   * actual usage is charged after it.
+   * Budgets that limit each attempt. Its maximum usage is reserved in all of them before the attempt, and its actual
+   * usage is charged afterwards.
    */
   budgets?: readonly Budget[];
   /**
    * Longest single wait until a candidate may be tried. If each candidate needs a longer wait, the call fails at once.
-   * Default: `retryAfterMsMax` of the retries.
+   * Default: `RetrySettings.retryAfterMsMax`.
    */
   candidateWaitMsMax?: number;
   /**
-   * Longest time for which a candidate waits for budget that other calls have reserved, from the first refusal by a
-   * budget. Default: until the call's deadline, since the failure of a durable model call would fail its task.
+   * Longest time for which a candidate waits for budget that other calls have reserved. The time starts at the first
+   * refusal by a budget. Default: until the call's deadline, since the failure of a durable model call would fail its
+   * task.
    */
   budgetWaitMsMax?: number;
   /** Awaited immediately before each attempt. An error that it throws ends the call. */
@@ -88,7 +89,6 @@ export type ExchangeResult = {
   costUsd: number | null;
   /** Time from the caller's first read until the last delta was read, or until the call failed or was abandoned. */
   latencyMs: number;
-  /** Time spent in the providers' queues. */
   queuedMs: number;
   /**
    * Output limit that the gateway set because the budgets had too little left for the default limit; null if it set
@@ -321,7 +321,7 @@ class RunningExchange {
   #report({ provider, model, owner, effectId, attempt }: AttemptAbout, outcome: AttemptOutcome): void {
     const { result } = this;
     const { error, usage, latencyMs } = outcome;
-    // Without a key, no request was sent.
+    // If a key is missing, no request was sent.
     if (error?.details?.['keyRequired'] === undefined)
       result.attempts.push({ provider, model, usage, latencyMs, ...(error === null ? {} : { error }) });
     else this.#setLastRequested(result.attempts.at(-1) ?? null);
@@ -332,10 +332,7 @@ class RunningExchange {
       log.warn({ err: error, effectId, owner, provider, model, attempt }, 'the provider failed');
   }
 
-  /**
-   * Returns the error to report. After an abort, the abort's reason is more useful than the error that it caused in the
-   * attempt.
-   */
+  /** After an abort, returns its reason, since the error that the abort caused in the attempt says less. */
   #reasonOf(thrown: unknown): unknown {
     const { aborted, reason } = this.#abort.signal;
     if (!aborted || reason === thrown) return thrown;

@@ -5,7 +5,7 @@ import type { Unavailable } from './health.ts';
 
 /**
  * Registers gauges of the calls at each provider and of unavailable models.
- * @returns a function that removes the gauges.
+ * @returns a function that removes them.
  */
 export function observeExchanges({ queues, health }: Pick<ExchangeCollaborators, 'queues' | 'health'>): () => void {
   const ends = [

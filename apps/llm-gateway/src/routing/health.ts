@@ -8,8 +8,8 @@
  * 1. The availability is advisory. If it is wrong, a call waits for a limited time or makes a useless request. No
  * answer depends on it.
  * 2. Each permit is ended exactly once. If a probe is abandoned, the next call probes.
- * 3. The number of circuits is limited, since callers choose model names. So are the text of a circuit's last failure
- * and the durations in other instances' messages.
+ * 3. The number of circuits is limited, since callers choose model names. The text of a circuit's last failure and the
+ * durations in other instances' messages are limited, too.
  */
 import type { CoppiceError, GatewayHealthNews } from '@coppice/contracts';
 import { LRUCache } from 'lru-cache';
@@ -21,7 +21,6 @@ import { hasAnswered } from './retry.ts';
 export type Place = { provider: string; model: string };
 export type Unavailable = Place & { why: 'cooling' | 'failing' };
 
-/** The permit for one attempt at a provider. */
 export type Permit = {
   /** Records the first output. */
   began(): void;
@@ -40,7 +39,6 @@ export type HealthSettings = CircuitSettings & {
 
 export class Health {
   readonly #settings: HealthSettings;
-  /** Circuits by provider and model. */
   readonly #circuits = new LRUCache<string, Entry>({ max: exchangeLimits.circuitsMax });
 
   constructor(settings: HealthSettings) {
@@ -155,8 +153,8 @@ function meaningOf(error: CoppiceError, waitMs: number | null): 'answered' | 'fa
 }
 
 /**
- * Reports whether a 4xx status concerns only this request. Errors of the key, the account or a limit don't. If an error
- * of one request counted as a failure, one caller could make the model unavailable to all.
+ * Reports whether a 4xx status concerns only this request, and not the key, the account or a limit. If such an error
+ * counted as a failure, one caller could make the model unavailable to all.
  */
 function isOfTheRequest({ details, retryable }: CoppiceError): boolean {
   const status = Number(details?.['status']);

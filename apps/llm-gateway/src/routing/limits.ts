@@ -1,13 +1,13 @@
 /** Limits of the choice between providers: retries, circuit breakers and queues. */
 export const exchangeLimits = {
   /**
-   * Number of deltas that are held back before the first output. Until they are passed on, another provider can be
-   * tried.
+   * Maximum number of deltas that are held back before the first output. If there are more, they are passed on, and no
+   * other provider is tried.
    */
   peekEventsMax: 256,
   /**
-   * Size of the raw events among these deltas, in UTF-16 code units. It is large, since the first event of some
-   * providers repeats the whole request. When it is reached, the deltas are passed on, and no other provider is tried.
+   * Size of the raw events among these deltas, in UTF-16 code units. The limit is high, since the first event of some
+   * providers repeats the whole request.
    */
   peekBytesMax: 2 * 1024 * 1024,
 

@@ -14,8 +14,8 @@ export const hasAnswered = ({ details }: CoppiceError): boolean => details?.['an
 const attemptsOfAnsweredMax = 2;
 
 /**
- * Returns the milliseconds to wait before another attempt, or null if no attempt may follow. A wait that the provider
- * states is the minimum. Jitter separates the retries of calls that failed together.
+ * Returns the milliseconds to wait before another attempt, or null if none may follow. A wait that the provider states
+ * is the minimum. Jitter separates the retries of calls that failed together.
  */
 export function pauseBeforeRetry(error: CoppiceError, attempt: number, settings: RetrySettings): number | null {
   const attemptsMax = hasAnswered(error) ? Math.min(attemptsOfAnsweredMax, settings.attemptsMax) : settings.attemptsMax;

@@ -66,7 +66,7 @@ export class Routes {
     return isAlias || name.includes('/') ? name : `${provider}/${name}`;
   }
 
-  /** Returns the routes for a name. The list is empty if no provider may answer. */
+  /** Returns an empty list if no provider may answer. */
   #find(name: string): readonly Route[] {
     const named = this.#aliasOf(name);
     if (named === null) return this.#ofProvider(name);
