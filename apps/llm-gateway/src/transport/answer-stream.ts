@@ -37,7 +37,7 @@ export class AnswerStream {
     return this.#eventsRead;
   }
 
-  /** Size of the incomplete event in memory, in characters. An estimate that is never too low. */
+  /** Size of the incomplete event, in characters. An estimate that is never too low. */
   get halfReadCharacters(): number {
     return this.#events.halfReadCharacters;
   }

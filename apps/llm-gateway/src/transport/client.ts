@@ -41,8 +41,8 @@ export class HttpFailed extends Error {
  */
 export class HttpClient {
   readonly #agent = new Agent({
-    // With HTTP/2, requests would share a connection. With one connection per request, the end of a request can close
-    // its connection, and a broken connection fails only one request.
+    // With HTTP/2, requests would share a connection. Then a broken connection would fail all of them, and the end of
+    // one request couldn't close the connection.
     allowH2: false,
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -81,7 +81,6 @@ export class HttpClient {
     return answer.begun;
   }
 
-  /** Closes all connections. */
   close(): Promise<void> {
     return this.#agent.destroy();
   }
@@ -95,9 +94,8 @@ const atOnceBytesMax = 64 * 1024;
 const heldBytesMax = 64 * 1024;
 
 /**
- * The data that a request needs until it ends. Both fields are null afterwards. If a request is abandoned, the HTTP
- * library keeps the objects that it got until a connection is free. It gets only this object, so the data can be freed
- * earlier.
+ * The data that a request needs until it ends. Both fields are null afterwards. The HTTP library keeps an abandoned
+ * request until a connection is free. It has only a reference to this object, so the data can be freed earlier.
  */
 type Held = { bytes: Buffer | null; answer: Answer | null };
 
@@ -117,7 +115,7 @@ function sending(held: Held, headers: Record<string, string>) {
 
 /**
  * Splits the body into pieces. The library counts a piece as sent when it writes it to the socket, even if most of it
- * is still buffered in this process. With small pieces, little is buffered.
+ * is still buffered in this process.
  */
 function* piecesOf(held: Held): Iterable<Buffer> {
   for (let from = 0; held.bytes !== null && from < held.bytes.length; from += atOnceBytesMax)
@@ -175,7 +173,6 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   readonly #held: Held;
   readonly #resolve: (answer: HttpAnswer) => void;
   readonly #reject: (reason: unknown) => void;
-  /** Pieces that the caller hasn't read yet. */
   #pieces: Buffer[] = [];
   #heldBytes = 0;
   #over = false;
@@ -184,7 +181,6 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   #wake: (() => void) | null = null;
 
   readonly #onAbort = () => {
-    // Discards the unread pieces.
     this.#pieces = [];
     this.#end({ reason: this.#signal.reason });
   };

@@ -84,7 +84,7 @@ export class EventReader {
     let text = `${this.#heldReturn}${added}`;
     this.#heldReturn = '';
     if (text.endsWith('\r')) {
-      // It may be the first half of `\r\n`.
+      // A final `\r` may be the first half of `\r\n`.
       this.#heldReturn = '\r';
       text = text.slice(0, -1);
     }
@@ -102,7 +102,7 @@ export class EventReader {
   }
 }
 
-/** Text that consists of line ends. A line with white space isn't blank. */
+/** Only line ends. A line of white space isn't blank. */
 const onlyEnds = /^[\r\n]+$/;
 /** A line end followed by a blank line. */
 const eventEnds = ['\n\n', '\r\r', '\r\n\r\n'];

@@ -5,8 +5,8 @@
 export const httpLimits = {
   connectMsMax: 10_000,
   /**
-   * Time from the request to the first event. It is long, since a local server may load its model first, and a large
-   * model thinks first. Keep-alive comments don't count as events.
+   * Time from the request to the first event. The limit is high, since a local server may load its model first, and a
+   * large model thinks first. Keep-alive comments don't count as events.
    */
   firstEventMsMax: 15 * 60_000,
   /** Time between two events. */
@@ -24,7 +24,9 @@ export const httpLimits = {
   halfReadOfHeapMax: 1 / 8,
   /** The first bytes of each answer that don't count towards `halfReadOfHeapMax`. */
   halfReadFreeBytes: 64 * 1024,
-  /** Bytes of one answer as received. It is large, since the wire format adds some hundred bytes to each token. */
+  /**
+   * Bytes of one answer as received. The limit is high, since the wire format adds some hundred bytes to each token.
+   */
   answerBytesMax: 1024 * 1024 * 1024,
   /** Bytes of an error response that are read. */
   errorBytesMax: 64 * 1024,

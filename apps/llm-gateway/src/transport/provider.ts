@@ -73,7 +73,7 @@ async function* stream(
       body: JSON.stringify(body),
       signal: patience.signal,
       onSent: () => context.onState?.('sent'),
-      // A server that answers early has received the request, too.
+      // A server that answers before `onSent` has received the request, too.
       onStatus: (status) => context.onState?.(isRefusal(status) ? 'refused' : 'sent'),
     });
     const kind = (one(answer.headers, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
@@ -102,7 +102,7 @@ async function* stream(
     if (error instanceof EventTooLarge) throw new CoppiceError('provider-failed', `${name} sent ${error.message}`);
     throw error;
   } finally {
-    // Otherwise an abandoned answer would keep its connection open.
+    // Closes the connection of an abandoned answer.
     answer?.leave();
     patience.end();
   }
@@ -179,7 +179,7 @@ async function* streamedAnswer(
     // If the reader has finished, at most the usage is missing.
     if (!broken || !reader.finished) throw error;
   }
-  // An event stream without events was cut, which the missing `response-end` reports.
+  // A stream of the right type without events was cut. The missing `response-end` reports that.
   if (answered.eventsSeen === 0 && kind !== accepted[providerServer.wire.framing])
     throw notAStream(providerServer, kind);
   yield [...reader.end()];

@@ -1,19 +1,16 @@
-/** Reads the wait that a provider states in headers or in the body of an error. */
+/**
+ * Reads the wait that a provider states in headers or in an error's body. Waits are in milliseconds, and null if
+ * unknown.
+ */
 import { z } from 'zod';
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
-/**
- * Returns the wait in milliseconds, or null if it is unknown. `retry-after-ms` takes precedence over `retry-after`, and
- * both over the reset times of rate limits.
- */
+/** `retry-after-ms` takes precedence over `retry-after`, and both over the reset times of rate limits. */
 export const retryAfterMs = (headers: ResponseHeaders, nowMs: number): number | null =>
   statedRetryAfterMs(headers, nowMs) ?? resets(headers, nowMs);
 
-/**
- * Returns the wait from `retry-after-ms` or `retry-after` only. Reset times don't count, since an answer to a permanent
- * refusal may have them, too.
- */
+/** Ignores reset times, since an answer to a permanent refusal may have them, too. */
 export const statedRetryAfterMs = (headers: ResponseHeaders, nowMs: number): number | null =>
   milliseconds(one(headers, 'retry-after-ms')) ?? secondsOrDate(one(headers, 'retry-after'), nowMs);
 
@@ -22,10 +19,7 @@ const statedWaitPattern =
 const retryInfoSchema = z.looseObject({ '@type': z.string().endsWith('RetryInfo'), retryDelay: z.string() });
 const detailedSchema = z.object({ error: z.object({ details: z.array(z.unknown()) }) });
 
-/**
- * Returns the wait in milliseconds that the body of an error states, or null. Google sends `RetryInfo`. OpenAI sends a
- * text inside a stream.
- */
+/** Google states the wait in `RetryInfo`. OpenAI states it in a text inside a stream. */
 export function statedWaitMs(body: unknown, message: string): number | null {
   const detailed = detailedSchema.safeParse(Array.isArray(body) ? body[0] : body);
   const delays = (detailed.data?.error.details ?? []).flatMap((detail) => {
@@ -41,8 +35,8 @@ export function statedWaitMs(body: unknown, message: string): number | null {
 const durationCharactersMax = 64;
 
 /**
- * Parses durations such as `12ms`, `6m0s`, `1h2m3.5s` and `1d` to milliseconds. A number without a unit is in seconds.
- * Returns null for invalid text.
+ * Converts durations such as `12ms`, `6m0s`, `1h2m3.5s` and `1d` to milliseconds. A number without a unit is in
+ * seconds.
  */
 export function durationOf(text: string): number | null {
   if (text.length > durationCharactersMax) return null;
@@ -65,7 +59,7 @@ const unitMs: Readonly<Record<string, number>> = {
 
 /**
  * Returns the milliseconds until the provider accepts requests again, which is the longest reset time of the exhausted
- * limits. Returns null if no limit is exhausted or the reset time is unknown.
+ * limits.
  */
 export function usedUpMs(headers: ResponseHeaders, nowMs: number): number | null {
   // Shortcut, since usually no limit is exhausted.
@@ -96,7 +90,7 @@ const remainings = [...openAiLimits, ...anthropicLimits].map(({ remaining }) => 
 
 type Reset = { ms: number; usedUp: boolean };
 
-/** Reads the limits of OpenAI and compatible servers. Their reset time is a duration. */
+/** OpenAI and compatible servers send a reset time as a duration. */
 function durations(headers: ResponseHeaders): Reset[] {
   return openAiLimits.flatMap(({ reset, remaining }) => {
     const text = one(headers, reset);
@@ -105,7 +99,7 @@ function durations(headers: ResponseHeaders): Reset[] {
   });
 }
 
-/** Reads Anthropic's limits. Their reset time is a date and time (RFC 3339). */
+/** Anthropic sends a reset time as a date and time (RFC 3339). */
 function dates(headers: ResponseHeaders, nowMs: number): Reset[] {
   return anthropicLimits.flatMap(({ reset, remaining }) => {
     const text = one(headers, reset);
