@@ -1,4 +1,3 @@
-/** The thinking effort, for wire formats that have levels instead of a token budget. */
 import type { ModelSettings } from '@coppice/contracts';
 
 type Thinking = NonNullable<ModelSettings['thinking']>;
@@ -22,7 +21,7 @@ export function effortOf(thinking: Thinking): Effort {
  */
 export const neverThinks = (model: string): boolean => /^(ft:)?(gpt-3\.5|gpt-4|chatgpt-4o|gpt-5-chat)/.test(model);
 
-/** Returns the level for OpenAI's wire formats, or null if none was requested or the model accepts none. */
+/** Returns null if no level was requested, or the model accepts none. */
 export function openAiEffort(model: string, thinking: Thinking | undefined): Effort | null {
   if (thinking === undefined || neverThinks(model)) return null;
   const effort = effortOf(thinking);

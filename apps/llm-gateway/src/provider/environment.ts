@@ -15,8 +15,8 @@ const namedMax = 32;
 const optional = z.string().optional();
 
 /**
- * Returns the variables of the vendors. A variable `…_FILE` names a file that contains only the key. A file is safer,
- * since child processes can read the environment.
+ * A variable `…_FILE` names a file that contains only the key. A file is safer, since child processes can read the
+ * environment.
  */
 export const vendorVariablesOf = (registry: VendorRegistry): Record<string, typeof optional> =>
   Object.fromEntries(
@@ -51,10 +51,7 @@ export function providerServersOf(
   return [...known.filter(({ name }) => !others.some((other) => other.name === name)), ...others];
 }
 
-/**
- * Returns the vendors' servers. A vendor that requires a key is included without it, so that an error can name the
- * variable to set.
- */
+/** Includes a vendor that requires a key even without it, so that an error can name the variable to set. */
 export const vendorServersOf = (registry: VendorRegistry<WireName>, variables: Variables): ProviderServer[] =>
   Object.values(registry).flatMap((vendor) => {
     const baseUrl = baseUrlOf(vendor, variables);
@@ -118,14 +115,14 @@ function keyOf(variable: string, environment: Readonly<Record<string, string | u
 }
 
 /**
- * Returns the key in a variable, or null if the variable isn't set.
+ * Returns null if the variable isn't set.
  * @throws ConfigurationError, which doesn't contain the key.
  */
 export const keyIn = (variable: string, environment: Readonly<Record<string, string | undefined>>): string | null =>
   checkedKey(environment[variable] ?? '', variable);
 
 /**
- * Returns the key in a file. `field` is the setting that names the file.
+ * @param field the setting that names the file
  * @throws ConfigurationError, which doesn't contain the key.
  */
 export function keyInFile(file: string, field: string): string | null {
@@ -155,8 +152,8 @@ function checkedUrl(text: string, variable: string): string {
 }
 
 /**
- * Returns the part of an invalid address that can't contain a password or a key, for an error. It consists of scheme
- * and host, or host and port. Returns null if the text doesn't start with such a part.
+ * Returns the part of an invalid address that can't contain a password or a key, which is scheme and host, or host and
+ * port. Returns null if the text doesn't start with such a part.
  */
 export function safeAddress(text: string): string | null {
   const start = /^(?:[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+(?::\d{1,5})?|[a-z0-9.-]+:\d{1,5})(?=$|[/?#])/i.exec(text)?.[0];

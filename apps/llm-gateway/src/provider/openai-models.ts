@@ -16,8 +16,8 @@ const thinks = (model: string): boolean => /^(ft:)?(o\d|gpt-[5-9]|codex-)/.test(
 /** Models from GPT-5.1 on, which can turn thinking off. */
 const canDisableThinking = /^(ft:)?gpt-5\.\d/;
 /**
- * Models that think only if the request sets an effort. In a fine-tuned model's name, the text after the first colon
- * that follows the base model isn't checked, since the model's owner chooses it.
+ * Models that think only if the request sets an effort. The owner of a fine-tuned model chooses the text after its base
+ * model's name, so the pattern ignores that text.
  */
 const thinksOnRequestOnly = /^(ft:)?gpt-5\.[1-4](?!\d)(?![^:]*-(codex|pro|chat)(?![a-z]))/;
 

@@ -1,8 +1,8 @@
 /**
  * The provider port. It contains everything that the gateway knows about a model provider.
  *
- * A provider consists of pure mappings to and from its wire format, and one function that does I/O. It sends each
- * request once. The gateway does retries, failover and storage in the same way for all providers.
+ * A provider has pure mappings to and from its wire format, and one function that does I/O. It sends each request once.
+ * The gateway does retries, failover and storage in the same way for all providers.
  */
 import type {
   finishReasonSchema,
@@ -24,13 +24,12 @@ export type FinishReason = z.output<typeof finishReasonSchema>;
 /** A tool call of the model. `arguments` is the text that the model wrote. It may be invalid JSON. */
 export type ProviderToolCall = { id: string; name: string; arguments: string; signature?: Signature | undefined };
 
-/** An image, inline or by URL. An inline image always has a `mediaType`. */
 export type ProviderImage = { mediaType: string; base64: string } | { mediaType?: string; url: string };
 
-/** Thinking of the model. If it is `redacted`, the provider hides the text and sends only a signature. */
+/** If it is `redacted`, the provider hides the text and sends only a signature. */
 export type ProviderThinking = { text: string; redacted: boolean; signature?: Signature | undefined };
 
-/** A part of a message for a provider. The gateway has already loaded content that the message references. */
+/** A part of a message. The gateway has already loaded content that the message references. */
 export type ProviderPart =
   | { type: 'text'; text: string; signature?: Signature | undefined }
   | { type: 'image'; image: ProviderImage }
@@ -107,7 +106,7 @@ export type RequestContext = {
   onUsedUp?: (forMs: number) => void;
 };
 
-/** Usage so far. Each count is a total, and a later value replaces the earlier one. A missing count isn't known yet. */
+/** Usage so far. Each count is a total, and a later value replaces it. A missing count isn't known yet. */
 export type UsageSoFar = {
   /** Includes tokens read from the cache and written to it. */
   inputTokens?: number;

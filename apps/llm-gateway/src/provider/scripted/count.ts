@@ -7,7 +7,9 @@ import { z } from 'zod';
  * survives a SIGKILL.
  */
 const countLineSchema = z.object({
-  /** `requested` means that a request arrived. `answered` means that its answer was sent, except for `response-end`. */
+  /**
+   * `requested` means that a request arrived. `answered` means that all of its answer except `response-end` was sent.
+   */
   event: z.enum(['requested', 'answered']),
   effectId: z.string(),
   runId: z.string(),
@@ -31,7 +33,7 @@ export function countInFile(file: string): Count {
   return { add: (line) => appendFile(file, `${JSON.stringify(line)}\n`), read: () => readCount(file) };
 }
 
-/** Counts in memory, for this process only. Keeps the last `linesMax` lines. */
+/** Counts only the requests of this process. */
 export function countInMemory(linesMax = 10_000): Count {
   const lines: CountLine[] = [];
   return {
@@ -43,7 +45,7 @@ export function countInMemory(linesMax = 10_000): Count {
   };
 }
 
-/** Reads the lines of a count file. Returns an empty list if the file doesn't exist. */
+/** Returns an empty list if the file doesn't exist. */
 export async function readCount(file: string): Promise<CountLine[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';

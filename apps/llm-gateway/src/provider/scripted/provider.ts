@@ -23,8 +23,8 @@ import type { ScriptFile, ScriptFolders } from './script-files.ts';
 const pieceCharactersMax = 4_096;
 
 /**
- * A deterministic model that plays the script in its name (`scripted/<script file>`), with latency and faults, and
- * counts its requests. It is for demos, tests and benchmarks, since it costs nothing and always gives the same answers.
+ * A deterministic model that plays the script in its name (`scripted/<script file>`). It is for demos, tests and
+ * benchmarks, since it costs nothing and always gives the same answers.
  */
 export function scriptedProvider(settings: { scripts: ScriptFolders; count: Count; clock: Clock }): Provider {
   const { scripts, count, clock } = settings;
@@ -87,10 +87,7 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
   };
 }
 
-/**
- * Returns the fault to play now, or null. A fault with `times: n` ends after n requests for the same turn of the same
- * task.
- */
+/** A fault with `times: n` ends after n requests for the same turn of the same task. */
 async function presentFault(
   turn: ScriptedTurn,
   count: Count,

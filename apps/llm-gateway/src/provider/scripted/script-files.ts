@@ -56,7 +56,7 @@ export async function readScriptText(file: ScriptFile): Promise<string> {
 }
 
 /**
- * Returns the text of a file that a script names by a path relative to itself.
+ * @param name path relative to the script
  * @throws CoppiceError `invalid-request`.
  */
 export async function readBeside(script: ScriptFile, name: string): Promise<string> {
@@ -75,7 +75,7 @@ async function readBounded(file: string, bytesMax: number): Promise<string> {
   return readFile(file, 'utf8');
 }
 
-/** Returns the path of a regular file with symbolic links resolved, or null if there is no such file. */
+/** Resolves symbolic links. Returns null if there is no such regular file. */
 async function realFile(file: string): Promise<string | null> {
   try {
     const real = await realpath(file);
@@ -90,7 +90,7 @@ function isInside(file: string, folder: string): boolean {
   return relative !== '' && relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative);
 }
 
-/** Returns the reason why no script can be found, or null if there may be scripts. */
+/** Returns null if there may be scripts. */
 export const whyWithoutScripts = ({ folders, anywhere }: ScriptFolders): string | null =>
   folders.length === 0 && !anywhere ? 'no folder of scripts is configured (COPPICE_SCRIPTS)' : null;
 

@@ -192,7 +192,6 @@ export function cueFor(script: Script, prompt: string, answersSoFar: number): Cu
   return { rule: name, position: answersSoFar, turn };
 }
 
-/** Returns the index of the first rule that matches, or -1. */
 function ruleFor({ rules }: Script, prompt: string): number {
   const candidates = [...rules.entries()].filter(([, { when }]) => hasTexts(when?.contains, prompt));
   const first = firstMatch(
