@@ -9,7 +9,7 @@ export type AnswerBlock = {
   /** Number of this thinking block or tool call in the deltas; null for text. */
   number: number | null;
   pieces: string[];
-  /** The tool call's id; empty until it is known. */
+  /** Empty until it is known. */
   id: string;
   name: string;
   redacted: boolean;

@@ -20,7 +20,6 @@ import { gatewayLimits } from './limits.ts';
 
 import type { ProviderImage, ProviderMessage, ProviderPart } from './provider/port.ts';
 
-/** The owner of a read, the budget for its bytes, and the signal that ends it. */
 export type Reading = {
   owner: Pick<Owner, 'tenant' | 'taskId'>;
   budget: ByteBudget;

@@ -4,7 +4,6 @@ import { AnswerBlocks, textOf } from './answer-blocks.ts';
 import type { AnswerBlock } from './answer-blocks.ts';
 import type { FinishReason, ModelDeltas, ProviderThinking, ProviderToolCall, UsageSoFar } from './provider/port.ts';
 
-/** A thinking part, with the number of tool calls before it in the answer. */
 type Thought = ProviderThinking & { callsBefore: number };
 
 export type Answer = {

@@ -8,7 +8,7 @@ import { requireOthers } from './ingress/http/own-addresses.ts';
 import { providerServersOf, providerVariables } from './provider/environment.ts';
 import type { LlmGatewayOptions } from './service.ts';
 
-/** Environment variables of the gateway. It also reads those of all services. */
+/** The gateway's own environment variables. */
 export const gatewayVariables = {
   /** Folders with scripts for the `scripted` provider. They are separated as in `PATH`. */
   COPPICE_SCRIPTS: pathListVariable.default([]),

@@ -33,13 +33,13 @@ type Way = {
   /** True if another provider can answer instead. */
   rescued: boolean;
 };
-/** Longer than the providers' limits. */
+/** Longer than the time limits of the providers. */
 const hangsAfterMs = 120_000;
 const ways: readonly Way[] = endpoints.flatMap((endpoint) => [
   { endpoint, rescued: false },
   { endpoint, rescued: true },
 ]);
-/** Returns the endpoint with the provider's own wire format. If there is none, returns `openai-chat`. */
+/** Returns the endpoint with the provider's own wire format, if there is one. */
 const usualEndpoint = (wire: WireName): EndpointFormat =>
   endpointFormats.find((each) => each === wire) ?? 'openai-chat';
 const otherEndpoint = (wire: WireName): EndpointFormat =>
@@ -201,7 +201,6 @@ const requestFor = (model: string): Promise<FaultyRequest> =>
     description: `a request for ${model}`,
   });
 
-/** Returns how the result differs from the expected result. */
 async function problemsOf(each: Case): Promise<string[]> {
   const { wire, fault, way, model, id } = each;
   const stream = streams(way);

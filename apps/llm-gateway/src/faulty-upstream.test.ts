@@ -23,7 +23,7 @@ beforeEach(() => {
 });
 afterAll(() => upstream.close());
 
-/** Returns the provider. The base URLs of OpenAI's wire formats have a path. */
+/** The base URLs of OpenAI's wire formats have a path. */
 const at = (wire: Wire, origin = upstream.url) =>
   providerServerAt(wire.name.startsWith('openai') ? `${origin}/v1` : origin, wire);
 

@@ -37,7 +37,6 @@ export const gatewayLimits = {
 
   /** Bytes of one answer: its texts, tool call arguments, signatures and ids. */
   textBytesMax: 16 * 1024 * 1024,
-  /** Tool calls in one answer. */
   toolCallsMax: 128,
   /**
    * Number of texts and thinking parts in one answer. If the wire format numbers pieces of these separately, each piece
@@ -51,8 +50,8 @@ export const gatewayLimits = {
    */
   answerIdCharactersMax: 16 * 1024,
   /**
-   * Bytes of the inline content of an answer, and of a request, as JSON. They are limited, since the command, the
-   * result and the transcript entry must each fit in a message.
+   * Bytes of the inline content of an answer, and of a request, as JSON. The command, the result and the transcript
+   * entry must each fit in a message.
    */
   inlineBytesMax: 256 * 1024,
 

@@ -1,12 +1,12 @@
 /**
- * Runs the ready calls of one event loop turn together. All calls run one step, and then all run the next step. The
- * processor still has the code of a step in its caches then, which under load saves a large part of the cost of a call
- * (docs/decisions/0018). No call waits for a later event loop turn because of this.
+ * Runs the ready calls of one event loop turn together. All calls run one step, and then all run the next step. So the
+ * code of a step is still in the processor's caches, which under load saves a large part of the cost of a call
+ * (docs/decisions/0018). No call waits for a later event loop turn.
  */
 
 type Callback = () => void;
 
-/** Number of calls that run together. With more calls, nothing is saved, and the first call waits longer. */
+/** Number of calls that run together. More calls would save nothing, and the first call would wait longer. */
 const togetherMax = 16;
 
 /** A step that the ready calls run together. */

@@ -53,14 +53,11 @@ export type LlmGatewayOptions = {
    * file has changed.
    */
   file?: { path: string; sha256: string };
-  /** Providers over HTTP. */
   providerServers?: readonly ProviderServer[];
-  /** Further providers. */
   providers?: readonly Provider[];
   aliases?: readonly Alias[];
   /** Configured prices, which take precedence over the price list. */
   prices?: readonly OwnPrice[];
-  /** Limits on model usage by tenant. */
   tenantLimits?: readonly TenantLimit[];
   /** Settings of the answer cache. Default: no answer is cached. */
   cache?: CacheSettings;
@@ -71,7 +68,7 @@ export type LlmGatewayOptions = {
   httpAddresses?: readonly Address[];
   chats?: BusEndpointSettings;
   breaker?: Partial<CircuitSettings>;
-  /** See turn.ts. */
+  /** Lets a test kill the process at each point of a model call. */
   onPoint?: (point: TurnPoint) => Promise<void>;
 };
 

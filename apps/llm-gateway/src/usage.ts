@@ -17,10 +17,9 @@ export function withEstimates(usage: UsageSoFar, request: MeasuredRequest, outpu
   return { ...usage, inputTokens, outputTokens: usage.outputTokens ?? estimatedTokens(outputBytes) };
 }
 
-/** Limits for a provider's counts. A higher count must be wrong. */
+/** A count above these limits must be wrong. */
 const plausible = { tokensMax: 1e9, costUsdMax: 1e5 } as const;
 
-/** Removes implausible counts. */
 export function plausibleOf(usage: UsageSoFar): UsageSoFar {
   const counts = Object.entries(usage);
   return counts.every(isPlausible) ? usage : Object.fromEntries(counts.filter(isPlausible));
@@ -33,10 +32,7 @@ const isPlausible = ([name, count]: [string, number]): boolean =>
 
 type MeasuredRequest = Pick<ModelRequest, 'messages' | 'tools' | 'bytes'>;
 
-/**
- * Returns the bytes of the texts, inline images and tools. If a gateway endpoint received the request, the result is at
- * least the size of the client's body.
- */
+/** Returns the bytes of the texts, inline images and tools, but at least the size of the client's body. */
 export function bytesOfRequest({ messages, tools, bytes = 0 }: MeasuredRequest): number {
   const translated = bytesOfMessages(messages) + bytesOfJson(tools.length === 0 ? undefined : tools);
   return Math.max(translated, bytes);
@@ -83,8 +79,8 @@ export function reportedUsage(usage: UsageSoFar): UsageSoFar {
 }
 
 /**
- * Adds two usages. The cost is known only if both costs are known, or one usage is zero. Otherwise part of the cost
- * would be missing from the total.
+ * The cost is known only if both costs are known, or one usage is zero. Otherwise part of the cost would be missing
+ * from the total.
  */
 export function sumOfUsage(first: UsageSoFar, second: UsageSoFar): UsageSoFar {
   if (isNothing(first)) return second;
