@@ -95,7 +95,6 @@ export function scenarioOf(name: string): Scenario {
   );
 }
 
-/** Returns the help text with one line for each fault. */
 export const faultsHelp = (): string =>
   Object.entries<Fault>(faults)
     .map(([name, { does, amount }]) => {

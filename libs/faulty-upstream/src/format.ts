@@ -39,7 +39,6 @@ export type Stream = {
   overloaded: readonly StreamEvent[];
 };
 
-/** An error response of the vendor. */
 export type ErrorAnswer = { status: number; body: object };
 
 export type Format = {
@@ -53,7 +52,6 @@ export type Format = {
   /** Returns a body with status 200 that reports an overload. */
   overloaded(request: AnswerRequest): object;
   error(status: number, message: string): object;
-  /** Error for an account without credit. */
   spent: ErrorAnswer;
   refusedKey: ErrorAnswer;
   models(names: readonly string[]): object;

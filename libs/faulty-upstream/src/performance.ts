@@ -6,7 +6,6 @@ export type Stage = {
   /** Sends status and headers. */
   begin(): void;
   say(text: string | Uint8Array): Promise<void>;
-  /** Ends the answer normally. */
   end(): void;
   /** Breaks the connection after all earlier text was sent. */
   cut(): Promise<void>;

@@ -1,4 +1,4 @@
-/** The error responses. They state a wait in each of the ways that vendors use. */
+/** The error responses. They state a wait in all the ways that vendors use. */
 import type { FaultName, Scenario } from './faults.ts';
 import type { Format } from './format.ts';
 
@@ -70,6 +70,5 @@ const refusals: Readonly<Partial<Record<FaultName, Refuse>>> = {
   redirect: () => ({ status: 307, headers: { location: 'https://example.com/' }, body: '' }),
 };
 
-/** Returns the error response, or null for a fault without one. */
 export const refusalOf = ({ fault, amount }: Scenario, format: Format): Refusal | null =>
   refusals[fault]?.(format, amount ?? 0) ?? null;

@@ -1,4 +1,4 @@
-/** An encoded answer in a wire format. It consists of parts that can be sent one by one. */
+/** An encoded answer, in parts that can be sent one by one. */
 import { answerPieces } from './answer.ts';
 import type { AnswerRequest, Format, Framing, StreamEvent } from './format.ts';
 
@@ -6,13 +6,12 @@ export type AnswerScript = {
   contentType: string;
   /** Text before any output. Empty if the wire format has none. */
   opening: string;
-  /** Pieces of the output. */
   pieces: readonly string[];
   /** Text that completes the answer. */
   ending: string;
-  /** Text that reports an overload instead of the rest of the answer. */
+  /** Overload error that replaces the rest of the answer. */
   overloaded: string;
-  /** Text that sends invalid JSON instead of the rest of the answer. */
+  /** Invalid JSON that replaces the rest of the answer. */
   malformed: string;
   /** Returns the output and the ending. The first event has this number of additional characters. */
   huge(characters: number): readonly string[];
@@ -61,7 +60,7 @@ function encoded(framing: Framing, { name, data }: StreamEvent): string {
 
 const paddingOf = (characters: number): object => ({ padding: 'x'.repeat(characters) });
 
-/** Returns an unstreamed answer. Its first half counts as output, although no client can parse it. */
+/** The first half of an unstreamed answer counts as output, although no client can parse it. */
 function wholeScript(format: Format, request: AnswerRequest): AnswerScript {
   const body = format.whole(request);
   const text = JSON.stringify(body);

@@ -42,7 +42,7 @@ export type FaultyRequest = {
 
 export type FaultyUpstreamSettings = {
   host?: string;
-  /** 0 picks a free port. */
+  /** Default: 0, which selects a free port. */
   port?: number;
   /** Fault for models whose names contain no fault, as `scenarioOf` parses it. Default: such models don't exist. */
   fault?: string;

@@ -19,7 +19,7 @@ const errorOf = (code: number, message: string, details?: readonly object[]): ob
 
 const overloaded = errorOf(503, 'The model is overloaded. Please try again later.');
 
-/** Returns an event. `candidatesTokenCount` is the number of output tokens so far. */
+/** `candidatesTokenCount` is the number of output tokens so far. */
 const chunk = (
   { id, model }: AnswerRequest,
   text: string,
@@ -39,10 +39,7 @@ const chunk = (
 
 const complete = { finishReason: 'STOP' };
 
-/**
- * Returns the stream. Each event has the form of a whole answer. Since the first event already has output, `opening` is
- * empty.
- */
+/** Each event has the form of a whole answer. Since the first event already has output, `opening` is empty. */
 const stream = (request: AnswerRequest): Stream => ({
   framing: request.query.get('alt') === 'sse' ? 'server-sent-events' : 'json-array',
   opening: [],

@@ -25,10 +25,7 @@ const head = ({ id, model, now }: AnswerRequest, object: string): object => ({
   system_fingerprint: null,
 });
 
-/**
- * Returns the stream. If the request asks for usage, a separate chunk contains it, and all other chunks have `usage:
- * null`.
- */
+/** If the request asks for usage, a separate chunk contains it, and all other chunks have `usage: null`. */
 function stream(request: AnswerRequest): Stream {
   const wantsUsage = (request.body['stream_options'] as Fields | null | undefined)?.['include_usage'] === true;
   const chunk = (delta: object, finishReason: string | null = null): StreamEvent => ({

@@ -1,7 +1,4 @@
-/**
- * The parts that both of OpenAI's wire formats share. These are the field that requests a stream, errors, and the list
- * of models.
- */
+/** The parts that both of OpenAI's wire formats share. */
 import type { ErrorAnswer, Fields } from '../format.ts';
 
 const kinds: Readonly<Record<number, { type: string; code: string | null }>> = {
