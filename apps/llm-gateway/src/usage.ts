@@ -10,7 +10,7 @@ export const estimatedTokens = (bytes: number): number => Math.ceil(bytes / byte
 
 /**
  * Adds estimates for missing counts to the usage of an answer that began. A cut stream has no usage, and some servers
- * never report it. Budgets and the compaction of conversations need it.
+ * never report it. Budgets and the compaction of conversations need these counts.
  */
 export function withEstimates(usage: UsageSoFar, request: MeasuredRequest, outputBytes: number) {
   const inputTokens = usage.inputTokens ?? estimatedTokens(bytesOfRequest(request));

@@ -152,8 +152,8 @@ function checkedUrl(text: string, variable: string): string {
 }
 
 /**
- * Returns the part of an invalid address that can't contain a password or a key, which is scheme and host, or host and
- * port. Returns null if the text doesn't start with such a part.
+ * Returns the scheme and host, or the host and port, of an invalid address. This part can't contain a password or a
+ * key. Returns null if the text doesn't start with such a part.
  */
 export function safeAddress(text: string): string | null {
   const start = /^(?:[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+(?::\d{1,5})?|[a-z0-9.-]+:\d{1,5})(?=$|[/?#])/i.exec(text)?.[0];

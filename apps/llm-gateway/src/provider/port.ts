@@ -57,7 +57,7 @@ export type OriginalRequest = {
   headers: Readonly<Record<string, string>>;
   /** True if the gateway removed another provider's content from the body, which the vendor would reject. */
   foreignTaken?: boolean;
-  /** Output limit in tokens that the gateway sets if the client set none. */
+  /** Output limit in tokens, if the gateway set one. It never replaces a limit of the client. */
   maxOutputTokens?: number;
 };
 

@@ -61,7 +61,7 @@ test('another provider answers, and the turn reports which, after how many attem
       text: { text: 'hello' },
       provider: 'second',
       attempts: 2,
-      // 11 tokens cost 1,000 dollars per million, and 3 tokens cost 10,000 dollars per million.
+      // The price is 1,000 dollars per million input tokens, and 10,000 dollars per million output tokens.
       usage: { inputTokens: 11, outputTokens: 3, costUsd: 0.041 },
     },
   });

@@ -18,7 +18,9 @@ const goingOn: readonly CoppiceError['code'][] = [
 ];
 export const goesOn = ({ code }: CoppiceError): boolean => goingOn.includes(code);
 
-/** Reports whether the error comes from a budget that has too little left or whose limit needs an unknown price. */
+/**
+ * Reports whether the error comes from a budget. The budget has too little left, or the price of the model is unknown.
+ */
 export const isOfBudget = ({ details }: CoppiceError): boolean => details?.['budget'] !== undefined;
 
 /** Returns true if the provider keeps failing, so that a further attempt would get the same error. */

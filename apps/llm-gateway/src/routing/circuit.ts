@@ -68,7 +68,7 @@ export class Circuit {
   #last: LastFailure | null = null;
   /** End of the time for which the breaker is open for all tenants, or null. */
   #openUntilMs: number | null = null;
-  /** Tenant for which the breaker opened alone, until `untilMs`; null if there is none. */
+  /** Set while the breaker is open for a single tenant, whose calls are rejected until `untilMs`. */
   #shutOut: { tenant: string; untilMs: number } | null = null;
   #probing = false;
   #coolUntilMs = 0;

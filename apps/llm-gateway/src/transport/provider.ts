@@ -186,8 +186,8 @@ async function* streamedAnswer(
 }
 
 /**
- * Yields deltas that arrived together in one group. If the answer hasn't `begun`, the first output is yielded before
- * the rest is read.
+ * Yields one group of all deltas that arrived together. If the answer hasn't `begun`, the first output is yielded
+ * before the rest is read.
  * @throws what the iteration throws, after it has yielded the deltas before the error.
  */
 function* bundlesOf(all: Iterable<ModelDelta>, begun: boolean): Iterable<ModelDelta[]> {

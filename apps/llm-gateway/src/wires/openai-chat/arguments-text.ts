@@ -8,7 +8,7 @@ export class ArgumentsText {
   #inString = false;
   #isEscaped = false;
   #state: 'open' | 'closed' | 'beyond' = 'open';
-  /** True if the closed text is a JSON object; null until the first check. */
+  /** True if the text is a JSON object; null until the first check. */
   #isJson: boolean | null = null;
 
   add(piece: string): void {

@@ -15,8 +15,8 @@ const opaque = new Set([
 /**
  * Converts the names of fields to camel case. The vendor also accepts snake case, for example `system_instruction`.
  * @param field the path of the value, for errors
- * @throws CoppiceError `invalid-request` if both spellings of a field are present. The gateway could check one of them,
- * and the vendor could use the other.
+ * @throws CoppiceError `invalid-request` if both spellings of a field are present. Otherwise the gateway could check
+ * one spelling while the vendor uses the other.
  */
 export function camelCased(value: unknown, field = ''): unknown {
   if (Array.isArray(value)) return value.map((inner, index) => camelCased(inner, `${field}[${index}]`));
