@@ -180,7 +180,7 @@ function stageOn(response: ServerResponse, { contentType, ended, cut }: StageSet
       response.writeHead(200, { 'content-type': contentType });
       response.flushHeaders();
     },
-    // After the connection has ended, a write would never finish, so it isn't awaited.
+    // A write never finishes after the connection has ended, so `say` also returns then.
     say: (text) =>
       text.length === 0
         ? Promise.resolve()
