@@ -95,13 +95,13 @@ const heldBytesMax = 64 * 1024;
 
 /**
  * The data that a request needs until it ends. Both fields are null afterwards. The HTTP library keeps an abandoned
- * request until a connection is free. It has only a reference to this object, so the data can be freed earlier.
+ * request until a connection is free. The library references only this object, so the data can be freed earlier.
  */
 type Held = { bytes: Buffer | null; answer: Answer | null };
 
 /**
  * Returns the headers and the body to send. A large body is a stream, since the library reports only for a stream when
- * all of it is sent. Its length is set, since some servers reject chunked bodies.
+ * all of it is sent. The headers contain its length, since some servers reject chunked bodies.
  */
 function sending(held: Held, headers: Record<string, string>) {
   const { bytes } = held;
@@ -161,8 +161,8 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
 }
 
 /**
- * One answer, with back-pressure for a slow reader. It replaces the library's `request`, which creates a stream and
- * listens to the signal. For a short answer, these two take as long as all other work.
+ * One answer, with back-pressure for a slow reader. The library's `request` isn't used, since it creates a stream and
+ * listens to the signal. For a short answer, this takes as long as all other work.
  */
 class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   readonly begun: Promise<HttpAnswer>;

@@ -7,9 +7,8 @@ export type PatienceLimits = Record<
 >;
 
 /**
- * The time limits of one answer. They limit the time until the first event, between events, in total, and after the end
- * of the answer. The first limit that is reached aborts `signal` with an error that names the limit. The caller's
- * signal also aborts `signal`.
+ * The time limits of one answer. The first limit that is reached aborts `signal` with an error that names the limit.
+ * The caller's signal also aborts `signal`.
  */
 export class Patience {
   readonly #provider: string;

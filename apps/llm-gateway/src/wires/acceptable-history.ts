@@ -1,6 +1,6 @@
 /**
- * Converts names, ids and arguments that a model wrote to a form that servers accept. If a server rejected one of them,
- * it would also reject every later request of the conversation, which repeats them.
+ * Converts names, ids and arguments that a model wrote to a form that servers accept. Each later request of the
+ * conversation repeats them, so a server that rejects one of them would reject all of these requests.
  */
 import { createHash } from 'node:crypto';
 import { jsonOf } from '../transport/json.ts';

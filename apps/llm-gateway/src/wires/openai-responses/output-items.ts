@@ -14,9 +14,9 @@ type Open = {
 
 /**
  * The items of an answer, which are messages, reasoning and tool calls. The server sends each item in pieces, and then
- * as a whole. The whole item is used only if no piece arrived. An event belongs to the item with its `output_index`. If
- * the event has no index, its item id decides. Ids alone aren't enough, since some servers send a different id with
- * each event.
+ * as a whole. The whole item is used only for parts of which no piece arrived. An event belongs to the item with its
+ * `output_index`. If the event has no index, its item id decides. Ids alone aren't enough, since some servers send a
+ * different id with each event.
  */
 export class OutputItems {
   readonly #bounds: AnswerBounds;
