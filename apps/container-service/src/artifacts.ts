@@ -4,7 +4,7 @@ import { artifactNames, buckets, CoppiceError, type Owner, type TextReference } 
 
 /**
  * Reads a text, inline or from the artifact store.
- * @throws CoppiceError `not-found`; `limit-exceeded`, before anything is read, if an artifact has more than `bytesMax` bytes
+ * @throws CoppiceError `not-found`, or `limit-exceeded` if the artifact has more than `bytesMax` bytes
  */
 export async function bytesOf(bus: Bus, reference: TextReference, bytesMax = Infinity): Promise<Uint8Array> {
   if ('text' in reference) return Buffer.from(reference.text);
@@ -23,7 +23,7 @@ export async function storeLog(bus: Bus, owner: Owner, effectId: string, bytes: 
   return artifact;
 }
 
-/** Stores a text of a task under the hash of its content and returns the artifact's name. */
+/** Stores a text under the hash of its content and returns the artifact's name. */
 export async function storeText(bus: Bus, owner: Owner, text: string): Promise<string> {
   const bytes = Buffer.from(text);
   const artifact = artifactNames.text(owner, hashOf(bytes));
@@ -32,7 +32,7 @@ export async function storeText(bus: Bus, owner: Owner, text: string): Promise<s
 }
 
 async function put(bus: Bus, artifact: string, bytes: Uint8Array): Promise<void> {
-  // Retries until the bus answers: this process holds the only copy of the bytes.
+  // Retries until the bus answers, since this process has the only copy of the bytes.
   await untilAnswered(async () => (await bus.objects(buckets.artifacts)).put(artifact, bytes));
 }
 

@@ -24,7 +24,7 @@ test('if no engine works, the error says what was tried, why it failed and what 
 
 test('engine none is available on request, and reports that it isolates nothing', async () => {
   await using folder = await temporaryFolder('choose-engine');
-  // If root runs the test, commands run as another user, who must be able to enter the folder.
+  // Under root, commands run as another user. That user must be able to enter the folder.
   await chmod(folder.path, 0o755);
   const { engine, report } = await chooseEngine({
     choice: 'none',

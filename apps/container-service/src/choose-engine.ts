@@ -15,7 +15,7 @@ export const engineChoices = ['auto', 'docker', 'bubblewrap', 'none'] as const;
 export type EngineChoice = (typeof engineChoices)[number];
 
 export interface EngineSettings {
-  /** Engine to use. `auto` never chooses `none`. */
+  /** `auto` never chooses `none`. */
   choice: EngineChoice;
   dataFolder: string;
   stateFolder: string;
@@ -25,11 +25,11 @@ export interface EngineSettings {
   bubblewrapProgram?: string | undefined;
   sandboxUid?: number | undefined;
   /**
-   * Milliseconds during which an engine that does not answer is tried again; default 3 minutes. A probe that runs when this time ends is
-   * not interrupted.
+   * Time in milliseconds during which an engine that doesn't answer is tried again. Default: 3 minutes. A running probe
+   * is not interrupted when this time ends.
    */
   answerMsMax?: number | undefined;
-  /** Called when an engine did not answer and will be tried again. */
+  /** Called before an engine that didn't answer is tried again. */
   onWaiting?: ((line: string) => void) | undefined;
   /** Called with errors that do not affect a command's result. */
   onTrouble?: ((error: unknown, what: string) => void) | undefined;
@@ -42,10 +42,10 @@ const tryAgainMs = 1_000;
 const automatic: readonly EngineName[] = ['docker', 'bubblewrap'];
 
 /**
- * Returns the first engine that runs a probe command. It is not enough that a socket answers or a program exists. If an engine does not
- * answer in time, it is tried again before the next engine.
- * @throws CoppiceError `engine-unavailable` with the engines tried, the reason for each failure, and advice; NoAnswer if one of the engines
- * did not answer
+ * Returns the first engine that runs a probe command. An engine that doesn't answer in time is tried again before the
+ * next engine.
+ * @throws CoppiceError `engine-unavailable`. The message says why each engine failed.
+ * @throws NoAnswer if one of the engines didn't answer
  */
 export async function chooseEngine(settings: EngineSettings): Promise<{ engine: Engine; report: EngineReport }> {
   const user = sandboxUser(settings.sandboxUid);

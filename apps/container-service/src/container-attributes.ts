@@ -3,7 +3,7 @@ import { annotateSpan, attributes } from '@coppice/telemetry';
 
 type Fields = { sandboxId?: unknown; image?: unknown; exitCode?: unknown; specification?: Fields };
 
-/** Span attributes for the sandbox, image and exit code named in an operation's input or output. Pure. */
+/** Returns span attributes for the sandbox, image and exit code in an operation's input or output. */
 function containerAttributes(fields: Fields): Record<string, string | number> {
   const { sandboxId, image } = fields.specification ?? fields;
   return {
@@ -13,7 +13,7 @@ function containerAttributes(fields: Fields): Record<string, string | number> {
   };
 }
 
-/** Wraps a handler so that its span has the engine, sandbox, image and exit code as attributes. */
+/** Wraps a handler. Adds the engine, sandbox, image and exit code to the span in which the handler runs. */
 export const withContainerAttributes =
   (engine: string) =>
   (handler: CommandHandler): CommandHandler => ({

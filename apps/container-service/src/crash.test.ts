@@ -10,8 +10,8 @@ import { ownerOf, specificationIn, startOrchestrator } from './test-support/orch
 const program = path.join(import.meta.dirname, 'main.ts');
 const taskId = 'taaaaaaaaaaaaaaaa';
 /**
- * Time within which another process takes over. It does so when the dead process's membership and the command's ack wait have both expired.
- * Each takes 15 s, counted from different moments.
+ * Time in milliseconds within which another process takes over a command. It takes over when the dead process's
+ * membership and the command's ack wait have expired. Each of them takes 15 s.
  */
 const takeOverMsMax = 75_000;
 
@@ -74,7 +74,7 @@ test.concurrent.for(engines)(
         (await runs(specification)) === 'ran\n' && (await runs(other)) === 'ran\n' ? true : undefined,
       );
       expect(await hostHasProcess(marker)).toBe(true);
-      // The sandbox has only a tenth of a processor, so that the file is still being written when the service ends.
+      // With a tenth of a processor, the write is still in progress when the service is killed.
       const limits = { ...specification.limits, cpus: 0.1 };
       const written = await specificationIn(folder.path, 'tcccccccccccccccc', { limits });
       await orchestrator.done('task_z_1_1', 'create', written);
@@ -91,7 +91,7 @@ test.concurrent.for(engines)(
         const names = await readdir(docs).catch(() => []);
         return names.length > 0 ? names : undefined;
       });
-      // If no process repeats the write, imports skip the draft because of its name.
+      // Imports skip files whose name matches this pattern. So they skip the draft if no process repeats the write.
       expect(draft).toMatch(ownDraftPattern);
       await doomed.kill('SIGKILL');
       // With bubblewrap, the kernel ends the namespace when its parent process dies. With Docker, the container belongs to the daemon and

@@ -11,7 +11,7 @@ import { placeOf } from './place.ts';
 
 test('a command that a killed stack had not recorded yet is ended', async () => {
   await using folder = await temporaryFolder('end-commands');
-  // Engine none has no mounts: its user reaches the workspace by its path.
+  // Engine none has no mounts, so its user must be able to enter the folder.
   await chmod(folder.path, 0o755);
   const { dataFolder, stateFolder, stackId } = await placeOf(folder.path);
   const launcher = noneLauncher({ stateFolder });
@@ -36,7 +36,7 @@ test('a command that a killed stack had not recorded yet is ended', async () => 
   });
   const command = engine.exec('sandbox', `sleep ${seconds}`);
   await eventually(() => hostHasProcess(`sleep\0${seconds}`));
-  // Simulates a stack that was killed after it had started the command and before it had recorded the command.
+  // Simulates a stack that was killed after it started the command and before it recorded it.
   await rm(path.join(stateFolder, 'running'), { recursive: true });
 
   await endCommands('none', { dataFolder: folder.path });

@@ -6,8 +6,8 @@ import { placeOf } from './place.ts';
 import type { ContainerServiceOptions } from './service.ts';
 
 /**
- * Ends the commands that still run in the sandboxes of a killed stack. Sandbox records and files stay; the next start uses them. The engine
- * is not probed, since it has worked before.
+ * Ends the commands that still run in the sandboxes of a killed stack. Keeps the sandboxes for the next start. Doesn't
+ * probe the engine, since it has worked before.
  * @returns the number of sandboxes for which a running command was recorded
  * @throws CoppiceError `engine-unavailable`
  */
@@ -21,7 +21,8 @@ export async function endCommands(
   const engine = await createEngine({ ...place, launcher, probeImage: defaultImage });
   try {
     const sandboxes = await engine.list({ stackId });
-    // Every sandbox is stopped: a stack killed just after starting a command may have no record of that command.
+    // Stops every sandbox, since a stack that was killed just after it started a command may have no record of the
+    // command.
     for (const { id } of sandboxes) await engine.stop(id);
     return sandboxes.filter(({ running }) => running > 0).length;
   } finally {

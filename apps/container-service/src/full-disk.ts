@@ -3,8 +3,8 @@ import { CoppiceError } from '@coppice/contracts';
 import { comesFromFullDisk, type FullDiskWaits } from '@coppice/disk';
 
 /**
- * Wraps a handler of an idempotent operation. If the disk is full, the command is postponed for some minutes and then fails with
- * `disk-full`. Other operations must not be wrapped: they must not be repeated, since their effects so far are unknown.
+ * Wraps a handler. If the disk is full, an idempotent command is postponed for some minutes and then fails with
+ * `disk-full`. Other operations are not wrapped, since they must not be repeated.
  */
 export const withFullDisk =
   (folder: string, waits: FullDiskWaits) =>

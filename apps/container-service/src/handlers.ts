@@ -31,8 +31,8 @@ export interface HandlerContext {
 }
 
 /**
- * Number of bytes kept from the beginning of each stream; as many are kept from its end. Together they are the contract's limit for a
- * stream.
+ * Number of bytes kept from the beginning of each stream. The same number is kept from its end. The sum is the
+ * contract's limit for a stream.
  */
 const keepBytes = 16 * 1024;
 
@@ -60,7 +60,7 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
         withLog(context, { owner, sandboxId, command, effectId, signal, confirmClaim }, (options) =>
           engine.exec(sandboxId, command.shell, options),
         ),
-      // A command that the lost process started may still run. That command is ended, since nothing uses its result.
+      // Ends the command that a lost process started, since nothing uses its result.
       ({ sandboxId }, { effectId }) => endLost(sandboxId, engine.stop(sandboxId, effectId)),
     ),
     handle(
@@ -71,7 +71,7 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
           engine.run(specOf(context, specification), command.shell, options),
         );
       },
-      // The whole sandbox can be removed, since it is created again before its next use.
+      // Removes the whole sandbox, since it is created again before its next use.
       ({ specification: { sandboxId } }) => endLost(sandboxId, engine.remove(sandboxId)),
     ),
     toolsHandler(context),
@@ -83,8 +83,8 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
 }
 
 /**
- * Ends the command that a lost process started. If this fails, the command may still run and no outcome can be reported. So the bus
- * delivers the operation again later.
+ * Ends the command that a lost process started. If this fails, the command may still run, so the bus delivers the
+ * operation again later.
  */
 async function endLost(sandboxId: string, ending: Promise<void>): Promise<null> {
   try {
@@ -114,8 +114,8 @@ function specOf({ stackId, dataFolder }: HandlerContext, specification: SandboxS
 }
 
 /**
- * Replaces the configured path of the data folder by its real path, since the user may have symbolic links in it. The engine rejects links
- * inside the data folder.
+ * Replaces the configured path of the data folder with its real path. The configured path may contain symbolic links,
+ * and the engine rejects links in mount sources.
  */
 function realSource({ source }: Mount, { configured, real }: HandlerContext['dataFolder']): string {
   return source.startsWith(`${configured}/`) ? real + source.slice(configured.length) : source;
@@ -142,7 +142,8 @@ async function withLog(
   try {
     const { standardInput } = command;
     const stdin = standardInput === undefined ? {} : { stdin: await bytesOf(bus, standardInput) };
-    // Checked before `run`, since engine.run first recreates the sandbox; `beforeStart` checks again just before the command starts.
+    // Checks the claim before `run`, since engine.run first removes the sandbox. `beforeStart` checks it again right
+    // before the command starts.
     await confirmClaim();
     const result = await run({
       execId: effectId,
@@ -170,8 +171,8 @@ async function withLog(
 function commandResultOf(result: ExecResult, logArtifact: string | null): CommandResult {
   const { exitCode, signal, timedOut, oomKilled, diskExceeded, stdout, stderr, durationMs } = result;
   const disk = diskExceeded ? '\ncoppice: the command failed, since it wrote more than its disk limit allows\n' : '';
-  // The command may exit with 0 before the exceeded disk limit is detected. It counts as failed even so, so that no later step uses its
-  // files.
+  // A command may exit with 0 before the exceeded disk limit is detected. It also counts as failed, so that no later
+  // step uses its files.
   const seenExitCode = diskExceeded && exitCode === 0 ? 1 : exitCode;
   return {
     exitCode: signal === null ? seenExitCode : null,

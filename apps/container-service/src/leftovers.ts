@@ -1,8 +1,9 @@
 /**
- * Removal of sandboxes whose task has ended, at start and at intervals. Sandboxes are normally removed by `sandbox.remove`. This module
- * removes the sandboxes whose removal a restored or lost orchestrator never requested, or whose `create` was delivered again after the
- * removal. Sandboxes of tasks that may still run are kept: if the orchestrator doesn't find the task, the sandbox is removed only when it
- * is older than `commandAgeMsMax`, the maximum time that a command may wait.
+ * Removal of sandboxes whose task has ended, at start and at intervals. Normally `sandbox.remove` removes a sandbox.
+ * This module removes a sandbox if a lost or restored orchestrator never requested its removal, or if its `create` was
+ * delivered again after the removal. Sandboxes of tasks that may still run are kept. If the orchestrator doesn't find
+ * the task, the sandbox is removed only when it is older than `commandAgeMsMax`, the maximum time that a command may
+ * wait.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readdir, rm, stat } from 'node:fs/promises';
@@ -12,7 +13,7 @@ import { commandAgeMsMax, orchestratorCalls, taskIdSchema } from '@coppice/contr
 import type { Logger } from '@coppice/telemetry';
 import type { Engine, SandboxInfo } from './engine/port.ts';
 
-/** Maximum number of attempts per round. Several are needed, since the orchestrator may start after this service. */
+/** Maximum number of attempts per round. The orchestrator may start after this service. */
 const asksMax = 20;
 const askWaitMs = 15_000;
 /** Time from the end of one round to the start of the next. */
@@ -55,8 +56,8 @@ async function removeOldLogs(folder: string): Promise<void> {
 }
 
 /**
- * Runs one round: decides for each sandbox that exists at the start of the round whether to remove it. Gives up after `asksMax` attempts
- * without an answer. Never throws.
+ * Decides for each sandbox that exists at the start of the round whether to remove it. Gives up after `asksMax`
+ * attempts without an answer. Never throws.
  */
 export async function removeLeftovers({ bus, engine, stackId, log, signal }: LeftoverSettings): Promise<void> {
   let undecided: SandboxInfo[] = [];
@@ -68,7 +69,7 @@ export async function removeLeftovers({ bus, engine, stackId, log, signal }: Lef
   for (let count = 0; count < asksMax && undecided.length > 0 && !signal.aborted; count++) {
     const later: SandboxInfo[] = [];
     for (const sandbox of undecided) {
-      // If the call gets no answer (an orchestrator of an earlier version doesn't serve it), the task may still exist.
+      // Without an answer, the task may still exist. An orchestrator of an earlier version doesn't serve this call.
       const verdict = await judge(bus, sandbox).catch(() => 'ask-later' as const);
       if (verdict === 'ask-later') later.push(sandbox);
       if (verdict !== 'remove' || signal.aborted) continue;
@@ -82,7 +83,7 @@ export async function removeLeftovers({ bus, engine, stackId, log, signal }: Lef
   }
 }
 
-/** @throws CoppiceError when the call fails, since it is then unknown if the task exists */
+/** @throws CoppiceError if the call fails. It is then unknown whether the task exists. */
 async function judge(bus: Bus, { labels, createdAt }: SandboxInfo): Promise<'keep' | 'remove'> {
   const isOld = Date.now() - createdAt.getTime() > commandAgeMsMax;
   // The sandbox belongs to something other than a task, such as a setup.

@@ -4,13 +4,13 @@ import type { Bus } from '@coppice/bus';
 import { subjects, type LogChunk, type Owner } from '@coppice/contracts';
 import type { OutputChunk } from './engine/port.ts';
 
-/** Minimum interval between two messages of one command. Output is collected in between, so that not every line becomes a message. */
+/** Minimum interval between two messages of one command. Output that arrives in between is joined into one message. */
 const messageIntervalMs = 50;
 
 /**
- * Returns an `onOutput` callback that publishes a command's output on the log subject of its task. If the server is slow, the callback is
- * slow too, and the engine drops output. If output can't be published, it is also lost: `onError` gets the error, and the command does not
- * fail. The next message reports how many bytes are missing before it.
+ * Returns an `onOutput` callback that publishes a command's output on the log subject of its task. If the server is
+ * slow, the callback is slow too, and the engine drops output. Output that can't be published is also lost. `onError`
+ * then gets the error, and the command doesn't fail. The next message reports how many bytes are missing before it.
  */
 export function liveLog(bus: Bus, owner: Owner, sandboxId: string, onError: (error: unknown) => void) {
   const subject = subjects.log(owner.tenant, owner.taskId);

@@ -20,9 +20,9 @@ export async function placeOf(configured: string) {
 }
 
 /**
- * Reads or creates the id that separates this stack's containers from those of other stacks on the same engine. The id is kept in a file.
- * It is not derived from the path, since every stack in docker-compose has the same data folder path. If several processes start at once,
- * the first one's id is used.
+ * Reads or creates the id that separates this stack's containers from those of other stacks on the same engine. The id
+ * is kept in a file and not derived from the path, since every stack in docker-compose has the same path. If several
+ * processes start at once, they use the id of the first one.
  */
 async function stackIdIn(stateFolder: string): Promise<string> {
   const file = join(stateFolder, 'stack-id');

@@ -17,20 +17,20 @@ export type ContainerServiceOptions = {
   dataFolder: string;
   /** Default `auto`. */
   engine?: EngineChoice | undefined;
-  /** Folder of locally built root file systems; default: `images` in this service's own folder. */
+  /** Folder of locally built root file systems. Default: `images` in this service's own folder. */
   imagesFolder?: string | undefined;
   dockerSocket?: string | undefined;
   bubblewrapProgram?: string | undefined;
-  /** User id of sandboxes if the stack runs as root; default 10001. The worktree service must use the same one. */
+  /** User id of sandboxes if the stack runs as root. Default: 10001. The worktree service must use the same id. */
   sandboxUid?: number | undefined;
-  /** Maximum number of concurrent commands; default 8. The landing pool has as many slots again. */
+  /** Maximum number of concurrent commands. Default: 8. The landing pool has the same number of slots of its own. */
   concurrency?: number | undefined;
   /** Called with the reason while the start waits. */
   onWaiting?: ((line: string) => void) | undefined;
 };
 
 export type ContainerWork = RunningWork & {
-  /** The chosen engine, and what is known so far about the limits that it enforces on this machine. */
+  /** The chosen engine, and what is known so far about the limits that it enforces. */
   report: EngineReport;
   /** Resolves with the report when all limits are known or the service stops. */
   settled: Promise<EngineReport>;
@@ -39,8 +39,8 @@ export type ContainerWork = RunningWork & {
 const concurrencyDefault = 8;
 
 /**
- * Starts the service on a bus, by itself or embedded among others.
- * @throws CoppiceError `engine-unavailable` with what was tried
+ * Starts the service on a bus, in its own process or together with other services.
+ * @throws CoppiceError `engine-unavailable` if no engine works
  */
 export async function startContainerService(
   service: ServiceContext,
@@ -118,7 +118,7 @@ function logReport(log: Logger, engine: Engine, report: EngineReport): void {
   log[level]({ ...fields, notEnforced, unknown }, summaryOf(report));
 }
 
-/** Returns one line for people: the engine, and the limits that it does not enforce on this machine. */
+/** Returns one line for people. It names the engine and the limits that the engine doesn't enforce on this machine. */
 export function summaryOf(report: EngineReport): string {
   const [missing, unknown] = [named(report, isMissing), named(report, isPending)];
   const untriable = named(report, isUntriable);

@@ -20,12 +20,13 @@ export interface BubblewrapView {
   statusDescriptor: number;
 }
 
-/** Root entries that aren't taken from the image: the kernel, bubblewrap or a mount provides them. */
+/** Root entries that aren't taken from the image. The kernel, bubblewrap or a mount provides them. */
 const ownEntries: ReadonlySet<string> = new Set(['proc', 'sys', 'dev', 'tmp', 'home', 'workspace', 'lost+found']);
 
 /**
- * Returns the arguments of bubblewrap. The image's top folders are mounted one by one into bubblewrap's empty root, since mount points
- * must be created there. The root is made read-only at the end. Later mounts cover earlier ones.
+ * Returns bubblewrap's arguments. Each top folder of the image is mounted into an empty root, since bubblewrap must
+ * create other mount points in the root. The root becomes read-only after all mounts. A later mount covers an earlier
+ * one.
  */
 export function bubblewrapArguments(view: BubblewrapView): string[] {
   const { user, scratchBytes } = view;
@@ -42,7 +43,7 @@ export function bubblewrapArguments(view: BubblewrapView): string[] {
     ['--die-with-parent', '--new-session', '--cap-drop', 'ALL', '--clearenv'],
     image,
     ['--proc', '/proc', '--ro-bind', '/proc/sys', '/proc/sys'],
-    // Each device is a separate mount, so `/dev` itself can be read-only.
+    // Devices stay usable after this remount, since each device is a separate mount.
     ['--dev', '/dev', ...scratch('/dev/shm'), '--remount-ro', '/dev'],
     scratch('/tmp'),
     view.mounts.flatMap(({ source, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', source, target]),

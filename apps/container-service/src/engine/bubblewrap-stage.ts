@@ -5,7 +5,10 @@
 import type { ControlGroup } from './cgroup.ts';
 import type { Limits, Mount } from './port.ts';
 
-/** Mount point of the stage, a tmpfs that exists only in the command's own mount namespace. */
+/**
+ * Mount point of a tmpfs that exists only in the command's own mount namespace. The bubblewrap program, the root file
+ * system and the mount sources are mounted there, where the sandbox's user can reach them.
+ */
 export const stage = '/run/coppice-stage';
 
 /** Minimum data limit in bytes. Programs such as Node reserve much more memory than they use and don't start with a lower limit. */
@@ -13,9 +16,10 @@ const dataBytesMin = 1024 * 1024 * 1024;
 const dataPerMemory = 2;
 
 /**
- * Prepares the stage and starts bubblewrap; runs as root in its own mount namespace. Arguments: number of control group files, the files,
- * uid, gid, a table of mounts in fstab(5) format, number of mounts, their sources, then bubblewrap's arguments. One process creates all
- * mount points and another one mounts all sources. A process for each of about ten mounts would take most of a sandbox's start time.
+ * Script that prepares the stage and starts bubblewrap. It runs as root in its own mount namespace. Arguments: number
+ * of control group files, these files, uid, gid, a table of mounts in fstab(5) format, number of mounts, their sources,
+ * bubblewrap's arguments. One process creates all mount points and another one mounts all sources. A process for each
+ * mount would take most of a sandbox's start time.
  */
 const stageScript = `
 set -e
@@ -39,7 +43,7 @@ exec setpriv --reuid "$uid" --regid "$gid" --clear-groups -- "$stage/bwrap" "$@"
 export interface Staging {
   program: string;
   rootfs: string;
-  /** Mounts, numbered from n down to 1: the first mount is at `<stage>/n`, the last mount at `<stage>/1`. */
+  /** Mounts. The first of n mounts is at `<stage>/n`, the last one at `<stage>/1`. */
   mounts: readonly Mount[];
   user: { uid: number; gid: number };
   group: ControlGroup | undefined;
@@ -62,8 +66,8 @@ export function staged({ program, rootfs, mounts, user, group }: Staging): strin
 }
 
 /**
- * A line of the fstab(5) table. ASCII characters that would end a field or start a comment are escaped in octal. Other characters stay
- * unchanged.
+ * Returns a line of the fstab(5) table. ASCII characters that would end a field or start a comment are escaped in
+ * octal.
  */
 const bind = (source: string, name: string): string =>
   `${source.replaceAll(/[ \t\n\v\f\r\\#]/g, octal)} ${stage}/${name} none bind 0 0`;
@@ -72,18 +76,19 @@ const octal = (character: string): string => `\\${character.charCodeAt(0).toStri
 
 export function resourceLimits(group: ControlGroup | undefined, { diskBytes, memoryBytes }: Limits): string[] {
   const limits = [`--fsize=${diskBytes}:${diskBytes}`, '--core=0:0'];
-  // Without a control group, there is only this limit on the reserved memory of each process. It is better than no limit.
+  // Without a control group, only the reserved memory of each process can be limited.
   const dataBytes = Math.max(memoryBytes * dataPerMemory, dataBytesMin);
   if (group === undefined) limits.push(`--data=${dataBytes}:${dataBytes}`);
   return ['prlimit', ...limits, '--'];
 }
 
 /**
- * The first process of the PID namespace: a shell that reaps its children and passes on the exit code. Bubblewrap's own first process isn't
- * used: it would end as an orphan and stay a zombie if the host's first process doesn't reap it.
+ * Returns the command line of the PID namespace's first process. It is a shell that reaps its children and passes on
+ * the exit code. Bubblewrap's own first process would end as an orphan. It would stay a zombie if the host's first
+ * process doesn't reap it.
  *
- * Linux counts processes per user namespace (since 5.14), so a limit that is set inside the sandbox counts only this command's processes.
- * The option of `ulimit` is -p in dash and -u in other shells.
+ * Since version 5.14, Linux counts processes per user namespace. So a limit that is set inside the sandbox counts only
+ * this command's processes. The option of `ulimit` is -p in dash and -u in other shells.
  */
 export function firstProcess(group: ControlGroup | undefined, { pids }: Limits): string[] {
   const limit = group === undefined ? `ulimit -u ${pids} 2>/dev/null || ulimit -p ${pids} 2>/dev/null; ` : '';

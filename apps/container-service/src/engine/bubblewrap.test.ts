@@ -21,7 +21,7 @@ function isWritable(path: string): boolean {
 }
 
 const root = process.getuid?.() === 0;
-/** True if control groups can be used. Without them, limits can't apply to all processes of a command together. */
+/** True if control groups can be used. Without them, no limit applies to all processes of a command together. */
 const controlGroups = root && (isWritable('/sys/fs/cgroup/memory') || isWritable('/sys/fs/cgroup/cgroup.procs'));
 const missing: Enforceable[] = [
   'abstractSockets',
@@ -84,7 +84,7 @@ test('a folder can be mounted whatever its name', async (context) => {
   }
 });
 
-/** Returns a script that starts the real program with another filter. This filter is a single instruction that allows every call. */
+/** Returns a script that starts the real program with the filter in the given file. */
 const withoutRules = (real: string, filter: string) => `#!/bin/bash
 words=("$@")
 for ((i = 0; i < $#; i++)); do

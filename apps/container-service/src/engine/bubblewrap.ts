@@ -1,12 +1,14 @@
 /**
- * The bubblewrap launcher: each command runs in its own namespaces. Needs neither a daemon nor root.
+ * The bubblewrap launcher. Each command runs in its own namespaces. Bubblewrap needs neither a daemon nor root.
  *
- * 1. Bubblewrap never runs as real root, since it would map root into the sandbox and leave the kernel's settings writable. If this process
- *    is root, it first mounts the mount sources on a private stage that the sandbox's user can reach. Then bubblewrap starts as that user.
- * 2. All processes of a command are in one PID namespace. When its first process is killed, the kernel kills the rest. `ended` waits until
- *    the first process is gone. When this process dies, the kernel kills the command too. A command can survive only in a short moment of
- *    its start. Processes that survive are found by their mark.
- * 3. Limits use control groups if these are writable, else resource limits. The probe reports which limits are enforced.
+ * 1. Bubblewrap never runs as real root, since it would map root into the sandbox and leave the kernel's settings
+ *    writable. If this process is root, it first mounts the mount sources on a private stage that the sandbox's user
+ *    can reach. Then bubblewrap starts as that user.
+ * 2. All processes of a command are in one PID namespace. When the namespace's first process ends, the kernel kills the
+ *    rest. When this process dies, the kernel kills the command too, except during a short moment of the command's
+ *    start. Processes that survive are found by their mark.
+ * 3. Limits use control groups if these are writable, else resource limits. The probe reports which limits are
+ *    enforced.
  */
 import { execFile, spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -42,7 +44,7 @@ export interface BubblewrapOptions {
   stateFolder: string;
   /** Folder of root file systems; default: `images` in the state folder. */
   imagesFolder?: string;
-  /** Default: bwrap from PATH, or from the project's cache folder. */
+  /** Path of bubblewrap. Default: bwrap from PATH, or from the project's cache folder. */
   program?: string;
   sandboxUid?: number;
 }
@@ -66,8 +68,8 @@ class BubblewrapLauncher implements Launcher {
     this.#stateFolder = stateFolder;
     this.#imagesFolder = imagesFolder ?? join(stateFolder, 'images');
     this.#program = program;
-    // If the service and bubblewrap are killed while a namespace is being created, the namespace's first process waits for its parent forever. endAll ends that
-    // process.
+    // The service and bubblewrap may be killed while a namespace is being created. The namespace's first process then
+    // waits for its parent forever. `endAll` ends that process.
     this.#running = new RunningCommands(stateFolder, ({ sandboxId, execId }) => this.endAll(sandboxId, execId));
     this.#user = sandboxUser(sandboxUid);
   }
@@ -96,7 +98,7 @@ class BubblewrapLauncher implements Launcher {
     if (isSeccompArchitecture(architecture)) {
       await mkdir(this.#stateFolder, { recursive: true });
       this.#seccompFile = join(this.#stateFolder, `seccomp-${architecture}.bpf`);
-      // The file is replaced atomically, since another process of this node may be starting a sandbox with it.
+      // Replaces the file atomically, since another process of this node may be starting a sandbox with it.
       await replaceFile(this.#seccompFile, seccompFilter(architecture));
     }
     return stdout.trim();
@@ -137,13 +139,13 @@ class BubblewrapLauncher implements Launcher {
       ...(record.network === 'full' ? await nameServiceMounts() : []),
       ...record.mounts,
     ];
-    // The name is random: if a command with the same id has just ended, its group may still exist.
+    // The name is random, since the group of an ended command with the same id may still exist.
     const group = this.#root ? await createControlGroup(randomUUID(), record.limits) : undefined;
     const mark = markOf(this.#stateFolder, record.id, execId);
     const argv = this.#commandLine(request, mark, rootfs, entries, mounts, group);
     const seccomp = this.#seccompFile === undefined ? undefined : openSync(this.#seccompFile, 'r');
-    // The command is recorded before it starts, so that it is found if this process is killed. The record contains this process's pid,
-    // since the command ends with this process.
+    // Records the command before it starts, so that it is found if this process is killed. The record has this
+    // process's pid, since the command ends with this process.
     const removeRecord = await this.#running.add(record.id, execId, process.pid);
     let child: ChildProcess;
     try {
@@ -160,8 +162,8 @@ class BubblewrapLauncher implements Launcher {
     } finally {
       if (seccomp !== undefined) closeSync(seccomp);
     }
-    // The listeners are attached immediately. With an await before this line, a short command could end first, and its output would be
-    // lost.
+    // There must be no await between the spawn and this line. Otherwise a short command could end before its listeners
+    // are attached, and its output would be lost.
     return new BubblewrapCommand(child, request.stdin, sink, group, removeRecord);
   }
 
@@ -208,7 +210,10 @@ class BubblewrapLauncher implements Launcher {
   async close(): Promise<void> {}
 }
 
-/** Mounts of the host's name service files, for sandboxes with the host's network. The files are usually links, so their targets are mounted. */
+/**
+ * Returns mounts of the host's name service files, for sandboxes with the host's network. These files are usually
+ * links, so their targets are mounted.
+ */
 async function nameServiceMounts(): Promise<Mount[]> {
   const mounts: Mount[] = [];
   for (const target of ['/etc/resolv.conf', '/etc/hosts']) {
@@ -251,7 +256,7 @@ class BubblewrapCommand implements RunningCommand {
     this.#child = child;
     child.stdout?.on('data', (chunk: Buffer) => sink('stdout', chunk));
     child.stderr?.on('data', (chunk: Buffer) => sink('stderr', chunk));
-    // A command that doesn't read its input closes the pipe.
+    // The pipe fails if a command ends without reading its input. This isn't an error.
     child.stdin?.on('error', () => undefined).end(stdin);
     let status = '';
     child.stdio[statusDescriptor]?.on('data', (chunk: Buffer) => {
@@ -261,8 +266,7 @@ class BubblewrapCommand implements RunningCommand {
       this.#innerPid = Number(found);
       if (this.#killed) this.kill();
     });
-    // If bubblewrap itself is killed, its inner process may survive, since the kernel may not have been instructed yet to kill both
-    // together.
+    // If bubblewrap is killed while it starts, its inner process may survive.
     child.once('exit', (_code, signal) => signal !== null && this.#killInner());
     this.ended = this.#waitForEnd(group, removeRecord);
     this.ended.catch(() => undefined);
@@ -285,8 +289,8 @@ class BubblewrapCommand implements RunningCommand {
   }
 
   /**
-   * Waits until the namespace's first process has ended. This takes time only if bubblewrap was killed, since otherwise that process ends
-   * before bubblewrap.
+   * Waits until the namespace's first process has ended. This takes time only if bubblewrap was killed. Otherwise that
+   * process ends before bubblewrap.
    */
   async #innerGone(): Promise<void> {
     if (this.#innerPid === undefined) return;
@@ -311,7 +315,7 @@ class BubblewrapCommand implements RunningCommand {
     if (this.#closed) return;
     this.#killed = true;
     this.#killInner();
-    // Also kills bubblewrap, since it may not have started its inner process yet. An inner process that starts later dies with bubblewrap.
+    // Also kills bubblewrap, since it may not have started its inner process yet.
     this.#child.kill('SIGKILL');
   }
 

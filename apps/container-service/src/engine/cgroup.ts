@@ -1,6 +1,7 @@
 /**
- * Control groups for engines that don't create any. To create them, this process needs write access to the control group folders, which
- * usually only root has. Without this access, no group is created, and the probe reports the limits as not enforced.
+ * Control groups for engines that don't create their own. This process needs write access to the control group folders,
+ * which usually only root has. Without this access, no group is created, and the probe reports the limits as not
+ * enforced.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
@@ -11,7 +12,7 @@ import type { Limits } from './port.ts';
 const root = '/sys/fs/cgroup';
 const parent = 'coppice';
 const periodUs = 100_000;
-/** Maximum number of attempts to remove a group. A removal fails until the kernel has reaped the group's last process. */
+/** Maximum number of attempts to remove a group. The kernel refuses until it has reaped the group's last process. */
 const removeTries = 40;
 const removeWaitMs = 25;
 const leftoverAgeMsMin = 10 * 60_000;
@@ -24,7 +25,7 @@ export interface ControlGroup {
   remove(): Promise<void>;
 }
 
-/** Creates a group with as many of the limits as this host allows. */
+/** Creates a group. Skips limits that this host doesn't support. */
 export async function createControlGroup(name: string, limits: Limits): Promise<ControlGroup> {
   const quotaUs = Math.max(1_000, Math.round(limits.cpus * periodUs));
   const unified = existsSync(join(root, 'cgroup.controllers'));
@@ -67,7 +68,7 @@ export async function createControlGroup(name: string, limits: Limits): Promise<
       continue;
     }
     folders.push(folder);
-    // The kernel may lack a setting (swap accounting). The probe then reports the limit as not enforced.
+    // The kernel may lack a setting, for example the one for swap. The probe then reports the limit as not enforced.
     for (const [file, value] of settings) await writeFile(join(folder, file), value).catch(() => undefined);
   }
   return {
@@ -83,7 +84,8 @@ export async function createControlGroup(name: string, limits: Limits): Promise<
 }
 
 /**
- * Enables the controllers for child groups, since a group in the unified hierarchy has only the controllers that all its ancestors enable.
+ * Enables the controllers for child groups. In the unified hierarchy, a group has only the controllers that all its
+ * ancestors enable.
  */
 async function delegateControllers(): Promise<void> {
   await mkdir(join(root, parent), { recursive: true }).catch(() => undefined);
@@ -95,7 +97,8 @@ async function delegateControllers(): Promise<void> {
 }
 
 /**
- * Finds the line `name number` in the file of this name and returns the number. Uses the first folder with such a line; 0 if there is none.
+ * Returns the number in the line `name number` of a file. Uses the first folder that has such a line. Returns 0 if
+ * there is none.
  */
 async function countIn(folders: readonly string[], file: string, name: string): Promise<number> {
   for (const folder of folders) {
@@ -113,8 +116,8 @@ async function removeGroup(folder: string): Promise<void> {
 }
 
 /**
- * Removes empty groups left by a crash. The kernel refuses to remove a group in use. Groups younger than `leftoverAgeMsMin` are kept: a command of another
- * stack may be about to join one.
+ * Removes empty groups that a crash left. The kernel refuses to remove a group in use. Keeps groups younger than
+ * `leftoverAgeMsMin`, since a command of another stack may be about to join one.
  */
 export async function sweepControlGroups(): Promise<void> {
   const folders = ['', 'memory', 'pids', 'cpu'].map((controller) => join(root, controller, parent));

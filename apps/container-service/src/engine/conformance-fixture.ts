@@ -11,12 +11,12 @@ import { defaultImage } from './local-image.ts';
 import type { Command, Engine, ExecOptions, ExecResult, SandboxSpec } from './port.ts';
 import { codeOf } from './reason.ts';
 
-/** Folder of root file systems, kept between test runs because building one takes seconds. */
+/** Folder of root file systems. It is kept between test runs, since building a root file system takes seconds. */
 export const testImagesFolder = fileURLToPath(new URL('../../../../.cache/images', import.meta.url));
 
 const stackId = `conformance-${process.pid}`;
 
-/** A data folder with an engine. Its sandboxes are removed at the end. */
+/** A data folder with an engine. `stop` removes its sandboxes. */
 export class EngineFixture {
   readonly engine: Engine;
   readonly launcher: Launcher;
@@ -35,8 +35,8 @@ export class EngineFixture {
   static async start(makeLauncher: LauncherFactory): Promise<EngineFixture> {
     const folder = await temporaryFolder('engine');
     const stateFolder = join(folder.path, 'engine');
-    // Engine none mounts nothing, so the user of its sandboxes needs access to the folder. For other engines, the folder stays closed to
-    // other users, like root's home.
+    // Engine none mounts nothing, so its user must be able to enter the folder. Other engines must work with a folder
+    // that other users can't enter.
     const launcher = makeLauncher({ stateFolder, imagesFolder: testImagesFolder, stackId });
     if (launcher.name === 'none') await chmod(folder.path, 0o755);
     await launcher.connect();
@@ -107,7 +107,7 @@ export type LauncherFactory = (options: { stateFolder: string; imagesFolder: str
 const program = process.env['COPPICE_BWRAP'];
 const socketPath = process.env['COPPICE_DOCKER_SOCKET'];
 
-/** Launchers of the engines with isolation, with the programs that set-up found. */
+/** Launchers of the engines that isolate. They use the programs that the project's set-up found. */
 export const testLaunchers = {
   bubblewrap: ({ stateFolder, imagesFolder }) =>
     bubblewrapLauncher({ stateFolder, imagesFolder, ...(program === undefined ? {} : { program }) }),
@@ -115,8 +115,8 @@ export const testLaunchers = {
 } satisfies Record<string, LauncherFactory>;
 
 /**
- * Starts a fixture for the tests of a `describe`. Skips the tests if the engine is missing and not required. Returns a function that
- * returns the fixture.
+ * Starts a fixture for the tests of a `describe`. Skips the tests if the engine is missing and not required. The
+ * returned function returns the fixture.
  */
 export function useEngineFixture(engine: string, makeLauncher: LauncherFactory): () => EngineFixture {
   let reason: string | undefined;
@@ -137,7 +137,7 @@ export function useEngineFixture(engine: string, makeLauncher: LauncherFactory):
   };
 }
 
-/** Returns the reason why this engine can't be tested here; undefined if it can. */
+/** Returns the reason why this engine can't be tested on this machine, or undefined. */
 export async function untestableReason(makeLauncher: LauncherFactory): Promise<string | undefined> {
   const fixture = await EngineFixture.start(makeLauncher).catch((error: Error) => error);
   if (fixture instanceof Error) return fixture.message;
@@ -155,7 +155,7 @@ export function isRequired(engine: string): boolean {
   return (process.env['COPPICE_TEST_REQUIRE'] ?? '').split(',').includes(engine);
 }
 
-/** Reports whether any process of this host, of any user, has a word in its command line. */
+/** Reports whether any process on this host, of any user, has the word in its command line. */
 export async function hostHasProcess(word: string): Promise<boolean> {
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;

@@ -1,4 +1,7 @@
-/** Conformance tests of isolation: attempts to break out. Each must fail, or the engine must report the property as not enforced. */
+/**
+ * Conformance tests of isolation. Each test tries to break out of a sandbox. The attempt must fail, or the engine must
+ * report the property as not enforced.
+ */
 import { execFile } from 'node:child_process';
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
@@ -15,13 +18,13 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
   describe('isolation', () => {
     let report: EngineReport | undefined;
     beforeAll(async () => {
-      // Undefined if the engine is missing. Each test then reports that it is missing.
+      // Undefined if the engine is missing. `beforeEach` then skips or fails each test.
       report = await current()?.engine.probe();
     });
 
     /**
-     * Defines a test. If the property is reported as enforced, the attack must fail. Otherwise, the engine must not be one that must
-     * enforce the property, and a sandbox that requires the property must be rejected.
+     * Defines a test. If the engine reports the property as enforced, the attack must fail. Otherwise `mustEnforce`
+     * must not contain the property, and the engine must reject a sandbox that requires it.
      */
     const property = (name: Enforceable, title: string, attack: (fixture: EngineFixture) => Promise<void>) => {
       test(`${name}: ${title}`, async () => {
@@ -92,7 +95,7 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
       const file = join(current().data, 'engine/sandboxes', sandbox.id, 'home/file');
       expect(await readFile(file, 'utf8')).toBe('secret\n');
       const isRoot = process.getuid?.() === 0;
-      // Other users may enter the data folder; the folders in it have their own permissions.
+      // Lets other users enter the data folder, so that only the permissions of the folders inside stop them.
       await chmod(current().data, 0o755);
       const other = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--', 'cat', file];
       // Without root, setpriv can't change the user: Operation not permitted.
@@ -113,7 +116,7 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
           (error: Error) => ({ exitCode: 0, text: error.message }),
         );
       expect(answer.exitCode).toBe(0);
-      // Docker writes a file of its own. With other engines, a sandbox with the host's network uses the host's name servers.
+      // Docker writes its own file. The other engines mount the host's file.
       const expected = engine === 'docker' ? /nameserver|network|bridge/ : await readFile('/etc/resolv.conf', 'utf8');
       expect(answer.text).toMatch(expected);
     });
@@ -172,7 +175,10 @@ async function attackAbstractSockets(fixture: EngineFixture): Promise<void> {
   }
 }
 
-/** Calls that the filter rejects: call numbers for [x64, arm64], arguments, and the expected error (EPERM is 1, ENOSYS 38). */
+/**
+ * Calls that the filter rejects, with call numbers for [x64, arm64], arguments and the expected error. EPERM is 1,
+ * ENOSYS is 38.
+ */
 const refusedCalls: readonly [what: string, numbers: readonly [number, number], values: string, error: number][] = [
   ['mount', [165, 40], '0, 0, 0, 0, 0', 1],
   ['bpf', [321, 280], '0, 0, 0', 1],
@@ -192,13 +198,13 @@ const refusedCalls: readonly [what: string, numbers: readonly [number, number], 
   ['TIOCSTI', [16, 29], '0, 0x5412, 0', 1],
   ['TIOCSTI with a high word', [16, 29], '0, 0x5412 | (1 << 32), 0', 1],
 ];
-/** Calls that builds and tests need, with the expected error; 0 for success. */
+/** Calls that builds and tests need, with the expected error or 0. */
 const allowedCalls: readonly [what: string, numbers: readonly [number, number], values: string, error: number][] = [
   ['a socket of AF_NETLINK', [41, 198], '16, 3, 0', 0],
   ['a socket of AF_UNIX', [41, 198], '1, 1, 0', 0],
   ['a socket of AF_INET6', [41, 198], '10, 1, 0', 0],
   ['personality of itself', [135, 92], '0xffffffff', 0],
-  // ENOTTY comes from the kernel, so the filter has allowed the call.
+  // 25 is ENOTTY. This error comes from the kernel, so the filter has allowed the call.
   ['TCGETS', [16, 29], '0, 0x5401, 0', 25],
   ['ioctl with other bits', [16, 29], '0, 0xdeadbeef, 0', 25],
 ];
@@ -214,7 +220,7 @@ async function attackSystemCalls(fixture: EngineFixture): Promise<void> {
   const { stdout, stderr } = await sandbox.exec(['perl', '-e', lines.join('').replaceAll('my $r', '$r')]);
   expect(stderr.text).toBe('');
   expect(stdout.text.trimEnd().split('\n')).toEqual(calls.map(([what, , , error]) => `${what}: ${error}`));
-  // The x32 interface is blocked; threads and sockets of a real program work.
+  // The x32 interface must be blocked. Threads and sockets of a real program must work.
   const x32 = process.arch === 'x64' ? await sandbox.exec(['perl', '-e', 'print syscall(0x40000000 | 39)']) : undefined;
   expect(x32 === undefined || x32.exitCode !== 0 || x32.stdout.text === '-1').toBe(true);
   const program = `

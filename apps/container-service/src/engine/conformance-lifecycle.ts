@@ -31,7 +31,7 @@ export function describeLifecycle(current: () => EngineFixture): void {
       const info = { id: sandbox.id, labels: sandbox.spec.labels, createdAt, running: 0 };
       expect(await current().engine.list({ stackId, taskId })).toEqual([info]);
       expect(await current().engine.list({ stackId: 'another', taskId })).toEqual([]);
-      // `stop` ends the command. The command may fail then, and may end before `stop` returns. For this test it matters only that it ends.
+      // The command may fail when `stop` ends it. This test only waits for its end.
       const running = sandbox.exec('sleep 30').catch(() => undefined);
       await expect.poll(() => current().engine.list({ taskId })).toEqual([{ ...info, running: 1 }]);
       await current().engine.stop(sandbox.id);
@@ -45,7 +45,7 @@ export function describeLifecycle(current: () => EngineFixture): void {
       await sandbox.exec('mkdir -p ~/locked/in && touch ~/locked/in/file && chmod 000 ~/locked');
       const deep = 'chdir; for (1 .. 60) { mkdir "d" x 200 or die $!; chdir "d" x 200 or die $! }';
       expect(await sandbox.exec(['perl', '-e', deep])).toMatchObject({ exitCode: 0, stderr: { text: '' } });
-      // The rejection is handled immediately, since the command may end before the removal is finished.
+      // Handles the rejection now, since the command may end before the removal is finished.
       const running = sandbox.exec('sleep 30').catch((error: unknown) => error);
       await new Promise((resolve) => setTimeout(resolve, 300));
       await current().engine.remove(sandbox.id);
@@ -96,10 +96,10 @@ export function describeLifecycle(current: () => EngineFixture): void {
         'find . -type f | wc -l; find . -type f -size -200000c | wc -l; ls -A folder-7',
       );
       expect(counted.stdout.text.split(/\s+/)).toEqual(['30', '0', 'file', '']);
-      // If the name of a draft were predictable, an agent could block the draft by creating such a folder.
+      // If draft names were predictable, an agent could block a write with such a folder.
       await sandbox.exec('mkdir planted.coppice-new');
       await current().engine.writeFile(sandbox.id, 'planted', bytes);
-      // Prepares the draft of an interrupted write, which is then repeated.
+      // Simulates an interrupted write that left its draft.
       const draft = `${ownDraftPrefix}${shortHash('task_x_1_1')}-left`;
       await sandbox.exec(`echo part > folder-7/${draft}; echo other > folder-7/${ownDraftPrefix}other-left`);
       const write = () =>

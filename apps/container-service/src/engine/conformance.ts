@@ -1,4 +1,4 @@
-/** The test suite that every engine must pass. Imported only by the tests of the engines. */
+/** The test suite that every engine must pass. */
 import { stat } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -16,7 +16,7 @@ import type { EngineName, Enforceable, OutputChunk } from './port.ts';
 export interface ConformanceOptions {
   engine: EngineName;
   makeLauncher: LauncherFactory;
-  /** Properties that this engine must enforce on this machine. It must report them as enforced, and the attacks must fail. */
+  /** Properties that this engine must enforce on this machine. */
   mustEnforce: readonly Enforceable[];
 }
 
@@ -109,7 +109,7 @@ function describeExec(current: () => EngineFixture): void {
     test('reports a missing program with exit code 127 and a message on stderr', async () => {
       const sandbox = await current().sandbox();
       const result = await sandbox.exec(['no-such-program', 'x']);
-      // A shell returns 126 if a folder in PATH can't be accessed, which is possible with the host's own PATH.
+      // A shell returns 126 if it can't access a folder in PATH. This can happen with the host's own PATH.
       expect(current().engine.name === 'none' ? [126, 127] : [127]).toContain(result.exitCode);
       expect(result.stderr.text).toContain('no-such-program');
     });
@@ -140,8 +140,8 @@ function describeEnding(current: () => EngineFixture): void {
     test.runIf(linux)('a time-out ends every process, even if it tries to hide', async () => {
       const sandbox = await current().sandbox();
       const marker = `coppice${process.pid}timeout`;
-      // This process leaves its process group and session, becomes an orphan, ignores all signals that can be ignored, and keeps no output
-      // open.
+      // This process leaves its process group and session, becomes an orphan, ignores TERM, HUP and INT, and keeps no
+      // output open.
       const daemon = `setsid sh -c 'trap "" TERM HUP INT; : ${marker}; while :; do sleep 0.2; done' </dev/null >/dev/null 2>&1`;
       const script = `(${daemon} &); trap "" TERM; while :; do sleep 0.2; done`;
       const running = sandbox.exec(['sh', '-c', script], { timeoutMs: 2_500 });
@@ -186,7 +186,7 @@ function describeEnding(current: () => EngineFixture): void {
       const { taskId } = sandbox.spec.labels;
       const taken = new Error('another process has taken it over');
       const beforeStart = async () => {
-        // `beforeStart` is called when everything else is ready. Only engine none records a command after it has started.
+        // All engines except none have recorded the command when they call `beforeStart`.
         const { engine } = current();
         expect(await engine.list({ taskId })).toMatchObject([{ running: engine.name === 'none' ? 0 : 1 }]);
         throw taken;
@@ -206,7 +206,7 @@ function describeEnding(current: () => EngineFixture): void {
     test('a command first ends a leftover with the same command id', async () => {
       const sandbox = await current().sandbox();
       const begun = Promise.withResolvers<void>();
-      // The first command may fail while the second one runs.
+      // Handles the rejection now, since the first command may fail while the second one runs.
       const first = sandbox
         .exec('echo first; sleep 30', { execId: 'same', onOutput: () => begun.resolve() })
         .catch((error: unknown) => error);

@@ -66,7 +66,7 @@ test('files in a folder that its owner may not read are counted', async () => {
   await mkdir(closed);
   await writeFile(path.join(closed, 'file'), Buffer.alloc(100_000));
   await chmod(closed, 0o000);
-  // Root can read any folder, so the files belong to another user, and that user counts them.
+  // Root can read every folder. Under root, the files therefore belong to another user, and that user counts them.
   const isRoot = process.getuid?.() === 0;
   if (isRoot) for (const each of [folder.path, closed, path.join(closed, 'file')]) await chown(each, 10_001, 10_001);
   const module = JSON.stringify(path.join(import.meta.dirname, 'disk-watch.ts'));
@@ -82,7 +82,7 @@ test.runIf(process.getuid?.() === 0)(
   'files in folders whose permissions a command keeps changing are counted',
   async () => {
     await using folder = await temporaryFolder('disk-watch');
-    // The more levels there are, the more likely it is that a wrong count misses one.
+    // With more levels, a wrong count is more likely to miss one.
     const levels = Array.from({ length: 12 }, (_, index) => path.join(folder.path, 'd/'.repeat(index + 1)));
     const innermost = levels.at(-1) ?? '';
     await mkdir(innermost, { recursive: true });
@@ -136,11 +136,11 @@ test('the watch reports an exceeded limit, and ends when its command ends', asyn
 test('the growth of the file system ends the wait after a slow check', async () => {
   await using folder = await temporaryFolder('disk-watch');
   const budget = { folders: [folder.path], bytesMax: 2_000_000 };
-  // Without the check for a growing file system, the ratio would delay the second check by hours.
+  // With this ratio, only the check for a growing file system can end the wait.
   const watching = new DiskMeter([budget], 10, 1e9).watch(never, { firstProcess: () => undefined });
   const seen = { isExceeded: false };
   void watching.then(() => (seen.isExceeded = true));
-  // Other programs may free space on the same file system, so files are added until the check finds the growth.
+  // Adds several files, since other programs may free space on the same file system.
   for (let count = 0; count < 50 && !seen.isExceeded; count++) {
     await sleep(100);
     await writeFile(path.join(folder.path, `file-${count}`), Buffer.alloc(10_000_000));

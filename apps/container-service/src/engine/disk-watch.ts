@@ -1,16 +1,17 @@
 /**
- * Disk limits of sandboxes. Common file systems have no quota for a mounted folder, so the folder's size is counted while a command runs.
- * Counting a large worktree takes a second or more, so files are counted only when the result can matter:
+ * Disk limits of sandboxes. Common file systems have no quota for a mounted folder, so the folder's size is counted
+ * while a command runs. Counting a large worktree takes a second or more, so files are counted only when the result can
+ * matter.
  *
- * 1. A command is checked every `diskWatchIntervalMs` and once after its end. If checks are slow, they run less often, unless the file
- *    system fills up.
- * 2. If a count took longer than `diskCountMsCheap`, the next count starts only when the used space of the file system has grown by the
- *    unused part of the budget. statfs shows this at little cost. At the latest it starts after `diskCountMsMax`, since other programs may free as much space as
- *    this command uses.
- * 3. Between two checks, a command can exceed its budget. The excess is what it writes in that time.
- * 4. The walk never leaves the watched folders, even if a command replaces a folder by a link during the walk (watched-folder.ts).
- * 5. A sandbox can have several budgets. A deleted file that a watched command still has open counts towards the first of them, in
- *    whatever folder the file was (held-files.ts).
+ * 1. A command is checked every `diskWatchIntervalMs` and once after its end. Slow checks run less often, unless the
+ *    file system fills up.
+ * 2. After a count that took longer than `diskCountMsCheap`, the next count waits until the used space of the file
+ *    system has grown by the unused part of the budget. statfs reports the used space at little cost. The wait ends
+ *    after `diskCountMsMax` at the latest, since other programs may free as much space as this command uses.
+ * 3. A command can exceed its budget by the amount that it writes between two checks.
+ * 4. The walk never leaves the watched folders, even if a command replaces a folder with a link during the walk
+ *    (watched-folder.ts).
+ * 5. A deleted file that a watched command still has open counts towards the sandbox's first budget (held-files.ts).
  */
 import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -27,7 +28,10 @@ import {
 } from './limits.ts';
 import { FolderKeptClosed, WatchedFolder } from './watched-folder.ts';
 
-/** Cost of one entry, in steps of `StepBudget`. Synchronous calls are used because they are ten times cheaper here than asynchronous ones. */
+/**
+ * Cost of one entry, in steps of `StepBudget`. The walk uses synchronous calls, since they are ten times faster here
+ * than asynchronous ones.
+ */
 const stepsPerEntry = 100;
 
 export interface DiskBudget {
@@ -43,7 +47,7 @@ interface Count {
   tookMs: number;
 }
 
-/** Decides if a command has used too much disk space. `watch` is called while the command runs, `isExceeded` once after its end. */
+/** Check of a command's disk space. `watch` is called while the command runs, `isExceeded` once after its end. */
 export type DiskCheck = Pick<DiskMeter, 'watch' | 'isExceeded'>;
 
 /** Checks the disk budgets of a sandbox. Keeps the last counts between checks and between commands. */
@@ -60,7 +64,7 @@ export class DiskMeter {
     this.#ratio = ratio;
   }
 
-  /** Resolves to true once a budget is exceeded, false when aborted. */
+  /** Resolves to true when a budget is exceeded, and to false when aborted. */
   async watch(signal: AbortSignal, command: Pick<RunningCommand, 'firstProcess'>): Promise<boolean> {
     let tookMs = 0;
     this.#commands.add(command);
@@ -78,8 +82,8 @@ export class DiskMeter {
   }
 
   /**
-   * Waits long enough that checks take only a small share of the time. If the file system has grown by more than the rest of a budget,
-   * checks may take up to half of the time.
+   * Waits `tookMs * ratio`, so that checks take only a small share of the time. If the file system has grown by more
+   * than the rest of a budget, the wait ends after `tookMs`.
    */
   async #waitAfterLook(tookMs: number, signal: AbortSignal): Promise<void> {
     const started = performance.now();
@@ -108,7 +112,8 @@ export class DiskMeter {
       const freeBytes = await freeBytesOf(budget);
       if (!canExceed(budget, this.#counts.get(budget), freeBytes)) continue;
       const started = performance.now();
-      // Open deleted files are counted before the walk, so that a file that is deleted between the two counts does not count twice.
+      // Counts open deleted files before the walk. Otherwise a file that is deleted between the two counts would count
+      // twice.
       const held = index === 0 ? await this.#heldBytes() : 0;
       const bytes = held + (await usedBytes({ ...budget, bytesMax: budget.bytesMax - held }, signal));
       const at = performance.now();
@@ -133,12 +138,15 @@ function canExceed(budget: DiskBudget, last: Count | undefined, freeBytes: numbe
   return grownTo(last, freeBytes) > budget.bytesMax;
 }
 
-/** Upper bound of a budget's current size: assumes that its folders account for all growth of the file system. */
+/**
+ * Upper bound of the current size of a budget's folders. Assumes that these folders account for all growth of the file
+ * system.
+ */
 const grownTo = (last: Count, freeBytes: number): number => last.bytes + (last.freeBytes - freeBytes);
 
 /**
- * Sums the free bytes of the folders' file systems. If several folders share a file system, it counts several times. The only effect is
- * that checks run earlier.
+ * Returns the sum of the free bytes of the folders' file systems. A file system that several folders share counts
+ * several times. The only effect is that checks run earlier.
  */
 async function freeBytesOf({ folders }: DiskBudget): Promise<number> {
   let bytes = 0;
@@ -150,15 +158,16 @@ async function freeBytesOf({ folders }: DiskBudget): Promise<number> {
 }
 
 /**
- * Counts allocated blocks, so that a sparse file counts only with the space it uses. Files that disappear during the walk are not counted.
- * The result is infinite for more than `diskWatchEntriesMax` entries, for folders deeper than `diskWatchDepthMax`, and for folders whose
- * permissions a command removes each time they are restored. Otherwise a command could hide files from the limit in this way.
+ * Returns the bytes in allocated blocks. Files that disappear during the walk are not counted. The result is infinite
+ * if there are more than `diskWatchEntriesMax` entries or folders deeper than `diskWatchDepthMax`. It is also infinite
+ * if a command removes a folder's permissions each time that they are restored. Otherwise a command could hide files in
+ * these ways.
  */
 export async function usedBytes(budget: DiskBudget, signal: AbortSignal): Promise<number> {
   let bytes = 0;
   let entries = 0;
   const steps = new StepBudget();
-  /** Stack of open folders, the root first. Each has the names of its subfolders that are still to be read. */
+  /** Stack of open folders, the root first. `inner` has the names of the subfolders that are still to be read. */
   const open: { folder: WatchedFolder; inner: Buffer[] }[] = [];
   const enter = async (folder: WatchedFolder | null): Promise<void> => {
     if (folder === null) return;

@@ -6,7 +6,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { isDefaultImage, localRootfs, localRootfsKey, runtimeFolder } from './local-image.ts';
 import { reasonOf } from './reason.ts';
 
-/** The part of dockerode's client that is used here. Only docker.ts imports dockerode. */
+/** The part of dockerode's client that this module uses. Only docker.ts imports dockerode. */
 export interface ImageClient {
   getImage(name: string): {
     inspect(): Promise<{ Id: string }>;
@@ -20,13 +20,16 @@ export interface ImageClient {
   importImage(file: NodeJS.ReadableStream, options: Record<string, string>): Promise<NodeJS.ReadableStream>;
 }
 
-/** Time without output after which a pull or build fails. */
+/** Time in milliseconds without output, after which a pull or build fails. */
 const silenceMsMax = 60_000;
 const lineBytesMax = 1024 * 1024;
 
 const underWay = new Map<string, Promise<{ id: string; origin: string }>>();
 
-/** Makes an image available. Concurrent calls in one process share the work. Two processes both do the work, with the same result. */
+/**
+ * Makes an image available. Concurrent calls in one process share the work. Concurrent processes repeat the work, with
+ * the same result.
+ */
 export async function ensureDockerImage(
   client: ImageClient,
   image: string,
@@ -71,10 +74,7 @@ async function ensureOther(client: ImageClient, image: string, onProgress: (line
   return { id: pulled, origin: 'pulled' };
 }
 
-/**
- * Makes the default image available. The image's tag is a hash of the contents that it is made from, so that changed contents give a new
- * image.
- */
+/** Makes the default image available. The image's tag is a hash of its sources, so changed sources give a new image. */
 async function ensureDefault(client: ImageClient, imagesFolder: string, onProgress: (line: string) => void) {
   const repository = 'coppice/agent-runtime';
   const tag = await localRootfsKey();
@@ -132,7 +132,7 @@ async function importLocal(
   ]);
 }
 
-/** Reads a progress stream (one JSON object per line) to its end. If the stream reports an error, throws this error. */
+/** Reads a progress stream to its end, one JSON object per line. Throws the error that the stream reports. */
 async function follow(stream: NodeJS.ReadableStream, onProgress: (line: string) => void): Promise<void> {
   const iterator = (stream as Readable)[Symbol.asyncIterator]();
   let rest = '';
@@ -164,6 +164,6 @@ function report(line: string, onProgress: (line: string) => void): void {
   const event = JSON.parse(line) as { error?: string; stream?: string; status?: string; progressDetail?: object };
   if (event.error !== undefined) throw new Error(event.error.trim());
   const text = (event.stream ?? event.status ?? '').trim();
-  // Byte counts are skipped: they arrive many times a second.
+  // Skips byte counts, which arrive many times a second.
   if (text !== '' && Object.keys(event.progressDetail ?? {}).length === 0) onProgress(text);
 }

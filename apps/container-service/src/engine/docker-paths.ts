@@ -9,9 +9,8 @@ interface Inspected {
 }
 
 /**
- * Finds the translation of paths. If this process runs in a container (docker-compose), the daemon needs the host's paths of this process's
- * folders. These are the sources of this container's mounts. To check the translation, the probe reads a file of this process in a
- * container.
+ * Finds the translation of paths. If this process runs in a container, the daemon needs the host's paths of the
+ * container's folders. They are the sources of the container's mounts. The probe checks the translation.
  */
 export async function findPathTranslation(inspect: (id: string) => Promise<Inspected>): Promise<PathTranslation> {
   if (!existsSync('/.dockerenv') && !existsSync('/run/.containerenv')) return (path) => path;

@@ -1,7 +1,7 @@
 /**
- * The seccomp profile of containers in the format of Docker and Podman: the allow-list of Docker's documented default profile, except the
- * calls that system-calls.ts refuses. Calls that aren't on the list return EPERM. Only calls of the native architecture are allowed, since
- * 32-bit calls reach the same kernel functions but bypass the rules for arguments.
+ * The seccomp profile of containers, in the format of Docker and Podman. It allows the calls of Docker's documented
+ * default profile, except the calls that system-calls.ts refuses. Other calls return EPERM. Only calls of the native
+ * architecture are allowed, since 32-bit calls reach the same kernel functions but bypass the rules for arguments.
  */
 import { join } from 'node:path';
 import { replaceFile } from '@coppice/files';
@@ -12,7 +12,7 @@ const eperm = 1;
 const enosys = 38;
 const lowWord = 0xffffffff;
 
-/** Names as in libseccomp. libseccomp skips a name that the architecture or an older version of the library doesn't have. */
+/** Names of calls, as in libseccomp. libseccomp skips names that it doesn't know for the architecture. */
 const allowedNames = `
   access chdir chmod chown close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64 fallocate fchdir fchmod fchmodat
   fchmodat2 fchown fchownat fcntl fdatasync fgetxattr flistxattr flock fremovexattr fsetxattr fstat fstatfs fsync ftruncate futimesat getcwd
@@ -49,7 +49,7 @@ const allowedNames = `
 interface Comparison {
   index: number;
   op: 'SCMP_CMP_MASKED_EQ';
-  /** Mask of the masked comparison. `valueTwo` is the expected value. */
+  /** Mask. The masked argument must equal `valueTwo`. */
   value: number;
   valueTwo: number;
 }
@@ -67,8 +67,8 @@ export interface DaemonInfo {
 }
 
 /**
- * Returns the security option that applies the profile. Returns no option if the daemon can't filter system calls, since such a daemon
- * rejects containers with a profile. Docker accepts only the text of the profile, Podman only its path.
+ * Returns the security option that applies the profile. Returns no option if the daemon can't filter system calls,
+ * since it would reject containers with a profile. Docker accepts only the text of the profile, Podman only its path.
  */
 export async function seccompOptions(
   { version, info }: { version: { Components?: { Name: string }[] }; info: DaemonInfo },
@@ -83,14 +83,14 @@ export async function seccompOptions(
   return [`seccomp=${translation(file)}`];
 }
 
-/** Returns the profile as JSON. It is the same for every container. */
+/** Returns the profile as JSON. */
 export function dockerSeccompProfile(): string {
   const decided = new Set([refusedCalls, absentCalls, argumentRules].flatMap((table) => Object.keys(table)));
   const names = allowedNames.split(/\s+/).filter((name) => name !== '' && !decided.has(name));
   const syscalls: Rule[] = [
     { names, action: 'SCMP_ACT_ALLOW' },
     { names: Object.keys(absentCalls), action: 'SCMP_ACT_ERRNO', errnoRet: enosys },
-    // If several rules name the same call, it is enough that one of them matches.
+    // A call is allowed if one of its rules matches.
     ...Object.entries(argumentRules).flatMap(([name, rule]) =>
       comparisonsOf(rule).map((comparison): Rule => ({
         names: [name],
@@ -103,8 +103,8 @@ export function dockerSeccompProfile(): string {
 }
 
 /**
- * Returns comparisons. A call is allowed if one of them is true. They ignore the argument's high word, since the kernel ignores it too, and
- * a call with a set high word would evade an exact comparison.
+ * Returns comparisons. A call is allowed if one of them is true. They ignore the argument's high word, as the kernel
+ * does. Otherwise a call with a set high word would evade a rule.
  */
 function comparisonsOf(rule: ArgumentRule): Pick<Comparison, 'value' | 'valueTwo'>[] {
   if ('refusedBits' in rule) return [{ value: rule.refusedBits, valueTwo: 0 }];
@@ -112,7 +112,10 @@ function comparisonsOf(rule: ArgumentRule): Pick<Comparison, 'value' | 'valueTwo
   return prefixesWithout(rule.refusedValues);
 }
 
-/** Returns bit prefixes that together match all words except the excluded ones: libseccomp has no comparison for "neither of two". */
+/**
+ * Returns bit prefixes that together match all words except the excluded ones. libseccomp has no comparison for
+ * "neither of two".
+ */
 function prefixesWithout(excluded: readonly number[], bits = 0, prefix = 0): Pick<Comparison, 'value' | 'valueTwo'>[] {
   const mask = bits === 0 ? 0 : (lowWord << (32 - bits)) >>> 0;
   const within = excluded.filter((value) => (value & mask) >>> 0 === prefix);

@@ -3,8 +3,8 @@ import type { OutputSink } from './launcher.ts';
 const headerBytes = 8;
 
 /**
- * Splits an attached stream into stdout and stderr. A frame is a kind byte, three zero bytes, a big-endian length and the payload. The
- * payload is passed on as it arrives, so that a large frame is never buffered.
+ * Splits an attached stream into stdout and stderr. A frame is a kind byte, three zero bytes, a big-endian length of 4
+ * bytes and the payload. The payload is passed on as it arrives and never buffered.
  */
 export class OutputDemultiplexer {
   readonly #sink: OutputSink;

@@ -1,4 +1,7 @@
-/** Handling of the volumes that an image declares. By default, Docker creates a folder on the host for each volume, with no size limit. */
+/**
+ * Handling of the volumes that an image declares. By default, Docker creates a folder without a size limit on the host
+ * for each volume.
+ */
 import { posix } from 'node:path';
 import type { Mount } from './port.ts';
 import { refuse } from './specification.ts';
@@ -12,10 +15,10 @@ export function volumesOf(declared: Readonly<Record<string, unknown>> | null | u
 }
 
 /**
- * Returns the volumes that no mount of the sandbox covers. They become scratch folders, which are limited in size and empty for each
- * command.
- * @throws CoppiceError `sandbox-refused` if there are too many volumes, or if a volume is inside a mount, where the daemon would create a
- * folder as root
+ * Returns the volumes that no mount of the sandbox covers. They become scratch folders, which are limited in size and
+ * empty for each command.
+ * @throws CoppiceError `sandbox-refused` if there are too many volumes, or if a volume is inside a mount. The daemon
+ * would create a folder as root for it.
  */
 export function scratchVolumes(volumes: readonly string[], image: string, mounts: readonly Mount[]): string[] {
   const scratch = volumes.filter((path) => path !== '/tmp' && !mounts.some(({ target }) => target === path));

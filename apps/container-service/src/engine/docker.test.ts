@@ -20,7 +20,7 @@ await describeConformance({
   mustEnforce: enforceable.filter((name) => name !== 'ownUid' || process.getuid?.() === 0),
 });
 
-/** Probes an engine whose daemon mounts a different folder instead of the probe's workspace, as happens if paths are translated wrongly. */
+/** Probes an engine that translates the workspace's path to a different folder. */
 async function probedElsewhere(elsewhere: string) {
   const fixture = await EngineFixture.start((options) =>
     dockerLauncher({
@@ -48,7 +48,7 @@ test('a translation of paths that leads to a different folder is rejected, even 
     code: 'engine-unavailable',
     message: expect.stringContaining('it mounts a different folder for') as string,
   });
-  // The command itself succeeded. The error shows only in the comparison of the content.
+  // The probe's command succeeded in the wrong folder. Only the comparison of its content failed.
   expect(await readFile(join(elsewhere, 'answer'), 'utf8')).toBe('written\n');
 });
 
@@ -68,8 +68,7 @@ test('the volumes that an image declares become scratch folders of limited size,
   const repo = `coppice-test-volumes-${process.pid}`;
   const fixture = await EngineFixture.start(makeLauncher);
   await fixture.engine.ensureImage(defaultImage);
-  // Uses the image's first tag, which exists as soon as the image exists. The process that made the image may not have set the tag `latest`
-  // yet.
+  // Uses the image's first tag, since the process that made the image may not have set the tag `latest` yet.
   const image = `${defaultImage}:${await localRootfsKey()}`;
   const container = await docker.createContainer({ Image: image, Cmd: ['true'] });
   try {
@@ -80,7 +79,7 @@ test('the volumes that an image declares become scratch folders of limited size,
     );
     expect(result.stdout.text).toBe('1\n1048576\n');
     expect((await sandbox.exec('ls -A /vol; grep -c " /tmp tmpfs " /proc/mounts')).stdout.text).toBe('1\n');
-    // `stop` ends the command. The command may fail then, and may end before `stop` returns. For this test it matters only that it ends.
+    // The command may fail when `stop` ends it. This test only waits for its end.
     const running = sandbox.exec('sleep 30').catch(() => undefined);
     const label = [`coppice.sandbox=${sandbox.id}`];
     const [info] = await expect

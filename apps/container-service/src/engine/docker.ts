@@ -1,15 +1,16 @@
 /**
- * The Docker launcher: commands run in containers, through the Docker API 1.41 or newer of Docker or Podman. The only importer of
- * dockerode.
+ * The Docker launcher. Commands run in containers, through the API of Docker or Podman, version 1.41 or newer. The only
+ * importer of dockerode.
  *
  * 1. A container runs one command and is removed after it, together with all processes that the command left.
- * 2. A container's name is a hash of stack, sandbox and command id. So the container of a repeated command conflicts with the first one,
- *    and both can't run at the same time.
- * 3. The launcher attaches to the output before the start, so that no output is lost. The exit code comes from the daemon, not from the
- *    stream.
- * 4. The project's seccomp profile applies if the daemon can filter system calls; otherwise the probe reports that no filter is enforced.
- * 5. A container gets only the options in `hostConfig` below; a request can't add others. Volumes of the image never become host folders,
- *    whose size nothing would limit (docker-volumes.ts).
+ * 2. A container's name is a hash of stack, sandbox and command id. So a command and its repetition have the same
+ *    container name and can't run at the same time.
+ * 3. The launcher attaches to the output before the start, so that no output is lost. The exit code comes from the
+ *    daemon, not from the stream.
+ * 4. The project's seccomp profile applies if the daemon can filter system calls. Otherwise the probe reports that no
+ *    filter is enforced.
+ * 5. A container gets only the options in `hostConfig` below. Volumes of the image never become host folders, which
+ *    would have no size limit (docker-volumes.ts).
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -39,7 +40,7 @@ const labels = {
 } as const;
 const cpuPeriodUs = 100_000;
 const apiVersionMin = '1.41';
-/** Time limit for the first answer. On a busy machine, a daemon took 9 s. */
+/** Time limit in milliseconds for the daemon's first answer. On a busy machine, a daemon took 9 s. */
 const connectMsMax = 20_000;
 const removeTries = 5;
 
@@ -67,7 +68,7 @@ class DockerLauncher implements Launcher {
   readonly #user: { uid: number; gid: number };
   #translation: PathTranslation = (path) => path;
   #securityOptions: readonly string[] | undefined;
-  /** Image ids and volumes by image name. They are cached, so that a command needs no request to look them up. */
+  /** Cache of image ids and volumes by image name. It saves a request per command. */
   readonly #images = new Map<string, { id: string; volumes: readonly string[] }>();
 
   constructor(options: DockerOptions) {
@@ -143,7 +144,7 @@ class DockerLauncher implements Launcher {
       stream = await container
         .attach({ stream: true, stdin: stdinWanted, stdout: true, stderr: true, hijack: true })
         .catch(startRefused);
-      // All listeners are attached before the start, since the command may end before the daemon answers the start request.
+      // Attaches all listeners before the start, since the command may end before the daemon answers the start request.
       const drained = passOn(stream, sink);
       await request.beforeStart?.();
       await container.start().catch(startRefused);
@@ -161,7 +162,7 @@ class DockerLauncher implements Launcher {
       return await this.#docker.createContainer(settings);
     } catch (error) {
       if (statusOf(error) === 404) {
-        // The image was removed after it had been found.
+        // The image was removed after it was found.
         this.#images.delete(record.image);
         throw new CoppiceError('image-not-found', `image ${record.image}: ${reasonOf(error)}`, { retryable: true });
       }
@@ -233,8 +234,10 @@ function hostConfig(
       Source: translation(source),
       Target: target,
       ReadOnly: readOnly,
-      // Propagation is not set, so it is private by default. If the source is in the daemon's own folder (a volume of docker-compose), the
-      // daemon refuses a private mount and uses another default: new mounts on the host appear in the container, but not the reverse.
+      // Propagation is not set, since the daemon rejects private propagation if the source is in the daemon's own
+      // folder, such as a volume of docker-compose. For such a source, the default is slave propagation. New mounts on
+      // the host then appear in the container, but not the reverse. For other sources, the default is private
+      // propagation.
     })),
     Tmpfs: Object.fromEntries(scratch.map((path) => [path, `rw,nosuid,nodev,exec,mode=1777,size=${scratchBytes}`])),
     ShmSize: scratchBytes,
@@ -277,7 +280,7 @@ class ContainerCommand implements RunningCommand {
 
   async #waitForEnd(drained: Promise<void>): Promise<CommandEnd> {
     try {
-      // This is requested after the start, so that `not-running` also matches a container that has already ended.
+      // Sent only after the start, since `not-running` also matches a container that hasn't started.
       const { StatusCode: exitCode } = (await this.#container.wait({ condition: 'not-running' })) as {
         StatusCode: number;
       };
@@ -299,8 +302,8 @@ class ContainerCommand implements RunningCommand {
   }
 
   /**
-   * The first call requests the pid from the daemon and returns undefined. A later call returns the pid. So there is no request for a short
-   * command, during which this is never called.
+   * Returns undefined until the daemon has answered the request of the first call. A short command causes no request,
+   * since this function isn't called for it.
    */
   firstProcess(): number | undefined {
     if (!this.#isRequested) void this.#request();
@@ -326,7 +329,10 @@ class ContainerCommand implements RunningCommand {
   }
 }
 
-/** Reports whether a pid belongs to a container. The daemon may be on another host or in another PID namespace, and pids are reused. */
+/**
+ * Reports whether a pid belongs to a container. A pid may belong to another process, since the daemon may use another
+ * host or PID namespace and pids are reused.
+ */
 function isOfContainer(pid: number | undefined, containerId: string): boolean {
   if (pid === undefined || pid <= 0) return false;
   try {
@@ -336,7 +342,7 @@ function isOfContainer(pid: number | undefined, containerId: string): boolean {
   }
 }
 
-/** Passes the output to the sink; resolves when all of it has arrived or the connection is lost. */
+/** Passes the output to the sink. Resolves when all output has arrived or the connection is lost. */
 function passOn(stream: NodeJS.ReadWriteStream, sink: OutputSink): Promise<void> {
   const output = new OutputDemultiplexer(sink);
   stream.on('data', (chunk: Buffer) => output.push(chunk));
@@ -348,11 +354,13 @@ function passOn(stream: NodeJS.ReadWriteStream, sink: OutputSink): Promise<void>
   );
 }
 
-/** Removes a container. Succeeds if the container doesn't exist any more. Retries while another removal is in progress. */
+/**
+ * Removes a container. Succeeds if the container doesn't exist. Retries after other errors, such as 409 while another
+ * removal is in progress.
+ */
 async function removeContainer(container: Docker.Container): Promise<void> {
   const remove = () => container.remove({ force: true, v: true });
   const isThere = (error: unknown) => statusOf(error) !== 404;
-  // 409: another removal is in progress and ends soon.
   const options = { mayPass: isThere, triesMax: removeTries, pauseMs: 100, pauseMsMax: 400 };
   await retry(remove, options).catch((error: unknown) => {
     if (isThere(error)) throw error;
@@ -366,7 +374,7 @@ function statusOf(error: unknown): number | undefined {
 
 function refusedByDaemon(step: string, error: unknown): CoppiceError {
   if (error instanceof CoppiceError) return error;
-  // 400: the request is invalid, so a retry would fail too.
+  // 400 means that the request is invalid, so a retry would fail too.
   const retryable = statusOf(error) !== 400;
   return new CoppiceError('sandbox-failed', `Docker refused to ${step} a container: ${reasonOf(error)}`, {
     cause: error,

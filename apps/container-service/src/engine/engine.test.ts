@@ -17,14 +17,17 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.stop());
 
-/** Makes a folder impossible to delete. Root can't delete a mount point; other users can't delete anything in a read-only parent folder. */
+/**
+ * Makes a folder impossible to delete. Root can't delete a mount point. Other users can't delete anything in a
+ * read-only folder.
+ */
 function makeResist(folder: string): Disposable {
   if (isRoot) execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', folder]);
   else chmodSync(sandboxes, 0o555);
   return {
     [Symbol.dispose]: () => {
       if (!isRoot) return chmodSync(sandboxes, 0o755);
-      // The mount is looked up by its current path, since it moves with its parent folder.
+      // Looks up the mount by its current path, since it moves with its parent folder.
       const places = execFileSync('mount', { encoding: 'utf8' })
         .split('\n')
         .map((line) => line.split(' ')[2] ?? '');
@@ -64,7 +67,7 @@ test("a command's result is returned even if the removal fails, and a later swee
     expect(troubles).toHaveLength(1);
     expect(readdirSync(sandboxes)).toHaveLength(1);
   }
-  // If the test doesn't run as root, the removal could not even move the sandbox aside, so it has to be repeated before the sweep.
+  // Without root, the sandbox's folder could not be renamed, so the removal is repeated before the sweep.
   if (!isRoot) await engine.remove(spec.id);
   await engine.sweep();
   expect(readdirSync(sandboxes)).toEqual([]);

@@ -3,9 +3,9 @@
  *
  * 1. A sandbox is its record on disk (store.ts). The engine object has no state that another process needs.
  * 2. Mount sources are checked at create and again before every command.
- * 3. A command's result is returned even if its files can't be removed; `sweep` removes them later.
- * 4. A command's id is unique among running commands: if an earlier command with the same id still runs, it is ended before the new one
- *    starts.
+ * 3. A command's result is returned even if its files can't be removed. `sweep` removes them later.
+ * 4. A command's id is unique among running commands. If an earlier command with the same id still runs, it is ended
+ *    before the new one starts.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, realpath } from 'node:fs/promises';
@@ -46,7 +46,7 @@ export interface EngineOptions extends ProbeOptions {
   launcher: Launcher;
   /** Folder that contains all mount sources. Created when missing. */
   dataFolder: string;
-  /** Called with errors that do not affect a result, for example if files can't be deleted before a later sweep. */
+  /** Called with errors that don't affect a result, for example if files can't be deleted. */
   onTrouble?: ((error: unknown, what: string) => void) | undefined;
 }
 
@@ -55,9 +55,9 @@ const writeTries = 3;
 /** Exit code of the write script if another write of the same file removed the draft. */
 const draftLostCode = 75;
 /**
- * Writes a file. Arguments: folder, target, mode, draft, size, and the prefix of drafts to remove first. The content is written to the
- * draft, which is then renamed, so that no process reads an incomplete file. The size is compared because standard input also ends when
- * this process dies.
+ * Shell script that writes a file. Arguments: folder, target, mode, draft, size, and the prefix of drafts to remove
+ * first. The script writes the content to the draft and renames the draft, so that no process reads an incomplete file.
+ * It compares the size, since standard input also ends when this process dies.
  */
 const writeScript = `
 if [ -d "$2" ]; then echo "it is a folder" >&2; exit 1; fi
@@ -86,7 +86,7 @@ class LauncherEngine implements Engine {
   readonly #launcher: Launcher;
   readonly #rules: MountRules;
   readonly #store: SandboxStore;
-  /** Running commands by sandbox. */
+  /** Limits the running commands of each sandbox. */
   readonly #commands = new Admission({ total: Number.POSITIVE_INFINITY, perGroup: commandsAtOnceMax });
   readonly #meters = new LRUCache<string, { budgets: string; meter: DiskMeter }>({ max: diskMetersMax });
   readonly #onTrouble: (error: unknown, what: string) => void;
@@ -158,8 +158,8 @@ class LauncherEngine implements Engine {
     return {
       record,
       execId: options.execId ?? randomUUID(),
-      // A shell changes to the folder and starts the program. So every engine reports a missing folder or program in the same way, by exit
-      // code 2 or 127 and a line on stderr. (Docker would create a missing folder, as root.)
+      // A shell changes to the folder and starts the program. So every engine reports a missing folder or program in
+      // the same way, with an exit code and a line on stderr. Docker itself would create a missing folder as root.
       argv: cwd === workspaceTarget ? ['/bin/sh', '-c', 'exec "$@"', 'sh', ...words] : [...inFolder, cwd, ...words],
       env: {
         PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -184,7 +184,8 @@ class LauncherEngine implements Engine {
     ];
     const text = JSON.stringify(budgets);
     const known = this.#meters.get(record.id);
-    // The meter is reused only if the budgets are the same: another process may have recreated the sandbox with other mounts or limits.
+    // Reuses the meter only for the same budgets, since another process may have recreated the sandbox with other
+    // mounts or limits.
     if (known?.budgets === text) return known.meter;
     const meter = new DiskMeter(budgets);
     this.#meters.set(record.id, { budgets: text, meter });
@@ -198,9 +199,10 @@ class LauncherEngine implements Engine {
     const prefix = join(folder, effectId === undefined ? ownDraftPrefix : `${ownDraftPrefix}${shortHash(effectId)}-`);
     const mode = options.executable === true ? '755' : '644';
     for (let count = 1; ; count++) {
-      // Because of the random part, an agent can't block the draft by creating a file or folder of the same name.
+      // The random part prevents an agent from blocking the draft with a file or folder of the same name.
       const draft = `${prefix}${randomUUID()}`;
-      // Only the first attempt removes drafts of an interrupted write with the same effect id; otherwise two concurrent writes could remove each other's drafts forever.
+      // Only the first attempt removes drafts of an interrupted write with the same effect id. Otherwise two concurrent
+      // writes could remove each other's drafts forever.
       const leftovers = effectId === undefined || count > 1 ? '' : prefix;
       const argv = ['/bin/sh', '-c', writeScript, 'sh', folder, target, mode, draft, String(bytes.length), leftovers];
       const result = await this.exec(id, argv, { stdin: bytes, timeoutMs: writeMsMax });
@@ -222,7 +224,7 @@ class LauncherEngine implements Engine {
     await this.stop(sandboxId);
     this.#meters.delete(sandboxId);
     await this.#store.remove(sandboxId);
-    // If a command was starting during the `stop` above, it either finds no record any more or is ended by this call.
+    // Ends a command that read the sandbox's record before the removal and started after `stop`.
     await this.#launcher.endAll(sandboxId);
   }
 

@@ -1,11 +1,12 @@
 /**
- * Deleted files that processes of a sandbox still have open. Such files use space until they are closed, and a walk of the folders does not
- * find them.
+ * Deleted files that processes of a sandbox still have open. Such files use space until they are closed, and a walk of
+ * the folders does not find them.
  *
- * 1. A command's processes are found in the /proc of the command's own PID namespace, so that no other processes of the host have to be
+ * 1. A command's processes are found in the /proc of the command's PID namespace, so other processes of the host aren't
  *    read.
- * 2. The descriptors of every thread are read, since a thread may have a descriptor table of its own, and the first thread may have ended.
- * 3. A file is not found if no descriptor of a process refers to it: if it is only mapped into memory, or in transit through a socket.
+ * 2. The descriptors of every thread are read, since a thread may have a descriptor table of its own, and the first
+ *    thread may have ended.
+ * 3. A file is not found if it is only mapped into memory or in transit through a socket.
  */
 import { opendirSync, readlinkSync, statfsSync, statSync, type BigIntStats, type Dir } from 'node:fs';
 import { StepBudget } from '@coppice/service';
@@ -17,11 +18,11 @@ const stepsPerDescriptor = 200;
 const inMemory: ReadonlySet<number> = new Set([0x01021994, 0x858458f6, 0x958458f6]);
 
 /**
- * Returns the allocated bytes of deleted open files. Each file counts once. The result is infinite for more than `heldDescriptorsMax`
- * descriptors, since the remaining descriptors could otherwise hide files.
+ * Returns the allocated bytes of deleted open files. Each file counts once. The result is infinite for more than
+ * `heldDescriptorsMax` descriptors, since the remaining descriptors could otherwise hide files.
  *
- * @param firstProcesses first processes of PID namespaces, as this process sees them
- * @param folders writable folders of the sandbox: files there count even if their file system is in memory
+ * @param firstProcesses pids of the first processes of PID namespaces, in this process's /proc
+ * @param folders writable folders of the sandbox. Files there count even if their file system is in memory.
  */
 export async function heldBytes(firstProcesses: readonly number[], folders: readonly string[]): Promise<number> {
   const devices = new Set(folders.map((folder) => statOf(folder)?.dev));
@@ -64,8 +65,8 @@ interface Table {
 }
 
 /**
- * Guesses whether two threads share a descriptor table, as most threads do. Compares the numbers of all their descriptors, and the file of
- * one descriptor. This descriptor is chosen at random, since the command controls the numbers.
+ * Guesses whether two threads share a descriptor table, as most threads do. Compares all descriptor numbers, and the
+ * file of one descriptor. This descriptor is chosen at random, since a command could predict a fixed choice.
  */
 function areSame(one: Table, other: Table): boolean {
   if (one.names.length !== other.names.length || one.names.some((name, index) => name !== other.names[index]))
@@ -77,13 +78,13 @@ function areSame(one: Table, other: Table): boolean {
 }
 
 /**
- * Returns the `task` folder of each process in the namespace; empty if the processes can't be read or the namespace is still being created.
+ * Returns the `task` folder of each process in the namespace. Returns nothing if the processes can't be read or the
+ * namespace is still being created.
  */
 function processesIn(firstProcess: number): string[] {
   const proc = `/proc/${firstProcess}/root/proc`;
   const namespace = linkOf(`/proc/${firstProcess}/ns/pid`);
-  // If the first process is in the same namespace as this process, it is skipped: its command has no namespace of its own, or the pid was
-  // reused.
+  // Skips a first process in this process's own namespace. Its command has no namespace, or the pid was reused.
   const isItsOwn = namespace !== undefined && namespace !== linkOf('/proc/self/ns/pid');
   if (!isItsOwn || linkOf(`${proc}/1/ns/pid`) !== namespace) return [];
   return [...namesIn(proc)].filter((name) => /^\d+$/.test(name)).map((name) => `${proc}/${name}/task`);

@@ -1,6 +1,9 @@
 import type { EngineName, ImageReport, Limits, Mount, NetworkPolicy, SandboxLabels } from './port.ts';
 
-/** The stored form of a sandbox's specification. It is validated and has defaults filled in; its mounts include the scratch home. */
+/**
+ * A sandbox's specification after validation, with defaults filled in. When the store returns it, its mounts include
+ * the home folder.
+ */
 export interface SandboxRecord {
   id: string;
   image: string;
@@ -19,11 +22,11 @@ export interface LaunchRequest {
   argv: readonly string[];
   env: Record<string, string>;
   stdin: Uint8Array | undefined;
-  /** The launcher calls and awaits this right before it starts the command. Errors of this function are passed on unchanged. */
+  /** Awaited right before the command starts. If it rejects, `launch` rejects with the same error. */
   beforeStart?: () => Promise<void>;
 }
 
-/** A function that receives output as it arrives. Never throws. */
+/** Receives output as it arrives. Never throws. */
 export type OutputSink = (stream: 'stdout' | 'stderr', chunk: Buffer) => void;
 
 export interface CommandEnd {
@@ -35,8 +38,8 @@ export interface CommandEnd {
 
 export interface RunningCommand {
   /**
-   * Settles when every process of the command is dead and all output was passed to the sink. Rejects with a CoppiceError if the launcher
-   * can't determine that.
+   * Settles when every process of the command has ended and all output was passed to the sink. Rejects with a
+   * CoppiceError if the launcher can't determine that.
    */
   readonly ended: Promise<CommandEnd>;
   /** Kills all processes of the command. Does nothing after the command's end. Never throws. */
@@ -44,8 +47,8 @@ export interface RunningCommand {
   pause(): void;
   resume(): void;
   /**
-   * The id of the first process of the command's PID namespace, in the /proc of this process. Undefined if there is no such namespace, if
-   * the id isn't known yet, or if this process's /proc doesn't contain the engine's processes.
+   * Pid of the first process of the command's PID namespace, in this process's /proc. Undefined if there is no such
+   * namespace, if the pid isn't known yet, or if this process's /proc doesn't contain the engine's processes.
    */
   firstProcess(): number | undefined;
 }
@@ -53,7 +56,7 @@ export interface RunningCommand {
 /** The part of an engine that differs between engines. The common part is in engine.ts. */
 export interface Launcher {
   readonly name: EngineName;
-  /** Connects and returns the engine's version. Throws `engine-unavailable` with what was tried. */
+  /** Connects and returns the engine's version. Throws `engine-unavailable`. */
   connect(): Promise<string>;
   ensureImage(image: string, onProgress: (line: string) => void): Promise<ImageReport>;
   /** Returns the user of sandboxes whose specification names no user. */

@@ -4,7 +4,6 @@ const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;
 const gibibyte = 1024 * mebibyte;
 
-/** Default limits of a sandbox. */
 export const limitsDefault: Limits = {
   memoryBytes: 2 * gibibyte,
   cpus: 2,
@@ -13,7 +12,7 @@ export const limitsDefault: Limits = {
   scratchBytes: gibibyte,
 };
 
-/** Allowed range of each limit. (Docker rejects memory limits below 6 MiB.) */
+/** Allowed range of each limit. Docker itself rejects memory limits below 6 MiB. */
 export const limitsRange: Record<keyof Limits, { min: number; max: number }> = {
   memoryBytes: { min: 16 * mebibyte, max: 1024 * gibibyte },
   cpus: { min: 0.1, max: 1024 },
@@ -46,14 +45,17 @@ export const liveChunkBytesMax = 32 * kibibyte;
 /** Maximum size of a full log, which is held in memory while it is stored. */
 export const logBytesMax = 16 * mebibyte;
 
-/** Interval of disk checks. If a check is slow, the pause after it is `diskWatchRatio` times as long as the check. */
+/** Interval of disk checks. The pause after a slow check is `diskWatchRatio` times as long as the check. */
 export const diskWatchIntervalMs = 1_000;
 export const diskWatchRatio = 10;
-/** If the last count took no longer than this, every check counts again, so that space freed by other programs can't hide growth. */
+/**
+ * If the last count took at most this time, every check counts again, so that space freed by other programs can't hide
+ * growth.
+ */
 export const diskCountMsCheap = 20;
 /** Maximum age of a count. An older count is repeated even if the file system has not grown. */
 export const diskCountMsMax = 60_000;
-/** Maximum number of sandboxes for which the last count is kept. Other sandboxes are counted again. */
+/** Maximum number of sandboxes whose last count is kept. */
 export const diskMetersMax = 1_000;
 /** Maximum number of entries that a check counts. If a sandbox has more, its disk limit counts as exceeded. */
 export const diskWatchEntriesMax = 2_000_000;
@@ -62,5 +64,8 @@ export const diskWatchEntriesMax = 2_000_000;
  * limit counts as exceeded.
  */
 export const diskWatchDepthMax = 256;
-/** Maximum number of descriptors, of all threads of a sandbox, that a check reads. If there are more, the disk limit counts as exceeded. */
+/**
+ * Maximum number of descriptors, of all threads of a sandbox, that a check reads. With more, the disk limit counts as
+ * exceeded.
+ */
 export const heldDescriptorsMax = 2_000_000;

@@ -1,4 +1,4 @@
-/** The default image, built from this machine's own programs; needs no registry. */
+/** The default image. It is built from this machine's own programs and needs no registry. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -38,8 +38,8 @@ export function localRootfsKey(): Promise<string> {
 const building = new Map<string, Promise<string>>();
 
 /**
- * Returns the folder of the root file system. If it doesn't exist, builds it. Concurrent calls in one process share the work. If two
- * processes build it at the same time, one result is used, since a finished folder is moved to its place atomically.
+ * Returns the folder of the root file system. Builds it if it doesn't exist. Concurrent calls in one process share the
+ * work. If two processes build it at the same time, one result is used, since a finished folder is renamed atomically.
  */
 export async function localRootfs(imagesFolder: string, onProgress: (line: string) => void): Promise<string> {
   const folder = join(imagesFolder, `agent-runtime-${await localRootfsKey()}`);

@@ -1,11 +1,11 @@
 /**
- * Marks of processes. If an engine has no daemon, every process that it starts has a mark in its environment. By this mark, the process is
- * found even after the process that started it has ended. A command can clear the environment of its own children, but not that of its
- * namespace's first process, which the engine starts. (Engine none creates no namespace, so a process of this engine escapes if its mark is
- * removed.)
+ * Marks of processes. An engine without a daemon puts a mark into the environment of every process that it starts. A
+ * search finds the process by its mark, even after its parent has ended. A command can clear the environment of its
+ * children, but not of its namespace's first process, which the engine starts. Engine none creates no namespace, so its
+ * search doesn't find a child without a mark.
  *
- * A search reads every process of the host. A command can make environments of megabytes to slow it down, so only the part that can contain
- * the mark is read.
+ * A search reads every process of the host. It reads only the part of an environment that can contain the mark, since a
+ * command could slow it down with environments of megabytes.
  */
 import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,13 +15,13 @@ import { killWaitMsMax } from './limits.ts';
 
 const markName = 'COPPICE_COMMAND';
 /**
- * Number of bytes to read from each environment if `marked` made the environment, so that the mark is its first variable. This is so for a
- * namespace's first process and for the processes that start it.
+ * Number of bytes to read from an environment whose first variable is the mark. A namespace's first process and the
+ * processes that start it have such an environment.
  */
 export const markStandsFirst = 64 * 1024;
 /**
- * Number of bytes to read if the mark may be anywhere in the environment, since shells reorder variables. It is the maximum that Linux
- * allows for arguments and environment together.
+ * Number of bytes to read if the mark may be anywhere in the environment, since shells reorder variables. Linux allows
+ * no more bytes for arguments and environment together.
  */
 export const markStandsAnywhere = 6 * 1024 * 1024;
 const pollMs = 5;
@@ -29,8 +29,8 @@ const pollMs = 5;
 const stepsPerProcess = 1_000;
 
 /**
- * Returns the mark of a command. Without `execId`, returns the common prefix of the marks of all commands of a sandbox. The state folder is
- * part of the hash because another stack on this host may have a sandbox with the same id.
+ * Returns the mark of a command. Without `execId`, returns the common prefix of the marks of all commands of a sandbox.
+ * The hash includes the state folder, since another stack on this host may have a sandbox with the same id.
  */
 export function markOf(stateFolder: string, sandboxId: string, execId?: string): string {
   return `${shortHash(stateFolder, sandboxId)}.${execId === undefined ? '' : shortHash(execId)}`;
@@ -64,7 +64,10 @@ export async function endMarked(mark: string, bytes: number): Promise<void> {
   throw new CoppiceError('sandbox-failed', `processes of a command don't end within ${killWaitMsMax / 1000} s`);
 }
 
-/** Returns the pids of marked processes. Uses synchronous calls, which are several times cheaper here: every command starts and ends with a search. */
+/**
+ * Returns the pids of marked processes. Uses synchronous calls, which are several times faster here, since every
+ * command starts and ends with a search.
+ */
 async function markedProcesses(mark: string, bytes: number): Promise<number[]> {
   const found: number[] = [];
   const budget = new StepBudget();
@@ -81,7 +84,7 @@ async function markedProcesses(mark: string, bytes: number): Promise<number[]> {
   return found;
 }
 
-/** Reads a process's environment and returns the number of bytes read, at most the size of `into`. */
+/** Reads the start of a process's environment into `into`. Returns the number of bytes read. */
 function readEnvironment(pid: string, into: Buffer): number {
   let file: number | undefined;
   try {

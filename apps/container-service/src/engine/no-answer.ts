@@ -1,7 +1,10 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { ExecResult } from './port.ts';
 
-/** Error for an engine that did not answer in time. It is unknown if the engine works and what it enforces. Retryable. */
+/**
+ * Retryable error for an engine that didn't answer in time. It is unknown whether the engine works and what it
+ * enforces.
+ */
 export class NoAnswer extends CoppiceError {
   constructor(code: 'engine-unavailable' | 'sandbox-failed', message: string) {
     super(code, message, { retryable: true });

@@ -8,7 +8,7 @@ const makeLauncher: LauncherFactory = ({ stateFolder }) => noneLauncher({ stateF
 await describeConformance({
   engine: 'none',
   makeLauncher,
-  // Engine none must enforce nothing. A user who chooses it sees a warning.
+  // Engine none needn't enforce any property.
   mustEnforce: [],
 });
 

@@ -1,12 +1,12 @@
 /**
- * The launcher without isolation: commands run on the host in their own process group. This engine is never chosen automatically. It is
- * meant for trusted commands, such as those of the demo's scripted model, if no other engine works.
+ * The launcher without isolation. Commands run on the host in their own process groups. This engine is never chosen
+ * automatically. It is meant for trusted commands if no other engine works.
  *
- * 1. Nothing is mounted. The command uses the workspace at its path on the host, and the environment contains that path. If the sandbox
- *    mounts a git link file over the workspace's `.git`, GIT_DIR is set instead of the mount, so that git also uses the private git
+ * 1. Nothing is mounted. Paths in the command and its environment are translated into paths of the host. If the sandbox
+ *    mounts a git link file over the workspace's `.git`, GIT_DIR is set instead, so that git uses the private git
  *    directory.
- * 2. Every process of a command has a mark in its environment. On Linux the end of a command kills all marked processes, including those
- *    that left the process group. On other systems only the group is killed.
+ * 2. Every process of a command has a mark in its environment. On Linux the end of a command kills all marked
+ *    processes, including those that left the process group. On other systems only the group is killed.
  */
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { chown, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -57,8 +57,8 @@ class NoneLauncher implements Launcher {
     const { record, execId } = request;
     const mark = markOf(this.#stateFolder, record.id, execId);
     const translate = (text: string) => hostPath(record, text);
-    // This folder is used as the command's /tmp. It is created beside the home folder, so that it is removed with the sandbox even if this
-    // process is lost.
+    // The command's TMPDIR. It is beside the home folder, so that it is removed with the sandbox even if this process
+    // is lost.
     const temporary = await mkdtemp(join(dirname(translate(homeTarget)), 'tmp-'));
     const env = marked(mark, {
       ...Object.fromEntries(Object.entries(request.env).map(([name, value]) => [name, translate(value)])),
@@ -81,8 +81,8 @@ class NoneLauncher implements Launcher {
       throw error;
     }
     const recorded = this.#running.add(record.id, execId, child.pid ?? 0);
-    // The listeners are attached immediately. With an await before this line, a short command could end first, and its output would be
-    // lost.
+    // There must be no await between the spawn and this line. Otherwise a short command could end before its listeners
+    // are attached, and its output would be lost.
     return new HostCommand(child, mark, request.stdin, sink, async () => {
       // Files that can't be removed now are removed with the sandbox.
       await removeTree(temporary).catch(() => undefined);
@@ -118,7 +118,7 @@ async function spawned(words: readonly string[], options: SpawnOptions): Promise
   }
 }
 
-/** Translates a text that is a path in a mount of the sandbox into the host's path; returns other texts unchanged. */
+/** Translates a path in a mount of the sandbox into the host's path. Returns other texts unchanged. */
 function hostPath(record: SandboxRecord, text: string): string {
   const innermost = record.mounts.toSorted((a, b) => b.target.length - a.target.length);
   for (const { source, target } of innermost) {
@@ -166,7 +166,7 @@ class HostCommand implements RunningCommand {
     const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
       this.#child.once('exit', (...result) => resolve(result)),
     );
-    // Processes that the command left running may keep its output open, so they are killed before the wait for `closed`.
+    // Kills processes that the command left running, since they may keep its output open and delay `closed`.
     killGroup(this.#child.pid ?? 0);
     await endMarked(mark, markStandsAnywhere);
     await closed;
@@ -183,7 +183,7 @@ class HostCommand implements RunningCommand {
   }
 
   firstProcess(): undefined {
-    // The result is always undefined, since this engine creates no namespace and has no disk limit.
+    // Always undefined, since this engine creates no namespace and has no disk limit.
   }
 
   pause(): void {

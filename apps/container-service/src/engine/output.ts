@@ -66,8 +66,8 @@ export class BoundedCapture {
 type Waiting = { stream: 'stdout' | 'stderr'; parts: Buffer[]; bytes: number; droppedBytes: number };
 
 /**
- * Passes output to a consumer, one call at a time. If the consumer is slow and the buffer is full, the oldest output is dropped and
- * counted. So the end of the output is kept, where a failing command prints the reason.
+ * Passes output to a consumer, one call at a time. If the buffer of a slow consumer is full, the oldest output is
+ * dropped and counted. So the end of the output is kept, where a failing command prints the reason.
  */
 export class LiveOutput {
   readonly #consumer: (chunk: OutputChunk) => void | Promise<void>;
@@ -108,7 +108,7 @@ export class LiveOutput {
 
   async #pump(): Promise<void> {
     try {
-      // During this await, a burst of small chunks is joined into one chunk.
+      // This await joins a burst of small chunks into one chunk.
       await Promise.resolve();
       for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
         this.#waitingBytes -= next.bytes;
@@ -133,9 +133,9 @@ export class LiveOutput {
   }
 
   /**
-   * Waits until the consumer has received all output, at most `waitMs`, since live output must not delay a result. After this wait,
-   * remaining output is dropped. When the current call of the consumer settles, the consumer gets a last chunk with the number of dropped
-   * bytes.
+   * Waits at most `waitMs` until the consumer has received all output, since live output must not delay a result. Then
+   * drops the remaining output. When the consumer's current call settles, the consumer gets a last chunk with the
+   * number of dropped bytes.
    */
   async finish(waitMs: number): Promise<void> {
     this.#ended = true;
@@ -152,7 +152,7 @@ export class LiveOutput {
   }
 }
 
-/** A file with the whole output, up to `logBytesMax`. `write` returns false if the source has to pause because the disk is slow. */
+/** A file with the whole output, up to `logBytesMax`. */
 export class LogFile {
   readonly #stream: WriteStream;
   readonly #failure: Promise<Error>;
@@ -171,7 +171,7 @@ export class LogFile {
     });
   }
 
-  /** Returns false when the source should pause until `drained()` resolves. */
+  /** Returns false if the disk is slow. The source must then pause until `drained()` resolves. */
   write(chunk: Buffer): boolean {
     if (this.#failed) return true;
     const part = chunk.subarray(0, logBytesMax - this.#bytes);

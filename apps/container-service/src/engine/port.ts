@@ -1,9 +1,9 @@
 /**
- * The engine port: the interface between the service and an engine that isolates commands (Docker, bubblewrap, or none).
+ * The engine port, the interface between the service and an engine that runs commands (Docker, bubblewrap, or none).
  *
- * A sandbox is a recorded specification plus a scratch home folder. Each command runs in a new container or set of namespaces with the
- * sandbox's mounts, so that no process outlives the command that started it, and no process runs between two commands. The writable mounts
- * and the home folder persist between commands. `/tmp` is empty at each start. See docs/decisions/0005-sandbox-engines.md.
+ * A sandbox is a recorded specification and a scratch home folder. Each command runs in a new container or new
+ * namespaces with the sandbox's mounts, so no process outlives its command. The writable mounts and the home folder
+ * persist between commands. `/tmp` is empty at each start. See docs/decisions/0005-sandbox-engines.md.
  */
 export type EngineName = 'docker' | 'bubblewrap' | 'none';
 
@@ -30,9 +30,9 @@ export const enforceable = [
 export type Enforceable = (typeof enforceable)[number];
 
 export interface Enforcement {
-  /** Null if unknown: the probe got no answer in time and will try again, or `untriable` is set. */
+  /** Null if unknown. The probe will try again unless `untriable` is set. */
   enforced: boolean | null;
-  /** One sentence: what was tried, and the result. */
+  /** A sentence that names the attempt and its result. */
   how: string;
   /** True if the image or the host lacks a program or feature that the test needs. Such a test is not tried again. */
   untriable?: true;
@@ -56,13 +56,12 @@ export interface ImageReport {
   origin: string;
 }
 
-/** Network access of a sandbox. Future policies, such as an allow-list of hosts, will be objects. */
 export type NetworkPolicy = 'none' | 'full';
 
 export interface Mount {
-  /** A real path (no symbolic link in it) of an existing folder or file inside the stack's data folder. */
+  /** Path of an existing folder or file inside the stack's data folder. It contains no symbolic link. */
   source: string;
-  /** An absolute path in the sandbox. */
+  /** Absolute path in the sandbox. */
   target: string;
   readOnly: boolean;
 }
@@ -85,7 +84,7 @@ export interface SandboxLabels {
 }
 
 export interface SandboxSpec {
-  /** The caller chooses the id. A repeat uses the same id. */
+  /** Chosen by the caller. A repeat of `create` uses the same id. */
   id: string;
   image: string;
   labels: SandboxLabels;
@@ -93,11 +92,14 @@ export interface SandboxSpec {
   workspace: { source: string; readOnly: boolean };
   mounts?: Mount[];
   env?: Record<string, string>;
-  /** Owner of the workspace; default: the engine's default user. */
+  /** User that runs the commands. Default: the engine's default user. */
   user?: { uid: number; gid: number };
   limits?: Partial<Limits>;
   network?: NetworkPolicy;
-  /** Properties that the engine must enforce; otherwise `create` is rejected. `create` waits for properties that are still unknown. */
+  /**
+   * Properties that the engine must enforce. `create` waits for properties that are still unknown, and is rejected if
+   * one isn't enforced.
+   */
   requires?: Enforceable[];
 }
 
@@ -121,10 +123,10 @@ export interface OutputChunk {
 
 export interface ExecOptions {
   /**
-   * Id of the command. A repeat of the command uses the same id: if a command with this id still runs, it is ended first. Default: random.
+   * Id of the command. A repeat uses the same id, and first ends the earlier command if it still runs. Default: random.
    */
   execId?: string;
-  /** Folder in which the command starts: a path relative to the workspace, or an absolute path in the sandbox. */
+  /** Folder in which the command starts, relative to the workspace or absolute in the sandbox. */
   cwd?: string;
   env?: Record<string, string>;
   stdin?: Uint8Array;
@@ -137,7 +139,7 @@ export interface ExecOptions {
    * `liveBufferBytesMax`, the oldest output is dropped and counted. If a call rejects, live output ends, but the command continues.
    */
   onOutput?: (chunk: OutputChunk) => void | Promise<void>;
-  /** Path of a host file for the whole output (both streams, in order of arrival), up to `logBytesMax`. */
+  /** Path of a host file for the whole output, up to `logBytesMax`. Both streams are written in order of arrival. */
   logFile?: string;
   /** Number of bytes kept from the beginning of each stream. The same number is kept from its end. */
   keepBytes?: number;
@@ -151,67 +153,71 @@ export interface CapturedOutput {
 }
 
 export interface ExecResult {
-  /** Exit code; 128 + n for a command that was ended by signal n, as in shells. */
+  /** Exit code. It is 128 + n if signal n ended the command, as in shells. */
   exitCode: number;
   /** Name of the signal, derived from the exit code. */
   signal: string | null;
   timedOut: boolean;
   cancelled: boolean;
   oomKilled: boolean;
-  /** The writable mounts grew past `diskBytes` or the home folder past `scratchBytes`. The command was killed, unless it had already ended. */
+  /**
+   * True if the writable mounts exceeded `diskBytes` or the home folder exceeded `scratchBytes`. The command was
+   * killed, unless it had already ended.
+   */
   diskExceeded: boolean;
-  /** CPU periods in which the limit throttled the command; undefined if the engine does not report it. */
+  /** Number of CPU periods in which the limit throttled the command. Undefined if the engine doesn't report it. */
   throttledPeriods?: number;
   durationMs: number;
   stdout: CapturedOutput;
   stderr: CapturedOutput;
-  /** Bytes written to `logFile`, and whether that is everything. */
+  /** Number of bytes written to `logFile`, and whether output is missing there. */
   log?: { bytes: number; truncated: boolean };
 }
 
 export interface WriteOptions {
   executable?: boolean;
-  /** Id of the write. A repeat uses the same id and removes the draft that an interrupted try left. */
+  /** Id of the write. A repeat uses the same id and removes the draft that an interrupted write left. */
   effectId?: string;
 }
 
 /**
- * An engine. All methods throw `CoppiceError`: `sandbox-refused` (a field breaks a rule, the message names the field), `already-exists`,
- * `sandbox-not-found`, `engine-unavailable` (no command runs here, or a required property isn't enforced), `image-not-found`,
- * `limit-exceeded`, `sandbox-failed` (the engine failed while it ran the command: retryable, but the command may have had effects).
+ * An engine. All methods throw `CoppiceError` with one of these codes:
+ * - `sandbox-refused`: a field breaks a rule. The message names the field.
+ * - `engine-unavailable`: no command runs here, or a required property isn't enforced.
+ * - `sandbox-failed`: the engine failed while it ran the command. The command may have had effects.
+ * - `already-exists`, `sandbox-not-found`, `image-not-found`, `limit-exceeded`.
  */
 export interface Engine {
   readonly name: EngineName;
   /**
-   * Tests what the engine enforces on this machine. Throws `engine-unavailable` if a simple command fails, NoAnswer if that command takes
-   * too long. The report is cached. Unknown properties are tested again in the background.
+   * Tests what the engine enforces on this machine. Throws `engine-unavailable` if a simple command fails, and NoAnswer
+   * if it takes too long. The report is cached. Unknown properties are tested again in the background.
    */
   probe(): Promise<EngineReport>;
-  /** Resolves with the report when no property is pending any more, or with the last report when the engine is closed. */
+  /** Resolves with the report when no property is pending, or with the last report when the engine is closed. */
   settled(): Promise<EngineReport>;
-  /** Makes the image available; concurrent calls share the work. `onProgress` gets lines for people. */
+  /** Makes the image available. `onProgress` gets lines for people. */
   ensureImage(image: string, onProgress?: (line: string) => void): Promise<ImageReport>;
   /**
-   * Creates a sandbox. A repeat with the same specification succeeds; a create with the same id and a different specification is rejected.
+   * Creates a sandbox. A repeat with the same specification succeeds. A different specification with the same id is
+   * rejected.
    */
   create(spec: SandboxSpec): Promise<void>;
   exec(sandboxId: string, command: Command, options?: ExecOptions): Promise<ExecResult>;
   /** Writes a file from inside the sandbox, so that a symbolic link can't lead out of it. Creates missing folders. */
   writeFile(sandboxId: string, path: string, bytes: Uint8Array, options?: WriteOptions): Promise<void>;
-  /** Ends every command of the sandbox, or only the one with this id, whichever process started it. */
-  stop(sandboxId: string, execId?: string): Promise<void>;
   /**
-   * Ends the sandbox's commands and deletes its home folder and record; if files can't be deleted, `sweep` deletes them later. Does nothing
-   * if the sandbox doesn't exist.
+   * Ends every command of the sandbox, or only the one with this id. Also ends commands that another process started.
    */
+  stop(sandboxId: string, execId?: string): Promise<void>;
+  /** Ends the sandbox's commands and deletes its home folder and record. Does nothing if the sandbox doesn't exist. */
   remove(sandboxId: string): Promise<void>;
   list(labels: Partial<SandboxLabels>): Promise<SandboxInfo[]>;
-  /**
-   * Creates a sandbox, runs a command and removes the sandbox. If an earlier sandbox with the same id still exists, it is removed first.
-   */
+  /** Creates a sandbox, runs a command and removes the sandbox. First removes an earlier sandbox with the same id. */
   run(spec: SandboxSpec, command: Command, options?: ExecOptions): Promise<ExecResult>;
   /**
-   * Deletes files that removals could not delete or that a crash left. If some files still can't be deleted, the next sweep tries again.
+   * Deletes files that removals couldn't delete or that a crash left. Files that still can't be deleted wait for the
+   * next sweep.
    */
   sweep(): Promise<void>;
   close(): Promise<void>;

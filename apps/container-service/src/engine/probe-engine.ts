@@ -1,4 +1,4 @@
-/** Probes an engine: checks that a command runs with the expected folders, then tests the properties with the trials in probe.ts. */
+/** Probes an engine. First checks that a command runs with the expected folders, then runs the trials in probe.ts. */
 import { randomUUID } from 'node:crypto';
 import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,22 +15,24 @@ export interface ProbeOptions {
   /** Folder of the engine's records, homes and images. Created when missing. */
   stateFolder: string;
   stackId: string;
-  /** The image that the probe runs in. */
   probeImage: string;
-  /** Time limit of a command in the first probe; default `firstMsMax`. */
+  /** Time limit of a command in the first probe. Default: `firstMsMax`. */
   probeMsMax?: number;
-  /** Pause before the first retry of unknown facts; default 2 s. */
+  /** Pause before the first retry of pending facts. Default: 2 s. */
   pauseMs?: number;
 }
 
 /**
- * Time limits of a command. The limit is short in the first probe, since the start of the service waits for it, and longer in later trials
- * in the background.
+ * Time limits of a command. The limit is short in the first probe, since the service's start waits for it. Retries in
+ * the background have the longer limit.
  */
 const firstMsMax = 20_000;
 const againMsMax = 60_000;
 
-/** @throws NoAnswer when the first command takes too long; CoppiceError `engine-unavailable` when no command runs */
+/**
+ * @throws NoAnswer if the first command takes too long
+ * @throws CoppiceError `engine-unavailable` if no command runs
+ */
 export async function probeEngine(launcher: Launcher, options: ProbeOptions): Promise<EngineReport> {
   const started = performance.now();
   const version = await launcher.connect();
@@ -41,8 +43,8 @@ export async function probeEngine(launcher: Launcher, options: ProbeOptions): Pr
     { timeoutMs: options.probeMsMax ?? firstMsMax },
     async (place) => {
       await proveMount(place);
-      // The trials run in parallel, so that the start waits only for the slowest one. This is possible because no trial measures elapsed
-      // time.
+      // Runs the trials in parallel, so that the start waits only for the slowest one. No result may depend on how fast
+      // a trial runs.
       return Promise.all(trials.map((trial) => findingsOf(trial, place)));
     },
   );
@@ -132,8 +134,8 @@ async function inProbeSandbox<Result>(
 }
 
 /**
- * Checks that a command runs and that the engine mounts a folder of this process. A daemon on another machine would mount a different
- * folder.
+ * Checks that a command runs and that the engine mounts this process's folder. A daemon on another machine would mount
+ * a different folder with the same path.
  */
 async function proveMount({ run, workspace, engine }: ProbePlace): Promise<void> {
   const sentinel = randomUUID();

@@ -1,6 +1,6 @@
 /**
- * Tests whether a command can reach abstract Unix sockets of the host. Only a network namespace protects these sockets, since they have no
- * file and therefore no file mode.
+ * Tests whether a command can reach abstract Unix sockets of the host. Only a network namespace protects these sockets,
+ * since they have no file mode.
  */
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';

@@ -1,6 +1,6 @@
 /**
- * Tests the system call filter. It is not enough that some filter is active, since Docker's default filter allows calls that this project's
- * filter rejects. So the test makes several calls. Only the rules of system-calls.ts give this combination of results.
+ * Tests whether the active system call filter is this project's filter. The test makes several calls. Only the rules of
+ * system-calls.ts give this combination of results.
  */
 import { answered } from './no-answer.ts';
 import type { Enforcement } from './port.ts';
@@ -14,8 +14,8 @@ const ioUringSetup = 425;
 const families = { unix: 1, vsock: 40 } as const;
 
 /**
- * Expected errno of each call; 0 for success. Several calls are needed, because another filter, or a kernel that lacks a feature, can also
- * give one of these results: a kernel without AF_VSOCK returns 97, and Docker's newer default profile refuses io_uring_setup with EPERM.
+ * Expected errno of each call, 0 for success. One call is not enough, since another filter or an older kernel can give
+ * the same result.
  */
 const expected = {
   'socket(AF_UNIX)': 0,

@@ -1,7 +1,8 @@
 /**
- * The trials of a probe: each runs small hostile commands in the probe's own sandbox and evaluates the results. Each property (a fact) is
- * enforced, not enforced, or unknown. It is unknown if a command took too long, for example on a busy machine. The image needs a POSIX
- * shell, coreutils and git (for the network trial). Without perl and python3 the facts about system calls and sockets stay unknown.
+ * The trials of a probe. Each trial runs small hostile commands in the probe's own sandbox and evaluates the results. A
+ * property, here called a fact, is enforced, not enforced, or unknown. It is unknown if a command took too long, for
+ * example on a busy machine. The image needs a POSIX shell and coreutils, and git for the network trial. Without perl
+ * and python3, the facts about system calls and sockets stay unknown.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -36,17 +37,17 @@ export const generousLimits: Limits = {
 const hogMebibytes = 24;
 const hogsTried = 4;
 /**
- * Maximum time, in tenths of a second, for which a process keeps its memory. In this time, it waits until each of the other processes has
- * its memory or was killed.
+ * Maximum time in tenths of a second for which a process keeps its memory. It waits until each other process has its
+ * memory or was killed.
  */
 const hogHoldsMax = 100;
 const processesTried = 64;
 /**
- * Durations of the CPU trial in milliseconds. A longer trial runs only if a shorter one was inconclusive, since a group may get less than
- * its limit on a busy machine.
+ * Durations of the CPU trial in milliseconds. A longer trial runs only if the shorter one was inconclusive. On a busy
+ * machine, the loops may get less than their limit.
  */
 const cpuMsTried = [800, 3_000, 9_000];
-/** If the loops use this many times their CPU limit, the limit counts as not enforced. */
+/** The CPU limit counts as not enforced if the loops use this many times the limit. */
 const cpuExcessMin = 2;
 const connectSecondsMax = 15;
 const heldBytesMax = 256 * 1024;
@@ -64,16 +65,15 @@ export type Run = (
 export type ProbePlace = { run: Run; workspace: string; uid: number; engine: EngineName };
 export type Findings = Partial<Record<Enforceable, Enforcement>>;
 export type Trial = {
-  /** The facts that this trial determines. */
   facts: readonly Enforceable[];
   /**
    * Runs the trial.
-   * @throws NoAnswer if the facts are still unknown after it
+   * @throws NoAnswer if the facts stay unknown
    */
   run(place: ProbePlace): Promise<Findings>;
 };
 
-/** The finding about limits for engine none. No trial runs for this engine, since it would load the host for seconds. */
+/** Finding for each limit of engine none. No trial runs for these limits, since it would load the host for seconds. */
 const notLimited: Enforcement = { enforced: false, how: 'not tried: engine none limits nothing' };
 
 const limitTrial = (fact: Enforceable, attempt: (place: ProbePlace) => Promise<Enforcement>): Trial => ({
@@ -167,11 +167,11 @@ async function staticFacts(run: Run, uid: number): Promise<Record<StaticFact, En
 }
 
 /**
- * Starts several processes, each of which uses less memory than the limit. A limit per process allows all of them. A limit on their sum
- * does not.
+ * Starts several processes that each use less memory than the limit. A limit per process would allow all of them. A
+ * limit on their sum doesn't.
  */
 async function tryMemory(run: Run): Promise<Enforcement> {
-  // Each process creates a file when it has all of its memory or was killed, and holds the memory until all files exist.
+  // Each process creates a file when it has all of its memory or was killed. It keeps the memory until all files exist.
   const hold = `n=0; while set -- hog.*; [ $# -lt ${hogsTried} ] && [ $n -lt ${hogHoldsMax} ]; do sleep 0.1; n=$((n+1)); done; [ $# -ge ${hogsTried} ] || : > late`;
   const hogs = Array.from(
     { length: hogsTried },
@@ -246,7 +246,10 @@ async function tryScratch(run: Run): Promise<Enforcement> {
   };
 }
 
-/** Tests both disk limits: the kernel limits the size of one file; the disk check (disk-watch.ts) limits the sum. */
+/**
+ * Tests both disk limits. The kernel limits the size of one file. The disk check (disk-watch.ts) limits the sum of all
+ * files.
+ */
 async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   const bytes = 2 * probeLimits.diskBytes;
   const script = `head -c ${bytes} /dev/zero 2>/dev/null > big; wc -c < big; rm -f big; mkdir many; for i in 1 2 3; do head -c ${probeLimits.diskBytes / 2} /dev/zero > many/part$i; done`;
@@ -277,9 +280,9 @@ async function seesHeldFiles(run: Run, workspace: string): Promise<boolean> {
 const heldMark = 'held-open';
 
 /**
- * A disk check that counts as exceeded once it finds a large deleted file that the command has open. After `heldLooksMax` checks, it gives
- * up: this process can't read the command's processes. It counts checks instead of time, since a check may take longer than any time limit
- * on a busy machine.
+ * A disk check that reports an exceeded limit when it finds a large deleted file that the command has open. After
+ * `heldLooksMax` checks without a find, it gives up, since this process can't read the command's processes. It counts
+ * checks instead of time, since a check may be slow on a busy machine.
  */
 class HeldFileCheck implements DiskCheck {
   readonly #mark: string;

@@ -10,16 +10,16 @@ let folder: TemporaryFolder;
 beforeEach(async () => void (folder = await temporaryFolder('probing')));
 afterEach(() => folder[Symbol.asyncDispose]());
 
-/** A fake engine. While it is busy, its commands never end, as on an overloaded machine. Otherwise they end with the output that the test sets. */
+/** A fake engine. While it is busy, its commands never end. Otherwise they end with the output that the test sets. */
 class SlowLauncher implements Launcher {
   readonly name = 'bubblewrap';
   isBusy = true;
-  /** Returns the output of a command, which then ends at once. */
+  /** Returns the output of a command. */
   answer: (script: string) => string = () => '';
 
   connect = async () => 'slow 1';
   ensureImage = async (image: string) => ({ image, origin: 'here' });
-  // Never root.
+  // Root's ids are replaced, since no sandbox may run as root.
   defaultUser = () => ({ uid: process.getuid?.() || 10_001, gid: process.getgid?.() || 10_001 });
   endAll = async () => {};
   running = async () => new Map<string, number>();
@@ -83,7 +83,7 @@ test('a property without an answer is unknown, neither enforced nor not enforced
       name,
       { enforced: null, how: expect.stringContaining('no answer within') as string },
     ]);
-  // The creation isn't rejected. It waits until the property is known.
+  // `create` waits until the property is known.
   const creating = engine.create(await specification(['pids']));
   launcher.answer = (script) => (script.includes('sleep 60') ? 'all' : '');
   launcher.isBusy = false;

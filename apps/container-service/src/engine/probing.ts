@@ -37,14 +37,17 @@ export class Probing {
     return probing;
   }
 
-  /** Resolves when no fact is pending any more, or when this object is closed. */
+  /** Resolves when no fact is pending, or when this object is closed. */
   async settled(): Promise<EngineReport> {
     await this.report();
     await this.#settling;
     return this.report();
   }
 
-  /** @throws CoppiceError `engine-unavailable` if a property isn't enforced; NoAnswer if a property stays unknown */
+  /**
+   * @throws CoppiceError `engine-unavailable` if a property isn't enforced
+   * @throws NoAnswer if a property stays unknown
+   */
   async require(properties: readonly Enforceable[]): Promise<void> {
     if (properties.length === 0) return;
     const end = performance.now() + requiredMsMax;
@@ -100,5 +103,5 @@ export class Probing {
   }
 }
 
-/** Returns the names of the pending facts: they are unknown so far, and a further trial may determine them. */
+/** Returns the names of the pending facts. */
 const unknownIn = ({ enforces }: EngineReport) => enforceable.filter((name) => isPending(enforces[name]));

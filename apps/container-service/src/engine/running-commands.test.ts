@@ -26,7 +26,7 @@ test('a damaged record is deleted, and the other records are still listed', asyn
 
 test('a command does not fail if its record can not be written', async () => {
   await using folder = await temporaryFolder('running');
-  // A file replaces the folder, so that no record can be written, as on a full disk.
+  // With a file instead of the folder, no record can be written, as on a full disk.
   await writeFile(join(folder.path, 'running'), '');
   const running = new RunningCommands(folder.path);
   const remove = await running.add('sandbox', 'exec', process.pid);

@@ -12,9 +12,9 @@ const log = createLogger('container-service');
 export interface RunningEntry {
   sandboxId: string;
   execId: string;
-  /** Id of the process whose end also ends the command. */
+  /** Pid of a process. When this process ends, the command ends too. */
   pid: number;
-  /** Start time from /proc; null on systems without /proc (macOS), where the pid alone identifies the process. */
+  /** Start time from /proc. Null on systems without /proc, such as macOS. */
   startTime: string | null;
 }
 
@@ -22,15 +22,18 @@ export class RunningCommands {
   readonly #folder: string;
   readonly #onLost: (entry: RunningEntry) => Promise<void>;
 
-  /** @param onLost ends the remaining processes of a command whose process has ended without removing its record */
+  /**
+   * @param onLost called if a command's process ended without removing the record. Ends the command's remaining
+   * processes.
+   */
   constructor(stateFolder: string, onLost: (entry: RunningEntry) => Promise<void> = async () => {}) {
     this.#folder = join(stateFolder, 'running');
     this.#onLost = onLost;
   }
 
   /**
-   * Records a command that starts. If the record can't be written, as on a full disk, the command is missing from `list`, but it can still
-   * be found by its mark and ended.
+   * Records a command that starts. If the record can't be written, for example on a full disk, the command is missing
+   * from `list`. It can still be found by its mark.
    * @returns a function that removes the record
    */
   async add(sandboxId: string, execId: string, pid: number): Promise<() => Promise<void>> {
@@ -41,13 +44,13 @@ export class RunningCommands {
       const entry: RunningEntry = { sandboxId, execId, pid, startTime: await startTimeOf(pid) };
       await writeFile(path, JSON.stringify(entry), { mode: 0o600 });
     } catch {
-      // `list` ignores an empty record, so it does no harm if the removal fails.
+      // A failed removal is harmless, since `list` skips empty records.
       await remove().catch(() => undefined);
     }
     return remove;
   }
 
-  /** Returns the commands that still run. For commands that have ended, ends remaining processes and deletes the record. */
+  /** Returns the commands that still run. For the others, calls `onLost` and deletes the record. */
   async list(): Promise<RunningEntry[]> {
     const alive: RunningEntry[] = [];
     for (const name of await readdir(this.#folder).catch(() => [])) {
@@ -95,8 +98,8 @@ async function runs(entry: RunningEntry): Promise<boolean> {
 }
 
 /**
- * Returns field 22 of /proc/<pid>/stat, with care for field 2, the name, which may contain spaces and parentheses. Null if the process has
- * ended or is a zombie.
+ * Returns the start time of a process, field 22 of /proc/<pid>/stat. Returns null if the process has ended or is a
+ * zombie. Field 2 is the program's name, which may contain spaces and parentheses.
  */
 export async function startTimeOf(pid: number): Promise<string | null> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');

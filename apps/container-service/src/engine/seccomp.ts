@@ -1,6 +1,6 @@
 /**
- * The seccomp filter for engines that have no seccomp filter of their own: a classic BPF program that refuses the calls in system-calls.ts
- * and allows all others.
+ * The seccomp filter for engines that don't bring their own. It is a classic BPF program that refuses the calls in
+ * system-calls.ts and allows all others.
  */
 import { absentCalls, argumentRules, refusedCalls, type ArgumentRule } from './system-calls.ts';
 
@@ -19,7 +19,7 @@ const jumpBitsSet = 0x45;
 const give = 0x06;
 const allow = 0x7fff0000;
 const errnoAction = (errno: number) => 0x00050000 | errno;
-/** Offsets in struct seccomp_data; both architectures are little-endian, so an argument's low word comes first. */
+/** Offsets in struct seccomp_data. Both architectures are little-endian, so an argument's low word comes first. */
 const offset = { number: 0, architecture: 4, argument: (index: number) => 16 + 8 * index };
 
 type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, value: number];
@@ -30,7 +30,7 @@ export function isSeccompArchitecture(name: string): name is SeccompArchitecture
   return Object.hasOwn(architectures, name);
 }
 
-/** Returns an array of struct sock_filter, 8 bytes each, the format that `bwrap --seccomp FD` reads. */
+/** Returns an array of struct sock_filter, 8 bytes each, as `bwrap --seccomp FD` reads it. */
 export function seccompFilter(architecture: SeccompArchitecture): Buffer {
   const { audit, column } = architectures[architecture];
   const refuseNow: Instruction = [give, 0, 0, errnoAction(eperm)];
@@ -67,7 +67,10 @@ export function seccompFilter(architecture: SeccompArchitecture): Buffer {
   return bytes;
 }
 
-/** Returns instructions that test the loaded argument. They either refuse the call, or the program continues after the last of them. */
+/**
+ * Returns instructions that test the loaded argument. They refuse the call, or the program continues after the last of
+ * them.
+ */
 function testsOf(rule: ArgumentRule, refuseNow: Instruction): Instruction[] {
   if ('refusedBits' in rule) return [[jumpBitsSet, 0, 1, rule.refusedBits], refuseNow];
   if ('refusedValues' in rule)

@@ -49,8 +49,8 @@ export interface MountRules {
 }
 
 /**
- * Checks a mount source on the file system. Called at create and again before every command, since a sandbox may have replaced any file or
- * folder inside a folder that it can write.
+ * Checks a mount source on the file system. Called at create and again before every command, since a sandbox can
+ * replace files and folders inside its writable mounts.
  */
 export async function checkMountSource(source: string, field: string, rules: MountRules): Promise<void> {
   let real: string;
@@ -99,7 +99,9 @@ function checkLimits(limits: Limits): void {
   }
 }
 
-/** Validates a specification and fills in defaults. The scratch home is not included; the store adds it. */
+/**
+ * Validates a specification and fills in defaults. The record doesn't include the home folder, which the store adds.
+ */
 export async function recordOf(
   spec: SandboxSpec,
   defaults: { user: { uid: number; gid: number } },

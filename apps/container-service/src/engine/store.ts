@@ -1,9 +1,10 @@
 /**
- * Sandboxes on disk: `<state folder>/sandboxes/<id>/{sandbox.json,home}`. Any process of the same stack and node finds the sandboxes in
- * these files, so a sandbox outlives the process that created it.
+ * Sandboxes on disk, in `<state folder>/sandboxes/<id>/{sandbox.json,home}`. A sandbox outlives the process that
+ * created it, since any process of the same stack and node finds it in these files.
  *
- * 1. Records are created atomically: a draft is written and then linked to its final name, which fails if that name exists.
- * 2. A record never changes. To remove a sandbox, its folder is first moved aside, so that no process finds a partly removed sandbox.
+ * 1. Records are created atomically. A draft is linked to its final name, which fails if that name exists.
+ * 2. A record never changes. A removal first renames the sandbox's folder, so that no process finds a partly removed
+ *    sandbox.
  */
 import { existsSync } from 'node:fs';
 import { chmod, chown, link, lstat, mkdir, readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
@@ -93,7 +94,7 @@ export class SandboxStore {
     for (const name of names.filter((entry) => !entry.includes('.'))) {
       const record = await this.find(name);
       if (record === undefined) continue;
-      // Skips the sandbox if it was removed after it had been listed.
+      // Skips the sandbox if it was removed after it was listed.
       const status = await lstat(join(this.#folder, name, 'sandbox.json')).catch(() => undefined);
       if (status !== undefined) records.push({ record, createdAt: status.mtime });
     }
@@ -129,7 +130,9 @@ export class SandboxStore {
     return status !== undefined && Date.now() - status.mtimeMs > creationMsMax;
   }
 
-  /** Deletes a folder that was moved aside. Errors are only reported, since the sandbox is already removed. */
+  /**
+   * Deletes the renamed folder of a removed sandbox. Errors are only reported, since the sandbox is already removed.
+   */
   async #delete(aside: string): Promise<void> {
     try {
       await removeTree(aside);

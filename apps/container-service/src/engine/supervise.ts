@@ -1,12 +1,13 @@
 /**
- * Runs one command to its end: timeout, cancellation, disk budget, bounded output.
+ * Runs one command to its end, with a timeout, cancellation, disk limits and bounded output.
  *
- * Collaborators: a Launcher (starts and kills), output.ts (keeps and passes on output), disk-watch.ts (checks the disk, also once after the
- * end).
+ * Collaborators: a Launcher (starts and kills the command), output.ts (keeps and passes on output), disk-watch.ts
+ * (checks the disk limits).
  * 1. A result is returned only after `ended` has settled, so no process of the command is alive then.
- * 2. If there are several reasons to kill the command, the first is reported. The kill is repeated until the command has ended.
- * 3. If the command doesn't end within `killWaitMsMax` after a kill, the engine counts as lost and NoAnswer is thrown.
- * 4. The queue of output is limited: if the log file is slow, the source is paused; if the live consumer is slow, it loses chunks.
+ * 2. If there are several reasons to kill the command, the first is reported. The kill is repeated until the command
+ *    has ended.
+ * 3. If the command doesn't end within `killWaitMsMax` after a kill, NoAnswer is thrown.
+ * 4. Buffered output is limited. A slow log file pauses the command's output. A slow live consumer loses chunks.
  */
 import { constants } from 'node:os';
 import { CoppiceError } from '@coppice/contracts';
@@ -69,7 +70,7 @@ export async function supervise(
       timedOut: reason === 'timeout',
       cancelled: reason === 'cancel',
       diskExceeded,
-      // If this process killed the command, the reason for that is reported, and not that the command ran out of memory.
+      // If this process killed the command, the result names the reason for that kill instead.
       oomKilled: oomKilled && reason === undefined,
       ...(throttledPeriods === undefined ? {} : { throttledPeriods }),
       durationMs,

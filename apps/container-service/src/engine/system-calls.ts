@@ -4,7 +4,7 @@
  * x86-64 (asm/unistd_64.h) and arm64 (asm-generic/unistd.h).
  */
 
-/** Refused calls with their numbers [x86-64, arm64]; null if the architecture has no such call. */
+/** Refused calls with their numbers on [x86-64, arm64]. Null if the architecture has no such call. */
 export const refusedCalls: Record<string, readonly [number, number | null]> = {
   acct: [163, 89],
   add_key: [248, 217],
@@ -58,7 +58,9 @@ export const refusedCalls: Record<string, readonly [number, number | null]> = {
   vhangup: [153, 58],
 };
 
-/** Calls that return ENOSYS, so that libc and libuv use older calls, whose arguments a filter can read. */
+/**
+ * Calls that return ENOSYS, so that libc and libuv use older calls. A filter can read the arguments of the older calls.
+ */
 export const absentCalls: Record<string, number> = {
   clone3: 435,
   io_uring_setup: 425,
@@ -76,17 +78,21 @@ export type ArgumentRule = {
 } & ({ refusedBits: number } | { refusedValues: readonly number[] } | { allowedValues: readonly number[] });
 
 /**
- * Allowed address families: AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK (libc lists network interfaces with it). Other families load kernel
- * modules that builds don't need, and AF_VSOCK reaches the host of a virtual machine.
+ * Allowed address families: AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK. libc lists network interfaces through
+ * AF_NETLINK. Other families load kernel modules that builds don't need, and AF_VSOCK reaches the host of a virtual
+ * machine.
  */
 const socketFamilies = [1, 2, 10, 16] as const;
 
 export const argumentRules: Record<string, ArgumentRule> = {
-  /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; NEWTIME isn't a flag of clone. */
+  /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. NEWTIME isn't a flag of clone. */
   clone: { numbers: [56, 220], argument: 0, refusedBits: 0x7e020000 },
   /** TIOCSTI and TIOCLINUX insert terminal input. A shell that reads from the same terminal later would run this input. */
   ioctl: { numbers: [16, 29], argument: 1, refusedValues: [0x5412, 0x541c] },
-  /** PER_LINUX and PER_LINUX32, each also with UNAME26, and the query; the same as in Docker's default profile. */
+  /**
+   * PER_LINUX and PER_LINUX32, each also with UNAME26, and 0xffffffff, which reads the current value. Docker's default
+   * profile allows the same values.
+   */
   personality: { numbers: [135, 92], argument: 0, allowedValues: [0, 0x8, 0x20000, 0x20008, 0xffffffff] },
   socket: { numbers: [41, 198], argument: 0, allowedValues: socketFamilies },
   socketpair: { numbers: [53, 199], argument: 0, allowedValues: socketFamilies },

@@ -6,8 +6,8 @@ import type { Mount } from './port.ts';
 import { homeTarget } from './specification.ts';
 
 /**
- * Returns mounts of `/etc/passwd` and `/etc/group` with an entry for the sandbox's user. Programs that look up their user (git, ssh, Node's
- * userInfo) fail for a uid without an entry.
+ * Returns mounts of `/etc/passwd` and `/etc/group` with an entry for the sandbox's user. Programs that look up their
+ * user, such as git and ssh, fail for a uid without an entry.
  */
 export async function userFileMounts(stateFolder: string, user: { uid: number; gid: number }): Promise<Mount[]> {
   const folder = join(stateFolder, 'users', `${user.uid}-${user.gid}`);

@@ -1,8 +1,8 @@
 /**
- * A folder that a command may change while it is read. The folder is kept open and its entries are accessed through its descriptor
- * (/proc/self/fd/N/name, equivalent to openat). So if a command replaces a folder by a link, the walk doesn't follow it. Without /proc,
- * plain paths are used, and only the last component of a path is protected. Names are bytes, so that names that aren't valid text are read
- * too.
+ * A folder that a command may change while it is read. The folder stays open, and its entries are accessed through its
+ * descriptor (/proc/self/fd/N/name, equivalent to openat). So the walk doesn't follow a link that replaces a folder.
+ * Without /proc, plain paths are used, and only the last component of a path is protected. Names are bytes, since they
+ * needn't be valid text.
  */
 import {
   chmodSync,
@@ -19,7 +19,7 @@ import {
 import { codeOf } from './reason.ts';
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
-/** Linux's O_PATH, the same on x86-64 and arm64: opens a folder without read permission. */
+/** Linux's O_PATH, the same on x86-64 and arm64. It opens a folder without read permission. */
 const pathOnly = 0x200000;
 const readAndEnter = 0o500;
 const throughDescriptors = existsSync('/proc/self/fd');
@@ -36,7 +36,7 @@ export class WatchedFolder {
   readonly #descriptor: number;
   readonly #path: Buffer;
 
-  /** The mode to restore at `close`; null if it wasn't changed. */
+  /** The mode to restore at `close`. Null if the mode wasn't changed. */
   #closedMode: number | null;
 
   private constructor(descriptor: number, path: Buffer, closedMode: number | null) {
@@ -46,11 +46,11 @@ export class WatchedFolder {
   }
 
   /**
-   * Opens a folder. Returns null for a mounted file, a link, or a folder that no longer exists. If the folder's mode denies access to its
-   * owner, grants the owner access until `close`. Without this, if the stack doesn't run as root, a command of the same user could hide
-   * files in the folder.
+   * Opens a folder. Returns null for a mounted file, a link, or a folder that no longer exists. If the folder's mode
+   * denies access to its owner, grants the owner access until `close`. Otherwise, if the stack doesn't run as root, a
+   * command of the same user could hide files in the folder.
    *
-   * @throws FolderKeptClosed, as do all methods but `close`
+   * @throws FolderKeptClosed, as all methods except `close` do
    */
   static open(path: string | Buffer): WatchedFolder | null {
     try {
@@ -61,14 +61,14 @@ export class WatchedFolder {
     }
   }
 
-  /** @throws the system's error: EACCES if the parent folder denies access */
+  /** @throws the system's error, which is EACCES if the parent folder denies access */
   static #tryOpen(path: Buffer): WatchedFolder {
     try {
       return new WatchedFolder(openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path, null);
     } catch (error) {
       if (codeOf(error) !== 'EACCES' || !throughDescriptors) throw error;
     }
-    // The mode is changed through a descriptor, so that a link is never followed.
+    // Changes the mode through a descriptor, so that no link is followed.
     const closed = openSync(path, pathOnly | O_DIRECTORY | O_NOFOLLOW);
     try {
       const { mode } = unlock(closed);
@@ -79,8 +79,8 @@ export class WatchedFolder {
         mode,
       );
     } catch (error) {
-      // The error is not EACCES, since that would mean that the parent folder is closed. The caller skips a folder of another user, since
-      // such a folder can't contain files that a command wrote.
+      // Replaces EACCES, which would mean that the parent folder denies access. The caller skips this folder. It
+      // belongs to another user, so it can't contain files that a command wrote.
       if (error instanceof FolderKeptClosed) throw error;
       throw new Error('the folder can be read by another user only', { cause: error });
     } finally {
@@ -118,7 +118,8 @@ export class WatchedFolder {
   }
 
   /**
-   * Runs a call. If a command has removed the folder's permissions, restores them and repeats the call. Returns `gone` for any other error.
+   * Runs a call. If a command has removed the folder's permissions, restores them and repeats the call. Returns `gone`
+   * after any other error.
    */
   #whileOpen<Result>(call: () => Result, gone: Result): Result {
     const reopen = () => {
@@ -149,7 +150,8 @@ function unlock(descriptor: number): { mode: number; isClosed: boolean } {
 
 /**
  * Runs a call. After each EACCES, runs `reopen` and repeats the call.
- * @throws FolderKeptClosed if the folder is closed again repeatedly; the system's error if something other than its mode denies access
+ * @throws FolderKeptClosed if the folder is closed again repeatedly
+ * @throws the system's error if something other than the folder's mode denies access
  */
 function whileOpen<Result>(call: () => Result, reopen: () => { isClosed: boolean }): Result {
   let closings = 0;

@@ -19,13 +19,13 @@ const mebibyte = 1024 * 1024;
 
 export const ownerOf = (taskId: string) => ({ tenant, runId, taskId });
 
-/** A minimal orchestrator as the container service sees it: publishes commands and has an inbox. */
+/** A minimal orchestrator that publishes commands and has an inbox. */
 export interface Orchestrator {
   bus: Bus;
   /** @param pool default: `anyPool`, served by every process */
   order(effectId: string, operation: string, input: unknown, pool?: string): Promise<void>;
   resultOf(effectId: string, settings?: { times?: number; timeoutMs?: number }): Promise<Outcome>;
-  /** Publishes a command and waits for its result; fails the test when the outcome isn't `done`. */
+  /** Publishes a command and waits for its result. Fails the test if the outcome isn't `done`. */
   done<Output>(effectId: string, operation: string, input: unknown): Promise<Output>;
   cancel(effectId: string): void;
   logOf(taskId: string): Promise<LogChunk[]>;
@@ -82,7 +82,7 @@ export async function startOrchestrator(nats: NatsServer): Promise<Orchestrator>
   };
 }
 
-/** Creates a workspace in the same way as the worktree service and returns the specification of a sandbox for it. */
+/** Creates a workspace as the worktree service does. Returns the specification of a sandbox for it. */
 export async function specificationIn(
   dataFolder: string,
   taskId: string,

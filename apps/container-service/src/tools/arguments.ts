@@ -15,11 +15,13 @@ export type ReadCall = {
 
 const isSandboxTool = (name: string): name is SandboxToolName => Object.hasOwn(sandboxToolSchemas, name);
 
-/** @throws CoppiceError `not-found`, `limit-exceeded` or `invalid-request`; the message explains the error to the model */
+/**
+ * @throws CoppiceError `not-found`, `limit-exceeded` or `invalid-request`. The message explains the error to the model.
+ */
 export function readCall(name: string, text: string): ReadCall {
   if (!isSandboxTool(name)) {
-    // The list contains all tools that the model is offered, including the agent's own tools. If `finish` were missing from it, the model
-    // might never finish.
+    // Lists all tools that the model is offered, including the agent's own tools. Without `finish` in the list, the
+    // model might never finish.
     const known = Object.keys(toolDescriptions).join(', ');
     throw new CoppiceError('not-found', `there is no tool ${JSON.stringify(name.slice(0, 100))}; there are ${known}`);
   }
@@ -41,7 +43,7 @@ function checkCommand(value: unknown): void {
     );
 }
 
-/** Removes null fields: some models send null for an optional argument. */
+/** Removes null fields, since some models send null for an optional argument. */
 function withoutNulls(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));

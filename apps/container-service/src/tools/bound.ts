@@ -1,10 +1,8 @@
 import type { CapturedOutput } from '../engine/port.ts';
 
-/** Pure functions that shorten command output. */
-
 /**
- * Returns the whole output if it fits. Otherwise returns the first and the last part, and between them a line with the number of bytes left
- * out. The last part gets 60% of the space, since commands print their outcome at the end.
+ * Returns the whole output if it fits. Otherwise returns the first and the last part. A line between them has the
+ * number of bytes left out. The last part gets 60% of the space, since commands print their outcome at the end.
  */
 export function boundOutput(output: CapturedOutput, charactersMax: number): { text: string; whole: boolean } {
   const { head, tail, leftOutBytes } = partsOf(output);
@@ -16,7 +14,7 @@ export function boundOutput(output: CapturedOutput, charactersMax: number): { te
   return { text: `${start}\n… ${leftOut} bytes left out …\n${end}`, whole: false };
 }
 
-/** Splits an output at the mark that the engine leaves where it has cut out the middle. */
+/** Splits an output at the line that the engine puts where it left out the middle. */
 function partsOf({ text, totalBytes, truncated }: CapturedOutput): {
   head: string;
   tail: string;
@@ -32,7 +30,7 @@ function partsOf({ text, totalBytes, truncated }: CapturedOutput): {
   };
 }
 
-/** Cuts at the end of a line, unless that drops more than half of the text. */
+/** Cuts a text at the end of a line, unless that drops more than half of the text. */
 function wholeStart(text: string, charactersMax: number): string {
   if (text.length <= charactersMax) return text;
   const part = text.slice(0, charactersMax).toWellFormed();

@@ -11,16 +11,22 @@ import type { Answer, Sandbox } from './tool.ts';
 
 type Input<Name extends keyof typeof sandboxToolSchemas> = z.output<(typeof sandboxToolSchemas)[Name]>;
 
-/** Maximum number of bytes that one `read` gets from the sandbox. This is more than a result can contain. */
+/** Maximum number of bytes that one `read` gets from the sandbox. A result can't contain more. */
 const readBytesMax = 4 * toolLimits.resultCharactersMax;
 const atMost = `at most ${toolLimits.fileBytesMax} are taken`;
 /** Characters reserved for the line above the content and the line below it. */
 const reservedCharacters = 700;
 
-/** Name prefix of draft files, which the import skips. If a write is killed, the next write in the same folder removes its draft. */
+/**
+ * Name prefix of draft files, which imports skip. If a write is killed, the next write in the same folder removes its
+ * draft.
+ */
 const toolDraftPrefix = `${ownDraftPrefix}tool-`;
 
-/** Prints the number of newlines, then 1 if the file ends with a newline, else 0. Then prints the requested lines. */
+/**
+ * Script that prints the number of newlines, then 1 if the file ends with a newline or 0 if not, then the requested
+ * lines.
+ */
 const readScript = `${requireFile}
 printf '%s %s\\n' "$(wc -l < "$f")" "$(tail -c 1 -- "$f" | wc -l)"
 [ -s "$f" ] || exit 0
@@ -83,9 +89,10 @@ function describeRange(
 }
 
 /**
- * Writes a file. Arguments: path, size of the content, name of the draft. The content is written to the draft and moved over the file, so
- * that the file stays unchanged if the disk is full or the process is killed. The size is compared because standard input also ends when
- * this process dies. If the path is a symbolic link, its target is replaced.
+ * Script that writes a file. Arguments: path, size of the content, name of the draft. The script writes the content to
+ * the draft and renames the draft. So the file stays unchanged if the disk is full or the script is killed. The script
+ * compares the size, since standard input also ends when this process dies. If the path is a symbolic link, its target
+ * is replaced.
  */
 const writeScript = `
 fail() { printf '%s\\n' "$1" >&2; exit 1; }
@@ -127,7 +134,7 @@ export async function write(sandbox: Sandbox, { path, content }: Input<'write'>)
   return answer(`${path} ${made ? 'made' : 'replaced'}: ${bytes.length} bytes`);
 }
 
-/** Prints a file as base64, so that any bytes can be transferred. */
+/** Script that prints a file as base64, so that any bytes can be transferred. */
 const takeScript = `${requireFile}
 size=$(wc -c < "$f")
 [ "$size" -le "$2" ] || fail "it has $size bytes; edit takes files of at most $2: use run, e.g. with sed"

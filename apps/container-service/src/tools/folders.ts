@@ -19,7 +19,7 @@ t=$(mktemp) || exit 1
 trap 'rm -f "$t"' EXIT
 `;
 
-/** Prints the number of entries, then the entries. Folders end with a slash. */
+/** Script that prints the number of entries, then the entries. Folders end with a slash. */
 const listScript = `${requireThere}
 find -H "$1" -mindepth 1 -maxdepth "$2" -name .git -prune -o -type d -name node_modules -exec printf '%s/\\n' {} + -prune \\
   -o -type d -exec printf '%s/\\n' {} + -o -print 2>/dev/null | LC_ALL=C sort > "$t"
@@ -37,7 +37,10 @@ export async function list(sandbox: Sandbox, { path, depth }: Input<'list'>): Pr
   return answer(within(sandbox, lines, count, 'entries; list a folder of it, or less deep'));
 }
 
-/** Prints the number of matches, at most `matchesMax`, then the lines. An invalid pattern is detected on empty input first. */
+/**
+ * Script that prints the number of matches, at most `matchesMax`, then the lines. It first tests the pattern on empty
+ * input.
+ */
 const searchScript = `${requireThere}
 printf '' | grep -E -e "$2" > /dev/null
 [ $? -le 1 ] || exit 2
@@ -67,7 +70,7 @@ function readCounted(text: string): { count: number; lines: string[] } {
   return { count: Number(count), lines: lines.map((line) => line.replace(/^\.\//, '')) };
 }
 
-/** Joins as many lines as fit into a result, and adds a line with the number of lines left out. */
+/** Joins the lines that fit into a result. If lines are left out, adds a line that reports how many are shown. */
 function within(
   { resultCharactersMax }: Sandbox,
   lines: string[],

@@ -1,18 +1,18 @@
 /**
- * The handler of the `tools` operation: runs the tool calls of one turn and returns a result for each.
+ * The handler of the `tools` operation. It runs the tool calls of one turn and returns a result for each.
  *
- * Collaborators: the engine, which runs the commands of tools in the task's sandbox; the bus, for live output and for texts too long for a
- * message.
+ * Collaborators: the engine (runs the tools' commands in the task's sandbox), the bus (carries live output, stores
+ * texts that are too long for a message).
  *
  * Invariants:
- * 1. A call that can't be carried out (bad arguments, missing file, failed command) gives an error result for the model, not a failed
- *    operation.
- * 2. Calls that may change something run one at a time, in the model's order: in one turn, the model may write a file and then run the
- *    test. Read-only calls between two such calls run in parallel, at most `looksAtOnceMax` at a time.
- * 3. The operation fails only when it is cancelled, when the sandbox does not exist, or when the engine fails before any command has run.
- *    In the last case a retry is harmless.
+ * 1. A call that can't be carried out (bad arguments, missing file, failed command) gives an error result for the
+ *    model. The operation doesn't fail.
+ * 2. Calls that may change something run one at a time, in the model's order, since the model may write a file and run
+ *    the test in one turn. Read-only calls between two such calls run in parallel, at most `looksAtOnceMax` at a time.
+ * 3. The operation fails only if it is cancelled, if the sandbox doesn't exist, or if the engine fails before any
+ *    command has run. In the last case a retry is harmless.
  * 4. If a call is too large, it is rejected, and the calls after it are skipped, since they may depend on it.
- * 5. Commands started by a lost process are ended before its outcome is reported as unknown.
+ * 5. Commands of a lost process are ended before the operation's outcome is reported as unknown.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm } from 'node:fs/promises';
@@ -45,7 +45,7 @@ const reservedMs = 60_000;
 const changing: readonly string[] = ['run', 'write', 'edit'];
 
 type Input = (typeof sandboxOperations.tools)['input']['_zod']['output'];
-/** A result whose text is not yet sent inline or stored as an artifact. */
+/** A result whose text isn't yet sent inline or stored as an artifact. */
 type Done = Omit<ToolResult, 'content'> & { text: string };
 
 export const toolsHandler = (context: ToolsContext): CommandHandler =>
@@ -77,8 +77,8 @@ class Turn {
     this.#sandbox = {
       resultCharactersMax: input.resultCharactersMax,
       exec: async (argv, options) => {
-        // The claim is checked before each command: if this process was suspended, the claim may have expired, and another process may be
-        // using the sandbox.
+        // Checks the claim before each command. If this process was suspended, the claim may have expired, and another
+        // process may be using the sandbox.
         const beforeStart = command.confirmClaim;
         const result = await context.engine.exec(input.sandboxId, argv, { ...options, signal, beforeStart });
         if (result.cancelled) throw new CoppiceError('cancelled', 'the tool calls were cancelled');
@@ -118,7 +118,7 @@ class Turn {
     return { done, refused: rest.tooLarge === true };
   }
 
-  /** Returns the call with validated arguments, or the answer that rejects it. */
+  /** Returns the call with validated arguments, or the answer that rejects the call. */
   async #read(call: ToolCall): Promise<ReadCall | Answer> {
     try {
       const bytes = await bytesOf(this.#with.bus, call.arguments, toolLimits.argumentsBytesMax);
@@ -207,7 +207,7 @@ function batches(calls: readonly ToolCall[]): ToolCall[][] {
   return [...all, looks].filter((batch) => batch.length > 0);
 }
 
-/** Keeps texts inline up to `inlineBytesMax` bytes of JSON per turn and stores the others as artifacts. */
+/** Keeps up to `inlineBytesMax` bytes of JSON inline per turn. Stores the other texts as artifacts. */
 async function byReference(bus: Bus, owner: Owner, done: readonly Done[]): Promise<ToolResult[]> {
   let room: number = toolLimits.inlineBytesMax;
   const results: ToolResult[] = [];

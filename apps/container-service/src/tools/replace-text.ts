@@ -11,7 +11,7 @@ const linesComparedMax = 20_000;
 /** Similarity that a line must exceed to count as similar. */
 const similarityMin = 0.5;
 
-/** Replaces a text that occurs exactly once. Works on bytes, so that bytes that aren't UTF-8 stay unchanged. Pure. */
+/** Replaces a text that occurs exactly once. Works on bytes, so that bytes that aren't UTF-8 stay unchanged. */
 export function replaceText(file: Uint8Array, oldText: string, newText: string): Replaced {
   if (oldText === newText) return refused('oldText and newText are the same');
   const content = Buffer.from(file).toString('latin1');
@@ -37,7 +37,7 @@ export function replaceText(file: Uint8Array, oldText: string, newText: string):
 
 const refused = (reason: string): Replaced => ({ status: 'refused', reason });
 
-/** Offsets of all occurrences, overlapping ones included: `aa` occurs twice in `aaa`. */
+/** Returns the offsets of all occurrences. Overlapping occurrences count, so `aa` occurs twice in `aaa`. */
 function placesOf(content: string, wanted: string): number[] {
   const places: number[] = [];
   for (let at = content.indexOf(wanted); at !== -1; at = content.indexOf(wanted, at + 1)) places.push(at);
@@ -78,7 +78,10 @@ function findLoosely(lines: string[], wanted: string[]): number | null {
   return at === -1 ? null : (present[at]?.number ?? null);
 }
 
-/** Finds the line most similar to the longest wanted line and returns the index at which the wanted text would start. */
+/**
+ * Finds the line that is most similar to the longest wanted line. Returns the index at which the wanted text would
+ * start.
+ */
 function findNear(lines: string[], wanted: string[]): number | null {
   const longest = wanted.reduce(
     (best, line, index) => (squeeze(line).length > squeeze(wanted[best] ?? '').length ? index : best),

@@ -5,16 +5,19 @@ import type { ExecOptions, ExecResult } from '../engine/port.ts';
 import { boundOutput } from './bound.ts';
 import type { Answer, Sandbox } from './tool.ts';
 
-/** Turns off colours and pagers. */
+/** Environment that turns off colours and pagers. */
 const environment = { NO_COLOR: '1', TERM: 'dumb', PAGER: 'cat', GIT_PAGER: 'cat' };
-/** Number of bytes kept from the beginning of each stream; as many are kept from its end. This is more than the model gets. */
+/**
+ * Number of bytes kept from the beginning of each stream. The same number is kept from its end. This is more than the
+ * model gets.
+ */
 const keepBytes = toolLimits.resultCharactersMax;
 /** Characters reserved for the line that reports how the command ended, and for the lines between the parts. */
 const reservedCharacters = 500;
-/** Share of the available characters that the shorter stream can always use if both streams are long. */
+/** Share of the available characters that the shorter stream gets if both streams are long. */
 const smallerShare = 0.3;
 
-/** Runs a shell command for the model. `whole`: true if the text contains all of the output. */
+/** Runs a shell command for the model. `whole` is true if the text contains all output. */
 export async function run(
   sandbox: Sandbox,
   { command, timeoutSeconds }: z.output<typeof sandboxToolSchemas.run>,

@@ -1,13 +1,16 @@
 import type { ExecOptions, ExecResult } from '../engine/port.ts';
 
-/** The task's sandbox as tools see it. `exec` runs a command given as an argument vector and throws on cancellation. */
+/** The task's sandbox as tools see it. `exec` runs an argument vector and throws on cancellation. */
 export type Sandbox = {
   /** Maximum number of characters in one answer. */
   resultCharactersMax: number;
   exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
 };
 
-/** The answer to the model. `isError`: the call failed. `tooLarge`: the call was rejected for its size, so later calls of the turn are skipped. */
+/**
+ * The answer to the model. `isError` is true if the call failed. `tooLarge` is true if the call was rejected for its
+ * size, so that later calls of the turn are skipped.
+ */
 export type Answer = { content: string; isError: boolean; tooLarge?: true };
 
 export const answer = (content: string): Answer => ({ content, isError: false });
@@ -18,16 +21,24 @@ export const tooLarge = (content: string): Answer => ({ content, isError: true, 
 /** Time limit of a tool that works on files. */
 const fileToolMsMax = 60_000;
 
-/** TMPDIR is set so that temporary files are never in the workspace, even if the task's environment sets it differently. */
+/**
+ * Options of file tools. TMPDIR is set so that temporary files are never in the workspace, whatever the task's
+ * environment contains.
+ */
 export const fileToolOptions = { timeoutMs: fileToolMsMax, env: { TMPDIR: '/tmp' } } as const;
 
-/** Returns the command of a POSIX script with its arguments. The image needs only sh, coreutils, find, grep and sed. */
+/**
+ * Returns the command that runs a POSIX script with arguments. The image needs only sh, coreutils, find, grep and sed.
+ */
 export const script = (text: string, ...words: string[]): string[] => ['/bin/sh', '-c', text, 'sh', ...words];
 
 /** Prefixes a path with `./`, so that no program parses it as an option. */
 export const plain = (path: string): string => (path === '.' ? '.' : `./${path}`);
 
-/** Ends a script with an error if `$1` isn't a readable text file; the error lists files with the same name in other folders. */
+/**
+ * Beginning of a script. It ends the script with an error if `$1` isn't a readable text file. If the file is missing,
+ * the error lists files with the same name in other folders.
+ */
 export const requireFile = `
 f=$1
 fail() { printf '%s\\n' "$1" >&2; exit 1; }
@@ -43,7 +54,7 @@ text=$(head -c 8192 -- "$f" | tr -d '\\000' | wc -c)
 [ "$start" -eq "$text" ] || fail 'it is a binary file'
 `;
 
-/** The reason for a script's failure; null if it succeeded. */
+/** Returns the reason for a script's failure, or null if it succeeded. */
 export function failureOf(result: ExecResult): string | null {
   if (result.timedOut) return `it took longer than ${fileToolMsMax / 1_000} s`;
   if (result.diskExceeded) return 'the disk limit is reached';
