@@ -1,4 +1,4 @@
-/** Builds the root file system from Debian's packages, by debootstrap. Used if this machine's own programs can't be copied. */
+/** Builds the root file system from Debian's packages with debootstrap. Used only with `--debootstrap`. */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 
@@ -23,7 +23,8 @@ const timeoutMs = 10 * 60_000;
  * Installs a minimal Debian into a folder.
  * @param {string} root an empty folder
  * @param {(line: string) => void} log
- * @throws {Error} if the user isn't root, if debootstrap is missing, or if debootstrap fails (the message has the last lines of its output)
+ * @throws {Error} if the user isn't root, or if debootstrap is missing or fails. The message has the last lines of its
+ * output.
  */
 export function bootstrapDebian(root, log) {
   if (process.getuid?.() !== 0) throw new Error('debootstrap needs root.');
@@ -41,7 +42,8 @@ export function bootstrapDebian(root, log) {
     throw new Error(`debootstrap could not be run: ${result.error.message}`, { cause: result.error });
   if (result.status !== 0)
     throw new Error(`debootstrap failed: ${result.stdout.trim().split('\n').slice(-2).join(' ')}`);
-  // Package archives and package lists are removed, since a sandbox needs neither, and the lists contain the address of this machine's mirror.
+  // Removes package archives and package lists. A sandbox needs neither, and the lists contain the address of this
+  // machine's mirror.
   for (const folder of ['var/cache/apt', 'var/lib/apt/lists', 'etc/apt/sources.list'])
     fs.rmSync(`${root}/${folder}`, { recursive: true, force: true });
 }

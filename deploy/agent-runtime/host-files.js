@@ -3,13 +3,16 @@ import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** The system's folders, which are searched for programs. PATH isn't searched, since its folders may contain wrapper scripts. */
+/** Folders that are searched for programs. PATH isn't searched, since its folders may contain wrapper scripts. */
 export const systemSearchPath = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
 const elfMagic = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 const lddTimeoutMs = 60_000;
 
-/** Libraries that old prebuilt programs load by name. Current C libraries contain most of these libraries in one file, but the old names must exist. */
+/**
+ * Libraries that old prebuilt programs load by name. Current C libraries contain most of them in one file, but the old
+ * names must exist.
+ */
 const runtimeLibraries = [
   'libpthread.so.0',
   'libdl.so.2',
@@ -78,7 +81,7 @@ export class Libraries {
     }
   }
 
-  /** @returns {string[]} paths (under /usr) of the folders that contain the libraries of the added programs */
+  /** @returns {string[]} folders under /usr that contain the libraries of the added programs */
   folders() {
     const files = loadedBy([...this.#users]);
     return [...new Set(files.map((file) => dirname(underUsr(file))))];
@@ -124,7 +127,7 @@ function copyFile(from, to) {
   if (fs.existsSync(to)) return;
   fs.mkdirSync(dirname(to), { recursive: true });
   fs.copyFileSync(from, to, fs.constants.COPYFILE_FICLONE);
-  // This removes setuid bits, and makes the file readable for all users.
+  // This removes setuid bits and makes the file readable for all users.
   fs.chmodSync(to, (fs.statSync(from).mode & 0o111) === 0 ? 0o644 : 0o755);
 }
 

@@ -18,7 +18,10 @@ export const optionalPrograms = words(`
 /** User id of agents. The Dockerfile must use the same id. */
 const agentId = 10001;
 
-/** @type {readonly { path: string, mode: number }[]} Folders that are created in the root file system. They include the mount points, which can't be created later, since a sandbox's root is read-only. */
+/**
+ * @type {readonly { path: string, mode: number }[]} Folders that are created in the root file system. They include the
+ * mount points, since a sandbox's root is read-only.
+ */
 export const baseFolders = [
   ...words(
     'etc proc sys dev run mnt opt srv var/cache var/lib var/log usr/local/bin usr/local/lib etc/ssl/certs workspace',

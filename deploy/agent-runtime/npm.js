@@ -1,4 +1,4 @@
-/** Adds npm to the image: this machine's own npm if it is complete, otherwise an npm from the registry. */
+/** Adds npm to the image. Copies this machine's own npm if it is complete, otherwise fetches npm from the registry. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -6,7 +6,10 @@ import { dirname, join } from 'node:path';
 
 const timeoutMs = 3 * 60_000;
 
-/** The npm that is fetched if the machine's npm is incomplete. An npm of Debian or Ubuntu is incomplete, since they split npm into many packages. */
+/**
+ * The npm that is fetched if the machine's npm is incomplete. Debian's and Ubuntu's npm is incomplete, since they split
+ * it into many packages.
+ */
 const pinned = {
   version: '11.21.2',
   integrity: 'sha512-7HPApk+AflMUavSseL1Pm6CnYqMIHk53x+KmuhqmTDqPkjPMgxIpTPcTqsE91EKNw4gFBJV9fnXiSdGm1DXq9A==',
@@ -27,7 +30,10 @@ export function addNpm(target) {
   return undefined;
 }
 
-/** @returns {string | undefined} folder of an npm on this machine that contains all dependencies of npm; undefined if there is none */
+/**
+ * @returns {string | undefined} folder of an npm on this machine that contains all of npm's dependencies. Undefined if
+ * there is none.
+ */
 function findWhole() {
   const onPath = (process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'npm'));
   for (const script of [process.env['npm_execpath'], ...onPath]) {

@@ -1,12 +1,12 @@
 /**
- * Builds the root file system of `coppice/agent-runtime` without an image registry. Works only on Linux. `docker import` makes an image of a tar of
- * this root file system. bubblewrap uses it directly, as the read-only root of a sandbox.
+ * Builds the root file system of `coppice/agent-runtime` without an image registry. Works only on Linux. Docker imports
+ * the root file system as an image. Bubblewrap uses it directly, as the read-only root of a sandbox.
  *
  *   node deploy/agent-runtime/rootfs.js TARGET_FOLDER [--debootstrap]
  *
- * By default, this machine's own programs and the libraries that they load are copied. This takes seconds, and needs no network unless npm has
- * to be fetched (npm.js). With `--debootstrap` (root only), Debian's packages are used. The result is built in a folder beside the target. Then the
- * folder is renamed, so that the target is always complete.
+ * By default, this machine's own programs and the libraries that they load are copied. This takes seconds, and needs no
+ * network unless npm has to be fetched (npm.js). With `--debootstrap` (root only), Debian's packages are used. The
+ * result is built in a folder beside the target. This folder is then renamed, so the target is always complete.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -31,14 +31,15 @@ const projectFolder = dirname(dirname(thisFolder));
  */
 
 /**
- * Builds the root file system, unless the target was already built with the current key. The build runs in a separate process, so that thousands of
- * small copies don't block the caller's event loop.
+ * Builds the root file system, unless the target was already built with the current key. The build runs in a separate
+ * process, so that thousands of small copies don't block the caller's event loop.
  *
- * A target with another key is replaced. This removes the programs of running sandboxes that use the target. So if sandboxes may be running,
- * choose a folder name that contains `rootfsKey()`.
+ * A target with another key is replaced, and running sandboxes that use it lose their programs. If sandboxes may be
+ * running, choose a folder name that contains `rootfsKey()`.
  * @param {string} targetFolder
  * @param {BuildOptions} [options]
- * @returns {Promise<{ folder: string, key: string, built: boolean }>} `built`: false if the target already had the current key
+ * @returns {Promise<{ folder: string, key: string, built: boolean }>} `built`: false if the target already had the
+ * current key
  * @throws {Error} The message names the programs that this machine lacks, or the file that could not be written.
  */
 export async function buildRootfs(targetFolder, { log = () => {}, method = 'host' } = {}) {
@@ -263,7 +264,6 @@ function output(program, args) {
   return result.stdout;
 }
 
-/** Runs the command line. Prints an error as one line. */
 function main() {
   const [target] = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
   const say = (/** @type {string} */ line) => process.stderr.write(`${line}\n`);

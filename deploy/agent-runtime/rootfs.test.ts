@@ -1,4 +1,4 @@
-/** Builds a real root file system, and runs commands in it as sandboxes do: read-only, as another user, without network. */
+/** Builds a real root file system and runs commands in it as sandboxes do. */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,8 +1,10 @@
 /**
- * Starts container-service as the user of the other services, and as a member of the Docker socket's group: `node as-user.js PROGRAM.ts`.
+ * Starts container-service as the user of the other services and as a member of the Docker socket's group. Usage:
+ * `node as-user.js PROGRAM.ts`.
  *
- * The group's id differs between hosts, so docker-compose.yml can't name it. Therefore the container starts as root, but with only the capabilities to
- * change user and group. This script reads the id of the socket's group, and permanently drops root before it loads other code.
+ * The group's id differs between hosts, so docker-compose.yml can't name it. The container therefore starts as root,
+ * with only the capabilities to change user and group. This script reads the id of the socket's group and permanently
+ * drops root before it loads other code.
  */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';

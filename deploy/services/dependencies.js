@@ -1,7 +1,7 @@
 /**
- * Copies the npm packages that the services need from this checkout to .cache/image-dependencies, so that images can be built without
- * access to the npm registry. Run `node deploy/services/dependencies.js`, then build the images with COPPICE_DEPENDENCIES=given. If a copy
- * from the same lockfile exists, nothing is done.
+ * Copies the npm packages that the services need from this checkout to .cache/image-dependencies. Images can then be
+ * built without access to the npm registry. Run `node deploy/services/dependencies.js`, then build the images with
+ * COPPICE_DEPENDENCIES=given. Does nothing if a copy from the same lockfile exists.
  */
 import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
@@ -30,11 +30,12 @@ const folders = listed.stdout
 if (folders.length === 0) throw new Error(`npm ls named no package: ${listed.stderr || listed.error?.message}`);
 
 const work = `${target}.${process.pid}`;
-// The workspace's own packages are symbolic links in node_modules. They are copied as links.
+// The workspace's own packages are symbolic links in node_modules and are copied as links.
 for (const folder of folders) {
   fs.cpSync(join(projectFolder, folder), join(work, folder), { recursive: true, verbatimSymlinks: true });
 }
-// The key file is written last. If this run is interrupted before, the next run finds no key file and copies everything again.
+// Writes the key file last. If this run is interrupted before, the next run finds no key file and copies everything
+// again.
 fs.rmSync(keyFile, { force: true });
 fs.rmSync(target, { recursive: true, force: true });
 fs.renameSync(work, target);
