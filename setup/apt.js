@@ -1,6 +1,7 @@
 /**
- * Unpacks Debian packages into the cache, but doesn't install them. Any user can do this: apt downloads the packages with a separate configuration, and `dpkg-deb -x`
- * unpacks them. apt uses the machine's settings for proxy, mirrors and authentication. It writes only to a folder that is deleted afterwards.
+ * Unpacks Debian packages into the cache without installing them. Any user can do this. apt downloads the packages with
+ * the machine's settings for proxy, mirrors and authentication, and `dpkg-deb -x` unpacks them. apt writes only to a
+ * folder that is deleted afterwards.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +22,8 @@ export function hasApt() {
 /**
  * @typedef {object} UnpackRequest
  * @property {readonly string[]} packages
- * @property {'machine' | 'sid'} from source of the packages: `machine` is the machine's own distribution, `sid` is Debian's unstable distribution
+ * @property {'machine' | 'sid'} from source of the packages. `machine` is the machine's own distribution, `sid` is
+ * Debian's unstable distribution
  * @property {string} target folder for the unpacked packages; its content is replaced
  */
 
@@ -66,7 +68,8 @@ async function unpackFrom({ packages, target }, sourceList) {
       LC_ALL: 'C',
       DEBIAN_FRONTEND: 'noninteractive',
     };
-    // An error of `update` is ignored at first: a source that isn't needed may be unreachable. The download shows whether the needed source answers.
+    // Ignores an error of `update`, since a source that isn't needed may be unreachable. The download shows whether the
+    // needed source answers.
     const updated = run('apt-get', [...options, '-q', 'update'], { cwd: folder, env, timeoutMs: aptTimeoutMs });
     const downloads = join(folder, 'downloads');
     mkdirSync(downloads);
@@ -102,7 +105,8 @@ function prepareApt(folder, sourceList) {
   for (const name of existsSync(machineParts) ? readdirSync(machineParts) : []) {
     symlinkSync(join(machineParts, name), join(folder, 'apt.conf.d', name));
   }
-  // apt reads this configuration after the machine's own. It disables the machine's hooks, and makes apt fetch only package lists.
+  // apt reads this configuration after the machine's own. It disables the machine's hooks, and `update` fetches only
+  // package lists.
   const quiet = [
     '#clear APT::Update::Pre-Invoke;',
     '#clear APT::Update::Post-Invoke;',
@@ -119,7 +123,7 @@ function prepareApt(folder, sourceList) {
   writeFileSync(join(folder, 'apt.conf.d', 'zzz-coppice'), `${quiet.join('\n')}\n`);
   writeFileSync(join(folder, 'apt.conf'), `Dir::Etc::Parts "${join(folder, 'apt.conf.d')}";\n`);
   const settings = [`Dir::State::Lists=${join(folder, 'lists')}`, `Dir::Cache=${join(folder, 'cache')}`];
-  // By default, an apt that root started downloads as another user. That user can't write to this folder.
+  // Under root, apt downloads as another user by default. That user can't write to this folder.
   if (process.getuid?.() === 0) settings.push('APT::Sandbox::User=root');
   if (sourceList !== undefined) {
     const file = join(folder, 'sources.list');

@@ -13,7 +13,7 @@ const probeTimeoutMs = 15_000;
 /** Debian and Ubuntu packages with the libraries that bubblewrap needs. They are fetched if the machine lacks one of the libraries. */
 const libraryPackages = ['libcap2', 'libselinux1', 'libpcre2-8-0'];
 
-/** Uid and gid with which the probe command runs if this process is root: the user nobody. Sandboxes have another id, which container-service chooses. */
+/** Uid and gid of the probe command if this process is root. They belong to the user nobody. */
 const unprivilegedId = '65534';
 
 /**
@@ -68,8 +68,8 @@ function librariesAreMissing(program) {
 }
 
 /**
- * Writes a script that starts bubblewrap by means of the dynamic loader, with the unpacked libraries. The script doesn't set LD_LIBRARY_PATH, since the
- * command in the sandbox would get that variable too.
+ * Writes a script that starts bubblewrap through the dynamic loader, with the unpacked libraries. The script doesn't
+ * set LD_LIBRARY_PATH, since the command in the sandbox would get that variable too.
  * @param {string} target
  * @param {string[]} tried
  */
@@ -113,8 +113,8 @@ function accept(program, tried) {
 }
 
 /**
- * Runs a command in a sandbox, as a user other than root, as container-service does. This also works if only root can enter the checkout's folder,
- * since setpriv still has root's rights when it opens the program.
+ * Runs a command in a sandbox as a user other than root, as container-service does. setpriv still has root's rights
+ * when it opens the program. So this works even if only root can enter the checkout's folder.
  * @param {string} program
  */
 function probeBubblewrap(program) {

@@ -39,7 +39,7 @@ export async function inTemporaryFolder(work) {
 }
 
 /**
- * Renames a complete folder to its target. So the target of an interrupted step never looks complete.
+ * Renames a complete folder to its target, so that an interrupted step never leaves an incomplete target.
  * @param {string} finished
  * @param {string} target
  */

@@ -1,6 +1,6 @@
 /**
- * `npm run check`: runs all static checks. If a check fails, the checks after it still run.
- *   node setup/check.js [--fix]      --fix formats the files, and applies the linter's safe fixes
+ * Runs all static checks (`npm run check`). If a check fails, the checks after it still run.
+ *   node setup/check.js [--fix] --fix formats the files, and applies the linter's safe fixes
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -10,7 +10,9 @@ const checkTimeoutMs = 5 * 60_000;
 const fix = process.argv.includes('--fix');
 const packages = join(projectFolder, 'node_modules');
 
-/** The checks. Each check is a script, most of them in npm packages. This process's Node runs the script, since the script's `#!` line would start the Node on PATH. */
+/**
+ * The checks. Each runs a script with this process's Node, since the script's `#!` line would start the Node on PATH.
+ */
 const checks = [
   { name: 'format', script: 'oxfmt/bin/oxfmt', args: fix ? ['.'] : ['--check', '.'] },
   {

@@ -32,7 +32,7 @@ export async function findContainerEngine() {
  * @param {NodeJS.ProcessEnv} env
  * @param {string} home
  * @param {number | undefined} uid
- * @returns {string[]} sockets in the order in which they are tried. If DOCKER_HOST names a socket, only this socket is in the result.
+ * @returns {string[]} sockets in the order in which they are tried, or only the socket that DOCKER_HOST names
  */
 export function socketCandidates(env, home, uid) {
   const host = env['DOCKER_HOST'];

@@ -7,7 +7,7 @@ import { lastLines, say } from './report.js';
 import { findOnPath, run } from './run.js';
 import { dockerComposeVersionMin, isAtLeast, parseVersion } from './versions.js';
 
-/** Docker's folders for plugins. docker-compose may be installed there as a plugin, which also runs as a program of its own. */
+/** Docker's folders for plugins. A docker-compose that is installed there as a plugin also runs as a program. */
 const pluginFolders = [
   '/usr/local/lib/docker/cli-plugins',
   '/usr/local/libexec/docker/cli-plugins',
@@ -16,7 +16,7 @@ const pluginFolders = [
 ];
 
 /**
- * @param {{ fetch: boolean }} options `fetch`: if true, docker-compose is fetched if it is missing
+ * @param {{ fetch: boolean }} options `fetch`: fetch docker-compose if it is missing
  * @returns {Promise<{ found?: { path: string, version: string }, tried: readonly string[] }>}
  */
 export async function findDockerCompose({ fetch }) {

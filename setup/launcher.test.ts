@@ -1,4 +1,4 @@
-/** Tests the launcher `coppice` and with-node.js. The tests start both as a user's shell does, in a small temporary checkout. */
+/** Tests the launcher `coppice` and with-node.js in a small temporary checkout. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {

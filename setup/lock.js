@@ -1,13 +1,15 @@
 /**
  * A lock that allows only one set-up at a time in a checkout.
  *
- * Collaborators: setup.js holds the lock during all steps. The lock file, `.cache/setup.lock`, contains the holder's process id.
+ * Collaborators: setup.js holds the lock during all steps. The lock file, `.cache/setup.lock`, contains the holder's
+ * process id.
  *
  * Invariants:
  * 1. The lock file is created exclusively (`wx`), so that two processes never hold the lock at the same time.
- * 2. If the holder of the lock has ended, another process removes the lock. Before that, it takes a second lock, the guard file, and reads the
- *    lock file again. So a lock that a third process has just taken is never removed.
- * 3. A process holds the guard file only during synchronous code. So if a guard file is older than `guardAgeMsMax`, its holder is dead.
+ * 2. If the lock's holder has ended, another process removes the lock. It first takes a second lock, the guard file,
+ *    and reads the lock file again. So it never removes a lock that a third process has just taken.
+ * 3. A process holds the guard file only during synchronous code. So if a guard file is older than `guardAgeMsMax`, its
+ *    holder has ended.
  */
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -78,7 +80,7 @@ function removeIfHolderIsGone(file) {
 /** @param {string} file */
 function holderIsGone(file) {
   const holder = readHolder(file);
-  // If the lock file is empty, the holder hasn't written its id yet, or died before it could write the id.
+  // If the lock file is empty, the holder hasn't written its id yet, or ended before it could.
   if (holder === undefined) return ageMs(file) > guardAgeMsMax;
   try {
     process.kill(holder, 0);

@@ -14,9 +14,10 @@ const connectTimeoutSeconds = 10;
 const releaseVersion = '2.14.2';
 
 /**
- * SHA-256 digests of the release's tarballs. The digests for Linux are from the Dockerfile of the publisher's image (nats-io/nats-docker, 2.14.2);
- * Docker's record of the official image has the same digests. The digest for macOS on ARM is from a third party's installer, since no other public
- * source was found. If this digest is wrong, set-up rejects the release. For macOS on Intel no digest was found, so set-up doesn't fetch the release.
+ * SHA-256 digests of the release's tarballs. The digests for Linux are from the Dockerfile of the publisher's image
+ * (nats-io/nats-docker, 2.14.2). Docker's record of the official image has the same digests. The digest for macOS on
+ * ARM is from a third party's installer, since no other public source was found. If this digest is wrong, set-up
+ * rejects the release. For macOS on Intel no digest was found, so set-up doesn't fetch the release.
  * @type {Record<string, { asset: string, sha256: string } | undefined>}
  */
 export const releases = {
@@ -115,7 +116,7 @@ function accept(program, source, tried) {
 }
 
 /**
- * Downloads a file. If curl is installed, uses curl, since Node's fetch ignores the environment variables for proxies.
+ * Downloads a file. Uses curl if it is installed, since Node's fetch ignores the environment variables for proxies.
  * @param {string} url
  * @param {string} file
  * @returns {Promise<string | undefined>} undefined on success, otherwise the reason for the failure

@@ -32,8 +32,9 @@ export function ensureNodeModules(projectFolder) {
   if (reason === undefined) return;
   say(`installing npm packages, because ${reason} (npm ci; takes a minute)`);
   const npm = npmCommand();
-  // `--include=dev`: tests and checks need the development dependencies. Without this flag, NODE_ENV or npm's `omit` might exclude them.
-  // `--ignore-scripts`: no package needs its install script. nx's script would create a folder ~/.nx, and the other scripts only compile optional parts.
+  // `--include=dev`: tests and checks need the development dependencies, which NODE_ENV or npm's `omit` might exclude.
+  // `--ignore-scripts`: no package needs its install script. nx's script would create a folder ~/.nx, and the other
+  // scripts only compile optional parts.
   const args = [...npm.args, 'ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const result = run(npm.program, args, { cwd: projectFolder, timeoutMs: installTimeoutMs });
   if (!result.ok) {
@@ -46,9 +47,10 @@ export function ensureNodeModules(projectFolder) {
 }
 
 /**
- * Compares the installed packages with the lockfile, and returns the first difference. After an install, npm writes a list of the installed packages
- * into node_modules. The list has the lockfile's format, but doesn't contain packages for other platforms. It isn't enough to compare this list:
- * if a checkout was copied without the node_modules folders of its workspaces, the list names packages that are missing. So each package's folder is checked too.
+ * Compares the installed packages with the lockfile and returns the first difference. npm writes the list of installed
+ * packages into node_modules. The list doesn't contain packages for other platforms. If a checkout was copied without
+ * the node_modules folders of its workspaces, the list names packages that are missing. So each package's folder is
+ * checked too.
  * @param {Lockfile | undefined} wanted package-lock.json
  * @param {Lockfile | undefined} installed node_modules/.package-lock.json
  * @param {(path: string) => boolean} isThere returns true if a package's folder exists

@@ -39,7 +39,7 @@ export const nodePackages = {
   },
 };
 
-/** @returns {Promise<{ path: string, version: string }>} path of the link to the Node that Coppice uses, and the version of this Node */
+/** @returns {Promise<{ path: string, version: string }>} link to the Node that Coppice uses, and its version */
 export async function ensureNode() {
   const running = parseVersion(process.version) ?? '0.0.0';
   if (isAtLeast(running, nodeVersionMin)) {
@@ -82,7 +82,7 @@ async function fetchNode(pinned, target, byHand) {
   await inTemporaryFolder((folder) => {
     const npm = npmCommand();
     const specification = `${pinned.name}@${pinned.version}`;
-    // `npm pack` is used since it only downloads the tarball. It runs no install script and writes no lockfile.
+    // `npm pack` only downloads the tarball. It runs no install script and writes no lockfile.
     const args = [
       ...npm.args,
       'pack',

@@ -1,6 +1,6 @@
 /** Messages from set-up to the user. They are plain lines on stderr, since stdout must contain only the output of `--json`. */
 
-/** Error of a set-up step. It lists what was tried, and what the user can do by hand. */
+/** Error of a set-up step, with what was tried and what the user can do by hand. */
 export class SetupError extends Error {
   /** @override */
   name = 'SetupError';

@@ -15,8 +15,9 @@ const outputBytesMax = 64 * 1024 * 1024;
 /**
  * @param {string} program
  * @param {readonly string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, input?: string }} [options] `timeoutMs`: default one minute
- * @returns {RunResult} the result, even if the program could not be started: this function never throws
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, input?: string }} [options] `timeoutMs`: default
+ * one minute
+ * @returns {RunResult} the result. This function never throws, even if the program can't be started.
  */
 export function run(program, args, { cwd, env, timeoutMs = 60_000, input } = {}) {
   const result = spawnSync(program, args, {
@@ -39,7 +40,7 @@ export function run(program, args, { cwd, env, timeoutMs = 60_000, input } = {})
 /**
  * @param {string} name
  * @param {string} [searchPath]
- * @returns {string | undefined} path of the first executable file on PATH that has this name; undefined if there is none
+ * @returns {string | undefined} path of the first executable file with this name on PATH. Undefined if there is none.
  */
 export function findOnPath(name, searchPath = process.env['PATH']) {
   for (const folder of (searchPath ?? '').split(delimiter)) {
@@ -59,7 +60,8 @@ export function isExecutable(file) {
 }
 
 /**
- * Returns the command that starts npm. If an npm started this process, the command starts the same npm, so that its configuration is the same.
+ * Returns the command that starts npm. If npm started this process, the command starts the same npm, with the same
+ * configuration.
  * @returns {{ program: string, args: readonly string[] }}
  */
 export function npmCommand() {

@@ -1,7 +1,8 @@
 /**
- * Set-up: installs into this checkout what Coppice needs and this machine lacks, such as npm packages, Node, nats-server and bubblewrap.
- * `npm run demo`, `npm test` and `./coppice` run set-up. It needs Node 20 or newer, but no npm packages. It writes its result to
- * `.cache/setup.json`. With `--json` it also prints the result. With `--tests` it also fetches the programs that only tests need.
+ * Set-up. Installs into this checkout what Coppice needs and this machine lacks, such as npm packages, Node,
+ * nats-server and bubblewrap. `npm run demo`, `npm test` and `./coppice` run set-up. It needs Node 20 or newer, but no
+ * npm packages. It writes its result to `.cache/setup.json`. With `--json`, it also prints the result. With `--tests`,
+ * it also fetches the programs that only tests need.
  */
 import { realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -23,18 +24,20 @@ import { formatSetupError, say, SetupError } from './report.js';
  * @property {string} nodeVersion
  * @property {string} natsServer
  * @property {string} natsServerVersion
- * @property {string | null} bwrap path of a bubblewrap in whose sandbox a probe command ran; null if there is none
+ * @property {string | null} bwrap path of a bubblewrap that ran a probe command
  * @property {string | null} bwrapVersion
  * @property {string | null} dockerSocket socket of a Docker or Podman daemon whose API answered
  * @property {string | null} dockerVersion
  * @property {string | null} dockerCompose
- * @property {'docker' | 'bubblewrap' | 'none'} engine `docker` if it was found, otherwise `bubblewrap` if it was found, otherwise `none`
+ * @property {'docker' | 'bubblewrap' | 'none'} engine `docker` if it was found, otherwise `bubblewrap` if it was found,
+ * otherwise `none`
  * @property {string[]} tried lines that explain why an engine was not found, one line for each try
- * @property {number | null} uid id of the user that ran this set-up. The result may be wrong for other users, since they may have access to other engines.
+ * @property {number | null} uid id of the user that ran this set-up. The result may be wrong for other users, since
+ * they may have access to other engines.
  */
 
 /**
- * @param {{ tests: boolean }} options `tests`: if true, the programs that only tests need are fetched too
+ * @param {{ tests: boolean }} options `tests`: also fetch the programs that only tests need
  * @returns {Promise<SetupResult>}
  */
 export async function setUp({ tests }) {

@@ -1,12 +1,13 @@
 /**
- * A test reporter that lists the skipped tests and their reasons at the end of a run. If `COPPICE_TEST_REQUIRE` is set, as in CI, the run fails if a test was
- * skipped. A test may still be skipped with the reason `no NAME here`, if `COPPICE_TEST_WITHOUT` lists NAME. If `COPPICE_TEST_SUMMARY` names a file, the
- * numbers of tests are written to that file.
+ * A test reporter that lists the skipped tests and their reasons at the end of a run. If `COPPICE_TEST_REQUIRE` is set,
+ * as in CI, a skipped test makes the run fail. A test with the reason `no NAME here` may still be skipped if
+ * `COPPICE_TEST_WITHOUT` lists NAME. If `COPPICE_TEST_SUMMARY` names a file, the numbers of tests are written to that
+ * file.
  */
 import { writeFileSync } from 'node:fs';
 import type { Reporter, TestCase, TestModule, TestSuite } from 'vitest/node';
 
-/** Numbers of tests in a run. For each failed test, `failures` has one line with the test's name and error, so that the causes can be printed at the end of a long log. */
+/** Numbers of tests in a run. `failures` has one line for each failed test, with its name and error. */
 export type TestCounts = { passed: number; failed: number; skipped: number; notRun: number; failures: string[] };
 
 export default class SkippedTestsReporter implements Reporter {
@@ -33,7 +34,10 @@ export default class SkippedTestsReporter implements Reporter {
 
 export type SkippedTest = { name: string; reason: string };
 
-/** Splits skipped tests into two groups: tests that were not run because the machine lacks something that `without` names (names separated by commas), and all other tests. */
+/**
+ * Splits skipped tests into two groups. `notRun` has the tests for which the machine lacks something that `without`
+ * names. Names in `without` are separated by commas. `skipped` has the other tests.
+ */
 export function sortSkipped(
   all: readonly SkippedTest[],
   without: string,
@@ -43,14 +47,14 @@ export function sortSkipped(
   return { skipped: all.filter((test) => !isExpected(test)), notRun: all.filter(isExpected) };
 }
 
-/** Returns a heading and one line for each test that was not run. Returns no lines if there are none. */
+/** Returns a heading and one line for each test that was not run, or no lines if there are none. */
 export function describeNotRun(notRun: readonly SkippedTest[]): string[] {
   if (notRun.length === 0) return [];
   const lines = notRun.map(({ name, reason }) => `  ${name}: ${reason}`);
   return ['', `Not run, since this machine lacks what they need (${notRun.length}):`, ...lines, ''];
 }
 
-/** Returns a heading and one line for each skipped test. Returns no lines if there are none. */
+/** Returns a heading and one line for each skipped test, or no lines if there are none. */
 export function describeSkipped(skipped: readonly SkippedTest[], required: string): string[] {
   if (skipped.length === 0) return [];
   const verdict = required === '' ? '' : ` although ${required} is required here: this run has failed`;
@@ -71,7 +75,7 @@ function toSkipped(test: TestCase): SkippedTest {
 }
 
 function describeFailure(name: string, module: TestModule, errors: readonly { message: string }[] | undefined): string {
-  // If the error is that of a failed command, its first line names the command, and its last line has the cause.
+  // The first line of a failed command's error names the command, and its last line has the cause.
   const lines = errors?.[0]?.message.trim().split('\n') ?? ['no error was reported'];
   const why = [...new Set([lines[0], lines.at(-1)])].join(' … ');
   return `${module.relativeModuleId} > ${name}: ${why}`;

@@ -1,4 +1,7 @@
-/** Global set-up of Vitest. Sets environment variables to the paths of the programs that Coppice's set-up found. A variable that is already set isn't changed. */
+/**
+ * Global set-up of Vitest. Sets environment variables to the paths of the programs that Coppice's set-up found, unless
+ * they are already set.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { resultFile } from './paths.js';
 import type { SetupResult } from './setup.js';

@@ -1,15 +1,18 @@
 /**
- * Finds the test files that need a separate process. All other test files of libs/ and apps/ share processes. When each file had a process of its own,
- * the starts of the processes and the loading of packages took two fifths of the CPU time of the gateway's tests.
+ * Finds the test files that need a separate process. All other test files of libs/ and apps/ share processes. When each
+ * file had its own process, process starts and package loading took two fifths of the CPU time of the gateway's tests.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const projectFolder = join(import.meta.dirname, '..');
-/** Folders with unit tests. All other tests start whole systems. For these tests the cost of a separate process doesn't matter. */
+/**
+ * Folders with unit tests. All other tests start whole systems, so the cost of a separate process doesn't matter for
+ * them.
+ */
 const folders = ['libs', 'apps'] as const;
 export const unitTests = folders.map((folder) => `${folder}/**/*.test.ts`);
-/** Matches code that changes the state of its process, such as telemetry's global providers, or settings and functions of the process. Such a change would affect the next test file in the process. */
+/** Matches code that changes the state of its process. Such a change would affect the next test file in the process. */
 const processState =
   /\bstartTelemetry\b|\bvi\.|\bprocess\.(chdir|umask)\b|process\.env(\.\w+|\[[^\]]+\]) = |delete process\.env/;
 

@@ -2,7 +2,10 @@ import { relative } from 'node:path';
 import { BaseSequencer } from 'vitest/node';
 import type { TestSpecification } from 'vitest/node';
 
-/** Test files that take minutes. They start first. If a slow file started last, it would run alone while the other workers are idle. */
+/**
+ * Test files that take minutes. They start first, since a slow file that starts last runs alone while the other workers
+ * are idle.
+ */
 export const slowest = [
   'test/system/compose.test.ts',
   'test/system/cli.test.ts',
@@ -20,8 +23,8 @@ export const slowest = [
 ];
 
 /**
- * Orders test files. First are the slowest, then the other files that need a separate process, then the rest. The files that share a process must follow one
- * another. Within the last two groups, Vitest's own order is kept; in a new clone, this is the order by size.
+ * Orders test files. First are the slowest, then the other files that need a separate process, then the rest. Files
+ * that share a process must follow one another. Within the last two groups, Vitest's own order is kept.
  */
 export class SlowestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

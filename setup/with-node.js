@@ -1,7 +1,8 @@
 /**
- * Runs a script with a Node that has at least the minimum version. This is the Node of this process or, if that one is too old, the Node in the cache.
+ * Runs a script with this process's Node or, if that Node is too old, with the Node in the cache.
  *   node setup/with-node.js SCRIPT [ARGUMENT …]
- * The script inherits the standard streams. Signals that this process gets are sent to the script too. This process exits with the script's exit code.
+ * The script inherits the standard streams. This process passes signals on to the script and exits with the script's
+ * exit code.
  */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
@@ -23,7 +24,8 @@ const env = { NODE_COMPILE_CACHE: compiledFolder, ...process.env };
 const child = spawn(node, process.argv.slice(2), { stdio: 'inherit', env });
 for (const signal of signals) {
   process.on(signal, () => {
-    // A terminal sends the signal of Ctrl-C to the whole process group, so the child has already got it. A second signal could abort the child's clean shutdown.
+    // A terminal sends the signal of Ctrl-C to the whole process group, so the child already has it. A second signal
+    // could abort the child's clean shutdown.
     if (signal === 'SIGINT' && process.stdin.isTTY) return;
     child.kill(signal);
   });
