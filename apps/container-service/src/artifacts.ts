@@ -16,7 +16,7 @@ export async function bytesOf(bus: Bus, reference: TextReference, bytesMax = Inf
   });
 }
 
-/** Stores the whole output of a command and returns the artifact's name. */
+/** Stores a command's whole output and returns the artifact's name. */
 export async function storeLog(bus: Bus, owner: Owner, effectId: string, bytes: Uint8Array): Promise<string> {
   const artifact = artifactNames.log(owner, effectId, hashOf(bytes).slice(0, 16));
   await put(bus, artifact, bytes);

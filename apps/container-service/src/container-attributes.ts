@@ -3,7 +3,6 @@ import { annotateSpan, attributes } from '@coppice/telemetry';
 
 type Fields = { sandboxId?: unknown; image?: unknown; exitCode?: unknown; specification?: Fields };
 
-/** Returns span attributes for the sandbox, image and exit code in an operation's input or output. */
 function containerAttributes(fields: Fields): Record<string, string | number> {
   const { sandboxId, image } = fields.specification ?? fields;
   return {
@@ -13,7 +12,7 @@ function containerAttributes(fields: Fields): Record<string, string | number> {
   };
 }
 
-/** Wraps a handler. Adds the engine, sandbox, image and exit code to the span in which the handler runs. */
+/** Adds the engine, sandbox, image and exit code to the span in which the handler runs. */
 export const withContainerAttributes =
   (engine: string) =>
   (handler: CommandHandler): CommandHandler => ({

@@ -36,7 +36,7 @@ test('a command that a killed stack had not recorded yet is ended', async () => 
   });
   const command = engine.exec('sandbox', `sleep ${seconds}`);
   await eventually(() => hostHasProcess(`sleep\0${seconds}`));
-  // Simulates a stack that was killed after it started the command and before it recorded it.
+  // Simulates a stack that was killed between the start of the command and its record.
   await rm(path.join(stateFolder, 'running'), { recursive: true });
 
   await endCommands('none', { dataFolder: folder.path });

@@ -7,7 +7,7 @@ import type { ContainerServiceOptions } from './service.ts';
 
 /**
  * Ends the commands that still run in the sandboxes of a killed stack. Keeps the sandboxes for the next start. Doesn't
- * probe the engine, since it has worked before.
+ * probe the engine, since the engine has worked before.
  * @returns the number of sandboxes for which a running command was recorded
  * @throws CoppiceError `engine-unavailable`
  */

@@ -23,7 +23,7 @@ export type ContainerServiceOptions = {
   bubblewrapProgram?: string | undefined;
   /** User id of sandboxes if the stack runs as root. Default: 10001. The worktree service must use the same id. */
   sandboxUid?: number | undefined;
-  /** Maximum number of concurrent commands. Default: 8. The landing pool has the same number of slots of its own. */
+  /** Maximum number of concurrent commands in each of the three pools (any, this node, landing). Default: 8. */
   concurrency?: number | undefined;
   /** Called with the reason while the start waits. */
   onWaiting?: ((line: string) => void) | undefined;
@@ -32,7 +32,7 @@ export type ContainerServiceOptions = {
 export type ContainerWork = RunningWork & {
   /** The chosen engine, and what is known so far about the limits that it enforces. */
   report: EngineReport;
-  /** Resolves with the report when all limits are known or the service stops. */
+  /** Resolves when all limits are known or the service stops. */
   settled: Promise<EngineReport>;
 };
 

@@ -49,7 +49,7 @@ export interface Staging {
   group: ControlGroup | undefined;
 }
 
-/** Returns the command line that runs the stage script. Bubblewrap's arguments must follow. */
+/** Returns the command line of the stage script. Bubblewrap's arguments must follow. */
 export function staged({ program, rootfs, mounts, user, group }: Staging): string[] {
   const files = group?.processFiles ?? [];
   const binds = [

@@ -20,12 +20,11 @@ const leftoverAgeMsMin = 10 * 60_000;
 export interface ControlGroup {
   /** Files to which a process writes its id to join the group. Its children then belong to the group too. */
   processFiles: string[];
-  /** Returns the number of OOM kills and throttled CPU periods so far. */
   counts(): Promise<{ oomKills: number; throttledPeriods: number }>;
   remove(): Promise<void>;
 }
 
-/** Creates a group. Skips limits that this host doesn't support. */
+/** Creates a group without the limits that this host doesn't support. */
 export async function createControlGroup(name: string, limits: Limits): Promise<ControlGroup> {
   const quotaUs = Math.max(1_000, Math.round(limits.cpus * periodUs));
   const unified = existsSync(join(root, 'cgroup.controllers'));

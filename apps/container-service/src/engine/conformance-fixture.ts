@@ -16,7 +16,6 @@ export const testImagesFolder = fileURLToPath(new URL('../../../../.cache/images
 
 const stackId = `conformance-${process.pid}`;
 
-/** A data folder with an engine. `stop` removes its sandboxes. */
 export class EngineFixture {
   readonly engine: Engine;
   readonly launcher: Launcher;
@@ -107,17 +106,13 @@ export type LauncherFactory = (options: { stateFolder: string; imagesFolder: str
 const program = process.env['COPPICE_BWRAP'];
 const socketPath = process.env['COPPICE_DOCKER_SOCKET'];
 
-/** Launchers of the engines that isolate. They use the programs that the project's set-up found. */
 export const testLaunchers = {
   bubblewrap: ({ stateFolder, imagesFolder }) =>
     bubblewrapLauncher({ stateFolder, imagesFolder, ...(program === undefined ? {} : { program }) }),
   docker: (options) => dockerLauncher({ ...options, ...(socketPath === undefined ? {} : { socketPath }) }),
 } satisfies Record<string, LauncherFactory>;
 
-/**
- * Starts a fixture for the tests of a `describe`. Skips the tests if the engine is missing and not required. The
- * returned function returns the fixture.
- */
+/** Starts a fixture for the tests of a `describe`. Skips the tests if the engine is missing and not required. */
 export function useEngineFixture(engine: string, makeLauncher: LauncherFactory): () => EngineFixture {
   let reason: string | undefined;
   let fixture: EngineFixture | undefined;

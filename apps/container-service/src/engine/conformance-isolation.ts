@@ -98,7 +98,7 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
       // Lets other users enter the data folder, so that only the permissions of the folders inside stop them.
       await chmod(current().data, 0o755);
       const other = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--', 'cat', file];
-      // Without root, setpriv can't change the user: Operation not permitted.
+      // Without root, setpriv can't change the user.
       await expect(promisify(execFile)(other[0] ?? '', other.slice(1))).rejects.toThrow(
         /Permission denied|Operation not permitted/,
       );

@@ -1,4 +1,3 @@
-/** Conformance tests of the lifecycle of sandboxes: create, list, run, remove. */
 import { readdir, symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';

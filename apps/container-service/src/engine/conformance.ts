@@ -16,7 +16,6 @@ import type { EngineName, Enforceable, OutputChunk } from './port.ts';
 export interface ConformanceOptions {
   engine: EngineName;
   makeLauncher: LauncherFactory;
-  /** Properties that this engine must enforce on this machine. */
   mustEnforce: readonly Enforceable[];
 }
 

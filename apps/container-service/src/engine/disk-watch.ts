@@ -82,8 +82,8 @@ export class DiskMeter {
   }
 
   /**
-   * Waits `tookMs * ratio`, so that checks take only a small share of the time. If the file system has grown by more
-   * than the rest of a budget, the wait ends after `tookMs`.
+   * Waits at least `tookMs * ratio`, so that checks take only a small share of the time. If the file system has grown
+   * by more than the rest of a budget, the wait ends after `tookMs`.
    */
   async #waitAfterLook(tookMs: number, signal: AbortSignal): Promise<void> {
     const started = performance.now();
@@ -105,7 +105,7 @@ export class DiskMeter {
     return false;
   }
 
-  /** Runs one check. Returns false when aborted. */
+  /** Returns false when aborted. */
   async isExceeded(signal: AbortSignal): Promise<boolean> {
     for (const [index, budget] of this.#budgets.entries()) {
       if (signal.aborted) return false;
@@ -158,10 +158,10 @@ async function freeBytesOf({ folders }: DiskBudget): Promise<number> {
 }
 
 /**
- * Returns the bytes in allocated blocks. Files that disappear during the walk are not counted. The result is infinite
- * if there are more than `diskWatchEntriesMax` entries or folders deeper than `diskWatchDepthMax`. It is also infinite
- * if a command removes a folder's permissions each time that they are restored. Otherwise a command could hide files in
- * these ways.
+ * Returns the size of all files in a budget's folders, in bytes of allocated blocks. Files that disappear during the
+ * walk are not counted. The result is infinite if there are more than `diskWatchEntriesMax` entries or folders deeper
+ * than `diskWatchDepthMax`. It is also infinite if a command removes a folder's permissions each time that they are
+ * restored. Otherwise a command could hide files from the limit.
  */
 export async function usedBytes(budget: DiskBudget, signal: AbortSignal): Promise<number> {
   let bytes = 0;

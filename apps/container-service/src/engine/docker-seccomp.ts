@@ -61,7 +61,6 @@ interface Rule {
   args?: Comparison[];
 }
 
-/** The part of the daemon's answer to `info` that is used here. */
 export interface DaemonInfo {
   SecurityOptions?: string[] | null;
 }
@@ -83,7 +82,6 @@ export async function seccompOptions(
   return [`seccomp=${translation(file)}`];
 }
 
-/** Returns the profile as JSON. */
 export function dockerSeccompProfile(): string {
   const decided = new Set([refusedCalls, absentCalls, argumentRules].flatMap((table) => Object.keys(table)));
   const names = allowedNames.split(/\s+/).filter((name) => name !== '' && !decided.has(name));

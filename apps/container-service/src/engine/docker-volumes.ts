@@ -17,8 +17,8 @@ export function volumesOf(declared: Readonly<Record<string, unknown>> | null | u
 /**
  * Returns the volumes that no mount of the sandbox covers. They become scratch folders, which are limited in size and
  * empty for each command.
- * @throws CoppiceError `sandbox-refused` if there are too many volumes, or if a volume is inside a mount. The daemon
- * would create a folder as root for it.
+ * @throws CoppiceError `sandbox-refused` if there are too many volumes, or if a volume is inside a mount. For such a
+ * volume, the daemon would create a folder as root.
  */
 export function scratchVolumes(volumes: readonly string[], image: string, mounts: readonly Mount[]): string[] {
   const scratch = volumes.filter((path) => path !== '/tmp' && !mounts.some(({ target }) => target === path));

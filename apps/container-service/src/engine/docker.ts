@@ -235,9 +235,8 @@ function hostConfig(
       Target: target,
       ReadOnly: readOnly,
       // Propagation is not set, since the daemon rejects private propagation if the source is in the daemon's own
-      // folder, such as a volume of docker-compose. For such a source, the default is slave propagation. New mounts on
-      // the host then appear in the container, but not the reverse. For other sources, the default is private
-      // propagation.
+      // folder, such as a volume of docker-compose. For such a source, the default is slave propagation, otherwise
+      // private propagation.
     })),
     Tmpfs: Object.fromEntries(scratch.map((path) => [path, `rw,nosuid,nodev,exec,mode=1777,size=${scratchBytes}`])),
     ShmSize: scratchBytes,
@@ -302,8 +301,8 @@ class ContainerCommand implements RunningCommand {
   }
 
   /**
-   * Returns undefined until the daemon has answered the request of the first call. A short command causes no request,
-   * since this function isn't called for it.
+   * The first call requests the pid from the daemon. Returns undefined until the daemon has answered. A short command
+   * causes no request, since this function isn't called for it.
    */
   firstProcess(): number | undefined {
     if (!this.#isRequested) void this.#request();
@@ -330,8 +329,7 @@ class ContainerCommand implements RunningCommand {
 }
 
 /**
- * Reports whether a pid belongs to a container. A pid may belong to another process, since the daemon may use another
- * host or PID namespace and pids are reused.
+ * Reports whether a pid belongs to a container. The daemon may use another host or PID namespace, and pids are reused.
  */
 function isOfContainer(pid: number | undefined, containerId: string): boolean {
   if (pid === undefined || pid <= 0) return false;

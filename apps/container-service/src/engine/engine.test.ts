@@ -1,4 +1,4 @@
-/** Tests removals that can't delete some files, with a real command and real files. */
+/** Tests removals that can't delete some files. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -175,7 +175,7 @@ class LauncherEngine implements Engine {
     };
   }
 
-  /** Returns the sandbox's disk meter. The meter is kept between commands, so that a short command does not cause a full count. */
+  /** Keeps the disk meter between commands, so that a short command does not cause a full count. */
   #meterOf(record: SandboxRecord): DiskMeter {
     const writable = record.mounts.filter((mount) => !mount.readOnly && mount.target !== homeTarget);
     const budgets: DiskBudget[] = [

@@ -59,7 +59,6 @@ export interface Launcher {
   /** Connects and returns the engine's version. Throws `engine-unavailable`. */
   connect(): Promise<string>;
   ensureImage(image: string, onProgress: (line: string) => void): Promise<ImageReport>;
-  /** Returns the user of sandboxes whose specification names no user. */
   defaultUser(): { uid: number; gid: number };
   launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand>;
   /** Ends all commands of a sandbox or, with `execId`, one command. Also ends commands that a lost process started. */

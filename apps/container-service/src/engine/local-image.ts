@@ -13,7 +13,7 @@ export function isDefaultImage(image: string): boolean {
   return image === defaultImage || image === `${defaultImage}:latest`;
 }
 
-/** Exports of deploy/agent-runtime/rootfs.js, a plain JavaScript program. */
+/** Exports of deploy/agent-runtime/rootfs.js. */
 interface RootfsProgram {
   buildRootfs: (target: string, options: { log: (line: string) => void }) => Promise<unknown>;
   rootfsKey: () => string;
@@ -24,8 +24,8 @@ async function rootfsProgram(): Promise<RootfsProgram> {
 }
 
 /**
- * Cached hash of the contents that a root file system would have if it were built now. It is cached, since git and Node have to run to
- * compute it.
+ * Hash of the contents that a newly built root file system would have. It is cached, since computing it runs git and
+ * Node.
  */
 let key: Promise<string> | undefined;
 export function localRootfsKey(): Promise<string> {

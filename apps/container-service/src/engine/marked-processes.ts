@@ -36,7 +36,7 @@ export function markOf(stateFolder: string, sandboxId: string, execId?: string):
   return `${shortHash(stateFolder, sandboxId)}.${execId === undefined ? '' : shortHash(execId)}`;
 }
 
-/** Returns `env` with the mark as its first variable. If `env` has a variable of this name, the mark replaces it. */
+/** Returns `env` with the mark as its first variable. */
 export function marked(mark: string, env: Readonly<Record<string, string>>): Record<string, string> {
   return Object.assign({ [markName]: mark }, env, { [markName]: mark });
 }
@@ -65,8 +65,8 @@ export async function endMarked(mark: string, bytes: number): Promise<void> {
 }
 
 /**
- * Returns the pids of marked processes. Uses synchronous calls, which are several times faster here, since every
- * command starts and ends with a search.
+ * Returns the pids of marked processes. Uses synchronous calls, which are several times faster. Speed matters, since
+ * every command starts and ends with a search.
  */
 async function markedProcesses(mark: string, bytes: number): Promise<number[]> {
   const found: number[] = [];

@@ -7,7 +7,7 @@
  */
 export type EngineName = 'docker' | 'bubblewrap' | 'none';
 
-/** Properties that an engine may enforce. The probe tests each of them and never relies on the engine's version. */
+/** Properties that an engine may enforce. The probe tests each of them. */
 export const enforceable = [
   'memory',
   'swap',
@@ -44,7 +44,7 @@ export const isPending = ({ enforced, untriable }: Enforcement): boolean => enfo
 export interface EngineReport {
   engine: EngineName;
   version: string;
-  /** The image that the probe ran in, and where it comes from. */
+  /** The image that the probe ran in. */
   image: ImageReport;
   enforces: Record<Enforceable, Enforcement>;
   durationMs: number;
@@ -52,7 +52,7 @@ export interface EngineReport {
 
 export interface ImageReport {
   image: string;
-  /** How the image was provided: found, pulled, built, imported or unpacked. Text for people. */
+  /** How the image was provided, as a text for people. */
   origin: string;
 }
 
@@ -215,10 +215,7 @@ export interface Engine {
   list(labels: Partial<SandboxLabels>): Promise<SandboxInfo[]>;
   /** Creates a sandbox, runs a command and removes the sandbox. First removes an earlier sandbox with the same id. */
   run(spec: SandboxSpec, command: Command, options?: ExecOptions): Promise<ExecResult>;
-  /**
-   * Deletes files that removals couldn't delete or that a crash left. Files that still can't be deleted wait for the
-   * next sweep.
-   */
+  /** Deletes files that removals couldn't delete or that a crash left. */
   sweep(): Promise<void>;
   close(): Promise<void>;
 }

@@ -66,14 +66,11 @@ export type ProbePlace = { run: Run; workspace: string; uid: number; engine: Eng
 export type Findings = Partial<Record<Enforceable, Enforcement>>;
 export type Trial = {
   facts: readonly Enforceable[];
-  /**
-   * Runs the trial.
-   * @throws NoAnswer if the facts stay unknown
-   */
+  /** @throws NoAnswer if the facts stay unknown */
   run(place: ProbePlace): Promise<Findings>;
 };
 
-/** Finding for each limit of engine none. No trial runs for these limits, since it would load the host for seconds. */
+/** Finding for each limit of engine none. No trial runs, since trials would load the host for seconds. */
 const notLimited: Enforcement = { enforced: false, how: 'not tried: engine none limits nothing' };
 
 const limitTrial = (fact: Enforceable, attempt: (place: ProbePlace) => Promise<Enforcement>): Trial => ({

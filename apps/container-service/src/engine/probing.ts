@@ -103,5 +103,4 @@ export class Probing {
   }
 }
 
-/** Returns the names of the pending facts. */
 const unknownIn = ({ enforces }: EngineReport) => enforceable.filter((name) => isPending(enforces[name]));

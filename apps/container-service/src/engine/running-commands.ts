@@ -50,7 +50,7 @@ export class RunningCommands {
     return remove;
   }
 
-  /** Returns the commands that still run. For the others, calls `onLost` and deletes the record. */
+  /** Returns the commands that still run. For commands that have ended, calls `onLost` and deletes the record. */
   async list(): Promise<RunningEntry[]> {
     const alive: RunningEntry[] = [];
     for (const name of await readdir(this.#folder).catch(() => [])) {

@@ -1,5 +1,5 @@
 /**
- * The seccomp filter for engines that don't bring their own. It is a classic BPF program that refuses the calls in
+ * The seccomp filter for engines without a filter of their own. It is a classic BPF program that refuses the calls in
  * system-calls.ts and allows all others.
  */
 import { absentCalls, argumentRules, refusedCalls, type ArgumentRule } from './system-calls.ts';

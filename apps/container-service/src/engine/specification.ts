@@ -136,7 +136,6 @@ export async function recordOf(
   return { id: spec.id, image: spec.image, labels: spec.labels, mounts: ordered, env, user, limits, network };
 }
 
-/** Resolves a path relative to the workspace into an absolute path in the sandbox. */
 export function resolveInSandbox(path: string, field: string): string {
   if (path.includes('\0')) refuse(`${field} holds a NUL`);
   return posix.resolve(workspaceTarget, path);

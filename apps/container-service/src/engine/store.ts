@@ -77,7 +77,7 @@ export class SandboxStore {
     return stored.record;
   }
 
-  /** Returns the record. Its mounts include the sandbox's home folder. Throws `sandbox-not-found`. */
+  /** Returns the record with the sandbox's home folder in its mounts. Throws `sandbox-not-found`. */
   async get(id: string): Promise<SandboxRecord> {
     const record = await this.find(id);
     if (record === undefined) throw new CoppiceError('sandbox-not-found', `there is no sandbox ${id}`);

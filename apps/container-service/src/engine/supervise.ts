@@ -70,7 +70,7 @@ export async function supervise(
       timedOut: reason === 'timeout',
       cancelled: reason === 'cancel',
       diskExceeded,
-      // If this process killed the command, the result names the reason for that kill instead.
+      // If this process killed the command, the result reports only the reason for the kill.
       oomKilled: oomKilled && reason === undefined,
       ...(throttledPeriods === undefined ? {} : { throttledPeriods }),
       durationMs,

@@ -92,7 +92,7 @@ export class WatchedFolder {
     return this.#whileOpen(() => WatchedFolder.#tryOpen(this.#pathOf(name)), null);
   }
 
-  /** Yields the entries of the folder. Entries deleted during the call may be missing. */
+  /** Yields the entries. Entries that are deleted during the call may be missing. */
   *entries(): Generator<{ name: Buffer; isDirectory: boolean }> {
     const directory = this.#whileOpen(() => opendirSync(this.#path, { encoding: bufferEncoding }), null);
     try {

@@ -14,7 +14,7 @@ export function boundOutput(output: CapturedOutput, charactersMax: number): { te
   return { text: `${start}\n… ${leftOut} bytes left out …\n${end}`, whole: false };
 }
 
-/** Splits an output at the line that the engine puts where it left out the middle. */
+/** Splits an output at the engine's line `… bytes left out …`. */
 function partsOf({ text, totalBytes, truncated }: CapturedOutput): {
   head: string;
   tail: string;

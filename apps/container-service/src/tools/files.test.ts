@@ -1,4 +1,4 @@
-/** Tests the state of files after failed calls of `write` and `edit`. Other tests of these tools are in tools.test.ts. */
+/** Tests the state of files after failed calls of `write` and `edit`. */
 import { execFileSync } from 'node:child_process';
 import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -163,7 +163,7 @@ class Turn {
     }
   }
 
-  /** Runs a command with live output. Stores the whole output as an artifact if the model gets only a part of it. */
+  /** Stores the whole output as an artifact if the model gets only a part of it. */
   async #run(input: Parameters<typeof run>[1], timeLimitMs: number): Promise<Answer & { log: string | null }> {
     const { bus, log, logsFolder } = this.#with;
     const { owner, sandboxId } = this.#input;

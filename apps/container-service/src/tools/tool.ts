@@ -2,7 +2,6 @@ import type { ExecOptions, ExecResult } from '../engine/port.ts';
 
 /** The task's sandbox as tools see it. `exec` runs an argument vector and throws on cancellation. */
 export type Sandbox = {
-  /** Maximum number of characters in one answer. */
   resultCharactersMax: number;
   exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
 };
@@ -18,7 +17,6 @@ export const problem = (content: string): Answer => ({ content, isError: true })
 /** Returns the answer to a call that is rejected for its size. `content` names the limit. */
 export const tooLarge = (content: string): Answer => ({ content, isError: true, tooLarge: true });
 
-/** Time limit of a tool that works on files. */
 const fileToolMsMax = 60_000;
 
 /**
