@@ -7,8 +7,8 @@ import { dirname, join } from 'node:path';
 const timeoutMs = 3 * 60_000;
 
 /**
- * The npm that is fetched if the machine's npm is incomplete. Debian's and Ubuntu's npm is incomplete, since they split
- * it into many packages.
+ * The npm that is fetched if the machine's npm is incomplete. Debian and Ubuntu split npm into many packages, so their
+ * npm is incomplete.
  */
 const pinned = {
   version: '11.21.2',
