@@ -2,7 +2,6 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Root folder of the checkout. */
 export const projectFolder = dirname(dirname(fileURLToPath(import.meta.url)));
 
 export const cacheFolder = join(projectFolder, '.cache');
