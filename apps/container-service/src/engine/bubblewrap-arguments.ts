@@ -3,7 +3,7 @@ import { homeTarget, workspaceTarget } from './specification.ts';
 
 export interface RootEntry {
   name: string;
-  /** Target of a symbolic link; undefined for a folder or file. */
+  /** Target of a symbolic link. Undefined for a folder or file. */
   link: string | undefined;
 }
 

@@ -76,7 +76,7 @@ const octal = (character: string): string => `\\${character.charCodeAt(0).toStri
 
 export function resourceLimits(group: ControlGroup | undefined, { diskBytes, memoryBytes }: Limits): string[] {
   const limits = [`--fsize=${diskBytes}:${diskBytes}`, '--core=0:0'];
-  // Without a control group, only the reserved memory of each process can be limited.
+  // Without a control group, only the reserved memory of each single process is limited.
   const dataBytes = Math.max(memoryBytes * dataPerMemory, dataBytesMin);
   if (group === undefined) limits.push(`--data=${dataBytes}:${dataBytes}`);
   return ['prlimit', ...limits, '--'];

@@ -21,7 +21,7 @@ function isWritable(path: string): boolean {
 }
 
 const root = process.getuid?.() === 0;
-/** True if control groups can be used. Without them, no limit applies to all processes of a command together. */
+/** True if control groups can be used. Memory, swap and CPU limits need them. */
 const controlGroups = root && (isWritable('/sys/fs/cgroup/memory') || isWritable('/sys/fs/cgroup/cgroup.procs'));
 const missing: Enforceable[] = [
   'abstractSockets',

@@ -42,7 +42,7 @@ const pollMs = 5;
 
 export interface BubblewrapOptions {
   stateFolder: string;
-  /** Folder of root file systems; default: `images` in the state folder. */
+  /** Folder of root file systems. Default: `images` in the state folder. */
   imagesFolder?: string;
   /** Path of bubblewrap. Default: bwrap from PATH, or from the project's cache folder. */
   program?: string;

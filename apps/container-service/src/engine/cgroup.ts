@@ -24,7 +24,7 @@ export interface ControlGroup {
   remove(): Promise<void>;
 }
 
-/** Creates a group without the limits that this host doesn't support. */
+/** Creates a group with the limits that this host supports. */
 export async function createControlGroup(name: string, limits: Limits): Promise<ControlGroup> {
   const quotaUs = Math.max(1_000, Math.round(limits.cpus * periodUs));
   const unified = existsSync(join(root, 'cgroup.controllers'));

@@ -82,8 +82,8 @@ export class DiskMeter {
   }
 
   /**
-   * Waits at least `tookMs * ratio`, so that checks take only a small share of the time. If the file system has grown
-   * by more than the rest of a budget, the wait ends after `tookMs`.
+   * Waits for `tookMs * ratio`, at least for the interval, so that checks take only a small share of the time. If the
+   * file system has grown by more than the rest of a budget, the wait ends after `tookMs`.
    */
   async #waitAfterLook(tookMs: number, signal: AbortSignal): Promise<void> {
     const started = performance.now();

@@ -1,4 +1,7 @@
-/** Provides container images: finds them, pulls them, builds them from the Dockerfile, or imports them from a local root file system. */
+/**
+ * Provides container images. An image is found, pulled, built from the Dockerfile, or imported from a local root file
+ * system.
+ */
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';

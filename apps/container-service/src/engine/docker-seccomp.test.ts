@@ -11,7 +11,7 @@ interface Profile {
 }
 const profile = JSON.parse(dockerSeccompProfile()) as Profile;
 
-/** Decides in the same way as libseccomp: a call is allowed if any of its rules matches. */
+/** Decides as libseccomp does. A call is allowed if any of its rules matches. */
 const allows = (name: string, ...values: number[]): boolean =>
   profile.syscalls.some(
     ({ names, action, args = [] }) =>

@@ -46,7 +46,7 @@ const removeTries = 5;
 
 export interface DockerOptions {
   stateFolder: string;
-  /** Folder of locally built root file systems; default: `images` in the state folder. */
+  /** Folder of locally built root file systems. Default: `images` in the state folder. */
   imagesFolder?: string;
   stackId: string;
   /** Default: DOCKER_HOST, else ~/.docker/run/docker.sock if it exists, else /var/run/docker.sock. */
