@@ -24,7 +24,7 @@ export function hasApt() {
  * @property {readonly string[]} packages
  * @property {'machine' | 'sid'} from source of the packages. `machine` is the machine's own distribution, `sid` is
  * Debian's unstable distribution
- * @property {string} target folder for the unpacked packages; its content is replaced
+ * @property {string} target folder for the unpacked packages. Its content is replaced.
  */
 
 /**

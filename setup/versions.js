@@ -3,7 +3,7 @@
 /** Minimum versions for Coppice. */
 export const nodeVersionMin = '24.0.0';
 export const natsServerVersionMin = '2.12.0';
-/** This is the first version that supports `env_file` with `required: false`. */
+/** The first version that supports `env_file` with `required: false`. */
 export const dockerComposeVersionMin = '2.24.0';
 
 /**
