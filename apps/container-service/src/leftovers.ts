@@ -25,7 +25,6 @@ export interface LeftoverSettings {
   bus: Bus;
   engine: Engine;
   stackId: string;
-  /** Folder for the output of commands until it is stored as an artifact. */
   logsFolder: string;
   log: Logger;
   signal: AbortSignal;

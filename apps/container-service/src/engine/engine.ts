@@ -4,8 +4,7 @@
  * 1. A sandbox is its record on disk (store.ts). The engine object has no state that another process needs.
  * 2. Mount sources are checked at create and again before every command.
  * 3. A command's result is returned even if its files can't be removed. `sweep` removes them later.
- * 4. A command's id is unique among running commands. If an earlier command with the same id still runs, it is ended
- *    before the new one starts.
+ * 4. A command first ends an earlier command with the same id that still runs.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, realpath } from 'node:fs/promises';

@@ -35,7 +35,7 @@ export const timeoutMsDefault = 10 * 60_000;
 export const timeoutMsMax = 24 * 60 * 60_000;
 /** Maximum time between the request to the engine and the start of the command. */
 export const launchMsMax = 60_000;
-/** Maximum time to wait until all processes of a killed command have ended. After that, the engine counts as lost. */
+/** Maximum time to wait until all processes of a killed command have ended. */
 export const killWaitMsMax = 15_000;
 
 export const keepBytesDefault = 32 * kibibyte;
@@ -57,11 +57,11 @@ export const diskCountMsCheap = 20;
 export const diskCountMsMax = 60_000;
 /** Maximum number of sandboxes whose last count is kept. */
 export const diskMetersMax = 1_000;
-/** Maximum number of entries that a check counts. If a sandbox has more, its disk limit counts as exceeded. */
+/** Maximum number of entries that a check counts. With more, the disk limit counts as exceeded. */
 export const diskWatchEntriesMax = 2_000_000;
 /**
- * Maximum depth of folders in a check, since each level of the walk keeps a descriptor open. If a sandbox has deeper folders, its disk
- * limit counts as exceeded.
+ * Maximum depth of folders, since each level of the walk keeps a descriptor open. With deeper folders, the disk limit
+ * counts as exceeded.
  */
 export const diskWatchDepthMax = 256;
 /**

@@ -66,8 +66,8 @@ export class BoundedCapture {
 type Waiting = { stream: 'stdout' | 'stderr'; parts: Buffer[]; bytes: number; droppedBytes: number };
 
 /**
- * Passes output to a consumer, one call at a time. If the buffer of a slow consumer is full, the oldest output is
- * dropped and counted. So the end of the output is kept, where a failing command prints the reason.
+ * Passes output to a consumer, one call at a time. A full buffer drops its oldest output and counts it, since a failing
+ * command prints the reason at the end.
  */
 export class LiveOutput {
   readonly #consumer: (chunk: OutputChunk) => void | Promise<void>;

@@ -1,8 +1,8 @@
 /**
  * The trials of a probe. Each trial runs small hostile commands in the probe's own sandbox and evaluates the results. A
- * property, here called a fact, is enforced, not enforced, or unknown. It is unknown if a command took too long, for
- * example on a busy machine. The image needs a POSIX shell and coreutils, and git for the network trial. Without perl
- * and python3, the facts about system calls and sockets stay unknown.
+ * property, here called a fact, is enforced, not enforced, or unknown. It is unknown if a command took too long. The
+ * image needs a POSIX shell and coreutils, and git for the network trial. Without perl and python3, the facts about
+ * system calls and sockets stay unknown.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';

@@ -1,8 +1,9 @@
 /**
  * The report of one engine, and the retries of trials whose result is unknown.
  *
- * 1. A pending fact is tested again until it is known or this object is closed. A known fact is not tested again.
- * 2. `require` waits at most `requiredMsMax` for a pending property. If a property is not enforced, `require` rejects at once.
+ * 1. A pending fact is tested again until it is known or this object is closed.
+ * 2. `require` waits at most `requiredMsMax` for a pending property. If a property is not enforced, `require` rejects
+ *    at once.
  * 3. A failed probe is not cached, so that an engine started later is found by the next probe.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
