@@ -29,8 +29,7 @@ import { formatSetupError, say, SetupError } from './report.js';
  * @property {string | null} dockerSocket socket of a Docker or Podman daemon whose API answered
  * @property {string | null} dockerVersion
  * @property {string | null} dockerCompose
- * @property {'docker' | 'bubblewrap' | 'none'} engine `docker` if it was found, otherwise `bubblewrap` if it was found,
- * otherwise `none`
+ * @property {'docker' | 'bubblewrap' | 'none'} engine the first engine found, in the order of this type
  * @property {string[]} tried lines that explain why an engine was not found, one line for each try
  * @property {number | null} uid id of the user that ran this set-up. The result may be wrong for other users, since
  * they may have access to other engines.

@@ -1,4 +1,4 @@
-/** Tests the parts of set-up that need no download. The other parts run in CI and in every new checkout. */
+/** Tests the parts of set-up that need no download. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
