@@ -3,13 +3,12 @@ import { isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CoppiceError } from '@coppice/contracts';
 
-/** Location of a repository: a folder on this machine or a URL. */
 export type Address = { kind: 'local'; path: string } | { kind: 'remote'; url: string };
 
 const remoteProtocols = ['https:', 'http:', 'ssh:', 'git:'];
 /**
- * `user@host:path`, git's short form of ssh. The host must not start with a dash, since ssh would parse it as an option. Between the host
- * and the first slash there must be no `@`, since the text before it would be a password.
+ * Git's short form of an ssh URL: `user@host:path`. The host must not start with a dash, since ssh would parse it as an
+ * option. Between the host and the first slash there must be no `@`, since a password could precede it.
  */
 const shortSsh = /^(?:[\w.-]+@)?[a-zA-Z0-9][\w.-]*:(?!\/\/|:)[^/@]*(?:\/.*)?$/;
 const tokenParameters =
@@ -24,10 +23,13 @@ const refuse = (field: string, expected: string, received: string) =>
     details: { issues: [{ field, expected, received }] },
   });
 
-/** Throws `invalid-request` if the address is neither a path nor a supported URL, or contains a password or token. */
+/**
+ * Throws `invalid-request` if the address is neither an absolute path nor a supported URL, or if it contains a password
+ * or token.
+ */
 export function parseAddress(address: string): Address {
   const expected = 'an absolute path, or an https, ssh, git or file URL';
-  // The text is shortened after redaction, since a cut before it could remove the @ after a password.
+  // The text is cut to 300 characters after the redaction. An earlier cut could remove the `@` that marks a password.
   const shown = redactText(address.slice(0, 4_000))
     .replace(/^[^\s/?#]*@/, '***@')
     .slice(0, 300);
@@ -55,7 +57,7 @@ export function parseAddress(address: string): Address {
   throw refuse('repository', expected, shown);
 }
 
-/** Converts a `file:` URL to a path. Then all checks of folders on this machine apply to the path. */
+/** Converts a `file:` URL to a path, so that all checks of local folders apply to it. */
 function pathOf(url: URL, shown: string): string {
   const expected = 'a file URL of this machine (file:///path)';
   if (url.hostname !== '' || url.search !== '' || url.hash !== '') throw refuse('repository', expected, shown);
@@ -69,12 +71,9 @@ function pathOf(url: URL, shown: string): string {
   return path;
 }
 
-/**
- * Returns the id of a repository. The id is the same for all addresses of the repository, since it derives from the canonical address
- * `canonical`.
- */
+/** Derives a repository's id from its canonical address, so that all addresses of the repository give the same id. */
 export const repositoryIdOf = (canonical: string): string =>
   createHash('sha256').update(canonical).digest('hex').slice(0, 20);
 
-/** Removes user names, passwords and tokens from the URLs in a text, for any scheme. A user name may be a token. */
+/** Removes passwords, tokens and user names from the URLs in a text. A user name may be a token. */
 export const redactText = (text: string): string => text.replace(userInfo, '$1***@').replace(tokenInQuery, '$1***');

@@ -2,12 +2,13 @@
  * Lists of patterns that limit which repositories each tenant may use.
  *
  * Invariants:
- * 1. The name is checked before the repository is accessed, so a rejection doesn't reveal whether the repository exists.
- * 2. The real paths of the folder and of its git directory are checked again once they are known, so no symbolic link leads out of the
- *    allowed folders.
- * 3. The content of the git directory is checked too. As far as a check can determine, nothing in the git directory leads git to other
- *    folders (own-parts.ts).
- * 4. If there are lists, a tenant without a list may use no repository. If there are no lists, every repository is allowed.
+ * 1. The name is checked before the repository is accessed, so a rejection doesn't reveal whether the repository
+ *    exists.
+ * 2. The real paths of the folder and of its git directory are checked again once they are known, so no symbolic link
+ *    leads out of the allowed folders.
+ * 3. own-parts.ts checks the content of the git directory, so that nothing in it leads git to other folders.
+ * 4. If lists are configured, a tenant without a list may use no repository. Without lists, every repository is
+ *    allowed.
  */
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,12 +18,12 @@ import { foreignPart } from './own-parts.ts';
 import { plainFolder, plainUrl, type PlainName } from './plain-name.ts';
 
 /**
- * Patterns by tenant. A pattern is an absolute path or a URL, in which `*` matches any text within a part of the path, and `/**` at the end matches
- * everything below. The pattern `**` matches everything.
+ * Patterns by tenant. A pattern is an absolute path or a URL. `*` matches any text within one part of the path. `/**`
+ * at the end matches everything below. The pattern `**` matches everything.
  */
 export type AllowedLists = Readonly<Record<string, readonly string[]>>;
 
-/** `deep`: true if the pattern matches everything below its parts; otherwise it matches only the exact path. */
+/** If `deep` is true, the pattern matches everything below its parts. Otherwise it matches only the exact path. */
 type Pattern = { kind: PlainName['kind']; parts: readonly string[]; deep: boolean };
 type Allowed = { named: readonly Pattern[]; lying: readonly Pattern[] };
 
@@ -31,7 +32,7 @@ const allBelow = '/**';
 const shownCharactersMax = 300;
 
 export class AllowedRepositories {
-  /** Patterns by tenant. The value null means that the tenant may use every repository. */
+  /** Patterns by tenant. A tenant with the value null may use every repository. */
   readonly #lists: ReadonlyMap<string, Allowed | null> | null;
 
   /**
@@ -52,7 +53,6 @@ export class AllowedRepositories {
   }
 }
 
-/** Repositories that one tenant may use. */
 export class TenantRepositories {
   readonly #tenant: string;
   readonly #allowed: Allowed | null;
@@ -66,7 +66,7 @@ export class TenantRepositories {
     return this.#allowed !== null;
   }
 
-  /** Checks an address. @throws CoppiceError `permission-denied`. `written`: the address as written in the request. */
+  /** `written` is the address as written in the request. @throws CoppiceError `permission-denied` */
   requireName(address: Address, written: string): void {
     if (this.#allowed === null) return;
     const name = address.kind === 'local' ? plainFolder(address.path) : plainUrl(address.url);
@@ -74,14 +74,17 @@ export class TenantRepositories {
   }
 
   /**
-   * Checks a folder whose path has no symbolic links.
-   * @throws CoppiceError `permission-denied`. `written`: the address in the request, which led to the folder.
+   * The path must not contain symbolic links. `written` is the address in the request that led to the folder.
+   * @throws CoppiceError `permission-denied`
    */
   requireFolder(folder: string, written: string): void {
     if (!this.#mayLie(folder)) throw this.#refusal(written);
   }
 
-  /** Checks a git directory whose path has no symbolic links, and everything that git reads in it. @throws CoppiceError `permission-denied` */
+  /**
+   * Checks a git directory and everything that git reads in it. The path must not contain symbolic links. @throws
+   * CoppiceError `permission-denied`
+   */
   requireGitDir(gitDir: string, written: string): void {
     this.requireFolder(gitDir, written);
     if (this.#allowed === null) return;
@@ -151,7 +154,10 @@ function urlPattern(fixed: string, deep: boolean): PlainName | null {
   return server && { ...server, parts: server.parts.slice(0, -1) };
 }
 
-/** Resolves the symbolic links in the fixed part of a path pattern. Later changes of these links have no effect. */
+/**
+ * Resolves symbolic links in the part of a path pattern before its first `*`. Later changes of these links have no
+ * effect.
+ */
 function lyingAt(pattern: Pattern): Pattern {
   const { kind, parts } = pattern;
   if (kind === 'remote') return pattern;

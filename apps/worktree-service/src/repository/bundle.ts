@@ -51,8 +51,8 @@ function commitIn(bytes: Buffer, ref: string): string {
 }
 
 /**
- * Selects the ref to bundle: the rescue ref if the task isn't going to land, else the task's branch, else its landed commit, else its last
- * checkpoint.
+ * Selects the ref to bundle: the newest rescue ref if the task has ended, else the task's branch, else its landed
+ * commit, else its checkpoint.
  */
 async function workOf(
   context: Context,
@@ -72,7 +72,10 @@ async function workOf(
   return null;
 }
 
-/** Creates the bundle with one thread, so that the same commits always give the same bytes and therefore the same artifact. */
+/**
+ * Creates the bundle with one thread, so that the same commits always give the same bytes and thus the same artifact
+ * name.
+ */
 async function written(
   context: Context,
   store: Store,

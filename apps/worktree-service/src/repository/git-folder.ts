@@ -10,7 +10,7 @@ export function sharedGitDirOf(folder: string): string {
   const entry = join(folder, '.git');
   const link = lineOf(entry)?.replace(/^gitdir: /, '');
   const own = link === undefined ? (existsSync(entry) ? entry : folder) : resolve(folder, link);
-  // A symbolic link in the path is resolved before `..`, as git does.
+  // As in git, symbolic links in the path are resolved before `..`.
   const real = realpathSync(own);
   return realpathSync(resolve(real, lineOf(join(real, 'commondir')) ?? ''));
 }

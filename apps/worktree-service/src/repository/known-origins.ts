@@ -10,17 +10,16 @@ import { plainFileBytesMax, readPlainFile } from './plain-file.ts';
 
 const originsMax = 1_000;
 
-/** Resolves addresses to repositories. */
 export type Origins = {
   /** Throws the errors of `findOrigin`. */
   find(address: string): Promise<Origin>;
 };
 
 /**
- * Resolves addresses to repositories and caches the results, since each step of a task needs a repository and resolving one takes two git
- * processes. What git reports about a user's repository depends on the folder and the configuration. If one of them changes, the address is
- * resolved again. A result is cached only if both were the same before and after it was determined. The first lookup has no earlier state
- * to compare with, so the cache is used from the third lookup on.
+ * Resolves addresses to repositories and caches local ones. Each step of a task needs its repository, and resolving an
+ * address takes two git processes. A cached repository is used as long as its folder and git configuration don't
+ * change. It is cached only if neither changed during the lookup. The first lookup can't determine that, so the cache
+ * is used from the third lookup on.
  */
 export class KnownOrigins {
   readonly #git: Git;
@@ -47,7 +46,7 @@ export class KnownOrigins {
       // The cache entry may come from another tenant's lookup, so the address is checked for this tenant.
       allowed.requireName(parseAddress(address), address);
       allowed.requireFolder(known.origin.address, address);
-      // The owner may have changed the content of the git directory since it was cached.
+      // The owner may have changed the content of the git directory since the last check.
       allowed.requireGitDir(known.origin.gitDir, address);
       return known.origin;
     }
@@ -62,14 +61,14 @@ export class KnownOrigins {
 const includes = /\[\s*include/i;
 
 /**
- * Returns a fingerprint of the folder and configuration that determine a repository. Returns '' if it can't be fingerprinted: the folder
- * doesn't exist any more or leads to another repository, or the configuration includes other files.
+ * Returns a fingerprint of a repository's folder and configuration. Returns '' if the folder no longer exists or leads
+ * to another repository, or if the configuration is too large or includes other files.
  */
 function marksOf(address: string, origin: LocalOrigin): string {
   const parsed = parseAddress(address);
   const config = readPlainFile(join(origin.gitDir, 'config'));
   if (parsed.kind !== 'local' || config === undefined || includes.test(config)) return '';
-  // The file was truncated, so changes beyond the limit would go unnoticed.
+  // `readPlainFile` has truncated the file, so a change after the limit would go unnoticed.
   if (Buffer.byteLength(config) >= plainFileBytesMax) return '';
   try {
     const folder = realpathSync(parsed.path);

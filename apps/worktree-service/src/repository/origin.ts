@@ -12,7 +12,7 @@ import type { TenantRepositories } from './allowed-repositories.ts';
 export type LocalOrigin = {
   kind: 'local';
   repositoryId: string;
-  /** Canonical address. It is the same for all addresses that lead to the repository. */
+  /** Canonical address, which is the same for all addresses of the repository. */
   address: string;
   /** Git directory shared by all worktrees of the repository. */
   gitDir: string;
@@ -24,8 +24,8 @@ export type RemoteOrigin = { kind: 'remote'; repositoryId: string; address: stri
 export type Origin = LocalOrigin | RemoteOrigin;
 
 /**
- * State of a target branch. `tip` is the commit that the next landing builds on. If a landing is pending, `tip` includes it, so that the
- * next landing builds on it, and `pendingRef` is the ref of the pending landing.
+ * State of a target branch. `tip` is the commit that the next landing builds on. If a landing is pending, `tip` is its
+ * commit and `pendingRef` is its ref.
  */
 export type BranchState = { tip: string; branchTip: string; pendingRef: string | null };
 
@@ -52,8 +52,8 @@ export const inOrigin = (origin: LocalOrigin): GitOptions => ({
 type Rules = { refusedFolder: string; allowed: TenantRepositories };
 
 /**
- * Resolves an address. Throws `repository-not-found`, or `permission-denied` if the tenant may not use it. Folders inside `refusedFolder` are
- * rejected, since agents write there.
+ * Resolves an address. Throws `repository-not-found`, or `permission-denied` if the tenant may not use the repository.
+ * Folders inside `refusedFolder` are rejected, since agents write there.
  */
 export async function findOrigin(git: Git, address: string, rules: Rules): Promise<Origin> {
   const parsed = parseAddress(address);
@@ -98,7 +98,7 @@ async function findLocal(
     .toString('utf8')
     .split('\n');
   if (exitCode !== 0) {
-    // The configuration may include another tenant's file, and git's message would reveal the content of that file.
+    // The configuration may include another tenant's file, and git's message could reveal its content.
     const said = allowed.areLimited ? '' : ` (git says: ${firstLine(stderr)})`;
     throw notFound(path, `it is not a git repository, or git may not read it${said}`);
   }
@@ -118,7 +118,7 @@ async function findLocal(
   return {
     kind: 'local',
     repositoryId: repositoryIdOf(gitDir),
-    // If the git directory is outside the working tree (`--separate-git-dir`), git can't report the working tree.
+    // If the git directory isn't named `.git` (`--separate-git-dir`), git can't report its working tree.
     address: hasOwnName ? (bare === 'true' ? gitDir : folder) : dirname(gitDir),
     gitDir,
     objectFormat,
@@ -150,8 +150,8 @@ function existingFolder(path: string): string {
 }
 
 /**
- * Rejects partial clones, since missing objects can't be copied, and git would fetch them with commands from the repository's
- * configuration. Git reads the configuration, since the configuration may include other files. If the configuration file is a pipe or
+ * Rejects partial clones. Their missing objects can't be copied, and git would fetch them with commands from the
+ * clone's configuration. Git itself reads the configuration, since it may include other files. If the file is a pipe or
  * device, only the git process blocks, up to its time limit.
  */
 async function refusePartialClone(git: Git, path: string, gitDir: string): Promise<void> {
@@ -214,8 +214,8 @@ export async function checkBranchName(git: Git, branch: string, field: string): 
 }
 
 /**
- * Reads the state of a branch. Throws `branch-not-found` with a list of similar branches. `field`: name of the request field that contains
- * the branch.
+ * Reads the state of a branch. Throws `branch-not-found` with a list of similar branches. `field` is the request field
+ * that names the branch.
  */
 export async function branchState(
   git: Git,
@@ -238,7 +238,7 @@ export async function branchState(
   return localState(git, origin, { branch, field, refs, signal });
 }
 
-/** Like `branchState`, for a local repository whose refs were already read: the branch's ref and the refs of pending landings. */
+/** Like `branchState`, for a local repository. `refs` contains the branch's ref and the refs of pending landings. */
 export async function localState(
   git: Git,
   origin: LocalOrigin,
@@ -263,8 +263,8 @@ export async function localState(
 }
 
 /**
- * Reports whether a branch ever had a commit, according to the branch's reflog. If a user finished a landing and then reset the branch, the
- * landing must not count as pending again.
+ * Reports whether the branch had the commit at some time in its reflog. If the user finished a landing and then reset
+ * the branch, the landing isn't pending again.
  */
 async function hadCommit(
   git: Git,
@@ -287,8 +287,9 @@ export const localRefs = (
 ): Promise<Map<string, string>> => readRefs(git, { ...inOrigin(origin), signal }, patterns);
 
 /**
- * Reports whether the remote denies access to the repository, doesn't have it, or redirects to another address although redirects aren't
- * followed. Ssh mentions "access rights" in any failure, so these words aren't matched.
+ * Reports whether git's message says that the remote denies access, doesn't have the repository, or redirects to
+ * another address while redirects aren't allowed. Ssh mentions "access rights" in any failure, so these words aren't
+ * matched.
  */
 const isDenied = (said: string): boolean =>
   /not found|does not (exist|appear to be)|authentication failed|could not read (username|password)|permission denied|returned error: (30\d|40[134])/i.test(
@@ -296,8 +297,8 @@ const isDenied = (said: string): boolean =>
   );
 
 /**
- * Reads all branches or the given ones. Returns the commit by branch name. Throws `repository-not-found` if this user can't access the
- * repository, else `git-failed`.
+ * Reads the given branches, or all if none are given. Returns the commit by branch name. Throws `repository-not-found`
+ * if the user can't access the repository, and `git-failed` for other failures of the remote.
  */
 export async function remoteBranches(
   git: Git,
@@ -333,7 +334,7 @@ export async function remoteBranches(
 }
 
 function branchNotFound(branch: string, field: string, branches: string[], empty: boolean): CoppiceError {
-  // Branch names have at most about 200 characters.
+  // Branch names are short, so their edit distances are cheap.
   const near = nearestFirst(branch, branches).slice(0, nearBranchesMax);
   const known =
     near.length === 0

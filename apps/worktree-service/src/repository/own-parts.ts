@@ -1,10 +1,12 @@
 /**
- * Checks that everything git reads and writes for a repository is inside the git directory. A user with write access to the git directory
- * could lead git to other folders: by a symbolic link, by borrowed objects, or by a configuration that includes another file.
+ * Checks that everything git reads and writes for a repository is inside the git directory. A user with write access
+ * could lead git to other folders by a symbolic link, by borrowed objects, or by a configuration that includes another
+ * file.
  *
  * Invariants:
- * 1. A part that can't be checked completely (too large, not a plain file) counts as leading out of the git directory.
- * 2. The result names the part of the git directory, but not where that part leads, and doesn't reveal whether the destination exists.
+ * 1. A part that is too large to be checked completely counts as leading out of the git directory. So does a folder
+ *    that can't be read.
+ * 2. The result names the part, but reveals neither the part's destination nor whether the destination exists.
  * 3. The result is a snapshot: a user with write access can change the directory before git reads it.
  */
 import { readdirSync, realpathSync, type Dirent } from 'node:fs';
@@ -23,8 +25,8 @@ const borrowingDepthMax = 5;
 const includes = /\[\s*include/i;
 
 /**
- * Returns null if everything is inside the git directory; else the part that leads out of it, and why. `isAllowed` decides on the git
- * directory of a repository from which objects are borrowed. Its path contains no symbolic links.
+ * Returns the part that leads out of the git directory and the reason, or null if there is none. `isAllowed` gets the
+ * real path of each git directory from which objects are borrowed.
  */
 export function foreignPart(gitDir: string, isAllowed: (gitDir: string) => boolean): string | null {
   const walk = new Walk();
@@ -55,7 +57,7 @@ class Walk {
   }
 }
 
-/** Lists a folder; empty if it doesn't exist, null if it can't be read. */
+/** Lists a folder. Empty if the folder doesn't exist, null if it can't be read. */
 function entriesOf(folder: string): Dirent[] | null {
   try {
     return readdirSync(folder, { withFileTypes: true });
@@ -77,7 +79,7 @@ function configOf(gitDir: string): string | undefined {
   return undefined;
 }
 
-/** Checks borrowed objects. `objects`: the folder whose info/alternates is read. */
+/** Checks the objects folders that `objects` borrows from. */
 function borrowed(
   objects: string,
   isAllowed: (gitDir: string) => boolean,

@@ -1,11 +1,13 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
-/** Maximum number of bytes read from a file in a user's repository. This suffices for files with only a name or a small configuration. */
+/**
+ * Maximum number of bytes read from a file in a user's repository. The files contain a name or a small configuration.
+ */
 export const plainFileBytesMax = 64 * 1024;
 
 /**
- * Reads the first 64 KiB of a plain file that other users may have written. Undefined if the path isn't a plain file. Doesn't block on a
- * pipe or device, and doesn't follow a symbolic link.
+ * Reads the first 64 KiB of a plain file that other users may have written. Undefined if the path isn't a plain file or
+ * can't be read. Doesn't block on a pipe or device, and doesn't follow a symbolic link.
  */
 export function readPlainFile(path: string): string | undefined {
   let descriptor: number;

@@ -1,9 +1,9 @@
 /**
  * Plain form of a repository's name. Names and patterns are compared in this form.
  *
- * Invariant: if git, ssh, curl or a server could interpret a name differently, the name has no plain form. So nothing in a URL is decoded
- * or resolved. A URL has no plain form if it contains a percent sign (except `%20`), a backslash, `.` or `..` as a part, an empty part, a
- * query, or a letter beyond ASCII.
+ * Invariant: if git, ssh, curl and a server could interpret a name in different ways, the name has no plain form. So
+ * nothing in a URL is decoded or resolved. A URL has no plain form if it contains a percent sign (except `%20`), a
+ * backslash, `.` or `..` as a part, an empty part, a query, or a letter beyond ASCII.
  */
 import { resolve } from 'node:path';
 
@@ -33,7 +33,10 @@ export const plainFolder = (path: string): PlainName => ({
     .filter((part) => part !== ''),
 });
 
-/** Returns the plain form of a URL; null if it has none. `wildcards`: true if the URL is a pattern and may contain wildcards. */
+/**
+ * Returns the plain form of a URL, or null if it has none. If `wildcards` is true, the URL is a pattern and may contain
+ * `*`.
+ */
 export function plainUrl(address: string, wildcards = false): PlainName | null {
   const whole = url.exec(address);
   const brief = whole === null ? short.exec(address) : null;
@@ -43,7 +46,7 @@ export function plainUrl(address: string, wildcards = false): PlainName | null {
   }
   if (brief === null) return null;
   const [, user, server = '', path = ''] = brief;
-  // A relative path starts at the home folder of the user on the server, not at the server's root, so the plain form contains the user.
+  // A relative path starts at the user's home folder on the server, so the plain form contains the user.
   if (!path.startsWith('/'))
     return withPath(`${user === undefined ? '' : `${user}@`}${server.toLowerCase()}:`, path, wildcards);
   return withPath(serverOf('ssh', user, server, undefined), path.slice(1), wildcards);

@@ -1,24 +1,26 @@
 /**
- * The two host-owned bare stores of one origin repository.
+ * The two bare repositories that the host keeps for each repository of a user.
  *
- * - `origin.git` only receives fetches. It is a full copy, so a garbage collection in the user's repository can't break it. Sandboxes see
- *   it read-only.
- * - `tasks.git` borrows its objects, and contains imports, task branches, rescue and done refs. Sandboxes never see it.
+ * - `origin.git` receives fetches only. It is a full copy, so a garbage collection in the user's repository can't break
+ *   it. Sandboxes see it read-only.
+ * - `tasks.git` borrows the objects of `origin.git`, and contains the commits and refs of tasks. Sandboxes never see
+ *   it.
  *
  * Invariants:
  * 1. Both stores appear together, by a rename. So no process ever finds a half-created store.
- * 2. origin.git is never garbage-collected, since tasks.git and sandboxes borrow its objects. tasks.git is garbage-collected while no task
- *    uses it: see disk/collect.ts.
- * 3. No attribute of a repository changes bytes in the stores, since `info/attributes` turns conversions off and overrides every
- *    .gitattributes file.
- * 4. Only the stack's user can enter the folder that contains both stores. If that user is root, the sandboxes' group can also enter it,
- *    but not list it.
- * 5. A commit counts as fetched once it is reachable from a ref of origin.git, since refs move last, after git has checked that all
- *    reachable objects exist. If only the commit object exists, the objects that it refers to may be missing, since a fetch may still run
- *    or may have been interrupted.
- * 6. Refs of the same name move by compare-and-set. At any time, only one process creates a store, and only one process fetches into it.
- * 7. Every git command that may lock a file in a store runs through the store's writers (see store-writers.ts) and can't be cancelled. Only
- *    a fetch can be cancelled, since it locks at most the file `shallow` and moves no ref.
+ * 2. origin.git is never garbage-collected, since tasks.git and sandboxes borrow its objects. tasks.git is
+ *    garbage-collected while no task uses it: see disk/collect.ts.
+ * 3. No attribute of a repository changes bytes in the stores, since `info/attributes` turns conversions off and
+ *    overrides every .gitattributes file.
+ * 4. Only the stack's user can enter the folder of the stores. If that user is root, the sandboxes' group can also
+ *    enter the folder, but not list it.
+ * 5. A commit counts as fetched once a ref of origin.git reaches it. Refs move last, after git has checked that all
+ *    reachable objects exist. Without a ref, the commit's files may be missing, since its fetch may still run or was
+ *    interrupted.
+ * 6. Task branches move by compare-and-set. At any time, at most one process creates or fetches into a store.
+ * 7. Every git command that may lock a file in a store runs through the store's writers: see store-writers.ts. A
+ *    command that locks refs can't be cancelled. A fetch can be cancelled, since it moves no ref and locks at most the
+ *    file `shallow`.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import {
@@ -70,13 +72,16 @@ const settings = `[core]
 `;
 
 /**
- * Returns the name in origin.git for a fetched ref. The names are flat. With nested names, a branch `a/b` would conflict with the ref that
- * a deleted branch `a` left.
+ * Returns the name of a fetched ref in origin.git. The names are flat. With nested names, a branch `a/b` would conflict
+ * with the leftover ref of a deleted branch `a`.
  */
 const fetchedRef = (ref: string): string =>
   `refs/fetched/${createHash('sha256').update(ref).digest('hex').slice(0, 40)}`;
 
-/** If the stack runs as root, upload-pack runs as the owner of a user's repository, whose configuration the owner controls. */
+/**
+ * If the stack runs as root, upload-pack runs as the owner of the user's repository, since the owner controls its
+ * configuration.
+ */
 function asOwner(origin: Origin): string[] {
   if (origin.kind !== 'local' || origin.account === null) return [];
   const { uid, gid } = origin.account;
@@ -94,7 +99,10 @@ export class Store {
   readonly #originWriters: StoreWriters;
   readonly #tasksWriters: StoreWriters;
 
-  /** `sandboxGid`: group that may enter the folder to reach origin.git; null if sandboxes run as the stack's own user. */
+  /**
+   * `sandboxGid` is the group that may enter the folder of the stores, or null if sandboxes run as the stack's own
+   * user.
+   */
   constructor(git: Git, locks: Locks, layout: Layout, repositoryId: string, sandboxGid: number | null) {
     this.#sandboxGid = sandboxGid;
     this.repositoryId = repositoryId;
@@ -119,8 +127,8 @@ export class Store {
   }
 
   /**
-   * Returns the path of a folder for git's own use in one operation. The operation creates and removes the folder while it holds the lock
-   * `name`. Sandboxes don't see the folder.
+   * Returns the path of a temporary folder for one operation. The operation creates and removes the folder while it
+   * holds the lock `name`.
    */
   scratchFolder(name: string): string {
     return join(this.#folder, `${scratchPrefix}${name}`);
@@ -131,7 +139,7 @@ export class Store {
   }
 
   async create(objectFormat: string, signal?: AbortSignal): Promise<void> {
-    // In data folders of earlier versions, all users can enter this folder.
+    // Earlier versions created this folder so that every user can enter it.
     if (this.exists) return this.#close(this.#folder);
     const make = async () => {
       if (this.exists) return;
@@ -152,7 +160,7 @@ export class Store {
     await this.#locks.hold(`repository-${this.repositoryId}`, make, { signal });
   }
 
-  /** Restricts access: other users must not read a possibly private repository; a sandbox's user may enter the folder, but not list it. */
+  /** Lets only the stack's user and the sandboxes' group enter the folder, since the repository may be private. */
   #close(folder: string): void {
     if (this.#sandboxGid !== null) chownSync(folder, 0, this.#sandboxGid);
     chmodSync(folder, this.#sandboxGid === null ? 0o700 : 0o710);
@@ -191,8 +199,8 @@ export class Store {
   }
 
   /**
-   * Returns the key of a remembered fact. The key contains the folder's inode: if a store is deleted by hand and created again, the new
-   * store lacks the objects of the old one.
+   * Returns the key of a remembered fact. It contains the folder's inode, since a store that was deleted by hand and
+   * created again lacks the old objects.
    */
   #fact(where: string, commit: string): string {
     const stat = statSync(this.#folder, { bigint: true, throwIfNoEntry: false });
@@ -201,7 +209,6 @@ export class Store {
     return `${this.#folder} ${stat?.ino} ${stat?.birthtimeNs} ${collected} ${where} ${commit}`;
   }
 
-  /** Reads refs of tasks.git: see readRefs. */
   refs(names: string[], signal?: AbortSignal): Promise<Map<string, string>> {
     return readRefs(this.#git, { ...this.tasks, signal }, names);
   }
@@ -210,7 +217,7 @@ export class Store {
     return this.#git.test(['merge-base', '--is-ancestor', ancestor, descendant], { ...this.tasks, signal });
   }
 
-  /** Resolves a revision in tasks.git to a commit or other object; undefined if there is none. */
+  /** Returns the id of the object that a revision names in tasks.git; undefined if there is none. */
   async resolve(revision: string, signal?: AbortSignal): Promise<string | undefined> {
     const { exitCode, stdout } = await this.#git.run(
       ['rev-parse', '--verify', '--quiet', '--end-of-options', revision],
@@ -223,7 +230,10 @@ export class Store {
     return exitCode === 0 ? stdout.toString().trim() : undefined;
   }
 
-  /** Changes several refs of tasks.git atomically. Throws `git-contention` if one has moved. Can't be cancelled once started. */
+  /**
+   * Changes several refs of tasks.git atomically. Throws `git-contention` if one has moved. A signal can only prevent
+   * its start.
+   */
   async updateRefs(commands: string[], signal?: AbortSignal): Promise<void> {
     const input = refTransaction(commands);
     await this.#tasksWriters.run(['update-ref', '--stdin'], { input, signal, runsToEnd: true });
@@ -240,8 +250,8 @@ export class Store {
   }
 
   /**
-   * Removes files that killed processes have left in and beside the stores, except files that may be in use. Called when the service
-   * starts.
+   * Removes scratch folders and incomplete files that killed processes left, except those that may be in use. Called
+   * when the service starts.
    */
   async removeLeftFiles(): Promise<void> {
     removePartial(this.tasksGit, Date.now(), upkeepLimits.partialAgeMs);
@@ -295,8 +305,8 @@ export class Store {
   }
 
   /**
-   * Fetches the refs and returns their commits in the same order. Can be cancelled at any time, since it moves no ref of the store, and git
-   * writes FETCH_HEAD, which lists the commits, to a temporary git directory.
+   * Fetches the refs and returns their commits in the same order. Can be cancelled at any time, since git moves no ref
+   * of the store and writes FETCH_HEAD to a temporary git directory.
    */
   async #fetchObjects(origin: Origin, source: string, refs: string[], signal?: AbortSignal): Promise<string[]> {
     const own = join(this.#folder, `fetch-${randomUUID()}`);
@@ -318,8 +328,8 @@ export class Store {
   }
 
   /**
-   * Removes what killed fetches have left. The caller holds the fetch lock. Even so, a git process may still run after the service that
-   * started it has ended.
+   * Removes the files that killed fetches left. The caller holds the fetch lock. A git process of a killed service may
+   * still be running.
    */
   async #removeLeft(): Promise<void> {
     removePartial(this.originGit, Date.now(), upkeepLimits.partialAgeMsLocked);
@@ -329,8 +339,8 @@ export class Store {
   }
 
   /**
-   * Writes an index over all packs from time to time. Each fetch adds a pack, and packs are never removed, since other processes may have
-   * them open.
+   * Writes an index over all packs after every 50th pack. Packs are never removed, since other processes may have them
+   * open.
    */
   async #indexPacks(signal?: AbortSignal): Promise<void> {
     const packs = readdirSync(join(this.originGit, 'objects/pack')).filter((name) => name.endsWith('.idx'));
