@@ -6,9 +6,9 @@ import { AllowedRepositories } from './repository/allowed-repositories.ts';
 
 /** Environment variables that limit which repositories each tenant may use. If neither is set, every repository is allowed. */
 export const allowedVariables = {
-  /** JSON object: repository patterns by tenant, `{"acme": ["/srv/acme/*", "https://git.example.com/acme/**"]}`. */
+  /** JSON object of repository patterns by tenant, such as `{"acme": ["/srv/acme/*"]}`. */
   COPPICE_ALLOWED_REPOSITORIES: z.string().optional(),
-  /** File that contains this JSON object. Takes precedence over COPPICE_ALLOWED_REPOSITORIES. */
+  /** Path of a file with such a JSON object. If it is set, COPPICE_ALLOWED_REPOSITORIES is ignored. */
   COPPICE_ALLOWED_REPOSITORIES_FILE: z.string().optional(),
 };
 

@@ -20,17 +20,17 @@ export type Context = {
   trash: Trash;
   upkeep: Upkeep;
   sandboxOwner: Owner;
-  /** This host's name in command subjects. Its worktrees can only be used on this host. */
+  /** Name of this host in command subjects. A worktree can only be used on the host that created it. */
   node: string;
   importLimits: ImportLimits;
   disk: DiskSettings;
-  /** Called after a folder that could not be imported was kept, since the size limit of kept folders may now be exceeded. */
+  /** Called after a worktree was kept as a folder. The kept folders may now exceed their size limit. */
   onFolderKept: () => void;
-  /** Called at named points between two steps of an effect. Tests end the process there. */
+  /** Called at each crash point. Only tests set it, to kill the process there. */
   reached: (point: CrashPoint) => void;
 };
 
-/** The points at which tests crash the process. Each point is between two durable steps, or before the reply. */
+/** Points at which tests kill the process. Each point is between two durable steps or before the reply. */
 export const crashPoints = [
   'worktree-added',
   'checked-out',
@@ -45,13 +45,12 @@ export const crashPoints = [
 ] as const;
 export type CrashPoint = (typeof crashPoints)[number];
 
-/** Copies a context for the operations of one tenant. */
 export const forTenant = (context: Context, tenant: string): Context => ({
   ...context,
   origins: context.originsOf(tenant),
 });
 
-/** Finds the repository at an address, and the repository's stores. The stores may not exist yet. */
+/** Finds a repository and its stores. The stores may not exist yet. */
 export async function openRepository(context: Context, address: string): Promise<{ origin: Origin; store: Store }> {
   const origin = await context.origins.find(address);
   return { origin, store: storeOf(context, origin.repositoryId) };

@@ -1,4 +1,4 @@
-/** Functions that inspect, hand over and remove folders that agents wrote to, without following symbolic links. */
+/** Functions for folders that agents wrote to. No function follows a symbolic link. */
 import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
@@ -17,34 +17,36 @@ import { removeTree } from '@coppice/files';
 import { StepBudget } from '@coppice/service';
 
 /**
- * User that sandboxes run as and that owns the worktrees. Null if the stack doesn't run as root: sandboxes then run as the stack's own
- * user, who owns the worktrees.
+ * User that sandboxes run as. This user owns the worktrees. Null if the stack doesn't run as root, since sandboxes then
+ * run as the stack's own user.
  */
 export type Owner = { uid: number; gid: number } | null;
 
-/** Converts a byte string (one character per byte, since names need not be UTF-8) to bytes. */
+/** Converts a byte string to bytes. A byte string has one character per byte, since file names need not be UTF-8. */
 export const bytesOf = (path: string): Buffer => Buffer.from(path, 'latin1');
-/** Converts a path to a byte string. The path is one that Coppice chose, so it is UTF-8. */
+/** Converts a path that Coppice chose to a byte string. Such a path is always UTF-8. */
 export const byteString = (path: string): string => Buffer.from(path, 'utf8').toString('latin1');
 
 /**
- * Cost of one entry, in steps of a `StepBudget`. Synchronous calls are used because they are ten times cheaper here than asynchronous
- * calls.
+ * Cost of one entry, in steps of a `StepBudget`. Entries are read by synchronous calls, which are ten times faster here
+ * than asynchronous ones.
  */
 const stepsPerEntry = 100;
 
 const ownerWrites = 0o300;
 
-/** Returns a value that changes whenever a file is written, since no process inside a sandbox can set a ctime. */
+/**
+ * Returns a value that changes whenever the file is written. It contains the ctime, which no process in a sandbox can
+ * set.
+ */
 export const fingerprint = (stat: BigIntStats): string =>
   `${modeAndSize(stat)}${stat.mtimeNs} ${stat.ctimeNs} ${stat.ino}`;
-/** Returns the first part of a fingerprint. */
 export const modeAndSize = (stat: BigIntStats): string => `${stat.mode} ${stat.size} `;
 
 /**
- * Makes `owner` the owner of a new folder that no agent has seen yet. Calls `onFile` with the path of each file, relative to the folder.
- * Sets the mtime of files for which `oldFiles.isOld` returns true to `oldFiles.mtime` (seconds): git reads a file again if the file isn't
- * older than git's index.
+ * Makes `owner` the owner of a new folder that no agent has seen yet. Calls `onFile` with the path of each file,
+ * relative to the folder. If `oldFiles.isOld` returns true for a file, sets the file's mtime to `oldFiles.mtime`
+ * (seconds). Git reads a file again if it isn't older than git's index.
  */
 export async function handOver(
   folder: string,
@@ -83,9 +85,9 @@ export async function handOver(
 }
 
 /**
- * Renames a file or folder that an agent or a setup left (paths are byte strings). Moving a folder changes its `..` entry, so the folder
- * must be writable for its owner. A read-only folder, such as Go's module cache, is made writable for the move. No process may be using the
- * folder.
+ * Renames a file or folder that an agent or a setup left. Paths are byte strings. A move changes the `..` entry of a
+ * folder, so a read-only folder, such as Go's module cache, is made writable for the move. The caller ensures that no
+ * process uses the folder.
  */
 export function moveAway(from: string, to: string): void {
   const stat = lstatSync(bytesOf(from));
@@ -96,8 +98,8 @@ export function moveAway(from: string, to: string): void {
 }
 
 /**
- * Folders to be removed in the background. `take` moves a folder into the trash at once. If a crash leaves folders in the trash, the next
- * start of the service removes them.
+ * Removes folders in the background. `take` moves a folder into the trash at once. If a crash leaves folders in the
+ * trash, the next start of the service removes them.
  */
 export class Trash {
   readonly #folder: string;
@@ -109,7 +111,7 @@ export class Trash {
     this.#onError = onError;
   }
 
-  /** Moves a folder to the trash. Does nothing if the folder doesn't exist. */
+  /** Does nothing if the folder doesn't exist. */
   take(path: string): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     const away = join(this.#folder, randomUUID());
@@ -122,12 +124,12 @@ export class Trash {
     this.#remove(away);
   }
 
-  /** Removes all folders that an earlier process left in the trash, or that could not be removed before. */
+  /** Removes all folders in the trash, including those that earlier processes left. */
   async sweep(): Promise<void> {
     for (const name of await readdir(this.#folder).catch(() => [])) this.#remove(join(this.#folder, name));
   }
 
-  /** Resolves when everything moved to the trash is removed. */
+  /** Resolves when all running removals have ended. */
   async settle(): Promise<void> {
     await Promise.all(this.#removals.values());
   }

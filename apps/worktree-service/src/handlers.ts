@@ -25,7 +25,6 @@ import { discardSetup, prepareSetup, sealSetup } from './setup/setup.ts';
 import { prepare } from './worktree/prepare.ts';
 import { remove } from './worktree/remove.ts';
 
-/** Merges a command's input with the ids that accompany it. */
 const flat = <Input extends { owner: Owner }>(input: Input, command: CommandContext) => ({
   ...input,
   taskId: input.owner.taskId,
@@ -34,9 +33,9 @@ const flat = <Input extends { owner: Owner }>(input: Input, command: CommandCont
 });
 
 /**
- * Limits the number of concurrent operations that fetch, since a fetch takes long if the server or the repository is slow. Each tenant may
- * use three quarters of the slots, so that the other tenants find some free. A command beyond the limit is redelivered later, so that it
- * doesn't occupy a slot of the service while it waits.
+ * Limits the number of concurrent operations that fetch, since a slow server or repository makes a fetch take long.
+ * Each tenant may use three quarters of the slots, so that other tenants find free ones. If a command gets no slot, the
+ * bus redelivers the command later.
  */
 export function fetchPlaces(concurrency: number): Admission {
   const perGroup = Math.max(1, Math.floor((concurrency * 3) / 4));
@@ -54,7 +53,6 @@ async function inPlace<T>(places: Admission, tenant: string, work: () => Promise
   });
 }
 
-/** Command handlers of the service, one per operation. */
 export function commandHandlers(context: Context, places: Admission): CommandHandler[] {
   const of = ({ owner }: { owner: Owner }): Context => forTenant(context, owner.tenant);
   return [
@@ -78,14 +76,19 @@ export function commandHandlers(context: Context, places: Admission): CommandHan
   ];
 }
 
-/** Milliseconds between the abort of the work and the caller's deadline, so that the caller still gets the reason. */
+/**
+ * Time in milliseconds between the abort of the work and the caller's deadline. In this time, the error reaches the
+ * caller.
+ */
 const answerMarginMs = 1_000;
 
 /** Each call runs one or more git processes and may wait for a server that never answers. */
 export const inspectsAtOnce = { total: 32, perGroup: 8, waitingPerGroupMax: 200, stuckAfterMs: 10_000 } as const;
-/** Each call runs one or two git processes on stores and repositories of this machine, so no unresponsive server can block the others. */
+/**
+ * Each call runs one or two git processes. They read only repositories of this machine, so no call waits for a server.
+ */
 export const readsAtOnce = { total: 16, perGroup: 4, waitingPerGroupMax: 100, stuckAfterMs: 4_000 } as const;
-/** Each call also keeps up to `bundleBytesMax` in memory. */
+/** Each call keeps up to `bundleBytesMax` bytes in memory. */
 export const bundlesAtOnce = { total: 8, perGroup: 1, waitingPerGroupMax: 50, stuckAfterMs: 30_000 } as const;
 
 async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -99,7 +102,6 @@ async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Prom
   }
 }
 
-/** Request-reply endpoints for other services. */
 export function endpoints(context: Context, bus: Bus, retention: Pick<Retention, 'report'>): Endpoint[] {
   const [inspects, reads, bundles] = [
     new Admission(inspectsAtOnce),
@@ -111,8 +113,8 @@ export function endpoints(context: Context, bus: Bus, retention: Pick<Retention,
       inTime(worktreeCalls.inspect.deadlineMs, (signal) =>
         inspects.within({ group: input.tenant }, async () => {
           const found = await inspect(forTenant(context, input.tenant), input, signal);
-          // The free space is checked because a run is about to start. It is checked last, so that errors in the request are reported
-          // first.
+          // A run is about to start and needs free space. The check comes last, so that errors in the request are
+          // reported first.
           await requireRoom(context, retention.report);
           return found;
         }),

@@ -12,7 +12,7 @@ export const sandboxPaths = {
 
 const namePattern = /^[a-z0-9][a-z0-9_-]{0,250}$/;
 
-/** Checks an id that becomes a file name or a part of a ref, so that it can't lead out of a folder. */
+/** Checks an id that becomes a part of a path or of a ref, so that the path can't lead out of its folder. */
 export function safeName(value: string, field: string): string {
   if (!namePattern.test(value)) {
     throw new CoppiceError(
@@ -24,9 +24,9 @@ export function safeName(value: string, field: string): string {
 }
 
 /**
- * Folders in the data folder. Other users of the machine can't access what agents work on. The engine mounts folders with the rights of the
- * sandboxes' user. So the group of that user can enter the parent folders of a mount, but not list them. Data that only the host may read
- * is in folders of mode 0700.
+ * Folders in the data folder. Other users of the machine can't read the agents' work. The engine mounts folders with
+ * the rights of the sandboxes' user. So the group of the sandboxes' user can enter the parent folders of a mount, but
+ * not list them. Folders that only the host may read have mode 0700.
  */
 export class Layout {
   readonly root: string;
@@ -35,13 +35,16 @@ export class Layout {
     this.root = root;
   }
 
-  /** Creates the folders. `sandboxGid`: group that may enter the folders; null if sandboxes run as the stack's own user. */
+  /**
+   * Creates the folders. `sandboxGid` is the group of the sandboxes' user, or null if sandboxes run as the stack's own
+   * user.
+   */
   create(sandboxGid: number | null): void {
     for (const folder of [this.root, this.repositories]) mkdirSync(folder, { recursive: true, mode: 0o711 });
     for (const folder of [this.worktrees, this.checkouts, this.setups]) {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       if (sandboxGid !== null) chownSync(folder, 0, sandboxGid);
-      // In data folders of earlier versions, every user can enter these folders.
+      // Earlier versions created these folders so that every user can enter them.
       chmodSync(folder, sandboxGid === null ? 0o700 : 0o710);
     }
     for (const folder of [this.locks, this.trash, this.rescue, this.git, this.removed, this.landings])
@@ -66,7 +69,7 @@ export class Layout {
   get trash(): string {
     return join(this.root, 'trash');
   }
-  /** Folder of kept folders, whose content couldn't be imported and exists nowhere else. */
+  /** Worktrees whose content couldn't be imported. They contain the only copy of that work. */
   get rescue(): string {
     return join(this.root, 'rescue');
   }
@@ -85,7 +88,7 @@ export class Layout {
   repository(repositoryId: string): string {
     return join(this.repositories, safeName(repositoryId, 'repository id'));
   }
-  /** Folder of one task: `tree` (the agent's) and files that only the host writes. */
+  /** Folder of one task: the worktree, the agent's git directory, and files that only the host writes. */
   worktree(taskId: string): string {
     return join(this.worktrees, safeName(taskId, 'task id'));
   }

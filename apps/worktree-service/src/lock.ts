@@ -1,12 +1,12 @@
 /**
- * Named locks across processes. The kernel releases a lock as soon as its holder dies.
+ * Named locks that work across processes. If a process dies, the kernel releases its locks.
  *
  * Invariants:
- * 1. A name has one holder per data folder, across all processes of this machine.
+ * 1. A lock has at most one holder among all processes of this machine that use the data folder.
  * 2. Within a process, waiters get the lock in order. Only the first waiter tries to lock the file.
- * 3. Waiting has a time limit and ends with `git-contention`.
- * 4. A holder removes the file before it releases the lock, since most names are used once. So after acquiring a lock, the new holder
- *    checks that the folder still contains the same file; a lock on a removed file doesn't count.
+ * 3. Waiting has a time limit. After it, the caller gets `git-contention`.
+ * 4. A holder removes the lock file before it releases the lock, since most names are used only once. So a new holder
+ *    checks that its lock file is still in the folder. A lock on a removed file doesn't count.
  */
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +28,10 @@ export class Locks {
     this.#folder = folder;
   }
 
-  /** Runs `work` while holding the lock. Throws `git-contention` if the lock isn't acquired in time, `cancelled` if the caller aborts. */
+  /**
+   * Runs `work` while holding the lock. Throws `git-contention` if the lock isn't acquired in time, `cancelled` if
+   * `signal` is aborted.
+   */
   async hold<T>(name: string, work: () => Promise<T>, options: LockOptions = {}): Promise<T> {
     const deadline = performance.now() + (options.waitMsMax ?? lockWaitMsDefault);
     const before = this.#queues.get(name) ?? Promise.resolve();
@@ -89,7 +92,7 @@ function tryLock(file: string): FileLock | undefined {
   if (lock === undefined) return undefined;
   if (before === undefined || inodeOf(file) !== before) {
     lock.release();
-    // If the file didn't exist before, it exists now, so the second try can compare it.
+    // If the file didn't exist, `tryFileLock` has created it, so a second try can compare the inodes.
     return before === undefined ? tryLock(file) : undefined;
   }
   return {

@@ -19,22 +19,23 @@ import { Upkeep } from './upkeep.ts';
 export type OpenOptions = {
   /** Absolute path. Created if missing. */
   dataFolder: string;
-  /** Folder in which all services of this host keep data that agents may write. Repositories in it are rejected. Default: the data folder. */
+  /**
+   * Folder with the data of all services of this host. Repositories in it are rejected, since agents may write there.
+   * Default: the data folder.
+   */
   stackFolder?: string;
   node: string;
-  /** Used only if the stack runs as root; otherwise sandboxes run as the stack's own user. */
+  /** Used only if the stack runs as root. Otherwise sandboxes run as the stack's own user. */
   sandboxUid?: number | undefined;
   importLimits?: Partial<ImportLimits>;
   disk?: DiskSettings;
   onFolderKept?: () => void;
   /** Repositories that each tenant may use; default: all. */
   allowedRepositories?: AllowedRepositories;
-  /** Called if a folder in the trash can't be removed. */
   onTrashError?: (error: unknown) => void;
-  /** Called if removing outdated data fails. */
   onUpkeepError?: (error: unknown) => void;
   clock?: Clock;
-  /** For tests, which end the process at a point. */
+  /** Called at each crash point. Only tests set it. */
   reached?: (point: CrashPoint) => void;
 };
 
@@ -44,14 +45,15 @@ const nobody = '';
 /** Opens the data folder. Throws `unavailable` if git is missing or too old. */
 export async function openContext(options: OpenOptions): Promise<Context> {
   const layout = new Layout(options.dataFolder);
-  // If the stack doesn't run as root, it owns everything anyway.
+  // Without root, sandboxes run as the stack's own user.
   const sandboxOwner = isRoot() ? sandboxUser(options.sandboxUid) : null;
   layout.create(sandboxOwner?.gid ?? null);
   if (!statSync(layout.root).isDirectory()) throw new CoppiceError('unavailable', `${layout.root} is not a folder`);
   await markUnrelated([layout.worktrees, layout.checkouts, layout.setups]);
   const refusedFolder = realpathSync(options.stackFolder ?? layout.root);
   const allowed = options.allowedRepositories ?? new AllowedRepositories(null);
-  // An allowed server must not redirect git, with our credentials, to a server that isn't allowed.
+  // An allowed server must not redirect git to a server that isn't allowed, since git would use the stack's credentials
+  // there.
   const git = new Git(join(layout.git, 'config'), allowed.areLimited ? ['http.followRedirects=false'] : []);
   await git.start();
   const trash = new Trash(layout.trash, options.onTrashError ?? (() => {}));
@@ -78,7 +80,8 @@ export async function openContext(options: OpenOptions): Promise<Context> {
 }
 
 /**
- * Removes what a killed stack has left in stores: scratch folders and, if none of Coppice's git processes runs in the store, lock files.
+ * Removes the lock files, incomplete files and scratch folders that a killed stack left in the stores, unless they may
+ * be in use.
  */
 async function removeLeft(git: Git, locks: Locks, layout: Layout, onError: (error: unknown) => void): Promise<void> {
   for (const name of readdirSync(layout.repositories)) {

@@ -4,7 +4,6 @@ import type { Store } from './repository/store.ts';
 
 const rescueTriesMax = 1_000;
 
-/** Prefix of a task's rescue refs. */
 export const rescueRefs = (taskId: string): string => `refs/coppice/rescue/${taskId}/`;
 
 /**
@@ -28,7 +27,6 @@ export async function keepUnderRescue(
   throw new CoppiceError('limit-exceeded', `more than ${rescueTriesMax} rescued states of task ${taskId}`);
 }
 
-/** Returns the newest rescue ref of a task, or null. */
 export async function lastRescue(
   context: Context,
   store: Store,
@@ -41,8 +39,8 @@ export async function lastRescue(
 }
 
 /**
- * Reports whether a task's commit stays reachable without the task's branch, because the commit is in the origin's history, has landed, or
- * was pushed or rescued.
+ * Reports whether a task's commit stays reachable without the task's branch. It does if it is in the origin's history,
+ * has landed, or was pushed or rescued.
  */
 export async function isKeptElsewhere(
   context: Context,
@@ -51,7 +49,7 @@ export async function isKeptElsewhere(
   tip: string,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  // After a squash no history contains the commit, but the landing has recorded it as merged.
+  // After a squash, no branch of the origin contains the commit. Only the merged ref shows that it has landed.
   if ((await store.resolve(mergedRef(taskId), signal)) === tip) return true;
   const containing = (gitDir: string, refs: string) =>
     context.git.text(['for-each-ref', '--count=1', '--format=x', `--contains=${tip}`, refs], {

@@ -23,14 +23,14 @@ export type WorktreeServiceOptions = {
   allowedRepositories?: AllowedRepositories;
   /** Maximum number of concurrent commands; default 8. */
   concurrency?: number | undefined;
-  /** Limits of what stays on the disk; default: diskSettingsDefault. */
+  /** Limits of the data that stays on the disk; default: diskSettingsDefault. */
   disk?: DiskSettings;
 };
 
 /** Each checkout keeps the disk and a git process busy, so more concurrent checkouts would only slow each other down. */
 const concurrencyDefault = 8;
 
-/** Starts the service on a bus, alone or embedded among others. */
+/** Starts the service, alone in its process or together with other services. */
 export async function startWorktreeService(
   service: ServiceContext,
   options: WorktreeServiceOptions,
@@ -91,7 +91,7 @@ export async function startWorktreeService(
   };
 }
 
-/** Publishes disk metrics with the values that this process's last retention round measured. */
+/** Registers disk metrics. Their values come from this process's last retention round. */
 function observeRetention(rounds: Retention, node: string): (() => void)[] {
   return [
     observeGauge('coppice.disk.used', () =>
@@ -108,6 +108,6 @@ function observeRetention(rounds: Retention, node: string): (() => void)[] {
 async function stop(commands: CommandServer, calls: Service, context: Context): Promise<void> {
   await calls.stop();
   await commands.stop();
-  // If a folder in the trash isn't deleted in time, the next start removes it.
+  // If the process is killed here, the next start removes the folders in the trash.
   await context.trash.settle();
 }

@@ -1,6 +1,6 @@
 /**
- * Daily removal of data that is only needed for a time: records and refs of operations that are done, and files that a killed git process
- * leaves. The removal runs as part of other operations, whose results it never affects.
+ * Daily removal of outdated data: records and refs of finished operations, and files that killed git processes left.
+ * The removal runs within other operations and never makes them fail.
  */
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,13 +16,13 @@ const dayMs = 24 * 3_600_000;
 export const upkeepLimits = {
   intervalMs: dayMs,
   /**
-   * The longest timer plus 30 days, as for the tombstone of a finished actor. After this time, no message that could repeat an effect
-   * exists any more.
+   * Age from which records are removed: the longest timer plus 30 days, as for the tombstone of a finished actor. After
+   * this time, no message can repeat an effect.
    */
   noteAgeMs: 60 * dayMs,
-  /** Age from which an incomplete file is removed. It is longer than the time limit of any git command of this service. */
+  /** Age from which an incomplete file is removed. Every git command of this service ends earlier. */
   partialAgeMs: dayMs,
-  /** Age that is used while the fetch lock is held. It is shorter, since no other process of Coppice then fetches into the store. */
+  /** Like `partialAgeMs`, while the fetch lock is held. Only one process of Coppice can fetch into the store then. */
   partialAgeMsLocked: 15 * 60_000,
   rememberedMax: 10_000,
 } as const;
@@ -56,11 +56,11 @@ export function forgetRemovals(layout: Layout, nowMs: number): void {
 }
 
 /**
- * Folders of refs in tasks.git that record completed operations. When such a ref is deleted, a commit that only this ref kept becomes
- * garbage (see disk/collect.ts).
+ * Folders of refs in tasks.git that record completed operations. If such a ref was the only one to a commit,
+ * disk/collect.ts may remove the commit later.
  */
 const notesInTasks = ['done', 'merge', 'candidate', 'merged'].map((kind) => `refs/coppice/${kind}/`);
-/** Folder of such refs in a user's repository. When they are deleted, the user's own git removes unreachable commits. */
+/** Folder of the refs in a user's repository that record landings. */
 const notesInOrigin = 'refs/coppice/done/';
 
 export async function forgetNotes(git: Git, store: Store, nowMs: number): Promise<void> {
@@ -68,7 +68,10 @@ export async function forgetNotes(git: Git, store: Store, nowMs: number): Promis
   if (old.length > 0) await store.updateRefs(old.map(deletion));
 }
 
-/** Deletes old records, except those that are the only ref to a commit. */
+/**
+ * Deletes old records of landings. Keeps a record that is the only ref to a commit, since the user's git would remove
+ * that commit.
+ */
 export async function forgetDone(git: Git, options: GitOptions, nowMs: number): Promise<void> {
   const old = await oldNotes(git, options, [notesInOrigin], nowMs);
   if (old.length === 0) return;
@@ -89,7 +92,7 @@ async function oldNotes(git: Git, options: GitOptions, folders: string[], nowMs:
   const lines = (await git.text(['for-each-ref', format, ...folders], options)).split('\n');
   return lines.flatMap((line): Note[] => {
     const [commit = '', seconds = '', ref = ''] = line.split(' ');
-    // A commit may be older than its record. The mtime of a loose ref's file is the time when the record was written.
+    // A commit may be older than its record. If the ref is loose, the mtime of its file is the time of the record.
     const writtenMs = statSync(join(options.gitDir ?? '', ref), { throwIfNoEntry: false })?.mtimeMs ?? 0;
     return seconds !== '' && Math.max(Number(seconds) * 1_000, writtenMs) < latestMs ? [{ ref, commit }] : [];
   });

@@ -13,7 +13,7 @@ const fields: readonly (readonly [field: string, attribute: string])[] = [
   ['commit', attributes.vcsRefHeadRevision],
 ];
 
-/** Reads the repository, the base and the head from an operation's input or output, and returns them as telemetry attributes. Pure. */
+/** Returns the repository, the base and the head in an operation's input or output as telemetry attributes. */
 export function vcsAttributes(values: Record<string, unknown>): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [field, attribute] of fields) {
@@ -25,8 +25,8 @@ export function vcsAttributes(values: Record<string, unknown>): Record<string, s
 }
 
 /**
- * Attributes of a repository. They contain neither the user nor the password of an address. Of a path they contain only the last part,
- * since a whole path reveals details of the host.
+ * Attributes of a repository, without user name and password. Of a path, only the last part is used, since a whole path
+ * reveals details of the host.
  */
 function repositoryAttributes(repository: string): Record<string, string> {
   const address = /^https?:\/\//i.test(repository) && URL.canParse(repository) ? new URL(repository) : null;
@@ -43,7 +43,7 @@ function repositoryAttributes(repository: string): Record<string, string> {
   };
 }
 
-/** Wraps a handler so that its span gets the attributes that its input and output describe. */
+/** Wraps a handler. The handler's span gets the attributes of the input and the output. */
 export const withVcsAttributes = (handler: CommandHandler): CommandHandler => ({
   ...handler,
   run: async (input, command) => {

@@ -1,14 +1,18 @@
 /**
- * Locks by flock(2). The program `flock` of util-linux acquires them; macOS doesn't have this program. The kernel releases such a lock when
- * the last process that inherited its descriptor ends. Such a lock also works between containers that share a folder.
+ * Locks by flock(2), which the program `flock` of util-linux acquires. MacOS doesn't have this program. The kernel
+ * releases a lock when the last process that inherited the lock's descriptor ends. A lock also works between containers
+ * that share a folder.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 
-/** Long enough, since a process holds the exclusive lock only for milliseconds unless it is suspended. */
+/**
+ * Maximum wait for a shared lock. A process holds an exclusive lock only for milliseconds, unless the process is
+ * suspended.
+ */
 const sharedWaitSeconds = 60;
-/** Exit code of a `flock` that timed out. Git doesn't use it. */
+/** Exit code of `flock` after a timeout. Git never exits with this code. */
 export const flockBusyCode = 75;
 const firstExtraDescriptor = 3;
 
@@ -18,8 +22,8 @@ export async function canFlock(file: string): Promise<boolean> {
 
 /**
  * Returns the words to put before a command, so that a shared lock on `file` is held while the command runs.
- * @param inherit true: the command replaces the flock process, and the command and all its children hold the lock. False: the flock process
- * holds the lock until the command ends; for commands that may start a daemon
+ * @param inherit if true, the command and all its children hold the lock. If false, only the `flock` process holds it,
+ * until the command ends. Use false for commands that may start a daemon.
  */
 export function shareFlock(file: string, inherit: boolean): string[] {
   const wait = ['--timeout', `${sharedWaitSeconds}`, '--conflict-exit-code', `${flockBusyCode}`];

@@ -2,16 +2,16 @@
  * The only place that runs git.
  *
  * Invariants:
- * 1. Git runs in two modes. As the `service`: in Coppice's own bare stores, with a configuration that no user and no agent wrote. As the
- *    `user`: in the user's own repository or towards a remote, with the user's configuration (credentials, filters of their checkout). Git
- *    never runs in, or against, a folder or .git that an agent can write.
+ * 1. Git runs in two modes. In `service` mode, it works on Coppice's own stores with a configuration that neither a
+ *    user nor an agent wrote. In `user` mode, it works on the user's repository or a remote with the user's
+ *    configuration. In both modes, it never uses a folder or git directory that an agent can write.
  * 2. Both modes disable hooks, fsmonitor, automatic gc and prompts.
- * 3. Every run has a time limit and an output limit. When git exceeds a limit, the whole process group gets SIGTERM and later SIGKILL,
- *    since fetch and push have children. A git process that is ended in this way doesn't always remove its lock files (about one
- *    `update-ref --stdin` process in 20 leaves one). So commands that lock refs run with `runsToEnd`: neither cancellation nor the usual
- *    time limit ends them.
- * 4. Git gets only the environment variables named in this file, since a repository's filter or credential helper can be any program, and
- *    the stack's environment contains passwords and keys. The only GIT_* variables that git inherits are the paths of certificates.
+ * 3. Every run has a time limit and an output limit. When git exceeds a limit, the whole process group gets SIGTERM and
+ *    later SIGKILL, since fetch and push have children. About one of 20 `update-ref --stdin` processes that are killed
+ *    leaves a lock file. So commands that lock refs run with `runsToEnd`. Neither cancellation nor the usual time limit
+ *    ends them.
+ * 4. Git gets only the environment variables named in this file. The stack's environment contains passwords and keys,
+ *    and git may start any program as a filter or credential helper.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -29,7 +29,7 @@ export const gitLimits = {
   timeMsDefault: 120_000,
   /** For commands that depend on a network or on the size of the user's checkout. */
   timeMsLong: 9 * 60_000,
-  /** For `runsToEnd`. A command that takes this long hangs: a ref transaction takes milliseconds. */
+  /** For `runsToEnd`. A ref transaction takes milliseconds, so a command that takes this long hangs. */
   timeMsToEnd: 10 * 60_000,
   outputBytesDefault: 256 * 1024 * 1024,
   errorBytesMax: 16 * 1024,
@@ -42,7 +42,10 @@ export const gitLimits = {
 /** The first version that merges without a working tree (`merge-tree --write-tree`). */
 const versionMin = '2.38.0';
 
-/** Account for git in `user` mode if the stack runs as root. Otherwise root would own the new files in a user's repository, and the user couldn't write them. */
+/**
+ * Account that git runs under in `user` mode if the stack runs as root. If git ran as root, the user couldn't write the
+ * new files in the repository.
+ */
 export type Account = { uid: number; gid: number; home: string; name: string };
 
 export type GitOptions = {
@@ -55,24 +58,27 @@ export type GitOptions = {
   account?: Account | null;
   environment?: Record<string, string>;
   input?: string | Buffer;
-  /** Exit codes other than 0 that are a result and not a failure. */
+  /** Exit codes other than 0 that aren't failures. */
   answers?: readonly number[];
   timeLimitMs?: number;
   outputBytesMax?: number;
-  /** True: output beyond the limit is dropped. False: output beyond the limit is an error. */
+  /** If true, output beyond the limit is dropped. If false, it is an error. */
   truncate?: boolean;
   signal?: AbortSignal | undefined;
-  /** For commands that lock refs: `signal` only prevents their start, and the time limit is `timeMsToEnd`. */
+  /** For commands that lock refs. `signal` can only prevent their start, and their time limit is `timeMsToEnd`. */
   runsToEnd?: boolean;
-  /** File on which a shared flock is held while git runs and, in `service` mode, while any process that git started runs. See store-writers.ts. */
+  /** File that git locks by a shared flock while it runs. See store-writers.ts. */
   writersFile?: string;
-  /** How long git waits for a lock on refs; default 15 s. */
+  /** Time that git waits for a lock on refs; default 15 s. */
   lockTimeoutMs?: number;
 };
 
 export type GitResult = { exitCode: number; stdout: Buffer; stderr: string; truncated: boolean };
 
-/** A git process that the caller writes to or reads from while it runs. `ended` rejects like `run`; the caller must await it. */
+/**
+ * Running git process that the caller writes to or reads from. `ended` rejects with the errors of `run`. The caller
+ * must await it.
+ */
 export type GitProcess = { stdin: Writable; stdout: Readable; ended: Promise<GitResult>; kill: () => void };
 
 const asOptions = (settings: readonly string[]): string[] => settings.flatMap((setting) => ['-c', setting]);
@@ -86,12 +92,13 @@ const commonSettings = asOptions([
   'protocol.ext.allow=never',
   'submodule.recurse=false',
   'fetch.recurseSubmodules=false',
-  // Fetched objects appear together, as one pack, or not at all. If git unpacked them one by one, a commit would exist before its files.
-  // Git's version decides which of the two settings applies.
+  // Stores fetched objects together, as one pack. If git unpacked them one by one, a commit would exist before its
+  // files. Which of the two settings applies depends on git's version.
   'fetch.unpackLimit=1',
   'transfer.unpackLimit=1',
   'credential.interactive=false',
-  // A server that sends nothing would block a slot. A server that is still counting objects sends something every 5 s.
+  // Ends a connection if the server sends nothing for 60 s. A server that is still counting objects sends something
+  // every 5 s.
   'http.lowSpeedLimit=1',
   'http.lowSpeedTime=60',
   'commit.gpgSign=false',
@@ -117,7 +124,7 @@ export function operand(value: string): string {
   return value;
 }
 
-/** Splits NUL-separated output. Names are bytes, kept as one character per byte. */
+/** Splits NUL-separated output into byte strings, which have one character per byte. */
 export const nulSeparated = (output: Buffer): string[] => {
   const text = output.toString('latin1');
   if (text === '') return [];
@@ -131,8 +138,8 @@ export class Git {
   #hasFlock = false;
 
   /**
-   * `configFile`: file that `start` writes. Git reads it instead of the user's and the system's configuration. `settings`: further
-   * settings, which override all others.
+   * `configFile` is a file that `start` writes. In `service` mode, git reads it instead of the user's and the system's
+   * configuration. `settings` override all other settings.
    */
   constructor(configFile: string, settings: readonly string[] = []) {
     this.#configFile = configFile;
@@ -142,8 +149,9 @@ export class Git {
   /** Writes the private configuration and returns git's version. Throws `unavailable` if git is missing or too old. */
   async start(): Promise<string> {
     mkdirSync(dirname(this.#configFile), { recursive: true, mode: 0o711 });
-    // Without this setting, git run by root rejects repositories of other users. Git ignores `-c safe.directory`, so the setting has to be
-    // in a file. The file is replaced atomically: another process on the same data folder may be running git now.
+    // Without this setting, a git that runs as root rejects repositories of other users. Git ignores `-c
+    // safe.directory`, so the setting must be in a file. The file is replaced atomically, since a git of another
+    // process may be reading it.
     await replaceFile(this.#configFile, '[safe]\n\tdirectory = *\n');
     this.#hasFlock = await canFlock(this.#configFile);
     const { stdout } = await this.run(['version']);
@@ -153,7 +161,7 @@ export class Git {
     throw new CoppiceError('unavailable', message, { retryable: false });
   }
 
-  /** False if the program `flock` of util-linux is missing, as on macOS. If it is false, `writersFile` is ignored. */
+  /** False if the program `flock` is missing, as on macOS. In this case, `writersFile` is ignored. */
   get hasFlock(): boolean {
     return this.#hasFlock;
   }
@@ -185,7 +193,6 @@ export class Git {
     return { exitCode: result.exitCode, stderr: result.stderr, stdout: Buffer.concat(chunks), truncated };
   }
 
-  /** Runs git and returns its trimmed text output. */
   async text(args: readonly string[], options: GitOptions = {}): Promise<string> {
     return (await this.run(args, options)).stdout.toString('utf8').trim();
   }
@@ -196,8 +203,8 @@ export class Git {
   }
 
   /**
-   * Like `test`, for a fact that never becomes false again. Remembers a positive result under the key `fact`. Later calls with this key
-   * don't run git.
+   * Like `test`, for a fact that never becomes false again. Remembers a positive result, so that later calls with the
+   * same `fact` don't run git.
    */
   async holds(fact: string, args: readonly string[], options: GitOptions = {}): Promise<boolean> {
     if (this.#facts.get(fact) === true) return true;
@@ -253,7 +260,7 @@ export class Git {
       GIT_OPTIONAL_LOCKS: '0',
       GIT_EDITOR: 'true',
       GIT_NO_REPLACE_OBJECTS: '1',
-      // A partial clone would fetch missing objects with commands that its configuration names.
+      // In a partial clone, git would fetch missing objects with commands from the clone's configuration.
       GIT_NO_LAZY_FETCH: '1',
     });
     if (options.gitDir !== undefined) environment['GIT_DIR'] = options.gitDir;
@@ -280,13 +287,15 @@ export class Git {
       cwd,
       env: this.#environment(options),
       stdio: ['pipe', 'pipe', 'pipe'],
-      // A process group of its own, so that git and its children can be ended together, and no terminal, where ssh could prompt for a password.
+      // Gives git a process group of its own, so that git and its children can be killed together. Git also gets no
+      // terminal, where ssh could prompt for a password.
       detached: true,
       ...(options.account ? { uid: options.account.uid, gid: options.account.gid } : {}),
     });
-    // `ended` also reports this error. But if the process has no free descriptor, there are no pipes, and the code below fails before that.
+    // `ended` also reports this error. But if no descriptor is free, there are no pipes, and the code below throws
+    // before it creates `ended`.
     child.on('error', () => {});
-    // A git that ends early breaks the pipe; its exit code gives the reason.
+    // If git ends early, writing to the pipe fails. The exit code then gives the reason.
     child.stdin.on('error', () => {});
     let stop: CoppiceError | undefined;
     const end = (error: CoppiceError) => {
@@ -324,8 +333,8 @@ export class Git {
         throw notStarted(error);
       },
     );
-    // The caller gets the error when it awaits `ended`. Before that, the error must not count as an unhandled rejection, which would end
-    // this process.
+    // The caller gets the error when it awaits `ended`. Until then, this handler prevents an unhandled rejection, which
+    // would end this process.
     ended.catch(() => {});
     return { process: child, ended, kill: () => killGroup(child) };
   }

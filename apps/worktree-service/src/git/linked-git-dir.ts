@@ -2,8 +2,8 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Creates a git directory on top of a store, like the git directory of a linked worktree. It shares the store's objects, refs and
- * configuration. It has its own HEAD, FETCH_HEAD and refs under refs/worktree/. If the folder exists, it is removed first.
+ * Creates a git directory like that of a linked worktree. It shares the store's objects, refs and configuration, and
+ * has its own HEAD, FETCH_HEAD and refs under refs/worktree/. An existing folder is replaced.
  */
 export function linkGitDir(folder: string, store: string): void {
   rmSync(folder, { recursive: true, force: true });

@@ -1,8 +1,8 @@
 import type { Git, GitOptions } from './git.ts';
 
 /**
- * Reads refs. Returns the commit by full ref name. Refs to objects other than commits are left out. A pattern is a full ref name or a
- * folder of refs.
+ * Reads refs and returns their commits by full ref name. Skips refs to other objects than commits. A pattern is a full
+ * ref name or a folder of refs.
  */
 export async function readRefs(git: Git, options: GitOptions, patterns: string[]): Promise<Map<string, string>> {
   const format = '--format=%(objectname) %(objecttype) %(refname)';
@@ -20,8 +20,9 @@ export const refTransaction = (commands: readonly string[]): string =>
   ['start', ...commands, 'prepare', 'commit', ''].join('\n');
 
 /**
- * Changes several refs of a user's repository atomically. Can't be cancelled once started, since a killed git process leaves lock files.
- * Throws `git-contention` if a ref has moved or is locked. Never removes lock files of the user's repository.
+ * Changes several refs of a user's repository atomically. A signal can only prevent the start, since a killed git
+ * process may leave lock files. Throws `git-contention` if a ref has moved or is locked. Never removes lock files of
+ * the user's repository.
  */
 export async function updateUserRefs(git: Git, options: GitOptions, reason: string, commands: string[]): Promise<void> {
   const input = refTransaction(commands);

@@ -1,15 +1,17 @@
 /**
- * Runs git processes that may lock files in one of Coppice's bare stores, and removes the lock files that killed git processes leave.
+ * Runs git processes that may lock files in one of Coppice's bare stores, and removes the lock files that killed git
+ * processes leave.
  *
  * Invariants:
- * 1. Such a git process, and every process that it starts, holds a shared flock on the writers' file until it ends. It holds the flock even
- *    after its service was killed. The flock works between all processes and containers that share the data folder. A fetch as the user
- *    differs: its flock process holds the lock until git ends, since a credential helper's daemon would hold it forever. If a signal ends
- *    both processes, the lock may be free milliseconds before git has ended.
- * 2. Lock files are removed only under the exclusive flock. While it is held, no other process writes to the store, so every existing lock
- *    file is stale.
- * 3. The writers' file is outside the folders that sandboxes see, since a process that can open the file can also lock it.
- * 4. If the program `flock` is missing (macOS), no lock file is removed. The error of the git command contains the path of the lock file.
+ * 1. Such a git process and its children hold a shared flock on the writers' file until they end, even if the service
+ *    is killed before. The flock works between all processes and containers that share the data folder. During a fetch
+ *    in `user` mode, only the `flock` process holds the lock, since a credential helper's daemon would hold it forever.
+ *    If a signal ends git and the `flock` process, the lock may be free milliseconds before git has ended.
+ * 2. Lock files are removed only under the exclusive flock. No git process writes to the store then, so every lock file
+ *    is stale.
+ * 3. Sandboxes can't see the writers' file, since a process that can open the file can also lock it.
+ * 4. If the program `flock` is missing, as on macOS, lock files aren't removed. The error of the failed git command
+ *    names the lock file.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,22 +23,27 @@ import type { Git, GitOptions, GitResult } from './git.ts';
 
 const writersLimits = {
   /**
-   * Each try removes all stale lock files. More than two tries are allowed because a process that is killed after that may leave another
-   * lock file.
+   * Each retry first removes all stale lock files. Several retries are allowed, since another killed process may leave
+   * a new lock file.
    */
   triesMax: 4,
-  /** Time to wait for running git processes. They hold their locks for milliseconds, on a busy machine for longer. */
+  /** Maximum wait for running git processes. They hold their locks for milliseconds, on a busy machine for longer. */
   waitSeconds: 60,
   /**
-   * Time that git waits for a lock file. It is short, so that a stale lock file is noticed soon. If the lock file belongs to a running git
-   * process, the flock waits for that process.
+   * Time that git waits for a lock file. It is short, so that a stale lock file is found soon. If a running git process
+   * has the lock, the exclusive flock waits for that process.
    */
   lockTimeoutMs: 500,
 } as const;
 
-/** Lock files. Git refuses to rewrite `packed-refs` if a killed process has left `packed-refs.new`. */
+/**
+ * Names of lock files. `packed-refs.new` is one too, since git refuses to rewrite `packed-refs` while this file exists.
+ */
 const lockName = /\.lock$|^packed-refs\.new$/;
-/** Folders that may contain lock files. The metadata of worktrees isn't listed, since incomplete metadata is created again. */
+/**
+ * Folders that may contain lock files. The metadata of worktrees isn't listed, since `prepare` creates incomplete
+ * metadata again.
+ */
 const folders = [
   { path: '.', recursive: false },
   { path: 'refs', recursive: true },
