@@ -1,12 +1,12 @@
 /**
- * Garbage collection in tasks.git: removes objects that no ref reaches any more, such as earlier checkpoints and rejected imports.
+ * Garbage collection in tasks.git. It removes objects that no ref reaches any more, such as earlier checkpoints.
  *
  * Invariants:
- * 1. Collection runs only while no task on this disk uses the repository. No task can start during a collection, since both take the
- *    collection lock.
+ * 1. Collection runs only while no task on this disk uses the repository. A task can't start to use the repository
+ *    during a collection, since both need the collection lock.
  * 2. origin.git is never collected: sandboxes and tasks.git borrow its objects.
- * 3. The store of a shallow repository is never collected: git would shorten origin.git's `shallow` file, the list of commits where its
- *    history ends.
+ * 3. The store of a shallow repository is never collected, since git would shorten the `shallow` file that both stores
+ *    share.
  * 4. Objects younger than an hour are kept, since a delayed command may be about to use them.
  */
 import { readFileSync, statSync } from 'node:fs';
@@ -55,7 +55,8 @@ export async function collectGarbage(
       ({ uses }) => uses === null || uses.repositoryId === store.repositoryId,
     );
     if (mayBeUsed) return null;
-    // Without this variable, git would remove an empty `shallow` file, which in tasks.git is a link to origin.git's file.
+    // Without this variable, git would remove an empty `shallow` file. In tasks.git, this file is a link to the file in
+    // origin.git.
     const environment = { GIT_SHALLOW_FILE: '' };
     const expiry = `${objectAgeSeconds}.seconds.ago`;
     const run = (...args: string[]) =>

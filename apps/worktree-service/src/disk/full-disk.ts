@@ -7,7 +7,7 @@ import type { Retention } from './retention.ts';
 import { diskFull, requireRoom } from './room.ts';
 import { spaceOf } from './space.ts';
 
-/** Operations that start new work. All others bring a task closer to its end, which frees space. */
+/** Operations that start new work. All other operations bring a task closer to its end, which frees space. */
 const beginning: ReadonlySet<string> = new Set([
   operations.prepare.name,
   operations.resolveSetup.name,
@@ -27,7 +27,7 @@ export function withFullDisk(
     if (error instanceof CoppiceError && error.code === 'disk-full') return error;
     const space = await spaceOf(context.layout.root, context.disk.freeBytesMin);
     if (space.isLow) return diskFull(context, space, retention.report, error);
-    // Another disk is full, such as the user's repository's disk, or a quota is used up.
+    // A quota is used up, or another disk is full, such as the disk of the user's repository.
     const said = error instanceof Error ? error.message : String(error);
     return new CoppiceError('disk-full', `a disk or a quota is full: ${said}`, { cause: error });
   };

@@ -1,6 +1,6 @@
 /**
- * Limits on work that did not land. Kept folders and rescued commits share one size limit. If they exceed it, the oldest are removed first.
- * old-refs.ts removes commits that exceed the age limit.
+ * Limits on work that did not land. Kept folders and rescued commits share one size limit. The oldest are removed
+ * first. old-refs.ts removes commits that exceed the age limit.
  */
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
@@ -19,15 +19,14 @@ type Commits = {
   store: Store;
   /** Newest first. */
   refs: KeptRef[];
-  /** Bytes on disk, each object counted once; null if git could not measure them. */
+  /** Bytes on disk, with each object counted once. Null if git could not measure them. */
   bytes: number | null;
 };
 
-/** Lists and measures the rescued commits of one repository. */
 export async function rescued(context: Context, store: Store, sizes: Sizes, signal?: AbortSignal): Promise<Commits> {
   const refs = (await keptRefs(context, store, signal)).filter(isRescue);
   const commits = refs.toSorted(newestFirst).map(({ commit }) => commit);
-  // A repack changes the size of objects on disk, so the time of the last repack is part of the key.
+  // A garbage collection changes the size of objects on disk, so its time is part of the key.
   const collected = statSync(join(store.tasksGit, 'coppice-collected'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const list = createHash('sha256').update(commits.join(' ')).digest('hex');
   const key = `${store.tasksGit} ${collected} ${list}`;
@@ -39,7 +38,8 @@ const newestFirst = (one: { writtenAtMs: number }, other: { writtenAtMs: number 
   other.writtenAtMs - one.writtenAtMs;
 
 /**
- * Measures the objects of `commits` that neither the origin nor the commits in `without` contain. Returns bytes on disk; null if git fails.
+ * Returns the bytes on disk of the objects in `commits` that neither the origin nor `without` contains. Null if git
+ * fails.
  */
 async function bytesOf(
   context: Context,
@@ -64,8 +64,8 @@ async function bytesOf(
 type Kept = { what: string; writtenAtMs: number; bytes: () => Promise<number>; remove: () => Promise<void> | void };
 
 /**
- * Removes folders that exceed the age limit. Then removes the oldest folders and commits until the rest is within the size limit. The
- * newest folder or commit is always kept, whatever its size.
+ * Removes folders that exceed the age limit. Then removes the oldest folders and commits until the rest is within the
+ * size limit. The newest entry is always kept.
  */
 export async function boundKeptWork(
   context: Context,
@@ -109,7 +109,7 @@ export async function boundKeptWork(
   return removed;
 }
 
-/** Lists the refs as entries of kept work. The size of each counts only objects that newer refs don't have. */
+/** Converts refs to entries of kept work. The size of an entry counts only objects that newer refs don't have. */
 const eachRef = (context: Context, { store, refs }: Commits, signal?: AbortSignal): Kept[] =>
   refs.map(({ ref, commit, writtenAtMs }, index) => ({
     what: `${store.tasksGit} ${ref} (${commit})`,

@@ -2,8 +2,8 @@
  * The repository and the setup that each task on this disk uses.
  *
  * Invariants:
- * 1. Before a task uses a repository and a setup, it records this use while it holds the locks of both.
- * 2. Code that removes a setup or collects a repository's garbage first takes the lock of the setup or repository and then checks this
+ * 1. Before a task uses a repository and a setup, the use is recorded while the locks of both are held.
+ * 2. A removal of a setup and a garbage collection first take the lock of the setup or repository, and then check this
  *    list.
  */
 import { readFileSync, readdirSync } from 'node:fs';
@@ -41,7 +41,7 @@ const usesFile = 'uses.json';
 export function livingTasks(context: Context): LivingTask[] {
   return readdirSync(context.layout.worktrees).map((taskId) => {
     const { folder, record } = taskFolders(context, taskId);
-    // Earlier versions wrote no `uses` file, so their task record is read instead.
+    // Earlier versions wrote no such file, so their task record is read instead.
     return { taskId, uses: readUses(join(folder, usesFile)) ?? readUses(record) };
   });
 }

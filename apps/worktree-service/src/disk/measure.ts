@@ -14,7 +14,7 @@ import { bytesIn, spaceOf } from './space.ts';
 const soonMs = 14 * 24 * 3_600_000;
 const goesSoonMax = 50;
 
-/** Returns the stores of all repositories, except stores whose creation was interrupted. */
+/** Returns all stores, except those whose creation was interrupted. */
 export function stores(context: Context): Store[] {
   const names = readdirSync(context.layout.repositories).filter((name) => !name.includes('.'));
   return names.map((repositoryId) => storeOf(context, repositoryId));

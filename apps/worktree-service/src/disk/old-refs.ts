@@ -1,11 +1,13 @@
 /**
- * Removal of old refs in tasks.git that nothing else removes: refs that keep work, and refs of unfinished imports.
+ * Removal of old refs in tasks.git that nothing else removes.
  *
- * - `refs/coppice/import/`: an interrupted import by an earlier version of Coppice. Its command may be redelivered for 7 days at most.
- * - `refs/coppice/rescue/`, `refs/coppice/checkpoint/` and branches of finished tasks: the only copy of work. They are kept for
- *   `rescueAgeMsMax`. The report lists them before they are removed. Refs under `rescue/` also have a size limit: see kept-work.ts.
+ * - `refs/coppice/import/`: interrupted imports of earlier versions. They are kept while their command may be
+ *   redelivered.
+ * - `refs/coppice/rescue/`, `refs/coppice/checkpoint/` and branches of finished tasks: the only copy of work. They are
+ *   kept for `rescueAgeMsMax`. The report lists them before they are removed. Refs under `rescue/` also have a size
+ *   limit (kept-work.ts).
  *
- * upkeep.ts removes the records of completed operations once no message for them can be redelivered.
+ * upkeep.ts removes the records of completed operations.
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,7 +33,8 @@ export async function keptRefs(context: Context, store: Store, signal?: AbortSig
   return lines.split('\n').flatMap((line): KeptRef[] => {
     const [commit = '', seconds = '', ref = ''] = line.split(' ');
     if (seconds === '') return [];
-    // The commit's date may be earlier than the time when its ref was written. The mtime of a loose ref's file is that time.
+    // The ref may be newer than its commit. If the ref is loose, the mtime of its file is the time when the ref was
+    // written.
     const writtenMs = statSync(join(store.tasksGit, ref), { throwIfNoEntry: false })?.mtimeMs ?? 0;
     return [{ ref, commit, taskId: taskOf(ref), writtenAtMs: Math.max(Number(seconds) * 1_000, writtenMs) }];
   });
@@ -44,7 +47,7 @@ function taskOf(ref: string): string | null {
 
 export const isRescue = ({ ref }: { ref: string }): boolean => ref.startsWith(rescues);
 
-/** Returns the time when a ref is due for removal; null for a checkpoint or branch of a task that still runs. */
+/** Returns the time when a ref may be removed. Null for a checkpoint or branch of a task that still has a worktree. */
 export function goesAtMs(context: Context, kept: KeptRef, living: ReadonlySet<string>): number | null {
   if (kept.ref.startsWith(imports)) return kept.writtenAtMs + commandAgeMsMax;
   if (!isRescue(kept) && kept.taskId !== null && living.has(kept.taskId)) return null;

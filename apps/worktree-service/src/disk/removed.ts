@@ -1,7 +1,7 @@
 /** Data that was removed, or soon will be removed, because of a limit. */
 export type Expiry = {
   what: string;
-  /** The limit that was exceeded: the data's age, the total size of its kind, or the minimum of free space on the disk. */
+  /** The limit that caused the removal: age, total size, or the minimum of free space. */
   reason: 'age' | 'size' | 'low-disk';
   bytes: number | null;
 };

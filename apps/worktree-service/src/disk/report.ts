@@ -1,6 +1,6 @@
 /**
- * Report on the disk space that Coppice uses, measured by the last retention round. It is a file in the data folder. `coppice doctor` reads
- * it.
+ * Report on the disk space that Coppice uses. Each retention round writes it to a file in the data folder, and `coppice
+ * doctor` reads it.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,11 +30,11 @@ const reportSchema = z.object({
       bytes: z.number().nullable(),
       /** Null if the part has no size limit of its own. */
       bytesMax: z.number().nullable(),
-      /** RFC 3339. Time when the part's oldest entry was kept or, for setups, last used. The entry's age counts from this time. */
+      /** Time (RFC 3339) from which the age of the part's oldest entry counts. For setups, this is the last use. */
       oldest: z.string().nullable(),
     }),
   ),
-  /** Kept work that will reach its age limit within 14 days and then be removed. At most 50 entries, soonest first. */
+  /** Kept work that will reach its age limit within 14 days. At most 50 entries, soonest first. */
   goesSoon: z.array(z.object({ what: z.string(), at: z.string() })),
 });
 export type DiskReport = z.infer<typeof reportSchema>;

@@ -1,11 +1,12 @@
 /**
- * Rounds that free disk space. A round runs at start, every 15 minutes, after a folder was kept, and when the disk is low on space.
+ * Rounds that free disk space. A round runs at start, every 15 minutes, after a folder was kept, and when the disk is
+ * low on space.
  *
  * Invariants:
  * 1. Only one process per data folder runs a round at a time. Other processes skip their round.
  * 2. A failed step doesn't prevent the other steps.
- * 3. Data that a task uses is kept. If data is the only copy of work, it is never deleted because the disk is low on space, only because of
- *    its own limits.
+ * 3. Data that a task uses is kept. The only copy of work is removed only because of its own limits, never because the
+ *    disk is low on space.
  */
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,10 +25,10 @@ import { Sizes } from './sizes.ts';
 import { spaceOf } from './space.ts';
 
 const roundIntervalMs = 15 * 60_000;
-/** Age from which an incomplete file in a store is removed. It is longer than the time limit of any git command of this service. */
+/** Age from which an incomplete file in a store is removed. Every git command of this service ends earlier. */
 const partialAgeMs = 3_600_000;
 const dayMs = 24 * 3_600_000;
-/** Growth in bytes from which garbage is collected while the disk is low on space. */
+/** Minimum growth in bytes for a garbage collection while the disk is low on space. */
 const grownBytesMinLow = 1024 ** 2;
 
 export type RetentionSettings = {
@@ -63,7 +64,7 @@ export class Retention {
     this.request();
   }
 
-  /** Starts a round. If a round is running, starts another one after it. Never throws. */
+  /** Starts a round, or requests another one if a round is running. Never throws. */
   request(): void {
     this.#isWanted = true;
     if (this.#stopping.signal.aborted) return;

@@ -9,7 +9,7 @@ export async function requireRoom(context: Context, report: DiskReport | null): 
   if (space.isLow) throw diskFull(context, space, report);
 }
 
-/** Builds the error for the person who has to free space on the disk. @param report last measurement of what uses the space */
+/** Builds the error for the person who has to free space. `report` is the last measurement of what uses the space. */
 export function diskFull(context: Context, space: Space, report: DiskReport | null, cause?: unknown): CoppiceError {
   const { root, rescue } = context.layout;
   const uses = (report?.parts ?? [])

@@ -8,9 +8,9 @@ const dayMs = 24 * 3_600_000;
 export type DiskSettings = {
   /** Free bytes below which new work is rejected. Null for the default, which depends on the file system's size. */
   freeBytesMin: number | null;
-  /** Total size of rescued commits and kept folders. A folder is kept if its work could not be imported. */
+  /** Total size of rescued commits and kept folders. */
   rescueBytesMax: number;
-  /** Age limit of rescued commits and kept folders, and of other refs with the only copy of work. */
+  /** Age limit of rescued commits, kept folders, and other refs with the only copy of work. */
   rescueAgeMsMax: number;
   setupsBytesMax: number;
   /** Maximum time since a sealed setup was last used. */

@@ -1,7 +1,7 @@
 /**
- * Removal of sealed setups. Sealed setups are a cache: if a task finds no setup for its key, it creates one. Limits apply to their total
- * size and to the time since their last use. The least recently used are removed first. If the disk is low on space, more of them are
- * removed. A setup that a task on this disk uses is kept.
+ * Removal of sealed setups, which are only a cache. Their total size and the time since their last use are limited. The
+ * least recently used are removed first. If the disk is low on space, more of them are removed. A setup that a task on
+ * this disk uses is kept.
  */
 import { existsSync, lstatSync, readdirSync, rmSync, rmdirSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,9 +11,9 @@ import { livingTasks, setupLock } from './living-tasks.ts';
 import type { Expiry } from './removed.ts';
 import type { Sizes } from './sizes.ts';
 
-/** Maximum time between sealing or finding a setup and the task's record that it uses the setup. */
+/** Maximum time between sealing or finding a setup and recording that a task uses it. */
 const unnotedUseMsMax = 3_600_000;
-/** Age from which the folder of an unfinished setup is unused. No command that uses the folder can be delayed for longer than this. */
+/** Age from which the folder of a setup attempt is unused. No command for the attempt can be delayed for longer. */
 const attemptAgeMsMax = 8 * 24 * 3_600_000;
 
 export type SealedSetup = { setupKey: string; usedAtMs: number; bytes: number };
@@ -37,7 +37,7 @@ export async function sealedSetups(context: Context, sizes: Sizes): Promise<Seal
   return setups.toSorted((one, other) => other.usedAtMs - one.usedAtMs);
 }
 
-/** @param bytesToFree bytes to free, in addition to what the limits require, if the disk is low on space */
+/** @param bytesToFree minimum to free because the disk is low on space; 0 or less if it isn't */
 export async function boundSetups(
   context: Context,
   sizes: Sizes,
@@ -59,7 +59,7 @@ export async function boundSetups(
   return removed;
 }
 
-/** Removes a setup. Returns false if a task uses it. */
+/** Returns false if a task uses the setup or may be about to use it. */
 async function removeSetup(context: Context, setupKey: string, nowMs: number): Promise<boolean> {
   const folder = context.layout.setup(setupKey);
   const seal = sealOf(context, setupKey);
@@ -78,7 +78,7 @@ async function removeSetup(context: Context, setupKey: string, nowMs: number): P
   });
 }
 
-/** Removes folders of setup attempts whose task was lost before it could remove them. */
+/** Removes folders of old setup attempts whose task never discarded them. */
 export function removeOldAttempts(context: Context, nowMs: number): Expiry[] {
   const removed: Expiry[] = [];
   for (const setupKey of readdirSync(context.layout.setups)) {

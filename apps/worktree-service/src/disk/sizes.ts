@@ -13,7 +13,7 @@ export class Sizes {
     return this.#measured(folder, bytesIn);
   }
 
-  /** Size of a folder that counts towards a limit, including its share of inodes; null if it can't be measured. */
+  /** Size with which a folder counts towards a limit: see `weightIn`. Null if it can't be measured. */
   async weightOf(folder: string): Promise<number | null> {
     return this.#measured(folder, weightIn);
   }
@@ -24,7 +24,7 @@ export class Sizes {
     return this.remembered(`${measure.name} ${folder} ${stat.ino} ${stat.ctimeNs}`, () => measure(folder));
   }
 
-  /** Returns the size remembered for this key, or calls `measure` and remembers its result unless it is null. */
+  /** Returns the remembered size, or calls `measure` and remembers its result unless it is null. */
   async remembered(key: string, measure: () => Promise<number | null>): Promise<number | null> {
     const known = this.#known.get(key);
     if (known !== undefined) return known;

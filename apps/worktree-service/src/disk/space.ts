@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Default for the bytes that must be free for new work. On a small file system, the default is a fraction of its size. */
+/** Default for the bytes that must be free for new work. A small file system needs only a fraction of its size. */
 const freeBytesDefault = 1024 ** 3;
 const freePartDefault = 0.05;
 /** Fraction of a file system's inodes that must be free for new work. */
@@ -35,7 +35,7 @@ export async function spaceOf(folder: string, freeBytesMin: number | null): Prom
   return { freeBytes, totalBytes, freeBytesMin: least, inodesFree: ffree, inodesFreeMin, isLow };
 }
 
-/** Describes which resource of a file system is low on space: bytes or inodes. */
+/** Describes whether a file system lacks bytes or inodes. */
 export function shortageText(space: Omit<Space, 'totalBytes' | 'isLow'>): string {
   const { freeBytes, freeBytesMin, inodesFree, inodesFreeMin } = space;
   return freeBytes < freeBytesMin || inodesFree >= inodesFreeMin
@@ -53,8 +53,9 @@ export async function bytesIn(folder: string): Promise<number | null> {
 }
 
 /**
- * Returns the size with which a folder counts towards a limit in bytes. This is the larger of its allocated bytes and its inodes' share of
- * the disk, so that empty files are limited too. If inodes can't be counted (without GNU `du`), only bytes count.
+ * Returns the bytes with which a folder counts towards a limit: its allocated bytes or, if larger, the share of the
+ * disk that matches its inodes. So empty files are limited too. Without GNU `du`, inodes can't be counted, and only
+ * bytes count.
  */
 export async function weightIn(folder: string): Promise<number | null> {
   const bytes = await bytesIn(folder);
@@ -77,7 +78,7 @@ async function diskUse(unit: '-k' | '--inodes', folder: string): Promise<number 
   return count === undefined ? null : Number(count);
 }
 
-/** Formats a size, such as 1.5 GiB or 20 MiB. */
+/** Formats a size, such as `1.5 GiB` or `20 MiB`. */
 export function bytesText(bytes: number): string {
   const mebibytes = bytes / 1024 ** 2;
   return mebibytes < 1024 ? `${Math.ceil(mebibytes)} MiB` : `${(mebibytes / 1024).toFixed(1)} GiB`;
