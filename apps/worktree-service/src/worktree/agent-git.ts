@@ -4,8 +4,8 @@ import { sandboxPaths } from '../layout.ts';
 import { rawAttributes } from '../repository/store.ts';
 
 /**
- * Writes the task's own git directory for use inside its sandbox. The agent can commit, branch, stash and log there without affecting
- * anything else. This git directory borrows origin.git's objects by the path that the sandbox sees. The service never reads from it again.
+ * Writes the task's own git directory, which the agent uses in its sandbox. It borrows the objects of origin.git by the
+ * path that the sandbox sees. The service never reads from it.
  */
 export function writeAgentGit(
   folder: string,

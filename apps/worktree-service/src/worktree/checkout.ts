@@ -7,8 +7,8 @@ import { copyInto } from '../setup/copy-tree.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /**
- * Seconds by which the mtime of checked-out files is set back, so that the files are older than git's index. Git reads a file again if the
- * file isn't older than the index.
+ * Seconds by which the mtime of checked-out files is set back. Git reads a file again if the file isn't older than its
+ * index.
  */
 const ageSeconds = 60;
 
@@ -36,7 +36,7 @@ type Checkout = {
   tree: string;
   /** Folder to fill. It must be new and empty. */
   folder: string;
-  /** Git directory and index for the checkout. Sandboxes can't write them. */
+  /** Git directory and index for the checkout. Sandboxes must not be able to write them. */
   gitOptions: GitOptions;
   /** Folder of a sealed setup, or null. */
   setup: string | null;
@@ -44,11 +44,11 @@ type Checkout = {
 };
 
 /**
- * Fills a folder with a tree (bytes as stored, without conversion), copies the setup's result into it, and makes the sandbox's user the
- * owner. The index isn't refreshed after the change of owner, so it contains the files' earlier ctimes.
+ * Fills a folder with a tree, without converting file contents. Copies the setup's result into the folder, and makes
+ * the sandboxes' user its owner. The change of owner changes the files' ctimes, and the index isn't refreshed.
  */
 export async function checkOutFiles(context: Context, parts: Checkout): Promise<void> {
-  // If there is no setup, every file belongs to the tree, so no list of the tree's files is needed.
+  // Without a setup, every file belongs to the tree, so no list of the tree's files is needed.
   await fill(context, parts, parts.setup !== null);
 }
 
@@ -86,6 +86,6 @@ const optionsOf = ({ gitOptions, folder, signal }: Checkout): GitOptions => ({
   signal,
 });
 
-/** Folder of a setup's sealed result, to be copied. It may not exist. */
+/** Folder of a setup's sealed result. It may not exist. */
 export const sealedFolder = (context: Context, setupKey: string): string =>
   join(context.layout.setup(setupKey), 'sealed');

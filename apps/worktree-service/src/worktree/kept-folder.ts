@@ -9,18 +9,18 @@ import { isGitName } from '../import/path-rules.ts';
 import { StepBudget } from '@coppice/service';
 
 const keptFoldersMax = 1_000;
-/** Maximum depth that is walked, since each level keeps a descriptor open. */
+/** Maximum depth of the walk, since each level keeps a descriptor open. */
 const depthMax = 100;
 const nameBytesMax = 255;
 const stepsPerEntry = 100;
 const ownerAll = 0o700;
 
 /**
- * Keeps a task's worktree as a folder under the next free number, and returns its path. The kept folder must not contain a repository,
- * since git in that folder would run hooks and settings that an agent wrote. So each `.git`, including the worktree's own, is renamed to
- * `.git.disabled`. If a folder looks like a bare repository, its `HEAD` is renamed to `HEAD.disabled`. If the new name is taken or too
- * long, `<uuid>.disabled` is used. Folders nested more than 100 levels deep are moved to the top as `moved.<n>`. No symbolic link is
- * followed.
+ * Keeps a task's worktree as a folder under the next free number, and returns its path. The kept folder must not
+ * contain a repository, since git in that folder would run hooks and settings that an agent wrote. So each `.git` is
+ * renamed to `.git.disabled`, and the `HEAD` of each bare repository to `HEAD.disabled`. If the new name is taken or
+ * too long, `<uuid>.disabled` is used. Folders nested more than 100 levels deep are moved to the top as `moved.<n>`. No
+ * symbolic link is followed.
  */
 export async function keepFolder(
   context: Context,
@@ -43,7 +43,7 @@ export async function keepFolder(
 /** Error codes that occur again on every try to keep the folder. */
 const lastingErrors = new Set(['EACCES', 'EEXIST', 'EINVAL', 'ELOOP', 'ENAMETOOLONG', 'ENOTEMPTY', 'EPERM']);
 
-/** Reports whether a folder can never be kept. A full disk, a crash or a cancellation is no such reason, since a later try may succeed. */
+/** Reports whether a folder can never be kept. After a full disk or a cancellation, a later try may succeed. */
 export function isNeverKept(error: unknown): boolean {
   if (error instanceof CoppiceError) return error.code === 'limit-exceeded';
   return error instanceof Error && 'code' in error && lastingErrors.has(String(error.code));
@@ -59,7 +59,7 @@ export function lastKeptFolder(context: Context, taskId: string): string | null 
   return numbers.length === 0 ? null : join(rescue, `${taskId}.${Math.max(...numbers)}`);
 }
 
-/** The top folder, and the state of moving folders to it that are nested too deeply. */
+/** The top folder, and the folders that were moved to it because they were nested too deeply. */
 type Top = { root: FolderHandle; names: Set<string>; moved: number; pending: string[] };
 
 async function disableRepositories(tree: string, signal: AbortSignal | undefined): Promise<void> {
@@ -120,8 +120,8 @@ function moveToTop(folder: FolderHandle, name: string, top: Top): void {
 }
 
 /**
- * Opens an entry that `stat` has reported as a folder. Before that, grants the folder's owner the permissions that are needed to read the
- * folder, to rename entries in it, and to move it.
+ * Opens an entry that `stat` has reported as a folder. Before that, grants the owner all permissions, since its entries
+ * may have to be renamed and the folder moved.
  */
 function openInside(folder: FolderHandle, name: string): FolderHandle {
   const mode = Number(folder.stat(name).mode);

@@ -2,13 +2,14 @@
  * Creates a worktree and a branch for a task.
  *
  * Invariants:
- * 1. `record.json` is written last. If the record exists, the worktree is complete, and a repeat never touches the worktree, since an agent
- *    may be using it. If the record doesn't exist, existing files are left from a crash. No agent has seen them, so the worktree is created
- *    again.
+ * 1. `record.json` is written last. If it exists, a repeat never touches the worktree, since an agent may be using it.
+ *    If it doesn't exist, files in the folder are left from a crash. No agent has seen these files, so the worktree is
+ *    created again.
  * 2. Only a fetch locks the whole repository.
  * 3. If the task had a worktree that was lost, its work in the stores is rescued before anything replaces it.
- * 4. The use of shared data is recorded before the use: see living-tasks.ts.
- * 5. A removed task gets no worktree: a command for such a task is late or a repeat, and nothing would remove the worktree again.
+ * 4. The use of the repository and the setup is recorded before the use: see living-tasks.ts.
+ * 5. A removed task gets no worktree, since nothing would remove that worktree. A command for such a task is late or a
+ *    repeat.
  */
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -38,8 +39,8 @@ import {
 
 const slugPattern = /^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$/;
 /**
- * The file system's clock advances every few milliseconds. If an agent wrote a file before the next advance, the file's ctime would stay
- * the same, so `prepare` waits for this time.
+ * Time in milliseconds in which the file system's clock advances at least once. `prepare` waits for it. Otherwise an
+ * agent could write a file without changing the file's ctime.
  */
 const clockTickMs = 20;
 
@@ -143,8 +144,8 @@ async function make(
   await handOver(folders.agentGit, context.sandboxOwner);
   writeFileSync(folders.gitLink, `gitdir: ${sandboxPaths.agentGit}\n`);
   chmodSync(folders.gitLink, 0o444);
-  // Git rejects a `.git` link if another user owns it, so the sandbox's user owns the link. That user can't change it, since the link is
-  // mounted read-only from a folder that the user can't write.
+  // Git rejects a `.git` file of another user, so the sandboxes' user owns this file. That user can't change the file,
+  // since it is mounted read-only and its folder isn't writable for the user.
   if (context.sandboxOwner !== null) chownSync(folders.gitLink, context.sandboxOwner.uid, context.sandboxOwner.gid);
   writeSnapshot(folders.snapshot, snapshot);
   context.reached('checked-out');
@@ -153,7 +154,8 @@ async function make(
 }
 
 /**
- * Creates the branch. If a checkpoint or a branch of this name at another commit exists, it comes from an earlier worktree (invariant 3).
+ * Creates the branch. An existing checkpoint, or a branch at another commit, comes from an earlier worktree: see
+ * invariant 3.
  */
 async function makeBranch(
   context: Context,
@@ -178,8 +180,8 @@ async function makeBranch(
 }
 
 /**
- * Creates a linked worktree without files, as gitrepository-layout(5) describes it. `git worktree add` does the same, but takes ten times
- * as long and can't run concurrently in one repository. This function can run concurrently, since each task has its own name and lock.
+ * Creates a linked worktree without files, as gitrepository-layout(5) describes it. `git worktree add` would take ten
+ * times as long and can't run concurrently in one repository.
  */
 function linkWorktree(metadata: string, tree: string, branch: string): void {
   rmSync(metadata, { recursive: true, force: true });

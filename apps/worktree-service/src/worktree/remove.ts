@@ -2,12 +2,14 @@
  * Removal of a task's worktree.
  *
  * Invariants:
- * 1. Before anything is removed, work that exists nowhere else is kept: under `refs/coppice/rescue/<taskId>/<n>` in tasks.git or, if it
- *    can't be imported, as a folder. Work is lost only if it can't be kept as a folder either. The log then contains the reason.
- * 2. Data that nobody needs any more (verification checkouts, setup attempts) is removed first. If the disk is full, its deletion is
- *    finished before anything is kept, since a removal must be able to free space.
- * 3. Each step can be repeated: a crash between two steps loses nothing, and the repeat finishes the removal and reports what was kept.
- * 4. The removal is recorded first, so that earlier commands of the task create nothing if they arrive late.
+ * 1. Work that exists nowhere else is kept before the worktree is removed: under `refs/coppice/rescue/<taskId>/<n>` in
+ *    tasks.git or, if it can't be imported, as a folder. If it can't be kept as a folder either, it is lost, and the
+ *    log contains the reason.
+ * 2. Verification checkouts and setup attempts are removed first. If a branch can't be kept because the disk is full,
+ *    all deletions are finished before the next try, since a removal must be able to free space.
+ * 3. Each step can be repeated. After a crash between two steps, the repeat finishes the removal and reports what was
+ *    kept.
+ * 4. The removal is recorded first, so that late commands of the task create nothing.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +39,10 @@ export type RemoveInput = {
   date: string;
 };
 
-/** `rescue`: arguments of `git fetch` that fetch the kept work, or the path of the kept folder; null if there was nothing to keep. */
+/**
+ * `rescue` is the arguments of the `git fetch` for the kept work, or the path of the kept folder. Null if there was
+ * nothing to keep.
+ */
 export async function remove(
   context: Context,
   input: RemoveInput,
@@ -57,12 +62,14 @@ export async function remove(
       removeSetupAttempts(context, taskId);
       const folders = taskFolders(context, taskId);
       const isRepeat = !existsSync(folders.tree);
-      // The refs can be read once: the merged ref was set before the removal was requested, and the others move only under the task's lock.
+      // The refs are read only once. The merged ref was set before the removal was requested, and the others move only
+      // under the task's lock.
       const refs = store?.exists === true ? await refsOf(store, input, signal) : new Map<string, string>();
       let rescue: string | null = null;
       if (record !== undefined && store !== undefined)
         rescue = await keepUncommitted(context, store, { record, refs, input, signal });
-      // True if the tree still exists, or if this removal or an earlier, interrupted one has kept the tree as a folder.
+      // False if the worktree is missing and was not kept as a folder. Then the checkpoint may be the only copy of
+      // work.
       const hasKeptState = existsSync(folders.tree) || lastKeptFolder(context, taskId) !== null;
       context.reached('rescued');
       if (store !== undefined && hasKeptState) await dropAttempts(store, input, refs, signal);
@@ -80,7 +87,7 @@ export async function remove(
         });
         rescue ??= kept;
       }
-      // An interrupted removal may also have kept work, and so may a new worktree that replaced a lost one.
+      // An interrupted removal may have kept work. So may `prepare`, when it replaced a lost worktree.
       const mayBeKept = isRepeat || [...refs.keys()].some((ref) => ref.startsWith(rescueRefs(taskId)));
       if (rescue === null && mayBeKept) rescue = await keptBefore(context, store, taskId, signal);
       await forgetOld(context, store);
@@ -99,7 +106,7 @@ async function forgetOld(context: Context, store: Store | undefined): Promise<vo
   });
 }
 
-/** Finds the store of a repository. Undefined if the owner has removed the repository, or if the tenant may no longer use it. */
+/** Undefined if the owner has removed the repository, or if the tenant may no longer use it. */
 async function storeOfAddress(context: Context, address: string): Promise<Store | undefined> {
   try {
     return (await openRepository(context, address)).store;
@@ -153,8 +160,8 @@ async function keepUncommitted(
 }
 
 /**
- * Keeps the worktree as a folder. If the worktree can never be kept, logs this and returns null. It is removed anyway, since it would fill
- * the disk forever.
+ * Keeps the worktree as a folder. If it can never be kept, logs this and returns null. The removal continues, since the
+ * worktree would otherwise fill the disk forever.
  */
 async function keptAsFolder(
   context: Context,
@@ -172,8 +179,8 @@ async function keptAsFolder(
 }
 
 /**
- * Deletes the refs of the checkpoint and of interrupted imports. Call it only after the worktree's last state was kept, since otherwise
- * these refs are the only copy of work.
+ * Deletes the refs of the checkpoint and of interrupted imports. Call it only after the worktree's state was kept,
+ * since these refs may be the only other copy of work.
  */
 async function dropAttempts(
   store: Store,
@@ -186,7 +193,7 @@ async function dropAttempts(
   if (commands.length > 0) await store.updateRefs(commands, signal);
 }
 
-/** Finds work that an earlier run of this removal has kept. The reply of that run may never have arrived. */
+/** Finds work that an earlier run of this removal has kept. */
 async function keptBefore(
   context: Context,
   store: Store | undefined,
@@ -203,7 +210,7 @@ const fetchable = (store: Store, ref: string): string => `${store.tasksGit} ${re
 
 const branchesOf = (taskId: string): string => `refs/heads/coppice/${taskId}/`;
 
-/** Returns the common prefix of the refs of all imports in this life of the task. */
+/** Returns the prefix of the refs of all imports in this life of the task. */
 const importsOf = (effectId: string): string => `refs/coppice/import/${lifeOf(effectId)}_`;
 
 const refsOf = (store: Store, { taskId, effectId }: RemoveInput, signal?: AbortSignal): Promise<Map<string, string>> =>
@@ -212,7 +219,7 @@ const refsOf = (store: Store, { taskId, effectId }: RemoveInput, signal?: AbortS
     signal,
   );
 
-/** Deletes the task's branches unless `keep` is set. If a branch's tip isn't kept elsewhere, it gets a rescue ref first. */
+/** Deletes the task's branches unless `keep` is set. A tip that isn't kept elsewhere gets a rescue ref first. */
 async function removeBranches(
   context: Context,
   store: Store,

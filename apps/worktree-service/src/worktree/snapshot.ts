@@ -1,16 +1,13 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 
 /**
- * State of the worktree's files before an agent could change them. `objectId` is the blob that a file was checked out from, or null for a
- * file that setup left. If a file of the setup is unchanged, it is not the agent's work.
+ * State of the worktree's files before an agent could change them. `objectId` is the blob that a file was checked out
+ * from, or null if the setup left the file.
  */
 export type SnapshotEntry = { fingerprint: string; objectId: string | null };
 export type Snapshot = Map<string, SnapshotEntry>;
 
-/**
- * Writes a snapshot. The snapshot file is outside the worktree, and sandboxes can't write it. NUL separates entries, since paths may
- * contain any other character.
- */
+/** Writes a snapshot. NUL separates the entries, since paths may contain any other character. */
 export function writeSnapshot(file: string, snapshot: Snapshot): void {
   const lines: string[] = [];
   for (const [path, { fingerprint, objectId }] of snapshot) lines.push(`${fingerprint}\t${objectId ?? '-'}\t${path}\0`);
@@ -32,7 +29,7 @@ export function readSnapshot(file: string): Snapshot {
   return snapshot;
 }
 
-/** Replaces a file atomically. Its content is on the disk (fsync) when the function returns. */
+/** Replaces a file atomically. The content is on the disk (fsync) when the function returns. */
 export function writeFileAtomically(file: string, content: Buffer | string): void {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   const temporary = `${file}.new`;

@@ -12,7 +12,7 @@ const recordSchema = z.object({
   /** Setup whose sealed result was copied into the worktree. Missing in records of earlier versions. */
   setupKey: z.string().nullable().default(null),
 });
-/** Record of a prepared worktree. It is written last, so its existence means that the worktree is complete. */
+/** Record of a prepared worktree. It is written last, so if it exists, the worktree is complete. */
 export type TaskRecord = z.infer<typeof recordSchema>;
 
 /** Paths in a task's folder. Only the host uses them, except `tree` and `agentGit`. */
@@ -20,7 +20,7 @@ export function taskFolders(context: Context, taskId: string) {
   const folder = context.layout.worktree(taskId);
   return {
     folder,
-    /** The folder is named after the task, since git names the metadata of a linked worktree after the worktree's folder. */
+    /** Named after the task, since git names the metadata of a linked worktree after its folder. */
     tree: join(folder, taskId),
     agentGit: join(folder, 'agent.git'),
     gitLink: join(folder, 'git-link'),
