@@ -6,13 +6,12 @@ import { byteString, bytesOf } from '../folders.ts';
 
 const run = promisify(execFile);
 const copyTimeMs = 9 * 60_000;
-/** Names per call of cp, far below the system's limit for arguments. */
+/** Number of names per call of cp. It keeps the arguments far below the system's limit. */
 const namesPerCall = 500;
 
 /**
- * Copies a sealed, host-owned folder into a fresh checkout as plain data. Follows no symbolic link in the source or the checkout, and never
- * replaces files of the checkout. Preserves owner, mode and times. If the file system supports it, copies share blocks with their
- * originals.
+ * Copies a sealed folder into a new checkout. Follows no symbolic link and replaces no file of the checkout. Preserves
+ * owner, mode and times. If the file system supports it, copies share blocks with their originals.
  */
 export async function copyInto(source: string, target: string, signal?: AbortSignal): Promise<void> {
   const pending = [''];
@@ -32,8 +31,8 @@ export async function copyInto(source: string, target: string, signal?: AbortSig
 
 async function copyAll(from: string, to: string, names: string[], signal: AbortSignal | undefined): Promise<void> {
   const options = process.platform === 'linux' ? ['-a', '--reflink=auto'] : ['-a'];
-  // Node passes arguments as text, so a name that isn't UTF-8 can't be an argument. An entry with such a name is copied with its folder. At
-  // the top level it can't be copied.
+  // Node passes arguments as text, so a name that isn't UTF-8 can't be an argument. An entry with such a name is copied
+  // only if its whole folder is copied.
   const texts = names
     .map((name) => ({ name, text: bytesOf(name).toString('utf8') }))
     .filter(({ name, text }) => byteString(text) === name);

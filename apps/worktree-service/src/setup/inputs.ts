@@ -9,8 +9,9 @@ const inputCharactersShown = 200;
 export type ResolveSetupInput = { repository: string; baseBranch: string; inputs: string[] };
 
 /**
- * Determines the inputs of a setup for the base branch's current tip. Throws `branch-not-found`. Throws `invalid-request` if an input isn't
- * in the base: if the name of a lock file is misspelt, changes of that file would never cause a new setup.
+ * Hashes the inputs of a setup at the base branch's current tip. Throws `branch-not-found`. Throws `invalid-request` if
+ * an input isn't in the base. If the misspelt name of a lock file were accepted, changes of that file would never cause
+ * a new setup.
  */
 export async function resolveSetup(
   context: Context,
@@ -34,8 +35,8 @@ export async function resolveSetup(
 }
 
 /**
- * Hashes the inputs' paths and their object ids in a tree. An absent input counts too, with a null id. If there are no inputs, hashes the
- * whole tree.
+ * Hashes the inputs' paths and their object ids in a tree. The id of an absent input is null. If there are no inputs,
+ * hashes the whole tree.
  */
 export async function hashInputs(
   context: Context,
@@ -53,7 +54,7 @@ const hashOf = (objects: Map<string, string | null>): string => {
   return hash.digest('hex');
 };
 
-/** Reads the inputs' object ids in a tree, sorted by path; null for an absent input. */
+/** Reads the inputs' object ids in a tree, sorted by path. */
 async function inputObjects(
   context: Context,
   store: Store,

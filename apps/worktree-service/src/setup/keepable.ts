@@ -5,8 +5,8 @@ import { shortened } from '../import/path-rules.ts';
 import { StepBudget } from '@coppice/service';
 
 /**
- * Limits of a setup's result. The result is copied by path. A path, which includes the path of the data folder, may have 4,096 bytes on
- * Linux.
+ * Limits of a setup's result. The result is copied by path. On Linux, a path may have 4,096 bytes, including the path
+ * of the data folder.
  */
 const setupLimits = { depthMax: 200, pathBytesMax: 3_000, entriesMax: 3_000_000 } as const;
 
@@ -15,8 +15,8 @@ const ownerReads = 0o500;
 const ownerAll = 0o700n;
 
 /**
- * Checks what a setup command left, without following symbolic links. Changes the mode of folders that their owners can't read. Throws
- * `limit-exceeded` with the path if the files can't be kept.
+ * Checks what a setup command left, without following symbolic links. Makes files and folders readable for their owner.
+ * Throws `limit-exceeded` with the path if the files can't be kept.
  */
 export async function requireKeepable(tree: string, signal?: AbortSignal): Promise<void> {
   const budget = new StepBudget({
@@ -40,7 +40,6 @@ async function look(folder: FolderHandle, path: string, depth: number, budget: S
     if (here.length > setupLimits.pathBytesMax)
       throw tooMuch(here, `its path is longer than ${setupLimits.pathBytesMax} bytes`);
     const stat = folder.stat(name);
-    // Root can copy any file. Other users need permission to read it.
     const unreadable = (Number(stat.mode) & ownerReads) !== ownerReads && process.geteuid?.() !== 0;
     if (!stat.isDirectory()) {
       if (unreadable && stat.isFile()) folder.setMode(name, Number((stat.mode & 0o7777n) | 0o400n));

@@ -7,8 +7,8 @@ const ownerAll = 0o700;
 const stepsPerEntry = 100;
 
 /**
- * Moves what a setup command left from `tree` to `result`. A folder without tracked files is moved in one step. Of other folders, only the
- * untracked entries are moved. Paths of tracked files are byte strings. Follows no symbolic link.
+ * Moves what a setup command left from `tree` to `result`. A folder without tracked files is moved in one step. In
+ * other folders, only untracked entries are moved. `tracked` contains byte strings. Follows no symbolic link.
  */
 export async function moveUntracked(
   owner: Owner,
@@ -61,8 +61,8 @@ export async function moveUntracked(
 }
 
 /**
- * Makes a folder writable so that entries can be moved out of it. The caller has checked that the folder isn't a link, and deletes the
- * folder afterwards.
+ * Makes a folder writable, so that entries can be moved out of it. The caller has checked that it isn't a link, and
+ * deletes it afterwards.
  */
 function openToOwner(folder: string): void {
   const { mode } = lstatSync(bytesOf(folder));

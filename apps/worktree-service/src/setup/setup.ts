@@ -1,12 +1,12 @@
 /**
- * Setups. Before work in a repository can begin, a command may have to run, for example to install packages. It runs once per key in a
- * sandbox, and its result is then copied for each task.
+ * Setups. A setup command, for example one that installs packages, runs once per key in a sandbox. Its result is then
+ * copied for each task.
  *
  * Invariants:
- * 1. A sealed result is complete, since it appears by a rename. It is not mounted in any sandbox and never changes. disk/setups.ts removes
- *    unused ones.
- * 2. The result of the first sealed attempt is used. Other attempts are discarded. Each attempt of each task has its own folder, so files
- *    of a failed or interrupted command are never reused.
+ * 1. A sealed result is complete, since it appears by a rename. It is never mounted in a sandbox and never changes.
+ *    disk/setups.ts removes unused results.
+ * 2. The first attempt that is sealed wins, and others are discarded. Each attempt of each task has its own folder, so
+ *    files of a failed command are never reused.
  * 3. A result that can't be kept is rejected before any file of it is moved.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
@@ -27,7 +27,7 @@ import { moveUntracked } from './move-untracked.ts';
 const attemptSchema = z.object({ repositoryId: z.string(), baseCommit: z.string() });
 const sealSchema = z.object({ files: z.int() });
 
-/** `attempt`: number of the task's attempt. */
+/** `attempt` is the number of the task's attempt. */
 export type SetupAttempt = { taskId: string; setupKey: string; attempt: number };
 export type PrepareSetupInput = SetupAttempt & { repository: string; baseCommit: string };
 export type PreparedSetup = { status: 'sealed' } | { status: 'prepared'; mounts: Mount[]; node: string };
@@ -44,7 +44,7 @@ const withSetup = <T>(context: Context, setupKey: string, work: () => Promise<T>
 const withAttempt = <T>(context: Context, input: SetupAttempt, work: () => Promise<T>, signal?: AbortSignal) =>
   context.locks.hold(`setup-${input.setupKey}-${input.taskId}-${input.attempt}`, work, { signal });
 
-/** Creates a checkout of the base in which the setup command runs. */
+/** Creates a checkout of the base for the setup command. */
 export async function prepareSetup(
   context: Context,
   input: PrepareSetupInput,
@@ -84,8 +84,8 @@ export async function prepareSetup(
 }
 
 /**
- * Keeps everything that isn't in the base tree. The caller ensures that the setup's sandbox has ended. Throws `not-found` if nothing was prepared,
- * `limit-exceeded` if folders are nested too deeply to be copied.
+ * Keeps everything that isn't in the base tree. The caller ensures that the setup's sandbox has ended. Throws
+ * `not-found` if nothing was prepared, and the errors of `requireKeepable`.
  */
 export async function sealSetup(
   context: Context,
@@ -118,10 +118,7 @@ export async function sealSetup(
   );
 }
 
-/**
- * Removes the folder of a failed attempt. Does nothing if the folder doesn't exist. The caller ensures that the attempt's sandbox has
- * ended.
- */
+/** Removes the folder of a failed attempt, if it exists. The caller ensures that the attempt's sandbox has ended. */
 export async function discardSetup(context: Context, input: SetupAttempt, signal?: AbortSignal): Promise<{}> {
   const { folder } = attemptFolders(context, input);
   const take = async () => takeAttempt(context, folder);
