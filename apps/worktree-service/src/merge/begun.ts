@@ -1,7 +1,8 @@
 /**
- * Records that a user's checkout is being fast-forwarded. There is one record per branch of a repository, since landings on a branch run
- * one at a time. The record is written before git changes a file in the checkout, and removed after git has ended by itself. If a later
- * landing finds a record, git or the machine was stopped in between, so changes in the checkout may come from the landing in the record.
+ * Records that a user's checkout is being fast-forwarded. The record is written before git changes a file in the
+ * checkout, and removed after git has ended normally. If a later landing finds the record, git or the machine was
+ * stopped, so changes in the checkout may come from the recorded landing. One record per branch is enough, since
+ * landings in a repository run one at a time.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -15,7 +16,7 @@ const begunSchema = z.object({
   /** Folder of the checkout. */
   path: z.string(),
   branch: z.string(),
-  /** Commits that the branch was to be moved from and to. */
+  /** Commits of the branch before and after the landing. */
   from: z.string(),
   to: z.string(),
 });
@@ -33,8 +34,8 @@ export const forgetBegun = (context: Context, repositoryId: string, branch: stri
   rmSync(noteOf(context, repositoryId, branch), { force: true });
 
 /**
- * Reads the record; undefined if there is none. Also returns undefined if the record can't be parsed, since it only serves explanations and
- * must not block a landing.
+ * Reads the record. Returns undefined if there is none or if it can't be parsed, since the record only serves
+ * explanations and must not block a landing.
  */
 export function readBegun(context: Context, repositoryId: string, branch: string): Begun | undefined {
   const note = noteOf(context, repositoryId, branch);

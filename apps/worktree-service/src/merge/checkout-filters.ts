@@ -1,14 +1,14 @@
-/** Filters of the user's git configuration that run a file of the user's checkout. Git runs filters on this host while it updates the checkout. */
+/**
+ * Finds filters of git that run a file of the user's checkout. Git runs filters on this host while it updates the
+ * checkout, and tasks can change the checkout's files.
+ */
 import { existsSync } from 'node:fs';
 import { isAbsolute, relative, resolve } from 'node:path';
 import { nulSeparated, type Git, type GitOptions } from '../git/git.ts';
 
 const interpreter = /^(ba|z|k|da)?sh$|^(node|deno|bun|python|ruby|perl|php)[\d.]*$/;
 
-/**
- * Finds a filter whose command, as far as its text shows, runs a file of the checkout, since a task may have changed that file. Returns
- * null if there is no such filter.
- */
+/** Finds a filter whose command seems to run a file of the checkout. Returns null if there is none. */
 export async function filterInCheckout(
   git: Git,
   path: string,
@@ -24,7 +24,10 @@ export async function filterInCheckout(
   return null;
 }
 
-/** Reports whether a command runs a file of the checkout. True for a command with a substitution, since its text doesn't show what it runs. */
+/**
+ * Reports whether a command seems to run a file of the checkout. True if the command contains a substitution, since its
+ * text doesn't show what it runs.
+ */
 export function runsFileOf(checkout: string, command: string): boolean {
   if (/[$`]/.test(command)) return true;
   const words = command.split(/[\s'"|;&<>()]+/).filter((word) => word !== '');

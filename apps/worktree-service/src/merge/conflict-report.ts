@@ -7,19 +7,19 @@ import type { Store } from '../repository/store.ts';
 type Conflict = Extract<z.infer<typeof worktreeOperations.prepareMerge.output>, { status: 'conflict' }>;
 export type LandedChange = Conflict['landed'][number];
 
-/** Limits of the report, since the task's state contains all of it and is written on every step. */
+/** Limits of the report. The task's state contains the report and is written on every step. */
 const limits = { paths: 10, commitsPerPath: 3, subjectCharacters: 100, historyCommits: 1_000 } as const;
 
-/** Anybody can write the trailer, so a value counts only if it has the form of a task id. */
+/** Form of a task id. Anybody can write the trailer, so values of another form don't count. */
 const plainId = /^[a-z0-9]{1,40}$/;
 
-/** Separators that hardly any subject contains. If a subject contains one, only the report is wrong. */
+/** Separators in git's output. If a commit's subject contains one, only the report is wrong. */
 const recordMark = '\x1e';
 const fieldMark = '\x1f';
 
 /**
- * Lists the commits on the target, newest first, that changed the files since the task's history diverged from it. Landings and merges count as one
- * commit each, since only the first-parent history is read. `paths`: byte strings.
+ * Lists for each path the target's commits that changed it and that the task's history doesn't contain, newest first. A
+ * landing or merge counts as one commit, since only the first-parent history is read. `paths` are byte strings.
  */
 export async function landedMeanwhile(
   context: Context,
@@ -46,7 +46,7 @@ async function history(
   const trailer = '%(trailers:key=Coppice-Task,valueonly,separator=%x2C)';
   const format = [recordMark + '%H', trailer, '%s', ''].join(fieldMark);
   const line = ['--first-parent', '--diff-merges=first-parent', `--max-count=${limits.historyCommits}`];
-  // Without --sparse, git leaves out a merge whose first parent is the commit that both histories share.
+  // Without `--sparse`, git omits a merge whose first parent is the commit that both histories share.
   const options = ['-z', '--sparse', '--name-only', '--no-renames', '--no-ext-diff', `--format=${format}`];
   const paths = parts.paths.map((path) => `:(literal,top)${path}`);
   const { stdout } = await context.git.run(

@@ -1,19 +1,18 @@
 /**
- * Runs `git merge --ff-only` in a user's checkout, for one given branch only.
+ * Runs `git merge --ff-only` in a user's checkout, for one given branch.
  *
- * HEAD determines which branch git moves, and the user may switch branches at any moment. So git gets a HEAD of its own: it runs with a
- * temporary git directory, like that of a linked worktree, whose HEAD always names the target branch. Refs, objects, working tree and index
- * are the user's.
+ * HEAD determines which branch git moves, and the user may switch branches at any moment. So git runs with a temporary
+ * git directory, like that of a linked worktree. Its HEAD always names the target branch. Refs, objects, working tree
+ * and index are the user's.
  *
  * Invariants:
  * 1. Only the target branch moves, by compare-and-set.
- * 2. Git locks the user's index while the index and the files change, so the user can switch branches only before or after that, not in
- *    between. If the user switched before, git refuses to overwrite files that differ from the target's files. `settleCheckout` restores
- *    the other files.
- * 3. The temporary directory contains no data that is needed later. If git outlives this process, it ends normally.
- * 4. Changes to the user's files are never aborted, so no function in this file takes a signal, and the time limit of the command ends git
- *    only if it hangs. If git is killed anyway, the next landing finds the record that was written at the start and informs the user: see
- *    interruption.ts.
+ * 2. Git locks the user's index while it changes the index and the files, so the user can't switch branches at this
+ *    time. If the user switched branches before, git refuses to overwrite files that differ from the target's files.
+ *    `settleCheckout` resets the files that git did overwrite.
+ * 3. The temporary directory contains no data that is needed later. If this process dies, git still ends normally.
+ * 4. Changes to the user's files are never aborted, so no function in this file takes a signal. If git is killed
+ *    anyway, the next landing informs the user: see interruption.ts.
  */
 import {
   chownSync,
@@ -37,8 +36,8 @@ import { inCheckout, type CleanCheckout } from './user-worktrees.ts';
 export type Target = { checkout: CleanCheckout; branch: string; commit: string };
 
 /**
- * Files that make git refuse a merge, with the reason. They are in the git directory of the real HEAD, which git doesn't use here. So they
- * are checked before git starts.
+ * Files that make git refuse a merge, with the reason. They are checked before git starts, since git doesn't look for
+ * them in the user's git directory here.
  */
 const unfinished: [string, string][] = [
   ['MERGE_HEAD', 'a merge is not concluded'],
@@ -46,8 +45,8 @@ const unfinished: [string, string][] = [
 ];
 
 /**
- * Fast-forwards the checkout. Returns null on success, else the reason why git refused. Throws `git-failed` or `deadline-exceeded` if git
- * was killed.
+ * Returns null on success, else the reason why git refused. Throws `git-failed` or `deadline-exceeded` if git was
+ * killed.
  */
 export async function fastForward(context: Context, origin: LocalOrigin, target: Target): Promise<string | null> {
   const { commit } = target;
@@ -56,10 +55,10 @@ export async function fastForward(context: Context, origin: LocalOrigin, target:
   for (const [file, reason] of unfinished) if (isThere(join(gitDir, file))) return reason;
   const own = ownHead(origin, gitDir, target.branch);
   try {
-    // Files that the user's ignore rules match belong to the user too. Without --no-overwrite-ignore, git would overwrite them silently.
+    // Without `--no-overwrite-ignore`, git would silently overwrite files of the user that ignore rules match.
     const args = ['merge', '--quiet', '--ff-only', '--no-autostash', '--no-stat', '--no-overwrite-ignore'];
     const { exitCode, stderr } = await context.git.run(
-      // With a split index, git would write one part of the index to the temporary directory.
+      // With a split index, git would write a part of the index to the temporary directory.
       ['-c', 'core.splitIndex=false', ...args, operand(commit)],
       {
         ...options,
@@ -82,9 +81,9 @@ export const headOf = (context: Context, origin: LocalOrigin, { checkout }: Targ
   context.git.text(['symbolic-ref', '--quiet', 'HEAD'], { ...inCheckout(origin, checkout.path), answers: [1] });
 
 /**
- * Finishes the checkout after the branch has moved. If the checkout is still at the target branch, sets ORIG_HEAD, as a merge by the user would. If the
- * user has switched to another branch during the landing, resets the files that the checkout got from the target to that branch. Returns null on
- * success, else the reason of the failure.
+ * Finishes the checkout after the branch has moved. If the target branch is still checked out, sets ORIG_HEAD, like a
+ * merge by the user. If the user has switched to another branch during the landing, resets the landing's files to that
+ * branch. Returns null on success, else the reason of the failure.
  */
 export async function settleCheckout(
   context: Context,
@@ -95,13 +94,13 @@ export async function settleCheckout(
   const { checkout, commit } = target;
   const options = inCheckout(origin, checkout.path);
   if ((await headOf(context, origin, target)) === `refs/heads/${target.branch}`) {
-    // ORIG_HEAD is a convenience for the user. The landing doesn't depend on it.
+    // The landing doesn't depend on ORIG_HEAD, so errors are ignored.
     await context.git.run(['update-ref', 'ORIG_HEAD', oldTip], { ...options, answers: [1, 128], runsToEnd: true });
     return null;
   }
   await context.git.run(['update-index', '-q', '--refresh'], { ...options, answers: [1, 128] });
-  // Moves the working tree from the target's tree to HEAD's. Files that already have HEAD's content are kept. Git refuses if it would
-  // overwrite the user's own changes.
+  // Moves the working tree from the target's tree to HEAD's tree. Git refuses if it would overwrite the user's own
+  // changes.
   const { exitCode, stderr } = await context.git.run(['read-tree', '-m', '-u', commit, 'HEAD'], {
     ...options,
     timeLimitMs: gitLimits.timeMsLong,
@@ -121,8 +120,8 @@ const oneLine = (text: string): string =>
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
 /**
- * Creates a git directory that shares the user's and has a HEAD that names the branch. Files that git keeps for each HEAD are links, if git
- * only reads them or appends to them.
+ * Creates a git directory whose HEAD names the branch. It shares the rest with the user's git directory. Files that
+ * belong to a HEAD are linked if git only reads them or appends to them.
  */
 function ownHead(origin: LocalOrigin, gitDir: string, branch: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'coppice-head-'));
@@ -137,7 +136,10 @@ function ownHead(origin: LocalOrigin, gitDir: string, branch: string): string {
   return folder;
 }
 
-/** Changes the owner of a folder and its content. The folder itself comes last, so that no other user can change its content before. */
+/**
+ * Changes the owner of a folder and its content. The folder comes last. Otherwise its new owner could replace an entry
+ * before the entry's owner is changed.
+ */
 function giveTo(account: Account | null, folder: string): void {
   if (account === null) return;
   for (const name of readdirSync(folder)) lchownSync(join(folder, name), account.uid, account.gid);

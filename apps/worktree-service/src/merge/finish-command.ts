@@ -7,17 +7,16 @@ import { checkBranchName, commitId, inOrigin, localRefs } from '../repository/or
 const mergeOf = (commit: string): string => `merge --no-overwrite-ignore ${commit}`;
 
 /**
- * Returns the command that finishes a landing that is pending in a user's repository. The command names the commit instead of a ref, since
- * the ref of a later pending landing may not contain the commit.
+ * Returns the command that finishes a pending landing. The command names the commit and not a ref, since the ref may
+ * move to a later landing that doesn't contain the commit.
  */
 export const mergeCommand = (path: string, commit: string): string => `git -C ${shellQuote(path)} ${mergeOf(commit)}`;
 
-/** Returns the command that saves all changes in a checkout to the stash. */
 export const stashCommand = (path: string): string => `git -C ${shellQuote(path)} stash push --include-untracked`;
 
 /**
- * Like `mergeCommand`, for a checkout where the user's changes can't be distinguished from a landing's changes. The command first saves all
- * changes to the stash.
+ * Like `mergeCommand`, for a checkout in which the user's changes can't be distinguished from those of an interrupted
+ * landing. The command first saves all changes to the stash.
  */
 export const stashAndMergeCommand = (path: string, commit: string): string =>
   `${stashCommand(path)} && ${mergeCommand(path, commit)}`;
@@ -28,8 +27,8 @@ export const shellQuote = (text: string): string =>
 type Input = Pick<z.output<typeof worktreeCalls.finishedLandings.input>, 'landings'>;
 
 /**
- * Reports for each landing whether the user has finished it, which means that the branch contains the commit. False if this can't be
- * determined. Read-only.
+ * Reports for each landing whether the user has finished it, so that the branch contains the commit. False if this
+ * can't be determined. Read-only.
  */
 export async function finishedLandings(
   context: Context,
@@ -54,7 +53,8 @@ async function isFinished(
   { repository, branch, commit, finishCommand }: Input['landings'][number],
   signal?: AbortSignal,
 ): Promise<boolean> {
-  // Any other command repairs a checkout whose branch already has the commit, so the branch doesn't show whether it was run.
+  // Any other command repairs a checkout. The branch already has the commit then, so it doesn't show whether the
+  // command was run.
   if (!finishCommand.endsWith(` ${mergeOf(commitId(commit, 'commit'))}`)) return false;
   const [origin] = await Promise.all([
     context.origins.find(repository),

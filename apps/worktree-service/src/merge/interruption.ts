@@ -1,12 +1,12 @@
 /**
- * Describes to the user the changes that a stopped fast-forward left in their checkout.
+ * Describes to the user the changes that an interrupted fast-forward left in their checkout.
  *
  * Invariants:
- * 1. This module changes, removes and stages nothing in the checkout. An empty, truncated or missing file, or one that equals the landing's
- *    file, may also be the user's own change. Only the user can decide that.
- * 2. An interruption never blocks a landing. If a record's commits or checkout no longer exist, or the record explains no change in the
- *    checkout any more, it is removed. If an interruption can't be determined, the landing runs git, which doesn't overwrite the user's
- *    changes either.
+ * 1. This module changes nothing in the checkout. Only the user can decide whether a changed, empty or missing file is
+ *    their own change.
+ * 2. An interruption never blocks a landing. A record is removed if its commits or checkout no longer exist, or if it
+ *    explains no change in the checkout any more. If reading the checkout fails, the landing goes on, since git doesn't
+ *    overwrite the user's changes either.
  */
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,8 +25,8 @@ const filesShownMax = 20;
 type Branch = { origin: LocalOrigin; repositoryId: string; branch: string; signal: AbortSignal | undefined };
 
 /**
- * Describes the changes that an interrupted landing on the branch left; null if no landing was interrupted, or if there are no such changes
- * any more. The caller holds the repository's landing lock.
+ * Describes the changes that an interrupted landing on the branch left. Null if there are none. The caller holds the
+ * repository's landing lock.
  */
 export async function interruptionOf(context: Context, branch: Branch): Promise<Interruption | null> {
   const begun = readBegun(context, branch.repositoryId, branch.branch);
@@ -48,11 +48,11 @@ async function describeRemains(context: Context, begun: Begun, { origin, signal 
   const ref = `refs/heads/${branch}`;
   if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
   const facts = await checkoutFacts(context, origin, path, signal);
-  // The path is a different folder now, or the user has switched to another branch.
+  // The path is another folder now, or the user has switched to another branch.
   if (facts?.isWhole !== true || facts.head !== ref) return null;
   const lock = `${facts.indexFile}.lock`;
   const isFree = await isGoneSoon(lock, signal);
-  // If the branch has moved, git had finished before it was stopped, or the user has finished the landing.
+  // If the branch has moved, git had already finished, or the user has finished the landing.
   if ((await localRefs(context.git, origin, [ref], signal)).get(ref) !== from) return null;
   const changed = await changedFiles(context, origin, begun, signal);
   if (changed === null || changed.length === 0) return null;
@@ -64,8 +64,8 @@ async function describeRemains(context: Context, begun: Begun, { origin, signal 
 }
 
 /**
- * Lists the files that the landing changes and that differ from the commit before the landing. Returns null if one of the two commits no
- * longer exists.
+ * Lists the landing's files that differ in the checkout from the commit before the landing. Null if a commit no longer
+ * exists.
  */
 async function changedFiles(
   context: Context,
@@ -91,7 +91,7 @@ async function changedFiles(
   return changed;
 }
 
-/** `file`: one character per byte. */
+/** `file` is a byte string. */
 function isFileThere(path: string, file: string): boolean {
   try {
     const name = Buffer.concat([Buffer.from(join(path, '/')), Buffer.from(file, 'latin1')]);

@@ -1,10 +1,11 @@
 /**
  * Landing in a repository on this machine.
  *
- * A branch that isn't checked out is moved by a ref transaction. If it is checked out and the checkout is clean, the user's own git runs
- * `merge --ff-only` there, with their configuration (see fast-forward.ts). Otherwise the checkout stays unchanged: the commit is kept under
- * `refs/coppice/landed/` in the user's repository, and the user gets the command that finishes the landing. The next landing builds on this
- * commit. Traces of an interrupted landing in the checkout are reported to the user and left as they are: see interruption.ts.
+ * A branch that isn't checked out is moved by a ref transaction. If it is checked out and the checkout is clean, git
+ * runs `merge --ff-only` there with the user's configuration: see fast-forward.ts. Otherwise the checkout stays
+ * unchanged. The commit is kept under `refs/coppice/landed/` in the user's repository, and the user gets the command
+ * that finishes the landing. The next landing builds on this commit. Changes that an interrupted landing left in the
+ * checkout are only reported: see interruption.ts.
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
@@ -32,7 +33,7 @@ export type LandRequest = {
   signal: AbortSignal | undefined;
 };
 
-/** Maximum number of tries. A landing is tried again if the user's own git changed the repository at the same time. */
+/** Maximum number of tries. A landing is retried if the user's git changed the repository at the same time. */
 const triesMax = 3;
 
 export async function landLocally(
@@ -54,7 +55,7 @@ class LocalLanding {
   readonly #request: LandRequest;
   readonly #branchRef: string;
   readonly #landedRef: string;
-  /** Traces that an interrupted landing has left in the checkout. */
+  /** Changes that an interrupted landing left in the checkout. */
   #interruption: Interruption | null = null;
 
   constructor(context: Context, store: Store, origin: LocalOrigin, request: LandRequest) {
@@ -68,7 +69,7 @@ class LocalLanding {
 
   async run(): Promise<Landing> {
     const { branch, commit, expectedTip, signal } = this.#request;
-    // This comes first, since it waits until a git process that still runs in the checkout has ended.
+    // This comes first, since it waits for a git process that still runs in the checkout.
     this.#interruption = await this.#interrupted();
     const { state, refs } = await this.#look();
     const earlier = await this.#earlier(state, refs);
@@ -86,7 +87,7 @@ class LocalLanding {
       return { status: 'landed', commit };
     }
     if (checkout.hindrance !== null) return this.#keep(checkout.path, checkout.hindrance);
-    // The next step changes the user's files. Neither this step nor its record can be cancelled.
+    // The next step changes the user's files, so neither the step nor its record can be cancelled.
     const unstoppable = { ...this.#request, signal: undefined };
     const ending = new LocalLanding(this.#context, this.#store, this.#origin, unstoppable);
     return ending.#fastForward(checkout, state.branchTip);
@@ -114,8 +115,8 @@ class LocalLanding {
   }
 
   /**
-   * Returns the result of an earlier run of this landing, even if that run was interrupted before it recorded the result. Undefined if no
-   * earlier run got that far.
+   * Returns the result of an earlier run of this landing, even if that run didn't record it. Undefined if no earlier
+   * run has landed the commit.
    */
   async #earlier(state: BranchState, refs: Map<string, string>): Promise<Landing | undefined> {
     const { commit, doneRef, signal } = this.#request;
@@ -129,14 +130,14 @@ class LocalLanding {
       const checkout = await checkoutOf(this.#context, this.#origin, this.#request.branch, signal);
       return this.#pending(checkout?.path ?? this.#origin.address, 'it waits to be merged into the checkout');
     }
-    // The commit landed once and the user has undone the landing since, so it doesn't land again.
+    // The commit landed once, and the user has undone the landing. It doesn't land again.
     return refs.has(doneRef) ? { status: 'landed', commit } : undefined;
   }
 
   /** Reports whether the user's repository has both commits and `commit` is `tip` or an ancestor of it. */
   async #contains(tip: string, commit: string): Promise<boolean> {
     if (tip === commit) return true;
-    // The commit was made on top of the tip, so it isn't in the tip's history.
+    // The landing's commit is a child of the expected tip, so the tip's history doesn't contain it.
     if (tip === this.#request.expectedTip && commit === this.#request.commit) return false;
     const options = { ...inOrigin(this.#origin), answers: [1, 128], signal: this.#request.signal };
     return this.#context.git.test(['merge-base', '--is-ancestor', operand(commit), tip], options);
@@ -149,8 +150,8 @@ class LocalLanding {
     noteBegun(this.#context, this.#store.repositoryId, { path, branch, from: oldTip, to: commit });
     const refusal = await fastForward(this.#context, this.#origin, target);
     const { state, refs } = await this.#look();
-    // If the disk is full or the branch is locked, git may stop after it has changed some files. For any other reason, git refuses before
-    // it changes a file.
+    // If the disk is full or the branch is locked, git may stop after it has changed some files. In all other cases,
+    // git refuses before it changes a file.
     const mayBeHalf =
       refusal !== null && (isDiskFull(new CoppiceError('git-failed', refusal)) || refusal.includes('cannot lock ref'));
     if (!mayBeHalf) forgetBegun(this.#context, this.#store.repositoryId, branch);
@@ -171,8 +172,8 @@ class LocalLanding {
   }
 
   /**
-   * Returns the result for a landing that has moved the branch although files of the landing could not be reset, after the user had
-   * switched the checkout to another branch.
+   * Returns the result if the branch has moved, but the user had switched the checkout to another branch and the
+   * landing's files could not be reset.
    */
   #left(path: string, reason: string): Landing {
     const { branch, commit } = this.#request;
@@ -181,8 +182,8 @@ class LocalLanding {
       status: 'landed-pending',
       commit,
       reason: `${branch} has the work, but ${path} was switched to another branch during the landing and holds changes of it: ${reason}`,
-      // read-tree treats a file with a new mtime as changed. So update-index first compares the contents. Its exit code 1 only means that
-      // some files are changed.
+      // `read-tree` treats a file with a new mtime as changed, so `update-index` first compares the contents. The exit
+      // code of `update-index` doesn't matter, since 1 means that some files have changed.
       finishCommand: `${git} update-index -q --refresh; ${git} read-tree -m -u ${commit} HEAD`,
     };
   }
@@ -195,7 +196,7 @@ class LocalLanding {
       `update ${this.#request.doneRef} ${commit}`,
     ];
     if (old !== undefined && old !== expectedTip && !(await this.#contains(expectedTip, old))) {
-      // The user's branch has moved on without the pending commit. A ref keeps this commit reachable.
+      // The user's branch has moved on without the earlier pending commit. A ref keeps that commit reachable.
       commands.push(`update refs/coppice/superseded/${old} ${old}`);
     }
     await this.#updateRefs(commands);
@@ -204,12 +205,14 @@ class LocalLanding {
 
   #pending(path: string, reason: string): Landing {
     const { commit } = this.#request;
-    // The done ref keeps the commit reachable.
+    // The done ref keeps the commit of this command reachable.
     const finishCommand = this.#interruption === null ? mergeCommand(path, commit) : stashAndMergeCommand(path, commit);
     return { status: 'landed-pending', commit, reason, finishCommand };
   }
 
-  /** Builds the commands that record the landing, and that delete the pending ref if the branch contains its commit. */
+  /**
+   * Builds the commands that record the landing. They also delete the pending ref if the branch contains its commit.
+   */
   async #recordDone(state: BranchState, refs: Map<string, string>): Promise<string[]> {
     const { commit, doneRef } = this.#request;
     const commands = [`update ${doneRef} ${commit}`];

@@ -1,9 +1,9 @@
 /**
  * Landing at a remote, through git's own transport, with the user's credentials.
  *
- * Once a landing is recorded, it isn't pushed again, even if it was undone at the remote. There is one exception: this process is lost
- * between the push and the record, and the branch is reset to its old commit before the repeat checks it. This looks like a push that never
- * reached the remote, so the commit is pushed once more.
+ * A recorded landing isn't pushed again, even if it was undone at the remote. A commit is pushed twice only if this
+ * process dies between the push and the record, and the branch is reset to its old commit before the repeat. The repeat
+ * can't distinguish this from a push that never arrived.
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
@@ -14,7 +14,7 @@ import type { Store } from '../repository/store.ts';
 import type { Landing } from './land.ts';
 import type { LandRequest } from './land-local.ts';
 
-/** Maximum number of commits that are searched for the trailer in a rewritten history. */
+/** Maximum number of commits searched for the trailer in a rewritten history. */
 const searchedCommitsMax = 2_000;
 
 export async function landRemotely(
@@ -42,7 +42,7 @@ export async function landRemotely(
     signal,
   });
   if (pushed === 'accepted') {
-    // This update can't be cancelled, since the remote already has the commit.
+    // Not cancellable, since the remote already has the commit.
     await store.updateRefs([`update ${doneRef} ${commit}`]);
     return { status: 'landed', commit };
   }
@@ -52,7 +52,10 @@ export async function landRemotely(
   return { status: 'moved', tip: now.tip };
 }
 
-/** Finds the landing's commit in the branch's history: the commit itself or, if a bot has rewritten it, one with its `Coppice-Effect` trailer. */
+/**
+ * Finds the landing's commit in the branch's history. If a bot has rewritten the commit, finds the one with its
+ * `Coppice-Effect` trailer.
+ */
 async function findLanded(
   context: Context,
   store: Store,
@@ -76,8 +79,8 @@ async function findLanded(
 }
 
 /**
- * Pushes a commit. `lease`: expected value of the ref; '' if the ref must not exist. Throws `landing-refused` with the remote's own
- * message.
+ * Pushes a commit. `lease` is the expected value of the ref, or '' if the ref must not exist. Throws `landing-refused`
+ * with the remote's message.
  */
 export async function push(
   context: Context,

@@ -1,14 +1,14 @@
 /**
- * Moves a target branch of a local or remote repository, exactly once, to a commit that was verified on exactly the branch's current tip.
+ * Moves a target branch, exactly once, to a commit that was verified on the branch's current tip.
  *
  * Invariants:
- * 1. The branch moves only from the tip that was verified, by compare-and-set: locally a ref transaction or `merge --ff-only`, at a remote
- *    a push with lease. A moved tip is a result, not an error.
- * 2. A repeat recognizes a finished landing by `refs/coppice/done/<effectId>`. This ref is set in the same ref transaction, right after a
- *    fast-forward, or right after a push (then in tasks.git). If the ref is missing, the repeat searches the branch's history for the
- *    commit, which was made for this landing only. If a remote has rewritten its history, the repeat searches for the commit's
- *    `Coppice-Effect:` trailer.
- * 3. When a user's checkout is changed or can't be changed, the user is informed: see land-local.ts.
+ * 1. The branch moves by compare-and-set, only from the tip that was verified. A local branch is moved by a ref
+ *    transaction or `merge --ff-only`, a remote branch by a push with lease. A moved tip is a result, not an error.
+ * 2. A repeat recognizes a finished landing by `refs/coppice/done/<effectId>`. For a ref transaction, this ref is set
+ *    in the same transaction. After a fast-forward, it is set right after. After a push, it is set right after in
+ *    tasks.git. If the ref is missing, the repeat searches the branch's history for the commit, which was made for this
+ *    landing only. If a remote has rewritten its history, the repeat searches for the `Coppice-Effect:` trailer.
+ * 3. If the user's checkout can't be changed, the user gets a command that finishes the landing: see land-local.ts.
  */
 import { CoppiceError } from '@coppice/contracts';
 import { openRepository, type Context } from '../context.ts';
@@ -34,7 +34,7 @@ export type Landing =
   | { status: 'moved'; tip: string }
   | { status: 'landed-pending'; commit: string; reason: string; finishCommand: string };
 
-/** Lands a commit. Throws `landing-refused` if the target isn't writable, `branch-not-found` if it doesn't exist any more. */
+/** Throws `landing-refused` if the target isn't writable, `branch-not-found` if it doesn't exist any more. */
 export async function land(context: Context, input: LandInput, signal?: AbortSignal): Promise<Landing> {
   const doneRef = `refs/coppice/done/${safeName(input.effectId, 'effectId')}`;
   const taskId = safeName(input.taskId, 'taskId');
@@ -67,8 +67,8 @@ export async function land(context: Context, input: LandInput, signal?: AbortSig
 }
 
 /**
- * Records for the task's later removal that the task's branch isn't the only copy of its work. Can't be cancelled, since the reply after a
- * landing must be the landing's result and not a timeout.
+ * Records that the task's branch isn't the only copy of its work, for the task's removal. Can't be cancelled, since the
+ * reply must be the landing's result and not a timeout.
  */
 async function recordMerged(store: Store, taskId: string): Promise<void> {
   const candidate = candidateRef(taskId);

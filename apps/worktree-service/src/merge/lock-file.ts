@@ -1,7 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Maximum time to wait for the user's own git, or for a git process that outlived this service's process. Both end by themselves. */
+/** Maximum time to wait for the user's git, or for a git process of a killed service. */
 const lockWaitMsMax = 5_000;
 const lockPollMs = 100;
 

@@ -1,12 +1,13 @@
 /**
- * Creates the commit that would land on the target's current tip, without a working tree, and a folder with exactly its tree for
+ * Creates the commit that would land on the target's current tip, and a folder with exactly the commit's tree for
  * verification.
  *
  * Invariants:
- * 1. The result is stored last. A repeat returns the stored result and never touches the folder, in which a verification may be running.
- * 2. Message and dates come from the actor, so a repeat on the same tip creates the same commit.
- * 3. Nothing is created for a removed task. If a task is removed while files are created for it, the code that creates them also removes
- *    them, since nothing else would.
+ * 1. The result is stored last. A repeat returns the stored result and never touches the folder, in which a
+ *    verification may be running.
+ * 2. The message and the dates come from the actor, so a repeat on the same tip creates the same commit.
+ * 3. Nothing is created for a removed task. If a task is removed while this module creates files for it, this module
+ *    removes the files again, since nothing else would.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,7 +35,7 @@ export type PreparedMerge = z.infer<typeof outputSchema>;
 type Operation = z.infer<typeof worktreeOperations.prepareMerge.input>;
 export type PrepareMergeInput = Trailers &
   Pick<Operation, 'repository' | 'targetBranch' | 'taskCommit' | 'method' | 'message' | 'checkout' | 'setup'> & {
-    /** Patterns of protected files. A person has to approve changes to these files. Default: no patterns. */
+    /** Patterns of protected files. Default: none. */
     protect?: string[];
   };
 
@@ -96,8 +97,8 @@ export async function prepareMerge(
 }
 
 /**
- * If the task was removed, moves its checkouts to the trash and throws. A removal writes its record before it removes folders, so the
- * record also shows a removal that ran before this folder was created.
+ * If the task was removed, moves its checkouts to the trash and throws. A removal writes its record before it removes
+ * folders, so this check misses no removal.
  */
 function requireStillThere(context: Context, ids: { taskId: string; effectId: string }): void {
   if (isRemoved(context, ids.effectId)) context.trash.take(context.layout.checkoutsOf(ids.taskId));
@@ -107,7 +108,10 @@ function requireStillThere(context: Context, ids: { taskId: string; effectId: st
 const isWanted = (checkout: Operation['checkout'], tree: string): boolean =>
   checkout.when === 'always' || (checkout.when === 'tree-differs-from' && checkout.tree !== tree);
 
-/** Lists changed protected files of the merged tree. If the target has renamed a folder, a task's change lands under the new name. */
+/**
+ * Lists the protected files that the merge changes. The merged tree is compared, since a change in a folder that the
+ * target has renamed lands under the new name.
+ */
 async function changedProtected(
   context: Context,
   store: Store,
@@ -148,7 +152,7 @@ async function merge(
     const landed = await landedMeanwhile(context, store, { tip, taskCommit, paths, signal });
     return { status: 'conflict', tip, paths: paths.map(printable), landed };
   }
-  // The target already has the task's changes, by a merge or a squash. Landing them again would make an empty commit.
+  // The target already has the task's changes, so the commit would be empty.
   if (tree === (await store.resolve(`${tip}^{tree}`, signal))) return { status: 'already-merged', tip };
   const commit = await commitTree(context, store, {
     tree,
@@ -199,7 +203,7 @@ async function makeCheckout(
   const folder = join(parts.folder, 'tree');
   mkdirSync(folder, { mode: 0o755 });
   const { setup, signal } = parts;
-  // A setup made from other inputs would make the verification of this tree meaningless.
+  // A setup of other inputs doesn't match this tree, so the verification would be meaningless.
   const setupIsCurrent =
     setup === null || (await hashInputs(context, store, parts.tree, setup.inputs, signal)) === setup.inputsHash;
   const sealed = setup === null || !setupIsCurrent ? null : sealedFolder(context, setup.setupKey);

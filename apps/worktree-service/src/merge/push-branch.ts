@@ -16,14 +16,14 @@ import { push, remoteTip } from './land-remote.ts';
 import { transfer } from './transfer.ts';
 import { checkoutOf } from './user-worktrees.ts';
 
-/** Maximum number of commits that are searched. It is sufficient, since a task adds few commits to its base. */
+/** Maximum number of commits searched. A task adds only few commits to its base. */
 const historyMax = 1_000;
 
 export type PushBranchInput = { taskId: string; repository: string; branch: string; commit: string };
 
 /**
- * Pushes a task's branch to the origin, for a pull request. An existing branch is only fast-forwarded. Throws `landing-refused` if the push would
- * overwrite someone else's work.
+ * Pushes a task's branch to the user's repository, for a pull request. An existing branch is only fast-forwarded.
+ * Throws `landing-refused` if the push would overwrite other work.
  */
 export async function pushBranch(
   context: Context,

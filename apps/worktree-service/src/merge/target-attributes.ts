@@ -1,12 +1,12 @@
 /**
  * Applies the target's .gitattributes to a merge in a bare store.
  *
- * Git reads merge attributes from the working tree. In a bare repository, git reads only info/attributes, which all merges in a store
- * share. So each merge gets its own working tree, which contains only the target's .gitattributes files. Git itself interprets them,
- * including nested files, macros, `binary` and `conflict-marker-size`.
+ * Git reads merge attributes from the working tree. In a bare repository, git reads only info/attributes, which all
+ * merges in a store share. So each merge gets its own working tree, which contains only the target's .gitattributes
+ * files.
  *
- * Invariant: no external merge driver runs. A driver runs only if the configuration contains its command, and Coppice writes that
- * configuration itself (see git.ts). For an unknown driver, git uses its normal three-way merge.
+ * Invariant: no external merge driver runs. Git finds a driver's command only in the configuration, which Coppice
+ * writes itself: see git.ts. For an unknown driver, git uses its normal three-way merge.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,9 @@ import type { GitOptions } from '../git/git.ts';
 import type { Store } from '../repository/store.ts';
 import { listTree, type TreeEntry } from '../worktree/checkout.ts';
 
-/** Calls `work` with options for a git that merges into `tip`. `name`: identifies the merge; the caller holds the lock `merge-NAME`. */
+/**
+ * Calls `work` with git options for a merge into `tip`. The caller holds the lock `merge-NAME`, where NAME is `name`.
+ */
 export async function withTargetAttributes<T>(
   context: Context,
   store: Store,
@@ -33,7 +35,7 @@ export async function withTargetAttributes<T>(
     const options = { ...store.tasks, workTree, cwd: workTree, signal };
     const indexFile = join(folder, 'index');
     const entries = files.map(([path, { mode, objectId }]) => `${mode} ${objectId}\t${path}\0`).join('');
-    // The paths come from a tree. Git rejects paths that lead out of the folder.
+    // Git rejects paths that lead out of the folder.
     await context.git.run(['update-index', '-z', '--index-info'], {
       ...options,
       indexFile,
@@ -46,6 +48,6 @@ export async function withTargetAttributes<T>(
   }
 }
 
-/** Selects regular files only, since git doesn't follow a symbolic link of this name. */
+/** Only regular files count, since git doesn't follow a symbolic link of this name. */
 const isAttributesFile = ([path, { mode }]: [string, TreeEntry]): boolean =>
   mode.startsWith('100') && /(?:^|\/)\.gitattributes$/.test(path);

@@ -6,13 +6,15 @@ import { gitLimits } from '../git/git.ts';
 import { inOrigin, type LocalOrigin } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
 
-/** Number of objects from which they are stored as a pack; fewer are unpacked. Git's receive-pack uses the same number. */
+/**
+ * Minimum number of objects to store them as a pack. Fewer objects are unpacked. Git's receive-pack uses the same
+ * number.
+ */
 const unpackLimit = 100;
 
 /**
- * Transfers a commit from tasks.git to the user's repository as a pack through a pipe. Git writes the pack under the user's own account,
- * and the repository never contains the path of the store. Git checks each object on arrival. `have`: a commit that the user's repository
- * has.
+ * Transfers a commit from tasks.git to the user's repository through a pipe. Git runs under the user's account there,
+ * and checks each object. `have` is a commit that the user's repository has.
  */
 export async function transfer(
   context: Context,
@@ -38,7 +40,7 @@ export async function transfer(
   const unpack = context.git.process(receiver, { ...inOrigin(origin), ...limits });
   unpack.stdout.resume();
   try {
-    // The exit codes give the reason; a broken pipe doesn't.
+    // If the pipe breaks, the exit codes below give the reason.
     await pipeline(pack.stdout, unpack.stdin).catch(() => {});
     await Promise.all([pack.ended, unpack.ended]);
   } finally {
@@ -50,7 +52,7 @@ export async function transfer(
 const headBytes = 12;
 const countAt = 8;
 
-/** Reads the number of objects from a pack's header without consuming it; undefined if there is no pack. */
+/** Reads the number of objects from a pack's header without consuming the header. Undefined if there is no pack. */
 async function countOf(pack: Readable): Promise<number | undefined> {
   for (;;) {
     const head = pack.read(headBytes) as Buffer | null;

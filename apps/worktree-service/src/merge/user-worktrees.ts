@@ -8,19 +8,18 @@ import { readPlainFile } from '../repository/plain-file.ts';
 import { filterInCheckout } from './checkout-filters.ts';
 import { isGoneSoon } from './lock-file.ts';
 
-/** A checkout of a branch that can be fast-forwarded, as far as is known, with its git directory and index. */
+/** Checkout that can be fast-forwarded, as far as is known. */
 export type CleanCheckout = { path: string; hindrance: null; gitDir: string; indexFile: string };
-/** A clean checkout, or a checkout with the reason why it can't be fast-forwarded now. */
+/** Checkout, with the reason if it can't be fast-forwarded now. */
 export type Checkout = CleanCheckout | { path: string; hindrance: string };
 
-/** Options to run git in a checkout of the user. */
 export const inCheckout = (origin: LocalOrigin, path: string): GitOptions => ({
   cwd: path,
   as: 'user',
   account: origin.account,
 });
 
-/** Finds the checkout of a branch; null if the branch isn't checked out. */
+/** Returns null if the branch isn't checked out. */
 export async function checkoutOf(
   context: Context,
   origin: LocalOrigin,
@@ -74,12 +73,12 @@ async function lookInto(
   return { path, hindrance: null, gitDir: facts.gitDir, indexFile: facts.indexFile };
 }
 
-/** `head`: ref of the current branch. `isWhole`: the folder is the root of the working tree, not a folder inside it. */
+/** `head` is the ref of the current branch. `isWhole` is true if the folder is the root of the working tree. */
 type CheckoutFacts = { head: string; gitDir: string; indexFile: string; isWhole: boolean };
 
 /**
- * Returns null if the folder isn't in a working tree of this repository, since git's record of a linked worktree may point to a folder that
- * now belongs to another repository.
+ * Returns null if the folder isn't in a working tree of this repository. Git's record of a linked worktree may point to
+ * a folder that now belongs to another repository.
  */
 export async function checkoutFacts(
   context: Context,
@@ -106,8 +105,8 @@ function isFolder(path: string, real: string): boolean {
 }
 
 /**
- * Returns the path of a checkout that git lists. If the git directory isn't named .git, git lists that directory in place of the main
- * checkout; the repository's address is then the right path.
+ * Returns the path of a checkout that git lists. If the git directory isn't named `.git`, git lists that directory
+ * instead of the main checkout, and the repository's address is the right path.
  */
 const placeOf = (origin: LocalOrigin, path: string): string => (path === origin.gitDir ? origin.address : path);
 
@@ -125,8 +124,8 @@ function headOfWork(gitDir: string): string[] {
 }
 
 /**
- * Reports whether tracked files have uncommitted changes. Untracked files don't count, since git refuses to merge if it would overwrite
- * one.
+ * Reports whether tracked files have uncommitted changes. Untracked files don't count, since git refuses to overwrite
+ * them.
  */
 async function isDirty(context: Context, origin: LocalOrigin, path: string, signal?: AbortSignal): Promise<boolean> {
   const { stdout } = await context.git.run(['status', '--porcelain=v1', '-z', '--untracked-files=no'], {
