@@ -3,8 +3,8 @@ import { createHash, type Hash } from 'node:crypto';
 const sha256Digits = 64;
 
 /**
- * Creates a hash whose digest is the id of a git blob, once the blob's content was added. `digits`: number of hexadecimal digits of the
- * repository's object ids.
+ * Creates a hash for the id of a git blob. The caller adds the blob's content. `digits` is the length of the
+ * repository's object ids in hexadecimal digits.
  */
 export const blobHash = (bytes: number | bigint, digits: number): Hash =>
   createHash(digits === sha256Digits ? 'sha256' : 'sha1').update(`blob ${bytes}\0`);

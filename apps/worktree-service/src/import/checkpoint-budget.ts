@@ -1,6 +1,6 @@
 /**
- * Bytes that a task's checkpoints have added to tasks.git. Each checkpoint replaces the ref of the previous checkpoint, but the objects of
- * both are kept until the task ends. Without a limit, a task that keeps writing incompressible data would fill the disk.
+ * Bytes that a task's checkpoints have added to tasks.git. The objects of all checkpoints are kept until the task ends.
+ * Without a limit, a task that keeps writing incompressible data would fill the disk.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -13,8 +13,7 @@ import { openNamed, refused, type FileChange, type Plan } from './plan.ts';
 import { makeObjectFolder, moveObjects, objectBytes } from './object-folder.ts';
 
 /**
- * Files up to this size are read into memory and hashed before they are sent to git. If the content is unchanged, which is common for files
- * with a new mtime, nothing is sent.
+ * Files up to this size are hashed in memory before they are sent to git. If the content is unchanged, nothing is sent.
  */
 const wholeBytesMax = 4 * 1024 * 1024;
 const chunkBytes = 256 * 1024;
@@ -27,17 +26,16 @@ export type CommitParts = {
 };
 
 /**
- * Writes a plan as one commit that no ref of the store points to yet. Sends the contents of files through a pipe to one `git fast-import`
- * process. This process never sees the worktree and gets no path as an argument. If the content of all files is unchanged, writes nothing
- * and returns null. An interrupted import leaves nothing in the store, since git writes the objects to the scratch folder, and they are
- * moved to the store at the end.
+ * Writes a plan as one commit to which no ref of the store points yet. One `git fast-import` process gets the contents
+ * of files through a pipe. It never reads the worktree. If nothing has changed, writes nothing and returns null. An
+ * interrupted import leaves nothing in the store, since the objects are moved there from the scratch folder at the end.
  */
 export async function writeCommit(
   git: Git,
   store: Store,
   parts: {
     tree: string;
-    /** Folder for git's own use. `writeCommit` creates and removes it. */
+    /** Temporary folder. `writeCommit` creates and removes it. */
     scratch: string;
     plan: Plan;
     tracked: Map<string, TreeEntry>;
@@ -71,12 +69,12 @@ export async function writeCommit(
 }
 
 /**
- * A ref that only the linked git directory has. fast-import always updates a ref. If it updated a ref of the store and were killed, that
- * ref would stay locked.
+ * Ref that only the linked git directory has. fast-import always updates a ref. If a killed fast-import had locked a
+ * ref of the store, that ref would stay locked.
  */
 const ownRef = 'refs/worktree/import';
 
-/** A stream of commands to `git fast-import`. The first actual change starts the process. */
+/** Stream of commands to `git fast-import`. The first change starts the process. */
 class Feed {
   readonly #git: Git;
   readonly #store: Store;
@@ -85,7 +83,7 @@ class Feed {
   readonly #signal: AbortSignal | undefined;
   #process: GitProcess | undefined;
   #said = '';
-  /** Folder where git writes the new objects; undefined until the process is started. */
+  /** Folder in which git writes the new objects. Undefined before the process is started. */
   objects: string | undefined;
 
   constructor(
@@ -115,11 +113,11 @@ class Feed {
     await this.#send(data);
   }
 
-  /** Sends data. Waits if git reads more slowly than this process writes. Rejects if git ends. */
+  /** Sends data, and waits while the pipe to git is full. Rejects if git ends. */
   async #send(data: string | Buffer): Promise<void> {
     const running = this.#process;
     if (running === undefined || running.stdin.write(typeof data === 'string' ? bytesOf(data) : data)) return;
-    // The exit of git explains more than a broken pipe.
+    // If the pipe breaks, git's exit gives the reason.
     const drained = once(running.stdin, 'drain').catch(() => running.ended);
     await Promise.race([drained, running.ended]);
   }
@@ -201,6 +199,6 @@ function readExactly(descriptor: number, bytes: number, path: string): Buffer {
 const blobId = (content: Buffer, digits: number): string =>
   blobHash(content.length, digits).update(content).digest('hex');
 
-/** Quotes a path for fast-import. Special characters and all bytes outside of ASCII become octal escapes. */
+/** Quotes a path for fast-import. Special characters and bytes outside of ASCII become octal escapes. */
 const quote = (path: string): string =>
   `"${path.replace(/[^ !#-[\]-~]/g, (byte) => `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`)}"`;

@@ -1,8 +1,9 @@
 /**
- * Reads a folder that an agent has written, without following symbolic links in it, even if a link replaces an entry during the read.
+ * Reads a folder that an agent has written, without following symbolic links in it, even if a link replaces an entry
+ * during the read.
  *
- * A handle keeps the folder open and accesses its entries through the descriptor (/proc/self/fd/N/name, equivalent to openat). Without
- * /proc, plain paths are used. This is acceptable, since the sandbox has already ended when the folder is read.
+ * A handle keeps the folder open and accesses its entries by /proc/self/fd/N/name, like openat(2). Without /proc, it
+ * uses plain paths. This is acceptable, since the sandbox has ended before the folder is read.
  */
 import {
   chmodSync,
@@ -31,7 +32,7 @@ export class FolderHandle {
     this.#path = throughDescriptors ? `/proc/self/fd/${this.#descriptor}` : path;
   }
 
-  /** Opens a folder; `path` is a byte string. Throws the system's error (ENOTDIR, ELOOP, EACCES …). */
+  /** Opens a folder. `path` is a byte string. Throws the system's error (ENOTDIR, ELOOP, EACCES …). */
   static open(path: string): FolderHandle {
     return new FolderHandle(path);
   }
@@ -51,7 +52,7 @@ export class FolderHandle {
     return lstatSync(bytesOf(`${this.#path}/${name}`), { bigint: true });
   }
 
-  /** Changes an entry's mode. Follows symbolic links, so call it only for entries that `stat` reported as something else. */
+  /** Changes an entry's mode. Follows symbolic links, so `stat` must have reported that the entry isn't a link. */
   setMode(name: string, mode: number): void {
     chmodSync(bytesOf(`${this.#path}/${name}`), mode);
   }
@@ -77,8 +78,8 @@ export class FolderHandle {
 }
 
 /**
- * Calls `look` for the entry at `path` below `root` (byte strings). Opens each folder on the path by a handle of its own, so that no
- * symbolic link is followed.
+ * Calls `look` for the entry at `path` below `root` (byte strings). Opens each folder on the path by a handle, so that
+ * no symbolic link is followed.
  */
 export function beneath<T>(root: string, path: string, look: (folder: FolderHandle, name: string) => T): T {
   const names = path.split('/');

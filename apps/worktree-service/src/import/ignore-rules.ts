@@ -1,14 +1,14 @@
 /**
  * Rules of .gitignore files as git interprets them (gitignore(5)). Patterns and names are byte strings.
  *
- * Libraries aren't used because the patterns come from an agent: they turn patterns into regular expressions, and one line such as
- * `*a*a*a*a*a*a*a*b` can make backtracking arbitrarily slow. In this module, matching a rule with a name takes at most as many steps as the
+ * No library is used. Libraries turn patterns into regular expressions, and an agent's line such as `*a*a*a*a*a*a*a*b`
+ * would make backtracking arbitrarily slow. Here, matching a rule with a name takes at most as many steps as the
  * product of their lengths. All steps are counted, and the event loop can run between two rules.
  */
 import type { StepBudget } from '@coppice/service';
 
 type Rule = { bytes: number; negated: boolean; directoryOnly: boolean; anchored: boolean; segments: Segment[] };
-/** A part of a pattern between slashes: `**`, or a glob that matches one name. */
+/** Part of a pattern between slashes. `any` stands for `**`. */
 type Segment = { any: true } | { any: false; glob: string };
 
 export type IgnoreRules = {
@@ -56,8 +56,9 @@ function trimTrailingSpaces(line: string): string {
 }
 
 /**
- * Reports whether a path is ignored. `files`: the ignore files that apply to it, from the root inwards. The path's folder must not be
- * ignored, since no rule can re-include a path in an ignored folder. Throws what `budget` throws.
+ * Reports whether a path is ignored. `files` are the ignore files that apply to the path, from the root inwards. The
+ * path's folder must not be ignored, since no rule can re-include a path in an ignored folder. Throws the errors of
+ * `budget`.
  */
 export async function isIgnored(
   files: readonly IgnoreRules[],
@@ -89,7 +90,9 @@ function matches(rule: Rule, names: string[], isDirectory: boolean, budget: Step
   return only !== undefined && (only.any || matchGlob(only.glob, name, budget));
 }
 
-/** Matches the segments of a path. `**` matches any number of names, at the end of a pattern at least one. */
+/**
+ * Matches the segments of a path. `**` matches any number of names. At the end of a pattern, it matches at least one.
+ */
 function matchSegments(segments: Segment[], names: string[], budget: StepBudget): boolean {
   let segment = 0;
   let name = 0;
@@ -112,7 +115,10 @@ function matchSegments(segments: Segment[], names: string[], budget: StepBudget)
   return segment === segments.length;
 }
 
-/** Matches a shell glob within one name: `*`, `?`, `[…]`, backslash. Backtracking is limited: only the last star is retried. */
+/**
+ * Matches a shell glob (`*`, `?`, `[…]`, backslash) with one name. Only the last star is retried, which limits
+ * backtracking.
+ */
 export function matchGlob(glob: string, name: string, budget: StepBudget): boolean {
   let steps = 1;
   let at = 0;
@@ -130,7 +136,7 @@ export function matchGlob(glob: string, name: string, budget: StepBudget): boole
       at = step;
       position++;
     } else if (retryAt >= 0) {
-      // matchOne may have read the pattern to its end to match a class.
+      // matchOne may have read a class up to the end of the pattern.
       if (glob[at] === '[') steps += glob.length - at;
       at = retryAt;
       position = ++retryPosition;
@@ -142,7 +148,7 @@ export function matchGlob(glob: string, name: string, budget: StepBudget): boole
   return at === glob.length;
 }
 
-/** If the token at this position matches the character, returns the position after the token; else undefined. */
+/** Returns the position after the token if the token at `at` matches the character. Otherwise returns undefined. */
 function matchOne(glob: string, at: number, character: string): number | 'star' | undefined {
   const token = glob[at];
   if (token === '*') return 'star';
@@ -172,8 +178,8 @@ const namedClasses: Record<string, RegExp> = {
 const classNameBytesMax = 10;
 
 /**
- * Returns the position of the `:]` that ends a class name. Searches only a few bytes, since an agent's pattern could cause long searches
- * again and again.
+ * Returns the position of the `:]` that ends a class name. Searches only a few bytes, since an agent's pattern could
+ * cause many long searches.
  */
 function endOfClassName(glob: string, start: number): number | undefined {
   for (let end = start; end < start + classNameBytesMax; end++)

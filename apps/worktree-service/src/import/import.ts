@@ -2,11 +2,12 @@
  * Turns an agent's changes in its worktree into a commit. The caller ensures that the task's sandbox has ended.
  *
  * Invariants:
- * 1. The branch moves by compare-and-set, in one transaction with `refs/coppice/done/<effectId>`. A repeat finds the result by this ref.
- * 2. Dates and message come from the actor, so a repeat that doesn't find the result creates the same commit object.
- * 3. If the worktree has no changes and the branch already has a commit of the same life of the task, the result is that commit. In this
- *    case an earlier try moved the branch but failed before it replied, or git was killed after it had updated only one of the
- *    transaction's two refs.
+ * 1. The branch moves by compare-and-set, in one transaction with `refs/coppice/done/<effectId>`. A repeat finds the
+ *    result by this ref.
+ * 2. The dates and the message come from the actor, so a repeat that doesn't find the result creates the same commit.
+ * 3. If the worktree has no changes and the branch's tip is a commit of the same life of the task, that commit is the
+ *    result. In this case, an earlier try moved the branch and failed before its reply, or git was killed after it had
+ *    updated only one of the transaction's two refs.
  */
 import { CoppiceError, type CommitMessage } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
@@ -88,7 +89,10 @@ export async function commit(
   );
 }
 
-/** Reports whether the commit was made in this life of the task (see `lifeOf`). A branch may have commits of an earlier life. */
+/**
+ * Reports whether the commit was made in this life of the task: see `lifeOf`. A branch may have commits of an earlier
+ * life.
+ */
 async function isOfSameLife(
   context: Context,
   store: Store,
@@ -105,8 +109,8 @@ async function isOfSameLife(
 type Changes = { commit: string; tree: string; additions: number; deletions: number; paths: string[] };
 
 /**
- * Writes the worktree as a commit. No ref points to it; the caller sets one. If nothing differs from `parent`, `changes` is null and
- * `ignored` is the number of new files that ignore rules left out. The caller holds the task's lock.
+ * Writes the worktree as a commit. The caller sets a ref to it and holds the task's lock. If nothing differs from
+ * `parent`, `changes` is null and `ignored` is the number of new entries that ignore rules excluded.
  */
 export async function importTree(
   context: Context,
@@ -157,7 +161,7 @@ async function changesOf(context: Context, store: Store, revision: string, signa
   const [commitId = '', tree = ''] = head.split(' ');
   let [additions, deletions] = [0, 0];
   const paths = lines.map((line) => {
-    // Git prints a newline between the commit's header and the first line of numbers, so it is removed.
+    // Removes the newline that git prints before the first line of numbers.
     const [added = '', deleted = '', ...path] = line.trimStart().split('\t');
     // Git prints a dash for binary files.
     additions += Number(added) || 0;
@@ -189,8 +193,9 @@ async function answer(
 export const checkpointRef = (taskId: string): string => `refs/coppice/checkpoint/${taskId}`;
 
 /**
- * Saves the worktree's current state under `refs/coppice/checkpoint/<taskId>`, without moving the branch. Returns null without saving if
- * the worktree has no changes since the branch's commit, the disk is low on space, or the task's checkpoints have reached their size limit.
+ * Saves the worktree's current state under `refs/coppice/checkpoint/<taskId>`. Returns null without saving if nothing
+ * has changed since the branch's commit, if the disk is low on space, or if the task's checkpoints have reached their
+ * size limit.
  */
 export async function checkpoint(
   context: Context,

@@ -1,5 +1,6 @@
 /**
- * Limits of one import. If a limit is exceeded, the import fails with a message that names the limit. Exceptions are noted at the limit.
+ * Limits of one import. An import that exceeds a limit fails with a message that names the limit, unless the limit's
+ * comment says otherwise.
  */
 export type ImportLimits = {
   fileBytesMax: number;
@@ -8,7 +9,7 @@ export type ImportLimits = {
   /** Number of rules in one ignore file. Comments and empty lines don't count. */
   ignoreRulesMax: number;
   ignoreRuleBytesMax: number;
-  /** Total matching work of the import. One step is about one comparison of a pattern's character with a name's. */
+  /** Number of steps for matching ignore rules. A step is about one comparison of two characters. */
   matchingStepsMax: number;
   /** Number of visited files and folders. Ignored ones don't count. */
   entriesMax: number;
@@ -16,15 +17,17 @@ export type ImportLimits = {
   pathBytesMax: number;
   ignoreFileBytesMax: number;
   /**
-   * Bytes read to compare files with their original content. Only files that were written to but have their original mode and size are
-   * compared.
+   * Bytes read to compare files with their original content. Only files that were touched but have their original mode
+   * and size are compared.
    */
   comparedBytesMax: number;
-  /** Part of `comparedBytesMax` for files larger than `fileBytesMax`. Once it is used up, such a file counts as changed without being read. */
+  /**
+   * Part of `comparedBytesMax` for files larger than `fileBytesMax`. If it is used up, such a file counts as changed.
+   */
   comparedLargeBytesMax: number;
   /**
-   * Bytes that all checkpoints of a task may add to tasks.git. If they have added more, the import doesn't fail, but no more checkpoints
-   * are made.
+   * Bytes that all checkpoints of a task may add to tasks.git. After that, no more checkpoints are made, and no import
+   * fails.
    */
   checkpointBytesMax: number;
 };

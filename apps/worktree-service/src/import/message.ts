@@ -1,6 +1,6 @@
 import { CoppiceError, type CommitMessage } from '@coppice/contracts';
 
-/** `git log` shows little more than this, and tools that check conventional commits reject longer headers. */
+/** Tools that check conventional commits reject longer headers. */
 const headerCharactersMax = 100;
 const bodyCharactersMax = 20_000;
 
@@ -9,12 +9,12 @@ export const coppiceIdentity: Identity = { name: 'Coppice', email: 'coppice@copp
 
 // oxlint-disable-next-line no-control-regex
 const controls = /[\0-\x1f\x7f-\x9f\u2028\u2029]+/g;
-/** Keeps text of a task on one line, since a line of its own could pose as a trailer. */
+/** Puts a task's text on one line, since a second line could pose as a trailer. */
 const oneLine = (text: string): string => text.replace(controls, ' ').replace(/ +/g, ' ').trim();
 
 export type Trailers = { taskId: string; runId: string; effectId: string };
 
-/** Formats a conventional commit message: header, body, and trailers that the task's own text can't imitate. */
+/** Formats a conventional commit message. The task's text can't imitate the trailers. */
 export function formatMessage(message: CommitMessage, trailers: Trailers): string {
   const prefix = `${oneLine(message.type)}${message.scope === null ? '' : `(${oneLine(message.scope)})`}: `;
   const description = oneLine(message.description);
@@ -48,8 +48,7 @@ function bodyText(body: string): string {
       .slice(0, bodyCharactersMax)
       .split(/\r\n|[\n\r\u2028\u2029]/)
       .map((line) => line.replace(controls, ' ').trimEnd())
-      // Git reads trailers only from the last paragraph, which `formatMessage` writes. The quoting protects tools that search every line
-      // for trailers.
+      // Git reads trailers only from the last paragraph. The quoting is for tools that search every line for trailers.
       .map((line) =>
         /^\s*(coppice-[a-z-]+|co-authored-by|signed-off-by)\s*:/i.test(line) ? `> ${line.trimStart()}` : line,
       )

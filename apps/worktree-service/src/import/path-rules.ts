@@ -1,11 +1,11 @@
 /**
- * Rules for paths that may be committed. Colleagues may check out the commit on Windows or macOS, whose file systems treat some other names
- * as `.git`.
+ * Rules for paths that may be committed. A colleague may check out the commit on Windows or macOS, where some other
+ * names mean `.git`.
  */
 
 /** Code points that HFS+ ignores in names. */
 const ignoredByHfs = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/gu;
-/** Files that git reads from a tree and that must not be symbolic links. */
+/** Files that git reads from a tree. They must not be symbolic links. */
 const readByGit = /^\.(?:gitmodules|gitattributes|gitignore|mailmap)$/;
 const symlinkBytesMax = 1_024;
 
@@ -20,7 +20,7 @@ export function textOf(bytes: string): string | undefined {
   }
 }
 
-/** Formats any bytes as one printable line, for messages. */
+/** Formats a byte string as one printable line, for messages. */
 export const printable = (bytes: string): string => {
   const text = textOf(bytes) ?? bytes;
   // oxlint-disable-next-line no-control-regex
@@ -35,7 +35,7 @@ export const shortened = (bytes: string): string => {
   return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
 };
 
-/** Normalizes a name the way the most lenient file system does. */
+/** Normalizes a name like the most lenient file systems: HFS+ and NTFS. */
 function plainest(name: string): string {
   const stream = name.indexOf(':');
   const main = stream >= 0 ? name.slice(0, stream) : name;
@@ -53,7 +53,7 @@ export function isGitName(name: string): boolean {
   });
 }
 
-/** Returns the reason why a name (one part of a path, as bytes) can't be imported; undefined if it can. */
+/** Returns the reason why a name (a byte string) can't be imported; undefined if it can. */
 export function nameProblem(bytes: string): string | undefined {
   const name = textOf(bytes);
   if (name === undefined) return 'its name is not UTF-8';
@@ -66,15 +66,15 @@ export function nameProblem(bytes: string): string | undefined {
 
 export const submodulesProblem = "submodules can't be changed";
 
-/** Returns true for .gitmodules in any spelling that some file system treats as the same name, such as the short name on NTFS. */
+/** Reports whether some file system treats this name as `.gitmodules`, for example as its short name on NTFS. */
 export function namesSubmodules(bytes: string): boolean {
   const plain = plainest(textOf(bytes) ?? bytes);
   return plain === '.gitmodules' || /^gi7eba~[0-9]+$/.test(plain) || /^gitmod~[0-9]+$/.test(plain);
 }
 
 /**
- * Returns the reason why a symbolic link can't be imported; undefined if it can. The link must stay inside the tree, whatever other links
- * in its target point to.
+ * Returns the reason why a symbolic link can't be imported; undefined if it can. The link must stay inside the tree,
+ * even if other links are parts of its target.
  */
 export function symlinkProblem(path: string, target: string): string | undefined {
   const name = path.slice(path.lastIndexOf('/') + 1);

@@ -1,17 +1,17 @@
 /**
- * Compares an agent's worktree with its original state. The worktree is untrusted data.
+ * Compares an agent's worktree, which is untrusted data, with its original state.
  *
  * Invariants:
- * 1. No link is followed. This module opens only .gitignore files, which are read with a limit, and files that still have their size from
- *    checkout. The changed files are opened later, by fast-import.
- * 2. Everything to be imported passes the path rules. If a path breaks a rule, the whole import is rejected with an error that names this
- *    path.
- * 3. The event loop can run every few milliseconds, whatever the ignore files contain. Matching has a budget of steps.
- * 4. If a file has the same fingerprint as at checkout, it has the same content, since no process in a sandbox can set a ctime. If the
- *    fingerprint differs, the contents are compared, since a restored backup gives each file a new fingerprint. Before a file is read for
- *    this comparison, its size is checked against the limit on bytes read, since a sparse file may have any size.
- * 5. Files named like our own drafts are skipped, regardless of who created them. If the repository already contains such a file, an import
- *    can delete it but not change it.
+ * 1. No link is followed. This module reads only .gitignore files, up to a size limit, and files that may be unchanged.
+ *    fast-import.ts opens the changed files later.
+ * 2. If a path to be imported breaks a path rule, the whole import is rejected with an error that names this path.
+ * 3. The event loop can run every few milliseconds, and matching has a budget of steps, whatever the ignore files
+ *    contain.
+ * 4. A file with its fingerprint from checkout is unchanged, since no process in a sandbox can set a ctime. If only the
+ *    fingerprint's times or inode differ, the contents are compared, since restoring a backup changes them. The size is
+ *    checked against a limit before the file is read, since a sparse file may have any size.
+ * 5. Files named like Coppice's own drafts are skipped. If the repository contains such a file, an import can delete it
+ *    but not change it.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
 import { CoppiceError, ownDraftPattern } from '@coppice/contracts';
@@ -31,7 +31,7 @@ export type Plan = {
   changes: (FileChange | LinkChange)[];
   deletions: string[];
   ignored: number;
-  /** Skipped drafts of Coppice, at most as many as a log entry needs. */
+  /** Paths of skipped drafts, at most 20. */
   drafts: string[];
 };
 
@@ -53,7 +53,10 @@ type Level = {
   inGitlink: boolean;
 };
 
-/** `tree`: the worktree's folder. `tracked`: the parent's tree. `given`: the worktree's original state. Throws `import-refused` or `limit-exceeded`. */
+/**
+ * `tree` is the worktree's folder, `tracked` the parent's tree, and `given` the worktree's original state. Throws
+ * `import-refused` or `limit-exceeded`.
+ */
 export async function planImport(
   tree: string,
   tracked: Map<string, TreeEntry>,
@@ -65,7 +68,6 @@ export async function planImport(
   return new Planner(tracked, given, limits, budget).run(tree);
 }
 
-/** Creates the import's budget of matching steps. */
 export const stepBudgetOf = (limits: ImportLimits, signal?: AbortSignal): StepBudget =>
   new StepBudget({
     stepsMax: limits.matchingStepsMax + limits.entriesMax * stepsPerEntry,
@@ -121,7 +123,7 @@ class Planner {
     const rules =
       names.includes('.gitignore') && !level.ignored ? [...level.rules, ...this.#ignoreFile(level)] : level.rules;
     for (const name of names) {
-      // `.git` is the link to the host's metadata, or whatever an agent has put in its place.
+      // `.git` links to the host's metadata, unless an agent has replaced it.
       if (level.path === '' && name === '.git') continue;
       this.#budget.spend(stepsPerEntry);
       if (this.#budget.due) await this.#budget.yield();
@@ -151,7 +153,7 @@ class Planner {
       return;
     }
     const known = this.#given.snapshot.get(path);
-    // An unchanged file is not the agent's work. If it is untracked, the setup created it.
+    // An unchanged file is not the agent's work. If the file is untracked, the setup created it.
     const wasGiven = known !== undefined && known.objectId === (tracked?.objectId ?? null);
     if (wasGiven && (await this.#isUnchanged(known, { folder: level.folder, name, path, stat }))) {
       if (tracked !== undefined) this.#seen.add(path);
@@ -186,7 +188,8 @@ class Planner {
   async #enter(level: Level, parent: FolderHandle, name: string): Promise<void> {
     if (level.depth > this.#limits.depthMax)
       throw refused(level.path, `folders are nested deeper than ${this.#limits.depthMax}`);
-    // A folder that existed before the agent started may have any name, since only new entries in it are imported and checked.
+    // A folder that existed before the agent started may have any name. New entries in it are checked with their whole
+    // path.
     const problem = level.ignored || this.#knownFolders.has(level.path) ? undefined : nameProblem(name);
     if (problem !== undefined) throw refused(level.path, problem);
     const folder = openNamed(level.path, () => parent.folder(name));
@@ -256,7 +259,7 @@ class Planner {
   }
 }
 
-/** Calls `open`. If a file of the agent causes a system error, throws `import-refused` with the path in the worktree. */
+/** Calls `open`. Converts system errors that the agent's files can cause to `import-refused`. */
 export function openNamed<T>(path: string, open: () => T): T {
   try {
     return open();

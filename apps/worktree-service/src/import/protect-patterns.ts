@@ -1,7 +1,7 @@
 /**
- * Globs of protected files. The globs come from a tenant and the paths from an agent, so matching must take linear time. Braces and groups
- * are expanded first, and matchGlob matches the result. If a glob can't be parsed or expands to too many globs, it protects more files than
- * it matches, never fewer.
+ * Globs of protected files. Tenants write the globs and agents the paths, so matching must not take exponential time.
+ * Braces and groups are expanded first, and `matchGlob` matches the results. A glob that can't be parsed or expands to
+ * too many globs protects more files than it should, never fewer.
  */
 import type { StepBudget } from '@coppice/service';
 import { matchGlob } from './ignore-rules.ts';
@@ -11,11 +11,11 @@ const alternativesMax = 64;
 const nestingMax = 16;
 const rememberedNamesMax = 100_000;
 
-/** One part of a path: `**`, or a lower-case glob within one name. A glob without wildcards is plain. */
+/** Part of a path: `**`, or a lower-case glob for one name. A glob without wildcards is plain. */
 type Part = 'any' | { glob: string; isPlain: boolean };
 
 export class ProtectPatterns {
-  /** For each pattern with a slash, its parts before the first wildcard, in the original case. */
+  /** For each glob with a slash, its parts before the first wildcard, in the original case. */
   readonly starts: string[] = [];
   readonly #plainNames = new Set<string>();
   readonly #nameGlobs: string[] = [];
@@ -51,7 +51,7 @@ export class ProtectPatterns {
     );
   }
 
-  /** Reports whether a pattern matches a path. @param names the path's parts in lower case */
+  /** Reports whether a pattern matches a path. `names` are the path's parts in lower case. */
   async matches(names: readonly string[]): Promise<boolean> {
     for (const name of names) if (await this.matchesName(name)) return true;
     for (const parts of this.#paths) {
@@ -103,7 +103,10 @@ export class ProtectPatterns {
   }
 }
 
-/** Reports whether an expanded glob has no wildcard. An expanded glob has only the wildcards `*` and `?`, and characters escaped by backslashes. */
+/**
+ * Reports whether an expanded glob has no wildcard. Its only wildcards can be `*` and `?`, and a backslash escapes a
+ * character.
+ */
 const isPlain = (glob: string): boolean => !/[*?]/.test(glob.replaceAll(/\\./gs, ''));
 const unescaped = (glob: string): string => glob.replaceAll(/\\(.)/gs, '$1');
 const escaped = (text: string): string => text.replaceAll(/[*?[\\]/g, '\\$&');
@@ -113,11 +116,14 @@ const characterClass = /\[[!^]?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\]/sy;
 /** Thrown if a pattern may match any path. */
 class StandsForAll extends Error {}
 
-/** Expands a pattern to globs without braces, groups and classes. Together they match at least what the pattern matches. */
+/**
+ * Expands a pattern to globs without braces, groups and classes. Together, the globs match at least what the pattern
+ * matches.
+ */
 export function expanded(pattern: string): string[] {
   try {
     if (pattern.startsWith('!') && pattern[1] !== '(') throw new StandsForAll();
-    // The whole pattern may also be meant as the literal name of a file.
+    // The pattern may also be the literal name of a file.
     const own = /[|(){}[\\"]/.test(pattern) ? [escaped(pattern)] : [];
     return [...own, ...new Reader(pattern).alternatives('', 0).globs];
   } catch (error) {
@@ -170,7 +176,7 @@ class Reader {
 
   #next(character: string, depth: number): string[] {
     const following = this.#text[this.#at + 1];
-    // In a regular expression, this character is the quantifier of the group or class before it.
+    // In a regular expression, this character quantifies the preceding group or class.
     if (following !== '(' && /[)\]}[+][+?*]/.test(this.#text.slice(this.#at - 1, this.#at + 1)))
       return this.#passed(1, ['*']);
     if (character === '(') return this.#group('@', 1, depth);
@@ -179,11 +185,11 @@ class Reader {
     if (character === '[') return this.#class();
     if (this.#text.startsWith('**{', this.#at)) return this.#passed(2, ['**', '**/*']);
     if (character === '*' || character === '?' || character === '/') return this.#passed(1, [character]);
-    // Tools disagree about quotes. If they could hide special characters, the pattern matches everything.
+    // Tools interpret quotes differently. If quotes could hide special characters, the pattern matches everything.
     if (character === '"' && /[|(){}[]/.test(this.#text.replaceAll(/\\./gs, ''))) throw new StandsForAll();
     if (character === '"') return this.#passed(1, ['*']);
     if (character !== '\\') return this.#passed(1, [escaped(character)]);
-    // In a regular expression, this is a class or a back-reference.
+    // In a regular expression, a backslash with a word character is a class or a back-reference.
     if (/\w/.test(following ?? '')) return this.#passed(2, ['*']);
     return this.#passed(2, [following === '/' ? '/' : escaped(following ?? '\\')]);
   }
@@ -206,7 +212,7 @@ class Reader {
     return globs.map((glob) => `{${glob}}`);
   }
 
-  /** Reads a class. The class may also be meant literally: `[1]` can be part of a file name. */
+  /** Reads a class. A text such as `[1]` may also be a literal part of a file name. */
   #class(): string[] {
     characterClass.lastIndex = this.#at;
     const found = characterClass.exec(this.#text)?.[0];

@@ -1,8 +1,9 @@
 /**
- * Finds the files that protected paths lead to through symbolic links, in the tree that a change starts from. If `verify.sh` is a link, the
- * link's target runs, so the target needs protection too.
+ * Finds the files that protected paths lead to through symbolic links, in the tree before a change. If `verify.sh` is a
+ * link, its target runs, so the target needs protection too.
  *
- * Not followed: links that leave the repository, links that only a wildcard with a slash matches, and links inside a protected folder.
+ * Not followed: links that leave the repository, links that only a wildcard with a slash matches, and links inside a
+ * protected folder.
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { StepBudget } from '@coppice/service';
@@ -14,14 +15,13 @@ import { stepBudgetOf } from './plan.ts';
 import { ProtectPatterns } from './protect-patterns.ts';
 import { listed, protectedAmong } from './protected-paths.ts';
 
-/** Limits of Linux, which can't open a longer chain of links or a longer path. */
+/** Limits of Linux for chains of links and for paths. */
 const hopsMax = 40;
 const pathCharactersMax = 4_096;
 
 /**
- * Lists the changed paths that the patterns protect, directly or through links of the tree `base`, formatted for a person. If finding them takes
- * more steps than an import may take, all paths are returned.
- * @param parts.paths byte strings
+ * Lists the changed paths that the patterns protect, directly or through links of the tree `base`, formatted for a
+ * person. If this takes more steps than an import may take, returns all paths. `paths` are byte strings.
  */
 export async function protectedSince(
   context: Context,
@@ -41,7 +41,7 @@ export async function protectedSince(
   }
 }
 
-/** Reads the targets of a tree's symbolic links, by path. Paths and targets are text, or byte strings if they aren't UTF-8. */
+/** Reads the targets of a tree's symbolic links, by path. A path or target that isn't UTF-8 is a byte string. */
 async function symlinksOf(
   context: Context,
   store: Store,
@@ -65,10 +65,9 @@ async function symlinksOf(
 }
 
 /**
- * Finds the links that protected paths lead through, and their targets, in lower case. Each result stands for the path itself and
- * everything below it. Paths are followed both as written and in lower case: on file systems that ignore case, a link `Tools` also
- * redirects `tools/verify.sh`.
- * @param links link targets by path
+ * Finds the links that protected paths lead through, and the final targets, in lower case. Everything below a result is
+ * protected too. Paths are followed both as written and in lower case. On file systems that ignore case, a link `Tools`
+ * also redirects `tools/verify.sh`. `links` contains link targets by path.
  */
 export async function linkTargets(
   patterns: ProtectPatterns,
@@ -95,7 +94,7 @@ export async function linkTargets(
 }
 
 /**
- * Lists the links that a path leads through and, if it lies in the repository, its final target. Returns an empty list if the path leads
+ * Lists the links that a path leads through and, if it is in the repository, the final target. Empty if the path leads
  * through no link.
  */
 function follow(path: string, links: ReadonlyMap<string, string>, budget: StepBudget): string[] {

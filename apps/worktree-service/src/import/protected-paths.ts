@@ -7,8 +7,9 @@ const protectedPathsMax = 50;
 const digestCharacters = 16;
 
 /**
- * Selects the paths (byte strings) that a pattern protects. As in .gitignore, a pattern without a slash matches a name at any depth. If the
- * name is that of a folder, everything in the folder is protected. Matching ignores case, since some file systems ignore it.
+ * Selects the paths (byte strings) that a pattern protects. As in .gitignore, a pattern without a slash matches a name
+ * at any depth. If it matches a folder, everything in the folder is protected. Matching ignores case, as some file
+ * systems do.
  * @param targets files and folders that protected paths lead to through links, in lower case; see protected-links.ts
  * @throws limit-exceeded if `budget` has no steps left
  */
@@ -30,8 +31,8 @@ export async function protectedAmong(
 }
 
 /**
- * Formats paths for a person. After 50 paths, one entry gives the number of further paths and a digest of them. Because of the digest, an
- * approval doesn't apply to a different set with the same number of paths.
+ * Formats paths for a person. After 50 paths, one entry gives the number and a digest of the others. Because of the
+ * digest, an approval doesn't apply to another set of the same size.
  */
 export function listed(paths: readonly string[]): string[] {
   const rest = paths.slice(protectedPathsMax);

@@ -1,6 +1,6 @@
 /**
- * Compares the content of a file whose fingerprint has changed with the file's original content. The fingerprint can change without the
- * agent: restoring a backup or moving the data folder gives every file a new ctime and inode.
+ * Compares a file whose fingerprint has changed with the file's original content. Restoring a backup or moving the data
+ * folder also changes the fingerprint, since every file gets a new ctime and inode.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
 import type { StepBudget } from '@coppice/service';
@@ -9,23 +9,23 @@ import type { Snapshot, SnapshotEntry } from '../worktree/snapshot.ts';
 import { blobHash } from './blob-hash.ts';
 import { beneath, type FolderHandle } from './folder-handle.ts';
 
-/** State of the worktree at its start. `sealed`: the sealed folder of its setup; null if there was no setup, or none was recorded. */
+/** Original state of the worktree. `sealed` is the sealed folder of its setup. Null if no setup was recorded. */
 export type Given = { snapshot: Snapshot; sealed: string | null };
 
-/** An entry as it is in the worktree now. */
+/** Entry in its current state. */
 export type Found = { folder: FolderHandle; name: string; path: string; stat: BigIntStats };
 
 const chunkBytes = 256 * 1024;
 const bytesPerStep = 64;
 const sha1Digits = 40;
 
-/** Reports, without reading the file or link, whether it can have its original content. */
+/** Reports whether a file or link can have its original content, without reading it. */
 export const mayBeUnchanged = (known: SnapshotEntry, stat: BigIntStats): boolean =>
   known.fingerprint.startsWith(modeAndSize(stat));
 
 /**
- * Reports whether a file or link for which `mayBeUnchanged` is true has its original content. Reads the file or link and, if a sealed setup
- * has the original, that original too.
+ * Reports whether a file or link for which `mayBeUnchanged` is true has its original content. The original is a known
+ * blob or a file of the sealed setup.
  */
 export async function isUnchanged(
   known: SnapshotEntry,
@@ -39,8 +39,8 @@ export async function isUnchanged(
 }
 
 /**
- * Hashes an entry of the sealed setup. Returns null if the entry doesn't exist. Follows no link, since a process of the setup's user could
- * have replaced the entry.
+ * Hashes an entry of the sealed setup. Returns null if the entry doesn't exist. Follows no link, since the setup's user
+ * could have replaced the entry.
  */
 async function sealedBlob(sealed: string, path: string, digits: number, budget: StepBudget): Promise<string | null> {
   try {
