@@ -26,7 +26,7 @@ test('only the sandbox’s user can read worktrees and checkouts', async () => {
   expect(found.map((file) => file.startsWith(worktrees))).toEqual([true, false]);
   for (const file of found) {
     expect(await readAs(nobody, file)).toBe('refused');
-    // Without root, the test can't become another user.
+    // Without root, the test can't run a program as another user.
     expect(await readAs(sandboxUser().uid, file)).toBe(isRoot() ? 'read' : 'refused');
   }
   for (const folder of [worktrees, checkouts, setups])

@@ -26,7 +26,10 @@ async function expectLandedOnce(f: Fixture, method: string): Promise<void> {
   }
 }
 
-/** Reports whether the task's removal is already recorded at this point. If it is, a repeat does nothing but remove the task. */
+/**
+ * Reports whether the task's removal is already recorded at this point. After a crash there, a repeat only removes the
+ * task.
+ */
 const isInRemoval = (point: CrashPoint): boolean => point === 'rescued' || point === 'worktree-removed';
 
 const crashes = (['merge', 'squash'] as const).flatMap((method) => crashPoints.map((point) => ({ method, point })));
@@ -50,7 +53,7 @@ test('two processes that run the same commands at the same time land once', asyn
   await using one = live(f, 'merge');
   await using other = live(f, 'merge');
   await Promise.all([one.exited, other.exited]);
-  // One process may fail because the other has already removed the worktree, but at least one finishes.
+  // One process may fail because the other has already removed the worktree.
   const answers = [...one.lines, ...other.lines].filter(({ text }) => text.startsWith('answers '));
   expect(answers.length).toBeGreaterThan(0);
   await using again = live(f, 'merge');

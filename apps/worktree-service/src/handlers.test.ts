@@ -8,7 +8,7 @@ import { bundlesAtOnce, commandHandlers, endpoints, inspectsAtOnce, fetchPlaces,
 import { fixture, taskId, write } from './test-support/fixture.ts';
 import type { Fixture } from './test-support/fixture.ts';
 
-/** Starts a server that accepts connections and never replies. `end` closes all of them. */
+/** Starts a server that accepts connections and never replies. `end` closes all connections. */
 async function silentServer() {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => sockets.add(socket.on('error', () => {})));
@@ -82,7 +82,7 @@ test('a tenant that prepares from unresponsive servers leaves slots to other ten
 
 test.each([
   ['diff', readsAtOnce, 1],
-  // Each call checks the repository and the branch name concurrently.
+  // Each call runs two git processes at once, for the repository and the branch name.
   ['finished-landings', readsAtOnce, 2],
   ['bundle', bundlesAtOnce, 1],
 ])(
@@ -130,7 +130,7 @@ test.each([
   60_000,
 );
 
-/** Counts concurrent git processes from now on, and records the maximum. */
+/** Records the maximum number of concurrent git processes from now on. */
 function countedProcesses({ context }: Fixture): { peak: number } {
   const { git } = context;
   const run = git.run.bind(git);

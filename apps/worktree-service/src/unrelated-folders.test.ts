@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { fixture } from './test-support/fixture.ts';
 import { markUnrelated } from './unrelated-folders.ts';
 
-/** Sets the attribute to find out if the file system supports it. Only ext4 does. */
+/** Reports whether the file system supports the attribute. Only ext4 does. */
 function isKnownIn(folder: string): boolean {
   try {
     execFileSync('chattr', ['+T', folder], { stdio: 'ignore' });

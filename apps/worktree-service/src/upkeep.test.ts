@@ -8,7 +8,6 @@ import { remove } from './worktree/remove.ts';
 
 const dayMs = 24 * 3_600_000;
 
-/** Makes a file look as if written that many days ago. */
 function age(file: string, days: number): void {
   const written = new Date(Date.now() - days * dayMs);
   utimesSync(file, written, written);

@@ -16,7 +16,7 @@ import { diskSettingsDefault } from './settings.ts';
 const idle = { report: null, request: () => {} };
 const owner = { tenant: 'default', runId: 'run1', taskId: 'task1' };
 
-/** Returns a function that runs a command the way the service does. */
+/** Returns a function that runs a command like the service. */
 function servedBy(context: Context, waits = new FullDiskWaits()) {
   const handlers = commandHandlers(context, fetchPlaces(8)).map(withFullDisk(context, idle, waits));
   let count = 0;
@@ -75,7 +75,7 @@ async function onSmallDisk(context: TestContext, megabytes: number, disk = diskS
   const filler = join(folder.path, 'filler');
   return {
     small: await openContext({ dataFolder: join(folder.path, 'data'), node: 'node1', disk }),
-    /** Fills the disk except for `leave` bytes. `leave` must be a multiple of the page size. */
+    /** Fills the disk except for `leave` bytes, a multiple of the page size. */
     fill: (leave = 0) => {
       execFileSync('sh', ['-c', `cat /dev/zero > ${filler} 2>/dev/null || true`]);
       truncateSync(filler, statSync(filler).size - leave);
@@ -100,12 +100,12 @@ test.for([
   'on a disk with only $leave bytes left, commands are postponed and damage nothing',
   async ({ leave, expected }, testContext) => {
     await using f = await fixture();
-    // Without a minimum of free space, no command is rejected before it really runs on the full disk.
+    // Without a minimum of free space, every command starts and then fails on the full disk.
     await using disk = await onSmallDisk(testContext, 12, { ...diskSettingsDefault, freeBytesMin: 0 });
     const { small } = disk;
     const order = servedBy(small);
     const outcomes: [name: string, outcome: unknown][] = [];
-    /** Runs a command first on a full disk and then again with free space, like a redelivery by the bus. */
+    /** Runs a command on a full disk and then, like a redelivery by the bus, with free space. */
     const throughFullDisk = async (name: string, input: object, effectId: string) => {
       disk.fill(leave);
       const error = await order(name, input, effectId).then(

@@ -42,7 +42,7 @@ test('rescued commits and kept folders share a size limit: the oldest are remove
   await leaveWork(f, 'folder', { 'b.bin': large(), 'git~1': 'no file of a repository may be called that' });
   const shared = { 'c.bin': large() };
   await leaveWork(f, 'two', shared);
-  // This work takes almost no space in addition to the previous work.
+  // This work shares almost all of its objects with the previous work.
   await leaveWork(f, 'three', { ...shared, 'd.txt': 'd' });
   const kept = () => f.tasks('for-each-ref', '--format=%(refname:lstrip=3)', 'refs/coppice/rescue/');
 

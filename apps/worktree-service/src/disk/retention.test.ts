@@ -22,7 +22,7 @@ const dayMs = 24 * 3_600_000;
 const removed = (f: Fixture, taskId: string) =>
   remove(f.context, { taskId, runId, effectId: `${taskId}_remove`, repository: f.address, keepBranch: false, date });
 
-/** Runs a round on the fixture's data folder, like a service with these settings. */
+/** Runs a round on the fixture's data folder with these settings. */
 async function round(f: Fixture, disk: Partial<DiskSettings> = {}, clock = manualClock(new Date())) {
   const context = await openContext({
     dataFolder: f.dataFolder,
@@ -48,7 +48,7 @@ async function leaveFolder(f: Fixture, taskId: string, bytes: number): Promise<s
   write(tree, 'large', Buffer.alloc(bytes, 'x'));
   write(tree, 'git~1', 'no file of a repository may be called that');
   await expect(f.committed(taskId)).rejects.toMatchObject({ code: 'import-refused' });
-  // An agent can set the mtime. If the mtime counted, a folder with an mtime in the future would be the newest forever.
+  // An agent can set the mtime. If it counted, a folder with an mtime in the future would stay the newest forever.
   const far = new Date('2099-01-01T00:00:00Z');
   utimesSync(tree, far, far);
   return (await removed(f, taskId)).rescue ?? '';
@@ -196,7 +196,6 @@ test('garbage of a store is collected once the repository has no task; objects t
   );
   await f.repository.git('fetch', '-q', ...(rescue ?? '').split(' '));
   expect(await f.repository.git('cat-file', '-s', 'FETCH_HEAD:random')).toBe(String(2 * mebibyte));
-  // The store remains usable.
   write((await f.prepared('next')).tree, 'next.txt', 'next');
   expect(await f.committed('next')).toMatchObject({ status: 'committed' });
 });

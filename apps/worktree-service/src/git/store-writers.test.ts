@@ -18,7 +18,6 @@ const storesOf = (f: Fixture): string => {
   return join(f.dataFolder, 'repositories', repositoryId);
 };
 
-/** Creates files like the ones that a killed git process leaves. */
 function plant(...files: string[]): void {
   for (const file of files) {
     mkdirSync(dirname(file), { recursive: true });
@@ -47,7 +46,7 @@ test('every step of a task succeeds despite locks that killed processes have lef
   expect(await f.committed()).toMatchObject({ status: 'committed' });
   plant(...left);
   await remove(f.context, { taskId, runId, effectId: 'removal', repository: f.address, keepBranch: false, date });
-  // The fetched ref moves with every fetch, and a new commit makes the next task fetch.
+  // A new commit makes the next task fetch, and a fetch moves the fetched ref.
   await f.repository.commit('chore: other', { 'other.txt': 'x' });
   const fetched = readdirSync(join(storesOf(f), 'origin.git/refs/fetched')).map((name) =>
     join(storesOf(f), `origin.git/refs/fetched/${name}.lock`),
@@ -55,7 +54,7 @@ test('every step of a task succeeds despite locks that killed processes have lef
   expect(fetched).toHaveLength(1);
   plant(...fetched);
   expect(await landOf(f, await readyTask(f, 'next', { 'next.txt': 'x' }))).toMatchObject({ status: 'landed' });
-  // If git waited 15 s for each lock, which is the default, the test would take longer.
+  // With git's default wait of 15 s for each lock, the test would take longer.
   expect(performance.now() - startedAt).toBeLessThan(60_000);
   expect([...left, ...fetched].filter((file) => existsSync(file))).toEqual([]);
 });
@@ -82,7 +81,7 @@ const holding = async (f: Fixture) => {
   return { store, holder, lock, ref, commit };
 };
 
-/** Lists the locks that processes hold or wait for in order to remove lock files. */
+/** Lists the locks that serialize removals of lock files. */
 const removers = (f: Fixture): string[] =>
   readdirSync(join(f.dataFolder, 'locks')).filter((name) => name.startsWith('left-locks-'));
 
@@ -93,7 +92,7 @@ test('the removal of locks waits for a git of another process instead of removin
   await openContext({ dataFolder: f.dataFolder, node: 'node1' });
   const inode = lstatSync(lock).ino;
   let settled = false;
-  // This update succeeds only after the other process has moved the ref.
+  // This update succeeds only after the other process has moved the ref to `commit`.
   const moved = store.updateRefs([`delete ${ref} ${commit}`]).finally(() => {
     settled = true;
   });
@@ -135,7 +134,8 @@ test("a daemon started by the user's credential helper doesn't prevent the remov
   await using daemon = new AsyncDisposableStack();
   daemon.defer(async () => void (await shell(`git credential-cache --socket='${socket}' exit`, home.path)));
   {
-    // Git starts the daemon when it lists the branch, before the fetch. The wrapper ends that daemon, so the fetch starts a new one.
+    // Git already starts the daemon when it lists the branch. The wrapper ends that daemon, so that the fetch starts a
+    // new one.
     using _ = interfere(f, 'fetch --quiet', `git credential-cache --socket='${socket}' exit`);
     await f.prepared();
   }

@@ -1,6 +1,6 @@
 /**
- * Tests that programs and settings which an agent plants in its worktree neither run on the host nor land. If plain git would run a plant,
- * the test first shows that it does. A harmless change beside the plant lands.
+ * Tests that programs and settings that an agent plants in its worktree neither run on the host nor land. If plain git
+ * runs a plant, the test shows that first. A harmless change beside the plant still lands.
  */
 import { execFile } from 'node:child_process';
 import {
@@ -26,7 +26,7 @@ import { date, fixture, runId, shell, taskId, write, type Fixture } from '../tes
 
 const run = promisify(execFile);
 
-/** Creates a program that records that it ran by creating a file. */
+/** Creates a program that creates a file when it runs. */
 function program(folder: string, name: string): { script: string; ran: () => boolean; forget: () => void } {
   const mark = join(folder, `${name}.ran`);
   const script = join(folder, `${name}.sh`);
@@ -35,7 +35,7 @@ function program(folder: string, name: string): { script: string; ran: () => boo
   return { script, ran: () => existsSync(mark), forget: () => rmSync(mark, { force: true }) };
 }
 
-/** Turns the worktree into a repository of the agent's own, as if the agent had removed the mounted `.git`. */
+/** Replaces the worktree's `.git` by a repository of the agent's own. */
 async function ownRepository(tree: string, settings: [string, string][]): Promise<void> {
   rmSync(join(tree, '.git'), { force: true });
   await shell('git init -q . && git add -A && git commit -qm base', tree);

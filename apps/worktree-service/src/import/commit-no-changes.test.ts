@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { fixture, taskId, write, type Fixture } from '../test-support/fixture.ts';
 
-/** Puts a script in front of git. The script can run git as "$real". */
+/** Replaces git by a script that can run git as "$real". */
 function replaceGit(f: Fixture, script: string): void {
   const folder = join(f.dataFolder, '../replaced');
   const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();
@@ -20,7 +20,7 @@ test('if a commit moves the branch but fails to reply, the next try, with anothe
   const { tree, branch } = await f.prepared();
   write(tree, 'work.txt', 'work\n');
   const failed = join(f.dataFolder, '../failed');
-  // After the refs have moved, makes the first listing of a tree fail. The result needs this listing.
+  // Makes the first `ls-tree` after the refs have moved fail. The result needs this command.
   replaceGit(
     f,
     `case " $* " in
@@ -41,7 +41,7 @@ test('no commit is lost if git is killed between the two renames of its transact
   const { tree } = await f.prepared();
   write(tree, 'work.txt', 'work\n');
   const first = await f.committed(taskId, `${taskId}_5`);
-  // Git moved the branch first. This deletes the second ref, as if git had been killed before it moved that ref.
+  // Deletes the second ref, as if git had been killed after it moved the branch.
   await f.tasks('update-ref', '-d', `refs/coppice/done/${taskId}_5`);
   expect(await f.committed(taskId, `${taskId}_5`)).toEqual(first);
 });

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { byteString } from '../folders.ts';
 import { FolderHandle } from './folder-handle.ts';
 
-/** Creates a folder that can be replaced by a link to another folder while it is read. */
+/** Creates a folder that a test can replace by a link while it is read. */
 async function swapped() {
   const folder = await temporaryFolder('handles');
   const path = (name: string) => join(folder.path, name);

@@ -7,7 +7,7 @@ import { shell } from '../test-support/fixture.ts';
 import { StepBudget } from '@coppice/service';
 import { isIgnored, matchGlob, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
 
-/** Lists untracked files that aren't ignored, the way the import does. */
+/** Lists untracked files that aren't ignored, like the import. */
 async function ours(tree: string, folder = '', above: readonly IgnoreRules[] = []): Promise<string[]> {
   const entries = readdirSync(join(tree, folder), { withFileTypes: true });
   const files = [...above];
@@ -26,7 +26,7 @@ async function ours(tree: string, folder = '', above: readonly IgnoreRules[] = [
 
 const ignoreFiles = new Map<string, string>();
 
-/** Lists the same files with git. This is safe because no agent has written to the folder. */
+/** Lists the same files with git. */
 async function gits(tree: string): Promise<string[]> {
   const listed = await shell('git ls-files -z --others --exclude-standard', tree);
   return listed.split('\0').filter((path) => path !== '');

@@ -189,7 +189,7 @@ test('an import succeeds although a killed import has left a .keep file for the 
   const { tree } = await f.prepared();
   for (let count = 0; count < 150; count++) write(tree, `files/${count}.txt`, `${count}`);
   const first = await f.committed();
-  // Git keeps this many objects in a pack. The name of the pack depends only on its content.
+  // Git stores this many objects as a pack, whose name depends only on its content.
   const [repository = ''] = readdirSync(join(f.dataFolder, 'repositories'));
   const packs = join(f.dataFolder, 'repositories', repository, 'tasks.git/objects/pack');
   const [pack = ''] = readdirSync(packs).filter((name) => name.endsWith('.pack'));
@@ -232,7 +232,7 @@ test('checkpoints of a task that keeps changing its files add no more than their
   expect(made).toEqual([true, true, true, false, false, false]);
   const size = /^size: (\d+)$/m.exec(await f.tasks('count-objects', '-v'))?.[1];
   expect(Number(size)).toBeLessThan(3_500);
-  // Unchanged files count only once.
+  // An unchanged file counts only in the first checkpoint.
   const { tree: quiet } = await f.prepared('quiet');
   write(quiet, 'random', random());
   for (let count = 1; count <= 6; count++) {

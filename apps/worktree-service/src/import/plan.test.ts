@@ -9,8 +9,8 @@ import { planImport, stepBudgetOf } from './plan.ts';
 const nothing = { snapshot: new Map(), sealed: null };
 
 /**
- * Creates a folder with an ignore file that is as expensive as possible: every rule is matched with every name, and each match fails only
- * at the end of the rule.
+ * Creates a folder with the most expensive ignore file. Every rule is matched with every name, and each match fails
+ * only at the end of the rule.
  */
 async function hostile(rules: number, folders: number) {
   const folder = await temporaryFolder('plan');
@@ -39,7 +39,7 @@ test('a hostile ignore file is rejected once the budget is used up, and other wo
     message: expect.stringContaining('steps to match ignore rules (matchingStepsMax)'),
   });
   await other;
-  // The budget can be exceeded by at most one rule matched with one name.
+  // The import can exceed the budget by at most one match of a rule with a name.
   expect(budget.steps).toBeLessThan(40_000_000 + 1_000 * 100 + 52 * 250);
   expect(budget.yields).toBeGreaterThan(3);
   expect(others).toBeGreaterThanOrEqual(budget.yields);

@@ -1,4 +1,4 @@
-/** Tests that a landing in a user's checkout leaves the user's own changes and branches intact. */
+/** Tests that a landing in a user's checkout keeps the user's own changes and branches. */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test, vi } from 'vitest';

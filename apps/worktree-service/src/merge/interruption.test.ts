@@ -1,4 +1,6 @@
-/** Tests landings after git was stopped in a user's checkout: the user is informed, and the checkout is not changed. */
+/**
+ * Tests that a landing after git was stopped in a user's checkout informs the user and changes nothing in the checkout.
+ */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
@@ -13,13 +15,13 @@ const status = (f: Fixture) => f.repository.git('status', '--porcelain', '--untr
 const notes = (f: Fixture) => readdirSync(join(f.dataFolder, 'landings'));
 
 /**
- * Starts a landing of several files, blocks git in a smudge filter, sends git the signal, and checks that git has written only some of the
- * files.
+ * Starts a landing of several files, blocks git in a smudge filter, and sends git the signal. Git has then written only
+ * some of the files.
  */
 async function landingCutOff(f: Fixture, signal: NodeJS.Signals): Promise<Ready> {
   const waiting =
     'echo $PPID > .git/filtering.new; mv .git/filtering.new .git/filtering; while test -e .git/stop; do sleep 0.01; done; cat';
-  // The filter is outside of the checkout, since a landing doesn't start git if tasks can change a filter.
+  // The filter is outside of the checkout, since a landing doesn't run git if tasks can change a filter.
   const filter = join(f.dataFolder, 'slow-filter.sh');
   writeFileSync(filter, waiting);
   await f.repository.git('config', 'filter.slow.smudge', `exec sh ${filter}`);
@@ -46,9 +48,7 @@ function pending(landing: Landing): Extract<Landing, { status: 'landed-pending' 
   return landing;
 }
 
-/**
- * Runs a landing. The script runs in place of the landing's merging git command and then kills itself with SIGKILL, so git never starts.
- */
+/** Runs a landing. In place of `git merge`, the script runs and then kills itself with SIGKILL. */
 async function endedAtStart(f: Fixture, landed: Record<string, string>, script = 'true'): Promise<Ready> {
   const ready = await readyTask(f, 'one', landed);
   using _ = interfere(f, mergeWords, `${script}; kill -KILL $$`);
@@ -179,7 +179,7 @@ describe('no change of the user’s is mistaken for the landing’s', () => {
     pending(await landOf(f, await readyTask(f, 'two', { 'two.txt': '2' })));
     expect(await status(f)).toBe(before);
     expect(read(f, 'config.txt')).toBe(landed['config.txt']);
-    // Committed changes can only be the user's.
+    // Only the user can have committed these changes.
     await f.repository.git('commit', '-qm', 'by hand');
     const three = await readyTask(f, 'three', { 'three.txt': '3' });
     expect(await landOf(f, three)).toMatchObject({ status: 'landed' });
@@ -224,7 +224,7 @@ describe('a leftover record blocks no landing', () => {
     const two = await readyTask(f, 'two', { 'two.txt': '2' });
     expect(await landOf(f, two)).toMatchObject({ status: expected });
     expect(notes(f)).toEqual([]);
-    // Nothing was written to a folder that isn't a checkout of this repository.
+    // The landing wrote nothing to a folder that isn't a checkout of this repository.
     expect(await shell('git -C linked status --porcelain; ls -A linked || true', f.repository.path).catch(String)).toBe(
       seen,
     );

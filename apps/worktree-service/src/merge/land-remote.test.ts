@@ -26,7 +26,7 @@ test('a landing that was undone is not pushed again', async () => {
 test('a landing that only a repeat has recorded is not pushed again after it was undone', async () => {
   await using f = await fixture({ remote: true });
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
-  // Simulates that the service was lost after the push and before the record.
+  // Simulates a crash between the push and the record.
   await f.tasks('push', '-q', f.address, `${ready.commit}:refs/heads/main`);
   await landOf(f, ready);
   await f.repository.git('update-ref', 'refs/heads/main', ready.tip);

@@ -89,7 +89,7 @@ test('a dirty checkout is not touched; later landings build on the pending one, 
   const landings = [landingOf(pending), landingOf(both), { ...landingOf(pending), repository: '/nowhere' }];
   expect(await finishedLandings(f.context, { landings })).toEqual({ finished: [false, false, false] });
   await shell(pending.finishCommand, '/');
-  // If the command repairs a checkout, the branch's commits don't show whether the user has run it.
+  // For a command that repairs a checkout, the branch doesn't show whether the user has run it.
   landings.push({ ...landingOf(pending), finishCommand: `git -C / read-tree -m -u ${pending.commit} HEAD` });
   expect(await finishedLandings(f.context, { landings })).toEqual({ finished: [true, false, false, false] });
   expect(await f.repository.git('ls-tree', '--name-only', 'main')).toBe('README.md\none.txt');
@@ -292,7 +292,6 @@ test.each(crashes)(
     expect(await landOf(f, ready)).toMatchObject({ status, commit: ready.commit });
     const ref = where === 'dirty' ? 'refs/coppice/landed/main' : 'main';
     expect(await subjects(f, ref)).toBe('feat(core): merge one\nchore: first commit');
-    // If the landing is prepared again, there is nothing left to merge.
     expect(await mergeOf(f, 'one', ready.taskCommit, { method, attempt: 2 })).toEqual({
       status: 'already-merged',
       tip: ready.commit,

@@ -1,4 +1,4 @@
-/** Tests unusual repositories of users, each from worktree to landing. */
+/** Tests unusual repositories of users, from worktree to landing. */
 import { expect, test } from 'vitest';
 import { fixture, shell } from '../test-support/fixture.ts';
 import { landOf, readyTask } from '../test-support/task.ts';

@@ -50,7 +50,7 @@ test('a conflict is reported with its paths, and with the commits that changed t
   const other = await readyTask(f, 'other', { 'a.txt': 'other\n', 'c.txt': 'other\n' });
   expect(await landOf(f, other)).toMatchObject({ status: 'landed' });
   await f.repository.commit('apart', { 'd.txt': 'd\n' });
-  // This trailer doesn't come from a task and is too long to be passed on.
+  // The value of this trailer is too long for a task id.
   const message = `theirs\n\nCoppice-Task: ${'x'.repeat(50_000)}`;
   const tip = await f.repository.commit(message, { 'a.txt': 'theirs\n', 'ü b.txt': 'theirs\n' });
   const theirs = { commit: tip, subject: 'theirs', taskId: null };

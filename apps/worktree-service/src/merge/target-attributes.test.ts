@@ -61,7 +61,7 @@ test('an external merge driver never runs, wherever it is configured; git uses i
   await f.repository.git('config', 'merge.default', 'evil');
   const first = await readyTask(f, 'one', one);
   const { tree } = await f.prepared('two');
-  // Neither the agent's attributes nor a configuration file in the agent's tree has an effect.
+  // Attributes and configuration in the agent's tree have no effect.
   write(tree, '.gitattributes', '*.txt merge=union\n');
   write(tree, '.gitconfig', `[merge "evil"]\n\tdriver = touch '${ran}'\n`);
   write(tree, 'log.txt', two['log.txt']);
@@ -70,7 +70,7 @@ test('an external merge driver never runs, wherever it is configured; git uses i
   await landOf(f, first);
   expect(await mergeOf(f, 'two', second.commit)).toMatchObject({ status: 'conflict', paths: ['log.txt'] });
   expect(existsSync(ran)).toBe(false);
-  // This shows that the driver runs if git uses this configuration.
+  // With this configuration, plain git does run the driver.
   const { path, branch } = f.repository;
   writeFileSync(join(path, 'log.txt'), 'x\n');
   await f.repository.git('commit', '-qam', 'x');

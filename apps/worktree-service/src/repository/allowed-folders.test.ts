@@ -17,13 +17,16 @@ import { remove } from '../worktree/remove.ts';
 import { AllowedRepositories } from './allowed-repositories.ts';
 import { inspect } from './inspect.ts';
 
-/** Creates folders of two tenants on one disk, each with a repository. The tests add files and links that the tenant acme might create. */
+/**
+ * Creates a folder with a repository for each of two tenants. The tests add files and links that the tenant acme might
+ * create.
+ */
 async function twoTenants() {
   const folder = await temporaryFolder('allowed');
   const at = (...parts: string[]) => join(folder.path, ...parts);
   for (const name of ['acme/shop', 'other/secret'])
     await shell(`git init -q -b main '${name}' && git -C '${name}' commit -q --allow-empty -m first`, folder.path);
-  // If an operator's pattern contains a link, the pattern applies to the link's target.
+  // If an operator's pattern contains a link, it applies to the link's target.
   symlinkSync(at('acme'), at('linked-acme'));
   const context = await openContext({
     dataFolder: at('data'),
@@ -279,7 +282,7 @@ test('a task whose repository is removed from the list fails at the next step th
   const { rescue } = await remove(later, { ...removal, taskId });
   const [store = '', ref = ''] = rescue?.split(' ') ?? [];
   expect(await shell(`git --git-dir '${store}' show '${ref}:new.txt'`, f.folder)).toBe('new');
-  // This task was rejected before it had any data.
+  // The service has no data of this task, since the task was rejected.
   expect(await remove(later, { ...removal, taskId: 'another' })).toEqual({ rescue: null });
 });
 
@@ -305,7 +308,7 @@ test('an allowed server can not redirect to another server', async () => {
       message: expect.stringContaining('302') as string,
     });
     expect(secret.requests).toEqual([]);
-    // If there are no lists of allowed repositories, git follows the redirect.
+    // Without lists of allowed repositories, git follows the redirect.
     await expect(look(null)).rejects.toMatchObject({ code: 'branch-not-found' });
     expect(secret.requests).not.toEqual([]);
   } finally {

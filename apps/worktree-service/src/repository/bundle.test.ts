@@ -35,7 +35,7 @@ const bundleOf = (f: Fixture, branch: string | null, rest: { isOver?: boolean; w
     clock,
   );
 
-/** Fetches from the stored bundle into a repository. */
+/** Fetches a ref from the stored bundle into a repository. */
 async function fetched(into: { git(...words: string[]): Promise<string> }, name: string, ref: string): Promise<void> {
   await using folder = await temporaryFolder('bundle');
   const file = join(folder.path, 'work.bundle');

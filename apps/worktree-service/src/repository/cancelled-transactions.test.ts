@@ -11,7 +11,7 @@ import { date, fixture, runId, taskId, write, type Fixture } from '../test-suppo
 const refs = 250;
 const atOnce = 8;
 
-/** Lists two kinds of files in both stores: lock files, and files that git would rename to packed-refs. */
+/** Lists the lock files in both stores, and files that git would rename to packed-refs. */
 const lockFiles = (f: Fixture): string[] =>
   (readdirSync(join(f.dataFolder, 'repositories'), { recursive: true }) as string[]).filter((name) =>
     /\.(lock|new)$/.test(name),
@@ -24,7 +24,7 @@ function abortedSoon(msMax: number): AbortSignal {
   return abort.signal;
 }
 
-/** Waits for work that may fail only because it was cancelled. */
+/** Waits for work that may fail only if the signal was aborted. */
 async function unlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
   try {
     await work;
@@ -42,7 +42,7 @@ test('500 ref transactions cancelled at random moments leave no lock', async () 
   const worker = async () => {
     while (started < refs) {
       const ref = `refs/coppice/checkpoint/${started++}`;
-      // The second transaction locks packed-refs too.
+      // The deletion locks packed-refs too.
       for (const command of [`update ${ref} ${commit}`, `delete ${ref}`]) {
         const signal = abortedSoon(12);
         await unlessAborted(store.updateRefs([command], signal), signal);

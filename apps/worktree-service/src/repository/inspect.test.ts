@@ -47,7 +47,7 @@ test('an address without a repository is reported as such: absent, a plain folde
     [join(f.repository.path, 'src'), new RegExp(`inside a repository; .*folder, ${f.repository.path}$`)],
     [join(f.repository.path, '.git/refs'), /inside the git directory/],
     [tree, /data folder/],
-    // A folder in which an agent has created a repository. Its hooks would run on the host.
+    // A repository of an agent, whose hooks would run on the host.
     [`file://${agentGit}`, /data folder/],
     [`file://${encodeURI(agentGit).replace('agent', '%61gent')}`, /data folder/],
   ];

@@ -18,7 +18,7 @@ const fetchTip = async (f: Fixture) => {
 };
 
 /**
- * Adds only the commit object to the store. This simulates a fetch that unpacks one object at a time and was interrupted: git writes the
+ * Adds only the commit object to the store, like an interrupted fetch that unpacks one object at a time. Git writes the
  * newest object first.
  */
 const plantCommit = (f: Fixture, store: Store, commit: string) =>

@@ -43,7 +43,7 @@ async function treeOf(f: Fixture, task = taskId, key = setupKey, number = attemp
   return prepared.mounts[0]?.source ?? '';
 }
 
-/** Creates files like those that an installation leaves. */
+/** Creates files like an installation. */
 function install(tree: string): void {
   write(tree, 'node_modules/x/index.js', 'module.exports = 1;\n');
   write(tree, 'src/generated/b.txt', 'b');
@@ -87,7 +87,7 @@ test("the files that a setup left are copied into the worktree, and are not part
   });
 });
 
-/** Restores a folder from a backup: every file gets another inode and ctime and, with tar's own format, an mtime in whole seconds. */
+/** Restores a folder from a backup. Every file gets a new inode and ctime, and an mtime in whole seconds. */
 async function restore(folder: string): Promise<void> {
   await run('sh', ['-ec', 'tar -cf ../backup.tar . && find . -mindepth 1 -delete && tar -xpf ../backup.tar'], {
     cwd: folder,
@@ -111,7 +111,7 @@ test("the files that a setup left are not part of the task's work after the data
   });
 });
 
-/** Commits after an agent has touched some of a setup's four files, of 2,000 bytes each, without changing their content. */
+/** Creates a setup with four files of 2,000 bytes, touches some of them in a worktree, and commits. */
 async function touched(limits: Partial<ImportLimits>, names: readonly string[]) {
   await using f = await fixture({ files, importLimits: limits });
   const first = await treeOf(f);

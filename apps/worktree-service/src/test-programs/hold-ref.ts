@@ -1,4 +1,4 @@
-/** Starts a git that locks a ref of a store. On SIGUSR2 it moves the ref and ends. */
+/** Starts a git process that locks a ref of a store. On SIGUSR2, git moves the ref and the program ends. */
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Git } from '../git/git.ts';

@@ -1,7 +1,7 @@
 /**
- * Runs the whole life of a task, from worktree to removal, with the same effect ids every time. If a crash point is given, the program
- * kills itself with SIGKILL at this point. Otherwise it prints the results. If the task's removal had begun in an earlier run, the program
- * only removes the task.
+ * Runs the whole life of a task, from worktree to removal, with the same effect ids in every run. At a given crash
+ * point, the program kills itself with SIGKILL. If the task's removal began in an earlier run, the program only removes
+ * the task.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -60,7 +60,7 @@ const merged = await prepareMerge(context, {
   setup: null,
 });
 if (merged.status === 'conflict') throw new Error(merged.status);
-// If run again after the landing, prepareMerge reports `already-merged`.
+// After a crash that follows the landing, `prepareMerge` returns `already-merged`.
 const landing =
   merged.status === 'already-merged'
     ? { status: 'landed', commit: merged.tip }

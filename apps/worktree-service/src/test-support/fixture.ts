@@ -1,4 +1,4 @@
-/** Shared by the tests of this service: a data folder, a user's repository, and the steps of a task. The service doesn't import it. */
+/** Helpers for the tests of this service: a data folder, a user's repository, and the first steps of a task. */
 import { execFile } from 'node:child_process';
 import { chmodSync, chownSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -106,7 +106,10 @@ export function write(tree: string, path: string, content: string | Buffer): voi
   if (process.getuid?.() === 0) chownSync(file, uid, gid);
 }
 
-/** Git configuration with which plain git runs in a worktree of another user (the sandbox's), to show what a planted file does. */
+/**
+ * Git configuration with which plain git accepts a worktree of another user. Tests run plain git to show what a planted
+ * file does.
+ */
 const configuration = join(import.meta.dirname, 'gitconfig');
 
 /** Runs a shell script and returns its output. Throws if it fails. */

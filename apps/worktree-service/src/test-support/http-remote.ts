@@ -1,4 +1,4 @@
-/** Remote that serves git over HTTP on the loopback interface: git's own http-backend behind a small CGI. */
+/** Remote that serves git over HTTP on the loopback interface by git's own `http-backend`. */
 import { spawn } from 'node:child_process';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -6,7 +6,7 @@ import { dirname, basename } from 'node:path';
 
 export type HttpRemote = AsyncDisposable & { url: string; requests: string[] };
 
-/** `credentials`: required from clients (`user:password`); if undefined, access is open. */
+/** If `credentials` (`user:password`) are given, clients must send them. */
 export async function httpRemote(repository: string, credentials?: string): Promise<HttpRemote> {
   const requests: string[] = [];
   const server = createServer((request, response) => {

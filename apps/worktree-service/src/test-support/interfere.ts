@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, vi } from 'vitest';
 import type { Fixture } from './fixture.ts';
 
-/** Words of the git command that fast-forwards a user's checkout. */
+/** Words in the git command that fast-forwards a user's checkout. */
 export const mergeWords = 'merge --quiet --ff-only';
 
 /** Replaces git by a wrapper. The wrapper runs the script once, right before or after the first git command that contains these words. */

@@ -1,9 +1,10 @@
-/** Helpers that create files and folders that agents and setups may leave and that are hard to handle. */
+/** Helpers for files and folders that are hard to handle and that agents and setups may leave. */
 import { chownSync } from 'node:fs';
 import { shell } from './fixture.ts';
 
 /**
- * Creates nested folders with a file in the innermost folder. If `levels` times `nameLength` exceeds 4,096, no path can address this file.
+ * Creates nested folders with a file in the innermost one. If `levels` times `nameLength` exceeds 4,096, the file's
+ * path is too long for Linux.
  */
 export async function digDeep(folder: string, levels: number, nameLength: number): Promise<void> {
   // Each step is relative to the previous folder.
@@ -14,8 +15,8 @@ export async function digDeep(folder: string, levels: number, nameLength: number
 const userId = 10_777;
 
 /**
- * Runs `work` as a user that isn't root and that owns `folder`. If the test doesn't run as root, runs it as the current user. `work` must
- * not start a process.
+ * Runs `work` as a user that isn't root and that owns `folder`. Without root, runs `work` as the current user. `work`
+ * must not start a process.
  */
 export async function asUser(folder: string, work: () => Promise<void>): Promise<void> {
   if (process.getuid?.() !== 0) return work();

@@ -12,7 +12,7 @@ export type Ready = Extract<PreparedMerge, { status: 'merged-in-store' }> & {
   message: CommitMessage;
 };
 
-/** Creates a task that has written and committed files, and whose merge commit is in the store. */
+/** Creates a task with committed files and a merge commit that is ready to land. */
 export async function readyTask(
   f: Fixture,
   taskId: string,

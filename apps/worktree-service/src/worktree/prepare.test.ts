@@ -32,7 +32,8 @@ test('the private git directory shows a clean tree, and commits, without touchin
   });
   const { tree, mounts } = await f.prepared();
   const [, , agent, origin] = mounts.map(({ source }) => source);
-  // The path of the borrowed objects is one inside the sandbox. This test runs outside, so it sets the path on the host.
+  // The git directory contains the sandbox's path of the borrowed objects. This test runs outside the sandbox, so it
+  // sets the host's path.
   const environment = {
     GIT_DIR: agent ?? '',
     GIT_WORK_TREE: tree,

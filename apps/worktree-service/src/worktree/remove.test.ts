@@ -85,7 +85,7 @@ test('commands that a task sent before its removal create nothing after it, even
   await f.context.trash.settle();
   for (const folder of ['worktrees', 'checkouts']) expect(readdirSync(join(f.dataFolder, folder))).toEqual([]);
   expect(await branches(f)).toBe('');
-  // The same task id has another life if the bus has lost the task and it was created again.
+  // If the bus has lost a task and the task is created again, its id has another life.
   await expect(prepare(f.context, { ...input, effectId: 'another-life_1' })).resolves.toMatchObject({ node: 'node1' });
 });
 
@@ -254,7 +254,7 @@ test.each([
   const first = await removed(f);
   expect(first.rescue).not.toBeNull();
   expect(await removed(f)).toEqual(first);
-  // A removal with the id of another attempt returns the same.
+  // A removal with another effect id returns the same.
   expect(await remove(f.context, { ...removeInput(f), effectId: 'again' })).toEqual(first);
 });
 
@@ -378,10 +378,10 @@ test('a removal frees a full disk', async (context) => {
     await commit(small, { taskId: 'one', runId, effectId: 'commit', message: message(), protect: [] });
     execFileSync('sh', ['-c', 'head -c 10000000 /dev/zero > filler 2>/dev/null || true'], { cwd: one });
     expect(() => writeFileSync(join(disk.path, 'more'), 'x')).toThrow('ENOSPC');
-    // The other task's uncommitted work is kept by a rename, which needs no space.
+    // A rename keeps the uncommitted work of `two`, and needs no space.
     const kept = await remove(small, removeInput(f, 'two'));
     expect(readFileSync(join(kept.rescue ?? '', 'work.txt'), 'utf8')).toBe('not committed');
-    // This task's commit has to be kept under a ref; removing the task's own folder frees the space for it.
+    // A new ref has to keep the commit of `one`. The removal of the task's folder frees the space for this ref.
     expect(await remove(small, removeInput(f, 'one'))).toMatchObject({
       rescue: expect.stringContaining('refs/coppice/rescue/one/1'),
     });

@@ -1,4 +1,4 @@
-/** Tests git as an agent uses it, in a real sandbox with the mounts that `prepare` returns. */
+/** Tests an agent's use of git in a real sandbox with the mounts that `prepare` returns. */
 import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ function sandboxArguments(mounts: Mount[], script: string): { file: string; args
   return { file: 'setpriv', args: ['--reuid', '10001', '--regid', '10001', '--clear-groups', program, ...args] };
 }
 
-/** Runs bubblewrap to find out if it works: a kernel's policy may forbid it. */
+/** Reports whether bubblewrap works. A kernel's policy may forbid it. */
 function bubblewrapWorks(): boolean {
   try {
     const { file, args } = sandboxArguments([], 'true');

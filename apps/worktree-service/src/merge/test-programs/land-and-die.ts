@@ -1,4 +1,4 @@
-/** Lands with the JSON input in its argument, and kills itself with SIGKILL at a named point to simulate a crash. */
+/** Lands with the given JSON input, and kills itself with SIGKILL at the given crash point. */
 import type { CrashPoint } from '../../context.ts';
 import { openContext } from '../../open.ts';
 import { land, type LandInput } from '../land.ts';
