@@ -46,7 +46,7 @@ export const modeAndSize = (stat: BigIntStats): string => `${stat.mode} ${stat.s
 /**
  * Makes `owner` the owner of a new folder that no agent has seen yet. Calls `onFile` with the path of each file,
  * relative to the folder. If `oldFiles.isOld` returns true for a file, sets the file's mtime to `oldFiles.mtime`
- * (seconds). Git reads a file again if it isn't older than git's index.
+ * (seconds). Git reads a file again unless the file is older than git's index.
  */
 export async function handOver(
   folder: string,

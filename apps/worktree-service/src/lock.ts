@@ -4,7 +4,7 @@
  * Invariants:
  * 1. A lock has at most one holder among all processes of this machine that use the data folder.
  * 2. Within a process, waiters get the lock in order. Only the first waiter tries to lock the file.
- * 3. Waiting has a time limit. After it, the caller gets `git-contention`.
+ * 3. Waiting has a time limit, after which the caller gets `git-contention`.
  * 4. A holder removes the lock file before it releases the lock, since most names are used only once. So a new holder
  *    checks that its lock file is still in the folder. A lock on a removed file doesn't count.
  */

@@ -4,7 +4,7 @@
  * Invariants:
  * 1. Collection runs only while no task on this disk uses the repository. A task can't start to use the repository
  *    during a collection, since both need the collection lock.
- * 2. origin.git is never collected: sandboxes and tasks.git borrow its objects.
+ * 2. origin.git is never collected, since sandboxes and tasks.git borrow its objects.
  * 3. The store of a shallow repository is never collected, since git would shorten the `shallow` file that both stores
  *    share.
  * 4. Objects younger than an hour are kept, since a delayed command may be about to use them.
@@ -20,7 +20,7 @@ import { collectionLock, livingTasks } from './living-tasks.ts';
 import { bytesIn } from './space.ts';
 
 const objectAgeSeconds = 3_600;
-/** Time limit of each git command. Short, because new tasks wait for the collection. */
+/** Time limit of each git command. It is short, since new tasks wait for the collection. */
 const collectionMsMax = 4 * 60_000;
 /** Growth in bytes below which a collection isn't worth its cost. */
 const grownBytesMin = 64 * 1024 ** 2;

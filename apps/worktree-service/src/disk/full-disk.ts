@@ -15,8 +15,8 @@ const beginning: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Wraps handlers. If a command fails because the disk is full, it is retried for some minutes and then fails with `disk-full`. Operations
- * that start new work are also postponed while the free space is below the configured minimum.
+ * Wraps handlers. A command that fails because the disk is full is retried for some minutes, and then fails with
+ * `disk-full`. Operations that start new work are also postponed while the disk is low on space.
  */
 export function withFullDisk(
   context: Context,

@@ -41,7 +41,7 @@ const usesFile = 'uses.json';
 export function livingTasks(context: Context): LivingTask[] {
   return readdirSync(context.layout.worktrees).map((taskId) => {
     const { folder, record } = taskFolders(context, taskId);
-    // Earlier versions wrote no such file, so their task record is read instead.
+    // Earlier versions wrote no uses.json, so the task record is read instead.
     return { taskId, uses: readUses(join(folder, usesFile)) ?? readUses(record) };
   });
 }

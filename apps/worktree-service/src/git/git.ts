@@ -7,9 +7,9 @@
  *    configuration. In both modes, it never uses a folder or git directory that an agent can write.
  * 2. Both modes disable hooks, fsmonitor, automatic gc and prompts.
  * 3. Every run has a time limit and an output limit. When git exceeds a limit, the whole process group gets SIGTERM and
- *    later SIGKILL, since fetch and push have children. About one of 20 `update-ref --stdin` processes that are killed
- *    leaves a lock file. So commands that lock refs run with `runsToEnd`. Neither cancellation nor the usual time limit
- *    ends them.
+ *    later SIGKILL, since fetch and push have children. If an `update-ref --stdin` process is killed, it leaves a lock
+ *    file in about one of 20 cases. So commands that lock refs run with `runsToEnd`. Neither cancellation nor the usual
+ *    time limit ends them.
  * 4. Git gets only the environment variables named in this file. The stack's environment contains passwords and keys,
  *    and git may start any program as a filter or credential helper.
  */
@@ -116,7 +116,7 @@ const lockSettings = ({ lockTimeoutMs }: GitOptions): string[] =>
 const handedOver =
   /^(PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TMPDIR|TERM|XDG_[A-Z_]+|SSH_AUTH_SOCK|SSL_CERT_(FILE|DIR)|GIT_SSL_CA(INFO|PATH)|(https?|all|no)_proxy|(HTTPS?|ALL|NO)_PROXY)$/;
 
-/** Checks a value that is passed where git expects a revision, ref or path, so that git can't parse it as an option. */
+/** Checks a revision, ref or path that is passed to git, so that git can't parse it as an option. */
 export function operand(value: string): string {
   if (value === '' || value.startsWith('-') || /[\0\n]/.test(value)) {
     throw new CoppiceError('invalid-request', `not usable as a name: ${JSON.stringify(value.slice(0, 200))}`);
@@ -260,7 +260,7 @@ export class Git {
       GIT_OPTIONAL_LOCKS: '0',
       GIT_EDITOR: 'true',
       GIT_NO_REPLACE_OBJECTS: '1',
-      // In a partial clone, git would fetch missing objects with commands from the clone's configuration.
+      // Otherwise git would fetch missing objects of a partial clone with commands from the clone's configuration.
       GIT_NO_LAZY_FETCH: '1',
     });
     if (options.gitDir !== undefined) environment['GIT_DIR'] = options.gitDir;

@@ -27,8 +27,9 @@ export type CommitParts = {
 
 /**
  * Writes a plan as one commit to which no ref of the store points yet. One `git fast-import` process gets the contents
- * of files through a pipe. It never reads the worktree. If nothing has changed, writes nothing and returns null. An
- * interrupted import leaves nothing in the store, since the objects are moved there from the scratch folder at the end.
+ * of files through a pipe. This process never reads the worktree. If nothing has changed, writes nothing and returns
+ * null. An interrupted import leaves nothing in the store, since the objects are moved there from the scratch folder at
+ * the end.
  */
 export async function writeCommit(
   git: Git,

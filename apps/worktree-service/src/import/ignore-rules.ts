@@ -8,7 +8,7 @@
 import type { StepBudget } from '@coppice/service';
 
 type Rule = { bytes: number; negated: boolean; directoryOnly: boolean; anchored: boolean; segments: Segment[] };
-/** Part of a pattern between slashes. `any` stands for `**`. */
+/** Part of a pattern between slashes. If `any` is true, the part is `**`. */
 type Segment = { any: true } | { any: false; glob: string };
 
 export type IgnoreRules = {

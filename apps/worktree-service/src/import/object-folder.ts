@@ -1,7 +1,7 @@
 /**
- * Temporary folder for the objects of one import. A killed git leaves incomplete packs. In the store, they would count
- * towards no limit, and no garbage collection would remove them while the repository has tasks. Here, they are removed
- * with the folder.
+ * Temporary folder for the objects of one import. A killed git leaves incomplete packs. In the store, such packs would
+ * count towards no limit, and no garbage collection would remove them while the repository has tasks. In this folder,
+ * they are removed with the folder.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';

@@ -8,8 +8,8 @@
  * 3. The event loop can run every few milliseconds, and matching has a budget of steps, whatever the ignore files
  *    contain.
  * 4. A file with its fingerprint from checkout is unchanged, since no process in a sandbox can set a ctime. If only the
- *    fingerprint's times or inode differ, the contents are compared, since restoring a backup changes them. The size is
- *    checked against a limit before the file is read, since a sparse file may have any size.
+ *    times or the inode in the fingerprint differ, the contents are compared, since restoring a backup changes times
+ *    and inodes. The size is checked against a limit before the file is read, since a sparse file may have any size.
  * 5. Files named like Coppice's own drafts are skipped. If the repository contains such a file, an import can delete it
  *    but not change it.
  */
@@ -259,7 +259,7 @@ class Planner {
   }
 }
 
-/** Calls `open`. Converts system errors that the agent's files can cause to `import-refused`. */
+/** Calls `open`. If an agent's file causes a system error, throws `import-refused` with the file's path. */
 export function openNamed<T>(path: string, open: () => T): T {
   try {
     return open();

@@ -2,8 +2,8 @@
  * Finds the files that protected paths lead to through symbolic links, in the tree before a change. If `verify.sh` is a
  * link, its target runs, so the target needs protection too.
  *
- * Not followed: links that leave the repository, links that only a wildcard with a slash matches, and links inside a
- * protected folder.
+ * Three kinds of links aren't followed: links that leave the repository, links that only a wildcard with a slash
+ * matches, and links inside a protected folder.
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { StepBudget } from '@coppice/service';

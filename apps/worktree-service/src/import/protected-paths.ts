@@ -8,8 +8,8 @@ const digestCharacters = 16;
 
 /**
  * Selects the paths (byte strings) that a pattern protects. As in .gitignore, a pattern without a slash matches a name
- * at any depth. If it matches a folder, everything in the folder is protected. Matching ignores case, as some file
- * systems do.
+ * at any depth. If the pattern matches a folder, everything in the folder is protected. Matching ignores case, as some
+ * file systems do.
  * @param targets files and folders that protected paths lead to through links, in lower case; see protected-links.ts
  * @throws limit-exceeded if `budget` has no steps left
  */

@@ -36,8 +36,8 @@ import { inCheckout, type CleanCheckout } from './user-worktrees.ts';
 export type Target = { checkout: CleanCheckout; branch: string; commit: string };
 
 /**
- * Files that make git refuse a merge, with the reason. They are checked before git starts, since git doesn't look for
- * them in the user's git directory here.
+ * Files that make git refuse a merge, with the reason. They are checked before git starts, since git itself looks for
+ * them only in the temporary git directory.
  */
 const unfinished: [string, string][] = [
   ['MERGE_HEAD', 'a merge is not concluded'],

@@ -27,8 +27,8 @@ export const shellQuote = (text: string): string =>
 type Input = Pick<z.output<typeof worktreeCalls.finishedLandings.input>, 'landings'>;
 
 /**
- * Reports for each landing whether the user has finished it, so that the branch contains the commit. False if this
- * can't be determined. Read-only.
+ * Reports for each landing whether the branch contains its commit, so whether the user has finished the landing. False
+ * if this can't be determined. Read-only.
  */
 export async function finishedLandings(
   context: Context,
@@ -53,7 +53,7 @@ async function isFinished(
   { repository, branch, commit, finishCommand }: Input['landings'][number],
   signal?: AbortSignal,
 ): Promise<boolean> {
-  // Any other command repairs a checkout. The branch already has the commit then, so it doesn't show whether the
+  // Any other command repairs a checkout whose branch already has the commit. So the branch doesn't show whether the
   // command was run.
   if (!finishCommand.endsWith(` ${mergeOf(commitId(commit, 'commit'))}`)) return false;
   const [origin] = await Promise.all([

@@ -52,7 +52,7 @@ async function describeRemains(context: Context, begun: Begun, { origin, signal 
   if (facts?.isWhole !== true || facts.head !== ref) return null;
   const lock = `${facts.indexFile}.lock`;
   const isFree = await isGoneSoon(lock, signal);
-  // If the branch has moved, git had already finished, or the user has finished the landing.
+  // If the branch has moved, git or the user has finished the landing.
   if ((await localRefs(context.git, origin, [ref], signal)).get(ref) !== from) return null;
   const changed = await changedFiles(context, origin, begun, signal);
   if (changed === null || changed.length === 0) return null;

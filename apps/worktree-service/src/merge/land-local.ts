@@ -69,7 +69,7 @@ class LocalLanding {
 
   async run(): Promise<Landing> {
     const { branch, commit, expectedTip, signal } = this.#request;
-    // This comes first, since it waits for a git process that still runs in the checkout.
+    // This call comes first, since it waits for a git process that still runs in the checkout.
     this.#interruption = await this.#interrupted();
     const { state, refs } = await this.#look();
     const earlier = await this.#earlier(state, refs);
@@ -130,7 +130,7 @@ class LocalLanding {
       const checkout = await checkoutOf(this.#context, this.#origin, this.#request.branch, signal);
       return this.#pending(checkout?.path ?? this.#origin.address, 'it waits to be merged into the checkout');
     }
-    // The commit landed once, and the user has undone the landing. It doesn't land again.
+    // The commit landed before, and the user has undone that landing. So the commit doesn't land again.
     return refs.has(doneRef) ? { status: 'landed', commit } : undefined;
   }
 

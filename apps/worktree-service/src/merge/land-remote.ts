@@ -31,7 +31,7 @@ export async function landRemotely(
     if (done === undefined) await store.updateRefs([`update ${doneRef} ${earlier}`], signal);
     return { status: 'landed', commit: earlier };
   }
-  // The commit landed once and the user has undone the landing since, so it doesn't land again.
+  // The commit landed before, and that landing was undone. So the commit doesn't land again.
   if (done !== undefined) return { status: 'landed', commit: done };
   if (tip !== expectedTip) return { status: 'moved', tip };
   context.reached('landing-transferred');

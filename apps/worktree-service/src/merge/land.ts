@@ -4,8 +4,8 @@
  * Invariants:
  * 1. The branch moves by compare-and-set, only from the tip that was verified. A local branch is moved by a ref
  *    transaction or `merge --ff-only`, a remote branch by a push with lease. A moved tip is a result, not an error.
- * 2. A repeat recognizes a finished landing by `refs/coppice/done/<effectId>`. For a ref transaction, this ref is set
- *    in the same transaction. After a fast-forward, it is set right after. After a push, it is set right after in
+ * 2. A repeat recognizes a finished landing by `refs/coppice/done/<effectId>`. A ref transaction sets this ref together
+ *    with the branch. After a fast-forward or a push, this ref is set in a second step. For a remote, the ref is in
  *    tasks.git. If the ref is missing, the repeat searches the branch's history for the commit, which was made for this
  *    landing only. If a remote has rewritten its history, the repeat searches for the `Coppice-Effect:` trailer.
  * 3. If the user's checkout can't be changed, the user gets a command that finishes the landing: see land-local.ts.

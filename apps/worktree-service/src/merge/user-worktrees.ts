@@ -10,7 +10,7 @@ import { isGoneSoon } from './lock-file.ts';
 
 /** Checkout that can be fast-forwarded, as far as is known. */
 export type CleanCheckout = { path: string; hindrance: null; gitDir: string; indexFile: string };
-/** Checkout, with the reason if it can't be fast-forwarded now. */
+/** Checkout of a branch. If it can't be fast-forwarded now, `hindrance` is the reason. */
 export type Checkout = CleanCheckout | { path: string; hindrance: string };
 
 export const inCheckout = (origin: LocalOrigin, path: string): GitOptions => ({

@@ -7,7 +7,7 @@
  * 1. A part that is too large to be checked completely counts as leading out of the git directory. So does a folder
  *    that can't be read.
  * 2. The result names the part, but reveals neither the part's destination nor whether the destination exists.
- * 3. The result is a snapshot: a user with write access can change the directory before git reads it.
+ * 3. The result is a snapshot. A user with write access can change the git directory before git reads it.
  */
 import { readdirSync, realpathSync, type Dirent } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -79,7 +79,7 @@ function configOf(gitDir: string): string | undefined {
   return undefined;
 }
 
-/** Checks the objects folders that `objects` borrows from. */
+/** Checks the repositories from which the folder `objects` borrows. */
 function borrowed(
   objects: string,
   isAllowed: (gitDir: string) => boolean,

@@ -4,8 +4,8 @@ import { sandboxPaths } from '../layout.ts';
 import { rawAttributes } from '../repository/store.ts';
 
 /**
- * Writes the task's own git directory, which the agent uses in its sandbox. It borrows the objects of origin.git by the
- * path that the sandbox sees. The service never reads from it.
+ * Writes the task's own git directory, which the agent uses in its sandbox. This directory borrows the objects of
+ * origin.git by the path that the sandbox sees. The service never reads the directory.
  */
 export function writeAgentGit(
   folder: string,

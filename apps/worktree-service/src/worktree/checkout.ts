@@ -7,8 +7,8 @@ import { copyInto } from '../setup/copy-tree.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /**
- * Seconds by which the mtime of checked-out files is set back. Git reads a file again if the file isn't older than its
- * index.
+ * Seconds by which the mtime of checked-out files is set back. Git reads a file again unless the file is older than
+ * git's index.
  */
 const ageSeconds = 60;
 

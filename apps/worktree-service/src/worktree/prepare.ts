@@ -5,7 +5,7 @@
  * 1. `record.json` is written last. If it exists, a repeat never touches the worktree, since an agent may be using it.
  *    If it doesn't exist, files in the folder are left from a crash. No agent has seen these files, so the worktree is
  *    created again.
- * 2. Only a fetch locks the whole repository.
+ * 2. A fetch is the only long step that locks the whole repository.
  * 3. If the task had a worktree that was lost, its work in the stores is rescued before anything replaces it.
  * 4. The use of the repository and the setup is recorded before the use: see living-tasks.ts.
  * 5. A removed task gets no worktree, since nothing would remove that worktree. A command for such a task is late or a

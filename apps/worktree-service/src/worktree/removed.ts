@@ -1,6 +1,6 @@
 /**
- * Records that tasks were removed. A command that was sent before the removal may arrive late, and must create nothing
- * then. A record is kept for longer than such a command can be redelivered.
+ * Records that tasks were removed. A command that was sent before the removal may arrive late. Such a command must
+ * create nothing. A record is kept for longer than a command can be redelivered.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
