@@ -22,7 +22,10 @@ export const upkeepLimits = {
   noteAgeMs: 60 * dayMs,
   /** Age from which an incomplete file is removed. Every git command of this service ends earlier. */
   partialAgeMs: dayMs,
-  /** Like `partialAgeMs`, while the fetch lock is held. Only one process of Coppice can fetch into the store then. */
+  /**
+   * Like `partialAgeMs`, while the fetch lock is held. While this lock is held, no other process of Coppice fetches
+   * into the store.
+   */
   partialAgeMsLocked: 15 * 60_000,
   rememberedMax: 10_000,
 } as const;

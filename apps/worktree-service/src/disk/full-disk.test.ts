@@ -16,7 +16,7 @@ import { diskSettingsDefault } from './settings.ts';
 const idle = { report: null, request: () => {} };
 const owner = { tenant: 'default', runId: 'run1', taskId: 'task1' };
 
-/** Returns a function that runs a command like the service. */
+/** Returns a function that runs commands through the service's handlers. */
 function servedBy(context: Context, waits = new FullDiskWaits()) {
   const handlers = commandHandlers(context, fetchPlaces(8)).map(withFullDisk(context, idle, waits));
   let count = 0;

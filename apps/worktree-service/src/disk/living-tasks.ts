@@ -24,7 +24,7 @@ export type LivingTask = {
 export const setupLock = (setupKey: string): string => `setup-${setupKey}`;
 export const collectionLock = (repositoryId: string): string => `collect-${repositoryId}`;
 
-/** Records what a task uses. The task's folder must exist. */
+/** The task's folder must exist. */
 export async function noteUses(context: Context, taskId: string, uses: Uses, signal?: AbortSignal): Promise<void> {
   const { folder } = taskFolders(context, taskId);
   const write = async () => writeFileAtomically(join(folder, usesFile), JSON.stringify(uses));

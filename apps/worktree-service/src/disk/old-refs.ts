@@ -21,7 +21,6 @@ const imports = 'refs/coppice/import/';
 const rescues = 'refs/coppice/rescue/';
 const checkpoints = 'refs/coppice/checkpoint/';
 const branches = 'refs/heads/coppice/';
-/** Maximum number of deletions in one transaction. */
 const refsPerTransaction = 500;
 
 export type KeptRef = { ref: string; commit: string; taskId: string | null; writtenAtMs: number };

@@ -20,7 +20,6 @@ export type SealedSetup = { setupKey: string; usedAtMs: number; bytes: number };
 
 const sealOf = (context: Context, setupKey: string): string => join(context.layout.setup(setupKey), 'sealed.json');
 
-/** Records that a setup is in use now. */
 export function noteSetupUse(context: Context, setupKey: string, now: Date): void {
   const seal = sealOf(context, setupKey);
   if (existsSync(seal)) utimesSync(seal, now, now);
@@ -37,7 +36,9 @@ export async function sealedSetups(context: Context, sizes: Sizes): Promise<Seal
   return setups.toSorted((one, other) => other.usedAtMs - one.usedAtMs);
 }
 
-/** @param bytesToFree minimum to free because the disk is low on space; 0 or less if it isn't */
+/**
+ * @param bytesToFree minimum to free because the disk is low on space. It is 0 or less if the disk has enough space.
+ */
 export async function boundSetups(
   context: Context,
   sizes: Sizes,

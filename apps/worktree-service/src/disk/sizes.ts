@@ -8,7 +8,7 @@ const sizesMax = 100_000;
 export class Sizes {
   readonly #known = new LRUCache<string, number>({ max: sizesMax });
 
-  /** Bytes that a folder takes; null if they can't be measured. */
+  /** Returns null if the size can't be measured. */
   async of(folder: string): Promise<number | null> {
     return this.#measured(folder, bytesIn);
   }

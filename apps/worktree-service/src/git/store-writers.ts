@@ -7,8 +7,8 @@
  *    is killed before. The flock works between all processes and containers that share the data folder. During a fetch
  *    in `user` mode, only the `flock` process holds the lock, since a credential helper's daemon would hold it forever.
  *    If a signal ends git and the `flock` process, the lock may be free milliseconds before git has ended.
- * 2. Lock files are removed only under the exclusive flock. No git process writes to the store then, so every lock file
- *    is stale.
+ * 2. Lock files are removed only under the exclusive flock. While the exclusive flock is held, no git process writes to
+ *    the store, so every lock file is stale.
  * 3. Sandboxes can't see the writers' file, since a process that can open the file can also lock it.
  * 4. If the program `flock` is missing, as on macOS, lock files aren't removed. The error of the failed git command
  *    names the lock file.
@@ -58,7 +58,7 @@ export class StoreWriters {
   readonly #file: string;
   readonly #name: string;
 
-  /** `file`: the writers' file. `name`: the lock that serializes removals of lock files. */
+  /** `file` is the writers' file. `name` is the lock that serializes removals of lock files. */
   constructor(git: Git, locks: Locks, parts: { gitDir: string; file: string; name: string }) {
     this.#git = git;
     this.#locks = locks;

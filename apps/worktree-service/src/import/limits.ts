@@ -26,8 +26,8 @@ export type ImportLimits = {
    */
   comparedLargeBytesMax: number;
   /**
-   * Bytes that all checkpoints of a task may add to tasks.git. After that, no more checkpoints are made, and no import
-   * fails.
+   * Bytes that all checkpoints of a task may add to tasks.git. If they have added more, no more checkpoints are made.
+   * No import fails because of this limit.
    */
   checkpointBytesMax: number;
 };

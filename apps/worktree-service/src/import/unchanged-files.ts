@@ -55,7 +55,10 @@ async function sealedBlob(sealed: string, path: string, digits: number, budget: 
   }
 }
 
-/** Hashes an entry. Returns null if the entry can't be read. If the import needs that entry, it fails with an error that names the path. */
+/**
+ * Hashes an entry. Returns null if the entry can't be read. If the import needs that entry, the import fails with an
+ * error that names the path.
+ */
 async function blobOf({ folder, name, stat }: Found, digits: number, budget: StepBudget): Promise<string | null> {
   if (stat.isSymbolicLink()) return linkBlob(folder.link(name), digits);
   if (!stat.isFile()) return null;

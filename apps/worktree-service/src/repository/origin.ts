@@ -42,7 +42,6 @@ export function commitId(value: string, field: string): string {
   );
 }
 
-/** Options to run git in the user's repository. */
 export const inOrigin = (origin: LocalOrigin): GitOptions => ({
   gitDir: origin.gitDir,
   as: 'user',

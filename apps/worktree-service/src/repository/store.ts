@@ -121,7 +121,6 @@ export class Store {
     this.#tasksWriters = writers('tasks');
   }
 
-  /** Options to run git in tasks.git. */
   get tasks(): GitOptions {
     return { gitDir: this.tasksGit };
   }

@@ -44,7 +44,6 @@ const withSetup = <T>(context: Context, setupKey: string, work: () => Promise<T>
 const withAttempt = <T>(context: Context, input: SetupAttempt, work: () => Promise<T>, signal?: AbortSignal) =>
   context.locks.hold(`setup-${input.setupKey}-${input.taskId}-${input.attempt}`, work, { signal });
 
-/** Creates a checkout of the base for the setup command. */
 export async function prepareSetup(
   context: Context,
   input: PrepareSetupInput,

@@ -112,7 +112,6 @@ export function write(tree: string, path: string, content: string | Buffer): voi
  */
 const configuration = join(import.meta.dirname, 'gitconfig');
 
-/** Runs a shell script and returns its output. Throws if it fails. */
 export async function shell(script: string, cwd: string, environment: Record<string, string> = {}): Promise<string> {
   const env = { ...isolatedGitEnvironment(cwd), GIT_CONFIG_GLOBAL: configuration, ...environment };
   const { stdout, stderr } = await run('sh', ['-c', `exec </dev/null\n${script}`], { cwd, env });

@@ -85,7 +85,7 @@ test('commands that a task sent before its removal create nothing after it, even
   await f.context.trash.settle();
   for (const folder of ['worktrees', 'checkouts']) expect(readdirSync(join(f.dataFolder, folder))).toEqual([]);
   expect(await branches(f)).toBe('');
-  // If the bus has lost a task and the task is created again, its id has another life.
+  // If the bus has lost a task and the task is created again with the same id, the new task has another life.
   await expect(prepare(f.context, { ...input, effectId: 'another-life_1' })).resolves.toMatchObject({ node: 'node1' });
 });
 

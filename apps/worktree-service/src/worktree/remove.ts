@@ -160,8 +160,8 @@ async function keepUncommitted(
 }
 
 /**
- * Keeps the worktree as a folder. If it can never be kept, logs this and returns null. The removal continues, since the
- * worktree would otherwise fill the disk forever.
+ * Keeps the worktree as a folder. If the worktree can never be kept, logs this and returns null. The removal continues,
+ * since the worktree would otherwise fill the disk forever.
  */
 async function keptAsFolder(
   context: Context,
