@@ -6,12 +6,12 @@ import type { Msg, NatsConnection } from './nats.ts';
 
 const payloadBytesDefault = 1024 * 1024;
 
-/** The answer to one request: one message, or several. */
+/** The answer to one request. It consists of one or more messages. */
 export class Answer {
   readonly #connection: NatsConnection;
   readonly #request: Msg;
   readonly #method: string;
-  /** Limit of one message, in bytes of JSON. */
+  /** Maximum size of one message, in bytes of JSON. */
   readonly bytesMax: number;
   #wrap: (error: WireError) => object = (error) => ({ error });
 
@@ -22,12 +22,16 @@ export class Answer {
     this.bytesMax = (connection.info?.max_payload ?? payloadBytesDefault) - busLimits.payloadReserveBytes;
   }
 
-  /** True when the request has a reply subject. It isn't known whether anybody listens there. */
+  /** True if the request has a reply subject. It is unknown whether anyone subscribes to that subject. */
   get isAwaited(): boolean {
     return this.#request.reply !== '';
   }
 
-  /** Sends one message, at most once, so the message may be lost. @returns its size in bytes @throws CoppiceError `limit-exceeded` */
+  /**
+   * Sends one message at most once, so the message may be lost.
+   * @returns the message's size in bytes
+   * @throws CoppiceError `limit-exceeded`
+   */
   send(body: unknown): number {
     const bytes = new TextEncoder().encode(JSON.stringify(body));
     if (bytes.length > this.bytesMax) {
@@ -39,21 +43,24 @@ export class Answer {
   }
 
   /**
-   * Resolves when the server has received all messages that this connection has sent. Rejects when the connection was lost, since its last messages may then be
-   * lost too.
+   * Resolves when the server has received all messages of this connection. Rejects if the connection was lost, since
+   * the last messages may be lost too.
    */
   flushed(): Promise<void> {
     return this.#connection.flush();
   }
 
-  /** Sets how later errors are encoded, since an error after the first message of an answer must have the form of the other messages. */
+  /**
+   * Sets the encoding of later errors. After the first message of an answer, an error must have the form of the other
+   * messages.
+   */
   sendErrorsAs(wrap: (error: WireError) => object): void {
     this.#wrap = wrap;
   }
 
   fail(error: WireError): void {
     const body = JSON.stringify(this.#wrap(error));
-    // An error's message can have any length, since it may quote the caller's text, such as a field name.
+    // An error's message may quote the caller's text, so it can have any length.
     const fits = Buffer.byteLength(body) <= this.bytesMax;
     const { code, message, retryable } = error;
     const shortened = message.slice(0, busLimits.errorTextCharactersMax);

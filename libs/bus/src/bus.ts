@@ -29,48 +29,53 @@ import { awaitResources, ensureResources, keyValueStream, objectStream, openStor
 import type { ResourceOptions } from './resources.ts';
 import type { Method } from '@coppice/contracts';
 
-/** The first version with scheduled messages and per-message time to live; older servers ignore some options silently. */
+/**
+ * Lowest supported version of the server. Older servers silently ignore scheduled messages or per-message time to live.
+ */
 export const serverVersionMin = '2.12.0';
 
 export type BusOptions = {
   /** One or more addresses, separated by commas. */
   servers: string;
-  /** Name in the server's connection list. */
+  /** Name of the connection in the server's connection list. */
   name: string;
   user?: string;
   password?: string;
-  /** The seed (`SU…`) of an nkey, instead of user and password. */
+  /** Seed of an nkey (`SU…`), instead of user and password. */
   nkeySeed?: string;
-  /** Prefix of reply subjects, for a user that may subscribe only to its own. */
+  /** Prefix of reply subjects. Needed if the user may subscribe only to reply subjects with its own prefix. */
   inboxPrefix?: string;
   tls?: TlsFiles;
   /**
-   * Time in milliseconds after which a process that doesn't refresh its key counts as lost. It must be the same for all processes of a stack. Default
-   * `busLimits.lostAfterMs`.
+   * Time after which a process that doesn't refresh its key counts as lost. All processes of a stack must use the same
+   * value. Default: `busLimits.lostAfterMs`.
    */
   lostAfterMs?: number;
 };
 
-/** Paths of PEM files. With this option, even as `{}`, the client refuses an unencrypted connection. */
+/** Paths of PEM files. If this object is given, even an empty one, the client refuses an unencrypted connection. */
 export type TlsFiles = {
-  /** Certificate authorities to trust. Default: those of the system. */
+  /** Certificates of the trusted authorities. Default: the authorities that the system trusts. */
   caFile?: string;
-  /** The client's certificate, for a server that asks for one. */
+  /** The client's certificate, if the server requires one. */
   certFile?: string;
   keyFile?: string;
 };
 
 export type PublishOptions = {
-  /** The server drops a second message with the same id within two minutes. */
+  /** Id for deduplication. The server drops a second message with the same id within two minutes. */
   messageId?: string;
   expectedLastSubjectSequence?: number;
-  /** The server delivers the message to `target`, a subject of the same stream, at the time `at`. A second schedule on the same subject replaces the first. */
+  /**
+   * The server delivers the message to `target` at the time `at`. `target` must belong to the same stream. A second
+   * schedule on the same subject replaces the first.
+   */
   schedule?: { at: Date; target: string };
   ttlMs?: number;
   headers?: Record<string, string>;
-  /** The subject with `*` for each token that is an id. If it is given, the publish gets its own span: see publish-span.ts. */
+  /** The subject with `*` in place of each id. If it is given, the publish gets its own span (see publish-span.ts). */
   template?: string;
-  /** With `template`: the trace context that becomes the span's parent. The current trace context then becomes a link. */
+  /** Parent of the span that `template` starts. The current trace context becomes a link of the span. */
   parent?: StoredContext;
 };
 
@@ -78,7 +83,7 @@ export type PublishResult = { sequence: number; duplicate: boolean };
 
 const log = createLogger('bus');
 
-/** One connection to NATS, with the operations that Coppice needs. */
+/** One connection to NATS. */
 export class Bus {
   readonly #connection: NatsConnection;
   readonly #jetStream: JetStreamClient;
@@ -103,8 +108,10 @@ export class Bus {
   }
 
   /**
-   * Connects and checks that the server supports what Coppice needs.
-   * @throws UnsuitableServer when the server is too old or has no JetStream; CoppiceError `unavailable` when no server answers, `permission-denied` when it refuses the user.
+   * Connects, and checks the server's version and JetStream.
+   * @throws UnsuitableServer when the server is too old or has no JetStream
+   * @throws CoppiceError `unavailable` when no server answers
+   * @throws CoppiceError `permission-denied` when the server refuses the user
    */
   static async connect(options: BusOptions): Promise<Bus> {
     const opened = await openConnection(options);
@@ -115,14 +122,14 @@ export class Bus {
       const settings = { timeout: busLimits.publishTimeoutMs };
       const jetStream = jetstream(connection, settings);
       const manager = await jetstreamManager(connection, settings).catch((cause: unknown) => {
-        // A tenant's user has no permission to request the account's information.
+        // A tenant's user may not read the account's information.
         if (isDenied(cause)) return jetstreamManager(connection, { ...settings, checkAPI: false });
         if (hasNoJetStream(cause))
           throw new UnsuitableServer(
             `the NATS server at ${options.servers} has no JetStream for this user: start it with -js (or a jetstream block)`,
             { cause },
           );
-        // JetStream doesn't answer, for instance, while the servers of a cluster elect their first leader.
+        // For example, JetStream doesn't answer until the servers of a new cluster have elected a leader.
         const text = `JetStream at ${options.servers} does not answer: ${cause instanceof Error ? cause.message : String(cause)}`;
         throw new CoppiceError('unavailable', text, { cause });
       });
@@ -137,17 +144,22 @@ export class Bus {
     return this.#connection.info?.version ?? '';
   }
 
-  /** The server's limit on one message, in bytes, headers included. */
+  /** Maximum size of one message in bytes, with its headers. The server sets it. */
   get payloadBytesMax(): number {
     return this.#connection.info?.max_payload ?? 1024 * 1024;
   }
 
-  /** Resolves when the connection is finally closed. The value is the error that closed it, if there was one. */
+  /**
+   * Resolves when the connection is closed and no reconnect will follow. The value is the error that closed it, if any.
+   */
   get closed(): Promise<Error | undefined> {
     return this.#connection.closed().then((error) => error ?? undefined);
   }
 
-  /** Drains the connection, then closes it. If draining fails, the connection is closed at once; it is closed after `drainConnectionMs` in any case. */
+  /**
+   * Drains the connection, then closes it. Closes it at once if draining fails or takes longer than
+   * `drainConnectionMs`.
+   */
   async close(): Promise<void> {
     if (this.#connection.isClosed()) return;
     const drained = this.#connection.drain().then(
@@ -192,7 +204,10 @@ export class Bus {
     return serveTenantConsumers(this.#connection, this.#manager);
   }
 
-  /** Stores a message; resolves when the server has stored it. @throws CoppiceError `limit-exceeded` when it is too large. */
+  /**
+   * Publishes a message. Resolves when the server has stored it.
+   * @throws CoppiceError `limit-exceeded` when the message is too large
+   */
   async publish(subject: string, data: Uint8Array | object, options: PublishOptions = {}): Promise<PublishResult> {
     const bytes = this.#encode(data, subject);
     const { template, parent } = options;
@@ -217,7 +232,10 @@ export class Bus {
     return { sequence: published.seq, duplicate: published.duplicate };
   }
 
-  /** Removes all messages of a subject, which also cancels a schedule. @returns the number removed */
+  /**
+   * Removes all messages of a subject. This also cancels a schedule on that subject.
+   * @returns the number of removed messages
+   */
   async purge(stream: string, subject: string): Promise<number> {
     const { purged } = await this.#manager.streams.purge(stream, { filter: subject });
     return purged;
@@ -227,7 +245,7 @@ export class Bus {
     await this.#manager.streams.deleteMessage(stream, sequence);
   }
 
-  /** Returns true while a work queue holds the message with this sequence. An acknowledged message is removed. */
+  /** Returns false after the message was acknowledged, since a work queue then removes it. */
   isStored(stream: string, sequence: number): Promise<boolean> {
     return isStored(this.#manager, stream, sequence);
   }
@@ -252,12 +270,15 @@ export class Bus {
     return read(server, stream, subject, options);
   }
 
-  /** See read.ts. Works on a work queue, where `read` is not possible. */
+  /** Also works on a work queue, where `read` isn't possible. See read.ts. */
   browse(stream: string, subject: string): AsyncIterable<StoredMessage> {
     return browse(this.#manager, stream, subject);
   }
 
-  /** Counts the messages that a durable consumer has not delivered yet, and the messages that it has delivered but that are not acknowledged. */
+  /**
+   * Counts a durable consumer's messages: `pending` are not delivered yet, `unacknowledged` are delivered but not
+   * acknowledged.
+   */
   async backlog(stream: string, durable: string): Promise<{ pending: number; unacknowledged: number }> {
     const info = await this.#manager.consumers.info(stream, durable);
     return { pending: info.num_pending, unacknowledged: info.num_ack_pending };
@@ -273,24 +294,22 @@ export class Bus {
     return readFullness(this.#manager);
   }
 
-  /** Number of messages in a stream. */
   async storedMessages(stream: string): Promise<number> {
     return (await this.#manager.streams.info(stream)).state.messages;
   }
 
-  /** The sequence of the last message that was stored in a stream; 0 if there was none. Deletions don't lower it. */
+  /** Returns the sequence of the last message that was ever stored in a stream, or 0. Deletions don't lower it. */
   async lastSequence(stream: string): Promise<number> {
     return (await this.#manager.streams.info(stream)).state.last_seq;
   }
 
-  /** Publishes on a core subject: at most once, to the current subscribers. */
+  /** Sends a message to the current subscribers of a core subject, at most once. */
   publishCore(subject: string, data: Uint8Array | object, extraHeaders: Record<string, string> = {}): void {
     this.#connection.publish(subject, this.#encode(data, subject), {
       headers: headersFrom(injectTrace({ ...extraHeaders })),
     });
   }
 
-  /** Subscribes to a core subject. */
   subscribeCore(subject: string, handler: (data: Uint8Array, subject: string) => void): { unsubscribe(): void } {
     const subscription = this.#connection.subscribe(subject, {
       callback: (error, message) => {
@@ -301,14 +320,14 @@ export class Bus {
     return { unsubscribe: () => subscription.unsubscribe() };
   }
 
-  /** Resolves when the server has processed everything that was sent so far, so that every earlier subscription is active. */
+  /** Resolves when the server has processed all earlier messages and subscriptions of this connection. */
   flush(): Promise<void> {
     return this.#connection.flush();
   }
 
   /**
-   * Calls the handler each time the connection is lost, even when a reconnect follows. Messages that were sent just before may be lost, and a restarted server
-   * no longer delivers pending answers across accounts.
+   * Calls the handler each time the connection is lost, even if a reconnect follows. The last sent messages may be
+   * lost. If the server was restarted, it no longer delivers pending answers across accounts.
    * @returns a function that removes the handler
    */
   onLoss(handler: () => void): () => void {
@@ -324,12 +343,12 @@ export class Bus {
     return this.#watch.isConnected;
   }
 
-  /** Returns a new subject for one answer. */
+  /** Returns a new reply subject. */
   newInbox(): string {
     return createInbox(this.#inboxPrefix);
   }
 
-  /** Request/reply without a schema; services use `call`. */
+  /** Sends a request without validating it or its answer. Services use `call`. */
   async request(
     subject: string,
     data: Uint8Array | object,
@@ -365,7 +384,7 @@ export class Bus {
   }
 }
 
-/** Checks the name, because the client doesn't export the error's class. */
+/** Compares names, since the client doesn't export the error's class. */
 const hasNoJetStream = (cause: unknown): boolean => cause instanceof Error && cause.name === 'JetStreamNotEnabled';
 
 const isDenied = (cause: unknown): boolean => cause instanceof CoppiceError && cause.code === 'permission-denied';

@@ -13,15 +13,15 @@ export type StreamedCall<Message> = {
   input: unknown;
   /** Schema of each message of the answer. */
   message: Parameters<typeof validate<Message>>[0];
-  /** A reply subject that is not used elsewhere. */
+  /** A reply subject that nothing else uses. */
   inbox: string;
-  /** Maximum time without a message, in milliseconds. After that the call fails. */
+  /** Time without a message after which the call fails. */
   silenceMsMax: number;
 };
 
 /**
- * Calls a method that answers with several messages, and yields them as they arrive, until the caller stops reading.
- * @throws CoppiceError as `call`; `unavailable` when no message arrives for `silenceMsMax`.
+ * Calls a method that answers with several messages. Yields them until the caller stops reading.
+ * @throws CoppiceError as `call` does, and `unavailable` when no message arrives for `silenceMsMax`
  */
 export async function* callStreamed<Message>(
   connection: NatsConnection,

@@ -7,14 +7,18 @@ import { errors } from './nats.ts';
 import { unreachable } from './unreachable.ts';
 import { parseJson, validate } from './validate.ts';
 
-/** Target of a call: the public API for a tenant, or another service (any of its processes, or the processes of one node). */
+/**
+ * Target of a call: the public API of a tenant, or a service. With `node`, only the service's processes on that node.
+ */
 export type CallTarget = { tenant: string } | { service: string; node?: string };
 
 /**
  * Calls a method and returns its answer.
- * @throws CoppiceError the error that the service answered; `unavailable` when nobody received the request; `deadline-exceeded` when no answer arrived in time,
- * or the connection was lost before the answer (the service may have done the work anyway); `invalid-request` when the input or the answer doesn't match its
- * schema.
+ * @throws CoppiceError with the error that the service answered
+ * @throws CoppiceError `unavailable` when nobody received the request
+ * @throws CoppiceError `deadline-exceeded` when no answer arrived in time or the connection was lost. The service may
+ * have done the work.
+ * @throws CoppiceError `invalid-request` when the input or the answer doesn't match its schema
  */
 export async function call(
   bus: Bus,
@@ -69,7 +73,10 @@ async function request(bus: Bus, subject: string, input: object, deadlineMs: num
   }
 }
 
-/** True when the connection was lost or closed after the request was sent. A request that the server refuses is never received. */
+/**
+ * True if the connection was lost or closed after the request was sent. A service never receives a request that the
+ * server refuses.
+ */
 function mayHaveBeenReceived(cause: unknown): cause is Error {
   if (!(cause instanceof errors.RequestError) || cause instanceof NotConnected) return false;
   return !(cause.cause instanceof errors.PermissionViolationError);

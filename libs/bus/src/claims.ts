@@ -7,15 +7,18 @@ import { busLimits } from './limits.ts';
 import { untilAnswered } from './until-answered.ts';
 
 /**
- * The record of which process runs, or ran, an effect that must not run twice. KV `coppice-effects` has one key per effect.
+ * The record of the process that runs or ran an effect that must not run twice. KV `coppice-effects` has one key per
+ * effect.
  *
  * Invariants:
  * 1. A claim changes from absent to started to done, or from absent to cancelled. Only a compare-and-set changes it.
- * 2. A started claim passes to another process only when its owner is lost; the old owner's `finish` then fails.
- * 3. A claim outlives every message that could redeliver its command.
- * 4. After a write without an answer, the claim is read before the write is repeated: an owner recognises its own writes by `attempt`.
- * 5. An owner that others may have judged lost rewrites its claim before it continues. This write fails if another process has taken the claim over. Otherwise,
- *    a take-over that was decided before this write fails.
+ * 2. A started claim passes to another process only when its owner is lost. The old owner's `finish` then fails.
+ * 3. A claim is stored longer than any message that could redeliver its command.
+ * 4. A write without an answer is repeated. If the repeated write conflicts, the process reads the claim and recognises
+ *    its own earlier write by `attempt`.
+ * 5. An owner that other processes may have judged lost rewrites its claim before it continues. If another process has
+ *    taken the claim over, this write fails. Otherwise the write changes the claim's revision, so a take-over that is
+ *    under way fails.
  */
 export type Claim =
   | { state: 'started'; owner: string; inputHash: string; startedAt: string; takenOver: number; attempt?: string }
@@ -25,7 +28,7 @@ export type Claim =
 type Started = Extract<Claim, { state: 'started' }>;
 
 export type ClaimAttempt =
-  /** This process holds the claim. `takenOver` is true if a lost owner had started the effect. */
+  /** This process holds the claim. `takenOver` is true if a lost process had started the effect. */
   | { status: 'held'; claim: HeldClaim; takenOver: boolean }
   | { status: 'done'; outcome: Outcome }
   | { status: 'cancelled' }
@@ -34,7 +37,7 @@ export type ClaimAttempt =
 
 const ttl = { ttlMs: busLimits.claimTtlMs };
 
-/** Core subject of the message that cancels an effect, for the process that works on the effect. The message is sent at most once. */
+/** Core subject of the message that cancels an effect. The message may be lost. */
 export const cancelSubject = (effectId: string): string => `coppice.cancel.${effectId}`;
 
 export const hashInput = (input: unknown): string =>
@@ -48,15 +51,16 @@ export class Claims {
   readonly #claims: Store;
   readonly #isLost: (owner: string, effectId: string) => Promise<boolean>;
 
-  /** @param isLost returns true if the owner is lost, or if the owner is this process and isn't working on the effect */
+  /** @param isLost also returns true if this process is the owner but isn't working on the effect */
   constructor(bus: { keyValue(bucket: string): Store }, isLost: (owner: string, effectId: string) => Promise<boolean>) {
     this.#claims = bus.keyValue(buckets.effects);
     this.#isLost = isLost;
   }
 
   /**
-   * Starts or takes over an effect; retries while the server doesn't answer.
-   * @throws CoppiceError `already-exists` when the effect was started with another input; the signal's reason.
+   * Starts an effect, or takes it over from a lost process. Retries while the server doesn't answer.
+   * @throws CoppiceError `already-exists` when the effect was started with another input
+   * @throws the signal's reason
    */
   begin(effectId: string, owner: string, inputHash: string, signal?: AbortSignal): Promise<ClaimAttempt> {
     const startedAt = new Date().toISOString();
@@ -98,7 +102,10 @@ export class Claims {
     return { status: 'held', claim, takenOver: started.takenOver > 0 };
   }
 
-  /** Creates a `cancelled` claim if there is no claim yet, so that a late command finds it. @returns the claim that now exists */
+  /**
+   * Creates a `cancelled` claim if there is no claim yet, so that a command that arrives later isn't started.
+   * @returns the claim that now exists
+   */
   async cancel(effectId: string): Promise<Claim> {
     const cancelled: Claim = { state: 'cancelled' };
     try {
@@ -121,7 +128,7 @@ export class HeldClaim {
   readonly #effectId: string;
   readonly #started: Started;
   #revision: number;
-  /** Serializes the writes of this process, so that none of them is mistaken for a write of another process. */
+  /** Runs the writes of this process one after another, so that none is mistaken for a write of another process. */
   #writing: Promise<void> = Promise.resolve();
   #isFinishing = false;
 
@@ -133,8 +140,10 @@ export class HeldClaim {
   }
 
   /**
-   * Rewrites the claim (invariant 5). Does nothing after `finish`, since the write would turn a done claim back into a started one. @throws ClaimLost; the
-   * signal's reason
+   * Rewrites the claim (invariant 5). Does nothing after `finish`, since the write would turn a done claim into a
+   * started one.
+   * @throws ClaimLost
+   * @throws the signal's reason
    */
   async writeAgain(signal: AbortSignal): Promise<void> {
     if (this.#isFinishing) return;
@@ -143,7 +152,8 @@ export class HeldClaim {
 
   /**
    * Stores the outcome. Retries while the server doesn't answer, since only this process knows the outcome.
-   * @throws ClaimLost, after which this process must not report the outcome; the signal's reason
+   * @throws ClaimLost, after which this process must not report the outcome
+   * @throws the signal's reason
    */
   async finish(outcome: Outcome, signal: AbortSignal): Promise<void> {
     const { inputHash, attempt } = this.#started;
@@ -153,7 +163,7 @@ export class HeldClaim {
 
   async #write(claim: Exclude<Claim, { state: 'cancelled' }>, signal: AbortSignal): Promise<void> {
     const writing = this.#writing.then(() => untilAnswered(() => this.#try(claim), signal));
-    // This chain only orders the writes; the caller gets the error through `writing`.
+    // This chain only orders the writes. The caller gets the error through `writing`.
     this.#writing = writing.catch(() => {});
     await writing;
   }
@@ -168,14 +178,14 @@ export class HeldClaim {
       }
       const found = await look(this.#claims, this.#effectId);
       if (found === null) {
-        // No other process has taken the claim over. The server has lost the claim, since a write was not synced to disk or the bucket was restored from a
-        // backup.
+        // The server has lost the claim, because it didn't sync a write to disk or its bucket was restored from a
+        // backup. No other process has taken the claim over.
         if (await this.#createAnew(claim)) return;
         continue;
       }
       if (found.claim.state === 'cancelled' || found.claim.attempt !== this.#started.attempt)
         throw new ClaimLost(this.#effectId);
-      // The stored claim is an earlier write of this process, whose answer did not arrive.
+      // The stored claim is an earlier write of this process whose answer didn't arrive.
       this.#revision = found.revision;
       if (found.claim.state === 'done') return;
     }

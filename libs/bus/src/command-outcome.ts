@@ -15,7 +15,10 @@ import { untilAnswered } from './until-answered.ts';
 
 export type Timing = { queuedMs?: number; workedMs?: number };
 
-/** Sends a command's outcome to the inbox of the actor that sent it. Retries while the server doesn't answer. @throws the signal's reason */
+/**
+ * Sends a command's outcome to the inbox of the actor that sent the command. Retries while the server doesn't answer.
+ * @throws the signal's reason
+ */
 export async function reportOutcome(
   bus: Bus,
   command: CommandMessage,
@@ -30,11 +33,11 @@ export async function reportOutcome(
     ...timing,
   };
   const to = subjects.actor(replyTo.kind, replyTo.id);
-  // The server drops duplicates within its window; the actor drops later duplicates.
+  // The server drops duplicates within its deduplication window, and the actor drops later ones.
   await untilAnswered(() => bus.publish(to, result, { messageId: `${effectId}-result` }), signal);
 }
 
-/** Answers every command of a pool with the same error, instead of processes that won't return. */
+/** Answers every command of a pool with the same error. Used when no process will serve the pool again. */
 export function refuseCommands(
   bus: Bus,
   { service, pool, error }: { service: Operation['service']; pool: string; error: CoppiceError },
@@ -50,7 +53,7 @@ export function refuseCommands(
   });
 }
 
-/** Replaces an output over the limit with a `limit-exceeded` failure, because it could never be sent. */
+/** Replaces an output over the limit with a `limit-exceeded` failure, since the output could never be sent. */
 export function fitting(outcome: Outcome, bytesMax: number): Outcome {
   if (outcome.status === 'failed') return outcome;
   const bytes = Buffer.byteLength(JSON.stringify(outcome.output) ?? '');

@@ -6,15 +6,15 @@ import type { Membership } from './members.ts';
  * The commands that this process works on, and whether it still holds their claims.
  *
  * Invariants:
- * 1. A command is in progress from just before its claim is begun until its outcome is sent. If the command is delivered again during that time, this process
- *    doesn't start it a second time.
- * 2. After a time in which this process may not have been listed as a member, it rewrites each claim before the claim's handler continues. If another process
- *    has taken the claim over, the handler is aborted with ClaimLost.
+ * 1. A command is in progress from just before its claim is begun until its outcome is sent. If the command is
+ *    redelivered during that time, this process doesn't start it again.
+ * 2. After a time in which this process may not have been listed as a member, it rewrites each claim before the claim's
+ *    handler continues. If another process has taken a claim over, its handler is aborted with ClaimLost.
  */
 export type InProgress = {
   abort: AbortController;
   claim: HeldClaim | null;
-  /** The epoch of this process as a member in which the claim was last written. */
+  /** Epoch of this process's membership in which the claim was last written. */
   claimedIn: number;
 };
 
@@ -31,12 +31,12 @@ export class CommandsInProgress {
     });
   }
 
-  /** Aborted when this process stops. All waits then end. */
+  /** Aborted when stopping has taken `drainMs`. All waits then end. */
   get drained(): AbortSignal {
     return this.#drained.signal;
   }
 
-  /** Returns null when the command is in progress already. */
+  /** Returns null if the command is already in progress. */
   begin(effectId: string): InProgress | null {
     if (this.#all.has(effectId)) return null;
     const command: InProgress = { abort: new AbortController(), claim: null, claimedIn: this.#member.epoch() };
@@ -62,8 +62,10 @@ export class CommandsInProgress {
   }
 
   /**
-   * Resolves once this process certainly holds the claim. If this process was listed as a member ever since the last check, it resolves at once. @throws
-   * ClaimLost; Draining
+   * Resolves when this process certainly holds the claim. Resolves at once if this process was always listed as a
+   * member since the last check.
+   * @throws ClaimLost
+   * @throws Draining
    */
   async confirmClaim(command: InProgress): Promise<void> {
     const { claim } = command;

@@ -26,32 +26,39 @@ import { untilAnswered } from './until-answered.ts';
 import { validate } from './validate.ts';
 
 /**
- * The service side of the command stream: pulls commands, runs them, and sends the results to the inboxes of the actors that sent the commands.
+ * The service side of the command stream. It pulls commands, runs them, and sends each result to the inbox of the actor
+ * that sent the command.
  *
  * Invariants:
- * 1. A command is acknowledged only after its result is stored in the inbox, or after the command is stored as a dead letter.
- * 2. A claimed operation runs only under its claim, and its result is sent only if this process still held the claim at the end.
- * 3. A command that was cancelled before its start isn't started. If a command is cancelled later, this process tries to abort it, and the actor drops the
- *    result.
- * 4. A command never runs longer than its time limit. While it runs, its ack wait is renewed every third of that wait.
- * 5. When this process stops, it aborts the commands in progress and releases them without a result, so that another process runs them.
- * 6. Before a taken-over operation runs again, its handler checks whether the lost owner had finished it. While the handler can't determine that, the command
- *    is retried later.
- * 7. This process starts a claimed command only while it is listed as a member, and continues only while it holds the claim: see commands-in-progress.ts.
- * 8. This process keeps a handler's result until the claim is finished, however long the server is unreachable. Until then the command counts as in progress.
+ * 1. A command is acknowledged only after its result is stored in the actor's inbox or the command is stored as a dead
+ *    letter.
+ * 2. A claimed operation runs only under its claim. Its result is sent only if this process still held the claim at the
+ *    end.
+ * 3. A command that was cancelled before its start isn't started. If a command is cancelled later, this process tries
+ *    to abort it, and the actor drops the result.
+ * 4. A command is aborted when it exceeds its time limit. While it runs, its ack wait is renewed three times per ack
+ *    wait.
+ * 5. When this process stops, it aborts the commands in progress and returns them to the queue without a result, so
+ *    that another process runs them.
+ * 6. Before a taken-over operation runs again, its handler checks whether the lost owner finished the operation. While
+ *    the handler can't determine that, the command is retried later.
+ * 7. This process starts a claimed command only while it is listed as a member. It continues only while it holds the
+ *    claim (see commands-in-progress.ts).
+ * 8. This process keeps a handler's result until the claim is finished, even if the server is unreachable for long.
+ *    Until then the command counts as in progress.
  */
 export type CommandContext = {
   effectId: string;
-  /** Aborted by the time limit, by cancellation, or because this process stops. */
+  /** Aborted when the time limit passes, the command is cancelled, this process stops, or the claim is lost. */
   signal: AbortSignal;
-  /** True when a lost process had started the command. */
+  /** True if a lost process had started the command. */
   takenOver: boolean;
-  /** Time that the command spent in its queue before this delivery, in milliseconds. It is the difference between the clocks of two hosts. */
+  /** Time from the publish of the command to this delivery. The clocks of two hosts are compared, so it is inexact. */
   queuedMs: number;
   /**
-   * Must be awaited before each step that has effects. Usually resolves at once. If other processes may have judged this process lost since the last call, for
-   * instance because this process was suspended, it resolves when the claim is confirmed.
-   * @throws ClaimLost when another process has taken the command over.
+   * Must be awaited before each step that has effects. Resolves when this process certainly holds the claim. Usually it
+   * resolves at once. It waits if other processes may have judged this process lost since the last call.
+   * @throws ClaimLost when another process has taken the command over
    */
   confirmClaim: () => Promise<void>;
 };
@@ -60,15 +67,18 @@ export type CommandHandler = {
   operation: Operation;
   run(input: unknown, context: CommandContext): Promise<unknown>;
   /**
-   * Called when a claim is taken over, before the lost-owner policy applies. Returns the output if the lost owner had completed the command, else null. If the
-   * function throws, it is called again later.
+   * Called when a claim is taken over, before the operation's `lostOwner` policy applies. Returns the output if the
+   * lost owner completed the command, else null. If this function throws, it is called again later.
    */
   recover: ((input: unknown, context: CommandContext) => Promise<unknown>) | undefined;
 };
 
 type Typed<Input, Output> = Operation & { input: { _zod: { output: Input } }; output: { _zod: { input: Output } } };
 
-/** An operation with its handler. A CoppiceError that `run` throws reaches the actor unchanged; any other error becomes `internal`. */
+/**
+ * An operation with its handler. The actor gets a CoppiceError that `run` throws unchanged, and any other error as
+ * `internal`.
+ */
 export const handle = <Input, Output>(
   operation: Typed<Input, Output>,
   run: (input: Input, context: CommandContext) => Promise<Output>,
@@ -81,7 +91,7 @@ export const handle = <Input, Output>(
 
 export type CommandServerOptions = {
   service: Operation['service'];
-  /** Pools from which commands are taken: `any`, and the node's own pool for commands that are addressed to the node. */
+  /** Pools from which commands are pulled: `any`, and the node's own pool for commands addressed to that node. */
   pools: string[];
   /** Maximum number of commands in progress at once, per pool. */
   concurrency: number;
@@ -172,7 +182,7 @@ class RunningCommandServer implements CommandServer {
       });
     }
     const template = subjects.command(this.#options.service, '*', name);
-    // The span's parent is the span of the actor that sent the command. A redelivery has the same parent, and in addition a link that marks the redelivery.
+    // The actor's span is the parent, also for a redelivery. The link marks a redelivery.
     const links = deliveriesOf(delivery) > 1 ? linkFrom(delivery.headers['traceparent']) : [];
     const queuedMs = queueWaitMs(delivery);
     const startedAtMs = performance.now();
@@ -245,7 +255,7 @@ class RunningCommandServer implements CommandServer {
     return outcome;
   }
 
-  /** Returns null when the work was released without a result. @throws ClaimLost */
+  /** Returns null if the command was returned to the queue without a result. @throws ClaimLost */
   async #run({ delivery, command, handler, running }: Given, takenOver: boolean): Promise<Outcome | null> {
     const { abort } = running;
     const context: CommandContext = {
@@ -303,14 +313,14 @@ class RunningCommandServer implements CommandServer {
   }
 
   /**
-   * Redelivers the command later, because its owner is alive, the handler can't start now, or the state of a lost owner's work is unknown. Sends a scheduled
-   * copy of the command, since a redelivery after a delayed nak would count towards the delivery limit.
+   * Redelivers the command later. Publishes a scheduled copy, since a redelivery after a nak would count towards the
+   * delivery limit.
    */
   async #lookAgainLater(delivery: Delivery, command: CommandMessage): Promise<void> {
     const inMs = Math.min(busLimits.commandOwnerAliveRetryMs, this.#bus.lostAfterMs / 3);
     const later = subjects.commandLater(this.#options.service, command.effectId);
-    // The publish is retried while the server can't store the copy, since a redelivery of the command would also count towards the delivery limit. A second
-    // copy replaces the first.
+    // The publish is retried until it succeeds, since a redelivery of the original would count towards the delivery
+    // limit. A second copy replaces the first.
     await untilAnswered(
       () =>
         this.#bus.publish(later, delivery.data, {
@@ -333,13 +343,16 @@ class RunningCommandServer implements CommandServer {
   }
 }
 
-/** For now it is unknown whether a lost owner has done its work. This isn't reported as a failure, since the actor would then repeat work that may be done. */
+/**
+ * The handler can't determine yet whether a lost owner did its work. This isn't reported as a failure, since the actor
+ * would then order the work again.
+ */
 class NotKnownYet extends Error {
   override readonly name = 'NotKnownYet';
 }
 
 type Given = { delivery: Delivery; command: CommandMessage; handler: CommandHandler; running: InProgress };
-/** Span attributes for the command's owner; none if the operation's input has no owner. */
+/** Returns span attributes for the command's owner, or none if the operation's input has no owner. */
 function ownerAttributes(input: unknown): Record<string, string> {
   const owner = ownerSchema.safeParse((input as { owner?: unknown } | null)?.owner);
   if (!owner.success) return {};

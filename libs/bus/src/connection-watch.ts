@@ -8,10 +8,10 @@ export class NotConnected extends errors.RequestError {}
  * Tracks whether a connection is up.
  *
  * Invariants:
- * 1. The client silently drops messages while it is not connected. A request made during that time waits for the connection, up to the request's own time
- *    limit.
- * 2. A request whose connection is lost before its answer arrives fails at once, not at the end of its time limit, so that a retry runs as soon as there is a
- *    connection.
+ * 1. The client silently drops messages while it isn't connected. So a request made during that time waits for the
+ *    connection, up to the request's own time limit.
+ * 2. If the connection is lost before a request's answer arrives, the request fails at once. So a retry can run as soon
+ *    as there is a connection.
  */
 export class ConnectionWatch {
   readonly #lossHandlers = new Set<() => void>();
@@ -38,7 +38,7 @@ export class ConnectionWatch {
     return () => this.#reconnectHandlers.delete(handler);
   }
 
-  /** Returns the same connection with requests that keep invariants 1 and 2. */
+  /** Returns the connection with a `request` function that keeps invariants 1 and 2. */
   watched(connection: NatsConnection): NatsConnection {
     const request: NatsConnection['request'] = async (subject, payload, options) => {
       const { timeout = 1_000 } = options ?? {};
@@ -59,7 +59,7 @@ export class ConnectionWatch {
     return Object.create(connection, { request: { value: request } }) as NatsConnection;
   }
 
-  /** @returns the time that is left, in milliseconds @throws NotConnected when none is left */
+  /** Waits for a reconnect. @returns the remaining time in milliseconds @throws NotConnected when no time remains */
   async #reconnected(waitMs: number): Promise<number> {
     const endsAtMs = performance.now() + waitMs;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -80,7 +80,7 @@ export class ConnectionWatch {
       this.#isConnected = type === 'reconnect';
       for (const handler of this.#isConnected ? this.#reconnectHandlers : this.#lossHandlers) handler();
     }
-    // On a closed connection the client itself rejects requests, so none waits for a reconnect.
+    // On a closed connection the client itself rejects requests, so no request may wait for a reconnect.
     this.#isConnected = true;
     for (const handler of this.#reconnectHandlers) handler();
   }
