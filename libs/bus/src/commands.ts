@@ -44,7 +44,7 @@ import { validate } from './validate.ts';
  *    the handler can't determine that, the command is retried later.
  * 7. This process starts a claimed command only while it is listed as a member. It continues only while it holds the
  *    claim (see commands-in-progress.ts).
- * 8. This process keeps a handler's result until the claim is finished, even if the server is unreachable for long.
+ * 8. While the server is unreachable, this process keeps a handler's result for up to `answerWaitMsMax`.
  *    Until then the command counts as in progress.
  */
 export type CommandContext = {
@@ -319,8 +319,8 @@ class RunningCommandServer implements CommandServer {
   async #lookAgainLater(delivery: Delivery, command: CommandMessage): Promise<void> {
     const inMs = Math.min(busLimits.commandOwnerAliveRetryMs, this.#bus.lostAfterMs / 3);
     const later = subjects.commandLater(this.#options.service, command.effectId);
-    // The publish is retried until it succeeds, since a redelivery of the original would count towards the delivery
-    // limit. A second copy replaces the first.
+    // The publish is retried, since a redelivery of the original would count towards the delivery limit. A second copy
+    // replaces the first.
     await untilAnswered(
       () =>
         this.#bus.publish(later, delivery.data, {
@@ -345,7 +345,7 @@ class RunningCommandServer implements CommandServer {
 
 /**
  * The handler can't determine yet whether a lost owner did its work. This isn't reported as a failure, since the actor
- * would then order the work again.
+ * would then request work again that may be done.
  */
 class NotKnownYet extends Error {
   override readonly name = 'NotKnownYet';

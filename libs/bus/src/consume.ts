@@ -8,19 +8,21 @@ import { parseJson } from './validate.ts';
  * Pulls messages from a work queue. Each slot handles one message at a time.
  *
  * Invariants:
- * 1. A message is pulled only when a slot is free to handle it, so messages don't wait in this process while their ack wait passes.
- * 2. When a handler throws, its message is redelivered after a short pause; when a handler neither acknowledges nor retries, the message is redelivered after
- *    the ack wait.
- * 3. After the call of stop() no message is pulled. stop() resolves when the handlers in progress have ended.
+ * 1. A message is pulled only when a slot is free, so its ack wait doesn't pass while it waits in this process.
+ * 2. If a handler throws, the message is redelivered after a short pause. If a handler neither acknowledges nor
+ *    retries, the message is redelivered after the ack wait.
+ * 3. After stop() is called, no message is pulled. stop() resolves when the handlers in progress have ended.
  */
 export type ConsumeOptions = {
   stream: string;
-  /** Name of the durable consumer; processes that use the same name share its messages. */
+  /** Name of the durable consumer. Processes that use the same name share its messages. */
   durable: string;
-  /** One subject only. The consumer's create request then has the filter in its own subject, where permissions can match it. */
+  /**
+   * Exactly one subject. The server's permissions can match it, because the request that creates the consumer then has
+   * the filter in its own subject.
+   */
   filterSubject: string;
   ackWaitMs: number;
-  /** Maximum number of handlers in progress at once in this process. */
   concurrency: number;
 };
 
@@ -31,21 +33,20 @@ export type Delivery = {
   /** @throws CoppiceError `invalid-request` when it isn't JSON. */
   json(): unknown;
   headers: Record<string, string>;
-  /** 1 on the first delivery. */
+  /** Number of this delivery, starting with 1. */
   deliveryCount: number;
-  /** Sequence of the stored message in its stream. */
+  /** Sequence of the message in its stream. */
   sequence: number;
   publishedAt: Date;
   /**
-   * Acknowledges the message. Resolves when the server has confirmed that. It doesn't show that this process is still responsible for the message, since a late
-   * acknowledgement succeeds too.
+   * Acknowledges the message. Resolves when the server has confirmed it. A late acknowledgement succeeds too, so
+   * success doesn't show that this process is still responsible for the message.
    */
   acknowledge(): Promise<void>;
-  /** Returns the message to the queue. During the delay the message still counts as unacknowledged. */
+  /** Returns the message to the queue. It counts as unacknowledged during the delay. */
   retry(delayMs?: number): void;
   /** Restarts the ack wait. */
   working(): void;
-  /** Removes the message from the queue without handling it. */
   terminate(reason: string): void;
 };
 
@@ -80,7 +81,7 @@ export async function consume(
       for (const slot of slots) slot.stop();
       await Promise.all(running);
     },
-    // The server has lost the pull requests made before the reconnect.
+    // The server loses pull requests when the connection is lost.
     pullAgain: () => {
       for (const slot of slots) slot.pullAgain();
     },
@@ -95,10 +96,10 @@ async function ensureConsumer(
   try {
     await manager.consumers.add(options.stream, config);
   } catch (error) {
-    // The consumer exists with settings of another version of the software. The process that starts last replaces the settings.
+    // The consumer has the settings of another version of Coppice. The process that starts last replaces them.
     if (!(error instanceof JetStreamApiError) || error.code !== consumerExists) throw error;
-    // An earlier version used a list of filters. The list must be removed explicitly, since the client keeps fields that the update omits, and with a list it
-    // uses another request subject.
+    // An earlier version used a list of filters. It is removed explicitly, since the client keeps fields that an update
+    // omits. With a list, the client would use another request subject.
     const withoutList = { ...config, filter_subjects: undefined as unknown as string[] };
     await manager.consumers.update(options.stream, options.durable, withoutList);
   }
@@ -159,7 +160,7 @@ class Slot {
       await this.#handler(deliveryOf(message));
     } catch (error) {
       this.#onError(error);
-      // The pause grows, so that a message that fails at once each time doesn't keep the processor busy until its last delivery.
+      // The pause grows. Otherwise a message whose handler always fails at once would keep the CPU busy.
       message.nak(Math.min(retryMsMin * 2 ** Math.min(message.info.deliveryCount - 1, 20), retryMsMax));
     }
   }
@@ -183,7 +184,7 @@ function deliveryOf(message: JsMsg): Delivery {
   };
 }
 
-/** Returns headers as a plain record. If a header is repeated, only its last value is kept. */
+/** Returns the headers as a record. Only the last value of a repeated header is kept. */
 export function headersOf(source: Iterable<[string, string[]]> | undefined): Record<string, string> {
   const record: Record<string, string> = {};
   for (const [name, values] of source ?? []) record[name] = values.at(-1) ?? '';

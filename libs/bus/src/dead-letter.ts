@@ -8,16 +8,17 @@ import { busLimits } from './limits.ts';
 const { letterDataBytesMax, letterHeadersBytesMax, letterReasonBytesMax, errorTextCharactersMax } = busLimits;
 
 type DeadLetterOptions = {
-  /** The tenant, when the tenant itself sent the message. */
+  /** The tenant, if the tenant itself sent the message. */
   tenant?: string;
-  /** Limit on the kept part of the message's data, in bytes. Default and maximum: `busLimits.letterDataBytesMax`. */
+  /** Maximum number of bytes of the message's data to keep. Default and upper limit: `busLimits.letterDataBytesMax`. */
   keptBytesMax?: number;
 };
 
 /**
- * Stores a message that no process will try again, with the reason, before it is removed from its queue. Resolves when the server has stored it. The letter
- * always fits into a message: if the data is large, only its first part is kept, and `bytes` is the full size.
- * @param source one subject token that names the queue's owner
+ * Stores a message that no process will try again, with the reason, as a dead letter. Resolves when the server has
+ * stored the letter, so that the caller can remove the message from its queue. If the data is too large for one
+ * message, only its first part is kept. `bytes` is the full size.
+ * @param source name of the queue's owner, as one subject token
  */
 export async function deadLetter(
   bus: Bus,
@@ -45,7 +46,7 @@ export async function deadLetter(
   await bus.publish(subjects.deadLetter(source, tenant), letter, { messageId: identity });
 }
 
-/** Returns the size of a value in the letter's JSON, in bytes. A control character takes six bytes there. */
+/** Returns the size of a value as JSON, in bytes. This includes escapes, such as six bytes for a control character. */
 const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
 function fittingHeaders(headers: Record<string, string>): Pick<DeadLetter, 'headers' | 'headersLeftOut'> {

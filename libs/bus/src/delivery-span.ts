@@ -12,40 +12,40 @@ import {
 import type { Context, SpanSettings } from '@coppice/telemetry';
 import type { Delivery } from './consume.ts';
 
-/** Header of a copy that replaces a postponed message: the number of deliveries before the copy. */
+/** Header of the copy of a postponed message. Its value is the number of deliveries before the copy. */
 const earlierDeliveriesHeader = 'coppice-earlier-deliveries';
 
 /**
- * Returns the number of deliveries of this message, 1 for the first. If the message is a copy of a postponed message, the deliveries of the original are
- * included.
+ * Returns the number of deliveries so far, starting with 1. For a copy of a postponed message, this includes the
+ * original's deliveries.
  */
 export const deliveriesOf = ({ deliveryCount, headers }: Delivery): number =>
   deliveryCount + (Number(headers[earlierDeliveriesHeader]) || 0);
 
-/** Returns the headers for a copy that is delivered later: the sender's trace headers, and the number of deliveries so far. */
+/** Returns the headers for a copy that is delivered later. */
 export function headersOfCopy(delivery: Delivery): Record<string, string> {
   const { traceparent } = delivery.headers;
   const earlier = { [earlierDeliveriesHeader]: String(deliveriesOf(delivery)) };
   return traceparent === undefined ? earlier : { ...earlier, traceparent };
 }
 
-/** Time since the message was published, in milliseconds; never below 0, since the clocks may differ. */
+/** Returns the time since the message was published. Never below 0, although the clocks of two hosts may differ. */
 export const queueWaitMs = ({ publishedAt }: Delivery): number => Math.max(0, Date.now() - publishedAt.getTime());
 
-/** Name, operation and parent of a delivery's span. */
 export type DeliveryPlace = {
-  /** The subject with `*` for each token that is an id. */
+  /** The subject with `*` in place of each id. */
   template: string;
-  /** The operation's name when the service has more than one, such as `process create`. Default `process`. */
+  /** Name of the operation, if the service has several, such as `process create`. Default: `process`. */
   operation?: string;
-  /** Default: the sender's context. */
+  /** Default: the sender's trace context. */
   parent?: Context;
   links?: SpanSettings['links'];
 };
 
 /**
- * Handles a delivery in its own span, by default in the trace of the sender. Records the time in the queue and the handling time.
- * @param handler gets a function that marks the span as failed, for a failure that is returned instead of thrown
+ * Handles a delivery in its own span. Records the time in the queue and the handling time.
+ * @param handler gets a function that marks the span as failed. It needs this function if it returns a failure instead
+ * of throwing it.
  */
 export async function inDeliverySpan<Result>(
   delivery: Delivery,

@@ -1,19 +1,19 @@
 type Clocks = { monotonicMs: () => number; wallMs: () => number };
 
 /**
- * Smallest gain of the wall clock that counts as a suspension, in milliseconds. Smaller gains may come from reading the two clocks in turn, or from slewing of
- * the wall clock. Several short suspensions count once they add up to this value.
+ * Smallest gain of the wall clock that counts as a suspension, in milliseconds. Smaller gains may come from slewing, or
+ * from the time between reading the two clocks. The gains of short suspensions add up until they reach this value.
  */
 const jumpMsMin = 100;
 
 /**
- * Clock that also counts the time in which this host is suspended, in milliseconds; it never goes back. On Linux the monotonic clock stops during a suspension,
- * while the wall clock includes that time. So the time that the wall clock gains over the monotonic clock is added, and a wall clock that is set back is
- * ignored.
+ * Clock in milliseconds that includes the time in which the host is suspended, and never goes back. On Linux the
+ * monotonic clock stops during a suspension, and the wall clock doesn't. So this clock adds what the wall clock gains
+ * over the monotonic clock. If the wall clock is set back, this clock continues unchanged.
  */
 export class ElapsedTime {
   readonly #clocks: Clocks;
-  /** The part of the wall clock's lead over the monotonic clock that is already accounted for, in milliseconds. */
+  /** Lead of the wall clock over the monotonic clock when a gain or a setback was last recorded, in milliseconds. */
   #leadMs: number;
   #suspendedMs = 0;
 
@@ -34,5 +34,8 @@ export class ElapsedTime {
 
 const elapsed = new ElapsedTime({ monotonicMs: () => performance.now(), wallMs: () => Date.now() });
 
-/** This process's clock for leases and for judging other processes: like `performance.now()`, but it includes the time during which the host is suspended. */
+/**
+ * Returns the time by the clock that decides on leases and lost processes. It includes the time in which the host is
+ * suspended.
+ */
 export const elapsedMs = (): number => elapsed.now();

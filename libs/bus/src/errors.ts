@@ -1,4 +1,4 @@
-/** A compare-and-set failed: the key is not at the expected revision. Read the key, then retry. */
+/** A compare-and-set failed, because the key isn't at the expected revision. To retry, read the key first. */
 export class RevisionConflict extends Error {
   override readonly name = 'RevisionConflict';
   readonly code = 'revision-conflict';
@@ -8,7 +8,7 @@ export class RevisionConflict extends Error {
   }
 }
 
-/** The server lacks something that Coppice needs. Terminal: the message names what to install or enable. */
+/** The server lacks something that Coppice needs. The message names what to install or enable. */
 export class UnsuitableServer extends Error {
   override readonly name = 'UnsuitableServer';
   readonly code = 'unsuitable-server';
@@ -16,8 +16,9 @@ export class UnsuitableServer extends Error {
 }
 
 /**
- * Thrown by the handler of an idempotent command that has started nothing and can't start now: the command is redelivered a little later, and no result is
- * sent. Not for claimed commands, since their handlers already hold the claims.
+ * Thrown by the handler of an idempotent command if it has started nothing and can't start now. The command is
+ * redelivered later, and no result is sent. Handlers of claimed commands must not throw it, since they already hold
+ * their claims.
  */
 export class NotNow extends Error {
   override readonly name = 'NotNow';
@@ -25,7 +26,7 @@ export class NotNow extends Error {
   readonly retryable = true;
 }
 
-/** The work was interrupted because this process stops. Another process takes it over; no result is sent. */
+/** The work was interrupted because this process stops. No result is sent, and another process runs the command. */
 export class Draining extends Error {
   override readonly name = 'Draining';
   readonly code = 'draining';
@@ -35,7 +36,10 @@ export class Draining extends Error {
   }
 }
 
-/** Another process has taken the effect over, because it judged this process lost. The work of this process no longer counts, and its result is not sent. */
+/**
+ * Another process has taken the effect over, because it judged this process lost. The result of this process is not
+ * sent.
+ */
 export class ClaimLost extends Error {
   override readonly name = 'ClaimLost';
   readonly code = 'claim-lost';

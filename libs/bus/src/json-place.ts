@@ -1,17 +1,23 @@
-/** Finds places in a JSON text; the only importer of jsonc-parser. Used only to report invalid input, since it is slower than JSON.parse. */
+/**
+ * Finds places in a JSON text. Used only to report invalid input, since jsonc-parser is slower than JSON.parse. No
+ * other file imports jsonc-parser.
+ */
 import { getLocation, visit } from 'jsonc-parser';
 import type { ParseErrorCode } from 'jsonc-parser';
 
 export type JsonPath = (string | number)[];
 
-/** A place in a text: the path of the field, and the line and column (in UTF-16 units), counted from 1. */
+/** A place in a JSON text. `line` and `column` start at 1, and columns are counted in UTF-16 units. */
 export type JsonPlace = { path: JsonPath; line: number; column: number };
 
 export type JsonFault = JsonPlace & { expected: string; received: string };
 
 const receivedCharactersMax = 60;
 
-/** Expected syntax, by the number of a `ParseErrorCode`. The numbers are used because erasable TypeScript doesn't allow the parser's const enum. */
+/**
+ * Expected syntax by `ParseErrorCode`. Numbers are used because erasable TypeScript doesn't allow the parser's const
+ * enum.
+ */
 const expectedByCode: Partial<Record<ParseErrorCode, string>> = {
   2: 'a number',
   3: 'a field name in double quotes',
@@ -33,13 +39,14 @@ const expectedByCode: Partial<Record<ParseErrorCode, string>> = {
 const strict = { disallowComments: true } as const;
 
 /**
- * Returns the place of the character at `offset`; the offset may be the end of the text. The path is empty when the text is nested too deep for this parser.
+ * Returns the place of the character at `offset`, which may be the end of the text. The path is empty if the text is
+ * nested too deep for this parser.
  */
 export function placeAt(text: string, offset: number): JsonPlace {
   const before = text.slice(0, offset);
   const lineStart = before.lastIndexOf('\n') + 1;
   const path = pathAt(before);
-  // The parser returns an empty name for a field that has not started yet.
+  // The parser returns an empty name for a field whose name has not started yet.
   if (path.at(-1) === '') path.pop();
   return { path, line: before.split('\n').length, column: offset - lineStart + 1 };
 }
@@ -53,7 +60,7 @@ function pathAt(before: string): JsonPath {
   }
 }
 
-/** Returns the first syntax error; null when the text is valid JSON, or nested too deep for this parser. */
+/** Returns the first syntax error. Null if the text is valid JSON or nested too deep for this parser. */
 export function syntaxFault(text: string): JsonFault | null {
   let fault: JsonFault | null = null;
   try {
@@ -72,7 +79,10 @@ export function syntaxFault(text: string): JsonFault | null {
   return fault;
 }
 
-/** Returns the first field that occurs twice in its object. Names are compared without their escapes. */
+/**
+ * Returns the first place where a field's name occurs again in its object. Names are compared after their escapes are
+ * decoded.
+ */
 export function repeatedField(text: string): JsonPlace | null {
   const open: Set<string>[] = [];
   let found: JsonPlace | null = null;

@@ -12,14 +12,14 @@ export type JsonLimits = { valuesMax: number; depthMax: number };
 const pathPartsMax = 9;
 
 /**
- * Counts the values of a JSON text and their depth before the text is parsed, since the values of a short text can take a hundred times its size in memory. An
- * empty list or object counts as two values. If the text isn't JSON, the count has no meaning, but parsing the text fails later.
- * @returns the number of fields of all objects in the text, repeated fields included
- * @throws CoppiceError `limit-exceeded`, which names the field.
+ * Limits the number and the depth of the values in a JSON text before it is parsed. The values of a short text can take
+ * a hundred times its size in memory. An empty list or object counts as two values. If the text isn't JSON, the counts
+ * have no meaning, but parsing fails later.
+ * @returns the number of fields of all objects in the text, with repeated fields
+ * @throws CoppiceError `limit-exceeded`, which names the field
  */
 export function requireSmallJson(data: Uint8Array, what: string, limits: JsonLimits): { members: number } {
   const { valuesMax, depthMax } = limits;
-  // Buffer's search is faster than Uint8Array's.
   const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   let values = 1;
   let depth = 0;
@@ -42,14 +42,17 @@ export function requireSmallJson(data: Uint8Array, what: string, limits: JsonLim
 function tooLarge(text: Buffer, at: number, what: string, expected: string, received: string): CoppiceError {
   const before = text.toString('utf8', 0, at);
   const { path } = placeAt(before, before.length);
-  // The error names the list that is too long, not the item that exceeds the limit.
+  // The error names the list that is too long, not the first item over the limit.
   while (typeof path.at(-1) === 'number') path.pop();
   const field = `${fieldName(path.slice(0, pathPartsMax))}${path.length > pathPartsMax ? '…' : ''}`;
   const message = `${what}: ${field === '' ? '' : `${field}: `}expected ${expected}, received ${received}`;
   return new CoppiceError('limit-exceeded', message, { details: { issues: [{ field, expected, received }] } });
 }
 
-/** Uses indexOf to skip long strings fast: most of a large request is an image or a file. */
+/**
+ * Returns the index of the string's closing quote. indexOf skips long strings fast, since most of a large request is an
+ * image or a file.
+ */
 function endOfString(text: Buffer, from: number): number {
   for (let at = text.indexOf(quote, from); at !== -1; at = text.indexOf(quote, at + 1)) {
     let backslashes = 0;

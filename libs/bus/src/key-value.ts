@@ -7,17 +7,18 @@ import { keyValueStream } from './resources.ts';
 
 export type KeyValueEntry = { value: Uint8Array; revision: number; created: Date };
 
-/** JetStream's error code when the last sequence is not the expected one. */
+/** JetStream's error code if the last sequence isn't the expected one. */
 const wrongLastSequence = 10071;
 const noMessageFound = 10037;
-/** Header of a marker message, which shows that the key was deleted or has expired. */
+/** Header of a message that marks its key as deleted or expired. */
 const operationHeader = 'KV-Operation';
 const deletion = 'DEL';
 const deletionHeaders = [operationHeader, 'Nats-Marker-Reason'];
 
 /**
- * A JetStream key-value bucket. Unlike the client's own implementation, this class reads from the stream's leader only, and a write can have a time to live. A
- * stale value from a replica would make a compare-and-set fail needlessly. If a replica didn't have a finished actor's value yet, the actor could run again.
+ * A JetStream key-value bucket. Unlike the client's own class, this class reads only from the stream's leader and
+ * supports a time to live for each write. A stale value from a replica would make a compare-and-set fail. It could also
+ * make a finished actor run again.
  */
 export class KeyValue {
   readonly #bucket: string;
@@ -33,13 +34,13 @@ export class KeyValue {
     this.#read = read;
   }
 
-  /** Returns the value, or null when the key is absent, deleted or expired. */
+  /** Returns null if the key is absent, deleted or expired. */
   async get(key: string): Promise<KeyValueEntry | null> {
     const stored = await this.#last(key);
     return stored === null || stored.deleted ? null : stored;
   }
 
-  /** Returns `listed` when the key exists, `left` when it was deleted, `absent` when it has expired or never existed. */
+  /** Returns `listed` if the key exists, `left` if it was deleted, and `absent` if it has expired or never existed. */
   async sight(key: string): Promise<'listed' | 'left' | 'absent'> {
     const last = await this.#last(key);
     if (last === null) return 'absent';
@@ -53,7 +54,7 @@ export class KeyValue {
       return await this.#write(key, value, 0, options.ttlMs);
     } catch (error) {
       if (!(error instanceof RevisionConflict)) throw error;
-      // The last message can also be the marker of a deletion or of an expiry.
+      // The last message may mark a deletion or an expiry, and then the key doesn't exist.
       const last = await this.#last(key);
       if (last === null || !last.deleted) throw error;
       return await this.#write(key, value, last.revision, options.ttlMs);
@@ -65,7 +66,7 @@ export class KeyValue {
     return this.#write(key, value, revision, options.ttlMs);
   }
 
-  /** Writes without checking the revision; for keys that only one process writes. */
+  /** Writes without checking the revision. Only for keys that a single process writes. */
   put(key: string, value: Uint8Array, options: { ttlMs?: number } = {}): Promise<number> {
     return this.#write(key, value, undefined, options.ttlMs);
   }
@@ -77,8 +78,9 @@ export class KeyValue {
   }
 
   /**
-   * Keys that match a filter (such as `task.default.*`), each once, in no particular order; keys written during the listing may be missing. All keys are read
-   * into memory first, so that a slow caller doesn't keep a consumer open. The client's own listing leaves its consumer on the server for five minutes.
+   * Yields each key that matches a filter, such as `task.default.*`, once and in no particular order. Keys that are
+   * written during the listing may be missing. All keys are read into memory first, so that a slow caller doesn't keep
+   * a consumer open. The client's own listing would leave its consumer on the server for five minutes.
    */
   async *keys(filter = '>'): AsyncIterable<string> {
     const keys = new Set<string>();

@@ -1,13 +1,15 @@
 /**
- * State of a process's own key in KV `coppice-members`, as far as the process knows it. Pure; all times are milliseconds of `elapsedMs()`, which includes the
- * time during which the host is suspended.
+ * What a process knows about its own key in KV `coppice-members`. Times are milliseconds of `elapsedMs()`, which
+ * includes the time in which the host is suspended.
  *
  * Invariants:
- * 1. The server keeps the key for `lostAfterMs` after it stores a write. So, once a write is confirmed, the key certainly exists for `lostAfterMs` after that
- *    write was sent.
- * 2. A lapse is a time that no confirmed write covers. During a lapse other processes may have judged this process lost. Each lapse starts a new epoch.
- * 3. `soundSince` is the start of the current period in which this process was connected, running and a member without interruption. A process judges other
- *    processes lost only within such a period, since the cause of an interruption may have affected them too.
+ * 1. The server keeps the key for `lostAfterMs` after it stores a write. So, once a write is confirmed, the key
+ *    certainly exists until `lostAfterMs` after that write was sent.
+ * 2. A lapse is a time that no confirmed write covers. During a lapse other processes may have judged this process
+ *    lost. Each lapse starts a new epoch.
+ * 3. `soundSince` is the start of the current period in which this process was connected, running and a member without
+ *    interruption. A process judges others lost only within such a period, since the cause of an interruption may have
+ *    affected them too.
  */
 export class Lease {
   readonly #lostAfterMs: number;
@@ -22,27 +24,27 @@ export class Lease {
     this.#lostAfterMs = lostAfterMs;
   }
 
-  /** Returns whether the key certainly exists. */
+  /** Returns true if the key certainly exists. */
   isValid(nowMs: number): boolean {
     this.#look(nowMs);
     return !this.#lapsed;
   }
 
-  /** A number that grows with each lapse. A claim that was confirmed in an earlier epoch must be checked again. */
+  /** Number of lapses so far. A claim that was confirmed in an earlier epoch must be confirmed again. */
   epoch(nowMs: number): number {
     this.#look(nowMs);
     return this.#epoch;
   }
 
-  /** Start of the current period without an interruption (invariant 3); null during an interruption. */
+  /** Start of the current period without interruption (invariant 3), or null during an interruption. */
   soundSince(nowMs: number): number | null {
     this.#look(nowMs);
     return this.#soundSince;
   }
 
   /**
-   * Records a tick of the timer, which should fire three times per `lostAfterMs`. If a tick is late by a full interval, this process was suspended or had no
-   * CPU time.
+   * Records a tick of the timer, which should fire three times per `lostAfterMs`. If a tick is a full interval late,
+   * this process was suspended or got no CPU time.
    */
   tick(nowMs: number): void {
     this.#look(nowMs);

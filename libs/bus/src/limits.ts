@@ -1,75 +1,104 @@
-/** Every limit and interval of this library. */
 export const busLimits = {
   publishTimeoutMs: 10_000,
-  /** Minimum time limit of one attempt to connect. The limit is half of `lostAfterMs` if that is longer. */
+  /** Minimum time limit of one attempt to connect. The limit is `lostAfterMs / 2` if that is longer. */
   connectTimeoutMsMin: 5_000,
-  /** Deliveries after which a command becomes a dead letter. */
+  /** Number of deliveries after which a command becomes a dead letter. */
   commandDeliveriesMax: 10,
   /**
-   * Time after which a process that doesn't refresh its key counts as lost, so that another process takes its work over. A running process refreshes its key
-   * three times in this time.
+   * Time after which a process that doesn't refresh its key counts as lost. Another process then takes its work over. A
+   * running process refreshes its key three times in this time.
    */
   lostAfterMs: 15_000,
-  /** Time after which a command is redelivered if a running process holds its claim. */
+  /**
+   * Maximum pause before a command that can't run now is redelivered, for instance because a running process holds its
+   * claim.
+   */
   commandOwnerAliveRetryMs: 5_000,
   /**
-   * Time after which the server forgets an unanswered request between accounts that has a single answer. It is longer than the deadline of any such request.
+   * Time after which the server forgets an unanswered request between accounts, if the request has a single answer. It
+   * is longer than the deadline of any such request.
    */
   answeredWithinMs: 15_000,
-  /** How long a pull request stays at the server before it is renewed. */
+  /** Time after which a worker renews its pull request. */
   pullExpiresMs: 20_000,
   consumerAckPendingMax: 20_000,
-  /** Number of messages that a reader pulls at once, and the time it waits for them before it checks whether a message was lost. */
+  /**
+   * Number of messages that a reader pulls at once, and the time that one pull lasts. After each pull the reader checks
+   * whether a message was lost.
+   */
   readBatch: 200,
   readPullMs: 5_000,
-  /** Number of keys that a listing of a bucket pulls at once. */
+  /** Number of keys that a listing of a bucket's keys pulls at once. */
   keyBatch: 1_000,
-  /** Maximum number of chunks of one object in flight at once. A chunk has 128 KiB. */
+  /** Number of an object's chunks that a reader pulls at once. A chunk has at most 128 KiB. */
   objectChunksAtOnce: 16,
   /** Idle time after which the server removes a reader's consumer. */
   readerIdleMs: 60_000,
-  /** Maximum number of one tenant's consumers, and of its waiting requests for consumers, in one process that creates them. */
+  /**
+   * Maximum number of a tenant's consumers, and of its requests for consumers in progress, in each process that creates
+   * consumers.
+   */
   tenantConsumersMax: 64,
   consumersWaitingMax: 64,
-  /** Limits of one request for a consumer: its size, the consumer's idle time, and its waiting pulls. */
+  /**
+   * Limits on a tenant's request for a consumer. They apply to the size of the request, and to the consumer's idle time
+   * and number of waiting pulls.
+   */
   consumerRequestBytesMax: 16 * 1024,
   consumerIdleMsMax: 300_000,
   pullsWaitingMax: 32,
-  /** Number of consumers on one stream at which tenants get no more. The server allows 1,000, and the services need the rest. */
+  /**
+   * Number of consumers on a stream from which tenants can't create more. The server allows 1,000, and the services
+   * need the rest.
+   */
   streamConsumersMax: 800,
-  /** Pause before the next check for a tenant's removed consumers, if the last check found few. */
+  /**
+   * Pause before the next check for consumers of a tenant that the server has removed. There is no pause if the last
+   * check found that most were removed.
+   */
   consumersLookedAtMs: 5_000,
-  /** Pause of a reader before it continues with a new consumer. */
+  /** Pause of a reader before it creates a new consumer after a failure. */
   readAgainMs: 250,
-  /** Number of consumers in a row that may fail before they deliver a message. If one more fails, a read that isn't live fails. */
+  /**
+   * Number of failures in a row, without a message between them, after which a read that isn't live still continues.
+   */
   readFailuresMax: 5,
-  /** How long a stopping worker lets commands continue before it aborts them. */
+  /** Time that commands in progress have to end before a stopping process aborts them. */
   drainMs: 20_000,
-  /** How long a closing connection waits for its sent messages to reach the server. */
+  /** Time that a closing connection waits until the server has received its messages. */
   drainConnectionMs: 5_000,
-  /** Lifetime of a claim. It is far longer than the life of any message that could cause a command to be delivered again (7 days). */
+  /** Time to live of a claim. It is much longer than the 7 days after which a command is no longer run. */
   claimTtlMs: 60 * 24 * 3_600_000,
   claimWritesMax: 5,
-  /** How long a process keeps a result that the server can't store, and the pause between its attempts to send the result. */
+  /**
+   * Time for which a process retries a request that the server doesn't answer, such as storing a result, and the pause
+   * between two tries.
+   */
   answerWaitMsMax: 3_600_000,
   answerPauseMs: 500,
   waitingLoggedEveryMs: 5_000,
-  /** How long a starting service waits for a consumer or an endpoint that it needs. */
+  /** Time that a starting service waits for a consumer or an endpoint. */
   startWaitMs: 60_000,
-  /** Limits on results. A larger result becomes a failure. A claimed operation's result is also stored in its claim, hence its smaller limit. */
+  /**
+   * Limits on results. A larger result is replaced by a failure. The limit for claimed operations is smaller, since
+   * their results are also stored in the claims.
+   */
   resultBytesMax: 900 * 1024,
   claimedResultBytesMax: 296 * 1024,
-  /** Maximum size of a value in a bucket: 256 KiB of content, plus some bytes for the other fields of the value. */
+  /** Maximum size of a value in a bucket. It allows 256 KiB of content and some bytes for the value's other fields. */
   valueBytesMax: 300 * 1024,
-  /** The part of the server's max_payload that is reserved for headers. */
+  /** Part of the server's max_payload that is reserved for headers. */
   payloadReserveBytes: 16 * 1024,
-  /** Maximum length of an error's message in a header, and of the message of an error that doesn't fit into a reply. */
+  /** Maximum length of an error's message in a header, and in a reply that would otherwise be too large. */
   errorTextCharactersMax: 2_000,
-  /** Maximum sizes of the parts of a dead letter, in bytes: the message's data, its headers as JSON, and the reason as JSON. */
+  /** Maximum sizes of the parts of a dead letter: the message's data, its headers as JSON, and the reason as JSON. */
   letterDataBytesMax: 512 * 1024,
   letterHeadersBytesMax: 8 * 1024,
   letterReasonBytesMax: 16 * 1024,
-  /** Limits on the JSON of one request, since its values can take a hundred times its size in memory. The largest run has some ten thousand values. */
+  /**
+   * Limits on the JSON of one request, since its values can take a hundred times its size in memory. The largest
+   * possible run has about ten thousand values.
+   */
   requestValuesMax: 100_000,
   requestDepthMax: 128,
 } as const;

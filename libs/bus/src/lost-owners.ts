@@ -4,10 +4,11 @@ import type { Lease } from './lease.ts';
  * Decides which processes this process considers lost.
  *
  * Invariants:
- * 1. A process is lost when its key was absent at every check for `lostAfterMs`. During that time this process must have been sound (see lease.ts) and must
- *    have checked at least once per `lostAfterMs`. A key exists for that time after a refresh, so a check can't miss that the process has returned. A process
- *    that has left counts as lost at once, since it leaves only after its work has ended.
- * 2. A check that fails, or comes too late, restarts the wait.
+ * 1. A process is lost when its key was absent at every check for `lostAfterMs`. During that time this process must
+ *    have been sound (see lease.ts) and must have checked at least once per `lostAfterMs`. A refreshed key exists for
+ *    `lostAfterMs`, so a check can't miss the return of a process. A process that has left counts as lost at once,
+ *    since it leaves only after its work has ended.
+ * 2. A check that fails or comes too late restarts the wait.
  */
 export type Sighting = 'listed' | 'left' | 'absent';
 
@@ -20,7 +21,7 @@ export type LostOwnersOptions = {
 
 type Suspect = { sinceMs: number; lookedAtMs: number; queriedAtMs: number };
 
-/** Multiple of `lostAfterMs` after which a suspect is forgotten if nobody queried it during that time. */
+/** Number of `lostAfterMs` after which a suspect is forgotten if nobody queried it. */
 const forgottenAfter = 10;
 
 export class LostOwners {
@@ -39,7 +40,10 @@ export class LostOwners {
     return isLost;
   }
 
-  /** Checks each suspect again, unless it is to be forgotten. Must be called more often than once per `lostAfterMs`. Never throws. */
+  /**
+   * Checks each suspect again. Forgets a suspect if nobody has queried it for a long time. Must be called more often
+   * than once per `lostAfterMs`. Never throws.
+   */
   async lookAgain(): Promise<void> {
     const { now, lostAfterMs } = this.#with;
     for (const [id, { queriedAtMs }] of this.#suspects) {

@@ -10,31 +10,35 @@ import { LostOwners } from './lost-owners.ts';
 import { keyValueStream } from './resources.ts';
 
 /**
- * The running processes: each has a key in KV `coppice-members` that expires after `lostAfterMs`. A process refreshes its key three times in that time, and at
- * once after a reconnect.
+ * The running processes. Each has a key in KV `coppice-members` that expires after `lostAfterMs`. A process refreshes
+ * its key three times in that time, and at once after a reconnect.
  *
- * Collaborators: lease.ts tracks this process's own key; lost-owners.ts tracks the keys of other processes.
+ * Collaborators: lease.ts tracks this process's own key. lost-owners.ts tracks the keys of other processes.
  *
  * Invariants:
- * 1. A member's id is never reused: a process that returns is a new member.
- * 2. A process is lost only by invariant 1 of lost-owners.ts. A missing key alone isn't enough: the server may have been unreachable, or this process may have
- *    been stopped.
+ * 1. A member's id is never reused. A process that is restarted is a new member.
+ * 2. Only invariant 1 of lost-owners.ts makes a process lost. A missing key isn't enough, since the server may have
+ *    been unreachable or this process may have been suspended.
  */
 export type Membership = {
-  /** One token: `<service>-<node>-<random>`. */
+  /** Id as one subject token: `<service>-<node>-<random>`. */
   id: string;
-  /** Returns whether a member's key exists now. */
+  /** Returns true if the member's key exists now. */
   isMember(id: string): Promise<boolean>;
-  /** Returns whether a member is lost, as far as this process can know. @throws when the server doesn't answer. */
+  /** Returns true if this process considers the member lost. @throws when the server doesn't answer */
   isLost(id: string): Promise<boolean>;
-  /** Resolves once this process is certainly listed. @throws the signal's reason */
+  /** Resolves when this process's own key certainly exists. @throws the signal's reason */
   listed(signal?: AbortSignal): Promise<void>;
-  /** A number that grows each time other processes may have judged this process lost. A claim that was written in an earlier epoch must be confirmed. */
+  /**
+   * Number of times that other processes may have judged this process lost. A claim that was written in an earlier
+   * epoch must be confirmed again.
+   */
   epoch(): number;
-  /** Registers a handler. It is called when this process is listed again after a time in which other processes may have judged it lost. */
+  /** Calls the handler when this process is listed again after other processes may have judged it lost. */
   onReturn(handler: () => void): void;
   /**
-   * Start of the current period, by `elapsedMs()`, in which this process was connected, running and listed without interruption. Null during an interruption.
+   * Start, by `elapsedMs()`, of the current period in which this process was connected, running and listed without
+   * interruption. Null during an interruption.
    */
   soundSince(): number | null;
   leave(): Promise<void>;
@@ -119,7 +123,7 @@ class RunningMember implements Membership {
   async leave(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#hasLeft = true;
-    // If a refresh were stored after the deletion, this process would be listed again.
+    // A refresh that is stored after the deletion would list this process again.
     await this.#refreshing;
     await this.#members.delete(this.id);
   }
@@ -127,7 +131,7 @@ class RunningMember implements Membership {
   #beat(): void {
     if (this.#hasLeft) return;
     this.#lease.tick(elapsedMs());
-    // Without a connection the client drops the message. A reconnect triggers a refresh anyway.
+    // Without a connection the client drops the message. A reconnect triggers a refresh.
     if (!this.#bus.isConnected) return;
     const refreshing = this.#refresh().catch((error: unknown) => log.warn({ err: error }, 'membership not refreshed'));
     this.#refreshing = Promise.all([this.#refreshing, refreshing]).then(() => {});
@@ -149,11 +153,11 @@ class RunningMember implements Membership {
   }
 }
 
-/** Lists every process that is running now. */
+/** Lists the running processes. */
 export async function listMembers(bus: Bus): Promise<Member[]> {
   const members: Member[] = [];
   for await (const message of bus.browse(keyValueStream(buckets.members), `$KV.${buckets.members}.>`)) {
-    // Skips the marker of a key that was deleted or has expired.
+    // Skips messages that mark a key as deleted or expired.
     if ('KV-Operation' in message.headers || 'Nats-Marker-Reason' in message.headers) continue;
     members.push(memberSchema.parse(message.json()));
   }

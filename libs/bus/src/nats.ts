@@ -1,4 +1,4 @@
-/** The only importer of the NATS client packages; exports the parts that this library uses. */
+/** Exports the parts of the NATS client packages that this library uses. No other file imports these packages. */
 export { connect } from '@nats-io/transport-node';
 export { createInbox, errors, headers, nkeyAuthenticator, nkeys } from '@nats-io/nats-core';
 export type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/nats-core';

@@ -1,11 +1,13 @@
 /**
- * Stores large values by name. A name is written once and its content never changes. An object is evicted only by the bucket's limits, oldest chunks first.
+ * Stores large values by name. The content of a name never changes. Only the bucket's limits evict an object, oldest
+ * chunks first.
  *
  * Invariants:
- * 1. A read removes its consumer from the server. The client's own `getBlob` leaves its consumer there for five minutes, and a stream allows only a thousand
- *    consumers.
- * 2. A read has at most `objectChunksAtOnce` chunks in flight: the server disconnects a client that receives more than it can read in time.
- * 3. A returned value is complete: its digest equals the stored one.
+ * 1. A read removes its consumer from the server. The client's `getBlob` would leave its consumer there for five
+ *    minutes, and a stream allows only a thousand consumers.
+ * 2. A read has at most `objectChunksAtOnce` chunks in flight, since the server disconnects a client that doesn't read
+ *    fast enough.
+ * 3. A returned value is complete, since its digest equals the stored digest.
  */
 import { createHash } from 'node:crypto';
 import { CoppiceError } from '@coppice/contracts';
@@ -16,7 +18,11 @@ import type { ReadSubject } from './read.ts';
 type StoredObject = {
   /** Size in bytes. */
   size: number;
-  /** @throws CoppiceError `not-found` when the object was deleted or evicted before or during the read, `unavailable`; the signal's reason. */
+  /**
+   * @throws CoppiceError `not-found` when the object was deleted or evicted before or during the read
+   * @throws CoppiceError `unavailable`
+   * @throws the signal's reason
+   */
   read(signal?: AbortSignal): Promise<Uint8Array>;
 };
 
@@ -33,13 +39,13 @@ export class ObjectStore {
   }
 
   async put(name: string, data: Uint8Array): Promise<void> {
-    // Replacing the object would need permission to purge the store's stream.
+    // An existing object isn't stored again, since replacing it needs permission to purge the store's stream.
     const there = await this.#store.info(name);
     if (there !== null && !there.deleted && (await this.#isWhole(there))) return;
     await this.#store.putBlob({ name }, data);
   }
 
-  /** Checks the number of chunks: the size limit evicts an object's first chunks before its name. */
+  /** Counts the chunks, since the size limit evicts an object's first chunks before its name. */
   async #isWhole({ nuid, chunks }: { nuid: string; chunks: number }): Promise<boolean> {
     const subject = this.#chunksOf(nuid);
     const { streamInfo } = await this.#store.status({ subjects_filter: subject });
@@ -50,13 +56,13 @@ export class ObjectStore {
     return `$O.${this.#bucket}.C.${nuid}`;
   }
 
-  /** Returns null when no object has this name. */
+  /** Null if no object has this name. */
   async get(name: string): Promise<Uint8Array | null> {
     const object = await this.find(name);
     return object === null ? null : object.read();
   }
 
-  /** Finds an object without reading its content; null when none has this name. */
+  /** Finds an object without reading its content. Null if no object has this name. */
   async find(name: string): Promise<StoredObject | null> {
     const info = await this.#store.info(name);
     if (info === null || info.deleted) return null;
@@ -86,7 +92,7 @@ export class ObjectStore {
       if (bytes > size) break;
     }
     signal?.throwIfAborted();
-    // The client writes padded base64url.
+    // The client stores the digest as padded base64url.
     const isWhole = bytes === size && hash.digest('base64url') === digest.replace(/^SHA-256=/, '').replace(/=+$/, '');
     if (isWhole) return Buffer.concat(chunks, size);
     const left = await this.#store.info(name);

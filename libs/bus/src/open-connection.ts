@@ -6,7 +6,10 @@ import type { NatsConnection } from './nats.ts';
 import { reportRefusals } from './refusals.ts';
 import { requireNames, requireNamesOf, withAdvice } from './server-names.ts';
 
-/** @throws CoppiceError `unavailable` when no server answers, `permission-denied` when the server refuses the user */
+/**
+ * @throws CoppiceError `unavailable` when no server answers
+ * @throws CoppiceError `permission-denied` when the server refuses the user
+ */
 export async function openConnection(options: BusOptions): Promise<NatsConnection> {
   const { servers, name, user, password, nkeySeed, inboxPrefix, tls, lostAfterMs = busLimits.lostAfterMs } = options;
   if (tls !== undefined) requireNames(servers);
@@ -21,11 +24,11 @@ export async function openConnection(options: BusOptions): Promise<NatsConnectio
       ...(tls === undefined ? {} : { tls }),
       maxReconnectAttempts: -1,
       reconnectTimeWait: 500,
-      // With this interval, a dead connection is replaced before other processes judge this process lost.
+      // With this interval, the client replaces a dead connection before other processes judge this process lost.
       pingInterval: lostAfterMs / 3,
       maxPingOut: 2,
       timeout: Math.max(busLimits.connectTimeoutMsMin, lostAfterMs / 2),
-      // The client makes two stack traces per request, which take 41 % of its time.
+      // Without this option the client makes two stack traces per request, which take 41 % of its time.
       noAsyncTraces: true,
     });
     if (connection.info?.tls_required === true) await requireNamesOf(connection, servers);

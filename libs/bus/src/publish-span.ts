@@ -11,11 +11,11 @@ import {
 import type { StoredContext } from '@coppice/telemetry';
 
 /**
- * Publishes in its own span, which becomes the parent of the receiver's span; the time between the two spans is the time in the queue. Used for commands and
- * other messages that start work (such as messages that create or notify an actor). Not used for results: a result is published at the end of its work's span,
- * and the span in which the result is handled links to that span.
- * @param template the subject with `*` for each token that is an id
- * @param parent the span's parent context; the span then links to the current context. If undefined, the current context is the parent
+ * Publishes a message in its own span, which becomes the parent of the receiver's span. The time between the two spans
+ * is the time in the queue. Used for messages that start work, such as commands. Results have no such span, since a
+ * result is published in the span of its work. The span in which the result is handled links to that span.
+ * @param template the subject with `*` in place of each id
+ * @param parent parent of the span, which then links to the current context. Default: the current context is the parent
  */
 export const inPublishSpan = <Result>(
   {

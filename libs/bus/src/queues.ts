@@ -2,24 +2,24 @@ import { streams } from '@coppice/contracts';
 import { JetStreamApiError } from './nats.ts';
 import type { ConsumerInfo, JetStreamManager } from './nats.ts';
 
-/** The state of one work queue, as its durable consumer reports it. */
+/** State of one work queue, as its durable consumer reports it. */
 export type Queue = {
   /** The durable consumer's name. */
   name: string;
-  /** Number of messages that were never delivered. */
+  /** Number of messages that were not delivered yet. */
   waiting: number;
-  /** Number of messages that are delivered and not acknowledged. */
+  /** Number of messages that were delivered and not acknowledged. */
   inProgress: number;
-  /** Number of messages in progress that were delivered more than once. */
+  /** Number of the messages in progress that were delivered more than once. */
   redelivered: number;
-  /** Age of the oldest message that was never delivered, in milliseconds; null when there is none. */
+  /** Age of the oldest message that was not delivered yet. Null if there is none. */
   oldestAgeMs: number | null;
 };
 
 export const workQueues = [streams.actors, streams.commands, streams.intake, streams.intakeLater] as const;
 const noMessageFound = 10037;
 
-/** Returns all work queues of the stack, including queues from which no process pulls now. */
+/** Returns all work queues, also those from which no process pulls now. */
 export async function readQueues(manager: JetStreamManager): Promise<Queue[]> {
   const queues: Queue[] = [];
   for (const stream of workQueues) {
@@ -40,7 +40,7 @@ async function queueOf(manager: JetStreamManager, stream: string, info: Consumer
 
 async function oldestAgeMs(manager: JetStreamManager, stream: string, info: ConsumerInfo): Promise<number | null> {
   const [subject] = info.config.filter_subjects ?? [info.config.filter_subject ?? '>'];
-  // The server's API accepts `seq` and `next_by_subj` together; the client's type doesn't.
+  // The server accepts `seq` and `next_by_subj` together, but the client's type doesn't.
   const next = { seq: info.delivered.stream_seq + 1, next_by_subj: subject } as { seq: number };
   try {
     const stored = await manager.streams.getMessage(stream, next);

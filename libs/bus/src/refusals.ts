@@ -4,12 +4,13 @@ import { errors } from './nats.ts';
 import type { NatsConnection } from './nats.ts';
 
 /**
- * Handles permission violations: the server reports a refused publish or subscription as a separate error, not as an answer.
+ * Turns permission violations into errors of the refused requests. The server reports a refused publish or subscription
+ * separately, not as an answer.
  *
  * Invariants:
- * 1. A request that the server refuses fails at once with CoppiceError `permission-denied`, which names the subject; storing a message and every JetStream
- *    operation are requests too.
- * 2. A refusal without a waiting caller (a plain publish, a subscription) is logged.
+ * 1. A request that the server refuses fails at once with CoppiceError `permission-denied`, which names the subject.
+ *    This includes stored messages and all JetStream operations.
+ * 2. If no caller waits, as for a plain publish or a subscription, the refusal is logged.
  */
 export function reportRefusals(connection: NatsConnection): void {
   const waiting = new Map<string, number>();
@@ -21,7 +22,7 @@ export function reportRefusals(connection: NatsConnection): void {
     } catch (error) {
       throw refusalOf(error) ?? error;
     } finally {
-      // The client reports the refusal once more a little later, as the connection's status.
+      // The client reports the refusal again a little later, in the connection's status.
       setImmediate(() => {
         const left = (waiting.get(subject) ?? 1) - 1;
         if (left === 0) waiting.delete(subject);
@@ -32,7 +33,7 @@ export function reportRefusals(connection: NatsConnection): void {
   void logTheRest(connection, (subject) => waiting.has(subject));
 }
 
-/** Returns the refusal that a client error reports, else null. */
+/** Returns null if the error isn't a permission violation. */
 function refusalOf(error: unknown): CoppiceError | null {
   const cause = error instanceof errors.RequestError ? error.cause : error;
   if (!(cause instanceof errors.PermissionViolationError)) return null;
@@ -42,7 +43,7 @@ function refusalOf(error: unknown): CoppiceError | null {
 
 const log = createLogger('bus');
 
-/** Logs the refusals without a waiting caller, until the connection ends. */
+/** Logs refusals for which no caller waits, until the connection ends. */
 async function logTheRest(connection: NatsConnection, isWaitedFor: (subject: string) => boolean): Promise<void> {
   for await (const status of connection.status()) {
     if (status.type !== 'error') continue;
