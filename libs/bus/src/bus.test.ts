@@ -25,7 +25,7 @@ const collect = async <Item>(items: AsyncIterable<Item>): Promise<Item[]> => {
   return all;
 };
 
-/** Returns how many consumers a stream has, from the server's monitoring endpoint. */
+/** Returns a stream's number of consumers. Undefined if the server doesn't report the stream. */
 async function consumersOf(stream: string): Promise<number | undefined> {
   type JetStreamReport = {
     account_details: { stream_detail: { name: string; state: { consumer_count: number } }[] }[];
@@ -215,7 +215,6 @@ describe('streams', () => {
     expect(await bus.backlog(streams.intake, 'intake')).toEqual({ pending: 1, unacknowledged: 0 });
     const [queue] = (await bus.queues()).filter(({ name }) => name === 'intake');
     expect(queue).toMatchObject({ waiting: 1, inProgress: 0, redelivered: 0 });
-    // The age is at least the pause above.
     expect(queue?.oldestAgeMs).toBeGreaterThanOrEqual(250);
     expect(await bus.purge(streams.intake, subjects.intake('default'))).toBe(1);
     const [emptied] = (await bus.queues()).filter(({ name }) => name === 'intake');
@@ -238,7 +237,7 @@ test("dead letters of one source, or one tenant, don't evict those of another", 
   await Promise.all(flood);
   expect(await collect(bus.read(streams.deadLetters, subjects.deadLetter('intake', 'other')))).toHaveLength(1);
   expect(await bus.storedMessages(streams.deadLetters)).toBe(perSubjectMax + 1);
-  // The last sequence still counts the evicted messages.
+  // The last sequence includes the evicted messages.
   expect(await bus.lastSequence(streams.deadLetters)).toBe(perSubjectMax + 101);
 });
 

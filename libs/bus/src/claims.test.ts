@@ -21,7 +21,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** Returns a store that performs all writes, but whose answers to the first `lost` writes are lost. */
+/** Returns a store that performs all writes. The answers to the first `lost` writes don't arrive. */
 function withoutAnswers(lost: number) {
   const bucket = bus.keyValue(buckets.effects);
   const answer = async (revision: Promise<number>): Promise<number> => {
@@ -81,7 +81,7 @@ test('an owner that rewrites its claim makes an already decided take-over fail',
   let judged = 0;
   const late = new Claims(bus, async () => {
     if (++judged > 1) return false;
-    // The owner returns after it was judged lost and before its claim is taken over.
+    // The owner rewrites its claim after it was judged lost and before the claim is taken over.
     await owner.writeAgain(signal);
     return true;
   });

@@ -67,7 +67,7 @@ const results = async (effectId: string): Promise<ActorMessage[]> => {
   }
   return found;
 };
-// The inbox is a work queue that nobody consumes here, so results stay readable.
+// Nobody consumes the inbox in this test, so the results stay readable.
 const result = async (effectId: string): Promise<ActorMessage> => {
   await expect.poll(async () => (await results(effectId)).length, { timeout: 15_000 }).toBeGreaterThan(0);
   return (await results(effectId))[0] as ActorMessage;

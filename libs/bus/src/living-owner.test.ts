@@ -1,4 +1,4 @@
-/** Tests two processes with their own connections. One process works on a command that is also delivered to the other process. */
+/** Tests two processes with their own connections. One works on a command that is also delivered to the other. */
 import { buckets, sandboxOperations, streams, subjects } from '@coppice/contracts';
 import type { ActorMessage } from '@coppice/contracts';
 import { eventually, startNatsServer, startTcpProxy } from '@coppice/testing';
@@ -38,7 +38,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** Starts a process that runs the commands of a service; each test has its own pool. */
+/** Starts a process that runs the commands of a pool. Each test has its own pool. */
 async function startExecutor(pool: string, servers: string, run: (context: CommandContext) => Promise<typeof output>) {
   const own = await Bus.connect({ servers, name: pool, lostAfterMs });
   const member = await joinMembers(own, { service: 'container-service', node: pool });
@@ -75,13 +75,13 @@ const isPutOff = async (effectId: string): Promise<boolean> => {
   const waiting = bus.browse(streams.commands, subjects.commandLater('container-service', effectId));
   return (await Array.fromAsync(waiting)).length > 0;
 };
-/** Removes a member's key as its expiry would. */
+/** Removes a member's key, as if it had expired. */
 const expire = (id: string) => bus.purge(keyValueStream(buckets.members), `$KV.${buckets.members}.${id}`);
 const portOf = (url: string) => Number(new URL(url).port);
 
 /**
- * Starts two executors. The first is behind a proxy and has started a command; then it loses its connection and its listing, and the command is also delivered
- * to the second.
+ * Starts two executors. The first connects through a proxy and starts a command. Then it loses its connection and its
+ * member key, and the command is also delivered to the second.
  */
 async function cutOff(name: string) {
   const proxy = await startTcpProxy(portOf(server.url));
@@ -161,7 +161,7 @@ describe('a process that loses its connection', () => {
       await using other = await startExecutor(name, server.url, async () => ({ ...output, exitCode: 2 }));
       expect(other.member.id).not.toBe(owner.member.id);
       proxy.stall(direction);
-      // Waits until the client has closed the stalled connection. The client's new connection works through the proxy.
+      // Waits until the client has closed the stalled connection. The client's next connection works.
       await eventually(() => owner.member.soundSince() === null, deadline);
       proxy.heal();
       await eventually(() => owner.member.soundSince() !== null, deadline);

@@ -6,7 +6,7 @@ import type { Sighting } from './lost-owners.ts';
 const lostAfterMs = 15_000;
 const beatMs = 5_000;
 
-/** Creates a process that judges others, with a simulated clock and the timer of members.ts. */
+/** Creates a process that judges other processes, with a simulated clock and timer. */
 function setUp() {
   let now = 1_000_000;
   let sighting: Sighting = 'absent';
@@ -80,7 +80,7 @@ test.each([
   expect(await judge.isLost()).toBe(false);
   await judge.run(lostAfterMs - beatMs);
   happen(judge);
-  // The check runs once before the judge's timer has fired, and once after.
+  // The first check runs before the judge's timer has fired, and the second after it.
   expect(await judge.isLost()).toBe(false);
   await judge.run(lostAfterMs);
   expect(await judge.isLost()).toBe(false);

@@ -9,7 +9,7 @@ import { DiscardPolicy, connect, jetstreamManager } from './nats.ts';
 import type { JetStreamManager, NatsConnection } from './nats.ts';
 import { artifactsKept, bundlesKept, objectStream } from './resources.ts';
 
-/** `insider` is the test's own connection, which can inspect the store's stream. */
+/** `insider` is a connection of the test that can inspect the store's stream. */
 let server: NatsServer;
 let bus: Bus;
 let store: ObjectStore;
@@ -35,7 +35,10 @@ afterAll(async () => {
 const consumers = async () => (await manager.streams.info(stream)).state.consumer_count;
 const noneIsLeft = () => eventually(async () => expect(await consumers()).toBe(0));
 const chunksAtOnce = busLimits.objectChunksAtOnce * 128 * 1024;
-/** Returns the subject of the last stored chunk. It is followed by the stream's last message, which contains the object's name. */
+/**
+ * Returns the subject of the last stored chunk. The stream's last message contains the object's name, and the chunk is
+ * the message before it.
+ */
 async function lastChunkSubject(): Promise<string> {
   const { state } = await manager.streams.info(stream);
   const stored = await manager.streams.getMessage(stream, { seq: state.last_seq - 1 });
@@ -93,7 +96,7 @@ test('bundles have a maximum age and size; when full, the store evicts only its 
     const found = await bundles.find('oldest');
     await bundles.put('other-0', others[0] as Buffer);
     await bundles.put('other-1', others[1] as Buffer);
-    // The object's name still exists, but some of its chunks don't.
+    // The object's name still exists, but some of its chunks are evicted.
     await expect(bundles.get('oldest').then((read) => read ?? 'gone')).rejects.toMatchObject({ code: 'not-found' });
     await expect(found?.read()).rejects.toMatchObject({ code: 'not-found' });
     await bundles.put('oldest', oldest as Buffer);
@@ -124,7 +127,7 @@ test("artifacts have a maximum age and size, an earlier version's bucket gets th
   expect((await manager.streams.info(stream)).config).toMatchObject(bounds);
   expect((await bus.fullness()).find((each) => each.stream === stream)?.share).toBeGreaterThan(0);
   expect(content.equals((await store.get('earlier')) as Uint8Array)).toBe(true);
-  // The last chunk and the name are kept.
+  // The purge keeps only the last chunk and the name.
   const { state } = await manager.streams.info(stream);
   await manager.streams.purge(stream, { seq: state.last_seq - 1 });
   await expect(store.get('earlier')).rejects.toMatchObject({ code: 'not-found' });
@@ -132,7 +135,7 @@ test("artifacts have a maximum age and size, an earlier version's bucket gets th
 
 test('on a server without space for the size of the artifacts, only their age is limited', async () => {
   await using folder = await temporaryFolder('small-disk');
-  // The limit is larger than what all other streams reserve.
+  // The limit suffices for the reservations of all other streams.
   const config = `jetstream { store_dir: ${JSON.stringify(folder.path)}, max_file: 9GB }`;
   await using small = await startNatsServer({ config });
   const other = await Bus.connect({ ...small.connection, name: 'small-disk' });

@@ -7,7 +7,10 @@ import type { ReadOptions } from './index.ts';
 import { connect, jetstreamManager } from './nats.ts';
 import type { ConsumerInfo, JetStreamManager, NatsConnection } from './nats.ts';
 
-/** Tests of messages that are lost during a read. `insider` is the test's own connection, which can inspect the server's consumers. */
+/**
+ * Tests of messages that are lost during a read. `insider` is a connection of the test that can inspect the server's
+ * consumers.
+ */
 let server: NatsServer;
 let bus: Bus;
 let insider: NatsConnection;
@@ -44,7 +47,7 @@ const theConsumer = (subject: string) =>
     { timeoutMs: 10_000 },
   );
 
-/** Starts a live read that collects message numbers until it is ended. */
+/** Starts a live read that collects message numbers. */
 function follow(subject: string, options: ReadOptions = {}) {
   const ending = new AbortController();
   const seen: number[] = [];
@@ -94,7 +97,7 @@ test.each([
   const subject = newSubject();
   const reading = follow(subject);
   const { name } = await theConsumer(subject);
-  // These messages are delivered to the test instead of the reader.
+  // The server delivers these messages to the test instead of the reader.
   const lost: string[] = [];
   insider.subscribe(`_INBOX.lost-${counter}`, { callback: (_error, message) => void lost.push(message.subject) });
   insider.publish(`$JS.API.CONSUMER.MSG.NEXT.${streams.events}.${name}`, JSON.stringify({ batch: 1 }), {
@@ -106,7 +109,7 @@ test.each([
     numbers.push(numbers.length);
     await publish(subject, numbers.length - 1);
   };
-  // The server answers the consumer's pull requests in turn, so the test soon gets one of the messages.
+  // The server serves the pull requests of the test and the reader in turn, so the test soon gets a message.
   while (lost.length === 0) {
     await next();
     await eventually(() => lost.length > 0 || reading.seen.length === numbers.length, { timeoutMs: 10_000 });

@@ -2,10 +2,12 @@
  * Reads a stream without consuming it.
  *
  * Invariants:
- * 1. Each message is yielded once and in order, even if messages are lost in transit: the server's delivery count is compared with the number of messages that
- *    arrived. When the two numbers differ, or the consumer no longer exists, a new consumer starts after the last message.
- * 2. A consumer is created by a request whose subject contains the filter, since users of the bus may send only such requests. Its name can't be guessed, since
- *    only the name protects one tenant's consumers from another tenant. No request is made about the stream itself.
+ * 1. Each message is yielded once and in order, even if messages are lost in transit. The reader compares the server's
+ *    delivery count with the number of received messages. If the numbers differ or the consumer no longer exists, the
+ *    reader continues after the last message with a new consumer.
+ * 2. The subject of the request that creates a consumer contains the filter, since users of the bus may send only such
+ *    requests. No request concerns the stream itself.
+ * 3. A consumer's name is random, since only the secret name protects a tenant's consumers from other tenants.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,17 +20,17 @@ import { reaching, unreachable } from './unreachable.ts';
 import { parseJson } from './validate.ts';
 
 export type ReadOptions = {
-  /** Default: the first stored message. */
+  /** Sequence of the first message to read. Default: the first stored message. */
   startSequence?: number;
-  /** Reads only messages that are stored from now on; used with `live`. */
+  /** Reads only messages that are stored from now on. Used with `live`. */
   newOnly?: boolean;
-  /** Continues with new messages. Without this option the read ends when it has caught up. */
+  /** Waits for new messages. Without this option the read ends after the last stored message. */
   live?: boolean;
-  /** Ends the read, even if it has not caught up yet. */
+  /** Ends the read. */
   signal?: AbortSignal;
-  /** Messages pulled at once; default `busLimits.readBatch`. */
+  /** Number of messages pulled at once. Default: `busLimits.readBatch`. */
   batch?: number;
-  /** Messages arrive without their data. */
+  /** The server sends only the headers of the messages. */
   headersOnly?: boolean;
 };
 
@@ -47,8 +49,9 @@ export type StoredMessage = {
 type Server = { connection: NatsConnection; jetStream: JetStreamClient; manager: JetStreamManager };
 
 /**
- * Yields the messages of a subject (wildcards allowed) in order, without consuming them. After a reconnect the read continues after the last yielded message.
- * @throws CoppiceError `unavailable` when the server doesn't answer.
+ * Yields the messages of a subject in order. The subject may have wildcards. After a reconnect the read continues after
+ * the last yielded message.
+ * @throws CoppiceError `unavailable` when the server doesn't answer
  */
 export async function* read(
   { connection, jetStream, manager }: Server,
@@ -117,13 +120,14 @@ function makeConsumer(
   });
 }
 
-/** Deletes the consumer. A failure is ignored, since the server also removes a consumer that is unused for a while. */
+/** Deletes the consumer. A failure is ignored, since the server also removes an idle consumer. */
 function deleteConsumer(manager: JetStreamManager, { stream_name, name }: ConsumerInfo): void {
   manager.consumers.delete(stream_name, name).catch(() => {});
 }
 
 /**
- * Yields the messages of one consumer, until the read has caught up or ended. @throws Error when messages are missing, so that a new consumer has to continue
+ * Yields the messages of one consumer until the read ends.
+ * @throws Error when messages are missing, so that the caller continues with a new consumer
  */
 async function* deliveries(
   jetStream: JetStreamClient,
@@ -158,7 +162,8 @@ async function* deliveries(
 }
 
 /**
- * Makes a new consumer; null when the read was ended in the meantime. A live read waits for the server without limit, any other read for `publishTimeoutMs`.
+ * Creates a new consumer. Null if the read was ended before that. A live read waits for the server without limit, and
+ * any other read for `publishTimeoutMs`.
  */
 async function again(
   connection: NatsConnection,
@@ -167,11 +172,11 @@ async function again(
 ): Promise<ConsumerInfo | null> {
   const end = Date.now() + busLimits.publishTimeoutMs;
   for (;;) {
-    // An abort ends the pause; the next line handles the abort.
+    // An abort only ends the pause, since the next line handles it.
     await sleep(busLimits.readAgainMs, undefined, signal === undefined ? {} : { signal }).catch(() => {});
     if (signal?.aborted === true) return null;
     try {
-      // Fails at once without a connection, where a request would wait for one.
+      // Fails at once if there is no connection. The request that creates the consumer would wait for a connection.
       await connection.rtt();
       return await make();
     } catch (error) {
@@ -187,10 +192,13 @@ const isClosed = (error: unknown): boolean =>
   error instanceof errors.ClosedConnectionError || error instanceof errors.DrainingConnectionError;
 
 const consumerNotFound = 10014;
-/** Error code for a stream that has its maximum number of consumers. A retry may succeed, since the consumers of other readers end. */
+/**
+ * Error code if the stream has its maximum number of consumers. A retry may succeed, since other readers delete their
+ * consumers.
+ */
 const consumersAtMost = 10026;
 const ownFault = 500;
-/** True for an error that a retry would get again. */
+/** True if a retry would get the same error. */
 const isRefusal = (error: unknown): boolean =>
   error instanceof CoppiceError ||
   (error instanceof JetStreamApiError && error.status < ownFault && error.code !== consumerNotFound && !isFull(error));
@@ -211,8 +219,8 @@ const storedMessage = (message: JsMsg): StoredMessage => ({
 const noMessageFound = 10037;
 
 /**
- * Yields the messages of a subject of a work queue, in order, with one request per message, since a work queue allows no second consumer for reading. Includes
- * messages that are stored after the read began.
+ * Yields the messages of a subject of a work queue in order, including messages that are stored during the read. Sends
+ * one request per message, since a work queue allows no second consumer for reading.
  */
 export async function* browse(
   manager: JetStreamManager,
@@ -221,7 +229,7 @@ export async function* browse(
 ): AsyncIterable<StoredMessage> {
   let sequence = 1;
   for (;;) {
-    // The server's API accepts `seq` and `next_by_subj` together; the client's type doesn't.
+    // The server accepts `seq` and `next_by_subj` together, but the client's type doesn't.
     const next = { seq: sequence, next_by_subj: subject } as { seq: number };
     const stored = await manager.streams.getMessage(stream, next).catch((error: unknown) => {
       if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;
@@ -240,7 +248,7 @@ export async function* browse(
   }
 }
 
-/** Returns true while a work queue holds the message with this sequence. An acknowledged message is removed. */
+/** Returns false after the message was acknowledged, since a work queue then removes it. */
 export async function isStored(manager: JetStreamManager, stream: string, sequence: number): Promise<boolean> {
   try {
     return (await manager.streams.getMessage(stream, { seq: sequence })) !== null;

@@ -20,8 +20,8 @@ const markerTtlMs = 3_600_000;
 const dedupeWindow = 120_000 * nanoseconds;
 
 /**
- * A work queue. It has no limits on age, count or size, since these would silently delete timers and waiting work. A stream with schedules can't be set to
- * reject new messages instead.
+ * A work queue. It has no limits on age, count or size, since they would silently delete timers and waiting work. The
+ * server doesn't allow a stream with schedules to reject new messages instead.
  */
 const workQueue = (name: string, subjects: string[]): Definition => ({
   name,
@@ -32,18 +32,21 @@ const workQueue = (name: string, subjects: string[]): Definition => ({
   allow_msg_ttl: true,
 });
 
-/** Retention of streams that are not consumed: the maximum age, and the maximum size for all tenants together. The oldest messages are evicted. */
+/**
+ * Retention of streams that are not consumed. The maximum size applies to all tenants together. The oldest messages are
+ * evicted.
+ */
 export const retention = {
   [streams.events]: { days: 90, mebibytesMax: 2_048 },
   [streams.transcripts]: { days: 90, mebibytesMax: 4_096 },
   [streams.logs]: { days: outputKept.days, mebibytesMax: 512 },
   [streams.deadLetters]: { days: deadLettersKept.days, mebibytesMax: deadLettersKept.mebibytes },
 } as const;
-/** Retention of bundles. It is short, since bundles can be made again. The oldest bundles are evicted. */
+/** Retention of bundles. It is short, since bundles can be created again. The oldest bundles are evicted. */
 export const bundlesKept = { days: 1, mebibytesMax: 512 } as const;
-/** Retention of artifacts. It is longer than any task runs. A reference to an evicted artifact fails with `not-found`. */
+/** Retention of artifacts. It is longer than any task runs. Reading an evicted artifact fails with `not-found`. */
 export const artifactsKept = { days: 90, mebibytesMax: 4_096 } as const;
-/** Retention of response items. Documents for clients must name this time, since a client can't refer to an older item. */
+/** Retention of response items. Documents for clients must name this time, since clients can't use older items. */
 export const itemsKept = { hours: 12, mebibytesMax: 512 } as const;
 type KeptStream = keyof typeof retention;
 
@@ -69,11 +72,14 @@ const definitions: readonly Definition[] = [
   kept(streams.events, [event]),
   kept(streams.transcripts, [transcript]),
   { ...kept(streams.logs, [output]), max_msgs_per_subject: outputKept.piecesMax },
-  // This limit applies to each source, and to each tenant of the intake, so each of them evicts only its own oldest letters.
+  // This limit applies per source, and per tenant of the intake, so each of them evicts only its own letters.
   { ...kept(streams.deadLetters, [deadLetter]), max_msgs_per_subject: deadLettersKept.perSubjectMax },
 ];
 
-/** Size limits of buckets. A bucket that must never reject a write has no limit. A cache entry that doesn't fit isn't stored. */
+/**
+ * Size limits of buckets. A bucket that must never reject a write has no limit. A cache entry that doesn't fit isn't
+ * stored.
+ */
 const bucketBytesMax: Readonly<Record<string, number>> = { [buckets.llmCache]: mebibytes(256) };
 const keyValueBuckets = [
   buckets.actors,
@@ -83,13 +89,12 @@ const keyValueBuckets = [
   buckets.gatewayKeys,
   buckets.llmCache,
 ];
-/** The name of a bucket's stream. */
 export const keyValueStream = (bucket: string): string => `KV_${bucket}`;
 export const objectStream = (bucket: string): string => `OBJ_${bucket}`;
 
 /**
- * The stream of an object store that evicts its oldest objects when full. The client's own object stores reject new objects instead, so one tenant could fill a
- * store and block all other tenants.
+ * The stream of an object store that evicts its oldest objects when it is full. The client's own object stores reject
+ * new objects instead, so one tenant could block all others by filling a store.
  */
 const objects = (bucket: string, bounds: { days: number; mebibytesMax: number }): Definition => ({
   name: objectStream(bucket),
@@ -103,7 +108,7 @@ const objects = (bucket: string, bounds: { days: number; mebibytesMax: number })
 const bundles = objects(buckets.bundles, bundlesKept);
 const artifacts: Definition = { ...objects(buckets.artifacts, artifactsKept), allow_direct: true };
 
-/** The stream of a bucket that, like the bundles, evicts its oldest values when full. */
+/** The stream of a bucket that evicts its oldest values when it is full. */
 const items: Definition = {
   name: keyValueStream(buckets.llmItems),
   subjects: [`$KV.${buckets.llmItems}.>`],
@@ -113,10 +118,10 @@ const items: Definition = {
   max_age: days(itemsKept.hours / 24),
   max_bytes: mebibytes(itemsKept.mebibytesMax),
 };
-/** Resources that a service can start without. */
+/** Resources for which a starting service doesn't wait. */
 const waitedForByNone: readonly string[] = [bundles.name, items.name];
 
-/** Names of all streams, including the streams of the buckets. */
+/** Returns the names of all streams, including those of the buckets. */
 export const streamNames = (): string[] => [
   ...definitions.map(({ name }) => name),
   ...keyValueBuckets.map(keyValueStream),
@@ -125,7 +130,10 @@ export const streamNames = (): string[] => [
   items.name,
 ];
 
-/** Creates or updates every stream and bucket. Safe to run in several processes at once. @param locks the bucket of effects */
+/**
+ * Creates or updates every stream and bucket. Several processes may run it at once.
+ * @param locks the bucket of effects
+ */
 export async function ensureResources(
   jetStream: JetStreamClient,
   manager: JetStreamManager,
@@ -141,7 +149,7 @@ export async function ensureResources(
       storage: StorageType.File,
       maxValueSize: busLimits.valueBytesMax,
       ...(bucketBytesMax[bucket] === undefined ? {} : { max_bytes: bucketBytesMax[bucket] }),
-      // For keys that have a time to live: claims, members, and the tombstones of actors.
+      // Needed for keys with a time to live, which are claims, members, and tombstones of actors.
       markerTTL: markerTtlMs,
     });
   }
@@ -153,15 +161,17 @@ export async function ensureResources(
   await ensure(items);
   await ensure(artifacts).catch(async (error: unknown) => {
     if (!(error instanceof JetStreamApiError) || error.code !== storageExceeded) throw error;
-    // The server reserves a stream's maximum size on disk. Earlier versions had no limit for this stream, and this version must also start with a small disk.
+    // The server reserves a stream's maximum size on disk. Earlier versions had no limit for this stream, and a small
+    // disk must still suffice after an upgrade.
     await ensure({ ...artifacts, max_bytes: -1 });
   });
 }
 
 /**
- * Waits until another process has made every stream and bucket that a service needs to start. Doesn't wait for bundles and response items: during an upgrade
- * the orchestrator, which makes the resources of a new version, is replaced last.
- * @throws CoppiceError `unavailable`, which names what is missing, after `waitMs`; the signal's reason when aborted.
+ * Waits until the orchestrator has created every stream and bucket that a service needs to start. Doesn't wait for
+ * bundles and response items, since an upgrade replaces the orchestrator last.
+ * @throws CoppiceError `unavailable`, which names the missing stream, after `waitMs`
+ * @throws the signal's reason
  */
 export async function awaitResources(
   manager: JetStreamManager,
@@ -179,7 +189,7 @@ export async function awaitResources(
   }
 }
 
-/** @throws CoppiceError `unavailable` when the bucket does not exist yet. */
+/** @throws CoppiceError `unavailable` when the bucket doesn't exist yet */
 export async function openStore(
   jetStream: JetStreamClient,
   manager: JetStreamManager,
@@ -190,7 +200,9 @@ export async function openStore(
   throw new CoppiceError('unavailable', text);
 }
 
-/** Returns, for each stream with a size limit, the used share of the limit that is set on the server: 0 to 1. */
+/**
+ * Returns the used share, 0 to 1, of each stream's size limit on the server. The share is 0 if the server has no limit.
+ */
 export async function readFullness(manager: JetStreamManager): Promise<{ stream: string; share: number }[]> {
   return Promise.all(
     [...Object.keys(retention), artifacts.name].map(async (stream) => {

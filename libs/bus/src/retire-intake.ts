@@ -8,30 +8,33 @@ import { JetStreamApiError, headers } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, StoredMsg, StreamInfo } from './nats.ts';
 
 /**
- * Migrates the intake stream of an earlier version. That stream allowed schedules, which the server can't switch off. The stream is recreated, and its waiting
- * messages move to the stream `intakeLater`.
+ * Migrates the intake stream of an earlier version. That stream allowed schedules, which the server can't switch off.
+ * So the stream is deleted, and its messages move to the stream `intakeLater`.
  *
  * Invariants:
- * 1. The old stream is closed to publishers before it is emptied, and deleted only when it is empty. Until the new stream exists, a publisher gets no
- *    acknowledgement, and so knows that its request was not stored.
- * 2. A message is deleted after its copy is stored. After a crash between the two, a second copy is made. That does no harm, since both copies request the same
- *    run.
- * 3. Only one process at a time migrates the stream, since a second process could otherwise delete the new stream.
+ * 1. The old stream is closed to publishers before it is emptied, and deleted only when it is empty. Until the new
+ *    stream exists, publishers get no acknowledgement, so they know that their requests were not stored.
+ * 2. A message is deleted after its copy is stored. A crash between the two leads to a second copy. Both copies request
+ *    the same run, so this does no harm.
+ * 3. Only one process at a time migrates the stream. Otherwise a second process could delete the new stream.
  */
 const lock = 'retire-intake';
 const lockMs = 30_000;
 const lookAgainMs = 200;
 const streamNotFound = 10059;
 const noMessageFound = 10037;
-/** A subject that no publisher uses. */
+/** Subject that no publisher uses. */
 const closedSubject = 'coppice.intake-retired';
 
 type Parts = {
   jetStream: JetStreamClient;
   manager: JetStreamManager;
-  /** The bucket that holds the lock. */
+  /** Bucket with the lock. */
   locks: KeyValue;
-  /** Makes the stream `intakeLater`. Its subjects belong to the old intake stream until the old stream is closed. */
+  /**
+   * Creates the stream `intakeLater`. Must be called after the old stream is closed, since until then that stream has
+   * these subjects.
+   */
   makeIntakeLater: () => Promise<void>;
 };
 
@@ -63,7 +66,7 @@ async function findScheduled(manager: JetStreamManager): Promise<StreamInfo | nu
   }
 }
 
-/** @param renew fails when another process has taken the lock. */
+/** @param renew fails when another process has taken the lock */
 async function retire({ jetStream, manager, makeIntakeLater }: Parts, renew: () => Promise<void>): Promise<void> {
   if ((await findScheduled(manager)) === null) return;
   await manager.streams.update(streams.intake, { subjects: [closedSubject] });
@@ -81,7 +84,7 @@ async function retire({ jetStream, manager, makeIntakeLater }: Parts, renew: () 
 
 async function first(manager: JetStreamManager): Promise<StoredMsg | null> {
   try {
-    // The server's API accepts `seq` and `next_by_subj` together; the client's type doesn't.
+    // The server accepts `seq` and `next_by_subj` together, but the client's type doesn't.
     return await manager.streams.getMessage(streams.intake, { seq: 1, next_by_subj: '>' } as { seq: number });
   } catch (error) {
     if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;
@@ -89,11 +92,12 @@ async function first(manager: JetStreamManager): Promise<StoredMsg | null> {
   }
 }
 
-/** Republishes the message as a schedule that is due now. */
+/** Publishes the message again, as a schedule that is due now. */
 async function moveOn(jetStream: JetStreamClient, stored: StoredMsg): Promise<void> {
   const tenant = tenantOf(stored.subject);
   const kept = headers();
-  // The server's own headers would mark the copy as a duplicate, or schedule it for a target that no longer exists.
+  // The server's own headers are dropped. They would mark the copy as a duplicate or schedule it for a target that no
+  // longer exists.
   for (const [name, value] of Object.entries(headersOf(stored.header))) {
     if (!name.startsWith('Nats-')) kept.set(name, value);
   }

@@ -21,21 +21,24 @@ import { untilAnswered } from './until-answered.ts';
 import { parseJson, validate } from './validate.ts';
 
 /**
- * Request/reply endpoints, advertised by the NATS services protocol (ADR-32): `nats micro ls`, `info` and `stats` work.
- * The published client package is a pre-release that contains a second copy of the core, so this file implements the protocol's three subjects itself.
+ * Request/reply endpoints, advertised by the NATS services protocol (ADR-32), so that `nats micro ls`, `info` and
+ * `stats` work. The client's package for this protocol is a pre-release that contains a second copy of the core. So
+ * this file implements the protocol's three subjects itself.
  */
 export type Endpoint = {
   method: Method;
-  /** The subject, with a wildcard in place of the tenant. */
   subject: string;
-  /** True: every process gets each request, even a process that is stopping. False: one process gets each request. */
+  /** If true, every process gets each request, even a process that is stopping. If false, one process gets it. */
   heardByAll: boolean;
-  /** Returns the answer. If the result is `undefined`, no answer is sent, since the handler has answered itself or the request concerns another process. */
+  /**
+   * Returns the answer. If it returns `undefined`, no answer is sent, since the handler has answered or the request
+   * concerns another process.
+   */
   handler(input: unknown, context: RequestContext, answer: Answer): Promise<unknown>;
 };
 
 export type RequestContext = {
-  /** The tenant in the request's subject, which the server's permissions enforce. Null for a request between services. */
+  /** Tenant in the request's subject, which the server's permissions enforce. Null for a request between services. */
   tenant: string | null;
   subject: string;
 };
@@ -45,7 +48,6 @@ export type Service = { stop(): Promise<void> };
 
 type Typed<Input, Output> = Method & { input: { _zod: { output: Input } }; output: { _zod: { input: Output } } };
 
-/** A method of the public API with its handler. */
 export const apiEndpoint = <Input, Output>(
   method: Typed<Input, Output>,
   handler: (input: Input, context: { tenant: string; subject: string }) => Promise<Output>,
@@ -56,7 +58,7 @@ export const apiEndpoint = <Input, Output>(
   handler: (input, context) => handler(input as Input, ofTenant(context)),
 });
 
-/** A method of the public API whose handler answers with several messages. A request without a reply subject is rejected. */
+/** A method of the public API that answers with several messages. A request without a reply subject is rejected. */
 export const streamedApiEndpoint = <Input, Output>(
   method: Typed<Input, Output>,
   handler: (input: Input, context: { tenant: string; subject: string; answer: Answer }) => Promise<Output | undefined>,
@@ -70,7 +72,10 @@ export const streamedApiEndpoint = <Input, Output>(
   },
 });
 
-/** A method of the public API that every process gets. A process that the request doesn't concern returns `undefined` and sends no answer. */
+/**
+ * A method of the public API whose requests reach every process. A process that a request doesn't concern returns
+ * `undefined`.
+ */
 export const sharedApiEndpoint = <Input, Output>(
   method: Typed<Input, Output>,
   handler: (input: Input, context: { tenant: string; subject: string }) => Output | undefined,
@@ -86,7 +91,7 @@ function ofTenant({ tenant, subject }: RequestContext): { tenant: string; subjec
   return { tenant, subject };
 }
 
-/** A method for other services, with its handler. With `node`, the method is called on that node. */
+/** A method for other services. If `node` is given, the method is called on that node. */
 export const serviceEndpoint = <Input, Output>(
   service: string,
   method: Typed<Input, Output>,
@@ -100,14 +105,14 @@ export const serviceEndpoint = <Input, Output>(
 
 const protocolVerbs = ['PING', 'INFO', 'STATS'] as const;
 
-/** Returns the three subjects of a verb of the services protocol (ADR-32): for all services, for all services of one name, and for one instance. */
+/** Returns the subjects of a verb for all services, for all services of a name, and for one instance. */
 const servicesProtocolSubjects = (verb: (typeof protocolVerbs)[number], name: string, id: string): string[] => [
   `$SRV.${verb}`,
   `$SRV.${verb}.${name}`,
   `$SRV.${verb}.${name}.${id}`,
 ];
 
-/** Returns the protocol's subjects to which a service subscribes, with a wildcard for the instance's id. */
+/** Returns the protocol's subjects of a service, with a wildcard for the instance's id. */
 export const servicesProtocolFamily = (name: string): string[] =>
   protocolVerbs.flatMap((verb) => servicesProtocolSubjects(verb, name, '*'));
 
@@ -179,8 +184,8 @@ class RunningService implements Service {
   }
 
   /**
-   * Stops accepting requests, and resolves when the requests in progress are answered. Endpoints with `heardByAll` stay open until then, since their requests
-   * may concern requests in progress.
+   * Stops accepting requests. Resolves when the requests in progress are answered. Endpoints with `heardByAll` still
+   * accept requests until then, since these may concern requests in progress.
    */
   async stop(): Promise<void> {
     await this.#drain(false);
@@ -194,7 +199,7 @@ class RunningService implements Service {
   }
 
   #track(answering: Promise<void>): void {
-    // The answer can't be sent if the connection is closed.
+    // The answer can't be sent if the connection is closed, so the error is only logged.
     const work = answering.catch((error: unknown) => log.error({ err: error }, 'request not answered'));
     this.#inProgress.add(work);
     void work.finally(() => this.#inProgress.delete(work));
@@ -235,8 +240,8 @@ class RunningService implements Service {
   }
 
   /**
-   * Returns an endpoint's input and output as JSON Schemas of draft 7. In the protocol, metadata values are texts and a service chooses the keys, so each
-   * schema is JSON on one line.
+   * Returns an endpoint's description, and its input and output as JSON Schemas of draft 7. The protocol allows only
+   * strings as values, so each schema is a JSON text.
    */
   #metadataOf(endpoint: Endpoint): Record<string, string> {
     const { description, input, output } = endpoint.method;
@@ -289,13 +294,13 @@ class RunningService implements Service {
 
 const isOfApi = ({ subject }: Endpoint): boolean => subject.startsWith('coppice.api.');
 
-/** In the protocol an empty queue group means none. */
+/** The protocol uses an empty string for no queue group. */
 const queueGroupOf = ({ heardByAll }: Endpoint): string => (heardByAll ? '' : queueGroup);
 
 const { requestValuesMax: valuesMax, requestDepthMax: depthMax } = busLimits;
 const jsonLimits = { valuesMax, depthMax };
 
-/** Parses JSON from other services. JSON.stringify wrote it, so the strict checks aren't needed. */
+/** Parses JSON from other services. It needs no strict checks, since JSON.stringify wrote it. */
 function parseOwnJson(data: Uint8Array, what: string): unknown {
   requireSmallJson(data, what, jsonLimits);
   return parseJson(data, what);

@@ -4,8 +4,9 @@ import { CoppiceError } from '@coppice/contracts';
 import type { NatsConnection } from './nats.ts';
 
 /**
- * Rejects IP addresses. For an address, the client passes no name to Node, so Node compares the certificate with "localhost". The right server could then be
- * refused, and any server with a certificate for "localhost" would be accepted.
+ * Rejects IP addresses. For an IP address, the client passes no name to Node, so Node expects a certificate for
+ * "localhost". Then the right server could be refused, and any server with a certificate for "localhost" would be
+ * accepted.
  * @throws CoppiceError `invalid-request`
  */
 export function requireNames(servers: string): void {
@@ -15,7 +16,9 @@ export function requireNames(servers: string): void {
   throw new CoppiceError('invalid-request', text);
 }
 
-/** Checks the names after connecting, since a server may require encryption although the client's settings don't. */
+/**
+ * Checks the names after connecting, since a server may require encryption that the client's settings don't request.
+ */
 export async function requireNamesOf(connection: NatsConnection, servers: string): Promise<void> {
   try {
     requireNames(servers);
@@ -25,13 +28,16 @@ export async function requireNamesOf(connection: NatsConnection, servers: string
   }
 }
 
-/** Returns '' for an invalid address, which the client reports. */
+/** Returns '' for an invalid address, which the client reports later. */
 function hostOf(server: string): string {
   const url = server.includes('://') ? server : `nats://${server}`;
   return URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : '';
 }
 
-/** Adds the Coppice setting to change, since Node's own messages suggest an option of Node or quote a host name that the user didn't enter. */
+/**
+ * Adds the name of the Coppice setting to change. Node's own messages suggest an option of Node or quote a host name
+ * that the user didn't enter.
+ */
 export function withAdvice(message: string): string {
   if (/certificate/i.test(message) && /self-signed|issuer|first certificate|authority/i.test(message))
     return `${message.split(';')[0]}; NATS_CA_FILE names the authority that the server's certificate comes from`;

@@ -17,7 +17,7 @@ function refusalOf(text: string | Uint8Array) {
   throw new Error('accepted');
 }
 
-/** Returns the value, or the number of issues. @throws errors other than a rejection */
+/** Returns the value and 0 issues, or the number of issues of the rejection. @throws any other error */
 function outcomeOf(data: Uint8Array): { value: unknown; issues: number } {
   try {
     return { value: parse(data), issues: 0 };
@@ -42,7 +42,7 @@ describe('JSON that other parsers may read differently is rejected', () => {
     [String.raw`{"a":{"\uD83D":1}}`, 'a.\ufffd', 'Unicode text without unpaired surrogates', String.raw`"\ud83d"`],
     [Buffer.from([0x7b, 0x22, 0xff, 0x22]), '', 'text in UTF-8', 'the byte 0xff at line 1, column 3'],
     [Buffer.from('{"a":\n"\xfd\xe9"}', 'latin1'), 'a', 'text in UTF-8', 'the byte 0xfd at line 2, column 2'],
-    // An unpaired surrogate in UTF-8 (CESU-8), an overlong slash, a truncated character at the end of the text.
+    // An unpaired surrogate in UTF-8 (CESU-8), an overlong slash, and a character that the end of the text cuts off.
     [Buffer.from('5b22eda0bd225d', 'hex'), '[0]', 'text in UTF-8', 'the byte 0xed at line 1, column 3'],
     [Buffer.from('5b22c0af225d', 'hex'), '[0]', 'text in UTF-8', 'the byte 0xc0 at line 1, column 3'],
     [Buffer.from('5b22efbfbde282', 'hex'), '[0]', 'text in UTF-8', 'the byte 0xe2 at line 1, column 4'],

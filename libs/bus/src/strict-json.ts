@@ -6,10 +6,10 @@ import type { JsonLimits } from './json-size.ts';
 import { fieldName, parseJson, shorten } from './validate.ts';
 
 /**
- * Parses JSON from outside. Unlike JSON.parse, this function rejects input that other parsers may read differently: bytes that are not UTF-8, unpaired
- * surrogates, and fields that occur twice in an object. Valid input costs one pass over the bytes and one pass over the values. Only if the input is invalid,
- * the place of the fault is searched.
- * @throws CoppiceError `limit-exceeded` or `invalid-request`, whose message and `details.issues` name the field.
+ * Parses JSON from outside. Rejects input that other parsers may read differently: bytes that aren't UTF-8, unpaired
+ * surrogates, and repeated fields of an object. Valid input costs one pass over the bytes and one over the values. The
+ * place of a fault is searched only in invalid input.
+ * @throws CoppiceError `limit-exceeded` or `invalid-request`. The message and `details.issues` name the field.
  */
 export function parseStrictJson(data: Uint8Array, what: string, limits: JsonLimits): unknown {
   const wrongAt = invalidUtf8At(data);
@@ -17,7 +17,7 @@ export function parseStrictJson(data: Uint8Array, what: string, limits: JsonLimi
   const { members } = requireSmallJson(data, what, limits);
   const value = parseJson(data, what);
   const mayHaveHalves = hasSurrogateEscape(data);
-  // With a repeated field the value has fewer members than the text has colons.
+  // If a field is repeated, the value has fewer members than the text.
   if (membersOf(value) !== members) throw repeated(data, what);
   if (mayHaveHalves) requireWholeCharacters(value, [], what);
   return value;
@@ -46,7 +46,7 @@ function repeated(data: Uint8Array, what: string): CoppiceError {
   return refusal(what, place.path, 'each field once', `it again at line ${line}, column ${column}`, { line, column });
 }
 
-/** In UTF-8 text, only an escape can be an unpaired surrogate. */
+/** Valid UTF-8 contains no surrogates, so only an escape can produce one. */
 function hasSurrogateEscape(data: Uint8Array): boolean {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   return bytes.includes('\\ud') || bytes.includes('\\uD');

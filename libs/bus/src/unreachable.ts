@@ -1,7 +1,10 @@
 import { CoppiceError } from '@coppice/contracts';
 import { errors } from './nats.ts';
 
-/** If the error says that the server doesn't answer or that the connection is lost, returns CoppiceError `unavailable`. Returns any other error unchanged. */
+/**
+ * Returns CoppiceError `unavailable` if the server didn't answer or the connection was lost. Returns any other error
+ * unchanged.
+ */
 export function unreachable(cause: unknown, what: string): unknown {
   const gone =
     cause instanceof errors.TimeoutError ||
@@ -12,7 +15,7 @@ export function unreachable(cause: unknown, what: string): unknown {
   return gone ? new CoppiceError('unavailable', `${what}: ${cause.message}`, { cause }) : cause;
 }
 
-/** Awaits an answer. @throws what `unreachable` returns */
+/** Awaits an answer. @throws the error that `unreachable` returns */
 export async function reaching<Answer>(answer: Promise<Answer>, what: string): Promise<Answer> {
   try {
     return await answer;

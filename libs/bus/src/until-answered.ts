@@ -9,10 +9,12 @@ import { unreachable } from './unreachable.ts';
 const log = createLogger('bus');
 
 /**
- * Retries a request until the server answers, for requests that must not be lost while the server is unreachable. The work must be safe to repeat after a
- * missing answer.
- * @param waiting the time limit, and the purpose for the log
- * @throws an error at once if waiting wouldn't change it; CoppiceError `unavailable` when the time limit has passed; the signal's reason.
+ * Retries a request until the server answers. Used for requests that must not be lost while the server is unreachable.
+ * `work` must be safe to repeat, since an earlier try may have succeeded although its answer was lost.
+ * @param waiting the time limit, and what is awaited, for the log
+ * @throws any error that waiting wouldn't change, at once
+ * @throws the last error when the time limit has passed, as `unreachable` returns it
+ * @throws the signal's reason
  */
 export async function untilAnswered<Answer>(
   work: () => Promise<Answer>,
@@ -45,7 +47,7 @@ const isFinal = (error: unknown): boolean =>
   error instanceof RevisionConflict ||
   error instanceof ClaimLost ||
   error instanceof UnsuitableServer ||
-  // The server has answered, and would answer the same again.
+  // The server would give the same answer again.
   (error instanceof JetStreamApiError && error.status < 500) ||
   isRefusal(error) ||
   (error instanceof Error && isRefusal(error.cause)) ||

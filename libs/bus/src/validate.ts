@@ -2,7 +2,7 @@ import { CoppiceError, suggestionFor } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
 import { syntaxFault } from './json-place.ts';
 
-/** The part of a zod schema that this library needs, so that only contracts depends on zod. */
+/** The part of a zod schema that this file uses, so that it doesn't depend on zod. */
 type Schema<Output> = {
   safeParse(
     value: unknown,
@@ -17,23 +17,23 @@ type SchemaIssue = {
   keys?: string[];
   expected?: unknown;
   errors?: readonly (readonly SchemaIssue[])[];
-  /** Issues of a record's key. */
+  /** Issues of the key, if a record has an invalid key. */
   issues?: readonly SchemaIssue[];
 };
 
-/** An issue before its message is built, while its schema is still accessible. */
+/** An issue before zod builds its message. Only this form gives access to the schema. */
 type RawIssue = { code?: string; keys?: string[]; inst?: object };
 
 const issuesMax = 20;
 const receivedCharactersMax = 80;
-/** The sender chooses the name of an unknown field, so its length is limited. */
+/** The name of an unknown field is limited, since the sender chooses it. */
 const fieldCharactersMax = 1_000;
 
 const decoder = new TextDecoder();
 
 /**
  * Parses JSON.
- * @throws CoppiceError `invalid-request`, which names the field, the line and the column where the text stops being JSON.
+ * @throws CoppiceError `invalid-request`, which names the field, line and column of the first syntax error
  */
 export function parseJson(data: Uint8Array | string, what: string): unknown {
   const text = typeof data === 'string' ? data : decoder.decode(data);
@@ -63,7 +63,8 @@ function notJson(text: string, what: string, cause: Error): CoppiceError {
 
 /**
  * Returns the value as parsed by the schema.
- * @throws CoppiceError `invalid-request` whose message names the first invalid field, the expected value and the received one; `details.issues` has all fields.
+ * @throws CoppiceError `invalid-request`. The message names the first invalid field, the expected value and the
+ * received one. `details.issues` has at most 20 fields.
  */
 export function validate<Output>(schema: Schema<Output>, value: unknown, what: string): Output {
   const result = readFields(schema, value);
@@ -78,13 +79,13 @@ export function validate<Output>(schema: Schema<Output>, value: unknown, what: s
 const describe = (issue: FieldIssue): string =>
   `${issue.field === '' ? '' : `${issue.field}: `}expected ${issue.expected}, received ${issue.received}`;
 
-/** Returns the value as parsed by the schema, or the schema's issues. The issue of a misspelt field suggests a name. */
+/** Returns the value as parsed by the schema, or its issues. For a misspelt field, the issue suggests a name. */
 export function readFields<Output>(
   schema: Schema<Output>,
   value: unknown,
 ): { success: true; data: Output } | { success: false; issues: FieldIssue[] } {
-  // The known fields of the object in which unknown fields were found. The key is the issue's list of unknown fields, since the raw issue and the final issue
-  // have the same array.
+  // Known fields of each object with unknown fields. The key is the issue's array of unknown fields, which the raw and
+  // the final issue share.
   const fieldsBeside = new Map<readonly string[], string[]>();
   const error = ({ keys, inst }: RawIssue) => {
     const { shape } = (inst ?? {}) as { shape?: object };
@@ -96,7 +97,10 @@ export function readFields<Output>(
   return { success: false, issues: fieldIssues(result.error.issues, value, fieldsBeside) };
 }
 
-/** Converts a schema's issues to fields: the field's name such as `tasks[2].agent.kind`, the expected value, and the received one. */
+/**
+ * Converts zod's issues to at most 20 fields, each with its name, such as `tasks[2].agent.kind`, the expected value and
+ * the received one.
+ */
 export function fieldIssues(
   issues: readonly SchemaIssue[],
   value: unknown,
@@ -133,9 +137,9 @@ function spread(
   return [{ field: fieldName(issue.path), expected: expectation(issue), received: shorten(received) }];
 }
 
-/** Extracts the text after "expected" from the library's sentence, such as `Invalid input: expected string, received undefined`. */
+/** Extracts the expected value from zod's message, such as `Invalid input: expected string, received undefined`. */
 function expectation(issue: SchemaIssue): string {
-  // For a union without its own message, lists the expectations of all alternatives.
+  // A union without its own message expects one of its alternatives.
   if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
     const all = (issue.errors ?? []).flatMap(([first]) => (first === undefined ? [] : [expectation(first)]));
     if (all.length > 0) return [...new Set(all)].join(' or ');
@@ -156,7 +160,7 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
   return current;
 }
 
-/** Formats a path as a field name, such as `tasks[2].agent.kind`. */
+/** Formats a path, such as `tasks[2].agent.kind`. */
 export function fieldName(path: readonly PropertyKey[]): string {
   let name = '';
   for (const key of path) {
@@ -166,7 +170,10 @@ export function fieldName(path: readonly PropertyKey[]): string {
   return name.toWellFormed();
 }
 
-/** Returns a value as one short text. `toWellFormed` keeps the answer valid Unicode when the cut, or the input itself, splits a character. */
+/**
+ * Returns a value as short text. `toWellFormed` keeps the text valid Unicode if the cut or the input splits a
+ * character.
+ */
 export function shorten(value: unknown): string {
   if (value === undefined) return 'nothing';
   const text = JSON.stringify(value) ?? typeof value;

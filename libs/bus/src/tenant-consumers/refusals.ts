@@ -1,4 +1,7 @@
-/** A refusal in JetStream's own format, which clients know: a status like HTTP's, and a number for the kind of error. */
+/**
+ * A refusal in JetStream's own format, which clients understand. `code` is like an HTTP status, and `err_code`
+ * identifies the error.
+ */
 export class Refused extends Error {
   readonly error: { code: number; err_code: number; description: string };
 

@@ -8,7 +8,7 @@ import { badRequest } from './refusals.ts';
 const nanosecondsPerMs = 1_000_000;
 const { readerIdleMs, consumerIdleMsMax, pullsWaitingMax } = busLimits;
 
-/** Builds the consumer's configuration for the server from a tenant's request. @throws Refused */
+/** Builds the consumer's configuration from a tenant's request. @throws Refused */
 export function configOf(data: Uint8Array, to: { stream: string; name: string; filter: string }): object {
   const { stream_name: stream, config } = read(data);
   requireSame('stream_name', stream, to.stream);
@@ -39,7 +39,7 @@ function taken(config: ConsumerRequest['config']): object {
   return { ...all, max_batch, max_expires, max_bytes };
 }
 
-/** Parses a request. Limits its size, since a refusal quotes the request and must fit into a message. */
+/** Parses a request. Limits its size, since a refusal quotes the request and must fit into one message. */
 function read(data: Uint8Array): ConsumerRequest {
   if (data.length > busLimits.consumerRequestBytesMax)
     throw badRequest(`the request has ${data.length} bytes, over the limit of ${busLimits.consumerRequestBytesMax}`);

@@ -1,13 +1,17 @@
 /**
- * Makes the consumers with which tenants read their own messages. A tenant's request to JetStream for a consumer is sent to this process instead of the server,
- * because the server would accept fields of its body that no permission checks, such as an arbitrary delivery subject.
+ * Creates the consumers with which tenants read their own messages. A tenant's request for a consumer is sent to this
+ * process instead of JetStream. The server would accept fields of the request's body that no permission checks, such as
+ * any delivery subject.
  *
- * Collaborators: the accounts of the bus (users/server-configuration.ts), which map such requests to a subject that names the tenant; JetStream.
+ * Collaborators: users/server-configuration.ts maps the requests of each tenant's account to a subject that names the
+ * tenant. JetStream creates the consumers.
  *
  * Invariants:
- * 1. A consumer is a pull consumer in memory, without acknowledgements, sees only its tenant's subjects, and is removed some minutes after its last use.
- * 2. The number of consumers is limited per tenant and process, and per stream, so that some remain for the services and other tenants.
- * 3. An existing consumer's filter is never changed.
+ * 1. A consumer is a pull consumer in memory without acknowledgements. It sees only its tenant's subjects, and the
+ *    server removes it some minutes after its last use.
+ * 2. The number of consumers is limited per tenant and process, and per stream, so that some remain for the services
+ *    and other tenants.
+ * 3. The filter of an existing consumer is never changed.
  * 4. No request can end the process.
  */
 import { createLogger } from '@coppice/telemetry';
@@ -83,7 +87,7 @@ class TenantConsumers {
     return room.within(async () => {
       await this.#requireRoom(request, room);
       const subject = `$JS.API.CONSUMER.CREATE.${stream}.${name}.${filter}`;
-      // With the action `create`, the server doesn't change an existing consumer that has this name and other settings.
+      // With the action `create`, the server doesn't change an existing consumer of the same name.
       const body = JSON.stringify({ stream_name: stream, config, action: 'create' });
       const { data: answer } = await this.#connection.request(subject, body, {
         timeout: busLimits.publishTimeoutMs,
@@ -112,7 +116,10 @@ class TenantConsumers {
     if (state.consumer_count >= streamConsumersMax) throw tooMany(`${stream} has ${state.consumer_count}`);
   }
 
-  /** Forgets the consumers that the server no longer has. If a check finds few, the next one runs after `consumersLookedAtMs` at the earliest. */
+  /**
+   * Forgets the consumers that the server has removed. If most were not removed, the next check runs after
+   * `consumersLookedAtMs` at the earliest.
+   */
   async #forgetGone(room: Room): Promise<void> {
     const nowMs = performance.now();
     if (nowMs < room.lookAgainAtMs) return;
@@ -126,24 +133,24 @@ class TenantConsumers {
   }
 }
 
-/** The consumers of one tenant. Not an `Admission`, since libs/service is built on this library. */
+/** Consumers of one tenant. Not an `Admission`, since libs/service depends on this library. */
 class Room {
-  /** Consumers that this process has made and that may still exist. */
+  /** Consumers that this process has created and that may still exist. */
   readonly consumers = new Set<string>();
   lookAgainAtMs = 0;
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
 
   /**
-   * Runs the tenant's requests one after the other, so that the limit isn't exceeded. The number of waiting requests is limited, so that all can be answered in
-   * time.
+   * Runs the tenant's requests one after another, so that they don't exceed the limit together. Limits the number of
+   * waiting requests, so that all are answered in time.
    */
   async within<Result>(work: () => Promise<Result>): Promise<Result> {
     if (this.#waiting >= busLimits.consumersWaitingMax) throw unavailable('too many requests for consumers at once');
     this.#waiting++;
     const mine = this.#last.then(work, work);
     this.#last = mine.catch(() => {
-      // The caller gets the error. The next request runs in any case.
+      // The caller gets the error, and the next request runs in any case.
     });
     try {
       return await mine;

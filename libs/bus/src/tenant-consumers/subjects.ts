@@ -1,6 +1,6 @@
 import { streams, tenantFamilies } from '@coppice/contracts';
 
-/** The streams that a tenant may read, each with the widest filter allowed. */
+/** Returns the streams that a tenant may read, each with the widest allowed filter. */
 export const tenantStreams = (tenant: string): { stream: string; filter: string }[] => {
   const { event, transcript, log } = tenantFamilies(tenant);
   return [
@@ -12,16 +12,22 @@ export const tenantStreams = (tenant: string): { stream: string; filter: string 
 
 const prefix = 'coppice.consumer';
 
-/** The subject on which a tenant's request for a consumer arrives: `*` stands for the consumer's name; the filter is `filter` or a narrower one. */
+/**
+ * Returns the subject on which a tenant's requests for consumers arrive, with `*` for the consumer's name. A request
+ * may have a narrower filter.
+ */
 export const tenantConsumerSubject = (tenant: string, { stream, filter }: { stream: string; filter: string }): string =>
   `${prefix}.${tenant}.${stream}.*.${filter}`;
 
-/** Subject of all requests for consumers, for the process that makes the consumers. */
+/** Subject of all tenants' requests for consumers. */
 export const tenantConsumerSubjects = `${prefix}.>`;
 
 export type ConsumerRequest = { tenant: string; stream: string; name: string; filter: string };
 
-/** Parses the consumer that a subject requests. Null when no account maps such a request here. */
+/**
+ * Parses the subject of a request for a consumer. Null if the subject isn't such a request or the tenant may not read
+ * what it names.
+ */
 export function consumerRequestIn(subject: string): ConsumerRequest | null {
   const [, , tenant = '', stream = '', name = '', ...tokens] = subject.split('.');
   const own = tenantStreams(tenant).find((each) => each.stream === stream);

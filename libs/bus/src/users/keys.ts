@@ -1,6 +1,6 @@
 import { nkeys } from '../nats.ts';
 
-/** An nkey: the server has the public key (`U…`), a client signs with the seed (`SU…`). */
+/** An nkey. The server has the public key (`U…`), and the client signs with the seed (`SU…`). */
 export type UserKey = { seed: string; publicKey: string };
 
 export function newUserKey(): UserKey {
@@ -8,7 +8,7 @@ export function newUserKey(): UserKey {
   return { seed: new TextDecoder().decode(pair.getSeed()), publicKey: pair.getPublicKey() };
 }
 
-/** @throws Error when the text isn't a seed; the message doesn't quote it. */
+/** @throws Error when the text isn't a seed. The message doesn't quote the text. */
 export function publicKeyOf(seed: string): string {
   try {
     return nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey();

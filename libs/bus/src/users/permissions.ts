@@ -27,29 +27,38 @@ import { servicesProtocolFamily } from '../serve.ts';
 import { tenantConsumerSubject, tenantConsumerSubjects, tenantStreams } from '../tenant-consumers/subjects.ts';
 
 /**
- * The permissions of each user of the bus, derived from the contract's names. `server-configuration.ts` writes them for the server.
+ * The permissions of each user of the bus, derived from the contract's names. server-configuration.ts writes them for
+ * the server.
  *
  * Invariants:
- * 1. The server doesn't check reply subjects: if a user may publish on a stream's subject or send any request, it can direct the *answer* to any subject in its
- *    account, and so overwrite an actor's value. So users that aren't services have accounts of their own.
- * 2. A consumer is made by a request whose subject contains its filter (the server compares it with the request's body), and, for a shared consumer, its name.
+ * 1. Each tenant has an account of its own, since the server doesn't check reply subjects. A user
+ *    that may send a request can direct the answer to any subject in its account, and so could overwrite an actor's
+ *    value.
+ * 2. The subject of the request that creates a consumer contains the filter, and for a shared consumer also the name.
+ *    The server compares them with the request's body.
  * 3. Only the orchestrator and the administrator create, change or empty a stream.
  */
-/** `administrator` may do everything in the services' account: backup, restore, repair. No long-running process uses it. */
+/**
+ * The users in the services' account. `administrator` may do everything there: back up, restore and repair. No
+ * long-running process uses it.
+ */
 export const roles = [...serviceNames, 'operator', 'administrator'] as const;
 export type Role = (typeof roles)[number];
 
 export type Permissions = {
   publish: string[];
   subscribe: string[];
-  /** True if the user may answer requests, with one message within two minutes. The server remembers each reply subject for that time. */
+  /**
+   * True if the user may answer each request with one message within two minutes. The server remembers the reply
+   * subject for that time.
+   */
   answers: boolean;
 };
 
-/** Prefix of a role's reply subjects; no other role may subscribe to them. */
+/** Returns the prefix of a role's reply subjects. No other role may subscribe to them. */
 export const inboxPrefixOf = (role: Role): string => `_INBOX_${role}`;
 
-/** @param nodes hosts whose commands the services take; each host's queue needs its own permission. */
+/** @param nodes hosts whose commands the services pull. Each host's queue needs its own permission. */
 export function permissionsOf(role: Role, nodes: readonly string[]): Permissions {
   if (role === 'administrator') return { publish: ['>'], subscribe: ['>'], answers: false };
   const parts = role === 'operator' ? operator : ofService[role](nodes);
@@ -70,14 +79,14 @@ const join = (...all: readonly Parts[]): Parts => ({
 const publishing = (...publish: string[]): Parts => ({ publish, subscribe: [] });
 const subscribing = (...subscribe: string[]): Parts => ({ publish: [], subscribe });
 
-/** Permissions to read a stream through the user's own consumers, which have random names and are limited to the filter. */
+/** Returns the permissions to read a stream through consumers with random names and this filter. */
 const reading = (stream: string, filter: string): Parts =>
   publishing(
     ...['INFO', 'MSG.NEXT', 'DELETE'].map((operation) => apiSubject(`CONSUMER.${operation}.${stream}.*`)),
     apiSubject(`CONSUMER.CREATE.${stream}.*.${filter}`),
   );
 
-/** Permissions to consume a work queue through a consumer that all processes of a service share. */
+/** Returns the permissions to consume a work queue through a consumer that all processes of a service share. */
 const consuming = (stream: string, durable: string, filter: string): Parts =>
   publishing(
     apiSubject(`CONSUMER.CREATE.${stream}.${durable}.${filter}`),
@@ -85,7 +94,7 @@ const consuming = (stream: string, durable: string, filter: string): Parts =>
     `$JS.ACK.${stream}.${durable}.>`,
   );
 
-/** Permissions to read, and by default write, the values of a bucket by key. */
+/** Returns the permissions to read a bucket's values by key, and by default to write them. */
 const keyValue = (bucket: string, write = true): Parts =>
   publishing(apiSubject(`STREAM.MSG.GET.${keyValueStream(bucket)}`), ...(write ? [`$KV.${bucket}.>`] : []));
 
@@ -109,7 +118,10 @@ const serving = (name: string, endpoints: string[]): Parts =>
 const taking = (name: ServiceName, pool: string): Parts =>
   consuming(streams.commands, commandConsumer(name, pool), subjects.command(name, pool, '*'));
 
-/** Permissions of every service: be a member, take commands under claims, and send results to the inboxes of actors. */
+/**
+ * Returns the permissions that every service needs to be a member, run commands under claims, and send results to the
+ * inboxes of actors.
+ */
 function commands(name: ServiceName, pools: readonly string[]): Parts {
   return join(
     lookingUp,
@@ -121,16 +133,19 @@ function commands(name: ServiceName, pools: readonly string[]): Parts {
   );
 }
 
-/** Reply subjects of requests from other accounts, for any receiver. The server makes a new one for each request, and reveals it only to the receiver. */
+/**
+ * Reply subjects of requests from other accounts. The server makes a new one for each request, and reveals it only to
+ * the receiver.
+ */
 const repliesToOtherAccounts = '_R_.>';
 
-/** Permissions of each service, including the permissions for the command pools from which the service takes commands. */
+/** Permissions of each service, including those for its command pools. */
 const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Parts>> = {
   orchestrator: (nodes) =>
     join(
       commands('orchestrator', [anyPool]),
       orchestrator,
-      // To answer the commands of a lost host with an error.
+      // The orchestrator answers the commands of a lost host with an error.
       ...nodes.flatMap((node) => [
         taking('worktree-service', node),
         taking('container-service', node),
@@ -142,7 +157,8 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       commands('llm-gateway', [anyPool]),
       serving('llm-gateway', calls('llm-gateway', gatewayCalls)),
       serving(chatServiceName, served(chatApi)),
-      // A chat is answered by many messages over any length of time. With response permissions, the server would have to remember each request for that time.
+      // A chat may be answered by many messages over any length of time. With response permissions instead, the server
+      // would have to remember each chat for that time.
       publishing(repliesToOtherAccounts, `${inboxPrefixOf('operator')}.>`),
       artifacts,
       keyValue(buckets.gatewayKeys),
@@ -150,7 +166,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       keyValue(buckets.llmItems),
       reading(streams.transcripts, subjectFamilies.transcript),
       publishing(subjectFamilies.transcript, subjects.gatewayBudgetWanted, subjects.gatewayHealth),
-      // To find the limits that apply to a token.
+      // The gateway requests the limits that apply to a token.
       publishing(...calls('orchestrator', orchestratorCalls)),
       subscribing(subjects.gatewayBudgetWanted, subjects.gatewayHealth),
       keyValue(buckets.budgets),
@@ -169,7 +185,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
     ),
 };
 
-/** The public API's methods for every tenant. */
+/** Returns the subjects of public methods, for all tenants. */
 const served = (methods: Readonly<Record<string, { name: string }>>): string[] =>
   Object.values(methods).map((method) => subjects.apiOfAnyTenant(method.name));
 
@@ -178,14 +194,14 @@ const calls = (name: string, methods: Readonly<Record<string, { name: string }>>
 
 const { diff, bundle, ...anyNodeCalls } = worktreeCalls;
 const worktreesOfAny = calls('worktree-service', anyNodeCalls);
-/** Calls that only the task's host can answer. */
+/** Returns the subjects of the calls that only the task's host can answer. */
 const worktreesOf = (node: string): string[] =>
   [diff, bundle].map(({ name }) => subjects.callOnNode('worktree-service', name, node));
 
 const orchestrator: Parts = join(
   making,
   subscribing(tenantConsumerSubjects),
-  // To create the consumers through which tenants read.
+  // The orchestrator creates the consumers with which tenants read.
   ...tenantStreams('*').map(({ stream, filter }) =>
     publishing(apiSubject(`CONSUMER.CREATE.${stream}.*.${filter}`), apiSubject(`CONSUMER.INFO.${stream}.*`)),
   ),
@@ -197,11 +213,11 @@ const orchestrator: Parts = join(
   ...actorKinds.map((kind) => consuming(streams.actors, actorConsumer(kind), subjects.actor(kind, '>'))),
   consuming(streams.intake, intakeConsumer, subjects.intake('*')),
   consuming(streams.intakeLater, intakeLaterConsumer, subjects.intakeAgain('*')),
-  // To recreate the intake of an earlier version, see retire-intake.ts.
+  // The orchestrator recreates the intake of an earlier version (see retire-intake.ts).
   publishing(apiSubject(`STREAM.DELETE.${streams.intake}`), apiSubject(`STREAM.MSG.DELETE.${streams.intake}`)),
   publishing(
     ...['PURGE', 'MSG.DELETE'].map((operation) => apiSubject(`STREAM.${operation}.${streams.actors}`)),
-    // To report the messages that wait in the queues, and their age.
+    // The orchestrator reports the number and age of waiting messages.
     ...workQueues.flatMap((stream) => [apiSubject(`CONSUMER.LIST.${stream}`), apiSubject(`STREAM.MSG.GET.${stream}`)]),
     subjectFamilies.timer,
     subjectFamilies.stash,
@@ -214,12 +230,12 @@ const orchestrator: Parts = join(
     ...worktreesOfAny,
     ...worktreesOf('*'),
     ...calls('llm-gateway', gatewayCalls),
-    // To answer the process that waits for an actor's answer: another orchestrator or this one.
+    // An orchestrator sends an actor's answer to the orchestrator process that waits for it.
     `${inboxPrefixOf('orchestrator')}.>`,
   ),
 );
 
-/** A person who runs the stack: may do everything that the public API offers, for every tenant, and read the stored streams. */
+/** A person who runs the stack. May use the whole public API for every tenant, and read the stored streams. */
 const operator: Parts = join(
   publishing(subjectFamilies.api, subjectFamilies.intake, subjectFamilies.call, '$SRV.>'),
   lookingUp,
@@ -231,16 +247,17 @@ const operator: Parts = join(
 );
 
 /**
- * Prefix under which a tenant's account imports the services' JetStream. The account has no JetStream of its own, so requests on `$JS.API.…` would get an error
- * from the server. The account therefore maps these subjects to the prefix, and clients can use the usual subjects.
+ * Prefix under which a tenant's account imports the services' JetStream. The account has no JetStream of its own, so
+ * the server would answer requests on `$JS.API.…` with an error. The account maps these subjects to the prefix, so that
+ * clients can use them anyway.
  */
 const importedApi = 'coppice.js.';
 
 /** Subjects that a tenant's account imports from the services' account. */
 export type TenantShare = {
   /**
-   * Requests: the subject that a client uses, the subject by which the tenant's account imports it, and the subject in the services' account.
-   * `many`: answered by several messages.
+   * Requests. A client uses `clientSubject`, the tenant's account imports it as `as`, and it is `subject` in the
+   * services' account. `many` is true if several messages answer a request.
    */
   services: { clientSubject: string; as: string; subject: string; many: boolean }[];
   /** Subjects to which the tenant's clients may subscribe. */
@@ -248,8 +265,8 @@ export type TenantShare = {
 };
 
 /**
- * Requests with a single answer, with one wildcard per noun. If a request matches two imports, it is delivered twice, so no wildcard may match the methods with
- * a streamed answer.
+ * Methods with a single answer, with a wildcard for each noun's verbs. No wildcard may match a method with a streamed
+ * answer, since a request that matches two imports is delivered twice.
  */
 const answeredOnce: readonly string[] = [
   ...new Set(Object.values(api).map(({ name }) => `${name.split('.')[0]}.*`)),
@@ -258,9 +275,9 @@ const answeredOnce: readonly string[] = [
 ];
 
 /**
- * Permissions of a publisher: call the API for its tenant, submit, and read its tenant's messages, through plain subscriptions and through consumers whose
- * filter is in the request's subject. A publisher may not request a message by its number (MSG.GET, DIRECT.GET), since such a request doesn't name the
- * message's subject.
+ * Returns what a tenant may do: call the API, submit runs, and read its messages through subscriptions or through
+ * consumers with the filter in the request's subject. A tenant may not request a message by its number (MSG.GET,
+ * DIRECT.GET), since such a request doesn't name the message's subject.
  */
 export function shareOf(tenant: string): TenantShare {
   const own = tenantFamilies(tenant);
@@ -276,7 +293,7 @@ export function shareOf(tenant: string): TenantShare {
       plain(subjects.api(tenant, chatApi.chat.name), true),
       plain(own.intake),
       ...readable.flatMap(({ stream, filter }) => [
-        // Answered by tenant-consumers/serve.ts, not by the server.
+        // tenant-consumers/serve.ts answers this request, not the server.
         {
           ...jetStream(`CONSUMER.CREATE.${stream}.*.${filter}`),
           subject: tenantConsumerSubject(tenant, { stream, filter }),

@@ -3,10 +3,9 @@ import { busLimits } from '../limits.ts';
 import { permissionsOf, roles, shareOf } from './permissions.ts';
 import type { Permissions, Role } from './permissions.ts';
 
-/** The public keys (`U…`) of all users. */
+/** Public keys (`U…`) of all users. */
 export type UserKeys = {
   roles: Readonly<Record<Role, string>>;
-  /** Keys by tenant. */
   tenants: Readonly<Record<string, string>>;
 };
 
@@ -16,16 +15,16 @@ const tenantAccount = (tenant: string): string => `TENANT_${tenant}`;
 const authenticationSecondsMax = 10;
 
 /**
- * The server's `accounts`. One account is for the services and the operator. Only this account has JetStream. Each tenant has an account of its own, which
- * imports only its own requests and events. The answer to a tenant's request is always delivered in the tenant's account, whatever reply subject the request
- * has.
+ * Returns the server's configuration of accounts. The services and the operator share one account, the only one with
+ * JetStream. Each tenant has its own account, which imports only its own requests and events. The answer to a tenant's
+ * request is always delivered in the tenant's account, whatever its reply subject is.
  */
 export function accountsConfiguration(keys: UserKeys, nodes: readonly string[]): string {
   const tenants = Object.entries(keys.tenants);
   const users = roles.map((role) => `      ${user(keys.roles[role], permissionsOf(role, nodes))}`);
   const exports = exportsTo(Object.keys(keys.tenants)).map((line) => `      ${line}`);
   return [
-    // The server's default of two seconds is too short for a starting client on a busy machine, such as a Java program that signs with a key for the first time.
+    // The server's default of two seconds is too short for a client that starts on a busy machine.
     `authorization { timeout: ${authenticationSecondsMax} }`,
     'accounts {',
     `  ${servicesAccount} {`,
@@ -45,7 +44,7 @@ export function accountsConfiguration(keys: UserKeys, nodes: readonly string[]):
 
 const nodeCommands = (node: string): string => subjects.command('worktree-service', node, '*');
 
-/** Returns the nodes that were passed to `accountsConfiguration`, read from its output. */
+/** Returns the nodes for which `accountsConfiguration` wrote this configuration. */
 export function nodesIn(configuration: string): string[] {
   const [before = '', after = ''] = nodeCommands('NODE').split('NODE');
   const pattern = new RegExp(`${RegExp.escape(before)}([a-z0-9-]+)${RegExp.escape(after)}`, 'g');
@@ -63,11 +62,15 @@ function user(key: string, { publish, subscribe, answers }: Permissions): string
 
 const severalAnswers = 'response_type: stream';
 /**
- * Time for which the server remembers an unanswered request. With the server's default of two minutes, a flood of unanswered requests would fill its memory.
+ * Time for which the server remembers an unanswered request. With the default of two minutes, a flood of such requests
+ * would fill its memory.
  */
 const oneAnswer = `threshold: "${busLimits.answeredWithinMs / 1_000}s"`;
 
-/** An export names all accounts that may import it, because some requests have the same subject for all tenants. */
+/**
+ * Returns the exports. Each names all accounts that may import it, since some requests have the same subject for all
+ * tenants.
+ */
 function exportsTo(tenants: readonly string[]): string[] {
   const accounts = new Map<string, string[]>();
   for (const tenant of tenants) {
@@ -85,7 +88,7 @@ function account(tenant: string, key: string): string[] {
   const { services, streams } = shareOf(tenant);
   const permissions: Permissions = {
     publish: services.map(({ as }) => as),
-    // The account belongs to the tenant alone, so clients need no inbox prefix of their own.
+    // The tenant doesn't share the account, so clients need no inbox prefix of their own.
     subscribe: ['_INBOX.>', `_INBOX_${tenant}.>`, ...streams],
     answers: false,
   };
@@ -107,7 +110,7 @@ function account(tenant: string, key: string): string[] {
   ];
 }
 
-/** Replaces each `*` with its number, as a mapping's target requires. Each wildcard stands for one token. */
+/** Replaces each `*` with `$` and its number, as a mapping's target requires. */
 function numbered(subject: string): string {
   let count = 0;
   return subject.replaceAll('*', () => `$${++count}`);
