@@ -51,7 +51,7 @@ export class Answer {
   }
 
   /**
-   * Sets the encoding of later errors. After the first message of an answer, an error must have the form of the other
+   * Sets the encoding of later errors. An error after the first message must have the form of the answer's other
    * messages.
    */
   sendErrorsAs(wrap: (error: WireError) => object): void {

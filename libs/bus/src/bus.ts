@@ -37,7 +37,7 @@ export const serverVersionMin = '2.12.0';
 export type BusOptions = {
   /** One or more addresses, separated by commas. */
   servers: string;
-  /** Name of the connection in the server's connection list. */
+  /** Name in the server's list of connections. */
   name: string;
   user?: string;
   password?: string;
@@ -245,7 +245,7 @@ export class Bus {
     await this.#manager.streams.deleteMessage(stream, sequence);
   }
 
-  /** Returns false after the message was acknowledged, since a work queue then removes it. */
+  /** Returns true until the message is acknowledged, since a work queue then removes it. */
   isStored(stream: string, sequence: number): Promise<boolean> {
     return isStored(this.#manager, stream, sequence);
   }
@@ -276,8 +276,8 @@ export class Bus {
   }
 
   /**
-   * Counts a durable consumer's messages: `pending` are not delivered yet, `unacknowledged` are delivered but not
-   * acknowledged.
+   * Counts a durable consumer's messages. `pending` messages are not delivered yet, and `unacknowledged` ones are
+   * delivered but not acknowledged.
    */
   async backlog(stream: string, durable: string): Promise<{ pending: number; unacknowledged: number }> {
     const info = await this.#manager.consumers.info(stream, durable);
@@ -334,7 +334,7 @@ export class Bus {
     return this.#watch.onLoss(handler);
   }
 
-  /** Calls the handler after each reconnect. @returns a function that removes the handler */
+  /** @returns a function that removes the handler */
   onReconnect(handler: () => void): () => void {
     return this.#watch.onReconnect(handler);
   }
@@ -343,7 +343,6 @@ export class Bus {
     return this.#watch.isConnected;
   }
 
-  /** Returns a new reply subject. */
   newInbox(): string {
     return createInbox(this.#inboxPrefix);
   }
@@ -367,7 +366,7 @@ export class Bus {
     );
   }
 
-  /** @throws CoppiceError `unavailable` when the bucket does not exist yet. */
+  /** @throws CoppiceError `unavailable` when the bucket doesn't exist yet */
   async objects(bucket: string): Promise<ObjectStore> {
     const store = await openStore(this.#jetStream, this.#manager, bucket);
     return new ObjectStore(bucket, store, (subject, options) => this.read(objectStream(bucket), subject, options));
@@ -384,7 +383,7 @@ export class Bus {
   }
 }
 
-/** Compares names, since the client doesn't export the error's class. */
+/** Compares the error's name, since the client doesn't export its class. */
 const hasNoJetStream = (cause: unknown): boolean => cause instanceof Error && cause.name === 'JetStreamNotEnabled';
 
 const isDenied = (cause: unknown): boolean => cause instanceof CoppiceError && cause.code === 'permission-denied';

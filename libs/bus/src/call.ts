@@ -7,9 +7,7 @@ import { errors } from './nats.ts';
 import { unreachable } from './unreachable.ts';
 import { parseJson, validate } from './validate.ts';
 
-/**
- * Target of a call: the public API of a tenant, or a service. With `node`, only the service's processes on that node.
- */
+/** The public API of a tenant, or a service. If `node` is given, only the service's processes on that node. */
 export type CallTarget = { tenant: string } | { service: string; node?: string };
 
 /**

@@ -122,7 +122,6 @@ export class Claims {
   }
 }
 
-/** A started claim that this process holds. */
 export class HeldClaim {
   readonly #claims: Store;
   readonly #effectId: string;

@@ -66,7 +66,7 @@ export function looseJson(data: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(data));
   } catch {
-    // Not JSON: the sender is unknown, so nobody can be answered.
+    // The data isn't JSON, so the sender is unknown and gets no answer.
     return null;
   }
 }

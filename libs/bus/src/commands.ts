@@ -38,14 +38,14 @@ import { validate } from './validate.ts';
  *    to abort it, and the actor drops the result.
  * 4. A command is aborted when it exceeds its time limit. While it runs, its ack wait is renewed three times per ack
  *    wait.
- * 5. When this process stops, it aborts the commands in progress and returns them to the queue without a result, so
+ * 5. When this process stops, it aborts the commands that still run after `drainMs` and sends no result for them, so
  *    that another process runs them.
  * 6. Before a taken-over operation runs again, its handler checks whether the lost owner finished the operation. While
  *    the handler can't determine that, the command is retried later.
  * 7. This process starts a claimed command only while it is listed as a member. It continues only while it holds the
  *    claim (see commands-in-progress.ts).
- * 8. While the server is unreachable, this process keeps a handler's result for up to `answerWaitMsMax`.
- *    Until then the command counts as in progress.
+ * 8. If the server is unreachable, this process keeps a handler's result for up to `answerWaitMsMax`. In that time the
+ *    command counts as in progress.
  */
 export type CommandContext = {
   effectId: string;
@@ -76,7 +76,7 @@ export type CommandHandler = {
 type Typed<Input, Output> = Operation & { input: { _zod: { output: Input } }; output: { _zod: { input: Output } } };
 
 /**
- * An operation with its handler. The actor gets a CoppiceError that `run` throws unchanged, and any other error as
+ * An operation with its handler. If `run` throws a CoppiceError, the actor gets that error. Any other error becomes
  * `internal`.
  */
 export const handle = <Input, Output>(

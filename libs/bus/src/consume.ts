@@ -26,7 +26,6 @@ export type ConsumeOptions = {
   concurrency: number;
 };
 
-/** One delivery of a stored message. */
 export type Delivery = {
   subject: string;
   data: Uint8Array;

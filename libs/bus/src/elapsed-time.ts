@@ -7,9 +7,9 @@ type Clocks = { monotonicMs: () => number; wallMs: () => number };
 const jumpMsMin = 100;
 
 /**
- * Clock in milliseconds that includes the time in which the host is suspended, and never goes back. On Linux the
- * monotonic clock stops during a suspension, and the wall clock doesn't. So this clock adds what the wall clock gains
- * over the monotonic clock. If the wall clock is set back, this clock continues unchanged.
+ * Clock in milliseconds that includes the time in which the host is suspended, and never goes back. During a suspension
+ * on Linux, the wall clock continues and the monotonic clock stops. So this clock adds what the wall clock gains over
+ * the monotonic clock. If the wall clock is set back, this clock continues unchanged.
  */
 export class ElapsedTime {
   readonly #clocks: Clocks;
@@ -34,8 +34,5 @@ export class ElapsedTime {
 
 const elapsed = new ElapsedTime({ monotonicMs: () => performance.now(), wallMs: () => Date.now() });
 
-/**
- * Returns the time by the clock that decides on leases and lost processes. It includes the time in which the host is
- * suspended.
- */
+/** Returns the time for deciding on leases and lost processes, which includes suspensions of the host. */
 export const elapsedMs = (): number => elapsed.now();

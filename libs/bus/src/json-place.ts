@@ -80,8 +80,8 @@ export function syntaxFault(text: string): JsonFault | null {
 }
 
 /**
- * Returns the first place where a field's name occurs again in its object. Names are compared after their escapes are
- * decoded.
+ * Returns the first place where a field's name occurs again in its object. Names are compared without escapes, so `"a"`
+ * and `"\u0061"` are the same name.
  */
 export function repeatedField(text: string): JsonPlace | null {
   const open: Set<string>[] = [];

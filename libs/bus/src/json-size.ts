@@ -15,7 +15,7 @@ const pathPartsMax = 9;
  * Limits the number and the depth of the values in a JSON text before it is parsed. The values of a short text can take
  * a hundred times its size in memory. An empty list or object counts as two values. If the text isn't JSON, the counts
  * have no meaning, but parsing fails later.
- * @returns the number of fields of all objects in the text, with repeated fields
+ * @returns the number of fields of all objects in the text, including repeated fields
  * @throws CoppiceError `limit-exceeded`, which names the field
  */
 export function requireSmallJson(data: Uint8Array, what: string, limits: JsonLimits): { members: number } {

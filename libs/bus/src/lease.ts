@@ -51,7 +51,7 @@ export class Lease {
     this.#tickedAt = nowMs;
   }
 
-  /** Records an interruption: the connection was lost, or a tick was too late. */
+  /** Records that the connection was lost or a tick was too late. */
   interrupt(nowMs: number): void {
     this.#soundSince = null;
     this.#interruptedAt = nowMs;

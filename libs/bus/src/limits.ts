@@ -41,20 +41,20 @@ export const busLimits = {
   tenantConsumersMax: 64,
   consumersWaitingMax: 64,
   /**
-   * Limits on a tenant's request for a consumer. They apply to the size of the request, and to the consumer's idle time
-   * and number of waiting pulls.
+   * Limits on a tenant's request for a consumer: its size, the consumer's idle time, and the consumer's number of
+   * waiting pulls.
    */
   consumerRequestBytesMax: 16 * 1024,
   consumerIdleMsMax: 300_000,
   pullsWaitingMax: 32,
   /**
-   * Number of consumers on a stream from which tenants can't create more. The server allows 1,000, and the services
+   * Number of consumers of one stream after which tenants can't create more. The server allows 1,000, and the services
    * need the rest.
    */
   streamConsumersMax: 800,
   /**
-   * Pause before the next check for consumers of a tenant that the server has removed. There is no pause if the last
-   * check found that most were removed.
+   * Pause before the next check for removed consumers of a tenant. No pause follows a check that found more than half
+   * of them removed.
    */
   consumersLookedAtMs: 5_000,
   /** Pause of a reader before it creates a new consumer after a failure. */
@@ -63,7 +63,7 @@ export const busLimits = {
    * Number of failures in a row, without a message between them, after which a read that isn't live still continues.
    */
   readFailuresMax: 5,
-  /** Time that commands in progress have to end before a stopping process aborts them. */
+  /** Time for commands in progress to end before a stopping process aborts them. */
   drainMs: 20_000,
   /** Time that a closing connection waits until the server has received its messages. */
   drainConnectionMs: 5_000,

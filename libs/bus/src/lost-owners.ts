@@ -21,7 +21,7 @@ export type LostOwnersOptions = {
 
 type Suspect = { sinceMs: number; lookedAtMs: number; queriedAtMs: number };
 
-/** Number of `lostAfterMs` after which a suspect is forgotten if nobody queried it. */
+/** Number of periods of `lostAfterMs` after which a suspect is forgotten if nobody queried it. */
 const forgottenAfter = 10;
 
 export class LostOwners {

@@ -153,7 +153,6 @@ class RunningMember implements Membership {
   }
 }
 
-/** Lists the running processes. */
 export async function listMembers(bus: Bus): Promise<Member[]> {
   const members: Member[] = [];
   for await (const message of bus.browse(keyValueStream(buckets.members), `$KV.${buckets.members}.>`)) {

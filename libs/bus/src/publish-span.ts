@@ -12,8 +12,8 @@ import type { StoredContext } from '@coppice/telemetry';
 
 /**
  * Publishes a message in its own span, which becomes the parent of the receiver's span. The time between the two spans
- * is the time in the queue. Used for messages that start work, such as commands. Results have no such span, since a
- * result is published in the span of its work. The span in which the result is handled links to that span.
+ * is the time in the queue. Used for messages that start work, such as commands. A result is published in the span of
+ * its work instead, and the receiver's span links to that span.
  * @param template the subject with `*` in place of each id
  * @param parent parent of the span, which then links to the current context. Default: the current context is the parent
  */

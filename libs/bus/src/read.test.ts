@@ -47,7 +47,6 @@ const theConsumer = (subject: string) =>
     { timeoutMs: 10_000 },
   );
 
-/** Starts a live read that collects message numbers. */
 function follow(subject: string, options: ReadOptions = {}) {
   const ending = new AbortController();
   const seen: number[] = [];

@@ -162,8 +162,8 @@ async function* deliveries(
 }
 
 /**
- * Creates a new consumer. Null if the read was ended before that. A live read waits for the server without limit, and
- * any other read for `publishTimeoutMs`.
+ * Creates a new consumer. Null if the read ended first. A live read waits for the server without limit, and any other
+ * read for `publishTimeoutMs`.
  */
 async function again(
   connection: NatsConnection,
@@ -248,7 +248,7 @@ export async function* browse(
   }
 }
 
-/** Returns false after the message was acknowledged, since a work queue then removes it. */
+/** Returns true until the message is acknowledged, since a work queue then removes it. */
 export async function isStored(manager: JetStreamManager, stream: string, sequence: number): Promise<boolean> {
   try {
     return (await manager.streams.getMessage(stream, { seq: sequence })) !== null;

@@ -9,7 +9,7 @@ import type { NatsConnection } from './nats.ts';
  *
  * Invariants:
  * 1. A request that the server refuses fails at once with CoppiceError `permission-denied`, which names the subject.
- *    This includes stored messages and all JetStream operations.
+ *    Publishes to a stream and all JetStream operations are such requests.
  * 2. If no caller waits, as for a plain publish or a subscription, the refusal is logged.
  */
 export function reportRefusals(connection: NatsConnection): void {

@@ -32,17 +32,14 @@ const workQueue = (name: string, subjects: string[]): Definition => ({
   allow_msg_ttl: true,
 });
 
-/**
- * Retention of streams that are not consumed. The maximum size applies to all tenants together. The oldest messages are
- * evicted.
- */
+/** Retention of streams that are not consumed. The oldest messages of all tenants together are evicted. */
 export const retention = {
   [streams.events]: { days: 90, mebibytesMax: 2_048 },
   [streams.transcripts]: { days: 90, mebibytesMax: 4_096 },
   [streams.logs]: { days: outputKept.days, mebibytesMax: 512 },
   [streams.deadLetters]: { days: deadLettersKept.days, mebibytesMax: deadLettersKept.mebibytes },
 } as const;
-/** Retention of bundles. It is short, since bundles can be created again. The oldest bundles are evicted. */
+/** Retention of bundles. It is short, since bundles can be created again. */
 export const bundlesKept = { days: 1, mebibytesMax: 512 } as const;
 /** Retention of artifacts. It is longer than any task runs. Reading an evicted artifact fails with `not-found`. */
 export const artifactsKept = { days: 90, mebibytesMax: 4_096 } as const;
@@ -200,9 +197,7 @@ export async function openStore(
   throw new CoppiceError('unavailable', text);
 }
 
-/**
- * Returns the used share, 0 to 1, of each stream's size limit on the server. The share is 0 if the server has no limit.
- */
+/** Returns the used share, 0 to 1, of each stream's size limit on the server, or 0 if there is no limit. */
 export async function readFullness(manager: JetStreamManager): Promise<{ stream: string; share: number }[]> {
   return Promise.all(
     [...Object.keys(retention), artifacts.name].map(async (stream) => {

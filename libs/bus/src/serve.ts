@@ -91,7 +91,7 @@ function ofTenant({ tenant, subject }: RequestContext): { tenant: string; subjec
   return { tenant, subject };
 }
 
-/** A method for other services. If `node` is given, the method is called on that node. */
+/** A method for other services. If `node` is given, only that node serves it. */
 export const serviceEndpoint = <Input, Output>(
   service: string,
   method: Typed<Input, Output>,

@@ -17,7 +17,8 @@ export function requireNames(servers: string): void {
 }
 
 /**
- * Checks the names after connecting, since a server may require encryption that the client's settings don't request.
+ * Closes the connection if `servers` contains an IP address. Needed after connecting, since a server may require
+ * encryption that the client's settings don't request.
  */
 export async function requireNamesOf(connection: NatsConnection, servers: string): Promise<void> {
   try {

@@ -15,7 +15,7 @@ export function unreachable(cause: unknown, what: string): unknown {
   return gone ? new CoppiceError('unavailable', `${what}: ${cause.message}`, { cause }) : cause;
 }
 
-/** Awaits an answer. @throws the error that `unreachable` returns */
+/** @throws the error that `unreachable` returns */
 export async function reaching<Answer>(answer: Promise<Answer>, what: string): Promise<Answer> {
   try {
     return await answer;

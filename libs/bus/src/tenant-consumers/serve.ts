@@ -117,7 +117,7 @@ class TenantConsumers {
   }
 
   /**
-   * Forgets the consumers that the server has removed. If most were not removed, the next check runs after
+   * Forgets the consumers that the server has removed. If these are at most half, the next check runs after
    * `consumersLookedAtMs` at the earliest.
    */
   async #forgetGone(room: Room): Promise<void> {
@@ -133,7 +133,7 @@ class TenantConsumers {
   }
 }
 
-/** Consumers of one tenant. Not an `Admission`, since libs/service depends on this library. */
+/** Consumers of one tenant. Doesn't use `Admission`, since libs/service depends on this library. */
 class Room {
   /** Consumers that this process has created and that may still exist. */
   readonly consumers = new Set<string>();

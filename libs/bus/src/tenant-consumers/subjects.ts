@@ -25,8 +25,8 @@ export const tenantConsumerSubjects = `${prefix}.>`;
 export type ConsumerRequest = { tenant: string; stream: string; name: string; filter: string };
 
 /**
- * Parses the subject of a request for a consumer. Null if the subject isn't such a request or the tenant may not read
- * what it names.
+ * Parses the subject of a request for a consumer. Null if the subject isn't such a request, or the tenant may not read
+ * the stream or the filter.
  */
 export function consumerRequestIn(subject: string): ConsumerRequest | null {
   const [, , tenant = '', stream = '', name = '', ...tokens] = subject.split('.');

@@ -31,15 +31,14 @@ import { tenantConsumerSubject, tenantConsumerSubjects, tenantStreams } from '..
  * the server.
  *
  * Invariants:
- * 1. Each tenant has an account of its own, since the server doesn't check reply subjects. A user
- *    that may send a request can direct the answer to any subject in its account, and so could overwrite an actor's
- *    value.
+ * 1. Each tenant has an account of its own, since the server doesn't check reply subjects. A user that may send a
+ *    request can direct the answer to any subject in its account, and so could overwrite an actor's value.
  * 2. The subject of the request that creates a consumer contains the filter, and for a shared consumer also the name.
  *    The server compares them with the request's body.
  * 3. Only the orchestrator and the administrator create, change or empty a stream.
  */
 /**
- * The users in the services' account. `administrator` may do everything there: back up, restore and repair. No
+ * The users in the services' account. `administrator` may do everything there, for instance to restore a backup. No
  * long-running process uses it.
  */
 export const roles = [...serviceNames, 'operator', 'administrator'] as const;
@@ -139,7 +138,6 @@ function commands(name: ServiceName, pools: readonly string[]): Parts {
  */
 const repliesToOtherAccounts = '_R_.>';
 
-/** Permissions of each service, including those for its command pools. */
 const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Parts>> = {
   orchestrator: (nodes) =>
     join(
@@ -248,8 +246,8 @@ const operator: Parts = join(
 
 /**
  * Prefix under which a tenant's account imports the services' JetStream. The account has no JetStream of its own, so
- * the server would answer requests on `$JS.API.…` with an error. The account maps these subjects to the prefix, so that
- * clients can use them anyway.
+ * the server would answer its requests on `$JS.API.…` with an error. A mapping adds the prefix, so clients can use
+ * these subjects.
  */
 const importedApi = 'coppice.js.';
 

@@ -67,10 +67,7 @@ const severalAnswers = 'response_type: stream';
  */
 const oneAnswer = `threshold: "${busLimits.answeredWithinMs / 1_000}s"`;
 
-/**
- * Returns the exports. Each names all accounts that may import it, since some requests have the same subject for all
- * tenants.
- */
+/** Each export names all accounts that may import it, since some requests have the same subject for all tenants. */
 function exportsTo(tenants: readonly string[]): string[] {
   const accounts = new Map<string, string[]>();
   for (const tenant of tenants) {
