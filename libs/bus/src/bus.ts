@@ -73,7 +73,10 @@ export type PublishOptions = {
   schedule?: { at: Date; target: string };
   ttlMs?: number;
   headers?: Record<string, string>;
-  /** The subject with `*` in place of each id. If it is given, the publish gets its own span (see publish-span.ts). */
+  /**
+   * The subject with `*` in place of each id. If a template is given, the message is published in its own span (see
+   * publish-span.ts).
+   */
   template?: string;
   /** Parent of the span that `template` starts. The current trace context becomes a link of the span. */
   parent?: StoredContext;

@@ -20,7 +20,7 @@ export type StreamedCall<Message> = {
 };
 
 /**
- * Calls a method that answers with several messages. Yields them until the caller stops reading.
+ * Calls a method that answers with several messages. Yields the messages until the caller stops reading.
  * @throws CoppiceError as `call` does, and `unavailable` when no message arrives for `silenceMsMax`
  */
 export async function* callStreamed<Message>(

@@ -1,7 +1,7 @@
 import { errors } from './nats.ts';
 import type { NatsConnection } from './nats.ts';
 
-/** Thrown when a request was not sent. */
+/** Thrown when a request was not sent, since there was no connection. */
 export class NotConnected extends errors.RequestError {}
 
 /**

@@ -44,8 +44,8 @@ export type DeliveryPlace = {
 
 /**
  * Handles a delivery in its own span. Records the time in the queue and the handling time.
- * @param handler gets a function that marks the span as failed. It needs this function if it returns a failure instead
- * of throwing it.
+ * @param handler gets a function that marks the span as failed, for failures that the handler returns instead of
+ * throwing
  */
 export async function inDeliverySpan<Result>(
   delivery: Delivery,

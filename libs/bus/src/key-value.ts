@@ -17,8 +17,8 @@ const deletionHeaders = [operationHeader, 'Nats-Marker-Reason'];
 
 /**
  * A JetStream key-value bucket. Unlike the client's own class, this class reads only from the stream's leader and
- * supports a time to live for each write. A stale value from a replica would make a compare-and-set fail. It could also
- * make a finished actor run again.
+ * supports a time to live for each write. A stale value from a replica would make a compare-and-set fail, or make a
+ * finished actor run again.
  */
 export class KeyValue {
   readonly #bucket: string;

@@ -39,7 +39,7 @@ export class ObjectStore {
   }
 
   async put(name: string, data: Uint8Array): Promise<void> {
-    // An existing object isn't stored again, since replacing it needs permission to purge the store's stream.
+    // A complete object isn't stored again, since replacing it needs permission to purge the store's stream.
     const there = await this.#store.info(name);
     if (there !== null && !there.deleted && (await this.#isWhole(there))) return;
     await this.#store.putBlob({ name }, data);

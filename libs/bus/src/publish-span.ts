@@ -13,7 +13,7 @@ import type { StoredContext } from '@coppice/telemetry';
 /**
  * Publishes a message in its own span, which becomes the parent of the receiver's span. The time between the two spans
  * is the time in the queue. Used for messages that start work, such as commands. A result is published in the span of
- * its work instead, and the receiver's span links to that span.
+ * the work that produced it. The receiver's span then links to the span of the work.
  * @param template the subject with `*` in place of each id
  * @param parent parent of the span, which then links to the current context. Default: the current context is the parent
  */

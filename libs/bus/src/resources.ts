@@ -158,8 +158,8 @@ export async function ensureResources(
   await ensure(items);
   await ensure(artifacts).catch(async (error: unknown) => {
     if (!(error instanceof JetStreamApiError) || error.code !== storageExceeded) throw error;
-    // The server reserves a stream's maximum size on disk. Earlier versions had no limit for this stream, and a small
-    // disk must still suffice after an upgrade.
+    // The server reserves a stream's maximum size on disk. Earlier versions had no limit for this stream, so an upgrade
+    // must also work on a small disk.
     await ensure({ ...artifacts, max_bytes: -1 });
   });
 }
