@@ -10,14 +10,14 @@ import { faultOfAddress, stateText } from './value.ts';
 import type { ActorValue, Answer, Deferred, PersistedMachine } from './value.ts';
 
 /**
- * Runs a machine over a draft of an actor's value: creates the actor or applies one event, then applies the deferred events that the new state handles. Pure.
+ * Runs a machine on a draft of an actor's value. Pure.
  *
- * Invariant 2: only XState's pure functions are used; a restored actor is never started.
- * Invariant 5: time comes in with the event, as `now`.
+ * Invariant 2: only XState's pure functions are used. A restored actor is never started.
+ * Invariant 5: the current time is passed in as the event's field `now`.
  * Invariant 7: an event that a state doesn't handle is rejected or deferred, never dropped.
  */
 
-/** A draft with its machine's snapshot. `answers` are sent to the senders of events after the value is stored. */
+/** A draft with its machine's snapshot. The host sends `answers` after it has stored the value. */
 export type Work = {
   definition: ActorDefinition;
   draft: Draft;
@@ -27,7 +27,6 @@ export type Work = {
   answers: Answer[];
 };
 
-/** Creates an actor's value and enters its first state. */
 export function begin(
   definition: ActorDefinition,
   id: string,
@@ -63,15 +62,12 @@ export function begin(
   return work;
 }
 
-/**
- * Restores a stored actor for further events.
- * @throws Unrestorable if this machine can't continue from it
- */
+/** @throws Unrestorable if this machine can't continue from the stored value */
 export function resume(definition: ActorDefinition, stored: ActorValue, nowMs: number): Work {
   const draft = structuredClone(stored);
   draft.outbox = [];
   delete draft.unstash;
-  // The clocks of two hosts may differ, but an actor's time must never go back.
+  // An actor's time must never go back, although the clocks of two hosts may differ.
   const now = Math.max(nowMs, stored.updatedAtMs);
   draft.updatedAtMs = now;
   migrate(definition, draft);
@@ -118,7 +114,8 @@ function restore(definition: ActorDefinition, draft: Draft): AnyMachineSnapshot 
 }
 
 /**
- * Applies an event, then the deferred events that the new state handles. Doesn't check whether the state handles the event: results and timers need no check.
+ * Applies an event, then the deferred events that the new state handles.
+ * Before an event from outside, the caller must check that the state handles it. Results and timers need no check.
  */
 export function applyEvent(work: Work, event: EventObject): void {
   step(work, event);
@@ -147,7 +144,10 @@ function compute(work: Work, run: () => readonly [unknown, readonly unknown[]]):
   }
 }
 
-/** Rejects a child that an `assign` spawned. XState returns no action for such a child, so the child would be lost when the actor is stored. */
+/**
+ * Throws if an `assign` spawned a child. XState returns no action for such a child, so the stored value wouldn't
+ * contain it.
+ */
 function requireMappedChildren({ definition, draft, snapshot: before }: Work, { children }: AnyMachineSnapshot): void {
   const known = new Set(Object.keys(before?.children ?? {}));
   for (const effect of Object.values(draft.inFlight)) if (effect.type !== 'timer') known.add(effect.childId);
@@ -157,7 +157,7 @@ function requireMappedChildren({ definition, draft, snapshot: before }: Work, { 
   }
 }
 
-/** The snapshot to store. Leaves out the children, since they are restored from `inFlight`. */
+/** Returns the snapshot to store, without children. They are restored from `inFlight`. */
 function persisted(definition: ActorDefinition, snapshot: AnyMachineSnapshot): PersistedMachine {
   const { status, value, context, historyValue } = definition.machine.getPersistedSnapshot(
     snapshot,
@@ -165,7 +165,7 @@ function persisted(definition: ActorDefinition, snapshot: AnyMachineSnapshot): P
   return { status, value, context, historyValue };
 }
 
-/** Reduces a finished actor to its tombstone and cancels its effects in flight. */
+/** Reduces a finished actor to its tombstone, cancels its effects in flight and rejects its deferred events. */
 function finish(work: Work): void {
   const { definition, draft, snapshot } = work;
   for (const [effectId, effect] of Object.entries(draft.inFlight)) cancelEffect(draft, effectId, effect);
@@ -179,7 +179,6 @@ function finish(work: Work): void {
   }
 }
 
-/** Returns the error for an event to an ended actor. If the event's policy has a text for rejections, the error has that text. */
 export function endedError(definition: ActorDefinition, value: ActorValue, event: EventObject): WireError {
   const state = stateText(value.state);
   const policy = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined;
@@ -196,8 +195,8 @@ function conflict(definition: ActorDefinition, text: string, state: string, summ
 export type Disposition = { type: 'handle' } | { type: 'defer' } | { type: 'refuse'; error: WireError };
 
 /**
- * Decides whether the current state handles, defers or rejects an event from outside. If every guard rejects the event, the state counts as not handling the
- * event.
+ * Decides whether the current state handles, defers or rejects an event from outside.
+ * A state whose guards all reject the event doesn't handle it.
  */
 export function dispositionOf(work: Pick<Work, 'definition' | 'snapshot' | 'nowMs'>, event: EventObject): Disposition {
   const { definition, snapshot, nowMs } = work;
@@ -242,8 +241,9 @@ function ownPolicy(snapshot: AnyMachineSnapshot, type: string): 'refuse' | 'defe
 }
 
 /**
- * Replays the deferred events in order. After each handled event it starts again from the first, since the new state may handle events that were deferred
- * before. The replay ends, since each handled or rejected event is removed from the list.
+ * Replays the deferred events in order. After each handled event the replay starts again at the first deferred event,
+ * since the new state may handle events that the old state deferred. The replay ends, since each handled or rejected
+ * event is removed from the list.
  */
 function replayDeferred(work: Work): void {
   const { draft } = work;
@@ -263,7 +263,10 @@ function replayDeferred(work: Work): void {
   }
 }
 
-/** Notifies the sender that its deferred event is rejected. An actor gets a stored message; a client gets an answer only if it still listens. */
+/**
+ * Notifies the sender that its deferred event is rejected. An actor gets a stored message. A client gets an answer only
+ * if it still listens.
+ */
 function refuseLater(work: Work, deferred: Deferred, error: WireError): void {
   if (deferred.request !== null) pushResult(work.draft, deferred.request, { status: 'failed', error });
   if (deferred.answerTo !== null)

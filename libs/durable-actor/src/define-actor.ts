@@ -7,8 +7,8 @@ import { actorLimits } from './limits.ts';
 import { emits, hashOf, invocations, namedEvents, policiesInMeta, problemsOf } from './inspect-machine.ts';
 
 /**
- * Checks that a machine can be made durable, and returns its definition.
- * @throws UnsupportedMachine that names all problems at once
+ * Checks that a machine can be made durable, and returns the actor's definition.
+ * @throws UnsupportedMachine with all problems in its message
  */
 export function defineActor<Machine extends AnyStateMachine>(options: ActorOptions<Machine>): ActorDefinition {
   const { kind, machine } = options;
@@ -37,13 +37,12 @@ export function defineActor<Machine extends AnyStateMachine>(options: ActorOptio
   };
 }
 
-/** Returns the same machine with a limit on microsteps, so that an endless cycle of them is stopped. */
 function bounded(machine: AnyStateMachine): AnyStateMachine {
   const options = { maxIterations: actorLimits.microstepsMax, ...machine.config.options };
   return createMachine({ ...machine.config, options }).provide(machine.implementations as never) as AnyStateMachine;
 }
 
-/** Invariant 7: every event is declared. A declared event that no state names, or a named event that isn't declared, is most likely a typo. */
+/** Invariant 7: every event is declared, and some state handles it. Any mismatch is most likely a typo. */
 function problemsOfEvents<Machine extends AnyStateMachine>(options: ActorOptions<Machine>): string[] {
   const problems: string[] = [];
   const named = namedEvents(options.machine);

@@ -24,11 +24,19 @@ import type { ActorValue, Answer } from './value.ts';
 /**
  * Handles one message of an actor's inbox, from its delivery to its acknowledgement.
  *
- * Invariant 2: read the value at revision r → publish the unpublished items of its outbox → pure transition → write if the revision is still r, else start
- * again (a limited number of times) → publish the new outbox → answer senders → acknowledge. An item is published only after the value that contains it is
- * stored. The acknowledgement is last. A process may die between any two of these steps. The next delivery then repeats some steps, which does no harm.
- * Invariant 9: the delivery count is checked before the message is parsed. Invariant 10: any number of handlers may work on one actor; the compare-and-set
- * decides which one continues.
+ * Invariant 2: a handler takes these steps in this order:
+ * 1. It reads the value and the value's revision.
+ * 2. It publishes the items of the stored outbox that may be unpublished.
+ * 3. It computes the transition, which is pure.
+ * 4. It writes the new value if the stored revision is still the same. Otherwise it starts again, up to
+ *    `compareAndSetAttemptsMax` times.
+ * 5. It publishes the new outbox. An item is published only after the value that contains it is stored.
+ * 6. It answers senders.
+ * 7. It acknowledges the message.
+ *
+ * A process may die between any two steps. The next delivery then repeats some steps, which does no harm.
+ * Invariant 9: the delivery count is checked before the message is parsed.
+ * Invariant 10: any number of handlers may work on one actor. The compare-and-set decides which handler continues.
  */
 type Stored = { value: ActorValue; revision: number };
 type Attempt = { definition: ActorDefinition; id: string; delivery: Delivery; incoming: Incoming };
@@ -77,7 +85,7 @@ export class MessageHandler {
     );
   }
 
-  /** @throws RevisionConflict if the handling must start again from the read */
+  /** @throws RevisionConflict if the value has changed since it was read */
   async #attempt(attempt: Attempt): Promise<void> {
     const { definition, id } = attempt;
     const entry = await this.#store.read(definition.kind, id);
@@ -99,7 +107,7 @@ export class MessageHandler {
     }
   }
 
-  /** Parks the actor and stashes the message. If the actor is parked already, the new note replaces the old one in front of the same original bytes. */
+  /** Parks the actor and stashes the message. If the actor is already parked, only its note is replaced. */
   async #park(attempt: Attempt, entry: { bytes: Uint8Array; revision: number }, error: Unrestorable): Promise<void> {
     const { definition, id } = attempt;
     let original = entry.bytes;
@@ -113,7 +121,7 @@ export class MessageHandler {
     await this.#stash(attempt);
   }
 
-  /** Stashes the message. If the sender waits for an answer, the answer is that the event is deferred. */
+  /** Stashes the message. A sender that waits for an answer learns that the event is deferred. */
   async #stash({ definition, id, delivery, incoming: { message } }: Attempt): Promise<void> {
     await this.#parking.stash(definition, id, delivery);
     if (message.type !== 'event' || message.answerTo === undefined) return;
@@ -131,7 +139,8 @@ export class MessageHandler {
     await this.#parts.reach('transition-computed');
     if (decision.type === 'absent') return this.#notYet(attempt);
     if (decision.type === 'drop') {
-      // An earlier delivery of this message stored the value, and its handler died before the acknowledgement. So the ended spans may not be exported yet.
+      // An earlier delivery of this message stored the value. Its handler may have died before it exported the ended
+      // spans.
       if (stored?.value.cause === attempt.delivery.sequence) exportEnded(stored.value);
       return this.#drop(attempt, decision);
     }
@@ -191,8 +200,10 @@ export class MessageHandler {
   }
 
   /**
-   * Handles a message whose new value would be over a limit. An event or `create` is rejected. A result is replaced by a failed result, which takes fewer
-   * bytes. For a timer or wake-up, or if the failed result is too large as well, the actor is parked, so that the message isn't lost.
+   * Handles a message whose new value would be over a limit.
+   * An event or `create` is rejected. A successful result is replaced by a failed result, which is smaller.
+   * In all other cases the actor is parked, so that the message isn't lost.
+   * @throws Unrestorable if the actor must be parked
    */
   async #tooLarge(attempt: Attempt, stored: Stored | null, cause: TooLarge): Promise<void> {
     const { incoming, definition, id, delivery } = attempt;
@@ -215,8 +226,10 @@ export class MessageHandler {
   }
 
   /**
-   * Returns true if this message was the last one that changed the actor. Its transition is then stored and only publishing failed, so this method publishes
-   * the rest of the outbox, or throws again. Such a message never becomes a dead letter, since the effects of a stored state must not be lost.
+   * Returns true if this message caused the stored value. Its transition is then stored, and only the publishing
+   * failed.
+   * This method then publishes the rest of the outbox. Such a message never becomes a dead letter, since the effects of
+   * a stored state must not be lost.
    */
   async #isStored(definition: ActorDefinition, id: string, delivery: Delivery): Promise<boolean> {
     const entry = await this.#store.read(definition.kind, id);
@@ -245,7 +258,6 @@ export class MessageHandler {
   }
 }
 
-/** @returns the message, or the error if it can't be read */
 function parse(delivery: Delivery): ActorMessage | CoppiceError {
   try {
     const parsed = actorMessageSchema.safeParse(delivery.json());
@@ -270,5 +282,5 @@ const changeOf = (before: ActorValue | null, after: ActorValue): StoredChange =>
 
 const failed = (error: WireError) => ({ status: 'failed' as const, error });
 
-/** A random id of 60 bits. It keeps effect ids unique when one actor is created after another with the same address. */
+/** Returns a random id of 60 bits. It keeps effect ids unique when an actor is created again with the same address. */
 const newIncarnation = (): string => randomBytes(8).toString('hex').slice(0, 15);

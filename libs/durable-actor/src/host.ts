@@ -18,29 +18,32 @@ import { Sweeper } from './sweeper.ts';
 export type ActorHostOptions = {
   bus: Bus;
   actors: readonly ActorDefinition[];
-  /** Messages that are handled at once per kind of actor. Default 16. */
+  /** Maximum number of messages that are handled at once per kind of actor. Default 16. */
   concurrency?: number;
   clock?: Clock;
   limits?: Partial<HostLimits>;
   hooks?: { reach?: Reach };
   onStored?: OnStored;
-  /** Called with the numbers of actors after each walk of the sweeper; only one host walks at a time. */
+  /** Called after each walk of the sweeper with the number of actors by kind and state. */
   onCensus?: (census: Census) => void;
 };
 
 export type ActorHost = {
-  /** Stops consuming and waits for messages in progress. */
+  /** Stops consuming. Resolves when no message is in handling. */
   stop(): Promise<void>;
   /**
-   * Unparks an actor: removes its note and puts its stashed messages back into the inbox.
-   * @throws Unrestorable if the actor can't be restored by this host's machine either
+   * Unparks an actor and puts its stashed messages back into the inbox.
+   * @throws Unrestorable if this host's machine can't restore the actor
    */
   unpark(kind: string, id: string): Promise<'unparked' | 'not-parked' | 'absent'>;
-  /** Runs one walk of the sweeper. */
+  /** Runs one walk of the sweeper now. */
   sweep(): Promise<void>;
 };
 
-/** Starts handling actors in this process. Any number of hosts share the inboxes, through one durable consumer per kind of actor. */
+/**
+ * Starts to handle messages of actors in this process. All hosts share the inboxes, through one durable consumer per
+ * kind of actor.
+ */
 export async function startActorHost(options: ActorHostOptions): Promise<ActorHost> {
   const parts = hostParts(options.bus, {
     ...(options.clock === undefined ? {} : { clock: options.clock }),
@@ -67,8 +70,8 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
         concurrency: options.concurrency ?? concurrencyDefault,
       },
       async (delivery) => {
-        // This process is still handling an earlier delivery of the message, after the ack wait. Another host may take this redelivery; in this process it
-        // would only occupy a slot.
+        // This process still handles an earlier delivery of this message, although the ack wait is over. In this
+        // process the redelivery would only occupy a slot. Another host may handle it.
         if (inHandling.has(delivery.sequence)) return delivery.retry(parts.limits.ackWaitMs);
         inHandling.add(delivery.sequence);
         try {
@@ -93,7 +96,10 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
 
 const concurrencyDefault = 16;
 
-/** Handles a message. If the handling fails, the message is redelivered, up to the delivery limit. The pause before each delivery grows. */
+/**
+ * Handles a message. If the handling fails, the message is redelivered after a pause. The pause grows with each
+ * delivery.
+ */
 async function handleOrGiveBack(
   parts: HostParts,
   handler: MessageHandler,

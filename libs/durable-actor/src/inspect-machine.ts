@@ -3,10 +3,16 @@ import type { AnyStateMachine, AnyStateNode } from 'xstate';
 import { isEffect } from './sources.ts';
 
 /**
- * Inspects a machine's structure through XState's state nodes, without running it: finds what can't be made durable, and computes the structure's hash.
+ * Finds parts of a machine that can't be made durable, and computes the hash of its structure. The machine isn't run.
  *
- * Invariant 2: the mapped features are named actions with parameters, invoke of named sources with onError, delayed raise and `after`, delayed sendTo to
- * itself, cancel, stopChild, emit. Everything else is rejected: by this file if it is visible in the structure, otherwise before storing.
+ * Invariant 2: a machine may use only these features:
+ * - named actions with parameters
+ * - `invoke` of named sources, with `onError`
+ * - `after` and delayed `raise`
+ * - delayed `sendTo` to the actor itself
+ * - `cancel`, `stopChild` and `emit`
+ *
+ * This file rejects any other feature that is visible in the structure. The rest is rejected before a value is stored.
  */
 
 type Action = { type: string } | string | (((...args: never[]) => unknown) & { type?: string; resolve?: unknown });
@@ -17,7 +23,10 @@ type Transition = {
   guard?: unknown;
 };
 
-/** Built-in actions that XState computes inside the pure transition, or whose result is mapped. */
+/**
+ * Built-in actions that are allowed. XState computes them inside the pure transition, or map-actions.ts maps their
+ * results.
+ */
 const mappedBuiltIns = new Set([
   'xstate.assign',
   'xstate.raise',
@@ -45,7 +54,7 @@ function transitionsOf(node: AnyStateNode): Transition[] {
   return all;
 }
 
-/** Event types that the machine's states name, except XState's own. */
+/** Returns the event types that the machine's states handle, except XState's own types. */
 export function namedEvents(machine: AnyStateMachine): Set<string> {
   const types = new Set<string>();
   for (const node of stateNodes(machine)) {
@@ -62,20 +71,20 @@ function actionsOf(node: AnyStateNode): Action[] {
   return [...node.entry, ...node.exit, ...ofInitial, ...ofTransitions] as Action[];
 }
 
-/** True if the machine visibly emits events. An emit inside enqueueActions isn't visible before it runs. */
+/** Returns true if the machine visibly emits events. An `emit` inside `enqueueActions` isn't visible before it runs. */
 export function emits(machine: AnyStateMachine): boolean {
   const named = Object.values(machine.implementations.actions) as unknown[];
   const all = [...named, ...stateNodes(machine).flatMap(actionsOf)];
   return all.some((action) => isBuiltIn(action) && action.type === 'xstate.emit');
 }
 
-/** Event types for which a state's meta sets a policy. */
+/** Returns the event types for which the `meta` of a state sets a policy. */
 export function policiesInMeta(machine: AnyStateMachine): Set<string> {
   const metas = stateNodes(machine).map((node) => node.meta as { events?: Record<string, unknown> } | undefined);
   return new Set(metas.flatMap((meta) => Object.keys(meta?.events ?? {})));
 }
 
-/** Child id → names of the sources that are invoked under it. */
+/** Returns the names of the invoked sources by child id. */
 export function invocations(machine: AnyStateMachine): Map<string, Set<string>> {
   const byId = new Map<string, Set<string>>();
   for (const node of stateNodes(machine)) {
@@ -88,7 +97,7 @@ export function invocations(machine: AnyStateMachine): Map<string, Set<string>> 
   return byId;
 }
 
-/** All problems that prevent the machine from being durable, one sentence each. */
+/** Returns all problems that prevent the machine from being durable. */
 export function problemsOf(
   machine: AnyStateMachine,
   ordering: ReadonlySet<string>,
@@ -156,7 +165,7 @@ function problemsOfBuiltIn(where: string, action: { type: string; delay?: unknow
   return [];
 }
 
-/** Hash of the machine's structure. The code of guards, assigns and computed delays isn't part of it. */
+/** Returns the hash of the machine's states, transitions and invocations. Guards and actions aren't part of it. */
 export function hashOf(machine: AnyStateMachine): string {
   const structure = stateNodes(machine).map((node) => ({
     id: node.id,

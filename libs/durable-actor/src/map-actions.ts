@@ -9,17 +9,19 @@ import { faultOfAddress } from './value.ts';
 import type { ActorValue, InFlight, OutboxItem, RequestOrigin } from './value.ts';
 
 /**
- * Maps the actions of XState's pure transition to outbox items and effects in flight. Pure: changes only the draft.
+ * Maps the actions of XState's pure transition to outbox items and effects in flight. Changes only the draft.
  *
- * Invariant 2: an action that isn't mapped here stops the handling before anything is stored.
- * Invariant 3: every item has an id made of actor, incarnation and counter.
- * Invariant 5: timers are effects; `after` and delayed events become scheduled messages.
+ * Invariant 2: an action that isn't mapped fails the handling before anything is stored.
+ * Invariant 3: every effect and message has an id made of actor, incarnation and counter.
+ * Invariant 5: timers are effects. `after` and delayed events become scheduled messages.
  */
 
-/** A value that is being changed. Its outbox contains only items of the current handling, since all earlier items are known to be published. */
+/**
+ * A value that the current handling changes. Its outbox contains only items of this handling, since all earlier items
+ * are published.
+ */
 export type Draft = ActorValue;
 
-/** An action as `transition()` returns it. */
 export type OrderedAction = {
   type: string;
   params?: unknown;
@@ -39,7 +41,7 @@ function mapAction(definition: ActorDefinition, draft: Draft, action: OrderedAct
   const params = (action.params ?? {}) as Record<string, unknown>;
   switch (action.type) {
     case 'xstate.raise':
-      // A raise without delay is already applied.
+      // XState has already applied a raise without delay.
       if (params['delay'] !== undefined) startTimer(draft, params as TimerParams, nowMs);
       return;
     case 'xstate.sendTo':
@@ -52,7 +54,7 @@ function mapAction(definition: ActorDefinition, draft: Draft, action: OrderedAct
     case 'xstate.spawnChild':
       return startInvocation(definition, draft, params as InvocationParams, action.info.context, nowMs);
     case 'xstate.stopChild':
-      // Does nothing if the child has already ended, since its effect is no longer in flight.
+      // A child that has ended has no effect in flight. This call then does nothing.
       return cancelInvocation(draft, (action.params as { id: string } | undefined)?.id);
     case 'xstate.emit':
       return emit(definition, draft, params['event'] as EventObject, nowMs);
@@ -93,7 +95,10 @@ function cancelInvocation(draft: Draft, childId: string | undefined): void {
   }
 }
 
-/** Cancels an effect. If the current handling started the effect, its item is removed from the outbox. Otherwise a cancellation is added to the outbox. */
+/**
+ * Cancels an effect. If the current handling started the effect, nothing is published yet, so its item is removed from
+ * the outbox. Otherwise a cancellation is added to the outbox.
+ */
 export function cancelEffect(draft: Draft, effectId: string, effect: InFlight): void {
   delete draft.inFlight[effectId];
   const ordered = draft.outbox.findIndex((item) => orders(item, effectId));
@@ -107,7 +112,7 @@ export function cancelEffect(draft: Draft, effectId: string, effect: InFlight): 
   else if (effect.cancel !== null) pushEvent(draft, effect.to, effect.cancel, draft.updatedAtMs, { cancels: effectId });
 }
 
-/** True if publishing this item starts the effect. */
+/** Returns true if publishing this item starts the effect. */
 export function orders(item: OutboxItem, effectId: string): boolean {
   if (item.type === 'command' || item.type === 'timer') return item.effectId === effectId;
   return item.type === 'message' && item.request?.effectId === effectId && item.message.type !== 'result';
@@ -131,7 +136,7 @@ function startInvocation(
   const effectId = nextId(draft);
   const replyTo = { kind: draft.kind, id: draft.id };
   const issuedAt = new Date(nowMs).toISOString();
-  // An actor without events reports no steps.
+  // Only an actor that emits events reports steps.
   const noted = (what: string) => (definition.emitted === null ? {} : { ordered: { what, atMs: nowMs } });
   if (source.type === 'command') {
     const { service, name, input: schema } = source.operation;
@@ -221,7 +226,7 @@ export function pushResult(
   draft.outbox.push({ type: 'message', messageId: nextId(draft), to: origin.replyTo, message, request: null });
 }
 
-/** Pattern of a pool's name, which is one token of a subject and part of a consumer's name. */
+/** Pattern of a pool's name. The name is a token of a subject and part of a consumer's name. */
 const poolPattern = /^[a-z0-9][a-z0-9_-]{0,99}$/;
 
 function requirePool(text: string, what: string): string {

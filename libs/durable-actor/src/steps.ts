@@ -3,29 +3,30 @@ import { actorLimits } from './limits.ts';
 import type { ActorValue, InFlight } from './value.ts';
 
 /**
- * An ended effect of an actor. A step is kept in the actor's value until the next emitted event. That event reports it, so that a reader of the events can see
+ * An ended effect of an actor. The actor's next emitted event reports its steps, so that a reader of the events sees
  * what took the time.
  */
 export type Step = {
-  /** `<service>.<operation>` of a command, or the kind of the actor that a request was sent to. */
+  /** `<service>.<operation>` of a command, or the kind of the actor that got a request. */
   what: string;
-  /** Start of the effect by the actor's own clock, in milliseconds since 1970. */
+  /** Start of the effect, in milliseconds since 1970. */
   orderedAtMs: number;
   /** Time at which the actor handled the result or cancelled the effect, in milliseconds since 1970. */
   endedAtMs: number;
-  /** Time that the command waited in its queue; null if unknown. */
+  /** Time that the command waited in its queue. Null if unknown. */
   queuedMs: number | null;
-  /** Time that its executor took; null if unknown. The rest is transport. */
+  /** Time that the service worked on the command. Null if unknown. */
   workedMs: number | null;
-  /** The error's code, or `cancelled`; null if the effect succeeded. */
+  /** Code of the error, or `cancelled`. Null if the effect succeeded. */
   error: string | null;
 };
 
 type Result = Extract<ActorMessage, { type: 'result' }>;
 
-/** Records that an effect has ended, by its result or because it was cancelled. Changes the draft. */
+/** Records in the draft that an effect has ended. @param result null if the effect was cancelled */
 export function noteStep(draft: ActorValue, effect: InFlight, endedAtMs: number, result: Result | null): void {
-  // Timers aren't reported. An effect has no start time if its actor emits no events or if an earlier version started the effect.
+  // Timers aren't reported. `ordered` is missing if the actor emits no events, or if an earlier version started the
+  // effect.
   if (effect.type === 'timer' || effect.ordered === undefined) return;
   const { what, atMs } = effect.ordered;
   const steps = (draft.steps ??= []);
@@ -40,7 +41,7 @@ export function noteStep(draft: ActorValue, effect: InFlight, endedAtMs: number,
   });
 }
 
-/** Returns the steps since the last event and removes them, so that each is reported once. Changes the draft. */
+/** Returns the steps since the last event and removes them from the draft, so that each step is reported once. */
 export function takeSteps(draft: ActorValue): Step[] {
   const steps = draft.steps ?? [];
   delete draft.steps;

@@ -11,13 +11,13 @@ import type { StoredActor } from './value.ts';
 /**
  * Walks over all actors, wakes each actor that missed a message, and counts the actors.
  *
- * Invariants:
- * 5. If a timer never arrives, its actor is only delayed: the sweeper wakes the actor soon after the timer's stored time.
- * 8. A parked actor is woken if this host's machine differs in version or structure from the machine that parked the actor.
+ * Invariant 5: if a timer's message is lost, the sweeper wakes the actor soon after the timer's stored time.
+ * Invariant 8: the sweeper wakes a parked actor if this host's machine differs in version or structure from the machine
+ * that parked the actor.
  *
- * Unpublished outboxes need no walk: the message that caused an outbox stays in the inbox until the outbox is published. A lease, which is taken by
- * compare-and-set, allows one host at a time to walk. If two hosts did walk at once, they would only wake actors twice, which does no harm. At most
- * `sweepReadsPerSecond` values are read per second.
+ * The sweeper ignores unpublished outboxes. The message that caused an outbox stays in the inbox until the outbox is
+ * published. A lease, taken by compare-and-set, allows one host at a time to walk. If two hosts walked at once, actors
+ * would be woken twice, which does no harm.
  */
 export class Sweeper {
   readonly #parts: HostParts;
@@ -25,7 +25,7 @@ export class Sweeper {
   readonly #owner: string;
   readonly #stopping = new AbortController();
   #walking: Promise<void> = Promise.resolve();
-  /** Keys of finished actors, which never become active again. */
+  /** Keys of finished actors. The sweeper doesn't read these actors again. */
   readonly #done = new Set<string>();
   #doneSinceMs = Date.now();
 
@@ -57,7 +57,6 @@ export class Sweeper {
     }
   }
 
-  /** Runs one walk; tests call it directly. */
   async walk(): Promise<void> {
     this.#forgetOldTombstones();
     const pauseMs = 1_000 / this.#parts.limits.sweepReadsPerSecond;
@@ -95,7 +94,7 @@ export class Sweeper {
     if (look === 'done') this.#done.add(key);
     if (look !== 'wake') return;
     const id = key.slice(definition.kind.length + 1);
-    // The id allows one wake-up per revision, since the server drops a second one within its dedupe window.
+    // The server drops a message whose id repeats within the dedupe window. So an actor is woken once per revision.
     await bus.publish(
       subjects.actor(definition.kind, id),
       { type: 'wake' },
@@ -128,12 +127,12 @@ export class Sweeper {
   }
 }
 
-/** Never the key of an actor, since the keys of actors contain a dot. */
+/** Key of the lease. It can't be an actor's key, since those contain a dot. */
 const leaseKey = 'sweeper-lease';
 
 type Look = 'wake' | 'leave' | 'done';
 
-/** @param stored null if the value can't be read; the handler of the wake-up then parks the actor */
+/** @param stored null if the value can't be read. The actor is then woken, and the handler of the wake-up parks it. */
 function lookAt(definition: ActorDefinition, stored: StoredActor | null, nowMs: number, graceMs: number): Look {
   if (stored === null) return 'wake';
   if (stored.type === 'parked') return mayUnpark(definition, stored.parked) ? 'wake' : 'leave';
