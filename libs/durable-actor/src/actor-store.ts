@@ -7,7 +7,8 @@ import type { ActorValue, Parked } from './value.ts';
 /**
  * Reads and writes the values of actors.
  *
- * Invariant 1: one value per actor, of limited size, written only by compare-and-set on the revision that was read. Reads go to the leader.
+ * Invariant 1: each actor has one value of limited size. It is written only by compare-and-set on the revision that was
+ * read. Reads go to the stream's leader, so they return the last write.
  */
 export class ActorStore {
   readonly #parts: HostParts;
@@ -23,7 +24,8 @@ export class ActorStore {
 
   /**
    * @param revision revision that was read; null if there was no value
-   * @param bytesMax maximum size of the value, in bytes; larger when unparking, since the value may then use the bytes that are reserved for parking
+   * @param bytesMax maximum size of the value, in bytes. An unparked value may also use the bytes that are reserved for
+   * parking.
    * @throws RevisionConflict if another writer was faster; TooLarge if the value or one of its messages is over a limit
    */
   async write(value: ActorValue, revision: number | null, bytesMax = usualBytesMax): Promise<number> {
@@ -35,7 +37,9 @@ export class ActorStore {
     return this.#parts.actors.update(key, bytes, revision, options);
   }
 
-  /** Stores a note on why the actor is parked, followed by the value's unchanged bytes. @throws RevisionConflict */
+  /**
+   * Replaces a value with a note and the value's unchanged bytes. @throws RevisionConflict if another writer was faster
+   */
   writeParked(kind: string, id: string, parked: Parked, original: Uint8Array, revision: number): Promise<number> {
     return this.#parts.actors.update(actorKey(kind, id), encodeParked(parked, original), revision);
   }
@@ -44,7 +48,8 @@ export class ActorStore {
     if (bytes > bytesMax) {
       throw new TooLarge(`the state of ${value.kind} ${value.id} would take ${bytes} bytes of at most ${bytesMax}`);
     }
-    // A message is never larger than the value that contains it, so the message's size only matters if the server's payload limit is small.
+    // A message is never larger than its value. So the items are checked only if the value exceeds the server's payload
+    // limit.
     const messageBytesMax = this.#parts.bus.payloadBytesMax - messageReserveBytes;
     if (bytes <= messageBytesMax) return;
     for (const item of value.outbox) {
@@ -57,5 +62,5 @@ export class ActorStore {
 
 const usualBytesMax = actorLimits.valueBytesMax - actorLimits.parkingReserveBytes;
 
-/** Bytes reserved for a message's headers and for those of its fields that aren't in the outbox item. */
+/** Bytes reserved for a message's headers and for the fields that aren't in its outbox item. */
 const messageReserveBytes = 20 * 1024;

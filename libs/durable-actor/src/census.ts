@@ -1,12 +1,14 @@
 import { stateText } from './value.ts';
 import type { StoredActor } from './value.ts';
 
-/** Numbers of living actors by kind and outermost state. */
+/**
+ * Number of actors by kind and outermost state. Finished actors aren't counted. A parked actor has the state `parked`.
+ */
 export type Census = readonly { kind: string; state: string; count: number }[];
 
 const parkedState = 'parked';
 
-/** Counts the actors of one walk. */
+/** Counts the actors of one walk of the sweeper. */
 export class CensusTaker {
   readonly #counts = new Map<string, { kind: string; state: string; count: number }>();
 

@@ -5,22 +5,25 @@ import { Unrestorable } from './errors.ts';
 import { actorKey, decodeStored, faultOfAddress, stateText } from './value.ts';
 import type { ActorValue, Parked } from './value.ts';
 
-/** Address of an actor, for code that sends events to actors and reads their values without being an actor. */
 export type Address = { kind: string; id: string };
 
-/** An event that is stored in the inbox. `state` is the actor's state after the event; null if no answer was awaited, or none arrived in time. */
+/**
+ * An event that is stored in the inbox. `state` is the actor's state after the event. It is null if no answer arrived
+ * or none was awaited.
+ */
 export type Sent = { messageId: string; state: string | null; deferred: boolean };
 
 /**
- * Sends an event to an actor's inbox. Resolves when the event is stored in the inbox; with `awaitAnswerMs`, when the actor has handled or deferred the event,
- * but at the latest after that time. A missing answer isn't a failure, since the stored event will be handled.
- * @throws CoppiceError if the actor rejects the event
+ * Sends an event to an actor's inbox. Resolves when the event is stored in the inbox.
+ * With `awaitAnswerMs`, resolves when the actor has handled or deferred the event, or after that time. A missing answer
+ * isn't a failure, since the stored event will be handled.
+ * @throws CoppiceError if the actor rejects the event within `awaitAnswerMs`
  */
 export async function sendEvent(
   bus: Bus,
   options: Address & {
     event: { type: string } & Record<string, unknown>;
-    /** An event with the same id is applied only once. */
+    /** The actor applies events with the same id only once. */
     messageId: string;
     awaitAnswerMs?: number;
   },
@@ -36,8 +39,8 @@ export async function sendEvent(
       issuedAt,
       ...(answerTo === undefined ? {} : { answerTo }),
     };
-    // Published without a NATS message id: with an id, the server would drop an event that is sent again within the dedupe window after a rejection. The actor
-    // itself drops duplicates of events that it has applied.
+    // There is no NATS message id here. With one, the server would drop an event that is sent again soon after a
+    // rejection. The actor drops duplicates of events that it has applied.
     await bus.publish(subjects.actor(kind, id), message, { template: subjects.actor(kind, '*') });
   };
   if (awaitAnswerMs === undefined) {
@@ -69,7 +72,10 @@ async function answerOf(bus: Bus, awaitMs: number, post: (answerTo: string) => P
   }
 }
 
-/** Creates an actor unless it exists. Resolves when the `create` is stored in the inbox. The actor gets `event` even if it existed before. */
+/**
+ * Creates an actor unless it exists. Resolves when the `create` is stored in the inbox. An existing actor also gets
+ * `event`.
+ */
 export async function createActor(
   bus: Bus,
   options: Address & { input: unknown; messageId: string; event?: { type: string } & Record<string, unknown> },
@@ -87,33 +93,36 @@ export async function createActor(
   await bus.publish(subjects.actor(kind, id), message, { template: subjects.actor(kind, '*') });
 }
 
-/** A read-only view of an actor. Times are RFC 3339. */
+/** A view of an actor's stored value. Times are in RFC 3339 format. */
 export type ActorView = {
   kind: string;
   id: string;
   revision: number;
   status: 'active' | 'done' | 'parked';
-  /** XState's state value; `state` is the same as text. */
+  /** XState's state value. `state` is the same value as text. */
   value: unknown;
   state: string;
   /** Null in a finished actor. */
   context: unknown;
   output: unknown;
-  /** In a finished actor: the result of the definition's `summary`. */
+  /** Result of the definition's `summary`. Null unless the actor is finished. */
   summary: unknown;
   parked: Parked | null;
   createdAt: string;
   updatedAt: string;
 };
 
-/** Reads an actor as it is stored now; null if there is none. A parked actor is shown with its last value, if that can be read. */
+/**
+ * Reads an actor's stored value. Null if the actor doesn't exist. A parked actor has its last value, if that is
+ * readable.
+ */
 export async function readActor(bus: Bus, kind: string, id: string): Promise<ActorView | null> {
   requireAddress({ kind, id });
   const entry = await bus.keyValue(buckets.actors).get(actorKey(kind, id));
   return entry === null ? null : viewOf(kind, id, entry.value, entry.revision);
 }
 
-/** Lists actors of a kind, in no defined order. `under` limits them to ids that begin with this part and a dot. */
+/** Lists actors of a kind, in no defined order. `under` selects ids that begin with `<under>.`. */
 export async function* listActors(bus: Bus, options: { kind: string; under?: string }): AsyncIterable<ActorView> {
   const { kind, under } = options;
   const actors = bus.keyValue(buckets.actors);

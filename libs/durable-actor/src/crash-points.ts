@@ -1,6 +1,6 @@
 /**
- * Points between the steps of handling a message, in the order of the steps. One test kills a child process at each point; another test checks that each point
- * occurs exactly once in the sources.
+ * Points between the steps of handling a message. A test kills a child process at each point. Another test checks that
+ * each point occurs exactly once in the sources.
  */
 export const crashPoints = [
   'message-received',
@@ -27,5 +27,5 @@ export const crashPoints = [
 
 export type CrashPoint = (typeof crashPoints)[number];
 
-/** Called at each point. Does nothing outside tests. */
+/** Called at each crash point. Only tests set it. */
 export type Reach = (point: CrashPoint) => void | Promise<void>;

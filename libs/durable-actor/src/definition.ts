@@ -3,10 +3,10 @@ import type { AnyMachineSnapshot, AnyStateMachine, EmittedFrom, EventObject, Sna
 import type { Step } from './steps.ts';
 import type { PersistedMachine } from './value.ts';
 
-/** The `input` of a machine when its actor is created. `now` is the time in milliseconds since 1970, which always comes from outside. */
+/** The `input` of a machine when its actor is created. `now` is in milliseconds since 1970. */
 export type Birth<Input> = { kind: string; id: string; now: number; input: Input };
 
-/** Field of every event that reaches a machine: the time at which the event is applied, in milliseconds since 1970. */
+/** Field of every event that reaches a machine. `now` is the current time in milliseconds since 1970. */
 export type Timed = { now: number };
 
 /** An invoke source that is a command to a service. */
@@ -16,7 +16,7 @@ export type CommandSource = {
   pool: (input: unknown, context: unknown) => string;
 };
 
-/** An invoke source that sends an event to another durable actor, which answers with the action `answer`. */
+/** An invoke source that sends an event to another actor. That actor answers with the action `answer`. */
 export type RequestSource = {
   type: 'request';
   kind: string;
@@ -32,27 +32,32 @@ export type SendParams = { kind: string; id: string; event: EventObject };
 export type CreateParams = { kind: string; id: string; input: unknown; event?: EventObject };
 export type AnswerParams = { to: ReplyTo; effectId: string; outcome: Outcome };
 
-/** A named action of a machine that sends something. `params` maps the machine's own parameters; by default they are used unchanged. */
+/**
+ * A named action that sends something. `params` maps the action's own parameters. By default they are used unchanged.
+ */
 export type OrderingAction =
   | { type: 'send'; params: (params: unknown) => SendParams }
   | { type: 'create'; params: (params: unknown) => CreateParams }
   | { type: 'answer'; params: (params: unknown) => AnswerParams };
 
-/** Policy for an event in a state that doesn't handle it. `refusal` is the message of the error that the sender gets. */
+/**
+ * Policy for an event in a state that doesn't handle it. `refusal` returns the message of the error that the sender
+ * gets.
+ */
 export type EventPolicy = {
   otherwise: 'refuse' | 'defer';
   refusal?: (state: string) => string;
 };
 
 /**
- * A state's own policy for single events, in its `meta`: `meta: { events: { approve: 'defer' } }`, or a message to reject with: `{ approve: { refuse: 'The task
- * is already landing' } }`. The innermost state's policy applies.
+ * A state's own policy for an event, set in the state's `meta`. For example, `meta: { events: { approve: 'defer' } }`.
+ * An object sets the message of the rejection. The policy of the innermost state applies.
  */
 export type StatePolicy = 'refuse' | 'defer' | { refuse: string };
 
 /**
- * Metadata of an emitted event. `sequence` counts the actor's events from 1. `time` is in RFC 3339 format. `eventId` stays the same if the event is published
- * again. `steps` are the effects that ended since the previous event.
+ * Metadata of an emitted event. `sequence` counts the actor's events from 1. `time` is in RFC 3339 format. `eventId`
+ * stays the same if the event is published again. `steps` are the effects that ended since the previous event.
  */
 export type Emission = {
   kind: string;
@@ -63,55 +68,57 @@ export type Emission = {
   steps: readonly Step[];
 };
 
-/** Description of an actor's spans: see spans.ts. */
+/** Description of an actor's spans (see spans.ts). */
 export type SpanDescription = {
-  /** The actor whose life span is the parent, in the same trace. If null, the parent is the span in which the actor was created. */
+  /**
+   * Actor whose life span is the parent, in the same trace. If null, the parent is the span in which the actor was
+   * created.
+   */
   within: { kind: string; id: string } | null;
-  /** Name of the current state, one of a small set; null for an actor whose states have no spans. */
+  /** Name of the current state. Null if the actor's states have no spans. */
   state: string | null;
   /** Attributes of all spans of the actor. */
   attributes: Record<string, string>;
-  /** The state in which the actor ended, an attribute of its life span. */
+  /** State in which the actor ended. An attribute of the life span. */
   end: string;
-  /** The failure with which the actor ended; null if it hasn't failed. */
+  /** Failure with which the actor ended. Null if it hasn't failed. */
   failure: { type: string; message: string } | null;
 };
 
 export type ActorOptions<Machine extends AnyStateMachine> = {
-  /** One token, used in subjects and keys. */
+  /** A single token of subjects and keys. */
   kind: string;
   /**
-   * Must be increased whenever the machine's structure changes. If a stored actor has another version and there is no migration from that version, the actor is
-   * parked.
+   * Must be increased whenever the machine's structure changes. An actor that another version stored is parked unless
+   * `migrations` leads to this version.
    */
   version: number;
   machine: Machine;
   sources?: Record<string, Source>;
   actions?: Record<string, OrderingAction>;
-  /** Maps an event that the machine emits to its subject and CloudEvent. Pure. */
+  /** Maps an emitted event to its subject and CloudEvent. Pure. */
   emitted?: (event: EmittedFrom<Machine>, self: Emission) => { subject: string; data: unknown };
-  /** Describes the spans of the actor's life and states. Only for an actor that belongs to a single trace. Pure. */
+  /** Describes the actor's spans. Only for an actor that belongs to a single trace. Pure. */
   spans?: (snapshot: SnapshotFrom<Machine>) => SpanDescription;
-  /** Policies of all events from outside. */
+  /** Policies of all events from outside, by event type. */
   events: Record<string, EventPolicy>;
-  /** Event types that only the machine itself raises (including delayed ones). */
+  /** Event types that only the machine itself raises. */
   internalEvents?: readonly string[];
-  /** Returns data that a finished actor's tombstone keeps in addition to the state and the output. */
+  /** Returns data that the tombstone keeps in addition to the state and the output. */
   summary?: (snapshot: SnapshotFrom<Machine>) => unknown;
-  /** Maps a summary to the state name in the error for a rejected event. Default: the machine's own state. */
+  /** Maps a summary to the state that the error for a rejected event reports. Default: the machine's own state. */
   reportedState?: (summary: never) => string;
-  /** Migrations, by the version from which they start. Each migration returns a snapshot that the next version can restore. */
+  /** Migrations by the version that they start from. Each returns a snapshot for the next version. */
   migrations?: Record<number, (snapshot: PersistedMachine) => PersistedMachine>;
 };
 
-/** A checked definition, for `startActorHost`. */
 export type ActorDefinition = {
   kind: string;
   version: number;
-  /** Hash of the machine's structure: states, transitions, delays and invocations; not of the code of its functions. */
+  /** Hash of the machine's states, transitions and invocations. Guards and actions aren't part of it. */
   hash: string;
   machine: AnyStateMachine;
-  /** Child id → names of its sources, for every invoke. */
+  /** Names of the invoked sources by child id. */
   invocations: ReadonlyMap<string, ReadonlySet<string>>;
   sources: Record<string, Source>;
   actions: Record<string, OrderingAction>;

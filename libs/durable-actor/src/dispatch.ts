@@ -12,20 +12,23 @@ import { actorKey } from './value.ts';
 import type { ActorValue, OutboxItem } from './value.ts';
 
 /**
- * Publishes outboxes and tracks which ones are published.
+ * Publishes outboxes and tracks which outboxes are published.
  *
  * Invariants:
- * 2. Only items of a stored outbox are published, in order. The message that caused them is acknowledged only after that.
- * 3. No separate write clears a stored outbox: the next transition's write leaves it out. Until then, the outbox counts as published if this host has published
- *    that revision, or if the message that caused the outbox is no longer in the inbox (its handler acknowledges last). If the result of one of the outbox's
- *    effects arrives, that effect's item and all earlier items count as published. All other items are published again. The server drops duplicates within the
- *    dedupe window; later, receivers drop them by effect or message id.
- * 4. When an item is published again, another host may have cancelled its effect in the meantime, or the effect may be done. Receivers handle both (see
- *    claims).
+ * 2. Only items of a stored outbox are published, in order. The message that caused the outbox is acknowledged after
+ *    that.
+ * 3. An outbox stays in the stored value until the next transition is written. Before that transition, `settle`
+ *    publishes all items again that may be unpublished. An item counts as published in three cases:
+ * - This host has published the outbox of this revision.
+ * - The message that caused the outbox has left the inbox. Its handler acknowledges it only after publishing.
+ * - The result of the item's effect, or of a later item's effect, has arrived.
+ * The server drops a duplicate within the dedupe window. Later, receivers drop it by its effect or message id.
+ * 4. An effect may already be cancelled or done when its item is published again. Receivers handle both cases (see
+ *    claims.ts in libs/bus).
  */
 export class Dispatcher {
   readonly #parts: HostParts;
-  /** Actor key → revision whose outbox this host has published. */
+  /** Last revision whose outbox this host has published, by actor key. */
   readonly #published: LRUCache<string, number>;
 
   constructor(parts: HostParts) {
@@ -33,7 +36,7 @@ export class Dispatcher {
     this.#published = new LRUCache({ max: parts.limits.rememberedDispatchesMax });
   }
 
-  /** Publishes the whole outbox of a value that is stored at this revision. */
+  /** @param revision revision at which the value is stored */
   async publish(value: ActorValue, revision: number): Promise<void> {
     await this.#publishItems(value, value.outbox, 'outbox-item-published');
     this.remember(value, revision);
@@ -44,7 +47,7 @@ export class Dispatcher {
   }
 
   /**
-   * Publishes the items of a stored outbox that may be unpublished, before the next transition.
+   * Before the next transition, publishes the items of a stored outbox that may be unpublished.
    * @param resultOf id of the effect whose result or timer is being handled; null for other messages
    */
   async settle(value: ActorValue, revision: number, resultOf: string | null): Promise<void> {
@@ -104,8 +107,8 @@ export class Dispatcher {
 }
 
 /**
- * Returns the parent span of published messages. If the actor has its own spans, this is the span of its current state. Otherwise nothing is returned, and the
- * parent is the span in which the current message is handled.
+ * Returns the parent context of published messages if the actor has spans. Without a parent, `publish` uses the span in
+ * which the current message is handled.
  */
 function placeOf(value: ActorValue): { parent?: StoredContext } {
   const context = value.spans === undefined ? null : contextOf(value);

@@ -1,7 +1,7 @@
 import type { WireError } from '@coppice/contracts';
 import type { EventObject } from 'xstate';
 
-/** The event that a machine gets when an effect has failed. XState's own type for it declares the error as unknown. */
+/** The event that a machine gets when an effect has failed. XState's own type declares `error` as unknown. */
 export type EffectFailed = {
   type: `xstate.error.actor.${string}`;
   error: WireError;
@@ -10,15 +10,14 @@ export type EffectFailed = {
   effectId: string;
 };
 
-/** The event that a machine gets when an effect is done. */
 export type EffectDone = { type: `xstate.done.actor.${string}`; output: unknown; actorId: string };
 
 export const isEffectFailed = (event: EventObject): event is EffectFailed =>
   event.type.startsWith('xstate.error.actor.');
 
 /**
- * The failure that an event reports.
- * @throws Error for any other event, since the machine then uses a guard or action for `onError` in another place, which is a defect
+ * Narrows an event to the failure of an effect, for guards and actions of `onError`.
+ * @throws Error if the event is another one, since the machine then uses the guard or action outside `onError`
  */
 export function failureOf(event: EventObject): EffectFailed {
   if (isEffectFailed(event)) return event;

@@ -1,4 +1,4 @@
-/** A machine uses something that can't be made durable. Terminal: thrown when the actor is defined, or before a state is stored. */
+/** A machine uses a feature that can't be made durable. Thrown when the actor is defined. */
 export class UnsupportedMachine extends Error {
   override readonly name = 'UnsupportedMachine';
   readonly code = 'unsupported-machine';
@@ -8,14 +8,14 @@ export class UnsupportedMachine extends Error {
   }
 }
 
-/** A machine used an action that isn't mapped, or failed while it computed a transition. Nothing was stored. */
+/** A machine failed during a transition, or used an action that isn't mapped. Nothing was stored. */
 export class TransitionFailed extends Error {
   override readonly name = 'TransitionFailed';
   readonly code = 'transition-failed';
   readonly retryable = true;
 }
 
-/** The current machine can't continue from the stored value; the actor is parked. */
+/** The actor can't continue with this message or machine, so it is parked. */
 export class Unrestorable extends Error {
   override readonly name = 'Unrestorable';
   readonly code = 'unrestorable';
@@ -27,20 +27,20 @@ export class Unrestorable extends Error {
   }
 }
 
-/** Why an actor is parked. */
+/** Reason why an actor is parked. */
 export type ParkCode =
   /** The stored bytes aren't an actor's value. */
   | 'corrupt'
-  /** The value was stored by another version of the machine, from which there is no migration, or by a machine with another structure and the same version. */
+  /** A machine with another version or structure stored the value, and no migration led to this machine. */
   | 'machine-changed'
-  /** The stored snapshot names states or children that the machine doesn't have. */
+  /** XState can't restore the stored snapshot, for example because the machine lacks one of its states. */
   | 'restore-failed'
-  /** A result or timer would make the value larger than its limit. */
+  /** A result, timer or wake-up would make the value or a message larger than its limit. */
   | 'limit-exceeded'
-  /** The machine fails on a result or timer. These can't be rejected. */
+  /** A timer, a wake-up or a failed result couldn't be handled within the delivery limit. */
   | 'transition-failed';
 
-/** Other hosts kept writing this actor's value. The message is redelivered. */
+/** Other hosts changed the value in each of this handler's attempts. The message is redelivered. */
 export class TooMuchContention extends Error {
   override readonly name = 'TooMuchContention';
   readonly code = 'contention';

@@ -2,9 +2,12 @@ import type { AnyStateNode } from 'xstate';
 import type { ActorDefinition } from './definition.ts';
 import { stateNodes } from './inspect-machine.ts';
 
-/** How a state treats an event. If the treatment is `handle` and every guard rejects the event, `otherwise` applies. */
+/**
+ * How a state treats an event. `otherwise` applies if the state has transitions for the event but every guard rejects
+ * it.
+ */
 export type MatrixEntry = {
-  /** Path of an innermost state that isn't final: the names of the states, joined by dots. */
+  /** Path of an innermost state that isn't final, joined by dots. */
   state: string;
   event: string;
   does: 'handle' | 'refuse' | 'defer';
@@ -13,7 +16,7 @@ export type MatrixEntry = {
 
 type StateMeta = { events?: Record<string, 'refuse' | 'defer' | { refuse: string }> };
 
-/** Returns a table for invariant 7: the treatment of every event from outside in every state. */
+/** Lists how every innermost state treats every event from outside (invariant 7). */
 export function eventMatrix(definition: ActorDefinition): MatrixEntry[] {
   const innermost = stateNodes(definition.machine).filter((node) => node.type === 'atomic');
   return innermost.flatMap((node) =>
@@ -29,7 +32,7 @@ export function eventMatrix(definition: ActorDefinition): MatrixEntry[] {
   );
 }
 
-/** The node and its ancestors, innermost first. */
+/** Returns the node and its ancestors, innermost first. */
 function lineageOf(node: AnyStateNode): AnyStateNode[] {
   return node.parent === undefined ? [node] : [node, ...lineageOf(node.parent as AnyStateNode)];
 }

@@ -9,11 +9,14 @@ import type { RequestOrigin } from './value.ts';
 /**
  * Gives up on a message.
  *
- * Invariant 9: first the message is stored as a dead letter (the server's ack is awaited), then the sender is notified of the failure, then the message is
- * removed from the inbox. So nobody waits forever.
+ * Invariant 9: first the message is stored as a dead letter. Then the sender is notified of the failure. Then the
+ * message is removed from the inbox. So no sender waits forever.
  */
 
-/** The caller's next step. `park`: the actor must be parked, since it failed on a timer, on a wake-up, or on a failed result that already replaced a result. */
+/**
+ * What the caller must do next. `park` means that the caller must park the actor. The message is then a timer, a
+ * wake-up, or a failed result that already replaced another result.
+ */
 export type GivenUp = 'notified' | 'park';
 
 export async function giveUp(
@@ -45,7 +48,6 @@ export async function giveUp(
   return left;
 }
 
-/** Sends a failed result to the actor that waits for an effect. */
 export async function reportFailure(
   { bus }: HostParts,
   { effectId, replyTo }: RequestOrigin,
@@ -59,7 +61,7 @@ export async function reportFailure(
 export const deliveryLimitError = (deliveries: number): CoppiceError =>
   new CoppiceError('delivery-limit', `not handled in ${deliveries} deliveries`);
 
-/** The parsed message; null if it is invalid and so names no sender. */
+/** Returns the parsed message. Null if it is invalid, so that its sender is unknown. */
 function messageOf(delivery: Delivery): ActorMessage | null {
   try {
     const parsed = actorMessageSchema.safeParse(delivery.json());

@@ -10,22 +10,20 @@ import type { HostLimits } from './limits.ts';
 
 export type Clock = { now(): Date };
 
-/** One stored transition of an actor. */
 export type StoredChange = {
   kind: string;
-  /** The machine's context before the transition; null when the actor is created. */
+  /** Context of the machine before the transition. Null if the transition creates the actor. */
   before: unknown;
   /** Events that the transition emits, in order. */
   events: readonly unknown[];
 };
 
 /**
- * Called for each transition after it is stored and before its outbox is published. Called at most once per transition, and not at all if the process dies
- * between the two. Must not throw.
+ * Called after a transition is stored and before its outbox is published, at most once per transition. If the process
+ * dies after storing, the call may be missing. Must not throw.
  */
 export type OnStored = (change: StoredChange) => void;
 
-/** Dependencies shared by all parts of a host. */
 export type HostParts = {
   bus: Bus;
   actors: KeyValue;
@@ -35,7 +33,7 @@ export type HostParts = {
   limits: HostLimits;
   reach: Reach;
   onStored: OnStored;
-  /** Called by the sweeper with the counts of each walk. */
+  /** Called after each walk of the sweeper. */
   onCensus: (census: Census) => void;
   log: Logger;
 };
@@ -53,7 +51,7 @@ export function hostParts(
   return {
     bus,
     actors: bus.keyValue(buckets.actors),
-    // A host uses claims only to cancel effects. That doesn't depend on whether an owner is lost, so this function's result doesn't matter.
+    // Constant, since a host only cancels effects. A cancellation doesn't check whether the claim's owner is lost.
     claims: new Claims(bus, () => Promise.resolve(false)),
     nowMs: () => options.clock?.now().getTime() ?? Date.now(),
     limits: { ...hostLimits, ackWaitMs: bus.lostAfterMs, ...options.limits },

@@ -9,13 +9,13 @@ import { contextOf } from './spans.ts';
 import type { ActorValue } from './value.ts';
 
 /**
- * Runs the handling of one message in a span. All work of an actor is in one trace, even if several processes take part in it or die. The depth of the trace
- * doesn't grow with the actor's history:
- * 1. A `create` or an event is a child of its sender's span.
- * 2. Everything else is a child of the actor's own context (spans.ts), with a link to its origin: a result, a timer, a wake-up, a message without a sender, and
- *    a redelivery.
- * 3. An event from another trace stays in the sender's trace. Examples: a user acts later, in a trace of their own; or many runs send to one actor (landing,
- *    setup).
+ * Runs the handling of one message in a span. All work of an actor is in one trace, even if several processes do parts
+ * of the work. The depth of the trace doesn't grow with the actor's history:
+ * 1. The span of a `create` or an event is a child of the sender's span.
+ * 2. Every other span is a child of the actor's own context (see spans.ts) and links to the sender's span. This applies
+ *    to results, timers, wake-ups, messages without a sender, and redeliveries.
+ * 3. The span of an event from another trace stays in the sender's trace, even on redelivery. For example, many runs
+ *    send events to one landing actor.
  */
 export function inActorSpan<Result>(
   { definition, delivery, incoming }: { definition: ActorDefinition; delivery: Delivery; incoming: Incoming },

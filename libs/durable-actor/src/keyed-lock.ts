@@ -1,6 +1,6 @@
 /**
- * Serializes work on a key within this process, in the order of arrival. It only avoids conflicts of a host with itself; correctness depends on the
- * compare-and-set alone.
+ * Serializes work on a key within this process, in order of arrival. The lock only prevents conflicts within a host.
+ * Correctness depends on the compare-and-set alone.
  */
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<void>>();

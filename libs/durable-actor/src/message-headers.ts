@@ -1,13 +1,13 @@
 import type { RequestOrigin } from './value.ts';
 
-/** Headers of inbox messages, in addition to the trace context. They are read before the body, and can be used even if the body can't be read. */
+/** Headers of inbox messages. A host can use them even if the body is invalid. */
 export const headerNames = {
-  /** The effect that waits for the result of this message, and the actor it belongs to: `<kind>/<id>`. */
+  /** `effectId` is the effect that waits for the result of this message. `replyTo` is its actor, as `<kind>/<id>`. */
   effectId: 'coppice-effect-id',
   replyTo: 'coppice-reply-to',
-  /** The effect of another actor that this event cancels. */
+  /** Id of the sender's effect that this event cancels. */
   cancels: 'coppice-cancels',
-  /** Number of tries while the actor was absent, and time of the first try (milliseconds since 1970). */
+  /** Number of tries while the actor didn't exist, and time of the first try in milliseconds since 1970. */
   tries: 'coppice-tries',
   triedSince: 'coppice-tried-since',
   /** Marks a failed result that replaces a result that could not be handled. */
@@ -32,6 +32,8 @@ export function requestOf(headers: Record<string, string>): RequestOrigin | null
   return { effectId, replyTo: { kind, id } };
 }
 
-/** Headers for a copy of a message: all except the server's own, which apply to a single publish. */
+/**
+ * Returns the headers for a copy of a message. The server's own headers are left out, since they apply to one publish.
+ */
 export const copiedHeaders = (headers: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('Nats-')));

@@ -15,14 +15,22 @@ import type { ActorValue, Parked, StoredActor } from './value.ts';
 /**
  * Parks actors that can't continue, and unparks them.
  *
- * Invariant 8: a parked actor's bytes stay unchanged behind a note with the reason. Its messages go to its stash, in the order in which they are handled, and
- * are acknowledged. Once a host's machine can restore the actor, the note is removed. Then the stashed messages are put back into the inbox; each is deleted
- * from the stash after it is stored in the inbox. Until all of them are back, the value has the field `unstash`, so that the handler of the actor's next
- * message puts the rest back. If one handler stashes a message while another one removes the note, the first one puts the message back.
+ * Invariant 8:
+ * - The bytes of a parked actor stay unchanged behind a note with the reason.
+ * - Its messages are copied to its stash in the order of handling, then acknowledged.
+ * - Once a host's machine can restore the actor, the note is removed and the stash is put back into the inbox. Each
+ * message is deleted from the stash after it is stored in the inbox.
+ * - The unparked value has the field `unstash` until the next transition is stored. If a process dies before the whole
+ * stash is back, the handler of the actor's next message puts the rest back.
+ * - A handler may stash a message while another handler unparks the actor. So each handler reads the value again after
+ * stashing, and replays the stash if the actor isn't parked.
  */
 const machineName = ({ version, hash }: { version: number; hash: string }): string => `${version}:${hash}`;
 
-/** Returns true if this machine may be able to restore the actor, since its version or structure differs from that of the machine that parked the actor. */
+/**
+ * Returns true if this machine may be able to restore the actor. Its version or structure then differs from the machine
+ * that parked the actor.
+ */
 export const mayUnpark = (definition: ActorDefinition, parked: Parked): boolean =>
   parked.by !== machineName(definition);
 
@@ -35,12 +43,12 @@ export class Parking {
     this.#store = store;
   }
 
-  /** Decodes the stored bytes. @throws Unrestorable if they can't be read, which is a reason to park the actor */
+  /** @throws Unrestorable if the bytes can't be read, which is a reason to park the actor */
   decode(bytes: Uint8Array): StoredActor {
     return decodeStored(bytes);
   }
 
-  /** Returns the stored value; null if the actor is parked or the bytes can't be read. */
+  /** Returns the stored value. Null if the actor is parked or the bytes can't be read. */
   readable(bytes: Uint8Array): ActorValue | null {
     try {
       const stored = decodeStored(bytes);
@@ -70,7 +78,6 @@ export class Parking {
     await this.#parts.reach('actor-parked');
   }
 
-  /** Copies a parked actor's message to its stash and acknowledges it. */
   async stash(definition: ActorDefinition, id: string, delivery: Delivery): Promise<void> {
     const { bus, reach } = this.#parts;
     const { kind } = definition;
@@ -83,8 +90,8 @@ export class Parking {
   }
 
   /**
-   * Removes the note if this machine can restore the actor, and puts the stashed messages back into the inbox.
-   * @throws Unrestorable if it can't restore the actor
+   * Removes the note and puts the stashed messages back into the inbox.
+   * @throws Unrestorable if this machine can't restore the actor
    */
   async unpark(definition: ActorDefinition, id: string): Promise<'unparked' | 'not-parked' | 'absent'> {
     const { kind } = definition;
@@ -97,7 +104,8 @@ export class Parking {
       await this.#store.write({ ...value, unstash: true }, entry.revision, actorLimits.valueBytesMax);
     } catch (error) {
       if (!(error instanceof RevisionConflict)) throw error;
-      // Another handler has removed the note, or parked the actor again. The other handler also puts the stash back; doing that twice does no harm.
+      // Another handler has removed the note or parked the actor again. If that handler also puts the stash back, this
+      // does no harm.
     }
     await this.#parts.reach('unpark-stored');
     await this.replayStash(kind, id);
@@ -125,5 +133,5 @@ export class Parking {
   }
 }
 
-/** Maximum length of a note's message, so that the note fits into the bytes that are kept free for it in every stored value (`parkingReserveBytes`). */
+/** Maximum length of a note's message, in characters. The note must fit into `parkingReserveBytes`. */
 const messageLengthMax = 1_000;

@@ -12,18 +12,19 @@ import { stateText } from './value.ts';
 import type { ActorValue, Answer, InFlight, RequestOrigin } from './value.ts';
 
 /**
- * Decides how a message changes an actor: maps the stored value to the next value. Pure.
+ * Decides how a message changes an actor. Pure.
  *
- * Invariant 3: a result or timer whose effect isn't in flight is dropped. Duplicates of results and timers are dropped in this way, so only the ids of events
- * have to be remembered. Invariant 6: only `create` creates an actor. A message that arrives after the actor's end finds the tombstone.
+ * Invariant 3: a result or timer whose effect isn't in flight is dropped. This also drops duplicates of results and
+ * timers, so an actor remembers only the ids of events.
+ * Invariant 6: only `create` creates an actor. A finished actor leaves a tombstone, which rejects later events.
  */
 export type Incoming = {
   message: ActorMessage;
-  /** The effect of another actor that waits for the result of this message. */
+  /** The effect of another actor that waits for the result of this message. Null if there is none. */
   request: RequestOrigin | null;
   /**
-   * Effect id of the request that this event cancels, which is also the request's message id. An inbox has no order. If this event arrives before the request,
-   * the id is remembered as handled, so that the request is dropped.
+   * Effect id of the request that this event cancels. It is also the request's message id. If the cancellation arrives
+   * before the request, the id is remembered as handled, so that the request is dropped.
    */
   cancels: string | null;
 };
@@ -31,14 +32,14 @@ export type Incoming = {
 export type Refusal = { request: RequestOrigin; error: WireError };
 
 export type Decision =
-  /** `spans` describes the new state; null if the definition has no spans. */
+  /** `spans` describes the new state. Null if the definition describes no spans. */
   | { type: 'store'; value: ActorValue; answers: Answer[]; spans: SpanDescription | null }
-  /** Nothing changes. `refused` is sent to the requesting actor before the message is acknowledged. */
+  /** Nothing is stored. `refused` is sent to the requesting actor before the message is acknowledged. */
   | { type: 'drop'; reason: string; answers: Answer[]; refused: Refusal | null }
-  /** The actor doesn't exist yet, so the event is tried again later. */
+  /** The actor doesn't exist yet. The event is tried again later. */
   | { type: 'absent' };
 
-/** @throws Unrestorable if the actor must be parked; TransitionFailed if its machine fails */
+/** @throws Unrestorable if the actor must be parked; TransitionFailed if the actor's machine fails */
 export function receive(
   definition: ActorDefinition,
   id: string,
@@ -108,7 +109,8 @@ function receiveEvent(
 }
 
 /**
- * Applies an event from outside to the current state. With `changedAlready` the value is stored even if the event is rejected, for example after a creation.
+ * Applies an event from outside to the current state.
+ * @param changedAlready true if the value must be stored even if the event is rejected, for example after a creation
  */
 function offer(
   work: Work,
@@ -127,7 +129,6 @@ function offer(
   if (disposition.type === 'refuse' || full) {
     const error = disposition.type === 'refuse' ? disposition.error : tooManyDeferred(work);
     if (!changedAlready) return refusal(incoming, answerTo, error);
-    // The rejection is published from the outbox, since the value is stored in any case.
     if (incoming.request !== null) pushResult(draft, incoming.request, { status: 'failed', error });
     work.answers.push(...answered(answerTo, { status: 'failed', error }));
     remember(work, messageId);
@@ -145,11 +146,10 @@ function receiveWake(definition: ActorDefinition, stored: ActorValue, nowMs: num
   const due = Object.entries(stored.inFlight)
     .flatMap(([effectId, effect]) => (effect.type === 'timer' && effect.atMs <= nowMs ? [{ effectId, effect }] : []))
     .toSorted((left, right) => left.effect.atMs - right.effect.atMs);
-  // If the value has `unstash`, the stash is already back in the inbox. The value is then stored without that field.
+  // With `unstash`, the host has already put the stash back into the inbox. Storing the value removes the field.
   if (due.length === 0 && stored.unstash !== true) return dropped('nothing is due');
   const work = resume(definition, stored, nowMs);
   for (const { effectId, effect } of due) {
-    // The event of an earlier timer may have cancelled this timer or ended the actor.
     if (work.draft.status === 'done' || work.draft.inFlight[effectId] === undefined) continue;
     delete work.draft.inFlight[effectId];
     applyEvent(work, timerEvent(effect));
@@ -171,8 +171,8 @@ function resultEvent(
 }
 
 /**
- * Checks a result against its schema. A service of another version may send a result that doesn't fit; the machine then gets a failed result, instead of
- * failing on an unexpected output.
+ * Checks a result against its schema. A service of another version may send a result that doesn't fit. The machine then
+ * gets a failed result instead of an unexpected output.
  */
 function checkedOutcome(definition: ActorDefinition, sourceName: string, outcome: Outcome): Outcome {
   const source = definition.sources[sourceName];

@@ -11,14 +11,13 @@ import type {
   SendParams,
 } from './definition.ts';
 
-/** An operation with these input and output types. */
 type Typed<Input, Output> = Operation & { input: { _zod: { input: Input } }; output: { _zod: { output: Output } } };
 
 const effects = new WeakSet<object>();
 
 /**
- * Placeholder logic for `setup({ actors })` of a durable machine; only its types matter. The effect runs in another process, so XState must never run this
- * logic. A machine with any other logic is rejected.
+ * Placeholder logic for `setup({ actors })` of a durable machine. Only its types matter. The effect runs in another
+ * process, so XState must never run this logic. `defineActor` rejects a machine with any other logic.
  */
 export function effect<Input, Output>(operation: Typed<Input, Output>): PromiseActorLogic<Output, Input>;
 export function effect<Output, Input>(): PromiseActorLogic<Output, Input>;
@@ -32,7 +31,7 @@ export function effect(): PromiseActorLogic<unknown> {
 
 export const isEffect = (logic: unknown): boolean => typeof logic === 'object' && logic !== null && effects.has(logic);
 
-/** Placeholder for `setup({ actions })` of a durable machine: an action that sends something. */
+/** Placeholder for `setup({ actions })` of a durable machine. The action sends something. */
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller says what its parameters are
 export function ordered<Params>(): (_: unknown, params: Params) => void {
   return () => {
@@ -40,7 +39,10 @@ export function ordered<Params>(): (_: unknown, params: Params) => void {
   };
 }
 
-/** An invoke source that sends a command to a service. By default any process of the service may take it. */
+/**
+ * Returns an invoke source that sends a command to a service. By default any process of the service may take the
+ * command.
+ */
 export function command<Input, Output>(
   operation: Typed<Input, Output>,
   options: { pool?: (input: Input, context: never) => string } = {},
@@ -50,9 +52,9 @@ export function command<Input, Output>(
 }
 
 /**
- * An invoke source that sends an event to another actor, which must answer with the action `answer`. It fails if the other actor rejects the event or the
- * message becomes a dead letter. With `create`, the other actor is created if it doesn't exist. If the machine leaves the invoking state before the answer,
- * `cancel` is sent.
+ * Returns an invoke source that sends an event to another actor. That actor must answer with the action `answer`. The
+ * effect fails if that actor rejects the event or if the message becomes a dead letter. With `create`, that actor is
+ * created if it doesn't exist. If the machine leaves the invoking state before the answer, `cancel` is sent.
  */
 export function request<Input>(
   kind: string,
@@ -75,19 +77,19 @@ export function request<Input>(
 
 const unchanged = (params: unknown): never => params as never;
 
-/** Sends an event to another actor's inbox. */
+/** Returns an action that sends an event to another actor's inbox. */
 export const send = (params?: (params: never) => SendParams): OrderingAction => ({
   type: 'send',
   params: (params as ((params: unknown) => SendParams) | undefined) ?? unchanged,
 });
 
-/** Creates another actor. */
+/** Returns an action that creates another actor. */
 export const create = (params?: (params: never) => CreateParams): OrderingAction => ({
   type: 'create',
   params: (params as ((params: unknown) => CreateParams) | undefined) ?? unchanged,
 });
 
-/** Sends the result of an effect to the actor that waits for it. */
+/** Returns an action that sends the result of an effect to the actor that waits for it. */
 export const answer = (params?: (params: never) => AnswerParams): OrderingAction => ({
   type: 'answer',
   params: (params as ((params: unknown) => AnswerParams) | undefined) ?? unchanged,

@@ -11,34 +11,34 @@ import type { SpanDescription } from './definition.ts';
 import type { ActorValue } from './value.ts';
 
 /**
- * The spans of an actor's life and of its states, if its definition describes them.
+ * Spans of an actor's life and of its states.
  *
  * Invariants:
- * 1. No process keeps such a span open. Its id is derived from the trace and the actor, and its times are stored with the actor. Any process can therefore use
- *    the span as a parent before the span has ended.
- * 2. A span is exported when it has ended: after the transition that ended it is stored and published, and before that transition's message is acknowledged. If
- *    the message is redelivered, the span is exported again, with the same id and times. Spans that a killed process had not sent yet are lost.
- * 3. If an actor has spans, its `traceparent` is that of its life span.
+ * 1. No process keeps a span open. The span's id is derived from the trace and the actor, and its times are stored with
+ *    the actor. So any process can use the span as a parent before the span has ended.
+ * 2. A span is exported after the transition that ended it is stored and published, and before the message of that
+ *    transition is acknowledged. If the message is redelivered, the span is exported again with the same id and times.
+ *    If the process is killed before its exporter sends a span, the span may be lost.
+ * 3. If an actor has spans, its `traceparent` is the context of its life span.
  */
 export type ActorSpans = {
-  /** Span id of the life span's parent. */
   parentSpanId: string;
-  /** The tracestate of the creating message, if it had one. */
+  /** The tracestate under which the actor was created, if there was one. */
   tracestate?: string;
-  /** Number of states entered so far, including the current one. */
+  /** Number of states entered so far, including the current state. */
   entered: number;
   state: { name: string; sinceMs: number } | null;
-  /** Spans that the last stored transition has ended. */
+  /** Spans that the last transition ended. */
   ended: StoredSpan[];
 };
 
-/** Name of a span within its trace, from which its id is derived. */
+/** Returns the name of a span within its trace. The span's id is derived from the name. */
 const lifeOf = ({ kind, id }: { kind: string; id: string }): string => `${kind}/${id}`;
 const stateOf = (value: ActorValue, entered: number): string => `${lifeOf(value)}/${entered}`;
 
 /**
- * Returns the parent context for the actor's current work: the span of its state, or else its life span. If the actor has no spans, the context in which the
- * actor was created.
+ * Returns the parent context for the actor's current work. This is the span of the current state, or else the life
+ * span. If the actor has no spans, it is the context in which the actor was created.
  */
 export function contextOf(value: ActorValue): StoredContext | null {
   const { spans } = value;
@@ -52,8 +52,8 @@ export function contextOf(value: ActorValue): StoredContext | null {
 
 /**
  * Starts and ends the spans of a value that is about to be stored. Changes the value.
- * @param handling context of the span in which the message is handled; empty without traces
- * @param sender context of the message's sender
+ * @param handling context of the span in which the message is handled; empty if tracing is off
+ * @param sender traceparent of the message's sender
  */
 export function trackSpans(
   value: ActorValue,
@@ -61,14 +61,14 @@ export function trackSpans(
   { handling, sender }: { handling: Partial<StoredContext>; sender: string | undefined },
 ): void {
   const origin = value.traceparent ?? handling.traceparent ?? null;
-  // If the actor was created by a version without spans, it has spans from this transition on.
+  // An actor that was created by a version without spans gets spans from this transition on.
   const spans = description === null ? null : (value.spans ?? beginning(value, description, origin, sender));
   if (description === null || spans === null) {
     value.traceparent = origin;
     delete value.spans;
     return;
   }
-  // Only the tracestate of the creation is kept, since later messages may belong to another trace.
+  // Only the tracestate of the creation is stored, since later messages may belong to other traces.
   if (value.traceparent === null && handling.tracestate !== undefined) spans.tracestate = handling.tracestate;
   value.spans = spans;
   value.traceparent = storedSpanContext(origin, lifeOf(value));
@@ -122,7 +122,7 @@ function advance(value: ActorValue, spans: ActorSpans, description: SpanDescript
   });
 }
 
-/** Exports the spans that a stored transition has ended. */
+/** Exports the spans that the last transition ended. The value must already be stored. */
 export function exportEnded(value: ActorValue): void {
   const context = contextOf(value);
   if (context !== null) for (const span of value.spans?.ended ?? []) exportStoredSpan(context, span);

@@ -7,44 +7,44 @@ import type { ActorSpans } from './spans.ts';
 import type { Step } from './steps.ts';
 
 /**
- * The stored value of an actor, in KV `coppice-actors` under the key `<kind>.<id>`.
+ * The stored value of an actor, in the KV bucket `coppice-actors` under the key `<kind>.<id>`.
  *
- * Invariant 1: one value holds everything, is at most `valueBytesMax`, and is written by compare-and-set on its revision. Invariant 3: `outbox` and `inFlight`
- * are separate lists. An effect is in `inFlight` from its creation until its result arrives. Its message is in `outbox` until it is known to be published. Only
- * items of the outbox are ever published again.
+ * Invariant 1: one value holds everything. It has at most `valueBytesMax` bytes, and is written by compare-and-set on
+ * its revision.
+ * Invariant 3: an effect is in `inFlight` from its creation until its result arrives. Its message is in `outbox` until
+ * the message is known to be published. Only items of the outbox are published again.
  */
 export type ActorValue = {
   format: 1;
   kind: string;
   id: string;
   machine: { version: number; hash: string };
-  /** Random id made at creation. Part of every effect id, so that no id is used twice even after a tombstone has expired. */
+  /**
+   * Random id made at creation. It is part of every effect id, so effect ids stay unique after a tombstone has expired.
+   */
   incarnation: string;
-  /** Number of effects and messages so far. */
   counter: number;
-  /** Number of emitted events so far. */
   sequence: number;
   status: 'active' | 'done';
-  /** XState's persisted snapshot without its children, which are stored in `inFlight`. Null in a tombstone. */
+  /** XState's persisted snapshot without children, which are restored from `inFlight`. Null in a tombstone. */
   snapshot: PersistedMachine | null;
   /** XState's state value: a string, or nested objects. */
   state: unknown;
   output?: unknown;
-  /** In a tombstone: the result of the definition's `summary`. */
+  /** Result of the definition's `summary`. Set only in a tombstone. */
   summary?: unknown;
   outbox: OutboxItem[];
   inFlight: Record<string, InFlight>;
-  /** Effects that have ended since the last event; only in an actor that emits events. */
+  /** Effects that have ended since the last event. Set only if the actor emits events. */
   steps?: Step[];
   recentMessages: string[];
   deferred: Deferred[];
-  /** Stream sequence of the inbox message that this revision was written for. That message is acknowledged after the outbox is published. */
+  /** Stream sequence of the inbox message that caused this revision. */
   cause: number;
-  /** Set after unparking: the stash must go back into the inbox before the next message is handled. */
+  /** Set by unparking. The stash must go back into the inbox before the next message is handled. */
   unstash?: true;
-  /** Trace context to which the actor's work belongs: see spans.ts. Null without traces. */
+  /** Trace context of the actor's work (see spans.ts). Null if tracing is off. */
   traceparent: string | null;
-  /** Only in an actor with its own spans. */
   spans?: ActorSpans;
   createdAtMs: number;
   updatedAtMs: number;
@@ -52,7 +52,7 @@ export type ActorValue = {
 
 export type PersistedMachine = { status: string; value: unknown; context: unknown; historyValue: unknown };
 
-/** A message to publish. The outbox is published in order. */
+/** An operation on the bus. The items of an outbox are published in order. */
 export type OutboxItem =
   | { type: 'command'; effectId: string; subject: string; input: unknown; issuedAt: string }
   | { type: 'timer'; effectId: string; atMs: number }
@@ -71,8 +71,8 @@ export type OutboxItem =
   | { type: 'event'; messageId: string; subject: string; data: unknown };
 
 /**
- * An effect whose result is pending. `childId` is the machine's name for the invocation; `sendId` is its name for the timer. `ordered` is set if the actor reports its
- * steps: see steps.ts.
+ * An effect whose result is pending. `childId` is the machine's name for an invocation, and `sendId` is its name for a
+ * timer. `ordered` is set if the actor reports steps (see steps.ts).
  */
 export type InFlight =
   | { type: 'command'; childId: string; source: string; ordered?: Ordered }
@@ -86,10 +86,10 @@ export type InFlight =
     }
   | { type: 'timer'; sendId: string; atMs: number; event: { type: string } };
 
-/** Name of the effect, and its start by the actor's own clock, in milliseconds since 1970. */
+/** Name and start of an effect, for its step. `atMs` is in milliseconds since 1970. */
 export type Ordered = { what: string; atMs: number };
 
-/** The effect of another actor that waits for the answer to a message; sent in headers. */
+/** The effect that waits for the answer to a message, and the actor of that effect. Sent in headers. */
 export type RequestOrigin = { effectId: string; replyTo: ReplyTo };
 
 export type Deferred = {
@@ -99,14 +99,17 @@ export type Deferred = {
   request: RequestOrigin | null;
 };
 
-/** Note on a parked actor. `by` is version and hash of the machine that failed; only a machine with another version or hash tries to restore the actor. */
+/**
+ * Note on a parked actor. `by` is the version and hash of the machine that parked the actor. Only a machine with
+ * another version or hash tries to restore the actor.
+ */
 export type Parked = { code: ParkCode; message: string; parkedAtMs: number; by: string };
 export type StoredActor =
   | { type: 'value'; value: ActorValue }
-  /** `original` holds the unchanged bytes of the value that was stored before. */
+  /** `original` contains the unchanged bytes of the value that was stored before the actor was parked. */
   | { type: 'parked'; parked: Parked; original: Uint8Array };
 
-/** The answer to the sender of an event. */
+/** An answer to the sender of an event. */
 export type Answer = { answerTo: string; outcome: Outcome };
 
 const encoder = new TextEncoder();
@@ -116,7 +119,7 @@ const parkedStart = '{"parked":';
 
 export const actorKey = (kind: string, id: string): string => `${kind}.${id}`;
 
-/** Describes what is wrong with an actor's kind and id; null if they are valid. */
+/** Returns the reason why an actor's kind or id is invalid. Null if both are valid. */
 export function faultOfAddress({ kind, id }: ReplyTo): string | null {
   if (!tokenSchema.safeParse(kind).success) return `not an actor's kind: ${kind}`;
   if (!actorIdSchema.safeParse(id).success) return `not an actor's id: ${id}`;
@@ -128,7 +131,7 @@ export function faultOfAddress({ kind, id }: ReplyTo): string | null {
 
 export const encodeValue = (value: ActorValue): Uint8Array => encoder.encode(JSON.stringify(value));
 
-/** Encodes a parked actor: a line of JSON with the reason, then the unchanged bytes. */
+/** Encodes a parked actor as a line of JSON with the note, followed by the unchanged bytes. */
 export function encodeParked(parked: Parked, original: Uint8Array): Uint8Array {
   const head = encoder.encode(`${JSON.stringify({ parked })}\n`);
   const bytes = new Uint8Array(head.length + original.length);
@@ -137,7 +140,7 @@ export function encodeParked(parked: Parked, original: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** @throws Unrestorable `corrupt` if the bytes aren't an actor's value */
+/** @throws Unrestorable with the code `corrupt` if the bytes aren't an actor's value */
 export function decodeStored(bytes: Uint8Array): StoredActor {
   try {
     const start = decoder.decode(bytes.subarray(0, parkedStart.length));
@@ -156,7 +159,7 @@ export function decodeStored(bytes: Uint8Array): StoredActor {
   }
 }
 
-/** Returns the state as one text: `working`, `working.asking` for nested states, `a|b` for parallel states. */
+/** Returns the state as text. A nested state is `working.asking`. Parallel states are `a|b`. */
 export function stateText(state: unknown): string {
   if (typeof state === 'string') return state;
   if (state === null || typeof state !== 'object') return '';
