@@ -9,13 +9,13 @@ import { readActor } from './index.ts';
 import { Harness, prepared } from './test-support/harness.ts';
 
 /**
- * Two hosts work on many actors. Each host kills itself at random moments and is then restarted. At the end, every effect must have been done and published
- * exactly once. The moments are derived from a seed, which can be set to repeat a run.
+ * Two hosts work on many actors. Each host kills itself at random moments and is then restarted. At the end, every
+ * effect must have been published and done exactly once. A seed determines the moments, so a run can be repeated.
  */
 let harness: Harness;
 const jobs = Array.from({ length: 16 }, (_, index) => `c${index}`);
 const killsMin = 8;
-/** High enough that no message becomes a dead letter although hosts die this often. */
+/** `deliveriesMax` is high, since otherwise the many kills would turn messages into dead letters. */
 const limits = { ackWaitMs: 1_000, retryDelayMsMin: 20, deliveriesMax: 1_000, sweepIntervalMs: 600_000 };
 
 beforeAll(async () => {
@@ -25,7 +25,7 @@ afterAll(() => harness.stop());
 
 const seed = process.env['COPPICE_CHAOS_SEED'] ?? 'coppice';
 let drawn = 0;
-/** A number from 1 to `max`, determined by the seed. */
+/** Returns a number from 1 to `max` that the seed determines. */
 const draw = (max: number) => 1 + (createHash('sha256').update(`${seed}:${drawn++}`).digest().readUInt32LE() % max);
 
 /** Restarts a host each time it kills itself. Returns the number of kills. */
@@ -52,13 +52,13 @@ const ended = async () => (await states()).every((state) => state === 'finished'
 
 let served = 0;
 
-/** Simulates clients: makes the desk serve and approves waiting jobs. It repeats its messages, as users and networks do. */
+/** Simulates clients, which send `serve` to the desk and `approve` to jobs. The clients may send an `approve` twice. */
 async function press(): Promise<void> {
   for (const [index, state] of (await states()).entries()) {
     const id = jobs[index] ?? '';
     const issuedAt = new Date().toISOString();
     if (state === 'asking') {
-      // Each `serve` answers the desk's oldest request, so a repeated message would answer another request. Every message therefore has its own id.
+      // Each `serve` answers one request and needs its own message id, since the desk drops a repeated id.
       const messageId = `serve-${served++}`;
       await harness.post('desk', 'main', { type: 'event', messageId, event: { type: 'serve' }, issuedAt });
     }
@@ -125,7 +125,7 @@ test(
     }));
     for (const id of jobs) {
       const events = (await harness.events(id)).map(({ state, sequence }) => ({ state, sequence }));
-      // A slow host may publish after its successor, so the stream's order isn't guaranteed. The sequence numbers show the real order.
+      // A slow host may publish after its successor. Only the sequence numbers show the real order.
       expect(events.toSorted((left, right) => left.sequence - right.sequence)).toEqual(expected);
     }
     const desk = await harness.deskContext();

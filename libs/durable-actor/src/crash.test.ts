@@ -11,13 +11,13 @@ import { Harness, prepared } from './test-support/harness.ts';
 import { decodeStored, encodeParked, encodeValue } from './value.ts';
 
 /**
- * Kills a host between every two steps of handling a message, checks everything that is stored at that point, and lets another host continue. Each test has its
- * own actor, whose id is in the test's subjects.
+ * Kills a host between every two steps of handling a message, checks everything that is stored, and lets another host
+ * continue. Each test uses its own actor.
  */
 let harness: Harness;
 let count = 0;
 const covered = new Set<CrashPoint>();
-/** The ack wait is short, so that a dead host's message is soon redelivered. */
+/** The short ack wait makes the server redeliver a dead host's message soon. */
 const limits: Partial<HostLimits> = { ackWaitMs: 1_000, sweepIntervalMs: 600_000, retryDelayMsMin: 20 };
 const names = () => `a${++count}`;
 
@@ -27,7 +27,10 @@ beforeAll(async () => {
 afterEach(() => harness.stopHosts());
 afterAll(() => harness.stop());
 
-/** Starts a host that kills itself at a point, and waits for its end. A point that isn't passed fails the test. */
+/**
+ * Starts a host that kills itself at a point, and waits for its end. The test fails if the host doesn't reach the
+ * point.
+ */
 async function crashAt(point: CrashPoint, occurrence = 1, more: Partial<HostLimits> = {}): Promise<void> {
   covered.add(point);
   const script = path.join(import.meta.dirname, 'test-programs/crash-host.ts');
@@ -45,7 +48,7 @@ async function crashAt(point: CrashPoint, occurrence = 1, more: Partial<HostLimi
     throw new Error(`${point} was not reached:\n${child.lines.map((line) => line.text).join('\n')}`);
 }
 
-/** Creates a job in a state, with an empty inbox and no host running. */
+/** Creates a job in a state, with an empty inbox and without a running host. */
 async function parkedAt(state: 'waiting' | 'preparing', input: unknown = {}): Promise<string> {
   const id = names();
   await harness.host({ limits });
@@ -56,7 +59,7 @@ async function parkedAt(state: 'waiting' | 'preparing', input: unknown = {}): Pr
   return id;
 }
 
-/** Returns everything that a crash may leave: the stored state, published messages and unacknowledged messages. */
+/** Returns the stored state, the published messages and the unacknowledged messages. */
 async function left(id: string, kind = 'job') {
   const view = await readActor(harness.bus, kind, id);
   return {
@@ -77,7 +80,7 @@ const eventMessage = (type: string, messageId: string = type) => ({
 });
 const atRest = { timers: 0, commands: 0, inbox: 0, stash: 0 };
 
-/** Takes the job from `preparing` to its end and checks that each step happened once. */
+/** Takes the job from `preparing` to its end, and checks that each step happened once. */
 async function finishes(id: string): Promise<void> {
   const effectId = await harness.effectOf('job', id, 'prepare');
   expect((await harness.commands(id)).map((command) => command.effectId)).toEqual([effectId]);
@@ -188,7 +191,7 @@ test('a crash after the rejection of a request was published: the sender gets it
   const id = await parkedAt('preparing');
   const deskId = `d${id}`;
   const effectId = await harness.effectOf('job', id, 'prepare');
-  // The sender's request goes to a desk that rejects it: `serve` while no request is open.
+  // The desk rejects `serve`, since no job has sent it a request.
   await harness.host({ limits });
   await harness.create('desk', deskId);
   await harness.reaches('desk', deskId, 'open');
@@ -347,7 +350,7 @@ describe('the list of crash points', () => {
       }
       for (const [, name] of text.matchAll(/#publishItems\([^)]*'([a-z-]+)'\)/g)) found.push(name ?? '');
     }
-    // Only `#publishItems` calls `reach` with a variable. Its callers pass a name, which the second expression finds.
+    // Only `#publishItems` calls `reach` with a variable. The second expression finds the names that its callers pass.
     expect(variables).toEqual([['dispatch.ts', 'point']]);
     expect(found.toSorted()).toEqual([...crashPoints].toSorted());
   });

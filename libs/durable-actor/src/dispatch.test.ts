@@ -5,7 +5,7 @@ import { Harness, prepared } from './test-support/harness.ts';
 import { encodeValue } from './value.ts';
 import type { ActorValue } from './value.ts';
 
-/** Checks which outboxes are published again, since receivers have to process each unnecessary repeat. */
+/** Checks which outbox items are published again. Receivers have to process each unnecessary repeat. */
 let harness: Harness;
 let passed: CrashPoint[] = [];
 const repeats = () => passed.filter((point) => point === 'old-outbox-item-published').length;
@@ -22,7 +22,7 @@ const host = (more: Partial<HostLimits> = {}) => {
   return harness.host({ limits: { ...limits, ...more }, hooks: { reach: (point) => void passed.push(point) } });
 };
 
-/** Creates a job whose last outbox (an event, two timers and a command) is published, although no running host remembers that. */
+/** Creates a job whose last outbox is published, and stops the host that remembers this. */
 async function forgotten(id: string): Promise<ActorValue> {
   await host();
   await harness.create('job', id);
@@ -35,7 +35,7 @@ async function forgotten(id: string): Promise<ActorValue> {
   return value;
 }
 
-/** Stores the value so that the message that caused its outbox seems to be still in handling. */
+/** Changes the stored value so that the message that caused its outbox seems to be unacknowledged. */
 async function inDoubt(id: string, change: Partial<ActorValue> = {}): Promise<void> {
   const value = await harness.value('job', id);
   const { sequence } = await harness.bus.publish(subjects.stash('job', `${id}-cause`), {});
@@ -83,7 +83,7 @@ describe('an outbox is published again', () => {
     await host();
     await harness.post('job', 'partly', { type: 'timer', effectId });
     await harness.quiet('job', 'partly');
-    // The outbox is event, reminder, time limit and command; only the last two are published again.
+    // The outbox contains event, reminder, time limit and command. The last two are published again.
     expect(repeats()).toBe(2);
     expect(await harness.commands('partly')).toHaveLength(1);
   });
@@ -94,7 +94,7 @@ describe('an outbox is published again', () => {
     await host();
     await expect(harness.send('job', 'doubtful', { type: 'approve' })).rejects.toMatchObject({ code: 'conflict' });
     expect(repeats()).toBe(4);
-    // By now this host remembers that the outbox is published.
+    // The host now remembers that the outbox is published.
     await harness.send('job', 'doubtful', { type: 'stop' });
     expect(repeats()).toBe(4);
     expect((await harness.events('doubtful')).map((event) => event.sequence)).toEqual([1, 2, 3]);

@@ -115,7 +115,7 @@ describe('an actor that waits for another actor', () => {
   });
 });
 
-/** A job that can't leave `preparing`: the machine fails on each result of its command. */
+/** Returns a job definition whose machine fails on each result of the command in `preparing`. */
 const stuck = (): ActorDefinition => ({
   ...job,
   emitted: (event, self) => {
@@ -143,7 +143,6 @@ describe('a result that the machine fails on', () => {
     expect(await harness.stored(streams.actors, subjects.stash('job', 'stuck'))).toHaveLength(1);
     await harness.stopHosts();
 
-    // A repaired machine of a new version continues.
     const repaired = await host({ actors: [{ ...job, version: 2, migrations: { 1: (snapshot) => snapshot } }, desk] });
     expect(await repaired.unpark('job', 'stuck')).toBe('unparked');
     expect(await harness.reaches('job', 'stuck', 'failed')).toMatchObject({ summary: { error: 'delivery-limit' } });
@@ -240,7 +239,7 @@ describe('a state that would grow too large', () => {
     await preparing('brimming', { limitMs: 600_000 });
     await harness.stopHosts();
     const value = await harness.value('job', 'brimming');
-    // This machine emits events with a long text, so the value is over the limit after the timer's transition.
+    // The machine emits a long text, so the value exceeds its limit after the timer's transition.
     const growing: ActorDefinition = {
       ...job,
       emitted: (event, self) => ({ ...job.emitted?.(event, self), data: { text: tooMuch } }) as never,

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => harness.stop());
 
-/** A job that waits for the result of its command. */
+/** Creates a job that waits for the result of its command. Returns the command's effect id. */
 async function preparing(id: string, input: unknown = {}): Promise<string> {
   await harness.create('job', id, input, { type: 'start' });
   await harness.reaches('job', id, 'preparing');
@@ -66,7 +66,7 @@ describe('an actor', () => {
     expect(await timers()).toEqual([]);
     const claim = await harness.bus.keyValue(buckets.effects).get(effectId);
     expect(JSON.parse(new TextDecoder().decode(claim?.value))).toEqual({ state: 'cancelled' });
-    // A result that arrives anyway changes nothing.
+    // A late result changes nothing.
     const before = await readActor(harness.bus, 'job', 'timers');
     await harness.result('job', 'timers', effectId, { status: 'done', output: prepared });
     await harness.quiet('job', 'timers');

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Census, CrashPoint, StoredChange } from './index.ts';
 import { Harness } from './test-support/harness.ts';
 
-/** Tests what a host reports about its actors, for use in metrics. */
+/** Tests the data that a host reports for metrics. */
 let harness: Harness;
 beforeAll(async () => {
   harness = await Harness.start();

@@ -7,7 +7,6 @@ import type { ActorHost, CrashPoint } from './index.ts';
 import { Harness, prepared } from './test-support/harness.ts';
 import { desk, job } from './test-support/machines.ts';
 
-/** Tests two hosts that handle messages of the same actor, each with its own connection. */
 let harness: Harness;
 const others: { bus: Bus; host: ActorHost }[] = [];
 
@@ -39,7 +38,7 @@ test('two hosts that handle an actor at once lose nothing and do nothing twice',
   const attempts: CrashPoint[] = [];
   const slowly = async (point: CrashPoint) => {
     if (point === 'value-read') attempts.push(point);
-    // Waits long enough between read and write that both hosts read the same revision.
+    // Gives the other host time to read the same revision.
     if (point === 'transition-computed') await new Promise((resolve) => setTimeout(resolve, 3));
   };
   await host(slowly);
@@ -65,7 +64,7 @@ test('two hosts that handle an actor at once lose nothing and do nothing twice',
     [4, 'approving'],
   ]);
   expect(await harness.commands('raced')).toHaveLength(1);
-  // Some handlings started again, which shows that the hosts really conflicted.
+  // Some attempts were repeated, which shows that the hosts really conflicted.
   expect(attempts.length).toBeGreaterThan(pokes.length + 8);
 });
 
@@ -129,7 +128,7 @@ test('a host that was slow after storing publishes commands that another host ha
   await eventually(() => held);
   const effectId = await harness.effectOf('job', 'late', 'prepare');
   await host();
-  // The blocked host holds its own lock on this actor and handles no further message, so the other host must get both messages.
+  // The blocked host holds its lock on this actor, so only the other host can handle both messages.
   await harness.send('job', 'late', { type: 'stop' }).catch(() => null);
   await harness.reaches('job', 'late', 'stopped');
   release();

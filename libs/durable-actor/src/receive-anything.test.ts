@@ -27,7 +27,7 @@ test('any sequence of messages, repeated or late: no id is used twice, and the e
         if (incoming === null) continue;
         const decision = give(value, incoming, nowMs);
         if (each.type === 'again' && incoming.message.type !== 'wake' && decision.type === 'store') {
-          // A repeated event may only be applied if it was rejected before.
+          // A repeated event may change the value only if the actor rejected the event before.
           counted.push(incoming.message.type);
         }
         last = incoming;

@@ -77,7 +77,7 @@ describe('effects of a transition', () => {
     const inOrder = next(next(open, request(), born, desk), called, born, desk);
     expect(inOrder.snapshot?.context).toMatchObject({ forgotten: ['n'], open: [{ name: 'n' }] });
 
-    // A cancellation takes effect even if the state rejects the event that carries it: the deferred request is removed.
+    // The state rejects the event `y`, but `cancels` still takes effect. The later request `p1` counts as handled.
     const waiting = next(null, create('c'));
     const refused = next(waiting, { ...event('y', { type: 'approve' }), cancels: 'p1' });
     expect(give(refused, event('p1', { type: 'poke', number: 1 }))).toMatchObject({ type: 'drop', reason: 'a repeat' });

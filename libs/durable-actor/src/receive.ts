@@ -150,6 +150,7 @@ function receiveWake(definition: ActorDefinition, stored: ActorValue, nowMs: num
   if (due.length === 0 && stored.unstash !== true) return dropped('nothing is due');
   const work = resume(definition, stored, nowMs);
   for (const { effectId, effect } of due) {
+    // The event of an earlier timer may have cancelled this timer or ended the actor.
     if (work.draft.status === 'done' || work.draft.inFlight[effectId] === undefined) continue;
     delete work.draft.inFlight[effectId];
     applyEvent(work, timerEvent(effect));

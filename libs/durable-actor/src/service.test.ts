@@ -6,7 +6,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readActor } from './index.ts';
 import { Harness, prepared } from './test-support/harness.ts';
 
-/** Tests actors together with a real command service. */
 let harness: Harness;
 let member: Membership;
 let service: CommandServer;

@@ -5,7 +5,7 @@ import { contextOf, trackSpans } from './spans.ts';
 import { born, create, event, next } from './test-support/pure.ts';
 import type { ActorValue } from './value.ts';
 
-/** Tests the stored parts of an actor's spans; trace.test.ts tests their export. */
+/** Tests the stored parts of an actor's spans. trace.test.ts tests the export. */
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 const [handlingId, senderId] = ['00f067aa0ba902b7', '00f067aa0ba902b8'];
 const handling = `00-${traceId}-${handlingId}-01`;
@@ -45,7 +45,6 @@ test("a life span is a child of its creator's span; the state's span is the pare
   expect(value.traceparent).toMatch(life);
   expect(contextOf(value)).toEqual({ traceparent: expect.stringMatching(life) as string, tracestate });
   expect(contextOf(value)?.traceparent).not.toBe(value.traceparent);
-  // A host that computes the spans again gets the same spans.
   expect(bornAs(described('waiting'))).toEqual(value);
   const whole = bornAs(described(null));
   expect(contextOf(whole)?.traceparent).toBe(whole.traceparent);
@@ -83,6 +82,6 @@ test('without a description, a trace or sampling there are no spans; work belong
     expect(value.spans).toBeUndefined();
     expect(contextOf(value)?.traceparent ?? null).toBe(unsampled);
   }
-  // Spans are removed if the definition no longer describes them, since nothing would end them.
+  // The definition no longer describes spans. So the stored spans are removed, since nothing would end them.
   expect(later(bornAs(described('waiting')), null, born + 1).spans).toBeUndefined();
 });

@@ -6,7 +6,7 @@ import { born, create, effectOf, event, next, result, upTo } from './test-suppor
 import { prepared } from './test-support/harness.ts';
 import type { ActorValue } from './value.ts';
 
-/** The steps that each event in an outbox reports. */
+/** Returns the steps that each event of the outbox reports. */
 const stepsIn = ({ outbox }: ActorValue): (Step[] | undefined)[] =>
   outbox.flatMap((item) => (item.type === 'event' ? [(item.data as { steps?: Step[] }).steps] : []));
 
@@ -29,7 +29,7 @@ test('the next event reports each ended effect once, with its start, its time in
     result(effectOf(asking, 'desk'), { status: 'done', output: { ticket: 1 } }),
     born + 900,
   );
-  // A request is named by the kind of the requested actor. Its time in the inbox is unknown.
+  // The step of a request has the kind of the requested actor as its name. Its time in the inbox is unknown.
   const request = { what: 'desk', orderedAtMs: born + 400, endedAtMs: born + 900, queuedMs: null, workedMs: null };
   expect(stepsIn(answered)).toEqual([[{ ...request, error: null }]]);
 });

@@ -11,12 +11,12 @@ import { Harness, prepared } from './test-support/harness.ts';
 let harness: Harness;
 let collector: TraceCollector;
 let telemetry: Telemetry;
-/** Point at which the handling of the next message fails, so that it is redelivered. */
+/** Point at which the next handling fails, so that the message is redelivered. */
 let failAt: CrashPoint | null = null;
 
 beforeAll(async () => {
   collector = await startTraceCollector();
-  // The exporter reads the process's own environment, as in a service.
+  // The exporter reads its configuration from the process's environment, as in a service.
   for (const [name, value] of Object.entries(collector.environment)) vi.stubEnv(name, value);
   telemetry = await startTelemetry({ serviceName: 'actors', instanceId: 'one' });
   if (!telemetry.enabled) throw new Error('tracing is not on');
@@ -69,10 +69,10 @@ test("an actor's life is a span, its states are child spans, and the work of a s
   await harness.reaches('job', 'lives', 'waiting');
   await harness.send('job', 'lives', { type: 'start' });
   const effectId = await harness.effectOf('job', 'lives', 'prepare');
-  // The result has no sender's span, so its place in the trace comes from the actor's stored context.
+  // The result has no trace context, so its span is a child of the actor's stored context.
   await harness.result('job', 'lives', effectId, { status: 'done', output: prepared });
   await harness.reaches('job', 'lives', 'asking');
-  // The event comes from another trace. The messages that the actor publishes because of the event belong to the actor's own trace.
+  // The event comes from another trace. The messages that the actor then publishes belong to the actor's own trace.
   await withSpan('come by', {}, () => harness.send('job', 'lives', { type: 'stop' }));
   await harness.reaches('job', 'lives', 'stopped');
   const life = await ofJob('lives', 'job');
@@ -114,7 +114,7 @@ test("an actor's life is a span, its states are child spans, and the work of a s
   const [request] = collector.spans.filter(({ parentSpanId }) => parentSpanId === asking?.spanId);
   const answered = collector.spans.find(({ spanId }) => spanId === request?.links[0]?.spanId);
   expect(answered).toMatchObject({ name: 'process result coppice.actor.job.*', parentSpanId: preparing?.spanId });
-  // The last message, which cancels the request, was caused by the other trace's event but belongs to the actor's trace.
+  // The other trace's event caused this cancellation, but the cancellation belongs to the actor's trace.
   const forgets = collector.spans.find(
     ({ parentSpanId, name }) => parentSpanId === life.spanId && name === 'publish coppice.actor.desk.*',
   );
@@ -149,7 +149,7 @@ test.for([
   async ([point, exports], { task }) => {
     const id = `fails-at-${point}`;
     await withSpan(task.name, {}, () => harness.create('job', id, {}));
-    // The creation reaches the same points, so the test waits until the creation is over.
+    // The handling of `create` must be over, since it reaches the same points.
     await harness.quiet('job', id);
     failAt = point;
     await harness.send('job', id, { type: 'stop' });
@@ -158,7 +158,7 @@ test.for([
       const found = collector.spans.filter((span) => span.attributes['coppice.task.id'] === id);
       return found.length >= 2 * exports && found;
     });
-    // Spans that were exported before the failure are exported again, unchanged.
+    // Spans that were exported before the failure are exported again without changes.
     const same = ({ name, spanId, parentSpanId, startedAtMs, durationMs }: CollectedSpan) =>
       [name, spanId, parentSpanId, startedAtMs, durationMs].join(' ');
     expect(spans.map(({ name }) => name).toSorted()).toEqual(
@@ -205,7 +205,7 @@ test("an event from a later trace stays in that trace; the commands that it caus
     collector.spans.find((span) => span.parentSpanId === preparing.spanId && span.name.startsWith('process result ')),
   );
   expect(result.links).toEqual([{ traceId, spanId: click.spanId }]);
-  // The next request continues in the actor's trace, through the other actor.
+  // The actor's next request, and its handling by the other actor, stay in the actor's trace.
   await eventually(() =>
     collector.spans.find((span) => span.name === 'process create coppice.actor.desk.*' && span.traceId === bornIn),
   );
@@ -221,7 +221,7 @@ test('a redelivery is a child of the current state, linked to its sender', async
   const stored = (await harness.value('job', 'again')).traceparent;
   let poke = '';
   failAt = 'transition-computed';
-  // The event belongs to the same trace, like an event from another actor of the run.
+  // The event has the actor's trace, like an event from another actor of the same run.
   await withSpan('poke', { parent: extractTrace({ traceparent: stored ?? undefined }) }, async (span) => {
     poke = span.spanContext().spanId;
     await harness.send('job', 'again', { type: 'pad', text: 'x' });
@@ -246,12 +246,12 @@ test("a message without a sender is part of its actor's trace", async () => {
   expect(await ofJob('woken', 'job waiting')).toMatchObject({ traceId: wake.traceId, spanId: wake.parentSpanId });
 });
 
-/** The span of the one message that was published within this span. */
+/** Returns the span of the only message that was published within this span. */
 const sentIn = (spanId: string) =>
   eventually(() => collector.spans.find((span) => span.parentSpanId === spanId && span.name.startsWith('publish ')));
 const spanNamed = (name: string) =>
   eventually(() => collector.spans.find((span) => span.name === name), { description: `a span ${name}` });
-/** A span of a job's life or states, once it has ended. */
+/** Waits for a span of a job's life or of one of the job's states. */
 const ofJob = (id: string, name: string) =>
   eventually(() => collector.spans.find((span) => span.name === name && span.attributes['coppice.task.id'] === id), {
     description: `the span ${name} of ${id}`,

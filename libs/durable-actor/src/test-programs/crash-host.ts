@@ -4,8 +4,12 @@ import type { CrashPoint, HostLimits } from '../index.ts';
 import { desk, job } from '../test-support/machines.ts';
 
 /**
- * A host in its own process that kills itself at a crash point. It uses SIGKILL, so no cleanup runs. Arguments: server address; point, or `any` for all points;
- * number of times that the point is reached until the host kills itself (1 for the first time); limits as JSON; number of messages handled at once.
+ * A host in its own process that kills itself at a crash point. It uses SIGKILL, so no cleanup runs. Arguments:
+ * 1. server address
+ * 2. crash point, or `any` to count all points
+ * 3. number of passes of the point after which the host kills itself
+ * 4. limits as JSON
+ * 5. maximum number of messages that are handled at once
  */
 const [servers, point, occurrence, limits, concurrency] = process.argv.slice(2) as [
   string,
@@ -20,7 +24,7 @@ const bus = await Bus.connect({ servers, name: 'crash-host' });
 await startActorHost({
   bus,
   actors: [job, desk],
-  // Tests pass 1 if no other message may be in handling when the host dies.
+  // Some tests pass 1, so that no other message is in handling when the host dies.
   concurrency: Number(concurrency),
   limits: JSON.parse(limits) as Partial<HostLimits>,
   hooks: {

@@ -11,7 +11,7 @@ import type { ActorValue } from '../value.ts';
 import { desk, job } from './machines.ts';
 import type { DeskContext } from './machines.ts';
 
-/** A real nats-server for the actors of machines.ts, with methods that read everything stored on it. */
+/** A real nats-server with hosts for the actors of machines.ts, and methods that read the stored data. */
 export class Harness {
   readonly server: NatsServer;
   readonly bus: Bus;
@@ -51,7 +51,6 @@ export class Harness {
     return createActor(this.bus, { kind, id, input, messageId, ...(event === undefined ? {} : { event }) });
   }
 
-  /** Sends an event and waits for the answer. */
   send(
     kind: string,
     id: string,
@@ -61,7 +60,7 @@ export class Harness {
     return sendEvent(this.bus, { kind, id, event, messageId, awaitAnswerMs: 5_000 });
   }
 
-  /** Puts any message, even an invalid one, into an inbox. */
+  /** Publishes a message to an inbox. The message may be invalid. */
   post(kind: string, id: string, message: unknown, headers: Record<string, string> = {}): Promise<unknown> {
     const data = message instanceof Uint8Array ? message : (message as object);
     return this.bus.publish(subjects.actor(kind, id), data, { headers });
@@ -91,14 +90,13 @@ export class Harness {
     );
   }
 
-  /** The context of the desk `main`. */
   async deskContext(): Promise<DeskContext> {
     const view = await readActor(this.bus, 'desk', 'main');
     if (view === null) throw new Error('there is no desk');
     return view.context as DeskContext;
   }
 
-  /** Id of the effect in flight with this child id or timer id. */
+  /** Returns the id of the effect in flight with this child id or timer id. */
   async effectOf(kind: string, id: string, childId: string): Promise<string> {
     const { inFlight } = await this.value(kind, id);
     const found = Object.entries(inFlight).find(([, effect]) =>
@@ -114,7 +112,7 @@ export class Harness {
     return all;
   }
 
-  /** Returns the commands in the stream. No service handles these commands; tests answer them with `result`. */
+  /** Returns the commands in the stream. Tests answer them with `result`, since no service is running. */
   async commands(id?: string): Promise<CommandMessage[]> {
     const all = (await this.stored(streams.commands, 'coppice.cmd.>')).map(
       (message) => message.json() as CommandMessage,
@@ -122,7 +120,7 @@ export class Harness {
     return id === undefined ? all : all.filter((command) => command.replyTo.id === id);
   }
 
-  /** State events that a job published, in the order of the stream. */
+  /** Returns the state events that a job published, in the order of the stream. */
   async events(id: string): Promise<{ sequence: number; state: string; id: string }[]> {
     const all: { sequence: number; state: string; id: string }[] = [];
     for (const message of await this.stored(streams.events, `coppice.event.default.r1.${id}.>`))
@@ -137,7 +135,7 @@ export class Harness {
     return subject === undefined ? all : all.filter((letter) => letter.subject === subject);
   }
 
-  /** Resolves when an inbox is empty. */
+  /** Waits until an inbox is empty. */
   async quiet(kind: string, id: string): Promise<void> {
     await eventually(async () => (await this.stored(streams.actors, subjects.actor(kind, id))).length === 0, {
       description: `the inbox of ${kind} ${id} to be empty`,

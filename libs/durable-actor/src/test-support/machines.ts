@@ -5,8 +5,8 @@ import { answer, command, create, defineActor, effect, ordered, request, send } 
 import type { AnswerParams, Birth, CreateParams, SendParams } from '../index.ts';
 
 /**
- * A small machine for tests, which uses every mapped feature (see inspect-machine.ts). It models a job: the job waits, prepares a folder with a command, requests
- * a number from a desk, handles pokes, and ends. It has a time limit.
+ * A job for tests. Its machine uses every mapped feature (see inspect-machine.ts). The job waits, prepares a folder
+ * with a command, requests a number from a desk, waits for approval, and ends. It has a time limit.
  */
 export type JobInput = { repository?: string; limitMs?: number; padding?: string; parent?: string };
 type JobContext = {
@@ -205,7 +205,7 @@ const first = (context: DeskContext) => {
   return entry;
 };
 
-/** Answers one request for each `serve`; ends on `close`. */
+/** Answers one request for each `serve`, and ends on `close`. */
 export const desk = defineActor({
   kind: 'desk',
   version: 1,

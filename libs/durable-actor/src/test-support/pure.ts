@@ -7,7 +7,7 @@ import type { ActorValue, OutboxItem } from '../value.ts';
 import { prepared } from './harness.ts';
 import { job } from './machines.ts';
 
-/** Applies messages to an actor's value, without a server. */
+/** Helpers that apply messages to an actor's value without a server. */
 const issuedAt = '2026-11-24T00:00:00.000Z';
 export const born = 1_000_000;
 export type Event = { type: string } & Record<string, unknown>;
@@ -29,7 +29,7 @@ export const result = (effectId: string, outcome: Extract<ActorMessage, { type: 
   cancels: null,
 });
 
-/** Encodes and decodes the value, as a host does between two messages. */
+/** Encodes and decodes the value, since a host does this between two messages. */
 const reread = (value: ActorValue): ActorValue => {
   const stored = decodeStored(encodeValue(value));
   if (stored.type === 'parked') throw new Error('parked');
