@@ -7,8 +7,7 @@ import { copiedHeaders, headerNames } from './message-headers.ts';
  * Postpones an event for an actor that doesn't exist yet, since the actor's `create` may arrive later.
  *
  * Invariant 6: the event is copied to a scheduled message with a try count, then acknowledged. If the event were nak'ed
- * with a delay instead, it would stay pending and block other messages. After ten tries or one hour the handler gives
- * up on the event.
+ * with a delay instead, it would stay pending and block other messages.
  */
 export async function tryAgainLater(
   parts: HostParts,

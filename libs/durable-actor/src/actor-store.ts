@@ -7,8 +7,8 @@ import type { ActorValue, Parked } from './value.ts';
 /**
  * Reads and writes the values of actors.
  *
- * Invariant 1: each actor has one value of limited size. It is written only by compare-and-set on the revision that was
- * read. Reads go to the stream's leader, so they return the last write.
+ * Invariant 1: a value is written only by compare-and-set on the revision that was read. Reads go to the stream's
+ * leader, so they return the last write.
  */
 export class ActorStore {
   readonly #parts: HostParts;

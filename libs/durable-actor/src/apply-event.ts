@@ -165,7 +165,7 @@ function persisted(definition: ActorDefinition, snapshot: AnyMachineSnapshot): P
   return { status, value, context, historyValue };
 }
 
-/** Reduces a finished actor to its tombstone, cancels its effects in flight and rejects its deferred events. */
+/** Reduces a finished actor to its tombstone. */
 function finish(work: Work): void {
   const { definition, draft, snapshot } = work;
   for (const [effectId, effect] of Object.entries(draft.inFlight)) cancelEffect(draft, effectId, effect);
@@ -241,9 +241,8 @@ function ownPolicy(snapshot: AnyMachineSnapshot, type: string): 'refuse' | 'defe
 }
 
 /**
- * Replays the deferred events in order. After each handled event the replay starts again at the first deferred event,
- * since the new state may handle events that the old state deferred. The replay ends, since each handled or rejected
- * event is removed from the list.
+ * Replays the deferred events in order. After each handled event the replay starts again, since the new state may
+ * handle events that the old state deferred. It ends, since each handled or rejected event is removed from the list.
  */
 function replayDeferred(work: Work): void {
   const { draft } = work;

@@ -8,7 +8,6 @@ export type Census = readonly { kind: string; state: string; count: number }[];
 
 const parkedState = 'parked';
 
-/** Counts the actors of one walk of the sweeper. */
 export class CensusTaker {
   readonly #counts = new Map<string, { kind: string; state: string; count: number }>();
 

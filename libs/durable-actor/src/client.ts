@@ -93,7 +93,7 @@ export async function createActor(
   await bus.publish(subjects.actor(kind, id), message, { template: subjects.actor(kind, '*') });
 }
 
-/** A view of an actor's stored value. Times are in RFC 3339 format. */
+/** Times are in RFC 3339 format. */
 export type ActorView = {
   kind: string;
   id: string;

@@ -80,7 +80,6 @@ const eventMessage = (type: string, messageId: string = type) => ({
 });
 const atRest = { timers: 0, commands: 0, inbox: 0, stash: 0 };
 
-/** Takes the job from `preparing` to its end, and checks that each step happened once. */
 async function finishes(id: string): Promise<void> {
   const effectId = await harness.effectOf('job', id, 'prepare');
   expect((await harness.commands(id)).map((command) => command.effectId)).toEqual([effectId]);

@@ -9,7 +9,6 @@ export type Birth<Input> = { kind: string; id: string; now: number; input: Input
 /** Field of every event that reaches a machine. `now` is the current time in milliseconds since 1970. */
 export type Timed = { now: number };
 
-/** An invoke source that is a command to a service. */
 export type CommandSource = {
   type: 'command';
   operation: Operation;
@@ -56,8 +55,8 @@ export type EventPolicy = {
 export type StatePolicy = 'refuse' | 'defer' | { refuse: string };
 
 /**
- * Metadata of an emitted event. `sequence` counts the actor's events from 1. `time` is in RFC 3339 format. `eventId`
- * stays the same if the event is published again. `steps` are the effects that ended since the previous event.
+ * Metadata of an emitted event. `sequence` counts the actor's events from 1. `time` is in RFC 3339 format. Publishing
+ * again keeps `eventId`. `steps` are the effects that ended since the previous event.
  */
 export type Emission = {
   kind: string;
@@ -77,7 +76,6 @@ export type SpanDescription = {
   within: { kind: string; id: string } | null;
   /** Name of the current state. Null if the actor's states have no spans. */
   state: string | null;
-  /** Attributes of all spans of the actor. */
   attributes: Record<string, string>;
   /** State in which the actor ended. An attribute of the life span. */
   end: string;

@@ -18,11 +18,11 @@ import type { ActorValue, OutboxItem } from './value.ts';
  * 2. Only items of a stored outbox are published, in order. The message that caused the outbox is acknowledged after
  *    that.
  * 3. An outbox stays in the stored value until the next transition is written. Before that transition, `settle`
- *    publishes all items again that may be unpublished. An item counts as published in three cases:
- * - This host has published the outbox of this revision.
- * - The message that caused the outbox has left the inbox. Its handler acknowledges it only after publishing.
- * - The result of the item's effect, or of a later item's effect, has arrived.
- * The server drops a duplicate within the dedupe window. Later, receivers drop it by its effect or message id.
+ *    publishes all items again that may be unpublished. The server drops a duplicate within the dedupe window. Later,
+ *    receivers drop it by its effect or message id. An item counts as published in three cases:
+ *    - This host has published the outbox of this revision.
+ *    - The message that caused the outbox has left the inbox. Its handler acknowledges it only after publishing.
+ *    - The result of the item's effect, or of a later item's effect, has arrived.
  * 4. An effect may already be cancelled or done when its item is published again. Receivers handle both cases (see
  *    claims.ts in libs/bus).
  */
@@ -36,7 +36,6 @@ export class Dispatcher {
     this.#published = new LRUCache({ max: parts.limits.rememberedDispatchesMax });
   }
 
-  /** @param revision revision at which the value is stored */
   async publish(value: ActorValue, revision: number): Promise<void> {
     await this.#publishItems(value, value.outbox, 'outbox-item-published');
     this.remember(value, revision);
@@ -47,7 +46,7 @@ export class Dispatcher {
   }
 
   /**
-   * Before the next transition, publishes the items of a stored outbox that may be unpublished.
+   * Publishes the items of a stored outbox that may be unpublished. Must be called before the next transition.
    * @param resultOf id of the effect whose result or timer is being handled; null for other messages
    */
   async settle(value: ActorValue, revision: number, resultOf: string | null): Promise<void> {

@@ -47,7 +47,7 @@ export class TooMuchContention extends Error {
   readonly retryable = true;
 }
 
-/** The value to store, or a message to publish, is over a limit. Nothing was stored. */
+/** The value to store or a message to publish is over a limit. Nothing was stored. */
 export class TooLarge extends Error {
   override readonly name = 'TooLarge';
   readonly code = 'limit-exceeded';

@@ -200,9 +200,9 @@ export class MessageHandler {
   }
 
   /**
-   * Handles a message whose new value would be over a limit.
-   * An event or `create` is rejected. A successful result is replaced by a failed result, which is smaller.
-   * In all other cases the actor is parked, so that the message isn't lost.
+   * Handles a message whose new value would be over a limit. An event or `create` is rejected. A successful result is
+   * replaced by a failed result, which is smaller. For all other messages the actor is parked, so that the message
+   * isn't lost.
    * @throws Unrestorable if the actor must be parked
    */
   async #tooLarge(attempt: Attempt, stored: Stored | null, cause: TooLarge): Promise<void> {
@@ -226,10 +226,9 @@ export class MessageHandler {
   }
 
   /**
-   * Returns true if this message caused the stored value. Its transition is then stored, and only the publishing
-   * failed.
-   * This method then publishes the rest of the outbox. Such a message never becomes a dead letter, since the effects of
-   * a stored state must not be lost.
+   * Returns true if this message caused the actor's last transition. The transition is then stored, so this method
+   * publishes the rest of its outbox. Such a message never becomes a dead letter, since the effects of a stored state
+   * must not be lost.
    */
   async #isStored(definition: ActorDefinition, id: string, delivery: Delivery): Promise<boolean> {
     const entry = await this.#store.read(definition.kind, id);

@@ -36,14 +36,10 @@ export type ActorHost = {
    * @throws Unrestorable if this host's machine can't restore the actor
    */
   unpark(kind: string, id: string): Promise<'unparked' | 'not-parked' | 'absent'>;
-  /** Runs one walk of the sweeper now. */
   sweep(): Promise<void>;
 };
 
-/**
- * Starts to handle messages of actors in this process. All hosts share the inboxes, through one durable consumer per
- * kind of actor.
- */
+/** Starts to handle messages of actors. All hosts share the inboxes through one durable consumer per kind of actor. */
 export async function startActorHost(options: ActorHostOptions): Promise<ActorHost> {
   const parts = hostParts(options.bus, {
     ...(options.clock === undefined ? {} : { clock: options.clock }),
@@ -96,10 +92,6 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
 
 const concurrencyDefault = 16;
 
-/**
- * Handles a message. If the handling fails, the message is redelivered after a pause. The pause grows with each
- * delivery.
- */
 async function handleOrGiveBack(
   parts: HostParts,
   handler: MessageHandler,

@@ -9,9 +9,9 @@ import { contextOf } from './spans.ts';
 import type { ActorValue } from './value.ts';
 
 /**
- * Runs the handling of one message in a span. All work of an actor is in one trace, even if several processes do parts
- * of the work. The depth of the trace doesn't grow with the actor's history:
- * 1. The span of a `create` or an event is a child of the sender's span.
+ * Runs the handling of one message in a span. Except for rule 3, all work of an actor is in one trace, even if several
+ * processes do parts of the work. The depth of the trace doesn't grow with the actor's history:
+ * 1. At the first delivery of a `create` or an event, the span is a child of the sender's span.
  * 2. Every other span is a child of the actor's own context (see spans.ts) and links to the sender's span. This applies
  *    to results, timers, wake-ups, messages without a sender, and redeliveries.
  * 3. The span of an event from another trace stays in the sender's trace, even on redelivery. For example, many runs

@@ -3,7 +3,7 @@ import type { AnyStateMachine, AnyStateNode } from 'xstate';
 import { isEffect } from './sources.ts';
 
 /**
- * Finds parts of a machine that can't be made durable, and computes the hash of its structure. The machine isn't run.
+ * Finds parts of a machine that can't be made durable, and computes the hash of its structure.
  *
  * Invariant 2: a machine may use only these features:
  * - named actions with parameters
@@ -11,6 +11,7 @@ import { isEffect } from './sources.ts';
  * - `after` and delayed `raise`
  * - delayed `sendTo` to the actor itself
  * - `cancel`, `stopChild` and `emit`
+ * - `assign`, `enqueueActions` and `raise` without delay, which XState computes inside the pure transition
  *
  * This file rejects any other feature that is visible in the structure. The rest is rejected before a value is stored.
  */
@@ -23,10 +24,7 @@ type Transition = {
   guard?: unknown;
 };
 
-/**
- * Built-in actions that are allowed. XState computes them inside the pure transition, or map-actions.ts maps their
- * results.
- */
+/** Built-in actions of XState that a machine may use. */
 const mappedBuiltIns = new Set([
   'xstate.assign',
   'xstate.raise',
@@ -54,7 +52,6 @@ function transitionsOf(node: AnyStateNode): Transition[] {
   return all;
 }
 
-/** Returns the event types that the machine's states handle, except XState's own types. */
 export function namedEvents(machine: AnyStateMachine): Set<string> {
   const types = new Set<string>();
   for (const node of stateNodes(machine)) {
@@ -78,7 +75,6 @@ export function emits(machine: AnyStateMachine): boolean {
   return all.some((action) => isBuiltIn(action) && action.type === 'xstate.emit');
 }
 
-/** Returns the event types for which the `meta` of a state sets a policy. */
 export function policiesInMeta(machine: AnyStateMachine): Set<string> {
   const metas = stateNodes(machine).map((node) => node.meta as { events?: Record<string, unknown> } | undefined);
   return new Set(metas.flatMap((meta) => Object.keys(meta?.events ?? {})));
@@ -97,7 +93,6 @@ export function invocations(machine: AnyStateMachine): Map<string, Set<string>> 
   return byId;
 }
 
-/** Returns all problems that prevent the machine from being durable. */
 export function problemsOf(
   machine: AnyStateMachine,
   ordering: ReadonlySet<string>,
@@ -165,7 +160,6 @@ function problemsOfBuiltIn(where: string, action: { type: string; delay?: unknow
   return [];
 }
 
-/** Returns the hash of the machine's states, transitions and invocations. Guards and actions aren't part of it. */
 export function hashOf(machine: AnyStateMachine): string {
   const structure = stateNodes(machine).map((node) => ({
     id: node.id,

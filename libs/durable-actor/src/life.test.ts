@@ -66,7 +66,6 @@ describe('an actor', () => {
     expect(await timers()).toEqual([]);
     const claim = await harness.bus.keyValue(buckets.effects).get(effectId);
     expect(JSON.parse(new TextDecoder().decode(claim?.value))).toEqual({ state: 'cancelled' });
-    // A late result changes nothing.
     const before = await readActor(harness.bus, 'job', 'timers');
     await harness.result('job', 'timers', effectId, { status: 'done', output: prepared });
     await harness.quiet('job', 'timers');

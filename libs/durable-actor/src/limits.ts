@@ -1,6 +1,5 @@
-/** Limits that every host shares, since they apply to stored data. */
+/** Limits of stored data, which every host must share. */
 export const actorLimits = {
-  /** Maximum size of an actor's stored value, in bytes. */
   valueBytesMax: 256 * 1024,
   /** Bytes that every value leaves free. A parked actor needs them for the note with the reason. */
   parkingReserveBytes: 8 * 1024,
@@ -20,7 +19,6 @@ export const actorLimits = {
    * handling of the message then fails.
    */
   microstepsMax: 1_000,
-  /** Maximum delay of a timer, in milliseconds. */
   timerDelayMsMax: 30 * 24 * 3_600_000,
   /** Lifetime of a finished actor's tombstone. It is 30 days longer than the longest timer. */
   tombstoneTtlMs: 60 * 24 * 3_600_000,
@@ -28,21 +26,20 @@ export const actorLimits = {
   createAgeMsMax: 7 * 24 * 3_600_000,
 } as const;
 
-/** Default limits and intervals of a host. `ActorHostOptions.limits` overrides them. */
 export const hostLimits = {
   /** Maximum number of compare-and-set attempts in one delivery of a message. Then the message is redelivered. */
   compareAndSetAttemptsMax: 10,
   /** Maximum number of deliveries of a message. Then the message becomes a dead letter. */
   deliveriesMax: 20,
   /**
-   * Pause before a redelivery after the machine failed on the message. The pause doubles from min to max. All
-   * deliveries together take about two minutes.
+   * Pause before a redelivery after the machine failed on the message. The pause doubles from min to max. Up to the
+   * delivery limit, the pauses add up to about two minutes.
    */
   retryDelayMsMin: 100,
   retryDelayMsMax: 10_000,
   /**
-   * Pause before a redelivery after any other failure. All deliveries together take 14 minutes, so a shorter outage of
-   * the bus loses no message.
+   * Pause before a redelivery after any other failure. Up to the delivery limit, the pauses add up to 14 minutes. So a
+   * shorter outage of the bus loses no message.
    */
   outageDelayMsMin: 500,
   outageDelayMsMax: 60_000,
@@ -52,8 +49,8 @@ export const hostLimits = {
    */
   ackWaitMs: 30_000,
   /**
-   * Limits for an event to an actor that doesn't exist yet. The first pause is `absentDelayMsMin`, and each further
-   * pause is twice as long. `absentAgeMsMax` limits the time since the first try.
+   * Limits for an event to an actor that doesn't exist yet. The pause doubles. `absentAgeMsMax` counts from the first
+   * try.
    */
   absentTriesMax: 10,
   absentDelayMsMin: 1_000,
@@ -61,8 +58,8 @@ export const hostLimits = {
   sweepIntervalMs: 30_000,
   sweepReadsPerSecond: 200,
   /**
-   * The sweeper wakes an actor only if a timer is overdue by this time. Before that, the timer's message may still
-   * arrive.
+   * Time by which a timer must be overdue before the sweeper wakes its actor. The timer's message may still arrive
+   * until then.
    */
   sweepGraceMs: 5_000,
   /**

@@ -16,10 +16,7 @@ import type { ActorValue, InFlight, OutboxItem, RequestOrigin } from './value.ts
  * Invariant 5: timers are effects. `after` and delayed events become scheduled messages.
  */
 
-/**
- * A value that the current handling changes. Its outbox contains only items of this handling, since all earlier items
- * are published.
- */
+/** A value that the current handling changes. Its outbox contains no older items, since they are already published. */
 export type Draft = ActorValue;
 
 export type OrderedAction = {
@@ -96,8 +93,8 @@ function cancelInvocation(draft: Draft, childId: string | undefined): void {
 }
 
 /**
- * Cancels an effect. If the current handling started the effect, nothing is published yet, so its item is removed from
- * the outbox. Otherwise a cancellation is added to the outbox.
+ * If the current handling started the effect, nothing is published yet, so the effect's item is removed from the
+ * outbox. Otherwise a cancellation is added to the outbox.
  */
 export function cancelEffect(draft: Draft, effectId: string, effect: InFlight): void {
   delete draft.inFlight[effectId];

@@ -2,7 +2,6 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Census, CrashPoint, StoredChange } from './index.ts';
 import { Harness } from './test-support/harness.ts';
 
-/** Tests the data that a host reports for metrics. */
 let harness: Harness;
 beforeAll(async () => {
   harness = await Harness.start();

@@ -17,20 +17,17 @@ import type { ActorValue, Parked, StoredActor } from './value.ts';
  *
  * Invariant 8:
  * - The bytes of a parked actor stay unchanged behind a note with the reason.
- * - Its messages are copied to its stash in the order of handling, then acknowledged.
+ * - The messages of a parked actor are copied to the actor's stash in the order of handling, then acknowledged.
  * - Once a host's machine can restore the actor, the note is removed and the stash is put back into the inbox. Each
- * message is deleted from the stash after it is stored in the inbox.
+ *   message is deleted from the stash after it is stored in the inbox.
  * - The unparked value has the field `unstash` until the next transition is stored. If a process dies before the whole
- * stash is back, the handler of the actor's next message puts the rest back.
+ *   stash is back, the handler of the actor's next message puts the rest back.
  * - A handler may stash a message while another handler unparks the actor. So each handler reads the value again after
- * stashing, and replays the stash if the actor isn't parked.
+ *   stashing, and replays the stash if the actor isn't parked.
  */
 const machineName = ({ version, hash }: { version: number; hash: string }): string => `${version}:${hash}`;
 
-/**
- * Returns true if this machine may be able to restore the actor. Its version or structure then differs from the machine
- * that parked the actor.
- */
+/** Returns true if this machine differs in version or structure from the machine that parked the actor. */
 export const mayUnpark = (definition: ActorDefinition, parked: Parked): boolean =>
   parked.by !== machineName(definition);
 

@@ -16,11 +16,11 @@ import type { ActorValue, Answer, InFlight, RequestOrigin } from './value.ts';
  *
  * Invariant 3: a result or timer whose effect isn't in flight is dropped. This also drops duplicates of results and
  * timers, so an actor remembers only the ids of events.
- * Invariant 6: only `create` creates an actor. A finished actor leaves a tombstone, which rejects later events.
+ * Invariant 6: only `create` creates an actor. A finished actor leaves a tombstone, so later events are rejected.
  */
 export type Incoming = {
   message: ActorMessage;
-  /** The effect of another actor that waits for the result of this message. Null if there is none. */
+  /** The effect of another actor that waits for the result of this message. */
   request: RequestOrigin | null;
   /**
    * Effect id of the request that this event cancels. It is also the request's message id. If the cancellation arrives

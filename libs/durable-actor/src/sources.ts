@@ -31,7 +31,7 @@ export function effect(): PromiseActorLogic<unknown> {
 
 export const isEffect = (logic: unknown): boolean => typeof logic === 'object' && logic !== null && effects.has(logic);
 
-/** Placeholder for `setup({ actions })` of a durable machine. The action sends something. */
+/** Placeholder for `setup({ actions })` of a durable machine, for an action that sends something. */
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller says what its parameters are
 export function ordered<Params>(): (_: unknown, params: Params) => void {
   return () => {
@@ -39,10 +39,7 @@ export function ordered<Params>(): (_: unknown, params: Params) => void {
   };
 }
 
-/**
- * Returns an invoke source that sends a command to a service. By default any process of the service may take the
- * command.
- */
+/** Sends a command to a service. By default any process of the service may take the command. */
 export function command<Input, Output>(
   operation: Typed<Input, Output>,
   options: { pool?: (input: Input, context: never) => string } = {},
@@ -52,9 +49,9 @@ export function command<Input, Output>(
 }
 
 /**
- * Returns an invoke source that sends an event to another actor. That actor must answer with the action `answer`. The
- * effect fails if that actor rejects the event or if the message becomes a dead letter. With `create`, that actor is
- * created if it doesn't exist. If the machine leaves the invoking state before the answer, `cancel` is sent.
+ * Sends an event to another actor, which must answer with the action `answer`. The effect fails if the other actor
+ * rejects the event or if the message becomes a dead letter. With `create`, the other actor is created if it doesn't
+ * exist. If the machine leaves the invoking state before the answer, `cancel` is sent.
  */
 export function request<Input>(
   kind: string,
@@ -77,19 +74,17 @@ export function request<Input>(
 
 const unchanged = (params: unknown): never => params as never;
 
-/** Returns an action that sends an event to another actor's inbox. */
 export const send = (params?: (params: never) => SendParams): OrderingAction => ({
   type: 'send',
   params: (params as ((params: unknown) => SendParams) | undefined) ?? unchanged,
 });
 
-/** Returns an action that creates another actor. */
 export const create = (params?: (params: never) => CreateParams): OrderingAction => ({
   type: 'create',
   params: (params as ((params: unknown) => CreateParams) | undefined) ?? unchanged,
 });
 
-/** Returns an action that sends the result of an effect to the actor that waits for it. */
+/** Sends the result of an effect to the actor that waits for it. */
 export const answer = (params?: (params: never) => AnswerParams): OrderingAction => ({
   type: 'answer',
   params: (params as ((params: unknown) => AnswerParams) | undefined) ?? unchanged,

@@ -32,7 +32,7 @@ export type ActorSpans = {
   ended: StoredSpan[];
 };
 
-/** Returns the name of a span within its trace. The span's id is derived from the name. */
+/** Returns the name from which a span's id is derived. */
 const lifeOf = ({ kind, id }: { kind: string; id: string }): string => `${kind}/${id}`;
 const stateOf = (value: ActorValue, entered: number): string => `${lifeOf(value)}/${entered}`;
 
@@ -122,7 +122,7 @@ function advance(value: ActorValue, spans: ActorSpans, description: SpanDescript
   });
 }
 
-/** Exports the spans that the last transition ended. The value must already be stored. */
+/** Exports the spans that the last transition ended. That transition must already be stored. */
 export function exportEnded(value: ActorValue): void {
   const context = contextOf(value);
   if (context !== null) for (const span of value.spans?.ended ?? []) exportStoredSpan(context, span);

@@ -2,10 +2,7 @@ import type { ActorMessage } from '@coppice/contracts';
 import { actorLimits } from './limits.ts';
 import type { ActorValue, InFlight } from './value.ts';
 
-/**
- * An ended effect of an actor. The actor's next emitted event reports its steps, so that a reader of the events sees
- * what took the time.
- */
+/** An ended effect. The actor's next event reports it, so that a reader of the events sees what took the time. */
 export type Step = {
   /** `<service>.<operation>` of a command, or the kind of the actor that got a request. */
   what: string;
@@ -23,7 +20,7 @@ export type Step = {
 
 type Result = Extract<ActorMessage, { type: 'result' }>;
 
-/** Records in the draft that an effect has ended. @param result null if the effect was cancelled */
+/** @param result null if the effect was cancelled */
 export function noteStep(draft: ActorValue, effect: InFlight, endedAtMs: number, result: Result | null): void {
   // Timers aren't reported. `ordered` is missing if the actor emits no events, or if an earlier version started the
   // effect.
@@ -41,7 +38,7 @@ export function noteStep(draft: ActorValue, effect: InFlight, endedAtMs: number,
   });
 }
 
-/** Returns the steps since the last event and removes them from the draft, so that each step is reported once. */
+/** Removes the steps from the draft, so that each step is reported once. */
 export function takeSteps(draft: ActorValue): Step[] {
   const steps = draft.steps ?? [];
   delete draft.steps;

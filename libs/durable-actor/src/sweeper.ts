@@ -13,11 +13,11 @@ import type { StoredActor } from './value.ts';
  *
  * Invariant 5: if a timer's message is lost, the sweeper wakes the actor soon after the timer's stored time.
  * Invariant 8: the sweeper wakes a parked actor if this host's machine differs in version or structure from the machine
- * that parked the actor.
+ * that parked the actor. It also wakes an unparked actor whose stash may not be back in the inbox yet.
  *
- * The sweeper ignores unpublished outboxes. The message that caused an outbox stays in the inbox until the outbox is
- * published. A lease, taken by compare-and-set, allows one host at a time to walk. If two hosts walked at once, actors
- * would be woken twice, which does no harm.
+ * The sweeper ignores unpublished outboxes, since the message that caused an outbox stays in the inbox until the outbox
+ * is published. A lease, taken by compare-and-set, allows one host at a time to walk. If two hosts walked at once,
+ * actors would be woken twice, which does no harm.
  */
 export class Sweeper {
   readonly #parts: HostParts;

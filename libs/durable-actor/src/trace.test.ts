@@ -246,7 +246,6 @@ test("a message without a sender is part of its actor's trace", async () => {
   expect(await ofJob('woken', 'job waiting')).toMatchObject({ traceId: wake.traceId, spanId: wake.parentSpanId });
 });
 
-/** Returns the span of the only message that was published within this span. */
 const sentIn = (spanId: string) =>
   eventually(() => collector.spans.find((span) => span.parentSpanId === spanId && span.name.startsWith('publish ')));
 const spanNamed = (name: string) =>

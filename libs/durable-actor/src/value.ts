@@ -9,8 +9,7 @@ import type { Step } from './steps.ts';
 /**
  * The stored value of an actor, in the KV bucket `coppice-actors` under the key `<kind>.<id>`.
  *
- * Invariant 1: one value holds everything. It has at most `valueBytesMax` bytes, and is written by compare-and-set on
- * its revision.
+ * Invariant 1: one value holds everything that is stored about an actor, in at most `valueBytesMax` bytes.
  * Invariant 3: an effect is in `inFlight` from its creation until its result arrives. Its message is in `outbox` until
  * the message is known to be published. Only items of the outbox are published again.
  */
@@ -39,7 +38,7 @@ export type ActorValue = {
   steps?: Step[];
   recentMessages: string[];
   deferred: Deferred[];
-  /** Stream sequence of the inbox message that caused this revision. */
+  /** Stream sequence of the inbox message that caused the last transition. */
   cause: number;
   /** Set by unparking. The stash must go back into the inbox before the next message is handled. */
   unstash?: true;
@@ -109,7 +108,6 @@ export type StoredActor =
   /** `original` contains the unchanged bytes of the value that was stored before the actor was parked. */
   | { type: 'parked'; parked: Parked; original: Uint8Array };
 
-/** An answer to the sender of an event. */
 export type Answer = { answerTo: string; outcome: Outcome };
 
 const encoder = new TextEncoder();

@@ -78,7 +78,6 @@ export class Harness {
     return stored.value;
   }
 
-  /** Waits until the actor is in this state. */
   async reaches(kind: string, id: string, state: string): Promise<ActorView> {
     return eventually(
       async () => {
@@ -135,7 +134,6 @@ export class Harness {
     return subject === undefined ? all : all.filter((letter) => letter.subject === subject);
   }
 
-  /** Waits until an inbox is empty. */
   async quiet(kind: string, id: string): Promise<void> {
     await eventually(async () => (await this.stored(streams.actors, subjects.actor(kind, id))).length === 0, {
       description: `the inbox of ${kind} ${id} to be empty`,

@@ -29,7 +29,7 @@ export const result = (effectId: string, outcome: Extract<ActorMessage, { type: 
   cancels: null,
 });
 
-/** Encodes and decodes the value, since a host does this between two messages. */
+/** A host encodes and decodes the value between two messages. */
 const reread = (value: ActorValue): ActorValue => {
   const stored = decodeStored(encodeValue(value));
   if (stored.type === 'parked') throw new Error('parked');
