@@ -242,7 +242,8 @@ function ownPolicy(snapshot: AnyMachineSnapshot, type: string): 'refuse' | 'defe
 
 /**
  * Replays the deferred events in order. After each handled event the replay starts again, since the new state may
- * handle events that the old state deferred. It ends, since each handled or rejected event is removed from the list.
+ * handle events that the old state deferred. The replay ends, since each handled or rejected event is removed from the
+ * list.
  */
 function replayDeferred(work: Work): void {
   const { draft } = work;

@@ -25,7 +25,7 @@ afterAll(() => harness.stop());
 
 const seed = process.env['COPPICE_CHAOS_SEED'] ?? 'coppice';
 let drawn = 0;
-/** Returns a number from 1 to `max` that the seed determines. */
+/** Derives a number from 1 to `max` from the seed. */
 const draw = (max: number) => 1 + (createHash('sha256').update(`${seed}:${drawn++}`).digest().readUInt32LE() % max);
 
 /** Restarts a host each time it kills itself. Returns the number of kills. */

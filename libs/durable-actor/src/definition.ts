@@ -74,7 +74,7 @@ export type SpanDescription = {
    * created.
    */
   within: { kind: string; id: string } | null;
-  /** Name of the current state. Null if the actor's states have no spans. */
+  /** Name of the current state, from a small set, since span names contain it. Null if states have no spans. */
   state: string | null;
   attributes: Record<string, string>;
   /** State in which the actor ended. An attribute of the life span. */
@@ -100,7 +100,7 @@ export type ActorOptions<Machine extends AnyStateMachine> = {
   spans?: (snapshot: SnapshotFrom<Machine>) => SpanDescription;
   /** Policies of all events from outside, by event type. */
   events: Record<string, EventPolicy>;
-  /** Event types that only the machine itself raises. */
+  /** Event types that only the machine itself raises, with or without a delay. */
   internalEvents?: readonly string[];
   /** Returns data that the tombstone keeps in addition to the state and the output. */
   summary?: (snapshot: SnapshotFrom<Machine>) => unknown;
@@ -113,7 +113,7 @@ export type ActorOptions<Machine extends AnyStateMachine> = {
 export type ActorDefinition = {
   kind: string;
   version: number;
-  /** Hash of the machine's states, transitions and invocations. Guards and actions aren't part of it. */
+  /** Hash of the machine's states, transitions, delays and invocations. The code of functions isn't part of it. */
   hash: string;
   machine: AnyStateMachine;
   /** Names of the invoked sources by child id. */

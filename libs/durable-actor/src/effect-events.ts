@@ -17,7 +17,7 @@ export const isEffectFailed = (event: EventObject): event is EffectFailed =>
 
 /**
  * Narrows an event to the failure of an effect, for guards and actions of `onError`.
- * @throws Error for any other event, since the machine is then wrong
+ * @throws Error for any other event, since the machine then uses the guard or action outside `onError`
  */
 export function failureOf(event: EventObject): EffectFailed {
   if (isEffectFailed(event)) return event;

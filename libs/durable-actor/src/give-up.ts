@@ -61,7 +61,7 @@ export async function reportFailure(
 export const deliveryLimitError = (deliveries: number): CoppiceError =>
   new CoppiceError('delivery-limit', `not handled in ${deliveries} deliveries`);
 
-/** Returns the parsed message. Null if it is invalid, so that its sender is unknown. */
+/** Returns null if the message is invalid. Its sender is then unknown. */
 function messageOf(delivery: Delivery): ActorMessage | null {
   try {
     const parsed = actorMessageSchema.safeParse(delivery.json());

@@ -115,13 +115,13 @@ export class MessageHandler {
       const stored = this.#parking.decode(entry.bytes);
       if (stored.type === 'parked') original = stored.original;
     } catch {
-      // Corrupt bytes are parked unchanged.
+      // The bytes are corrupt, so they are parked unchanged.
     }
     await this.#parking.park(definition, id, original, entry.revision, error);
     await this.#stash(attempt);
   }
 
-  /** Stashes the message. A sender that waits for an answer learns that the event is deferred. */
+  /** If the sender waits for an answer, the answer reports that the event is deferred. */
   async #stash({ definition, id, delivery, incoming: { message } }: Attempt): Promise<void> {
     await this.#parking.stash(definition, id, delivery);
     if (message.type !== 'event' || message.answerTo === undefined) return;

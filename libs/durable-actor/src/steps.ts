@@ -6,7 +6,7 @@ import type { ActorValue, InFlight } from './value.ts';
 export type Step = {
   /** `<service>.<operation>` of a command, or the kind of the actor that got a request. */
   what: string;
-  /** Start of the effect, in milliseconds since 1970. */
+  /** Start of the effect by the actor's clock, in milliseconds since 1970. */
   orderedAtMs: number;
   /** Time at which the actor handled the result or cancelled the effect, in milliseconds since 1970. */
   endedAtMs: number;

@@ -85,7 +85,7 @@ export type InFlight =
     }
   | { type: 'timer'; sendId: string; atMs: number; event: { type: string } };
 
-/** Name and start of an effect, for its step. `atMs` is in milliseconds since 1970. */
+/** The name of an effect for its step, and the effect's start in milliseconds since 1970. */
 export type Ordered = { what: string; atMs: number };
 
 /** The effect that waits for the answer to a message, and the actor of that effect. Sent in headers. */
