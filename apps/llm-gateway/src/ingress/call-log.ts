@@ -4,15 +4,15 @@ import type { Logger } from '@coppice/telemetry';
 import type { ExchangeResult } from '../routing/exchange.ts';
 import { toUsage } from '../usage.ts';
 
-/** `requestedModel` is the name that the client used. */
+/** `requestedModel` is the model name in the client's request. */
 type CallAbout = { endpoint: 'http' | 'bus'; owner: Owner; effectId: string; requestedModel: string };
 
-/** Limit for names in the log, since clients choose the model's name. */
+/** Limit for model names in the log. Clients choose these names, so they may be long. */
 const nameCharactersMax = 255;
 
 /**
- * Runs a call of an endpoint and then logs one line with its owner and usage, since these calls are recorded nowhere else. (An agent's model calls are in the
- * task's transcript and events.) The request, the answer and the error's message aren't logged, since the message may quote the request or the answer.
+ * Runs a client's call and then logs one line with its owner and usage, since such a call is recorded nowhere else.
+ * Doesn't log the request or the answer. Doesn't log the error's message, since the message may quote them.
  */
 export async function loggedCall<Outcome>(
   log: Pick<Logger, 'info'>,
@@ -43,6 +43,6 @@ export async function loggedCall<Outcome>(
   }
 }
 
-/** Returns the `provider/model` that answered or received the last request; null if no request was sent. */
+/** Returns the `provider/model` that received the call's last request. Returns null if no request was sent. */
 export const modelOf = ({ provider, model }: Pick<ExchangeResult, 'provider' | 'model'>): string | null =>
   provider === null ? null : `${provider}/${model}`.slice(0, nameCharactersMax);

@@ -2,9 +2,11 @@
  * Streams one answer in numbered messages.
  *
  * Invariants:
- * 1. The messages of an answer are numbered from 0 without gaps. A gap shows the client that messages were lost.
- * 2. A piece that is too large for one message is split into several, never inside a character.
- * 3. After every `unflushedBytesMax` bytes, the provider's stream is not read further until the NATS server has received everything.
+ * 1. The messages of an answer are numbered from 0 without gaps. So a client that receives a gap knows that messages
+ *    were lost.
+ * 2. A delta that is too large for one message is split into several messages. No character is split.
+ * 3. After every `unflushedBytesMax` bytes, reading the provider's stream pauses until the NATS server has received
+ *    everything.
  */
 import type { Answer } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
@@ -13,14 +15,12 @@ import { unlessAborted } from '../../awaiting.ts';
 import type { OutputDelta } from '../../provider/port.ts';
 import type { BusEndpointLimits } from './limits.ts';
 
-/** Members of the bus library's `Answer` that this file uses. */
 type BusAnswer = Pick<Answer, 'send' | 'flushed' | 'bytesMax'>;
 
-/** A message without its number. */
 type Unnumbered<Message> = Message extends unknown ? Omit<Message, 'sequence'> : never;
 export type ChatNews = Unnumbered<ChatMessage>;
 
-/** Maximum size in JSON, in bytes, of one UTF-16 code unit. */
+/** Maximum number of bytes that JSON needs for one UTF-16 code unit. */
 const bytesPerCharacterMax = 6;
 
 export class AnswerStream {
@@ -51,7 +51,10 @@ export class AnswerStream {
     this.#silent = false;
   }
 
-  /** @throws the signal's reason; CoppiceError `unavailable` if the connection was lost. Messages that were already sent may be lost with it. */
+  /**
+   * @throws the signal's reason; CoppiceError `unavailable` if the connection was lost. In that case, messages that
+   * were already sent may be lost, too.
+   */
   async sendDelta(delta: OutputDelta): Promise<void> {
     for (const piece of inPieces(delta, this.#pieceCharactersMax)) {
       this.send(piece);
@@ -59,13 +62,16 @@ export class AnswerStream {
     }
   }
 
-  /** Sends the message `waiting` if nothing was sent since this function last ran. Called at intervals. Never throws. */
+  /**
+   * Sends the message `waiting` if no other message was sent since the previous call of this function. A timer calls
+   * it. Never throws.
+   */
   sendIfSilent(): void {
     try {
       if (this.#silent) this.send({ type: 'waiting' });
       this.#silent = true;
     } catch {
-      // The connection is closed. The error may be ignored, since sending the next piece of the answer throws it again.
+      // The connection is closed. This error may be ignored, since sending the next delta throws it again.
     }
   }
 
@@ -96,7 +102,7 @@ function* inPieces(delta: OutputDelta, charactersMax: number): Generator<ChatNew
   if (signature !== undefined) yield { ...withText(unsigned, ''), signature };
 }
 
-/** Returns `end`, or `end - 1` if `end` would split a surrogate pair. */
+/** Returns `end`. Returns `end - 1` if a cut at `end` would split a surrogate pair. */
 function endOfPiece(text: string, end: number): number {
   const last = text.charCodeAt(end - 1);
   return end < text.length && last >= 0xd8_00 && last <= 0xdb_ff ? end - 1 : end;

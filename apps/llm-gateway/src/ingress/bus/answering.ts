@@ -1,4 +1,4 @@
-/** Sends a model's answer as a stream of messages, or complete in one message. */
+/** Sends a model's answer to a bus client, either as a stream of messages or in one message. */
 import type { Answer as BusAnswer } from '@coppice/bus';
 import { chatLimits } from '@coppice/contracts';
 import type { ChatAnswer, ContentPart, ModelMessage } from '@coppice/contracts';
@@ -14,7 +14,10 @@ import type { BusEndpointLimits } from './limits.ts';
 import { joined } from './join-deltas.ts';
 import { AnswerStream } from './answer-stream.ts';
 
-/** `model` is the name that the client used. If the provider sends a tool call without an id, its id is derived from `effectId`. */
+/**
+ * `model` is the model name in the client's request. A tool call that the provider sends without an id gets an id
+ * derived from `effectId`.
+ */
 export type AnswerAbout = { model: string; effectId: string };
 
 /** @throws CoppiceError, with the usage in its details. */
@@ -27,14 +30,19 @@ export async function wholeAnswer(exchange: Exchange, about: AnswerAbout, bytesM
 
 type StreamedChat = { answer: BusAnswer; chat: Chat; limits: BusEndpointLimits };
 
-/** Sends the first message, which contains the chat's id. Returns functions that send the rest. */
+/**
+ * Sends the first message, which contains the chat's id. `send` sends the answer. `end` must be called after it, also
+ * after an error.
+ */
 export function startStream({ answer, chat, limits }: StreamedChat) {
   const stream = new AnswerStream(answer, { limits, signal: chat.signal });
   stream.send({ type: 'started', chatId: chat.id });
   answer.sendErrorsAs((error) => stream.numbered({ type: 'error', error }));
   const silence = setInterval(() => stream.sendIfSilent(), chatLimits.silenceMsMax / 2);
   return {
-    /** @throws CoppiceError, with the usage in its details. The bus library sends the error as the last message. */
+    /**
+     * @throws CoppiceError, with the usage in its details. The bus library then sends this error as the last message.
+     */
     send: (exchange: Exchange, about: AnswerAbout) => sendAnswer(exchange, about, stream),
     end: () => clearInterval(silence),
   };
@@ -52,7 +60,7 @@ async function sendAnswer({ deltas, result }: Exchange, about: AnswerAbout, stre
   stream.send({ type: 'result', ...endOf(attempt, result, about) });
 }
 
-/** Sends the deltas, then yields them. Records in `ids` which ids of tool calls were sent. */
+/** Sends the deltas to the client and yields them. Records in `ids` the id that was sent for each tool call. */
 async function* sent(
   deltas: ModelDeltas,
   stream: AnswerStream,
@@ -68,7 +76,7 @@ async function* sent(
   }
 }
 
-/** Sends the ids that the gateway generated for tool calls without an id of their own. */
+/** Sends the ids that the gateway generated for tool calls that the provider sent without an id. */
 function sendMadeIds({ toolCalls }: Answer, stream: AnswerStream, ids: ReadonlyMap<number, string>): void {
   const calls = [...ids.keys()].toSorted((one, other) => one - other);
   for (const [index, call] of calls.entries()) {
@@ -99,7 +107,7 @@ function messageOf(answer: Answer): ModelMessage {
   return { role, content: content.flatMap(byValue) };
 }
 
-/** Converts a part to the contract's form. Parts of a kind that answers can't have are dropped. */
+/** Converts a part to the contract's form. Drops parts of kinds that can't occur in answers. */
 function byValue(part: ProviderPart): ContentPart[] {
   if (part.type === 'text') return [part];
   if (part.type === 'thinking') return [{ ...part, text: { text: part.text } }];

@@ -1,17 +1,19 @@
 /**
  * The chats in progress.
  *
- * A gateway can't detect that a client of the bus has disconnected: if a client has its own NATS account, a message that it no longer receives is dropped
- * silently. So clients must send `llm.keep` regularly.
+ * A gateway can't detect that a bus client has disconnected. If the client has its own NATS account, the NATS server
+ * silently drops the messages to it. So clients must send `llm.keep` regularly.
  *
  * Invariants:
- * 1. There are at most `chatsMax` chats. No chat begins while the gateway stops.
- * 2. A chat without `llm.keep` for `unkeptMsMax` ends. A chat with `stream: false` needs no `llm.keep`, since its client doesn't know the chat's id, and the
- *    chat's time limit is short.
- * 3. Only the tenant that began a chat can keep or cancel it. For other tenants the chat doesn't exist.
- * 4. A lost connection to the NATS server ends all chats. A restarted server has forgotten reply subjects that lead to another account, and notifies neither
- *    side.
- * 5. stop() lets chats finish within `drainMs`. The remaining chats then end with `unavailable`. While the gateway stops, a missing `llm.keep` ends no chat.
+ * 1. There are at most `chatsMax` chats. While the gateway stops, no chat begins.
+ * 2. A chat ends if its client sends no `llm.keep` for `unkeptMsMax`. A chat with `stream: false` needs no `llm.keep`.
+ *    Its client doesn't know the chat's id, and its time limit is short.
+ * 3. Only the tenant that began a chat can keep or cancel it. For requests of other tenants, the gateway acts as if the
+ *    chat didn't exist.
+ * 4. If the gateway loses its connection to the NATS server, all chats end. A restarted server no longer delivers the
+ *    answers of these chats to clients of another account. It notifies neither the client nor the gateway.
+ * 5. stop() waits up to `drainMs` for chats to finish. The remaining chats then end with `unavailable`. During this
+ *    wait, a missing `llm.keep` ends no chat.
  */
 import { randomBytes } from 'node:crypto';
 import { CoppiceError } from '@coppice/contracts';
@@ -19,11 +21,11 @@ import { inTime } from '../../awaiting.ts';
 import type { BusEndpointLimits } from './limits.ts';
 
 export type Chat = {
-  /** Any client of the tenant that knows the id may end the chat. */
+  /** Any client of the tenant that knows this id can cancel the chat. */
   id: string;
   /** Aborted if the chat ends before its answer is complete. */
   signal: AbortSignal;
-  /** Removes the chat. */
+  /** Removes the chat. Must be called once the chat ends. */
   close(): void;
 };
 
@@ -44,7 +46,10 @@ export class Chats {
     this.#timer.unref();
   }
 
-  /** @param kept true if the client must send `llm.keep` @throws CoppiceError `unavailable` */
+  /**
+   * @param kept true if the client must send `llm.keep`
+   * @throws CoppiceError `unavailable` if the gateway is stopping or has `chatsMax` chats
+   */
   begin(tenant: string, kept: boolean): Chat {
     const { chatsMax } = this.#limits;
     if (this.#stopping) throw stopping();
@@ -60,21 +65,20 @@ export class Chats {
     return { id, signal: abort.signal, close };
   }
 
-  /** @returns true if the chat is in progress here. */
+  /** Returns true if this gateway has the chat. */
   keep(tenant: string, id: string): boolean {
     const chat = this.#of(tenant, id);
     if (chat !== null) chat.keptAtMs = this.#now();
     return chat !== null;
   }
 
-  /** @returns true if the chat was in progress here. */
+  /** Returns true if this gateway had the chat. */
   cancel(tenant: string, id: string): boolean {
     const chat = this.#of(tenant, id);
     chat?.abort.abort(new CoppiceError('cancelled', 'the chat was cancelled by llm.cancel'));
     return chat !== null;
   }
 
-  /** Ends the chats whose clients have sent no `llm.keep` for `unkeptMsMax`. */
   sweep(): void {
     if (this.#stopping) return;
     const { unkeptMsMax } = this.#limits;
@@ -90,12 +94,12 @@ export class Chats {
       abort.abort(new CoppiceError('unavailable', "the gateway's connection to the NATS server was lost"));
   }
 
-  /** Resolves once no chat is in progress, or the remaining chats are aborted. */
+  /** Resolves once every chat has closed or was aborted. */
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#timer);
     await inTime(this.#allClosed(), this.#limits.drainMs).catch(() => {
-      // The only error is the time limit. The chats that are still open then are aborted below.
+      // The only possible error is that `drainMs` passed. The open chats are aborted below.
     });
     for (const { abort } of this.#open.values()) abort.abort(stopping());
   }

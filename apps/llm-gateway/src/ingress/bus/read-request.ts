@@ -1,6 +1,6 @@
 /**
- * Converts a chat's request for the exchange. An invalid request is rejected at once, before the artifacts that it references are read. Cancelling the chat
- * ends these reads.
+ * Converts a chat's request to a `Question`. An invalid request is rejected before its artifacts are read. If the chat
+ * is cancelled, the reads end.
  */
 import { CoppiceError, chatLimits, tenantOfArtifact } from '@coppice/contracts';
 import type { ChatRequest } from '@coppice/contracts';
@@ -17,11 +17,11 @@ export type Question = {
   timeLimitMs: number;
   /** @throws CoppiceError `not-found`, `limit-exceeded`, `unavailable`; the signal's reason. */
   read(signal: AbortSignal): Promise<Omit<ModelRequest, 'model'>>;
-  /** Releases the prompt's bytes. */
+  /** Returns the prompt's bytes to `room`. Must be called once. */
   forget(): void;
 };
 
-/** `room`: the bytes that the prompts of all chats share. */
+/** `room` is the budget in bytes that the prompts of all chats share. */
 export type Reading = {
   artifacts: Artifacts;
   routes: Routes;
@@ -54,13 +54,14 @@ export function questionOf(request: ChatRequest, tenant: string, reading: Readin
 }
 
 function resolve(model: string, { routes, scripts }: Reading): ResolvedModel {
-  // Scripts are files on the gateway's machine. Only the owner of the machine may use them.
+  // A script is a file on the gateway's machine. Chats never get one by its absolute path, so that a tenant can't make
+  // the gateway read any file.
   if (model.startsWith('scripted/') && (!scripts || model.startsWith('scripted//')))
     throw refusal('permission-denied', 'model', 'a model that is not a script of this machine', model);
   return routes.resolve(model);
 }
 
-/** Budget of one prompt. Its bytes also count against `room`, which all prompts share. */
+/** Budget in bytes for one prompt. The bytes are also taken from `room`. */
 class PromptBytes extends ByteBudget {
   readonly #room: Admission;
 
@@ -85,7 +86,10 @@ function timeLimitOf({ stream, timeLimitMs }: ChatRequest): number {
   return timeLimitMs ?? wholeTimeLimitMsMax;
 }
 
-/** Checks the number of artifacts, and that they belong to the tenant. An artifact of another tenant is reported as not found. */
+/**
+ * Checks the number of artifacts. Rejects an artifact of another tenant with `not-found`, so that its existence stays
+ * secret.
+ */
 function requireOwnArtifacts(messages: ChatRequest['messages'], tenant: string): void {
   const names = new Set<string>();
   for (const { field, name } of artifactsIn(messages, 'messages')) {

@@ -23,7 +23,7 @@ import type { Question, Reading } from './read-request.ts';
 
 export type BusEndpointSettings = {
   limits?: Partial<BusEndpointLimits>;
-  /** True if chats may use scripts from the configured folders as models; default false. */
+  /** True if chats may use scripts from the configured folders as models. Default: false. */
   scripts?: boolean;
 };
 
@@ -35,7 +35,7 @@ type EndpointCollaborators = {
   clock: Clock;
 };
 
-/** Serves `llm.chat`, `llm.keep` and `llm.cancel` of the public API, with which any client of the bus can call a model. */
+/** Serves `llm.chat`, `llm.keep` and `llm.cancel`, with which any bus client can call a model. */
 export async function startBusEndpoint(
   { bus, version, log }: Pick<ServiceContext, 'bus' | 'version' | 'log'>,
   collaborators: Omit<EndpointCollaborators, 'log'>,
@@ -84,7 +84,10 @@ class BusEndpoint {
     this.#reading = { artifacts, routes: exchange.routes, limits, scripts, room: promptRoom(limits) };
   }
 
-  /** Returns the complete answer for `stream: false`. Otherwise sends the answer and returns undefined. @throws CoppiceError. */
+  /**
+   * For `stream: false`, returns the complete answer. Otherwise sends the answer and returns undefined.
+   * @throws CoppiceError
+   */
   async chat(request: ChatRequest, tenant: string, answer: Answer): Promise<ChatAnswer | undefined> {
     const chat = this.#chats.begin(tenant, request.stream);
     try {
@@ -101,11 +104,11 @@ class BusEndpoint {
   ): Promise<ChatAnswer | undefined> {
     const { model, stream } = request;
     const question = questionOf(request, tenant, this.#reading);
-    // Differs from the chat's id, which only the chat's client should know.
+    // Isn't the chat's id, since effect ids are logged and only the client may know the chat's id.
     const effectId = `chat_${randomUUID().replaceAll('-', '')}`;
     const about = { model, effectId };
     const owner = { tenant, runId: '', taskId: '' };
-    // Sends the chat's id before the artifacts are read, so that the client can keep or cancel the chat during the reads.
+    // Sends the chat's id before the artifacts are read. So the client can keep or cancel the chat during the reads.
     const sending = stream ? startStream({ answer, chat, limits: this.#limits }) : null;
     try {
       const exchange = await this.#exchange(request, question, { owner, effectId, signal: chat.signal });
@@ -125,7 +128,10 @@ class BusEndpoint {
     }
   }
 
-  /** Reads the referenced artifacts, then starts the exchange. The reads count towards the time limit. */
+  /**
+   * Reads the referenced artifacts, then starts the exchange. The time of the reads counts towards the chat's time
+   * limit.
+   */
   async #exchange({ limits = {} }: ChatRequest, question: Question, context: RequestContext): Promise<Exchange> {
     const { exchange: collaborators, tenantLimits, clock } = this.#with;
     const { owner, effectId, signal } = context;
