@@ -43,6 +43,9 @@ export async function loggedCall<Outcome>(
   }
 }
 
-/** Returns the `provider/model` that received the call's last request. Returns null if no request was sent. */
+/**
+ * Returns the `provider/model` that answered. If none answered, returns the one that received the last request, or null
+ * if no request was sent.
+ */
 export const modelOf = ({ provider, model }: Pick<ExchangeResult, 'provider' | 'model'>): string | null =>
   provider === null ? null : `${provider}/${model}`.slice(0, nameCharactersMax);

@@ -53,7 +53,7 @@ test('a turn with the same request as an earlier one is answered from the cache:
   const first = await turnOf('a');
   expect(first).toMatchObject({ usage: { inputTokens: 70, outputTokens: 30, costUsd: 0.5 }, attempts: 1 });
   expect(first).not.toHaveProperty('cached');
-  // The stored answer outlives its gateway. It must be written before the gateway stops.
+  // The cached answer must be available after a restart, so the gateway must write it before it stops.
   await gateway.stop();
   gateway = await start();
   const { attempts: _attempts, ...answer } = first;

@@ -16,7 +16,7 @@ import { startOrchestrator } from '../../test-support/orchestrator.ts';
 import type { Orchestrator, Turn } from '../../test-support/orchestrator.ts';
 
 const large = 'a large text '.repeat(8_000);
-/** Text above the inline limit for the tool calls of one answer, and below the inline limit for other texts. */
+/** Text that exceeds the inline limit for the tool calls of one answer, but not the inline limit for other texts. */
 const written = large.slice(0, 40_000);
 const tools = [{ name: 'read', description: 'Reads.', parameters: { type: 'object' } }];
 

@@ -29,7 +29,10 @@ const ownerOf = (taskId: string): Owner => ({ tenant: 'default', runId: 'r1', ta
 const text = (value: string): ContentPart => ({ type: 'text', text: value });
 const user = (...content: ContentPart[]): ModelMessage => ({ role: 'user', content });
 
-/** Returns an id that contains the task, as effect ids do, since JetStream drops a message with a repeated id. */
+/**
+ * Returns an id that contains the task, as effect ids do. If two tasks used the same id, JetStream would drop the
+ * second message.
+ */
 const idOf = (taskId: string, name: string) => `task_${taskId}_${name}`;
 
 async function store(
@@ -144,7 +147,7 @@ test('a conversation that is circular or too long is rejected', async () => {
   await expect(fresh(limits).upTo(ownerOf('long'), idOf('long', 'e4'))).rejects.toMatchObject({
     code: 'limit-exceeded',
   });
-  // A conversation that has reached the limit can't be continued either.
+  // A conversation of exactly the maximum length can't be continued, so it is rejected, too.
   await expect(fresh(limits).upTo(ownerOf('long'), idOf('long', 'e3'))).rejects.toThrow(
     'a conversation of 3 turns, the limit',
   );
@@ -192,7 +195,7 @@ test('a cached conversation is not read again, equals the stored one, and is in 
   conversations.remember(ownerOf('kept'), { turnId: idOf('kept', 'e2'), sequence, conversation: second });
   expect(conversations.cached).toEqual({ conversations: 1, bytes: second.bytes });
   expect(await conversations.upTo(ownerOf('kept'), idOf('kept', 'e2'))).toBe(second);
-  // Reads in another process, which made none of these calls.
+  // Stands for another process, whose cache is empty.
   expect(await fresh().upTo(ownerOf('kept'), idOf('kept', 'e2'))).toEqual(second);
 });
 
@@ -206,7 +209,7 @@ test('only the entries that other processes added are read, and a branch, an ear
   await store('shared', 'e2b', 'e1', [user(text('a branch'))]);
   await store('shared', 'e4', 'e3', [user(text('fourth'))]);
   const four = await conversations.upTo(ownerOf('shared'), idOf('shared', 'e4'));
-  // The messages in the cache are reused.
+  // The cached messages are reused.
   expect(four.messages[0]).toBe(two.messages[0]);
   for (const name of ['e4', 'e2b', 'x1', 'e3', 'e1', 'e4', 'e2b']) {
     const turnId = idOf('shared', name);

@@ -1,14 +1,15 @@
 /**
  * The conversation before a model call, built from the transcript.
  *
- * Collaborators: the transcript; the artifacts. Keeps a cache with the latest conversation of each task.
+ * A cache contains the latest conversation of each task.
  *
  * Invariants:
- * 1. `upTo` returns the conversation that is in the transcript. A model call has at most one entry, which never changes. So a cached conversation equals the
- *    stored one, whichever processes made the calls.
- * 2. Only entries that are in the transcript are cached. Later entries of other processes are read when they are needed.
- * 3. A conversation belongs to its task. The id of another task's model call is not found.
- * 4. The cache has at most one conversation per task, and stays within its limits.
+ * 1. A model call has at most one transcript entry, which never changes. So a cached conversation equals the
+ *    conversation in the transcript, even if other processes made its calls.
+ * 2. Only entries that are in the transcript are cached. Entries that other processes stored later are read when they
+ *    are needed.
+ * 3. The id of another task's model call is rejected with `not-found`.
+ * 4. The cache contains at most one conversation per task.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, modelMessageSchema } from '@coppice/contracts';
@@ -23,14 +24,17 @@ import type { Transcript } from './transcript.ts';
 
 export type Conversation = {
   messages: readonly ProviderMessage[];
-  /** Bytes of all texts. */
+  /** Size of all texts in bytes. */
   bytes: number;
   turns: number;
 };
 
 export const emptyConversation: Conversation = { messages: [], bytes: 0, turns: 0 };
 
-/** A conversation and its last model call, with the sequence number of that call's transcript entry. */
+/**
+ * A conversation in the cache. `turnId` is its last model call. `sequence` is the sequence number of that call's
+ * transcript entry.
+ */
 type Remembered = { turnId: string; sequence: number; conversation: Conversation };
 
 export type ConversationLimits = {
@@ -58,15 +62,16 @@ export class Conversations {
     this.#cache = new LRUCache({
       max: limits.cachedConversationsMax,
       maxSize: limits.cachedBytesMax,
-      // At least 1, since the cache rejects a size of 0.
+      // The cache rejects a size of 0.
       sizeCalculation: ({ conversation }) => Math.max(1, conversation.bytes),
     });
   }
 
   /**
-   * Returns the conversation up to and including the answer of this model call; an empty one for null.
-   * @param signal ends the loading of referenced texts
-   * @throws CoppiceError `not-found` if a call of the chain isn't in the task's transcript, `limit-exceeded`; the signal's reason.
+   * Returns the conversation up to and including the answer of this model call. Returns an empty conversation for null.
+   * @param signal aborts the reads of referenced texts
+   * @throws CoppiceError `not-found` if one of the conversation's calls isn't in the task's transcript; CoppiceError
+   * `limit-exceeded`; the signal's reason
    */
   async upTo(
     owner: Owner,
@@ -84,7 +89,7 @@ export class Conversations {
     throw tooManyTurns(turnId, this.#limits.conversationTurnsMax);
   }
 
-  /** Caches a conversation. Must be called only after the entry of its last model call was stored. */
+  /** Caches a conversation. Must be called only after the transcript entry of its last model call is stored. */
   remember(owner: Owner, remembered: Remembered): void {
     this.#cache.set(keyOf(owner), remembered);
   }
@@ -102,7 +107,8 @@ export class Conversations {
     const budget = new ByteBudget('the conversation', this.#limits.promptBytesMax, before.bytes);
     const messages = [...before.messages];
     let turns = 0;
-    // Reads the entries a second time, so that a long transcript with many conversations is never completely in memory.
+    // `#chainTo` has already read these entries. Reading them again avoids having a long transcript completely in
+    // memory.
     for await (const { entry, sequence } of this.#transcript.entries(owner, chain.firstSequence)) {
       if (!chain.turnIds.has(entry.effectId)) continue;
       messages.push(...(await this.#messagesOf(entry, { owner, budget, signal })));
@@ -113,7 +119,10 @@ export class Conversations {
     throw missing(owner, `a turn before ${turnId}`);
   }
 
-  /** Returns the model calls to read: all calls up to and including this one, without those in the cached conversation. */
+  /**
+   * Returns the model calls to read. These are the calls up to and including `turnId`, except those in the cached
+   * conversation.
+   */
   async #chainTo(owner: Owner, turnId: string, remembered: Remembered | null): Promise<Chain> {
     if (remembered !== null) {
       const chain = await this.#chainFrom(owner, turnId, remembered);
@@ -123,7 +132,7 @@ export class Conversations {
       const chain = await this.#chainFrom(owner, turnId, null);
       if (!('missing' in chain)) return chain;
       if (reading === this.#limits.linkReadsMax) throw missing(owner, `turn ${chain.missing}`);
-      // The replica that is read may not have an entry yet that another replica has confirmed.
+      // Another NATS replica may have confirmed the entry, but the replica that answers this read may not have it yet.
       await sleep(this.#limits.linkReadPauseMs);
     }
   }
@@ -138,7 +147,8 @@ export class Conversations {
   }
 
   async #messagesOf(entry: TranscriptEntry, reading: Reading): Promise<ProviderMessage[]> {
-    // The request's JSON has its own limit. `budget` counts only the texts that it contains or references, which are read below.
+    // The request's JSON has its own limit. The conversation's budget counts only the texts that the JSON contains or
+    // references.
     const unread = new ByteBudget(`the request of turn ${entry.effectId}`, gatewayLimits.requestBytesMax);
     const request: unknown = JSON.parse(await this.#artifacts.text(entry.request, { ...reading, budget: unread }));
     const messages = await this.#artifacts.read(requestSchema.parse(request), reading);
@@ -156,7 +166,10 @@ export class Conversations {
   }
 }
 
-/** Converts an answer to a message of the next request. An empty answer is included, so that the model sees it. */
+/**
+ * Converts an answer to a message of the next request. An empty answer also becomes a message, so that the model sees
+ * it.
+ */
 export function answerMessage({ text, textSignature, toolCalls, thinking }: Answered): ProviderMessage {
   const signature = textSignature === undefined ? {} : { signature: textSignature };
   const said: ProviderPart[] = text === '' && textSignature === undefined ? [] : [{ type: 'text', text, ...signature }];
@@ -181,7 +194,10 @@ type Answered = {
 const keyOf = (owner: Owner): string => `${owner.tenant}/${owner.taskId}`;
 
 type Link = { continues: string | null; sequence: number };
-/** `from` is the cached conversation that the model calls continue; null if they start a conversation. */
+/**
+ * `from` is the cached conversation that the model calls continue. It is null if they start a conversation or if the
+ * cached conversation isn't used.
+ */
 type Chain = { turnIds: Set<string>; firstSequence: number; from: Remembered | null };
 
 function chainOf(

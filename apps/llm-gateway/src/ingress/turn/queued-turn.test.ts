@@ -11,7 +11,7 @@ const program = path.join(import.meta.dirname, '../../test-programs/gateway-proc
 
 test('a gateway that is disconnected while it waits for a retry sends no request before its claim is confirmed', async () => {
   await using folder = await temporaryFolder('queued-turn');
-  // During this wait, the gateway is disconnected for so long that it counts as lost.
+  // During this wait, the test disconnects the gateway until it counts as lost.
   await writeFile(
     path.join(folder.path, 'plan.yaml'),
     `default: { turns: [{ text: done, fault: { kind: limited, retryAfterMs: ${retryAfterMs}, times: 1 } }] }`,
@@ -45,7 +45,8 @@ test('a gateway that is disconnected while it waits for a retry sends no request
     status: 'failed',
     error: { code: 'unknown' },
   });
-  // By this time the task may repeat the call, so the first gateway must no longer make it.
+  // Waits until the time of the retry has passed. The task may repeat a call that ended with `unknown`, so the
+  // disconnected gateway must not retry it.
   await sleep(Math.max(0, requestedAtMs + retryAfterMs + 3_000 - performance.now()));
   expect((await requestedEffects()).filter((id) => id === first.effectId)).toEqual(before);
   proxy.heal();

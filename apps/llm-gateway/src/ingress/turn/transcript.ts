@@ -6,7 +6,10 @@ import type { Owner, TranscriptEntry } from '@coppice/contracts';
 
 type StoredEntry = { entry: TranscriptEntry; sequence: number };
 
-/** The record of a task's model calls, on the subject `coppice.transcript.<tenant>.<taskId>`. Each call has one entry, under the id of its effect. */
+/**
+ * The record of a task's model calls, on the subject `coppice.transcript.<tenant>.<taskId>`. Each call has one entry,
+ * whose id is the id of the call's effect.
+ */
 export class Transcript {
   readonly #bus: Bus;
   readonly #log = createLogger('llm-gateway');
@@ -16,8 +19,9 @@ export class Transcript {
   }
 
   /**
-   * Stores an entry once, and returns its sequence number. If the confirmation is lost, looks for the entry before publishing it again, since the server's
-   * dedupe window is short. Waits while the server is unavailable: the answer is already charged, and without an entry the call would be repeated.
+   * Stores an entry once, and returns its sequence number. If the NATS server's confirmation is lost, looks for the
+   * entry before publishing it again, since the server detects a repeated message only for a short time. Waits while
+   * the server is unavailable. Without an entry, the call would be repeated, although it was already charged.
    * @throws the signal's reason
    */
   async append(entry: TranscriptEntry, signal: AbortSignal): Promise<number> {
@@ -37,7 +41,7 @@ export class Transcript {
     }, signal);
   }
 
-  /** Returns the first entry of any of these model calls; null if none of them finished. */
+  /** Returns the first stored entry of these model calls. Returns null if none of them has an entry. */
   async find(owner: Owner, effectIds: readonly string[]): Promise<TranscriptEntry | null> {
     return (await this.#find(owner, effectIds))?.entry ?? null;
   }
@@ -49,7 +53,10 @@ export class Transcript {
     return null;
   }
 
-  /** Yields a task's entries in the order in which they were stored. Skips entries that this version can't read. */
+  /**
+   * Yields a task's entries in the order in which they were stored. Skips entries that don't match this version's
+   * schema.
+   */
   async *entries(owner: Owner, startSequence = 1): AsyncIterable<StoredEntry> {
     const subject = subjects.transcript(owner.tenant, owner.taskId);
     for await (const message of this.#bus.read(streams.transcripts, subject, { startSequence })) {

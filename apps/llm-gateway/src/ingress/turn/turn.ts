@@ -1,20 +1,26 @@
 /**
- * The durable model call: the handler of the command `llm-gateway turn`, under a claim.
+ * Handles the command `llm-gateway turn`, which makes a durable model call.
  *
- * Collaborators: the bus's command server, which has the claim while the handler runs; the exchange, which calls the providers; the transcript, and the
- * conversations in it; the artifacts.
+ * Collaborators: the bus's command server, which holds the call's claim while the handler runs; the exchange, which
+ * calls the providers; the transcript; the conversations; the artifacts.
  *
  * Invariants:
- * 1. The transcript entry is stored under the effect's id before the handler returns, and so before the claim is marked as done.
- * 2. A call that is taken over from a lost process is first looked up in the transcript. If it has an entry, the entry's answer is returned, and no provider is
- *    called. If not, it is unknown whether the call was charged, and the actor gets the error `unknown`.
- * 3. The usage of failed attempts is in the result, or in the error.
- * 4. If the time limit, a cancellation or a stop interrupts a call, the call ends with that reason, and its upstream call is ended.
- * 5. An answer is kept until it is stored, however long the NATS server is unavailable. If an answer can't be stored, the call ends with `unknown`, as after a
- *    lost process: the answer was charged, and can't be found.
- * 6. An answer that a budget has cut short is an error, since the actor set no output limit and would treat the answer as complete.
- * 7. If an actor repeats a call whose outcome was unknown, the earlier effects of that call are looked up in the transcript, since a process that was only slow
- *    may have stored the answer after it was considered lost.
+ * 1. The handler stores the transcript entry before it returns. So the entry is stored before the claim is marked as
+ *    done.
+ * 2. If a process takes over a call from a lost process, it calls no provider. If the transcript has an entry of the
+ *    call, it returns the entry's answer. Otherwise the actor gets the error `unknown`, since the call may have been
+ *    charged.
+ * 3. The result or the error contains the usage of failed attempts, too.
+ * 4. If the time limit, a cancellation or a stop interrupts a call, the call ends with that reason, and the request to
+ *    the provider ends.
+ * 5. While the NATS server is unavailable, the handler waits and then stores the answer. If an answer can't be stored,
+ *    the call ends with `unknown`, since the answer was charged but can't be found. If the error that prevents storing
+ *    isn't retryable, the call ends with that error instead.
+ * 6. If a budget has cut an answer short, the call fails. The actor didn't set this output limit, so it would treat the
+ *    answer as complete.
+ * 7. If an actor repeats a call whose outcome was unknown, the handler first looks for the earlier effects of that call
+ *    in the transcript. A process that was considered lost may only have been slow, and may have stored the answer
+ *    later.
  */
 import { ClaimLost, handle } from '@coppice/bus';
 import type { CommandContext, CommandHandler } from '@coppice/bus';
@@ -44,7 +50,7 @@ export type TurnInput = z.output<typeof turnInputSchema>;
 type Answered = {
   answer: Answer;
   result: ExchangeResult;
-  /** Messages of the earlier conversation and of this request. */
+  /** Messages of the conversation before this call, and of this request. */
   messages: readonly ProviderMessage[];
   before: Conversation;
   budget: ByteBudget;
@@ -62,7 +68,7 @@ export type TurnCollaborators = {
   artifacts: Artifacts;
   clock: Clock;
   tenantLimits: readonly TenantLimit[];
-  /** Called at each point, and awaited. */
+  /** Called at each point. The call continues once the promise resolves. */
   onPoint: (point: TurnPoint) => Promise<void>;
 };
 
@@ -110,7 +116,7 @@ class Turns {
     try {
       return await this.#store({ answer, result, messages, before, budget }, input, context);
     } catch (error) {
-      // This error is reported instead of `unknown`, since a repeated call couldn't be stored either.
+      // This error isn't replaced by `unknown`, since the answer of a repeated call couldn't be stored either.
       if (error instanceof CoppiceError && !error.retryable) throw withUsage(error, result);
       const text = `the model answered, and its answer could not be stored: ${error instanceof Error ? error.message : String(error)}`;
       throw withUsage(new CoppiceError('unknown', text, { cause: error }), result);
@@ -161,7 +167,8 @@ class Turns {
       context: { owner, effectId, signal },
       budgets: budgetsOf({ owner, limits }, this.#with.tenantLimits, this.#with.clock.now()),
       endsAtMs: Date.now() + Math.min(timeLimitMs, modelOperations.turn.timeLimitMs),
-      // The wait for a slot at the provider, for budgets or for a retry may last longer than the time after which a disconnected process counts as lost.
+      // Before an attempt, a call may wait long for a provider's slot, for budgets or for a retry. If this process was
+      // disconnected during the wait, another process may have taken over the claim.
       beforeAttempt: confirmClaim,
     });
     const collected = await collect(deltas, {
@@ -175,16 +182,17 @@ class Turns {
     return { answer: collected, result };
   }
 
-  /** Returns the answer's content. Large texts are stored and referenced. */
+  /** Returns the answer's content. Stores large texts as artifacts and references them. */
   async #byReference(answer: Answer, owner: Owner, signal: AbortSignal): Promise<AnswerOutput> {
     const { artifacts } = this.#with;
     const inline = new ByteBudget('the answer', gatewayLimits.inlineBytesMax);
-    // Signatures and ids are counted first, since they are always inline.
+    // Signatures and ids are counted first, since they can't be stored as artifacts.
     for (const { signature } of [{ signature: answer.textSignature }, ...answer.toolCalls, ...answer.thinking])
       if (signature !== undefined) inline.take(Buffer.byteLength(signature.value));
     for (const { id } of answer.toolCalls) inline.take(Buffer.byteLength(id));
     const text = await artifacts.reference(answer.text, owner, inline, signal);
-    // The actor passes the calls on in a command, so arguments that exceed the command's inline limit are stored.
+    // The actor sends the tool calls in a command, which has its own inline limit. Arguments above that limit are
+    // stored as artifacts.
     const room = Math.max(0, Math.min(toolLimits.inlineBytesMax, gatewayLimits.inlineBytesMax - inline.taken));
     const inlineCalls = new ByteBudget('the calls', room);
     const toolCalls: ToolCall[] = [];
@@ -218,8 +226,8 @@ class Turns {
 }
 
 /**
- * Returns a signal that is aborted with this one, except if another process has taken over the call. In that case the answer is still stored, so that a
- * repeated call finds it.
+ * Returns a signal that is aborted together with `signal`, unless another process has taken over the call. In that case
+ * this process still stores the answer, so that a repeated call finds it.
  */
 function unlessClaimLost(signal: AbortSignal): AbortSignal {
   const aborted = new AbortController();
