@@ -1,4 +1,4 @@
-/** Environment variables with the addresses on which the façade listens. Without them it doesn't listen. */
+/** Environment variables with the façade's addresses. If none is set, the façade doesn't listen. */
 import path from 'node:path';
 import { z } from 'zod';
 import type { Address } from './listen.ts';
@@ -9,7 +9,7 @@ const expected = 'host:port, such as 127.0.0.1:8790';
 const socketPathBytesMax = 107;
 
 export const facadeVariables = {
-  /** Host and port of the HTTP endpoints. Port 0 selects a free port. */
+  /** Port 0 selects a free port. */
   COPPICE_GATEWAY_HTTP: z
     .string()
     .regex(hostAndPort, expected)
@@ -19,7 +19,7 @@ export const facadeVariables = {
     })
     .refine(({ port }) => port <= 65_535, expected)
     .optional(),
-  /** Path of a unix socket, in addition to the port or instead of it. */
+  /** Path of a unix socket. If both variables are set, the façade listens on both addresses. */
   COPPICE_GATEWAY_SOCKET: z
     .string()
     .transform((file) => path.resolve(file))

@@ -2,17 +2,22 @@
 import type { ExchangeResult } from '../../routing/exchange.ts';
 import { modelOf } from '../call-log.ts';
 
-/** Header with the value `hit` in a response from the cache, or `off` in a request that must not be answered from the cache. */
+/**
+ * Header about the cache. The gateway sends `hit` with an answer from the cache. A client sends `off` if it wants no
+ * answer from the cache.
+ */
 export const cacheHeader = 'x-coppice-cache';
 
-/** Header with the model that answered. If the call has ended, two more headers have its cost, if known, and the number of requests to providers. */
 const modelHeader = 'x-coppice-model';
 const costHeader = 'x-coppice-cost-usd';
 const attemptsHeader = 'x-coppice-attempts';
 
 export type CallResult = Pick<ExchangeResult, 'provider' | 'model' | 'costUsd' | 'attempts' | 'cached'>;
 
-/** Returns the headers of a stream. The model and a cache hit are known when the first delta arrives. */
+/**
+ * Returns the headers of a streamed answer. Once the first delta has arrived, they state the model and whether the
+ * answer is cached.
+ */
 export function streamHeaders(result: CallResult): Record<string, string> {
   const headers: Record<string, string> = {};
   const model = modelOf(result);
@@ -21,7 +26,10 @@ export function streamHeaders(result: CallResult): Record<string, string> {
   return headers;
 }
 
-/** Returns the headers of a call that has ended, successfully or not. */
+/**
+ * Returns the headers of a call that has succeeded or failed. They include the cost, if it is known, and the number of
+ * requests to providers.
+ */
 export function wholeAnswerHeaders(result: CallResult): Record<string, string> {
   const { costUsd, attempts } = result;
   const headers = streamHeaders(result);

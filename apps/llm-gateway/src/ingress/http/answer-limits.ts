@@ -1,12 +1,15 @@
 /**
- * Fields that limit the answer, in both of OpenAI's wire formats. llama.cpp's server reads all of these fields in both formats, and prefers its own,
- * `n_predict`.
+ * Fields that limit the answer in OpenAI's two wire formats. The server of llama.cpp reads all of these fields in both
+ * formats. It prefers `n_predict`.
  */
 import { z } from 'zod';
 
-/** May be negative, since some servers treat -1 as no limit. */
+/** May be negative, since -1 means no limit for some servers. */
 const tokens = z.int().nullish();
-/** Allows only one answer. If there were several, a truncation of the second or a later one could go unnoticed. */
+/**
+ * Allows only one answer per request. With several answers, the gateway might not notice that a later one was cut
+ * short.
+ */
 const one = z.literal(1).nullish();
 
 export const answerLimits = {
@@ -19,8 +22,8 @@ export const answerLimits = {
 type AnswerLimits = z.output<z.ZodObject<typeof answerLimits>>;
 
 /**
- * Returns the largest of these limits for the reservation, since providers differ in which limit they apply. Returns undefined if none is set, or one of them
- * means no limit.
+ * Returns the largest of these limits for the reservation, since providers differ in which limit they use. Returns
+ * undefined if no limit is set or one of them means no limit.
  */
 export function largestOf(
   { max_completion_tokens: newer, max_tokens: older, n_predict: own }: AnswerLimits,

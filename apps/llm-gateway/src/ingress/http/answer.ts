@@ -1,11 +1,13 @@
 /**
- * Sends one answer to a client. The answer of a provider of the client's wire format is passed on unchanged. Any other answer is translated.
+ * Sends one answer to a client. If the provider has the client's wire format, passes the answer on unchanged. Otherwise
+ * translates it.
  *
  * Invariants:
- * 1. An error before the stream's status is sent becomes an HTTP error. A later error is written as an event of the wire format, without the events that end a
- *    complete answer. The body then ends normally, as with the vendors, since clients would report a broken connection instead of the error. If the wire format
- *    has no error event, or the framing is a JSON array, which has no place for an error, the connection is closed in the middle of the body.
- * 2. The provider's stream is not read further while the client must still read buffered output.
+ * 1. An error before the HTTP status is sent becomes an HTTP error. A later error becomes an error event of the wire
+ *    format. The events that end a complete answer are then not sent, but the body ends normally. If the connection
+ *    broke instead, clients would report the broken connection and not the error. If the wire format or the framing
+ *    can't express an error event, the connection is closed in the middle of the body.
+ * 2. While buffered output waits for a slow client, the provider's stream isn't read.
  */
 import type { CoppiceError } from '@coppice/contracts';
 import type { Exchange } from '../../routing/exchange.ts';
@@ -19,8 +21,8 @@ import { facadeLimits } from './limits.ts';
 import type { Outlet } from './response-stream.ts';
 
 /**
- * `keep` stores items that clients may reference by id from now on. If `keepsPassed`, it also stores the items of a provider of the client's wire format, since
- * a provider of another wire format may get the client's next request.
+ * `keep` stores items that clients may then reference by id. If `keepsPassed` is true, items that are passed on
+ * unchanged are stored, too, since a provider of another wire format may get the client's next request.
  */
 type Sending = {
   question: Question;
@@ -35,7 +37,7 @@ export class AnswerSender {
   readonly #with: Sending;
   readonly #encoder: FrameEncoder;
   readonly #startedAtMs = performance.now();
-  /** Items from events that haven't been sent yet. */
+  /** Items to store before the next write. */
   readonly #unkept: Kept[] = [];
   /** True if the provider that answers has the client's wire format. */
   #passing = false;
@@ -45,7 +47,10 @@ export class AnswerSender {
     this.#encoder = new FrameEncoder(sending.question.framing);
   }
 
-  /** @throws CoppiceError from the exchange's deltas. If the stream has begun, the caller must then call `endEarly`. */
+  /**
+   * @throws CoppiceError from the exchange's deltas. If the status was already sent, the caller must then call
+   * `endEarly`.
+   */
   async send(): Promise<void> {
     const { deltas, result } = this.#with.exchange;
     if (!this.#with.question.stream) return this.#sendWhole(deltas, result);
@@ -91,10 +96,11 @@ export class AnswerSender {
     this.#with.outlet.whole(200, headers, body);
   }
 
-  /** Encodes a delta for the client. Returns an empty text for deltas that aren't sent. */
+  /** Encodes a delta for the client. Returns an empty text if the delta isn't sent. */
   #encode(delta: ModelDelta): string {
     if (delta.type !== 'raw') return this.#passing ? '' : this.#encoder.encode(this.#with.writer.delta(delta));
-    // If the client requested a stream and the provider's answer is unstreamed, the translated deltas are sent instead.
+    // If the client requested a stream and the provider sent an unstreamed answer, the client gets the translated
+    // deltas.
     if (delta.whole) return '';
     this.#passing = true;
     this.#unkept.push(...this.#keptOf(delta.data, false));
@@ -109,7 +115,6 @@ export class AnswerSender {
 
   #write(text: string): Promise<void> | null {
     if (text === '') return null;
-    // Builds the headers for the first write only.
     if (!this.#with.outlet.begun) this.#begin(streamHeaders(this.#with.exchange.result));
     return this.#with.outlet.write(text);
   }
@@ -127,9 +132,10 @@ export class AnswerSender {
         : waitedMs < facadeLimits.statusHeldMsMax
     )
       return;
-    // Sent without a model header, since another candidate may still answer the call.
+    // The headers don't name the model, since another candidate may still answer the call.
     this.#begin({});
-    // Not awaited: the write of the next delta waits for a slow client. Errors are ignored, since that write reports them.
+    // Isn't awaited, since the write of the next delta waits for a slow client. Its errors may be ignored, since that
+    // write reports them, too.
     void this.#with.outlet.write(this.#with.writer.keepAlive())?.catch(() => {});
   }
 }

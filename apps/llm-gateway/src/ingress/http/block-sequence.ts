@@ -1,6 +1,6 @@
 import type { AnswerBlock, AnswerBlocks } from '../../answer-blocks.ts';
 
-/** One step of writing a block. `index` is the number of the block in the answer, from 0. */
+/** One step of writing a block. `index` is the block's position in the answer, from 0. */
 export type BlockStep = { index: number; block: AnswerBlock } & (
   | { type: 'open' }
   | { type: 'piece'; text: string }
@@ -8,22 +8,22 @@ export type BlockStep = { index: number; block: AnswerBlock } & (
 );
 
 /**
- * Produces the steps that write an answer's blocks one after another, for wire formats in which a block ends before the next begins. The pieces of several tool
- * calls may interleave, so a call is complete only at the answer's end. The first call is therefore written as it arrives, and everything after it is held back
- * until the end.
+ * Produces the steps that write an answer's blocks, for wire formats in which a block must end before the next begins.
+ * The pieces of several tool calls may interleave, so a call is complete only at the answer's end. Therefore the blocks
+ * up to the first call are written as they arrive, and all later blocks are written at the end.
  */
 export class BlockSequence {
   readonly #answer: AnswerBlocks;
   #index = 0;
   #opened = false;
-  /** Number of pieces of the open block that were already returned. */
+  /** Number of pieces of the current block that were already returned. */
   #returnedPieces = 0;
 
   constructor(answer: AnswerBlocks) {
     this.#answer = answer;
   }
 
-  /** Returns the steps that the answer so far allows. */
+  /** Returns the steps that are possible with the answer so far. */
   next(): BlockStep[] {
     const steps: BlockStep[] = [];
     for (;;) {
@@ -46,7 +46,7 @@ export class BlockSequence {
     }
   }
 
-  /** @returns false for a tool call that can't be opened yet, since its id or name is missing. */
+  /** Adds the block's new steps. Returns false if the block is a tool call whose id or name is still missing. */
   #add(block: AnswerBlock, steps: BlockStep[], complete: boolean): boolean {
     const index = this.#index;
     if (!this.#opened) {

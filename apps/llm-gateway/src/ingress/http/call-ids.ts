@@ -1,7 +1,7 @@
 /**
- * Generates ids for the tool calls of a conversation whose wire format has none, so that other wire formats can match results to calls. A result belongs to the
- * first call of its name that has no result yet. The same conversation always gets the same ids. They have nine digits, since Mistral accepts only ids of this
- * length.
+ * Generates ids for tool calls without an id, since other wire formats match results to calls by id. A result without
+ * an id belongs to the first call with its name that has no result yet. The same conversation always gets the same ids.
+ * The ids have nine digits, since Mistral accepts only this length.
  */
 export class CallIds {
   readonly #all = new OpenCalls();
@@ -9,7 +9,7 @@ export class CallIds {
   readonly #byId = new Map<string, OpenCalls>();
   #made = 0;
 
-  /** @param id the id that the client sent, if any */
+  /** Adds a call and returns its id. @param id the id that the client sent, if any */
   call(name: string, id: unknown): string {
     const own = typeof id === 'string' && id !== '' ? id : this.#make();
     const call = { id: own, name, answered: false };
@@ -34,7 +34,7 @@ export class CallIds {
 type Call = { id: string; name: string; answered: boolean };
 
 /**
- * Calls in order. Finds the first call without a result without scanning the calls before it again, since a hostile conversation may have tens of thousands of
+ * Calls in order. `first` never scans an answered call twice, since a malicious client may send tens of thousands of
  * calls.
  */
 class OpenCalls {

@@ -1,96 +1,101 @@
 /**
- * The interface of an HTTP endpoint of the façade (`Endpoint`). Endpoints are pure mappings. `server.ts`, `facade.ts` and `answer.ts` do the I/O for all
- * endpoints.
+ * Types of the façade's HTTP endpoints. An `Endpoint` is a pure mapping. `server.ts`, `facade.ts` and `answer.ts` do
+ * the I/O.
  */
 import type { CoppiceError, FieldIssue } from '@coppice/contracts';
 import type { EndpointFormat } from './endpoint-formats.ts';
 import type { Item, Kept } from './kept-items.ts';
 import type { ModelRequest, TranslatedDelta } from '../../provider/port.ts';
 
-/** Form in which the events of a streamed answer are sent. */
 export type Framing = 'server-sent-events' | 'json-array';
 
-/** An event of a streamed answer. `name` is sent only if the framing has a place for it. */
+/** An event of a streamed answer. Only server-sent events contain the `name`. */
 export type Frame = { name: string | null; data: string };
 
-/** Data of a request in addition to its body. */
+/** Parts of a request other than its body. */
 export type RequestParts = {
   /** Path of the URL, without the query. */
   path: string;
   query: URLSearchParams;
-  /** Request headers that the vendor documents for clients, with names in lower case. Never includes a header with a key. */
+  /** The request headers that `Endpoint.headers` lists, by lower-case name. A header with a key is never among them. */
   headers: Readonly<Record<string, string>>;
-  /** Size of the body in bytes. */
+  /** Size of the body. */
   bytes: number;
-  /** Stored items that the body references. Only providers of other wire formats need these. */
+  /** Stored items that the body references. They are needed only to translate the request to another wire format. */
   items?: readonly Item[];
 };
 
-/** A parsed request. */
 export type Question = {
   /** Model name that the client used. */
   model: string;
   stream: boolean;
   framing: Framing;
   request: Omit<ModelRequest, 'model'>;
-  /** Fields that no other wire format can express. If there are any, only a provider of this wire format may get the request. */
+  /**
+   * Fields that no other wire format can express. With such a field, only a provider of this wire format may get the
+   * request.
+   */
   untranslatable: readonly FieldIssue[];
   writer(about: AnswerAbout): AnswerWriter;
 };
 
 export type AnswerAbout = {
-  /** Letters and digits that can be used in an answer's id. */
+  /** Letters and digits for use in the answer's id. */
   id: string;
-  /** Model name that the client used. It is reported to the client if the provider reports none. */
+  /** Model name that the client used. The answer contains it if the provider reports no model. */
   model: string;
   nowMs: number;
 };
 
-/** Converts the deltas of one answer to events of the wire format. Does no I/O. Its only state is the answer so far. */
+/** Converts the deltas of one answer to events of the wire format. Does no I/O. */
 export type AnswerWriter = {
   delta(delta: TranslatedDelta): Frame[];
   /** Returns the events that end a complete answer. */
   end(): Frame[];
-  /** Returns the events that report an error in the middle of a stream. Nothing may be sent after them. */
+  /** Returns the events that report an error in the middle of a stream. They are the last events of the stream. */
   fail(error: CoppiceError): Frame[];
-  /** Returns encoded text that clients ignore. It is sent while the model sends nothing, so that clients continue to wait. */
+  /** Returns encoded text that clients ignore. It is sent while the model is silent, so that clients don't time out. */
   keepAlive(): string;
   /** Returns the body of an unstreamed answer. Called after all deltas. */
   whole(): object;
-  /** Returns the items that clients may reference by id from now on. Called after all deltas. */
+  /** Returns the items that clients may later reference by id. Called after all deltas. */
   kept?(): readonly Kept[];
   /**
-   * Returns the items to store from an event, or from an unstreamed answer, of a provider of the same wire format. Called before `data` is sent to the client.
+   * Reads `data` from a provider of the same wire format. Returns the items to store before `data` is sent to the
+   * client. If `whole` is true, `data` is an unstreamed answer, otherwise an event.
    */
   keptPassed?(data: string, whole: boolean): readonly Kept[];
   /**
-   * Returns an event of a provider of the same wire format as it is sent to the client; null if the client didn't request it. Without this function all events
-   * are passed on.
+   * Converts an event of a provider of the same wire format for the client. Returns null if the client didn't request
+   * the event. Without this function, all events are passed on unchanged.
    */
   passOn?(frame: Frame): Frame | null;
-  /** Returns events that the client needs at the end and that the provider didn't send. */
+  /**
+   * Returns events that the client needs at the end of the stream, but that a provider of the same wire format didn't
+   * send.
+   */
   passedOn?(): Frame[];
 };
 
 export type ErrorAnswer = { status: number; headers: Record<string, string>; body: object };
 
 /**
- * Keys of referenced items. `own`: items of answers that the gateway wrote. `passed`: items of a provider of the same wire format, which that provider can look
- * up itself.
+ * Keys of referenced items. `own` are items of answers that the gateway wrote. `passed` are items of a provider of the
+ * same wire format, which this provider can look up itself.
  */
 export type References = { own: readonly string[]; passed: readonly string[] };
 
 export type Endpoint = {
   wire: EndpointFormat;
-  /** Provider for model names without a provider, as the vendor's clients write them. */
+  /** Provider of the models that a client names without a provider. */
   provider: string;
-  /** Request headers of the vendor that are passed on. */
+  /** Names of the request headers that may be sent to the provider. */
   headers: readonly string[];
   /** @throws CoppiceError `invalid-request` with `details.issues`. */
   parse(body: unknown, parts: RequestParts): Question;
   /**
-   * Defined if clients may reference items of earlier answers by id. `named` returns the keys of the items that a body references. `put` replaces references to
-   * items of the gateway's answers by these items.
+   * Defined if clients may reference items of earlier answers by id. `named` returns the keys of the items that a body
+   * references. `put` replaces each reference to an item of the gateway's answers by the item itself.
    */
   references?: { named(body: unknown): References; put(body: unknown, items: readonly Item[]): unknown };
   error(error: CoppiceError): ErrorAnswer;

@@ -1,4 +1,4 @@
-/** Maps the gateway's errors to HTTP. Each endpoint converts the result into its vendor's format. */
+/** Maps the gateway's errors to HTTP. Each endpoint then converts the result to its vendor's format. */
 import { CoppiceError } from '@coppice/contracts';
 import type { ErrorCode, FieldIssue } from '@coppice/contracts';
 import { isFailing } from '../../routing/candidate.ts';
@@ -11,11 +11,14 @@ export type Complaint = {
   code: ErrorCode;
   /** The first invalid field; null if the error isn't about a field. */
   issue: FieldIssue | null;
-  /** True if the client should retry automatically. */
+  /** True if a retry by the client may help. */
   retryable: boolean;
-  /** Time until the retry; null if unknown. */
+  /** Time to wait before the retry. Null if unknown. */
   retryAfterMs: number | null;
-  /** True if a budget is used up, so that waiting doesn't help. False if calls in flight have only reserved the rest. */
+  /**
+   * True if a budget is used up, so a later retry doesn't help. False if other calls have only reserved the rest of the
+   * budget.
+   */
   spent: boolean;
 };
 
@@ -33,15 +36,18 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, number>>> = {
 };
 
 /**
- * Statuses of a provider that are passed on. With any other status, a client would look for the mistake in its own request, although the gateway or its
- * configuration caused the error.
+ * Statuses of a provider that the client also gets. With other statuses, such as 401, a client would look for the
+ * mistake in its own request, although the gateway's configuration may be wrong.
  */
 const passedStatuses = [500, 502, 503, 504, 529];
-/** Matches the text of a 403 error about the client's request. Most 403 errors are about the gateway's key or account (`accountPattern`). */
+/**
+ * Matches the text of a 403 error that is about the client's request. Most 403 errors are about the gateway's key or
+ * account, which `accountPattern` matches.
+ */
 const clientsPattern = /\b(flagged|moderation|cached ?contents?|files?)\b/i;
 const accountPattern = /\b(api[ _-]?keys?|credentials?|scopes?|account|organi[sz]ation|project|billing)\b/i;
 
-/** Creates an error of the façade itself. `httpStatus` takes precedence over the status of the code. */
+/** Creates an error of the façade itself. `httpStatus` replaces the status that belongs to the code. */
 export const refusal = (
   code: ErrorCode,
   httpStatus: number,
@@ -54,7 +60,8 @@ export function complaintOf(error: CoppiceError, wire: EndpointFormat): Complain
   const { code, message, retryable, details = {} } = error;
   const spent = code === 'limit-exceeded' && details['budget'] !== undefined;
   const [issue] = Array.isArray(details['issues']) ? (details['issues'] as FieldIssue[]) : [];
-  // The gateway has already retried, so a retry by the client would only delay the same error.
+  // If the provider keeps failing, the gateway has already retried, so a retry by the client would only delay the same
+  // error.
   const failing = isFailing(error);
   const retryAfterMs = Number(details['retryAfterMs'] ?? Number.NaN);
   return {
@@ -78,8 +85,8 @@ function statusOf(error: CoppiceError, wire: EndpointFormat, spent: boolean): nu
 }
 
 /**
- * Reports whether the error is about something that the vendor stores, and that the client's request references in the vendor's own wire format: a previous
- * response, a file, a cached prompt. The client must learn that the stored data doesn't exist.
+ * Reports whether the error is about data that the vendor stores and the client's request references, such as a file or
+ * a cached prompt. The client then gets the provider's status, so that it learns that this data doesn't exist.
  */
 function isOfTheClient({ message, details }: CoppiceError, upstream: number, wire: EndpointFormat): boolean {
   const names = details?.['providerNames'] as ProviderNames | undefined;
@@ -87,12 +94,12 @@ function isOfTheClient({ message, details }: CoppiceError, upstream: number, wir
   return upstream === 404 || (upstream === 403 && clientsPattern.test(message) && !accountPattern.test(message));
 }
 
-/** Returns the headers that state when to retry, in the form that the vendors' clients read. */
+/** Returns the headers by which the vendors' clients decide whether and when to retry. */
 export function retryHeaders({ retryAfterMs, retryable, status }: Complaint): Record<string, string> {
   const wait =
     retryAfterMs === null
       ? {}
       : { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)), 'retry-after-ms': String(Math.ceil(retryAfterMs)) };
-  // The vendors' clients retry after 408, 409, 429 and 5xx unless this header forbids it.
+  // Without this header, the vendors' clients retry after the statuses 408, 409, 429 and 5xx.
   return { ...wait, ...(retryable || status < 408 ? {} : { 'x-should-retry': 'false' }) };
 }

@@ -1,11 +1,14 @@
 /**
  * Handles one HTTP request: verifies the token, parses the request, calls the model and sends the answer.
  *
- * Collaborators: the tokens; the exchange with the providers (`call`); the endpoints (`Endpoint`), one per wire format.
+ * Collaborators: the tokens; the exchange with the providers (`call`); the stored items; one `Endpoint` per wire
+ * format.
  *
  * Invariants:
- * 1. Without a valid token, a client learns only that the gateway is running, and which paths and methods it has. The request's body is not read.
- * 2. If the client disconnects or the façade stops, the exchange and its upstream call end at once.
+ * 1. A client without a valid token learns only that the gateway is running and which paths and methods it has. The
+ *    body of such a client's request isn't read.
+ * 2. If the client disconnects or the façade aborts the request, the exchange and its request to the provider end at
+ *    once.
  * 3. The path and the model of a request are logged. Its query and headers aren't, since they may contain a token.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -40,7 +43,7 @@ export type FacadeCollaborators = {
   items: Pick<KeptItems, 'keep' | 'named'>;
   call(call: Call, grant: Granted): Exchange;
   routes: Pick<Routes, 'fullName' | 'knows' | 'resolve'>;
-  /** Lists the names of the models and aliases. */
+  /** Returns the names of the models and aliases. */
   models(signal: AbortSignal): Promise<readonly string[]>;
 };
 
@@ -51,7 +54,7 @@ type Incoming = {
   request: IncomingMessage;
   outlet: Outlet;
   signal: AbortSignal;
-  /** `begun` is true once the call has begun. From then on, `loggedCall` logs the outcome. */
+  /** Once `begun` is true, `loggedCall` logs the outcome of the request. */
   call: { begun: boolean };
 };
 
@@ -93,7 +96,10 @@ export class Facade {
     }
   }
 
-  /** Answers the request. Logs a rejection before the call begins, with the id that the client gets. */
+  /**
+   * Answers the request. If the request is rejected before the model call begins, logs this with the request id that
+   * the client gets.
+   */
   async #answerOrLog(incoming: Incoming): Promise<void> {
     try {
       await this.#answer(incoming);
@@ -125,7 +131,10 @@ export class Facade {
     }
   }
 
-  /** Replaces references in the body to stored items by these items, if they fit, then calls the model. */
+  /**
+   * Replaces the body's references to stored items by the items, as far as they fit in the body's limit, and calls the
+   * model.
+   */
   async #call(endpoint: Endpoint, received: JsonBody, incoming: Incoming): Promise<void> {
     const { references } = endpoint;
     if (references === undefined) return this.#callWhole(endpoint, received, incoming);
@@ -148,7 +157,7 @@ export class Facade {
     }
   }
 
-  /** @param resolved the body's model, if it was already resolved */
+  /** @param resolved the body's model, if the caller has already resolved it */
   async #callWhole(
     endpoint: Endpoint,
     { body, bytes }: JsonBody,
@@ -201,7 +210,7 @@ export class Facade {
   /** @throws CoppiceError if the token doesn't allow the model, the name is too long, or no provider has the model. */
   #resolve(name: string, endpoint: Endpoint, { models }: TokenGrant): ResolvedModel {
     const model = this.#fullName(name, endpoint);
-    // Scripts are files on this machine, so a token must name them explicitly.
+    // A script is a file on this machine, so a token allows a script only if it names the script.
     const granted = models === undefined ? !model.startsWith('scripted/') : names(models, name, model);
     if (granted && !model.startsWith('scripted//')) return this.#with.routes.resolve(model);
     const named = models === undefined && !model.startsWith('scripted//');
@@ -238,7 +247,7 @@ export class Facade {
     outlet.whole(status, { 'content-type': 'application/json; charset=utf-8', ...headers }, JSON.stringify(body));
   }
 
-  /** Converts an error. An unexpected error is logged, and the client learns only that the gateway has a defect. */
+  /** Converts an error to a CoppiceError. Logs an unexpected error and hides its content from the client. */
   #coppiceError(error: unknown, path: string): CoppiceError {
     if (error instanceof CoppiceError) return error;
     this.#with.log.error({ err: error, path }, 'a request over HTTP failed');
@@ -246,7 +255,7 @@ export class Facade {
   }
 }
 
-/** Reports whether a provider with another wire format may get the request. */
+/** Reports whether a provider of another wire format may get the request. */
 const hasOthers = ({ routes }: ResolvedModel, { wire }: Endpoint): boolean =>
   routes.some(({ provider }) => provider.wire !== wire);
 
@@ -259,7 +268,10 @@ function requireTranslatable({ untranslatable }: Question, model: string): void 
   throw new CoppiceError('invalid-request', message, { details: { issues } });
 }
 
-/** @throws CoppiceError `invalid-request` if the request came through too many gateways. No gateway retries this code. */
+/**
+ * @throws CoppiceError if the request came through too many gateways. The code is `invalid-request`, since no gateway
+ * retries it.
+ */
 function requireNear(hops: number): void {
   if (!isTooFar(hops)) return;
   const text = `the request came through ${hops} gateways: the address of a provider of one of them is most likely a gateway's own endpoint`;
@@ -276,7 +288,10 @@ function requireShort(model: string): void {
   throw new CoppiceError('invalid-request', message, { details: { issues } });
 }
 
-/** Adds to the error that the name is not an alias and was treated as a model of the endpoint's vendor, since it may be a misspelt alias. */
+/**
+ * Adds a hint to the error if the requested name may be a misspelt alias. The hint says that the name was treated as a
+ * model of the endpoint's vendor.
+ */
 function withAliasHint(error: unknown, requestedModel: string, model: string): unknown {
   if (!(error instanceof CoppiceError) || requestedModel === model) return error;
   const { code, retryable, details } = error;
@@ -286,7 +301,6 @@ function withAliasHint(error: unknown, requestedModel: string, model: string): u
   return new CoppiceError(code, text, { cause: error, retryable, ...(details === undefined ? {} : { details }) });
 }
 
-/** Reports whether the list contains the name that the client used, or the full name. */
 const names = (models: readonly string[], written: string, full: string): boolean =>
   models.includes(written) || models.includes(full);
 
@@ -303,8 +317,9 @@ function headersFor(endpoint: Endpoint, request: IncomingMessage): Record<string
 }
 
 /**
- * Reports whether the cache may be used. By default it isn't used for an untranslatable request, since such a request may reference data that the vendor
- * stores, and the data may have changed since. @throws CoppiceError if the header is neither absent nor `off`.
+ * Reports whether the answer may come from the cache. An untranslatable request isn't cached, since it may reference
+ * data that the vendor stores and that may change.
+ * @throws CoppiceError if the header is set to anything but `off`
  */
 function mayBeCached({ untranslatable }: Question, { headers }: IncomingMessage): boolean {
   const wish = headers[cacheHeader];

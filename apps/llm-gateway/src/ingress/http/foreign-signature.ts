@@ -1,15 +1,17 @@
 /**
- * Carries a provider's signature through a client of another wire format. The signature is packed into an opaque field of the client's format, which clients
- * send back unchanged. A prefix distinguishes it from the format's own signatures. Otherwise a conversation with a model that requires its signatures could
- * continue only in that model's wire format.
+ * Packs a provider's signature into an opaque field of another wire format. A client of that format sends the field
+ * back unchanged, so the provider gets its signature back in the next request. Without this, models that require their
+ * signatures would work only with clients of their own wire format. A prefix distinguishes packed signatures from the
+ * client format's own signatures.
  */
 import type { Signature } from '@coppice/contracts';
 import { z } from 'zod';
 import { jsonOf } from '../../transport/json.ts';
 
 /**
- * Content of a packed text. Without a `signature`, it only marks the part as another provider's, since the vendor of the client's format would reject an
- * unsigned part. `callId`: the tool call that the signature belongs to, if calls have no field for signatures in the wire format.
+ * Content of a packed text. Without a `signature`, the text only shows that the part came from another provider, since
+ * the client format's vendor would reject an unsigned part. `callId` is the tool call to which the signature belongs,
+ * if tool calls have no field for signatures in the wire format.
  */
 export type Packed = { signature?: Signature | undefined; callId?: string | undefined };
 
@@ -24,7 +26,7 @@ export function pack({ signature, callId }: Packed): string {
   return `${prefix}${Buffer.from(text).toString('base64url')}`;
 }
 
-/** Returns null if the text was not created by `pack`. */
+/** Returns null if `pack` didn't create the text. */
 export function unpack(text: string): Packed | null {
   if (!text.startsWith(prefix)) return null;
   const parsed = packedSchema.safeParse(jsonOf(Buffer.from(text.slice(prefix.length), 'base64url').toString()));

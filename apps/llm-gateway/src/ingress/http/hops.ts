@@ -1,9 +1,10 @@
-/** Header with the number of gateways that a request has passed. */
+/** Header with the number of gateways that have forwarded the request. */
 export const hopsHeader = 'x-coppice-hops';
-/** Maximum number of hops. It is more than 1, since a gateway may be a provider of another gateway. */
+/**
+ * Number of hops at which a request is rejected. It is more than 1, since a gateway may be another gateway's provider.
+ */
 const hopsMax = 4;
 
-/** Returns the number of gateways before this one; 0 if the client isn't a gateway. */
 export function hopsOf(headers: Readonly<Record<string, string | string[] | undefined>>): number {
   const text = headers[hopsHeader];
   return typeof text === 'string' && /^\d{1,3}$/.test(text) ? Number(text) : 0;

@@ -1,6 +1,6 @@
 import type { ProviderImage } from '../../provider/port.ts';
 
-/** Returns the image of a `data:` URL, which contains it, or of an http(s) URL; null for any other value. */
+/** Returns the image of a `data:`, http or https URL. Returns null for any other value. */
 export function imageOf(address: unknown): ProviderImage | null {
   if (typeof address !== 'string') return null;
   const [, mediaType, base64] = /^data:(image\/[a-z0-9.+-]{1,64});base64,(.+)$/is.exec(address) ?? [];

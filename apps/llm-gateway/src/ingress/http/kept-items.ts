@@ -1,12 +1,14 @@
 /**
- * Stores items of answers. Clients reference these by id in later requests, as clients of Responses do by default.
+ * Stores items of answers. Clients reference the items by id in later requests, as clients of the Responses API do by
+ * default.
  *
  * Invariants:
- * 1. A tenant never gets another tenant's items, since every key contains the tenant. Only items that the gateway sent to the tenant are stored, never
- *    something that a client wrote.
- * 2. The bucket limits the size of all items together, and discards the oldest items of any tenant. Items also expire. The items that one request references
- *    are limited by the room for its body, and by `answersMax`.
- * 3. A slow or unavailable bucket fails no answer. Items that could not be stored can't be referenced. Requests that reference items during that time get `unavailable`.
+ * 1. A tenant never gets another tenant's items, since every key contains the tenant. Only items that the gateway sends
+ *    to the tenant are stored.
+ * 2. The bucket limits the size of all items, and discards the oldest items first. Items also expire. A request gets at
+ *    most the items that fit in the limit of its body, from at most `answersMax` keys.
+ * 3. If the bucket is slow or unavailable, answers are still sent, although their items may not be stored. Requests
+ *    that reference items get `unavailable` during that time.
  */
 import type { KeyValue } from '@coppice/bus';
 import { Admission } from '@coppice/service';
@@ -18,7 +20,7 @@ import { facadeLimits } from './limits.ts';
 
 export type Item = Readonly<Record<string, unknown>>;
 type NamedRoom = { bytesMax: number; room: Admission };
-/** Items stored together under `key`, which consists of letters, digits, `-` and `_`. */
+/** Items that are stored together under `key`. The key consists of letters, digits, `-` and `_`. */
 export type Kept = { key: string; items: readonly object[] };
 type Named = { items: readonly Item[]; bytes: number };
 
@@ -27,7 +29,7 @@ const limits = facadeLimits.items;
 export class KeptItems {
   readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
   readonly #log: Pick<Logger, 'error'>;
-  /** Bytes for the values that all requests read at the moment. Each read reserves the largest possible size. */
+  /** Budget in bytes for the values that all requests are reading. Each read reserves `answerBytesMax`. */
   readonly #reading = new Admission({ total: limits.readingBytesMax });
   #failing = false;
 
@@ -36,7 +38,10 @@ export class KeptItems {
     this.#log = log;
   }
 
-  /** Stores items. Waits for the writes, for at most `waitMsMax`, so that the client's next request finds the items. Never throws. */
+  /**
+   * Stores items. Waits up to `waitMsMax` for the writes, so that the client's next request finds the items. Never
+   * throws.
+   */
   async keep(tenant: string, kept: readonly Kept[]): Promise<void> {
     const values = kept.slice(0, limits.keysMax).map(({ key, items }) => ({
       key,
@@ -47,9 +52,9 @@ export class KeptItems {
   }
 
   /**
-   * Returns the items that are still stored under these keys. Stops reading when the next value might not fit in `bytesMax`. The caller must return the items'
-   * bytes to `room`.
-   * @throws CoppiceError `unavailable` if there is no room, or the bucket fails or is slow.
+   * Returns the items that are still stored under these keys. Stops reading when the next value might exceed
+   * `bytesMax`. Takes the items' bytes from `room`. The caller must return them.
+   * @throws CoppiceError `unavailable` if `room` has too little left, or if the bucket fails or is slow
    */
   async named(tenant: string, keys: readonly string[], { bytesMax, room }: NamedRoom): Promise<Named> {
     const items: Item[] = [];
@@ -90,7 +95,7 @@ export class KeptItems {
       this.#failing = false;
       return result;
     } catch (error) {
-      // Only the first failure after the bucket last worked is logged.
+      // Repeated failures are logged once, until the bucket works again.
       if (!this.#failing) this.#log.error({ err: error }, 'items of answers can be neither stored nor read');
       this.#failing = true;
       return undefined;
