@@ -317,8 +317,8 @@ function headersFor(endpoint: Endpoint, request: IncomingMessage): Record<string
 }
 
 /**
- * Reports whether the answer may come from the cache. An untranslatable request isn't cached, since it may reference
- * data that the vendor stores and that may change.
+ * Reports whether the answer may come from the cache. An untranslatable request never gets a cached answer, since it
+ * may reference data that the vendor stores and that may change.
  * @throws CoppiceError if the header is set to anything but `off`
  */
 function mayBeCached({ untranslatable }: Question, { headers }: IncomingMessage): boolean {

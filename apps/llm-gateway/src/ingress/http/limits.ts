@@ -1,66 +1,83 @@
-/** All limits of the HTTP façade. */
 export const facadeLimits = {
   /**
-   * Longest single wait until a model may be tried. A request whose candidates all need longer is rejected at once, so that the client decides how long to
-   * wait.
+   * Longest single wait until a candidate may be tried. If each candidate needs a longer wait, the request fails at
+   * once, so that the client decides how long to wait.
    */
   candidateWaitMsMax: 10_000,
-  /** Time for which one candidate may wait for budget that calls in flight have reserved. It is counted from the first refusal by a budget. */
+  /**
+   * Longest time for which a candidate waits for budget that other calls have reserved. The time starts at the first
+   * refusal by a budget.
+   */
   budgetWaitMsMax: 10_000,
-  /** Bytes of one request's body, including inline images. Reading, translating and sending it takes about eight times as much memory. */
+  /**
+   * Maximum size of one request's body. Reading, translating and sending the body takes about eight times as much
+   * memory.
+   */
   bodyBytesMax: 20 * 1024 * 1024,
-  /** Share of the heap limit for the bodies of all requests in memory. At least one body of `bodyBytesMax` fits. */
+  /**
+   * Share of the heap limit that the bodies of all requests together may use. It is raised to `bodyBytesMax` if it is
+   * smaller.
+   */
   bodiesOfHeapMax: 1 / 8,
-  /** JSON values in one body. A long conversation with many tools has about ten thousand. */
+  /** Maximum number of JSON values in one body. A long conversation with many tools has about ten thousand. */
   bodyValuesMax: 100_000,
   bodyDepthMax: 128,
-  /** Items of answers that clients reference by id (kept-items.ts). */
+  /** Limits for stored items (kept-items.ts). */
   items: {
-    /** Bytes of the items of one answer, which must fit in a value of the bucket. */
+    /**
+     * Maximum size of a stored value, which contains the items of one answer or one item. The bucket must accept values
+     * of this size.
+     */
     answerBytesMax: 256 * 1024,
-    /** Keys stored for one answer whose items have a key each. */
+    /** Maximum number of keys stored for one answer, if each of its items has its own key. */
     keysMax: 128,
-    /** Keys read for one request. */
+    /** Maximum number of keys read for one request. */
     answersMax: 1_000,
-    /** Concurrent reads for one request. */
+    /** Maximum number of concurrent reads for one request. */
     readsAtOnce: 16,
-    /** Bytes that the reads of all requests may have reserved. */
+    /** Maximum number of bytes that the reads of all requests together may reserve. */
     readingBytesMax: 16 * 1024 * 1024,
-    /** Timeout of one operation of the bucket (`waitMsMax`), and of all reads for one request (`readMsMax`). */
+    /** `waitMsMax` is the timeout of one bucket operation. `readMsMax` limits all reads for one request. */
     waitMsMax: 500,
     readMsMax: 5_000,
   },
-  /** Same limit as in runs and on the bus. The state that the gateway keeps about models is stored by name. */
+  /**
+   * Longest model name. The limit is the same in runs and on the bus. It also limits memory, since the gateway stores
+   * state by model name.
+   */
   modelCharactersMax: 255,
-  /** Concurrent requests. Further requests are rejected with `unavailable`. */
+  /** Maximum number of concurrent requests. Further requests are rejected with `unavailable`. */
   requestsMax: 1_000,
   connectionsMax: 4_000,
   headerBytesMax: 32 * 1024,
-  /** Time in which a client must send its headers (`headersMsMax`), and the whole request (`requestMsMax`). */
+  /** A client must send its headers within `headersMsMax`, and the whole request within `requestMsMax`. */
   headersMsMax: 15_000,
-  /** Time in which a client that sent no valid HTTP request must read the rejection. */
+  /**
+   * Time after which the server closes the socket of a rejected connection, even if the client hasn't read the
+   * rejection.
+   */
   refusedMsMax: 1_000,
   requestMsMax: 5 * 60_000,
-  /** Time for which a connection may wait for its next request. */
+  /** Time after which an idle connection is closed. */
   keepAliveMsMax: 75_000,
-  /** Longest wait for a client that doesn't read: this time, … */
+  /** Longest wait for a client that doesn't read. The time for sending the buffered output is added to this time. */
   stalledClientMsMax: 2 * 60_000,
-  /** … plus the time that sending the buffered output takes at this rate. */
+  /** Rate for calculating the time for sending the buffered output. */
   slowClientBytesPerSecond: 32 * 1024,
   /**
-   * Time for which a stream's status is held back, so that an error before any output can still set the status. The time is limited, since clients give up on
-   * servers that send nothing.
+   * Longest time for which a stream without output sends no HTTP status. Until the status is sent, an error can still
+   * become an HTTP error. The time is limited, since clients disconnect from servers that send nothing.
    */
   statusHeldMsMax: 30_000,
-  /** Time after which a keep-alive is sent if a stream has no output. */
+  /** Time without output after which a stream sends a keep-alive. */
   silenceMsMax: 15_000,
-  /** Time limit of one request, the same as for an agent's model call. */
+  /** Time limit of one request. It is the same as for an agent's model call. */
   answerMsMax: 60 * 60_000,
-  /** Time for which a stopping façade lets answers continue before it ends them with an error, … */
+  /** Longest time for which a stopping façade waits for answers to finish. It then ends them with an error. */
   drainMs: 20_000,
-  /** … and longest wait until the clients have received that error. */
+  /** Longest wait until a client has received the error that ends its answer early. */
   breakOffMs: 2_000,
-  /** Models listed per provider. */
+  /** Maximum number of models listed per provider. */
   modelsMax: 1_000,
   /** Time for which the list of models is cached. */
   modelsMsMax: 60_000,
@@ -68,18 +85,24 @@ export const facadeLimits = {
 
 export const tokenLimits = {
   charactersMax: 8 * 1024,
-  /** Deadline of requests to the orchestrator, a little shorter than that of the client that requests a token. */
+  /**
+   * Deadline of requests to the orchestrator. It is shorter than the deadline of the client that requests a token, so
+   * that the client gets the error.
+   */
   ownerRequestMsMax: 4_000,
-  /** Largest accepted difference between the clocks of two machines. */
+  /** Maximum difference between the clocks of two machines. */
   clockToleranceMs: 10_000,
-  /** TTL of a published key. It is longer than the lifetime of a token, so the key outlives every token that was signed since the key was last published. */
+  /**
+   * TTL of a published key. It is longer than the maximum lifetime of a token plus `keyRefreshMs`, so the key needn't
+   * be published again for each token.
+   */
   keyTtlMs: 30 * 3_600_000,
   keyRefreshMs: 3_600_000,
-  /** Time for which a key from the bucket is cached (`keyKnownMsMax`), and for which its absence is (`keyMissingMsMax`). */
+  /** A key from the bucket is cached for `keyKnownMsMax`. The absence of a key is cached for `keyMissingMsMax`. */
   keyKnownMsMax: 5 * 60_000,
   keyMissingMsMax: 5_000,
   keysMax: 1_000,
-  /** Time for which a verified token is cached (`verifiedMsMax`), and the number of cached tokens (`verifiedMax`). */
+  /** A verified token is cached for `verifiedMsMax`. At most `verifiedMax` tokens are cached. */
   verifiedMsMax: 60_000,
   verifiedMax: 10_000,
 } as const;

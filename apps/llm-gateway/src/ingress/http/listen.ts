@@ -5,10 +5,12 @@ import { createConnection } from 'node:net';
 import { dirname } from 'node:path';
 import { ConfigurationError } from '@coppice/service';
 
-/** Address on which the façade listens. */
 export type Address = { host: string; port: number } | { socket: string };
 
-/** The socket is open to all users, since a sandbox runs as another user. The permissions of the socket's folder and the token control access. */
+/**
+ * Lets all users connect, since a sandbox runs as another user. The token and the permissions of the socket's folder
+ * control access.
+ */
 const socketMode = 0o666;
 
 /** @throws ConfigurationError if the address can't be used. */
@@ -29,7 +31,9 @@ export async function listen(server: Server, address: Address): Promise<void> {
   if ('socket' in address) await chmod(address.socket, socketMode);
 }
 
-/** Checks that the socket's folder exists, since listening in a missing folder fails with a misleading permission error. */
+/**
+ * Checks that the socket's folder exists. Without this check, listening would fail with a misleading permission error.
+ */
 async function requireFolder(socket: string): Promise<void> {
   const missing = await access(dirname(socket)).then(
     () => false,
@@ -38,9 +42,10 @@ async function requireFolder(socket: string): Promise<void> {
   if (missing) throw wrong('COPPICE_GATEWAY_SOCKET', 'a path in a folder that is there', socket);
 }
 
-/** Removes the socket that a killed gateway left behind. Removes nothing else. */
+/** Removes the socket file of a gateway that was killed. Any other file, or a socket in use, causes an error. */
 async function removeStale(socket: string): Promise<void> {
-  // The error may be ignored: if lstat fails, listening fails, too, and reports the reason.
+  // This error may be ignored. If lstat fails for any reason except a missing file, listening fails, too, and reports
+  // the reason.
   const found = await lstat(socket).catch(() => null);
   if (found === null) return;
   if (!found.isSocket()) throw wrong('COPPICE_GATEWAY_SOCKET', 'a path where nothing is, or a socket', socket);

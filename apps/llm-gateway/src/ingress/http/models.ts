@@ -1,6 +1,6 @@
-/** Lists of the available models in each vendor's format. */
+/** Lists the available models in each vendor's format. */
 
-/** Time of the list. It is reported as the creation time of all models, since no provider reports that time. */
+/** Current time. It is reported as the creation time of each model, since that time is unknown. */
 type At = { nowMs: number };
 
 export type ModelListing = {

@@ -8,8 +8,8 @@ import type { EndpointFormat } from './endpoint-formats.ts';
 type OpenAiError = ErrorAnswer & { type: string; code: string | null };
 
 /**
- * Converts an error to OpenAI's format, the same for both endpoints. Passes on `param` and `code` from a provider of the client's wire format, since the client
- * can correct what they name.
+ * Converts an error to OpenAI's format, which both OpenAI endpoints use. Passes on `param` and `code` from a provider
+ * of the client's wire format, so that the client can correct its request.
  */
 export function openAiError(error: CoppiceError, wire: EndpointFormat): OpenAiError {
   const complaint = complaintOf(error, wire);
@@ -21,7 +21,10 @@ export function openAiError(error: CoppiceError, wire: EndpointFormat): OpenAiEr
   return { status, headers: retryHeaders(complaint), body, type, code };
 }
 
-/** Returns null if the provider's error isn't about the client's request: for example, if the provider rejects the gateway's key. */
+/**
+ * Returns null if the provider's error isn't about the client's request. An example is a rejection of the gateway's
+ * key.
+ */
 function namedBy({ code, details }: CoppiceError, wire: EndpointFormat): ProviderNames | null {
   const ofTheRequest = code === 'invalid-request' || code === 'context-exceeded' || code === 'model-not-found';
   const names = details?.['providerNames'] as ProviderNames | undefined;

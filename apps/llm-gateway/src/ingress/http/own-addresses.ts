@@ -1,7 +1,7 @@
 /**
- * Rejects a configuration in which a gateway is its own provider. Such a gateway would call itself without end, and each call would be charged. The mistake is
- * easy, since clients and the gateway read the same variables. An address that is certainly the gateway's own is rejected at the start. A loop through other
- * servers is detected by the hops of a request (hops.ts).
+ * Rejects a configuration in which a gateway is its own provider. Such a gateway would call itself endlessly and charge
+ * each call. The mistake is easy, since clients and the gateway read the same environment variables. A loop through
+ * other servers is found only when a request arrives (hops.ts).
  */
 import { ConfigurationError } from '@coppice/service';
 import type { Address } from './listen.ts';
@@ -24,5 +24,5 @@ function isAt(url: URL, endpoint: Address): boolean {
   return host === endpoint.host || (isOfThisMachine(host) && isOfThisMachine(endpoint.host));
 }
 
-/** Reports whether the host is loopback, or stands for all interfaces of the machine. */
+/** Reports whether the host is a loopback address or means all interfaces of the machine. */
 const isOfThisMachine = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1?)$/i.test(host);

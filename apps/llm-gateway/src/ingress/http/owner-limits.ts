@@ -4,7 +4,7 @@ import type { TokenGrant } from '@coppice/contracts';
 import { z } from 'zod';
 import { tokenLimits } from './limits.ts';
 
-/** Model limits that the run file sets for the token's task and run; empty if the token names none. */
+/** Model limits that the run file sets for the token's task and run. Both are empty if the token names neither. */
 export const ownerLimitsSchema = z.object({ task: modelLimitsSchema, run: modelLimitsSchema });
 export type OwnerLimits = z.output<typeof ownerLimitsSchema>;
 
@@ -13,9 +13,9 @@ const service = { service: 'orchestrator' };
 type Named = Pick<TokenGrant, 'tenant' | 'runId' | 'taskId'>;
 
 /**
- * Requests the limits from the orchestrator, since the client that requests a token can't be trusted to state them.
- * @throws CoppiceError `not-found`; `invalid-request` if the task belongs to another run; `conflict` if the task or run has ended or its limits are unknown;
- * `unavailable`.
+ * Requests the limits from the orchestrator, since the client that requests a token could state wrong ones.
+ * @throws CoppiceError `not-found`; `invalid-request` if the task belongs to another run; `conflict` if the task or run
+ * has ended or its limits are unknown; `unavailable`.
  */
 export async function limitsOfOwner(bus: Bus, { tenant, runId, taskId }: Named): Promise<OwnerLimits> {
   const options = { deadlineMs: tokenLimits.ownerRequestMsMax };

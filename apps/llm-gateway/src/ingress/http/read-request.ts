@@ -4,15 +4,16 @@ import type { FieldIssue } from '@coppice/contracts';
 import type { z } from 'zod';
 
 /**
- * Validates the body of a request. Servers written in Go, such as Ollama, ignore the case of field names and use the last of several equal names. So such a
- * server could use a model or a limit that the gateway hasn't checked. Therefore other spellings of known fields are rejected.
+ * Validates a request's body. Rejects names that differ from a known field's name only in case. Servers written in Go,
+ * such as Ollama, treat them as the known field. So such a server could use a model or a limit that the gateway hasn't
+ * checked.
  * @throws CoppiceError `invalid-request`.
  */
 export function readRequest<Request extends z.ZodObject>(schema: Request, body: unknown): z.output<Request> {
   const request = validate<z.output<Request>>(schema, body, 'the request');
   for (const name of Object.keys(request)) {
     if (isLowerCase.test(name)) continue;
-    // Folds case as Go does: the long s and the Kelvin sign match ASCII letters, too.
+    // Folds case as Go does, which also matches the long s and the Kelvin sign with ASCII letters.
     const meant = name.toUpperCase().toLowerCase();
     if (meant !== name && Object.hasOwn(schema.shape, meant)) throw otherCase(name, meant);
   }

@@ -7,22 +7,22 @@ import { bytesOfHeap } from '../../heap.ts';
 import { refusal } from './error-response.ts';
 import { facadeLimits } from './limits.ts';
 
-/** Room for the bodies of all requests together. */
+/** Creates the budget in bytes that the bodies of all requests share. */
 export const bodyRoom = (): Admission =>
   new Admission({ total: bytesOfHeap(facadeLimits.bodiesOfHeapMax, facadeLimits.bodyBytesMax) });
 
-/** Created once, since `close` is emitted for every request, usually after its end, and creating an error is slow. */
+/** Created only once, since creating an error is slow and every request emits `close`, usually after its end. */
 const brokeOff = new CoppiceError('cancelled', 'the request broke off');
 
 export type JsonBody = { body: unknown; bytes: number };
 
-/** Reads the body as JSON. Reserves its bytes in `room`; the caller must give them back. @throws CoppiceError. */
+/** Reads the body as JSON. Takes the body's bytes from `room`. The caller must return them. @throws CoppiceError */
 export async function readJsonBody(request: IncomingMessage, room: Admission): Promise<JsonBody> {
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity')
     throw refusal('invalid-request', 415, `the body has the encoding ${encoding}; send it without`);
   const budget = new ByteBudget('the body of the request', facadeLimits.bodyBytesMax);
-  // Rejects a body whose content-length is too large without reading it.
+  // Rejects a body before it is read, if its content-length is too large.
   new ByteBudget('the body of the request', facadeLimits.bodyBytesMax).take(
     Number(request.headers['content-length'] ?? 0),
   );
@@ -44,9 +44,9 @@ export async function readJsonBody(request: IncomingMessage, room: Admission): P
 }
 
 /**
- * Reads the body with event listeners, since the async iterator takes as long as parsing the JSON. Keeps the connection of a rejected request open, since that
- * request still gets a response.
- * @throws what `take` throws.
+ * Reads the body with event listeners, since an async iterator would take as long as parsing the JSON. If `take`
+ * throws, the connection stays open for the response.
+ * @throws the error that `take` throws; CoppiceError `cancelled` if the client disconnects
  */
 function read(request: IncomingMessage, take: (piece: Buffer) => void): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -60,7 +60,8 @@ function read(request: IncomingMessage, take: (piece: Buffer) => void): Promise<
       reject(error);
     }
   };
-  // If the whole body arrives, `close` is emitted after `end`. The promise is then already settled, so rejecting it has no effect.
+  // If the whole body arrives, `close` follows `end`. Rejecting the promise then has no effect, since it is already
+  // resolved.
   request.on('data', onData).once('end', resolve).once('close', onClose);
   return promise;
 }

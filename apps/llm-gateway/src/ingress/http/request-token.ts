@@ -1,6 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** Returns a request's token, from any of the places where the vendors' clients put their key; null if there is none. */
+/**
+ * Returns the request's token. It may be in any header or query parameter in which a vendor's client sends its key.
+ * Returns null if there is none.
+ */
 export function tokenOf(headers: IncomingHttpHeaders, query: URLSearchParams): string | null {
   const [, bearer] = /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? '') ?? [];
   if (bearer !== undefined) return bearer;

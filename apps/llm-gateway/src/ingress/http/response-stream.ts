@@ -7,17 +7,20 @@ import { facadeLimits } from './limits.ts';
 
 const writing = Phase.afterWork();
 
-/** HTTP response with backpressure: callers can wait until the client has read what was written. */
+/** HTTP response with backpressure. Callers can wait until the client has read the buffered output. */
 export class Outlet {
   readonly #response: ServerResponse;
   readonly #signal: AbortSignal;
-  /** Headers in addition to those given to `begin`. */
+  /** Headers that are sent in addition to those of `begin`. */
   readonly #headers: Record<string, string> = {};
   #waiting = false;
-  /** Text that will be written next. Everything from one piece of the provider's stream becomes one write, and so one chunk and one system call. */
+  /**
+   * Text for the next write. All text from one piece of the provider's stream is sent in one write, and so in one chunk
+   * and one system call.
+   */
   #held = '';
   #wroteAtMs = 0;
-  /** Id of the call in the log and of the answer for the client. Letters and digits. */
+  /** Id of the call in the log, and of the answer for the client. Contains only letters and digits. */
   readonly id = randomUUID().replaceAll('-', '');
 
   /** @param signal aborts waits for the client */
@@ -40,28 +43,29 @@ export class Outlet {
     Object.assign(this.#headers, headers);
   }
 
-  /** Sets status and headers, which are sent with the next write. */
+  /** Sets the status and the headers. They are sent with the next write. */
   begin(status: number, headers: Record<string, string>): void {
-    // The vendors' clients show this id to their users.
+    // The vendors' clients show the request id to their users.
     const id = `req_${this.id}`;
     const own = { 'cache-control': 'no-store', 'x-request-id': id, 'request-id': id };
     this.#response.writeHead(status, Object.assign(own, this.#headers, headers));
   }
 
   /**
-   * Returns null if more text can be written at once. Otherwise returns a promise that the caller must await before it writes more. The promise rejects with
-   * the signal's reason, or with `cancelled` if the client doesn't read.
+   * Returns null if the caller may continue to write. Otherwise returns a promise that the caller must await before the
+   * next write. The promise rejects with the signal's reason, or with `cancelled` if the client doesn't read.
    */
   write(text: string): Promise<void> | null {
     if (text === '') return null;
     this.#wroteAtMs = performance.now();
-    // Writes after everything that arrived together is in `#held`, in the same phase as the writes of the other answers (phases.ts).
+    // Writes once all text that arrived together is in `#held`. Writes of other answers run in the same phase
+    // (phases.ts).
     if (this.#held === '') writing.add(() => this.#writeHeld());
     this.#held += text;
     return this.#response.writableNeedDrain ? this.#drained() : null;
   }
 
-  /** Resolves in the phase in which the writes of all answers run one after another. */
+  /** Resolves in the phase in which all answers are written (phases.ts). */
   canBeWritten(): Promise<void> {
     return writing.begun();
   }
@@ -77,7 +81,10 @@ export class Outlet {
     this.#response.end(this.#takeHeld() + text);
   }
 
-  /** Ends the body with this text, which reports that the answer is incomplete. Closes the connection only if the client doesn't read the text. */
+  /**
+   * Ends the body with a text that reports an error. Closes the connection only if the text can't be sent within
+   * `breakOffMs`.
+   */
   async endEarly(text: string): Promise<void> {
     await this.#sent((sent) => this.#response.end(this.#takeHeld() + text, sent));
     if (!this.#response.writableFinished) this.#response.destroy();
@@ -89,7 +96,7 @@ export class Outlet {
     this.#response.destroy();
   }
 
-  /** Waits until the text is sent, for at most `breakOffMs`. */
+  /** Waits up to `breakOffMs` until the text is sent. */
   async #sent(send: (sent: () => void) => void): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, facadeLimits.breakOffMs);
@@ -113,7 +120,7 @@ export class Outlet {
   async #drained(): Promise<void> {
     this.#waiting = true;
     const { stalledClientMsMax, slowClientBytesPerSecond } = facadeLimits;
-    // `drain` is emitted once the whole buffer is sent, so the time limit grows with the size of the buffer.
+    // `drain` is emitted only once the whole buffer is sent. So the time limit depends on the buffer's size.
     const patienceMs = stalledClientMsMax + this.#response.writableLength / (slowClientBytesPerSecond / 1_000);
     const late = AbortSignal.timeout(Math.ceil(patienceMs));
     try {

@@ -12,7 +12,7 @@ export type Route =
   | { kind: 'models'; endpoint: Endpoint; listing: ModelListing; model: string | null }
   | { kind: 'alive' };
 
-/** Headers and query. They identify the client's vendor if the path doesn't. */
+/** Headers and query. They identify the client's vendor if several vendors use the path. */
 type Marks = { headers: Readonly<Record<string, unknown>>; query: URLSearchParams };
 
 type RouteRule = {
@@ -39,10 +39,13 @@ const decoded = (text: string | undefined): string | null => {
   }
 };
 
-/** Path of a call in Gemini's format. It contains the model, whose name may contain slashes. */
+/** Path of a call in Gemini's format. The model's name is a part of the path and may contain slashes. */
 const geminiPath = /^\/v1(?:beta|alpha)?\/models\/(.+):(generateContent|streamGenerateContent|countTokens)$/;
 
-/** Returns the endpoint for `GET /v1/models`, a path that OpenAI, Anthropic and, in its stable version, Google use. */
+/**
+ * Returns the endpoint for `GET /v1/models`. OpenAI, Anthropic and the stable version of Google's API all use this
+ * path.
+ */
 function modelsEndpointOf({ headers, query }: Marks): { endpoint: Endpoint; listing: ModelListing } {
   if (headers['anthropic-version'] !== undefined) return { endpoint: messagesEndpoint, listing: anthropicModels };
   const google = headers['x-goog-api-key'] ?? headers['x-goog-api-client'] ?? query.get('key') ?? undefined;
@@ -87,7 +90,7 @@ const rules: readonly RouteRule[] = [
   { methods: ['GET', 'HEAD'], path: /^\/$/, name: '/', route: () => ({ kind: 'alive' }) },
 ];
 
-/** Returns null if the path is unknown, or the allowed `methods` if only the method is wrong. */
+/** Returns null if the path is unknown. Returns the allowed `methods` if only the method is wrong. */
 export function routeOf(
   method: string,
   path: string,
@@ -98,7 +101,8 @@ export function routeOf(
     const match = rule.path.exec(path);
     if (match === null) continue;
     if (rule.methods.includes(method)) return { name: rule.name, route: rule.route(match, marks) };
-    // An unsupported verb of Google's, such as `:embedContent`, must not be treated as a part of a model's name.
+    // A path with an unsupported Google verb, such as `:embedContent`, is unknown. Without this check, the verb would
+    // count as a part of the model's name.
     if (!verbOfModel.test(path)) methods = [...methods, ...rule.methods];
   }
   return methods.length === 0 ? null : { methods };

@@ -1,9 +1,11 @@
 /**
- * The HTTP servers of the façade. They accept connections and pass requests to the façade.
+ * The HTTP servers of the façade.
  *
  * Invariants:
- * 1. Everything that clients can make the server keep in memory is limited: headers, bodies, concurrent requests, connections, and the time that each may take.
- * 2. stop() rejects new requests, lets running answers finish, ends those that take too long with an error that states the reason, and closes all connections.
+ * 1. The memory that clients can use is limited. Limits apply to headers, bodies, concurrent requests, connections and
+ *    their durations.
+ * 2. stop() rejects new requests and waits up to `drainMs` for running requests to finish. It ends the remaining
+ *    requests with an error and closes all connections.
  */
 import { STATUS_CODES, createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -67,7 +69,7 @@ function makeServer(requests: Requests, headersMs: number): Server {
     (request, response) => void requests.handle(request, response),
   );
   server.maxConnections = facadeLimits.connectionsMax;
-  // Codex first tries a WebSocket. On status 426 it uses HTTP instead.
+  // Codex first tries a WebSocket. If it gets status 426, it uses HTTP instead.
   server.on('upgrade', (_request, socket: Duplex) => refuseRaw(socket, 426));
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     refuseRaw(socket, statusOfParserError[error.code ?? ''] ?? 400);
@@ -80,7 +82,7 @@ const statusOfParserError: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-/** Rejects a connection. A timer closes the socket, since a client that neither reads nor closes it would keep it open forever. */
+/** Rejects a connection. Closes the socket after `refusedMsMax`, since a client might never close it. */
 function refuseRaw(socket: Duplex, status: number): void {
   socket.on('error', () => {});
   if (socket.destroyed || !socket.writable) return void socket.destroy();
@@ -129,7 +131,7 @@ class Requests {
     this.#running.set(handled, leaving);
     await handled;
     this.#running.delete(handled);
-    // Discards the rest of the body of a rejected request, so that the connection can be reused.
+    // Discards the unread rest of a rejected request's body, so that the client can reuse the connection.
     if (!request.complete) request.resume();
   }
 

@@ -1,8 +1,8 @@
-/** Parsers for model settings, shared by several endpoints. */
+/** Parsers for model settings that several endpoints share. */
 import type { ModelSettings } from '@coppice/contracts';
 import type { Untranslatable } from './untranslatable.ts';
 
-/** Removes fields that are null or undefined, which mean the same in most wire formats. */
+/** Removes fields that are null or undefined, since both mean that the field isn't set. */
 export function said<Fields extends Record<string, unknown>>(
   fields: Fields,
 ): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } {
@@ -16,7 +16,10 @@ export function said<Fields extends Record<string, unknown>>(
 
 const efforts = ['none', 'minimal', 'low', 'medium', 'high'] as const;
 
-/** Maps the reasoning effort. Levels above the contract's `high` become `high`. Unknown levels are untranslatable. */
+/**
+ * Maps a level of reasoning effort to the contract's levels. Levels above `high` become `high`. An unknown level is
+ * untranslatable.
+ */
 export function effortOf(
   text: string,
   field: string,

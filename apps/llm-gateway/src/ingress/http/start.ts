@@ -24,7 +24,10 @@ export type HttpEndpoints = {
 
 type EndpointCollaborators = { exchange: ExchangeCollaborators; tenantLimits: readonly TenantLimit[]; clock: Clock };
 
-/** Starts the HTTP endpoints and the creation of tokens. Without an address, only tokens are created; these are valid at other gateways. */
+/**
+ * Starts the HTTP endpoints and the creation of tokens. Tokens are valid at all gateways. So a gateway without an
+ * address creates tokens, too.
+ */
 export async function startHttpEndpoints(
   { bus, log }: Pick<ServiceContext, 'bus' | 'log'>,
   { exchange, tenantLimits, clock }: EndpointCollaborators,
@@ -65,7 +68,7 @@ export async function startHttpEndpoints(
   };
 }
 
-/** List of the models that the providers report, cached for `modelsMsMax`. */
+/** The models that the providers report. The list is cached for `modelsMsMax`. */
 class ModelList {
   readonly #providers: readonly Provider[];
   #list: Promise<string[]> | null = null;

@@ -1,15 +1,17 @@
 /**
- * The keys that sign tokens. Processes share no secret: each generates its own key pair, and publishes the public key in a bucket that only gateways can write.
- * The private key never leaves the process.
+ * The keys that sign and verify tokens. Each process generates its own key pair and publishes the public key in a
+ * bucket that only gateways can write. The private key never leaves the process.
  *
  * Collaborators: the bucket `coppice-gateway-keys`, which maps thumbprints to keys; jose.
  *
  * Invariants:
- * 1. A token is verified only with the key that the bucket has under the token's key id. The id must be the key's thumbprint.
- * 2. A key is published before it signs a token, for longer than the token's lifetime. So the tokens of a process that has ended stay valid until they expire.
- * 3. Deleting a key from the bucket permanently revokes its tokens, once the caches of keys and of verified tokens have expired.
- *    A deleted key is never published again; its process generates a new key.
- * 4. The cache of keys is limited in number and time. An expired entry is used only while the bucket can't be read.
+ * 1. A token is verified with the key that the bucket contains under the token's key id. The id must be the key's
+ *    thumbprint.
+ * 2. Before a key signs a token, the key is published for longer than the token's lifetime. So tokens stay valid until
+ *    they expire, even if the process that signed them has ended.
+ * 3. If a key is deleted from the bucket, its tokens become invalid permanently, once the caches of keys and verified
+ *    tokens have expired. A deleted key is never published again. Its process generates a new key.
+ * 4. The key cache is limited in size and time. An expired entry is used only if the bucket can't be read.
  */
 import type { KeyValue } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
@@ -22,7 +24,7 @@ import { tokenLimits } from './limits.ts';
 
 export const keyAlgorithm = 'EdDSA';
 
-/** Matches a thumbprint (RFC 7638) with SHA-256. Ids of any other form are rejected without a lookup. */
+/** Matches a SHA-256 thumbprint (RFC 7638). Other ids are rejected without a lookup. */
 const keyIdPattern = /^[A-Za-z0-9_-]{43}$/;
 
 type Known = { key: SigningKey | null; untilMs: number };
@@ -33,7 +35,7 @@ export class TokenKeys {
   readonly #bucket: KeyValue;
   readonly #known = new LRUCache<string, Known>({ max: tokenLimits.keysMax });
   readonly #log = createLogger('llm-gateway');
-  /** Generated for the first token, and again after a revocation. */
+  /** Null until the first token is signed, and after a revocation. */
   #current: OwnKey | null = null;
   #timer: NodeJS.Timeout | undefined;
 
@@ -45,7 +47,7 @@ export class TokenKeys {
     clearInterval(this.#timer);
   }
 
-  /** Returns the key to sign a token that expires at this time. */
+  /** Returns the key for signing a token that expires at this time. */
   async signingKey(expiresAtMs: number): Promise<{ id: string; key: SigningKey }> {
     this.#timer ??= setInterval(() => void this.#refresh(), tokenLimits.keyRefreshMs).unref();
     await this.#retireCalledBack();
@@ -56,7 +58,7 @@ export class TokenKeys {
     return { id: pair.id, key: pair.privateKey };
   }
 
-  /** Returns the key with this id. @throws CoppiceError `permission-denied` if there is none, `unavailable` if the lookup fails. */
+  /** @throws CoppiceError `permission-denied` if there is no key with this id, `unavailable` if the lookup fails */
   async verificationKey(id: string | undefined): Promise<SigningKey> {
     const key = id !== undefined && keyIdPattern.test(id) ? await this.#find(id) : null;
     if (key === null) throw new CoppiceError('permission-denied', 'the token was signed with an unknown key');
@@ -96,13 +98,13 @@ export class TokenKeys {
     const options = { ttlMs: tokenLimits.keyTtlMs };
     const stored = own.publishedUntilMs === 0 ? null : await this.#bucket.get(id);
     if (own.publishedUntilMs === 0) await this.#bucket.put(id, value, options);
-    // Updates only this revision, so that a concurrent revocation isn't undone.
+    // Updates only the revision that was read, so that a concurrent revocation isn't undone.
     else if (stored !== null) await this.#bucket.update(id, value, stored.revision, options);
     else throw new CoppiceError('unavailable', 'the key that signs tokens was revoked');
     own.publishedUntilMs = untilMs;
   }
 
-  /** Drops the current key if it was published and is no longer in the bucket. In that case the key and all of its tokens were revoked. */
+  /** Drops the current key if it was published but is no longer in the bucket, since it was then revoked. */
   async #retireCalledBack(): Promise<void> {
     const current = this.#current;
     if (current === null || current.publishedUntilMs === 0) return;

@@ -12,23 +12,27 @@ import type { TokenKeys } from './token-keys.ts';
 
 const issuer = 'coppice-llm-gateway';
 const audience = 'coppice-llm-gateway';
-/** Type that distinguishes these tokens from other tokens that may be signed in the future. */
+/** Distinguishes these tokens from other kinds of tokens that the same keys may sign in the future. */
 const type = 'coppice-token+jwt';
 
-/** Number of characters at the end of a token's signature that are the key of the cache. */
+/** Number of characters at the end of a token that are its key in the cache. They are a part of the signature. */
 const keyCharacters = 32;
 
-/** `ownerLimits` isn't a part of the grant, since clients don't request it. */
+/** `ownerLimits` isn't a part of the grant, since it doesn't come from the client that requests the token. */
 type Claims = { grant: TokenGrant; ownerLimits: OwnerLimits };
 
 export type Granted = TokenGrant & { ownerLimits: OwnerLimits; tokenId: string };
 
 /**
- * Creates and verifies tokens, which state what a client may do at the façade and for which owner. They are signed, so any gateway process can verify a token.
+ * Creates and verifies tokens. A token states its owner and what its client may do at the façade. Tokens are signed, so
+ * any gateway process can verify them.
  */
 export class Tokens {
   readonly #keys: TokenKeys;
-  /** Cache of verified tokens, since verifying a signature takes longer than all other work before the request to the provider. */
+  /**
+   * Cache of verified tokens. Without it, verifying the signature would take longer than all other work before the
+   * request to the provider.
+   */
   readonly #verified = new LRUCache<string, { token: string; granted: Granted; untilMs: number }>({
     max: tokenLimits.verifiedMax,
   });
@@ -52,12 +56,14 @@ export class Tokens {
   }
 
   /**
-   * @throws CoppiceError with HTTP status 401, whose message states the reason and contains no part of the token; `unavailable` if its key can't be looked up.
+   * @throws CoppiceError with HTTP status 401 if the token isn't valid. The message states the reason but no part of
+   * the token.
+   * @throws CoppiceError `unavailable` if the token's key can't be looked up
    */
   async verify(token: string | null): Promise<Granted> {
     if (token === null) throw unauthorized('there is no token: "coppice token" makes one');
     if (token.length > tokenLimits.charactersMax) throw unauthorized('the token is too long');
-    // The whole token as the key would be hashed for every request, since each request has its own copy of it.
+    // The cache key is short, since hashing a whole token for every request would be slower.
     const cacheKey = token.slice(-keyCharacters);
     const known = this.#verified.get(cacheKey);
     if (known !== undefined && known.token === token && Date.now() < known.untilMs) return known.granted;
@@ -79,7 +85,8 @@ export class Tokens {
         typ: type,
         requiredClaims: ['exp', 'iat', 'jti'],
         clockTolerance: tokenLimits.clockToleranceMs / 1_000,
-        // A token older than the longest lifetime wasn't created by a gateway, whatever expiry it states.
+        // Gateways never create a token with a longer lifetime. So an older token is invalid even if its stated expiry
+        // isn't reached.
         maxTokenAge: tokenTtlMsMax / 1_000,
       });
       const grant = tokenGrantSchema.parse(payload['grant']);
@@ -101,6 +108,6 @@ function whyRefused(error: unknown): string {
   if (error instanceof errors.JWTClaimValidationFailed)
     return `the token is not one of this gateway's (${error.claim})`;
   if (error instanceof errors.JOSEAlgNotAllowed) return 'the token is signed in another way than this gateway signs';
-  // The text is usually a vendor's API key.
+  // The text may be a vendor's API key, so the message must not quote it.
   return 'the token is not valid: "coppice token" makes one that is';
 }

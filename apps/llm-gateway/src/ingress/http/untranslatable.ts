@@ -1,12 +1,12 @@
 import type { FieldIssue } from '@coppice/contracts';
 
 const receivedCharactersMax = 80;
-/** Limit for reported fields. One field is enough to reject the request. */
+/** Maximum number of reported fields. One is enough to reject the request. */
 const issuesMax = 20;
 
 /**
- * Collects the fields of a request that no other wire format can express. A provider of the same wire format gets these fields unchanged, and validates them
- * itself.
+ * Collects the fields of a request that no other wire format can express. Only a provider of the same wire format may
+ * get them, and it validates them itself.
  */
 export class Untranslatable {
   readonly issues: FieldIssue[] = [];
@@ -18,7 +18,7 @@ export class Untranslatable {
     this.issues.push({ field, expected, received });
   }
 
-  /** Adds each of these fields that is set. The fields exist only in this wire format. */
+  /** Adds those of these fields that are set. All of them exist only in this wire format. */
   addPresent(body: Readonly<Record<string, unknown>>, fields: readonly string[]): void {
     for (const field of fields) {
       const value = body[field];
