@@ -8,7 +8,10 @@ import { busEndpointLimits } from './limits.ts';
 import { AnswerStream } from './answer-stream.ts';
 import type { OutputDelta } from '../../provider/port.ts';
 
-/** Creates a stand-in for the bus's `Answer` that records messages. None may exceed `bytesMax`. */
+/**
+ * Creates a fake of the bus library's `Answer`. It records the messages, and rejects a message that is larger than
+ * `bytesMax`.
+ */
 function listener(bytesMax: number, flushed: () => Promise<void> = async () => {}) {
   const sent: ChatMessage[] = [];
   const answer: Pick<Answer, 'send' | 'flushed' | 'bytesMax'> = {

@@ -1,4 +1,4 @@
-/** Tests several gateways. One of them is full or stops. */
+/** Tests several gateways of which one is full or stops. */
 import { Bus } from '@coppice/bus';
 import { chatApi } from '@coppice/contracts';
 import { startService } from '@coppice/service';
@@ -26,7 +26,7 @@ afterEach(async () => {
   await nats?.stop();
 });
 
-/** Starts a gateway whose model sends one word, and sends the rest after `goOn` is called. */
+/** Starts a gateway. Its model sends one word, waits for the call of `goOn` and sends the rest. */
 async function startGateway(limits: Partial<BusEndpointLimits> = {}, cache?: { ttlMs: number; entryBytesMax: number }) {
   const { promise: going, resolve: goOn } = Promise.withResolvers<void>();
   const calls = { now: 0, left: 0 };
@@ -62,7 +62,7 @@ async function startGateway(limits: Partial<BusEndpointLimits> = {}, cache?: { t
 
 const hi = [{ role: 'user' as const, content: [{ type: 'text' as const, text: 'hi' }] }];
 
-/** Starts a chat and resolves after the first word. */
+/** Starts a chat. Resolves once the chat's first word has arrived. */
 async function begun(): Promise<{ chatId: string; ended: Promise<HeardChat> }> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let chatId = '';
@@ -116,10 +116,10 @@ test('a stopping gateway rejects new chats, and lets those in progress finish', 
   const stopped = first.stop();
   const second = await startGateway();
   second.goOn();
-  // The stopping gateway rejects chats that still reach it with a retryable error.
+  // Some chats still reach the stopping gateway, which rejects them with a retryable error.
   await eventually(async () => (await sendChat(bus, { model: 'acme/one' })).error === null);
   for (let count = 0; count < 5; count++) expect((await sendChat(bus, { model: 'acme/one' })).error).toBeNull();
-  // The stopping gateway receives broadcast requests until its end.
+  // Until its end, the stopping gateway answers `llm.keep`, which all gateways receive.
   expect(await bus.call(chatApi.keep, { tenant: 'default' }, { chatId: chat.chatId })).toEqual({ chatId: chat.chatId });
   first.goOn();
   expect((await chat.ended).text).toBe('one two');
@@ -137,7 +137,7 @@ test('a chat that does not end in time gets an error', async () => {
 test('a restart of the NATS server ends every chat, since its client may be gone', async () => {
   const { goOn, calls } = await startGateway();
   const { chatId, ended } = await begun();
-  // The chat's last message is lost if it is sent before the client has reconnected.
+  // The chat may fail. Its last message is lost if the gateway sends it before the client has reconnected.
   ended.catch(() => null);
   await nats.restart();
   await eventually(() => calls.left === 1);

@@ -1,4 +1,4 @@
-/** If a client of the bus disappears, the upstream call ends before its next piece, for every wire format. */
+/** Tests for every wire format that the request to the provider ends if the bus client disconnects. */
 import { Bus } from '@coppice/bus';
 import { startFaultyUpstream } from '@coppice/faulty-upstream';
 import type { FaultyRequest, FaultyUpstream } from '@coppice/faulty-upstream';
@@ -48,13 +48,12 @@ test.each(wireNames)('%s', async (wire) => {
   const model = `${wire}/gone/stall-after-output`;
   const begun = providers.patientFor(model);
   const client = await Bus.connect({ ...nats.connection, name: 'client' });
-  // Any error is accepted, since the client's connection is closed below.
+  // The chat fails with any error, since its client's connection is closed below.
   const heard = sendChat(client, { model }).catch(() => null);
   await begun;
-  // After this, nobody receives the answer.
   await client.close();
   const request = await eventually(() => requests.find((each) => model === `${each.wire}/${each.model}`));
-  // The upstream sends no further piece, so only the closed connection can end its wait.
+  // The upstream server sends nothing more, so its request ends only if the gateway closes the connection.
   expect(await request.ended).toBe('left');
   await heard;
 });

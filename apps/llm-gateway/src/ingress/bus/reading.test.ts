@@ -1,4 +1,4 @@
-/** A chat whose artifacts the NATS server doesn't deliver can be cancelled, and doesn't block other chats. */
+/** Tests that a chat can be cancelled while it waits for its artifacts, and that it doesn't block other chats. */
 import { Bus } from '@coppice/bus';
 import { artifactNames, buckets, chatApi } from '@coppice/contracts';
 import { startService } from '@coppice/service';
@@ -25,7 +25,7 @@ const naming = (artifact: string | undefined) => ({
 });
 
 beforeAll(async () => {
-  // Redirects requests for an object's chunks to the test, which never answers them.
+  // Redirects requests for an artifact's chunks to the test, which never answers them.
   const held = `mappings: { "$JS.API.CONSUMER.MSG.NEXT.OBJ_${buckets.artifacts}.*": "held.$1" }`;
   nats = await startNatsServer({ config: held });
   bus = await Bus.connect({ ...nats.connection, name: 'test' });
@@ -53,7 +53,6 @@ test('all chats get their ids before the artifacts are read, a few artifacts are
     sendChat(bus, naming(name), { onMessage: (message) => message.type === 'started' && ids.push(message.chatId) }),
   );
   await eventually(() => ids.length === names.length && requested.size === gatewayLimits.artifactReadsAtOnce);
-  // A chat without artifacts isn't blocked.
   expect((await sendChat(bus, { model: 'acme/hello' })).error).toBeNull();
   expect(requested.size).toBe(gatewayLimits.artifactReadsAtOnce);
   for (const chatId of ids) await bus.call(chatApi.cancel, { tenant: 'default' }, { chatId });

@@ -1,4 +1,4 @@
-/** `llm.chat` on a real bus: what clients receive, and who may cancel a chat. */
+/** Tests `llm.chat` on a real NATS server. */
 import { Bus, busLimits } from '@coppice/bus';
 import { artifactNames, buckets, chatApi, chatLimits, subjects } from '@coppice/contracts';
 import { startService } from '@coppice/service';
@@ -173,7 +173,7 @@ describe('an answer', () => {
   });
 });
 
-/** Sends the body without the client's own validation, and returns the error. */
+/** Sends a body that the client library would reject, and returns the gateway's error. */
 async function refusalOf(body: object): Promise<unknown> {
   const { data } = await bus.request(subjects.api('default', chatApi.chat.name), body, { deadlineMs: 10_000 });
   return (JSON.parse(new TextDecoder().decode(data)) as { error?: unknown }).error;
@@ -260,7 +260,7 @@ describe('a limit applies', () => {
   });
 });
 
-/** Starts a chat and calls `act` after the model's first word. */
+/** Starts a chat, and calls `act` once the model's first word has arrived. */
 async function callAnd(model: string, act: (chatId: string) => unknown) {
   let chatId = '';
   return sendChat(

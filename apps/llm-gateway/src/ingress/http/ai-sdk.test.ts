@@ -1,4 +1,4 @@
-/** Tests the AI SDK against the façade, with each endpoint for which it has a client. The provider is a Chat Completions server. */
+/** Tests each client of the AI SDK against the façade. The provider is a Chat Completions server. */
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
 import { generateText, jsonSchema, streamText, tool } from 'ai';

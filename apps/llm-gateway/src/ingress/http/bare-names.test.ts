@@ -1,4 +1,4 @@
-/** Model names without the provider, as a vendor's clients write them. */
+/** Tests model names without a provider, which the vendors' clients use. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { end, saying, text } from '../../test-support/says.ts';
 import { grant, startTestFacade, token } from './test-support/start-facade.ts';
@@ -38,6 +38,6 @@ test("a token for a model allows both forms of its name at the endpoint of the m
   expect([await callStatus(narrow, 'gpt-x'), await lookUpStatus(narrow, 'gpt-x')]).toEqual([200, 200]);
   expect(await lookUpStatus(narrow, 'claude-x', claudes)).toBe(200);
   expect([await callStatus(narrow, 'gpt-y'), await lookUpStatus(narrow, 'gpt-y')]).toEqual([403, 404]);
-  // At this endpoint, the name means a model of another vendor.
+  // At this endpoint, a name without a provider means a model of another vendor.
   expect([await callStatus(narrow, 'claude-x'), await lookUpStatus(narrow, 'claude-x')]).toEqual([403, 404]);
 });

@@ -1,4 +1,4 @@
-/** Tests that cached answers at the HTTP endpoints are complete and marked. */
+/** Tests that clients of the HTTP endpoints get complete answers from the cache, with the cache header. */
 import { readFileSync } from 'node:fs';
 import { Bus } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
@@ -37,7 +37,7 @@ afterAll(async () => {
 });
 
 let questions = 0;
-/** Returns messages that no other test sends. */
+/** Returns messages that aren't in the cache yet. */
 const newQuestion = () => [{ role: 'user', content: `question ${++questions}` }];
 
 async function start(): Promise<void> {
@@ -106,7 +106,8 @@ test('in another wire format a cached answer is translated, with the same conten
   expect([first.mark, again.mark]).toEqual([null, 'hit']);
   expect(withoutIds(again.text)).toBe(withoutIds(first.text));
   expect(again.text).toContain('"type":"tool_use"');
-  // The same request as a stream is a hit, too, since the cache stores the answer as the provider sent it, before it is translated for the endpoint.
+  // The streamed request gets the cached answer, too, since the cache stores the provider's answer before its
+  // translation for the endpoint.
   const streamed = await call({ path: '/v1/messages', body: { ...body, stream: true } });
   expect(streamed).toMatchObject({ status: 200, mark: 'hit' });
   expect(streamed.text).toMatch(/message_stop/);

@@ -24,7 +24,7 @@ test.each([
 ])("a provider's error %s", (_what, status, message, clientStatus) => {
   const wire = 'openai-responses';
   const error = providerError({ provider: 'openai', status, body: { error: { message } }, wire });
-  // An error in the form in which a proxy sends it.
+  // A proxy sends such an error, whose body is text.
   const text = providerError({ provider: 'openai', status, body: message, wire });
   expect(openAiError(text, wire).status).toBe(502);
   expect(openAiError(error, wire).status).toBe(clientStatus);

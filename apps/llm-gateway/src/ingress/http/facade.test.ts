@@ -111,7 +111,7 @@ describe('a stream that is cut', () => {
       for await (const piece of response.body ?? []) pieces.push(decoder.decode(piece as Uint8Array, { stream: true }));
     };
     const [ended] = await Promise.allSettled([read()]);
-    // Clients don't look for an error in an array, so the connection is closed.
+    // A JSON array can't express an error, so the façade closes the connection.
     expect(ended.status).toBe(path.endsWith(':streamGenerateContent') ? 'rejected' : 'fulfilled');
     const text = pieces.join('');
     expect(text).toContain('hel');
@@ -341,7 +341,7 @@ test('a client that does not read pauses the provider, and gets everything when 
     },
     { timeoutMs: 20_000, description: 'the provider is no longer read' },
   );
-  // Of 37 MiB, only the part that fits in the sockets' buffers was written.
+  // The upstream server wrote only the part of its 37 MiB that fits in the sockets' buffers.
   expect(written).toBeLessThan(piecesTotal / 2);
   let bytes = 0;
   for await (const part of response) bytes += (part as Buffer).length;

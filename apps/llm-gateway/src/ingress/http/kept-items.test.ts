@@ -91,7 +91,7 @@ test('items that were read take room, and none stays taken if there was too litt
   const refused = items.named('acme', ['a', 'b'], { bytesMax, room });
   await expect(refused).rejects.toMatchObject({ code: 'unavailable' });
   room.giveBack(2 * length);
-  // The room is sufficient for three of the four values.
+  // The room is large enough for only three of the four values.
   const late = items.named('acme', ['a', 'b', 'c', 'd'], { bytesMax, room });
   await expect(late).rejects.toMatchObject({ code: 'unavailable' });
   expect(room.tryTake(3 * length)).toBe(true);

@@ -1,4 +1,4 @@
-/** Cost and model of a call, reported to the client in headers and in the gateway's log. */
+/** Tests that the response headers and the gateway's log contain a call's cost and model. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { httpProvider } from '../../transport/provider.ts';
 import { providerServerAt } from '../../test-support/attempt.ts';

@@ -1,4 +1,7 @@
-/** Items that a client references by id: the AI SDK with default options, with models of other wire formats. */
+/**
+ * Tests items that a client references by id. The client is the AI SDK with default options, and the models have other
+ * wire formats.
+ */
 import { createOpenAI } from '@ai-sdk/openai';
 import { Bus } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';

@@ -32,7 +32,7 @@ describe("a provider's address", () => {
 });
 
 test('a request that keeps returning to its gateway ends with an error that states the reason', async () => {
-  // A loop through another server, which can't be detected at the start.
+  // A loop through another server can't be detected at the start.
   await using detour = await startModelServer();
   const around = httpProvider({ ...providerServerAt(detour.baseUrl), name: 'around', key: token });
   await using facade = await startTestFacade({ providers: [around], learns: true });
@@ -52,7 +52,7 @@ test('a request that keeps returning to its gateway ends with an error that stat
   });
   expect(response.status).toBe(400);
   expect(await response.text()).toContain('the request came through 4 gateways');
-  // Four requests were forwarded, the last one was rejected, and none was retried.
+  // The gateway forwarded four requests and rejected the fifth. It retried none.
   const lines = facade.logged.filter((line) => line.includes('"endpoint":"http"'));
   expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
     'a request was refused',

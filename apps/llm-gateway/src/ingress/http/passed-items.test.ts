@@ -1,4 +1,7 @@
-/** Items from a Responses provider, referenced by id when a provider of another wire format answers next. An alias contains both. */
+/**
+ * Tests that a client can reference items of a Responses provider by id in a request that a provider of another wire
+ * format answers. An alias contains both providers.
+ */
 import { createOpenAI } from '@ai-sdk/openai';
 import { Bus } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';

@@ -1,6 +1,6 @@
 /**
- * Tests every fixture of every wire format. Every endpoint writes the fixture's answer, and the reader of that endpoint's format reads it again. The answer
- * must be the same in all formats.
+ * Tests every fixture of every wire format. Each endpoint writes the fixture's answer in its own wire format. The
+ * reader of that wire format must read the same answer.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { expect, describe, test } from 'vitest';
@@ -48,7 +48,7 @@ const recordings = [anthropic, gemini, ollama, openAiResponses].flatMap((wire) =
   fixturesOf(wire.name).map((file) => ({ name: `${wire.name} ${file.split('/').at(-1)}`, wire, file })),
 );
 
-/** Returns null if the stream is an error. */
+/** Returns null if the stream contains an error. */
 function deltasOf(wire: Wire, bytes: Uint8Array): TranslatedDelta[] | null {
   const reader = wire.reader({ provider: 'acme', secret: null });
   const stream = new AnswerStream(wire.framing, reader, false);
@@ -68,8 +68,8 @@ async function answerOf(deltas: Iterable<ModelDelta>): Promise<Attempt> {
 }
 
 /**
- * Returns the content that all wire formats preserve: tool calls without ids, thinking that isn't redacted, and arguments as objects, which some formats
- * require.
+ * Returns the content that all wire formats preserve: tool calls without ids, thinking that isn't redacted, and
+ * arguments as objects, which some formats require.
  */
 function meaningOf(attempt: Attempt, { name }: Wire): object {
   if (attempt.status === 'failed') return { error: attempt.error.message };

@@ -1,4 +1,7 @@
-/** Tests that every endpoint rejects a body that parsers could read differently. The error must have the vendor's format, and name the place. */
+/**
+ * Tests that every endpoint rejects a body that different parsers could read differently. The error must have the
+ * vendor's format and state the position.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestFacade, token } from './test-support/start-facade.ts';
 import type { TestFacade } from './test-support/start-facade.ts';

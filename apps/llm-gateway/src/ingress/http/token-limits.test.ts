@@ -1,4 +1,4 @@
-/** Tests that the limits of the run file apply to the calls with a task's or run's token and to its agents' model calls together. */
+/** Tests that calls with the token of a task or run, and its agents' model calls, share the limits of the run file. */
 import { buckets, gatewayCalls } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
 import { startService } from '@coppice/service';

@@ -12,7 +12,9 @@ import type { TokenKeys } from './token-keys.ts';
 
 const issuer = 'coppice-llm-gateway';
 const audience = 'coppice-llm-gateway';
-/** Distinguishes these tokens from other kinds of tokens that the same keys may sign in the future. */
+/**
+ * Type in a token's header. It distinguishes these tokens from other tokens that the same keys may sign in the future.
+ */
 const type = 'coppice-token+jwt';
 
 /** Number of characters at the end of a token that are its key in the cache. They are a part of the signature. */

@@ -1,4 +1,4 @@
-/** Tests the vendors' own clients against the façade. They must notice no difference from the vendor. The provider is a Chat Completions server. */
+/** Tests the vendors' own clients against the façade. The provider is a Chat Completions server. */
 import Anthropic from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
 import type { ApiError } from '@google/genai';
@@ -38,7 +38,10 @@ async function errorOf(work: () => Promise<unknown>): Promise<unknown> {
   throw new Error('it succeeded');
 }
 
-/** Runs `work`, which abandons its answer after the first piece. Resolves once the upstream connection is closed; until then the test waits. */
+/**
+ * Runs `work`, which must abandon its answer after the first piece. Resolves once the gateway has closed the connection
+ * to the upstream server.
+ */
 async function expectAbandoned(work: () => Promise<unknown>): Promise<void> {
   facade.upstream.play(playBeginning('hel'));
   const before = facade.upstream.requests.length;
@@ -301,7 +304,7 @@ describe('the error for a provider that failed repeatedly', () => {
     broken.upstream.play(playError(503, { error: { message: 'overloaded' } }));
     const retryHeaders = ({ headers }: { headers: Headers }) =>
       ['x-should-retry', 'retry-after', 'retry-after-ms'].map((name) => headers.get(name));
-    // Uses fetch first, since a client that retries would take minutes.
+    // Uses fetch, since a vendor's client would retry for minutes.
     const refused = await fetch(`${broken.url}/v1/chat/completions`, {
       method: 'POST',
       headers: { authorization: `Bearer ${token}` },
@@ -309,7 +312,7 @@ describe('the error for a provider that failed repeatedly', () => {
     });
     expect([refused.status, ...retryHeaders(refused)]).toEqual([503, 'false', null, null]);
     type HttpFailure = { status: number; headers: Headers };
-    // The breaker counts failed calls, so it opens at the first failure of the third call.
+    // The circuit breaker counts failed calls. It opens at the first failure of the third call.
     for (const requests of [8, 9]) {
       const error = (await errorOf(() => callClient(broken.url))) as HttpFailure;
       expect([503, 529]).toContain(error.status);

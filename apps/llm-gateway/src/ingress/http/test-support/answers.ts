@@ -1,4 +1,4 @@
-/** Answers of providers, and helpers that write these in an endpoint's format. */
+/** Answers of providers, and helpers that write the answers in an endpoint's format. */
 import type { TranslatedDelta } from '../../../provider/port.ts';
 import type { Question } from '../endpoint.ts';
 import { FrameEncoder } from '../framing.ts';

@@ -1,4 +1,4 @@
-/** A stand-in for the orchestrator. It serves the requests that the gateway sends before it creates a token. */
+/** Fake orchestrator that serves the requests that the gateway sends before it creates a token. */
 import { serviceEndpoint } from '@coppice/bus';
 import type { Bus } from '@coppice/bus';
 import { isTaskEnd, orchestratorCalls } from '@coppice/contracts';

@@ -23,7 +23,7 @@ export type TestFacade = AsyncDisposable & {
   url: string;
   upstream: ModelServer;
   addresses: readonly string[];
-  /** Lines of its log. */
+  /** Lines of the façade's log. */
   logged: readonly string[];
   stop(): Promise<void>;
 };
@@ -35,11 +35,11 @@ export async function startTestFacade(
     providers?: readonly Provider[];
     aliases?: readonly Alias[];
     cache?: AnswerCache;
-    /** By default no items are stored, so none can be referenced by id. */
+    /** Default: a store that contains no items. */
     items?: Pick<KeptItems, 'keep' | 'named'>;
     drainMs?: number;
     headersMs?: number;
-    /** True to retry, and to keep the providers' health between calls, as a gateway does; default false. */
+    /** True to retry, and to keep the providers' health between calls. A real gateway does both. Default: false. */
     learns?: boolean;
   } = {},
 ): Promise<TestFacade> {
@@ -47,7 +47,8 @@ export async function startTestFacade(
   const { candidateWaitMsMax, budgetWaitMsMax } = facadeLimits;
   const upstream = await startModelServer();
   const providers = [httpProvider(providerServerAt(upstream.baseUrl), generous), ...(settings.providers ?? [])];
-  // By default each call starts without knowledge of the providers' health, since the tests are about the endpoint.
+  // By default, each call starts without the providers' health of earlier calls, since the tests are about the
+  // endpoints.
   const prepare = () =>
     prepareExchanges({
       providers,

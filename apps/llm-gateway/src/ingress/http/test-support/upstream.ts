@@ -1,4 +1,4 @@
-/** Answers of the model server in the format of Chat Completions. */
+/** Answers of a model server in the Chat Completions format. */
 import type { ServerResponse } from 'node:http';
 import { sse } from '../../../test-support/model-server.ts';
 import type { ServedRequest } from '../../../test-support/model-server.ts';
@@ -51,7 +51,7 @@ export const wholeToolCompletion = wholeCompletion(
   'tool_calls',
 );
 
-/** Answers with a stream or with an unstreamed answer, as requested. */
+/** Sends a streamed or an unstreamed answer, as the request requires. */
 export const playEither =
   (events: readonly (object | string)[], whole: object) =>
   (response: ServerResponse, { body }: ServedRequest): void => {
