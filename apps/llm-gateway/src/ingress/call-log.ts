@@ -4,10 +4,9 @@ import type { Logger } from '@coppice/telemetry';
 import type { ExchangeResult } from '../routing/exchange.ts';
 import { toUsage } from '../usage.ts';
 
-/** `requestedModel` is the model name in the client's request. */
 type CallAbout = { endpoint: 'http' | 'bus'; owner: Owner; effectId: string; requestedModel: string };
 
-/** Limit for model names in the log. Clients choose these names, so they may be long. */
+/** Clients choose model names, so names may be long. */
 const nameCharactersMax = 255;
 
 /**

@@ -8,10 +8,7 @@ import { busEndpointLimits } from './limits.ts';
 import { AnswerStream } from './answer-stream.ts';
 import type { OutputDelta } from '../../provider/port.ts';
 
-/**
- * Creates a fake of the bus library's `Answer`. It records the messages, and rejects a message that is larger than
- * `bytesMax`.
- */
+/** Creates a fake of the bus library's `Answer` that records the messages and checks their sizes. */
 function listener(bytesMax: number, flushed: () => Promise<void> = async () => {}) {
   const sent: ChatMessage[] = [];
   const answer: Pick<Answer, 'send' | 'flushed' | 'bytesMax'> = {

@@ -2,8 +2,7 @@
  * Streams one answer in numbered messages.
  *
  * Invariants:
- * 1. The messages of an answer are numbered from 0 without gaps. So a client that receives a gap knows that messages
- *    were lost.
+ * 1. The messages of an answer are numbered from 0 without gaps. So a gap shows the client that messages were lost.
  * 2. A delta that is too large for one message is split into several messages. No character is split.
  * 3. After every `unflushedBytesMax` bytes, reading the provider's stream pauses until the NATS server has received
  *    everything.

@@ -1,4 +1,4 @@
-/** Sends a model's answer to a bus client, either as a stream of messages or in one message. */
+/** Sends a model's answer to a bus client. */
 import type { Answer as BusAnswer } from '@coppice/bus';
 import { chatLimits } from '@coppice/contracts';
 import type { ChatAnswer, ContentPart, ModelMessage } from '@coppice/contracts';
@@ -40,9 +40,7 @@ export function startStream({ answer, chat, limits }: StreamedChat) {
   answer.sendErrorsAs((error) => stream.numbered({ type: 'error', error }));
   const silence = setInterval(() => stream.sendIfSilent(), chatLimits.silenceMsMax / 2);
   return {
-    /**
-     * @throws CoppiceError, with the usage in its details. The bus library then sends this error as the last message.
-     */
+    /** @throws CoppiceError, with the usage in its details. The bus library sends it as the last message. */
     send: (exchange: Exchange, about: AnswerAbout) => sendAnswer(exchange, about, stream),
     end: () => clearInterval(silence),
   };

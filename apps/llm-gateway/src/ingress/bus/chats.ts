@@ -25,7 +25,7 @@ export type Chat = {
   id: string;
   /** Aborted if the chat ends before its answer is complete. */
   signal: AbortSignal;
-  /** Removes the chat. Must be called once the chat ends. */
+  /** Must be called once the chat ends. */
   close(): void;
 };
 
@@ -65,14 +65,13 @@ export class Chats {
     return { id, signal: abort.signal, close };
   }
 
-  /** Returns true if this gateway has the chat. */
+  /** Returns false if this gateway doesn't have the chat. */
   keep(tenant: string, id: string): boolean {
     const chat = this.#of(tenant, id);
     if (chat !== null) chat.keptAtMs = this.#now();
     return chat !== null;
   }
 
-  /** Returns true if this gateway had the chat. */
   cancel(tenant: string, id: string): boolean {
     const chat = this.#of(tenant, id);
     chat?.abort.abort(new CoppiceError('cancelled', 'the chat was cancelled by llm.cancel'));
@@ -88,7 +87,6 @@ export class Chats {
     }
   }
 
-  /** Ends all chats after the connection to the NATS server was lost. */
   lost(): void {
     for (const { abort } of this.#open.values())
       abort.abort(new CoppiceError('unavailable', "the gateway's connection to the NATS server was lost"));

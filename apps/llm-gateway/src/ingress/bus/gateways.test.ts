@@ -1,4 +1,3 @@
-/** Tests several gateways of which one is full or stops. */
 import { Bus } from '@coppice/bus';
 import { chatApi } from '@coppice/contracts';
 import { startService } from '@coppice/service';

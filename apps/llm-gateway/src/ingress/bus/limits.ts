@@ -2,7 +2,7 @@ import { chatLimits } from '@coppice/contracts';
 
 /** Limits of the bus endpoint. Limits that clients must know are in the contract (`chatLimits`). */
 export const busEndpointLimits = {
-  /** Maximum number of concurrent chats. Further chats are rejected with `unavailable`. */
+  /** Maximum number of concurrent chats. */
   chatsMax: 1_000,
   /** Maximum bytes of one chat's texts, including the artifacts that the chat references. */
   promptBytesMax: 20 * 1024 * 1024,

@@ -1,4 +1,3 @@
-/** Tests `llm.chat` on a real NATS server. */
 import { Bus, busLimits } from '@coppice/bus';
 import { artifactNames, buckets, chatApi, chatLimits, subjects } from '@coppice/contracts';
 import { startService } from '@coppice/service';

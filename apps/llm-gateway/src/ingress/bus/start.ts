@@ -108,7 +108,7 @@ class BusEndpoint {
     const effectId = `chat_${randomUUID().replaceAll('-', '')}`;
     const about = { model, effectId };
     const owner = { tenant, runId: '', taskId: '' };
-    // Sends the chat's id before the artifacts are read. So the client can keep or cancel the chat during the reads.
+    // Sends the chat's id, so that the client can keep or cancel the chat while artifacts are read.
     const sending = stream ? startStream({ answer, chat, limits: this.#limits }) : null;
     try {
       const exchange = await this.#exchange(request, question, { owner, effectId, signal: chat.signal });
@@ -128,10 +128,7 @@ class BusEndpoint {
     }
   }
 
-  /**
-   * Reads the referenced artifacts, then starts the exchange. The time of the reads counts towards the chat's time
-   * limit.
-   */
+  /** Reads the referenced artifacts, then starts the exchange. Both count towards the chat's time limit. */
   async #exchange({ limits = {} }: ChatRequest, question: Question, context: RequestContext): Promise<Exchange> {
     const { exchange: collaborators, tenantLimits, clock } = this.#with;
     const { owner, effectId, signal } = context;

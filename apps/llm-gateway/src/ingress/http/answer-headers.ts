@@ -1,11 +1,7 @@
-/** Response headers that describe the call. */
 import type { ExchangeResult } from '../../routing/exchange.ts';
 import { modelOf } from '../call-log.ts';
 
-/**
- * Header about the cache. The gateway sends `hit` with an answer from the cache. A client sends `off` if it wants no
- * answer from the cache.
- */
+/** The gateway sends `hit` with an answer from the cache. A client sends `off` to prevent an answer from the cache. */
 export const cacheHeader = 'x-coppice-cache';
 
 const modelHeader = 'x-coppice-model';
@@ -26,10 +22,7 @@ export function streamHeaders(result: CallResult): Record<string, string> {
   return headers;
 }
 
-/**
- * Returns the headers of a call that has succeeded or failed. They include the cost, if it is known, and the number of
- * requests to providers.
- */
+/** Returns the headers of a call that has succeeded or failed. */
 export function wholeAnswerHeaders(result: CallResult): Record<string, string> {
   const { costUsd, attempts } = result;
   const headers = streamHeaders(result);

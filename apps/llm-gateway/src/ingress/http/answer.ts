@@ -96,7 +96,7 @@ export class AnswerSender {
     this.#with.outlet.whole(200, headers, body);
   }
 
-  /** Encodes a delta for the client. Returns an empty text if the delta isn't sent. */
+  /** Returns an empty text if the client doesn't get the delta. */
   #encode(delta: ModelDelta): string {
     if (delta.type !== 'raw') return this.#passing ? '' : this.#encoder.encode(this.#with.writer.delta(delta));
     // If the client requested a stream and the provider sent an unstreamed answer, the client gets the translated

@@ -1,4 +1,4 @@
-/** Tests that clients of the HTTP endpoints get complete answers from the cache, with the cache header. */
+/** Tests cached answers at the HTTP endpoints. */
 import { readFileSync } from 'node:fs';
 import { Bus } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';

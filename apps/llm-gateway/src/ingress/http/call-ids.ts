@@ -9,7 +9,7 @@ export class CallIds {
   readonly #byId = new Map<string, OpenCalls>();
   #made = 0;
 
-  /** Adds a call and returns its id. @param id the id that the client sent, if any */
+  /** @param id the id that the client sent, if any */
   call(name: string, id: unknown): string {
     const own = typeof id === 'string' && id !== '' ? id : this.#make();
     const call = { id: own, name, answered: false };

@@ -12,9 +12,7 @@ export type Framing = 'server-sent-events' | 'json-array';
 /** An event of a streamed answer. Only server-sent events contain the `name`. */
 export type Frame = { name: string | null; data: string };
 
-/** Parts of a request other than its body. */
 export type RequestParts = {
-  /** Path of the URL, without the query. */
   path: string;
   query: URLSearchParams;
   /** The request headers that `Endpoint.headers` lists, by lower-case name. A header with a key is never among them. */
@@ -54,7 +52,7 @@ export type AnswerWriter = {
   end(): Frame[];
   /** Returns the events that report an error in the middle of a stream. They are the last events of the stream. */
   fail(error: CoppiceError): Frame[];
-  /** Returns encoded text that clients ignore. It is sent while the model is silent, so that clients don't time out. */
+  /** Returns encoded text that is sent while the model is silent. Clients ignore it, but don't time out. */
   keepAlive(): string;
   /** Returns the body of an unstreamed answer. Called after all deltas. */
   whole(): object;

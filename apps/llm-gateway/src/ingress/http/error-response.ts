@@ -13,7 +13,7 @@ export type Complaint = {
   issue: FieldIssue | null;
   /** True if a retry by the client may help. */
   retryable: boolean;
-  /** Time to wait before the retry. Null if unknown. */
+  /** Null if unknown. */
   retryAfterMs: number | null;
   /**
    * True if a budget is used up, so a later retry doesn't help. False if other calls have only reserved the rest of the

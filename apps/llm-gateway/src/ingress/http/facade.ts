@@ -39,7 +39,6 @@ import type { Granted, Tokens } from './tokens.ts';
 export type FacadeCollaborators = {
   tokens: Pick<Tokens, 'verify'>;
   log: Pick<Logger, 'info' | 'error'>;
-  /** Store of items that clients may reference by id. */
   items: Pick<KeptItems, 'keep' | 'named'>;
   call(call: Call, grant: Granted): Exchange;
   routes: Pick<Routes, 'fullName' | 'knows' | 'resolve'>;
@@ -96,10 +95,7 @@ export class Facade {
     }
   }
 
-  /**
-   * Answers the request. If the request is rejected before the model call begins, logs this with the request id that
-   * the client gets.
-   */
+  /** Answers the request. Logs a rejection before the model call, with the request id that the client gets. */
   async #answerOrLog(incoming: Incoming): Promise<void> {
     try {
       await this.#answer(incoming);
@@ -247,7 +243,7 @@ export class Facade {
     outlet.whole(status, { 'content-type': 'application/json; charset=utf-8', ...headers }, JSON.stringify(body));
   }
 
-  /** Converts an error to a CoppiceError. Logs an unexpected error and hides its content from the client. */
+  /** Logs an unexpected error and hides its content from the client. */
   #coppiceError(error: unknown, path: string): CoppiceError {
     if (error instanceof CoppiceError) return error;
     this.#with.log.error({ err: error, path }, 'a request over HTTP failed');
@@ -288,10 +284,7 @@ function requireShort(model: string): void {
   throw new CoppiceError('invalid-request', message, { details: { issues } });
 }
 
-/**
- * Adds a hint to the error if the requested name may be a misspelt alias. The hint says that the name was treated as a
- * model of the endpoint's vendor.
- */
+/** Adds a hint to the error if the requested name may be a misspelt alias. */
 function withAliasHint(error: unknown, requestedModel: string, model: string): unknown {
   if (!(error instanceof CoppiceError) || requestedModel === model) return error;
   const { code, retryable, details } = error;

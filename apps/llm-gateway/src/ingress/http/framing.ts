@@ -5,7 +5,7 @@ export const contentTypes: Readonly<Record<Framing, string>> = {
   'json-array': 'application/json; charset=utf-8',
 };
 
-/** Encodes the frames of one stream. `close` must be called only for a complete stream. */
+/** `close` must be called only for a complete stream. */
 export class FrameEncoder {
   readonly #framing: Framing;
   #first = true;

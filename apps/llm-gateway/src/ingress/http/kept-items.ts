@@ -20,7 +20,7 @@ import { facadeLimits } from './limits.ts';
 
 export type Item = Readonly<Record<string, unknown>>;
 type NamedRoom = { bytesMax: number; room: Admission };
-/** Items that are stored together under `key`. The key consists of letters, digits, `-` and `_`. */
+/** Items that are stored together. `key` consists of letters, digits, `-` and `_`. */
 export type Kept = { key: string; items: readonly object[] };
 type Named = { items: readonly Item[]; bytes: number };
 
@@ -38,10 +38,7 @@ export class KeptItems {
     this.#log = log;
   }
 
-  /**
-   * Stores items. Waits up to `waitMsMax` for the writes, so that the client's next request finds the items. Never
-   * throws.
-   */
+  /** Waits up to `waitMsMax` for the writes, so that the client's next request finds the items. Never throws. */
   async keep(tenant: string, kept: readonly Kept[]): Promise<void> {
     const values = kept.slice(0, limits.keysMax).map(({ key, items }) => ({
       key,

@@ -46,16 +46,13 @@ export const facadeLimits = {
    * state by model name.
    */
   modelCharactersMax: 255,
-  /** Maximum number of concurrent requests. Further requests are rejected with `unavailable`. */
+  /** Maximum number of concurrent requests. */
   requestsMax: 1_000,
   connectionsMax: 4_000,
   headerBytesMax: 32 * 1024,
   /** A client must send its headers within `headersMsMax`, and the whole request within `requestMsMax`. */
   headersMsMax: 15_000,
-  /**
-   * Time after which the server closes the socket of a rejected connection, even if the client hasn't read the
-   * rejection.
-   */
+  /** Time after which the server closes the socket of a rejected connection. */
   refusedMsMax: 1_000,
   requestMsMax: 5 * 60_000,
   /** Time after which an idle connection is closed. */
@@ -85,10 +82,7 @@ export const facadeLimits = {
 
 export const tokenLimits = {
   charactersMax: 8 * 1024,
-  /**
-   * Deadline of requests to the orchestrator. It is shorter than the deadline of the client that requests a token, so
-   * that the client gets the error.
-   */
+  /** Deadline of requests to the orchestrator. It is shorter than the deadline of the client that requests a token. */
   ownerRequestMsMax: 4_000,
   /** Maximum difference between the clocks of two machines. */
   clockToleranceMs: 10_000,

@@ -31,9 +31,7 @@ export async function listen(server: Server, address: Address): Promise<void> {
   if ('socket' in address) await chmod(address.socket, socketMode);
 }
 
-/**
- * Checks that the socket's folder exists. Without this check, listening would fail with a misleading permission error.
- */
+/** If the folder doesn't exist, listening would fail with a misleading permission error. */
 async function requireFolder(socket: string): Promise<void> {
   const missing = await access(dirname(socket)).then(
     () => false,

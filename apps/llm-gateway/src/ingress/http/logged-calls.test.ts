@@ -28,7 +28,6 @@ const send = (body: object, signal: AbortSignal | null = null) =>
 const reported = ({ headers }: Response) =>
   ['x-coppice-model', 'x-coppice-cost-usd', 'x-coppice-attempts'].map((name) => headers.get(name));
 
-/** Returns the log line of the call that `work` makes. */
 async function lineOf(work: () => Promise<unknown>): Promise<Record<string, unknown>> {
   const before = facade.logged.length;
   await work();

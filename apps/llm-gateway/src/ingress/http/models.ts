@@ -1,6 +1,6 @@
 /** Lists the available models in each vendor's format. */
 
-/** Current time. It is reported as the creation time of each model, since that time is unknown. */
+/** The current time is reported as the creation time of each model, since that time is unknown. */
 type At = { nowMs: number };
 
 export type ModelListing = {

@@ -21,10 +21,7 @@ export function openAiError(error: CoppiceError, wire: EndpointFormat): OpenAiEr
   return { status, headers: retryHeaders(complaint), body, type, code };
 }
 
-/**
- * Returns null if the provider's error isn't about the client's request. An example is a rejection of the gateway's
- * key.
- */
+/** Returns null if the provider's error isn't about the client's request. */
 function namedBy({ code, details }: CoppiceError, wire: EndpointFormat): ProviderNames | null {
   const ofTheRequest = code === 'invalid-request' || code === 'context-exceeded' || code === 'model-not-found';
   const names = details?.['providerNames'] as ProviderNames | undefined;

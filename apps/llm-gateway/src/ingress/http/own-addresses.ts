@@ -7,7 +7,7 @@ import { ConfigurationError } from '@coppice/service';
 import type { Address } from './listen.ts';
 import type { ProviderServer } from '../../transport/provider-server.ts';
 
-/** @throws ConfigurationError if a provider's address is one of the gateway's own. */
+/** @throws ConfigurationError */
 export function requireOthers(providerServers: readonly ProviderServer[], endpoints: readonly Address[]): void {
   for (const { name, baseUrl } of providerServers) {
     const url = new URL(baseUrl);

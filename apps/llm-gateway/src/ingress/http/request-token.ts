@@ -1,9 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/**
- * Returns the request's token. It may be in any header or query parameter in which a vendor's client sends its key.
- * Returns null if there is none.
- */
+/** Returns the request's token from any place where a vendor's client sends its key. Returns null if there is none. */
 export function tokenOf(headers: IncomingHttpHeaders, query: URLSearchParams): string | null {
   const [, bearer] = /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? '') ?? [];
   if (bearer !== undefined) return bearer;

@@ -11,7 +11,7 @@ const writing = Phase.afterWork();
 export class Outlet {
   readonly #response: ServerResponse;
   readonly #signal: AbortSignal;
-  /** Headers that are sent in addition to those of `begin`. */
+  /** Sent in addition to the headers of `begin`. */
   readonly #headers: Record<string, string> = {};
   #waiting = false;
   /**
@@ -43,7 +43,7 @@ export class Outlet {
     Object.assign(this.#headers, headers);
   }
 
-  /** Sets the status and the headers. They are sent with the next write. */
+  /** The status and the headers are sent with the next write. */
   begin(status: number, headers: Record<string, string>): void {
     // The vendors' clients show the request id to their users.
     const id = `req_${this.id}`;
@@ -70,7 +70,6 @@ export class Outlet {
     return writing.begun();
   }
 
-  /** Sends the complete response of an unstreamed answer. */
   whole(status: number, headers: Record<string, string>, body: string): void {
     this.#headers['content-length'] = String(Buffer.byteLength(body));
     this.begin(status, headers);
@@ -81,10 +80,7 @@ export class Outlet {
     this.#response.end(this.#takeHeld() + text);
   }
 
-  /**
-   * Ends the body with a text that reports an error. Closes the connection only if the text can't be sent within
-   * `breakOffMs`.
-   */
+  /** Sends this text and ends the body. Closes the connection only if the client doesn't read the text in time. */
   async endEarly(text: string): Promise<void> {
     await this.#sent((sent) => this.#response.end(this.#takeHeld() + text, sent));
     if (!this.#response.writableFinished) this.#response.destroy();
@@ -96,7 +92,6 @@ export class Outlet {
     this.#response.destroy();
   }
 
-  /** Waits up to `breakOffMs` until the text is sent. */
   async #sent(send: (sent: () => void) => void): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, facadeLimits.breakOffMs);

@@ -1,4 +1,4 @@
-/** Tests that requests and answers pass through the gateway unchanged if the provider has the client's wire format. */
+/** Tests requests to a provider that has the client's wire format. */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { anthropic } from '../../wires/anthropic/wire.ts';

@@ -1,6 +1,4 @@
 /**
- * The HTTP servers of the façade.
- *
  * Invariants:
  * 1. The memory that clients can use is limited. Limits apply to headers, bodies, concurrent requests, connections and
  *    their durations.
@@ -82,7 +80,7 @@ const statusOfParserError: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-/** Rejects a connection. Closes the socket after `refusedMsMax`, since a client might never close it. */
+/** Closes the socket after `refusedMsMax`, since a client might never close it. */
 function refuseRaw(socket: Duplex, status: number): void {
   socket.on('error', () => {});
   if (socket.destroyed || !socket.writable) return void socket.destroy();
@@ -102,7 +100,6 @@ async function stopAll(servers: readonly Server[], requests: Requests, drainMs: 
 
 const arriving = Phase.afterReading();
 
-/** Requests in progress. */
 class Requests {
   readonly #facade: Facade;
   readonly #running = new Map<Promise<void>, AbortController>();

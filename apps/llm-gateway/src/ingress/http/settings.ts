@@ -16,10 +16,7 @@ export function said<Fields extends Record<string, unknown>>(
 
 const efforts = ['none', 'minimal', 'low', 'medium', 'high'] as const;
 
-/**
- * Maps a level of reasoning effort to the contract's levels. Levels above `high` become `high`. An unknown level is
- * untranslatable.
- */
+/** Levels above the contract's `high` become `high`. An unknown level is untranslatable. */
 export function effortOf(
   text: string,
   field: string,

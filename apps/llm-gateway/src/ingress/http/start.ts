@@ -24,10 +24,7 @@ export type HttpEndpoints = {
 
 type EndpointCollaborators = { exchange: ExchangeCollaborators; tenantLimits: readonly TenantLimit[]; clock: Clock };
 
-/**
- * Starts the HTTP endpoints and the creation of tokens. Tokens are valid at all gateways. So a gateway without an
- * address creates tokens, too.
- */
+/** Tokens are valid at all gateways. So a gateway without an address creates tokens, too. */
 export async function startHttpEndpoints(
   { bus, log }: Pick<ServiceContext, 'bus' | 'log'>,
   { exchange, tenantLimits, clock }: EndpointCollaborators,

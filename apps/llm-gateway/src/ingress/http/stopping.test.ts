@@ -4,7 +4,6 @@ import { startTestFacade, token } from './test-support/start-facade.ts';
 import type { TestFacade } from './test-support/start-facade.ts';
 import { playBeginning } from './test-support/upstream.ts';
 
-/** Requests a stream. */
 const chat = ({ url }: TestFacade) =>
   fetch(`${url}/v1/chat/completions`, {
     method: 'POST',

@@ -1,7 +1,4 @@
-/**
- * Tests that every endpoint rejects a body that different parsers could read differently. The error must have the
- * vendor's format and state the position.
- */
+/** Tests that every endpoint rejects a body that different parsers could read differently. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestFacade, token } from './test-support/start-facade.ts';
 import type { TestFacade } from './test-support/start-facade.ts';

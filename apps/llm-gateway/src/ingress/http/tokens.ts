@@ -17,7 +17,7 @@ const audience = 'coppice-llm-gateway';
  */
 const type = 'coppice-token+jwt';
 
-/** Number of characters at the end of a token that are its key in the cache. They are a part of the signature. */
+/** Number of characters at the end of a token's signature that are its key in the cache. */
 const keyCharacters = 32;
 
 /** `ownerLimits` isn't a part of the grant, since it doesn't come from the client that requests the token. */

@@ -18,7 +18,7 @@ export class Untranslatable {
     this.issues.push({ field, expected, received });
   }
 
-  /** Adds those of these fields that are set. All of them exist only in this wire format. */
+  /** Adds those of the fields that are set. They must exist only in this wire format. */
   addPresent(body: Readonly<Record<string, unknown>>, fields: readonly string[]): void {
     for (const field of fields) {
       const value = body[field];

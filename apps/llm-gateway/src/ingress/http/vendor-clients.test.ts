@@ -28,7 +28,6 @@ const sayHello = () => facade.upstream.play(playEither(textStream('hello'), whol
 const callTools = () => facade.upstream.play(playEither(toolStream, wholeToolCompletion));
 const limited = () => facade.upstream.play(playError(429, { error: { message: 'slow down' } }, { 'retry-after': '7' }));
 
-/** Returns the error that `work` throws. */
 async function errorOf(work: () => Promise<unknown>): Promise<unknown> {
   try {
     await work();
@@ -39,8 +38,8 @@ async function errorOf(work: () => Promise<unknown>): Promise<unknown> {
 }
 
 /**
- * Runs `work`, which must abandon its answer after the first piece. Resolves once the gateway has closed the connection
- * to the upstream server.
+ * Runs `work`, which must abandon its answer. Resolves once the gateway has closed the connection to the upstream
+ * server.
  */
 async function expectAbandoned(work: () => Promise<unknown>): Promise<void> {
   facade.upstream.play(playBeginning('hel'));

@@ -1,7 +1,5 @@
 /**
- * The conversation before a model call, built from the transcript.
- *
- * A cache contains the latest conversation of each task.
+ * Builds the conversation before a model call from the transcript. Caches the latest conversation of each task.
  *
  * Invariants:
  * 1. A model call has at most one transcript entry, which never changes. So a cached conversation equals the
@@ -9,7 +7,6 @@
  * 2. Only entries that are in the transcript are cached. Entries that other processes stored later are read when they
  *    are needed.
  * 3. The id of another task's model call is rejected with `not-found`.
- * 4. The cache contains at most one conversation per task.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, modelMessageSchema } from '@coppice/contracts';
@@ -24,7 +21,7 @@ import type { Transcript } from './transcript.ts';
 
 export type Conversation = {
   messages: readonly ProviderMessage[];
-  /** Size of all texts in bytes. */
+  /** Size of all texts. */
   bytes: number;
   turns: number;
 };

@@ -50,7 +50,7 @@ export type TurnInput = z.output<typeof turnInputSchema>;
 type Answered = {
   answer: Answer;
   result: ExchangeResult;
-  /** Messages of the conversation before this call, and of this request. */
+  /** Includes the messages of `before`. */
   messages: readonly ProviderMessage[];
   before: Conversation;
   budget: ByteBudget;
@@ -68,7 +68,7 @@ export type TurnCollaborators = {
   artifacts: Artifacts;
   clock: Clock;
   tenantLimits: readonly TenantLimit[];
-  /** Called at each point. The call continues once the promise resolves. */
+  /** Called and awaited at each point. */
   onPoint: (point: TurnPoint) => Promise<void>;
 };
 
@@ -182,7 +182,7 @@ class Turns {
     return { answer: collected, result };
   }
 
-  /** Returns the answer's content. Stores large texts as artifacts and references them. */
+  /** Stores large texts as artifacts and references them. */
   async #byReference(answer: Answer, owner: Owner, signal: AbortSignal): Promise<AnswerOutput> {
     const { artifacts } = this.#with;
     const inline = new ByteBudget('the answer', gatewayLimits.inlineBytesMax);

@@ -1,4 +1,3 @@
-/** Answers of providers, and helpers that write the answers in an endpoint's format. */
 import type { TranslatedDelta } from '../../../provider/port.ts';
 import type { Question } from '../endpoint.ts';
 import { FrameEncoder } from '../framing.ts';
@@ -33,7 +32,6 @@ export function eventsOf(question: Question, deltas: readonly TranslatedDelta[])
   return frames.map(({ data }) => (data === '[DONE]' ? data : (JSON.parse(data) as unknown)));
 }
 
-/** Returns the encoded stream. */
 export function streamOf(question: Question, deltas: readonly TranslatedDelta[]): string {
   const writer = question.writer(about);
   const encoder = new FrameEncoder(question.framing);

@@ -23,7 +23,6 @@ export type TestFacade = AsyncDisposable & {
   url: string;
   upstream: ModelServer;
   addresses: readonly string[];
-  /** Lines of the façade's log. */
   logged: readonly string[];
   stop(): Promise<void>;
 };

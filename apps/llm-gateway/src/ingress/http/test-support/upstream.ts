@@ -1,4 +1,3 @@
-/** Answers of a model server in the Chat Completions format. */
 import type { ServerResponse } from 'node:http';
 import { sse } from '../../../test-support/model-server.ts';
 import type { ServedRequest } from '../../../test-support/model-server.ts';
@@ -29,7 +28,6 @@ export const toolStream: (object | string)[] = [
   '[DONE]',
 ];
 
-/** An unstreamed answer. */
 export const wholeCompletion = (message: object, finishReason = 'stop') => ({
   id: 'chatcmpl-1',
   object: 'chat.completion',
@@ -51,7 +49,6 @@ export const wholeToolCompletion = wholeCompletion(
   'tool_calls',
 );
 
-/** Sends a streamed or an unstreamed answer, as the request requires. */
 export const playEither =
   (events: readonly (object | string)[], whole: object) =>
   (response: ServerResponse, { body }: ServedRequest): void => {
