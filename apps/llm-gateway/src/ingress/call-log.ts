@@ -6,7 +6,7 @@ import { toUsage } from '../usage.ts';
 
 type CallAbout = { endpoint: 'http' | 'bus'; owner: Owner; effectId: string; requestedModel: string };
 
-/** Clients choose model names, so names may be long. */
+/** Limit for model names in the log, since clients may send long names. */
 const nameCharactersMax = 255;
 
 /**

@@ -62,8 +62,8 @@ export class AnswerStream {
   }
 
   /**
-   * Sends the message `waiting` if no other message was sent since the previous call of this function. A timer calls
-   * it. Never throws.
+   * Sends the message `waiting` if no other message was sent since the previous run. A timer runs this function. Never
+   * throws.
    */
   sendIfSilent(): void {
     try {

@@ -1,8 +1,8 @@
 import type { ModelDelta, OutputDelta } from '../../provider/port.ts';
 
 /**
- * Joins consecutive deltas of the same part, since sending a message costs as much as sending some hundred words. A
- * delta with a signature stays separate. A delta that begins a tool call stays separate from the delta before it.
+ * Joins consecutive deltas of the same part, since one message costs about the same as several hundred words. A delta
+ * with a signature stays separate. A delta that begins a tool call stays separate from the delta before it.
  */
 export function joined(deltas: readonly ModelDelta[]): ModelDelta[] {
   const all: ModelDelta[] = [];

@@ -4,12 +4,9 @@ import { chatLimits } from '@coppice/contracts';
 export const busEndpointLimits = {
   /** Maximum number of concurrent chats. */
   chatsMax: 1_000,
-  /** Maximum bytes of one chat's texts, including the artifacts that the chat references. */
+  /** Limit for the texts of one chat, including the artifacts that the chat references. */
   promptBytesMax: 20 * 1024 * 1024,
-  /**
-   * Share of the heap limit that the prompts of all chats together may use. It is raised to `promptBytesMax` if it is
-   * smaller.
-   */
+  /** Share of the heap limit that the prompts of all chats together may use. At least `promptBytesMax` may be used. */
   promptsOfHeapMax: 1 / 16,
   /** Bytes that a chat sends before it waits until the NATS server has received them. */
   unflushedBytesMax: 64 * 1024,

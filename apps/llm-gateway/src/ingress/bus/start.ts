@@ -128,7 +128,7 @@ class BusEndpoint {
     }
   }
 
-  /** Reads the referenced artifacts, then starts the exchange. Both count towards the chat's time limit. */
+  /** Reads the referenced artifacts within the chat's time limit, then starts the exchange. */
   async #exchange({ limits = {} }: ChatRequest, question: Question, context: RequestContext): Promise<Exchange> {
     const { exchange: collaborators, tenantLimits, clock } = this.#with;
     const { owner, effectId, signal } = context;

@@ -1,6 +1,6 @@
 /**
  * Fields that limit the answer in OpenAI's two wire formats. The server of llama.cpp reads all of these fields in both
- * formats. It prefers `n_predict`.
+ * formats and prefers `n_predict`.
  */
 import { z } from 'zod';
 

@@ -52,7 +52,7 @@ export type AnswerWriter = {
   end(): Frame[];
   /** Returns the events that report an error in the middle of a stream. They are the last events of the stream. */
   fail(error: CoppiceError): Frame[];
-  /** Returns encoded text that is sent while the model is silent. Clients ignore it, but don't time out. */
+  /** Returns encoded text that clients ignore. Sending it while the model is silent prevents timeouts of clients. */
   keepAlive(): string;
   /** Returns the body of an unstreamed answer. Called after all deltas. */
   whole(): object;
@@ -64,13 +64,13 @@ export type AnswerWriter = {
    */
   keptPassed?(data: string, whole: boolean): readonly Kept[];
   /**
-   * Converts an event of a provider of the same wire format for the client. Returns null if the client didn't request
-   * the event. Without this function, all events are passed on unchanged.
+   * Converts an event from a provider of the same wire format. Returns null if the client didn't request the event.
+   * Without this function, all events are passed on unchanged.
    */
   passOn?(frame: Frame): Frame | null;
   /**
-   * Returns events that the client needs at the end of the stream, but that a provider of the same wire format didn't
-   * send.
+   * Returns events to send after those of a provider of the same wire format, if the client needs events that this
+   * provider didn't send.
    */
   passedOn?(): Frame[];
 };

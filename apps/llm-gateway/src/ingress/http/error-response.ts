@@ -1,4 +1,4 @@
-/** Maps the gateway's errors to HTTP. Each endpoint then converts the result to its vendor's format. */
+/** Maps the gateway's errors to HTTP. Endpoints convert the result to their vendor's format. */
 import { CoppiceError } from '@coppice/contracts';
 import type { ErrorCode, FieldIssue } from '@coppice/contracts';
 import { isFailing } from '../../routing/candidate.ts';
@@ -85,8 +85,8 @@ function statusOf(error: CoppiceError, wire: EndpointFormat, spent: boolean): nu
 }
 
 /**
- * Reports whether the error is about data that the vendor stores and the client's request references, such as a file or
- * a cached prompt. The client then gets the provider's status, so that it learns that this data doesn't exist.
+ * Reports whether the client's own request caused the error. Examples are a reference to a file that the vendor doesn't
+ * have, and content that the vendor rejects. The client then gets the provider's status.
  */
 function isOfTheClient({ message, details }: CoppiceError, upstream: number, wire: EndpointFormat): boolean {
   const names = details?.['providerNames'] as ProviderNames | undefined;

@@ -1,5 +1,5 @@
 /**
- * Handles one HTTP request: verifies the token, parses the request, calls the model and sends the answer.
+ * Handles one HTTP request. Verifies the token, parses the request, calls the model and sends the answer.
  *
  * Collaborators: the tokens; the exchange with the providers (`call`); the stored items; one `Endpoint` per wire
  * format.
@@ -9,7 +9,7 @@
  *    body of such a client's request isn't read.
  * 2. If the client disconnects or the façade aborts the request, the exchange and its request to the provider end at
  *    once.
- * 3. The path and the model of a request are logged. Its query and headers aren't, since they may contain a token.
+ * 3. The query and the headers of a request are never logged, since they may contain a token.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CoppiceError } from '@coppice/contracts';

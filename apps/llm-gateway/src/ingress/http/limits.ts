@@ -10,14 +10,11 @@ export const facadeLimits = {
    */
   budgetWaitMsMax: 10_000,
   /**
-   * Maximum size of one request's body. Reading, translating and sending the body takes about eight times as much
-   * memory.
+   * Maximum size of one request's body. Reading, translating and sending a body takes memory of about eight times its
+   * size.
    */
   bodyBytesMax: 20 * 1024 * 1024,
-  /**
-   * Share of the heap limit that the bodies of all requests together may use. It is raised to `bodyBytesMax` if it is
-   * smaller.
-   */
+  /** Share of the heap limit that the bodies of all requests together may use. At least `bodyBytesMax` may be used. */
   bodiesOfHeapMax: 1 / 8,
   /** Maximum number of JSON values in one body. A long conversation with many tools has about ten thousand. */
   bodyValuesMax: 100_000,
@@ -25,8 +22,8 @@ export const facadeLimits = {
   /** Limits for stored items (kept-items.ts). */
   items: {
     /**
-     * Maximum size of a stored value, which contains the items of one answer or one item. The bucket must accept values
-     * of this size.
+     * Maximum size of a stored value. A value contains one item or all items of an answer. The bucket must accept
+     * values of this size.
      */
     answerBytesMax: 256 * 1024,
     /** Maximum number of keys stored for one answer, if each of its items has its own key. */

@@ -1,6 +1,6 @@
 /**
- * Tests that a client can reference items of a Responses provider by id in a request that a provider of another wire
- * format answers. An alias contains both providers.
+ * Tests items that a Responses provider sent and the client references by id. A provider of another wire format gets
+ * that request, since an alias contains both providers.
  */
 import { createOpenAI } from '@ai-sdk/openai';
 import { Bus } from '@coppice/bus';

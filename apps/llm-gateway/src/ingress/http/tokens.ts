@@ -17,7 +17,7 @@ const audience = 'coppice-llm-gateway';
  */
 const type = 'coppice-token+jwt';
 
-/** Number of characters at the end of a token's signature that are its key in the cache. */
+/** Number of characters of a token's signature that serve as the token's cache key. */
 const keyCharacters = 32;
 
 /** `ownerLimits` isn't a part of the grant, since it doesn't come from the client that requests the token. */
@@ -32,8 +32,8 @@ export type Granted = TokenGrant & { ownerLimits: OwnerLimits; tokenId: string }
 export class Tokens {
   readonly #keys: TokenKeys;
   /**
-   * Cache of verified tokens. Without it, verifying the signature would take longer than all other work before the
-   * request to the provider.
+   * Cache of verified tokens, since verifying a signature takes longer than all other work before the request to the
+   * provider.
    */
   readonly #verified = new LRUCache<string, { token: string; granted: Granted; untilMs: number }>({
     max: tokenLimits.verifiedMax,
