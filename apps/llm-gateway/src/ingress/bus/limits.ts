@@ -6,7 +6,7 @@ export const busEndpointLimits = {
   chatsMax: 1_000,
   /** Limit for the texts of one chat, including the artifacts that the chat references. */
   promptBytesMax: 20 * 1024 * 1024,
-  /** Share of the heap limit that the prompts of all chats together may use. At least `promptBytesMax` may be used. */
+  /** Share of the heap limit that the prompts of all chats together may use, but never less than `promptBytesMax`. */
   promptsOfHeapMax: 1 / 16,
   /** Bytes that a chat sends before it waits until the NATS server has received them. */
   unflushedBytesMax: 64 * 1024,

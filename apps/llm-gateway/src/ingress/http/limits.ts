@@ -14,7 +14,7 @@ export const facadeLimits = {
    * size.
    */
   bodyBytesMax: 20 * 1024 * 1024,
-  /** Share of the heap limit that the bodies of all requests together may use. At least `bodyBytesMax` may be used. */
+  /** Share of the heap limit that the bodies of all requests together may use, but never less than `bodyBytesMax`. */
   bodiesOfHeapMax: 1 / 8,
   /** Maximum number of JSON values in one body. A long conversation with many tools has about ten thousand. */
   bodyValuesMax: 100_000,

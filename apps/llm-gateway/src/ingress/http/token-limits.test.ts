@@ -1,4 +1,4 @@
-/** Tests that calls with the token of a task or run, and its agents' model calls, share the limits of the run file. */
+/** Tests that HTTP calls with a token and the agents' model calls share the limits of the run file. */
 import { buckets, gatewayCalls } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
 import { startService } from '@coppice/service';

@@ -46,8 +46,7 @@ export async function startTestFacade(
   const { candidateWaitMsMax, budgetWaitMsMax } = facadeLimits;
   const upstream = await startModelServer();
   const providers = [httpProvider(providerServerAt(upstream.baseUrl), generous), ...(settings.providers ?? [])];
-  // By default, each call starts without the providers' health of earlier calls, since the tests are about the
-  // endpoints.
+  // By default, no call knows the providers' health from earlier calls, since the tests are about the endpoints.
   const prepare = () =>
     prepareExchanges({
       providers,
