@@ -11,7 +11,7 @@ const nameCharactersMax = 255;
 
 /**
  * Runs a client's call and then logs one line with its owner and usage, since such a call is recorded nowhere else.
- * Doesn't log the request or the answer. Doesn't log the error's message, since the message may quote them.
+ * Logs no error message, since the message may quote the request or the answer.
  */
 export async function loggedCall<Outcome>(
   log: Pick<Logger, 'info'>,

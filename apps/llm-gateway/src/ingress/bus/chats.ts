@@ -5,13 +5,13 @@
  * silently drops the messages to it. So clients must send `llm.keep` regularly.
  *
  * Invariants:
- * 1. There are at most `chatsMax` chats. While the gateway stops, no chat begins.
+ * 1. While the gateway stops, no chat begins.
  * 2. A chat ends if its client sends no `llm.keep` for `unkeptMsMax`. A chat with `stream: false` needs no `llm.keep`.
- *    Its client doesn't know the chat's id, and its time limit is short.
+ *    The client of such a chat doesn't know the chat's id, and the time limit is short.
  * 3. Only the tenant that began a chat can keep or cancel it. For requests of other tenants, the gateway acts as if the
  *    chat didn't exist.
- * 4. If the gateway loses its connection to the NATS server, all chats end. A restarted server no longer delivers the
- *    answers of these chats to clients of another account. It notifies neither the client nor the gateway.
+ * 4. If the gateway loses its connection to the NATS server, all chats end. A restarted server silently drops the
+ *    answers of these chats to clients of another account.
  * 5. stop() waits up to `drainMs` for chats to finish. The remaining chats then end with `unavailable`. During this
  *    wait, a missing `llm.keep` ends no chat.
  */

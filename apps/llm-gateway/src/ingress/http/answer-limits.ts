@@ -21,10 +21,7 @@ export const answerLimits = {
 };
 type AnswerLimits = z.output<z.ZodObject<typeof answerLimits>>;
 
-/**
- * Returns the largest of these limits for the reservation, since providers differ in which limit they use. Returns
- * undefined if no limit is set or one of them means no limit.
- */
+/** Returns the largest of these limits for the reservation, since providers differ in which limit they use. */
 export function largestOf(
   { max_completion_tokens: newer, max_tokens: older, n_predict: own }: AnswerLimits,
   ofWire?: number | null,

@@ -4,9 +4,9 @@
  *
  * Invariants:
  * 1. An error before the HTTP status is sent becomes an HTTP error. A later error becomes an error event of the wire
- *    format. The events that end a complete answer are then not sent, but the body ends normally. If the connection
- *    broke instead, clients would report the broken connection and not the error. If the wire format or the framing
- *    can't express an error event, the connection is closed in the middle of the body.
+ *    format, which replaces the events that end a complete answer. The connection isn't broken off, since clients would
+ *    then report the broken connection and not the error. If the framing can't express the error, the connection is
+ *    closed in the middle of the body.
  * 2. While buffered output waits for a slow client, the provider's stream isn't read.
  */
 import type { CoppiceError } from '@coppice/contracts';
@@ -21,8 +21,8 @@ import { facadeLimits } from './limits.ts';
 import type { Outlet } from './response-stream.ts';
 
 /**
- * `keep` stores items that clients may then reference by id. If `keepsPassed` is true, items that are passed on
- * unchanged are stored, too, since a provider of another wire format may get the client's next request.
+ * If `keepsPassed` is true, items that are passed on unchanged are also stored with `keep`, since a provider of another
+ * wire format may get the client's next request.
  */
 type Sending = {
   question: Question;

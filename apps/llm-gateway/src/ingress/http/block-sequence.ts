@@ -9,8 +9,8 @@ export type BlockStep = { index: number; block: AnswerBlock } & (
 
 /**
  * Produces the steps that write an answer's blocks, for wire formats in which a block must end before the next begins.
- * The pieces of several tool calls may interleave, so a call is complete only at the answer's end. Therefore the blocks
- * up to the first call are written as they arrive, and all later blocks are written at the end.
+ * The pieces of several tool calls may interleave, so a call is complete only at the answer's end. Therefore all blocks
+ * after the first call are written at the end.
  */
 export class BlockSequence {
   readonly #answer: AnswerBlocks;

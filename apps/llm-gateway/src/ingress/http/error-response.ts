@@ -85,8 +85,8 @@ function statusOf(error: CoppiceError, wire: EndpointFormat, spent: boolean): nu
 }
 
 /**
- * Reports whether the client's own request caused the error. Examples are a reference to a file that the vendor doesn't
- * have, and content that the vendor rejects. The client then gets the provider's status.
+ * Reports whether the client's request caused the error, for example by referencing a file that the vendor doesn't
+ * have. The client then gets the provider's status.
  */
 function isOfTheClient({ message, details }: CoppiceError, upstream: number, wire: EndpointFormat): boolean {
   const names = details?.['providerNames'] as ProviderNames | undefined;

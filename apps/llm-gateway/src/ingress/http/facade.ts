@@ -1,12 +1,12 @@
 /**
- * Handles one HTTP request. Verifies the token, parses the request, calls the model and sends the answer.
+ * Handles one HTTP request.
  *
  * Collaborators: the tokens; the exchange with the providers (`call`); the stored items; one `Endpoint` per wire
  * format.
  *
  * Invariants:
- * 1. A client without a valid token learns only that the gateway is running and which paths and methods it has. The
- *    body of such a client's request isn't read.
+ * 1. Without a valid token, a client learns only that the gateway is running and which paths and methods it has. The
+ *    request's body isn't read.
  * 2. If the client disconnects or the façade aborts the request, the exchange and its request to the provider end at
  *    once.
  * 3. The query and the headers of a request are never logged, since they may contain a token.

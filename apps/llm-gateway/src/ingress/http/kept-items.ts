@@ -5,10 +5,10 @@
  * Invariants:
  * 1. A tenant never gets another tenant's items, since every key contains the tenant. Only items that the gateway sends
  *    to the tenant are stored.
- * 2. The bucket limits the size of all items, and discards the oldest items first. Items also expire. A request gets at
- *    most the items that fit in the limit of its body, from at most `answersMax` keys.
- * 3. If the bucket is slow or unavailable, answers are still sent, although their items may not be stored. Requests
- *    that reference items get `unavailable` during that time.
+ * 2. The bucket limits the size of all items, and discards the oldest items first. Items also expire. A request gets
+ *    only items that fit in the limit of its body.
+ * 3. If the bucket is slow or unavailable, answers are still sent, but their items may be lost. Requests that reference
+ *    items then get `unavailable`.
  */
 import type { KeyValue } from '@coppice/bus';
 import { Admission } from '@coppice/service';

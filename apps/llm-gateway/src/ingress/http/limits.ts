@@ -39,8 +39,8 @@ export const facadeLimits = {
     readMsMax: 5_000,
   },
   /**
-   * Longest model name. The limit is the same in runs and on the bus. It also limits memory, since the gateway stores
-   * state by model name.
+   * Limit for model names, as in runs and on the bus. It also limits memory, since the gateway stores state by model
+   * name.
    */
   modelCharactersMax: 255,
   /** Maximum number of concurrent requests. */

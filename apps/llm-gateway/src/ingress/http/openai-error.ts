@@ -8,8 +8,7 @@ import type { EndpointFormat } from './endpoint-formats.ts';
 type OpenAiError = ErrorAnswer & { type: string; code: string | null };
 
 /**
- * Converts an error to OpenAI's format, which both OpenAI endpoints use. Passes on `param` and `code` from a provider
- * of the client's wire format, so that the client can correct its request.
+ * Passes on `param` and `code` from a provider of the client's wire format, so that the client can correct its request.
  */
 export function openAiError(error: CoppiceError, wire: EndpointFormat): OpenAiError {
   const complaint = complaintOf(error, wire);

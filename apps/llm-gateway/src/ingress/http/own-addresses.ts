@@ -1,7 +1,7 @@
 /**
- * Rejects a configuration in which a gateway is its own provider. Such a gateway would call itself endlessly and charge
- * each call. The mistake is easy, since clients and the gateway read the same environment variables. A loop through
- * other servers is found only when a request arrives (hops.ts).
+ * Rejects a configuration in which a gateway is its own provider and would call itself endlessly. The mistake is easy,
+ * since clients and the gateway read the same environment variables. A loop through other servers is found only when a
+ * request arrives (hops.ts).
  */
 import { ConfigurationError } from '@coppice/service';
 import type { Address } from './listen.ts';

@@ -4,9 +4,8 @@ import type { FieldIssue } from '@coppice/contracts';
 import type { z } from 'zod';
 
 /**
- * Validates a request's body. Rejects names that differ from a known field's name only in case. Servers written in Go,
- * such as Ollama, treat them as the known field. So such a server could use a model or a limit that the gateway hasn't
- * checked.
+ * Rejects names that differ from a known field's name only in case. Servers written in Go, such as Ollama, accept such
+ * names. So the server could use a model or a limit that the gateway hasn't checked.
  * @throws CoppiceError `invalid-request`.
  */
 export function readRequest<Request extends z.ZodObject>(schema: Request, body: unknown): z.output<Request> {

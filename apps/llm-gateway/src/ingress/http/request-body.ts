@@ -46,7 +46,7 @@ export async function readJsonBody(request: IncomingMessage, room: Admission): P
 /**
  * Reads the body with event listeners, since an async iterator would take as long as parsing the JSON. If `take`
  * throws, the connection stays open for the response.
- * @throws the error that `take` throws; CoppiceError `cancelled` if the client disconnects
+ * @throws the error of `take`; CoppiceError `cancelled` if the client disconnects
  */
 function read(request: IncomingMessage, take: (piece: Buffer) => void): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -5,8 +5,8 @@ import { SpanKind, attributes, extractTrace, withSpan } from '@coppice/telemetry
 type RequestAbout = { name: string; grant: TokenGrant; request: IncomingMessage };
 
 /**
- * Runs the work of a request in a span. If the client sent a trace context, the span belongs to the client's trace. The
- * span records no query or header, since these may contain a token.
+ * Runs the work of a request in a span. The span belongs to the client's trace, if the client sent one. The span
+ * records no query or header, since these may contain a token.
  */
 export function inRequestSpan({ name, grant, request }: RequestAbout, work: () => Promise<void>): Promise<void> {
   const { traceparent, tracestate } = request.headers;

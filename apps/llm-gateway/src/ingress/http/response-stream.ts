@@ -15,8 +15,8 @@ export class Outlet {
   readonly #headers: Record<string, string> = {};
   #waiting = false;
   /**
-   * Text for the next write. All text from one piece of the provider's stream is sent in one write, and so in one chunk
-   * and one system call.
+   * Text for the next write. All text from one piece of the provider's stream is sent in one write, to save system
+   * calls.
    */
   #held = '';
   #wroteAtMs = 0;

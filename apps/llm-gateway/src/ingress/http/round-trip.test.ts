@@ -1,6 +1,6 @@
 /**
- * Tests every fixture of every wire format. Each endpoint writes the fixture's answer in its own wire format. The
- * reader of that wire format must read the same answer.
+ * Tests every fixture of every wire format. Each endpoint writes the answer, and the reader of that endpoint's wire
+ * format must read it unchanged.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { expect, describe, test } from 'vitest';

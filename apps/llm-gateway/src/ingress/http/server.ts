@@ -1,9 +1,11 @@
 /**
+ * The HTTP servers of the façade.
+ *
  * Invariants:
- * 1. The memory that clients can use is limited. Limits apply to headers, bodies, concurrent requests, connections and
- *    their durations.
- * 2. stop() rejects new requests and waits up to `drainMs` for running requests to finish. It ends the remaining
- *    requests with an error and closes all connections.
+ * 1. Headers, bodies, requests and connections are limited in size, number and duration, so that clients can't exhaust
+ *    the memory.
+ * 2. stop() rejects new requests and waits up to `drainMs` for running requests. The remaining requests then end with
+ *    an error.
  */
 import { STATUS_CODES, createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';

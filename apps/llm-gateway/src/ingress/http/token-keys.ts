@@ -1,6 +1,6 @@
 /**
- * The keys that sign and verify tokens. Each process generates its own key pair and publishes the public key in a
- * bucket that only gateways can write. The private key never leaves the process.
+ * Each process generates its own key pair for signing tokens. It publishes the public key in a bucket that only
+ * gateways can write. The private key never leaves the process.
  *
  * Collaborators: the bucket `coppice-gateway-keys`, which maps thumbprints to keys; jose.
  *
@@ -11,7 +11,7 @@
  *    they expire, even if the process that signed them has ended.
  * 3. If a key is deleted from the bucket, its tokens become invalid permanently, once the caches of keys and verified
  *    tokens have expired. A deleted key is never published again. Its process generates a new key.
- * 4. The key cache is limited in size and time. An expired entry is used only if the bucket can't be read.
+ * 4. An expired entry of the key cache is used only if the bucket can't be read.
  */
 import type { KeyValue } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';

@@ -26,8 +26,7 @@ type Claims = { grant: TokenGrant; ownerLimits: OwnerLimits };
 export type Granted = TokenGrant & { ownerLimits: OwnerLimits; tokenId: string };
 
 /**
- * Creates and verifies tokens. A token states its owner and what its client may do at the façade. Tokens are signed, so
- * any gateway process can verify them.
+ * Creates and verifies tokens. A token states its owner and what its client may do. Any gateway process can verify it.
  */
 export class Tokens {
   readonly #keys: TokenKeys;

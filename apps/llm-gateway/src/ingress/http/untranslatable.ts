@@ -6,7 +6,7 @@ const issuesMax = 20;
 
 /**
  * Collects the fields of a request that no other wire format can express. Only a provider of the same wire format may
- * get them, and it validates them itself.
+ * get them.
  */
 export class Untranslatable {
   readonly issues: FieldIssue[] = [];

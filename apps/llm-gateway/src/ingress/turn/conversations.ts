@@ -4,8 +4,7 @@
  * Invariants:
  * 1. A model call has at most one transcript entry, which never changes. So a cached conversation equals the
  *    conversation in the transcript, even if other processes made its calls.
- * 2. Only entries that are in the transcript are cached. Entries that other processes stored later are read when they
- *    are needed.
+ * 2. Only entries that are in the transcript are cached.
  * 3. The id of another task's model call is rejected with `not-found`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -65,7 +64,7 @@ export class Conversations {
   }
 
   /**
-   * Returns the conversation up to and including the answer of this model call. Returns an empty conversation for null.
+   * Returns the conversation up to and including the answer of this model call.
    * @param signal aborts the reads of referenced texts
    * @throws CoppiceError `not-found` if one of the conversation's calls isn't in the task's transcript; CoppiceError
    * `limit-exceeded`; the signal's reason

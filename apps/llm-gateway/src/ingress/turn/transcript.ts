@@ -19,9 +19,9 @@ export class Transcript {
   }
 
   /**
-   * Stores an entry once, and returns its sequence number. If the NATS server's confirmation is lost, looks for the
-   * entry before publishing it again, since the server detects a repeated message only for a short time. Waits while
-   * the server is unavailable. Without an entry, the call would be repeated, although it was already charged.
+   * Stores an entry once, and returns its sequence number. Before publishing again, looks for the entry, since the NATS
+   * server detects a repeated message only for a short time. Waits while the server is unavailable, since without an
+   * entry the charged call would be repeated.
    * @throws the signal's reason
    */
   async append(entry: TranscriptEntry, signal: AbortSignal): Promise<number> {

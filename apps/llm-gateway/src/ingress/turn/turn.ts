@@ -1,26 +1,21 @@
 /**
  * Handles the command `llm-gateway turn`, which makes a durable model call.
  *
- * Collaborators: the bus's command server, which holds the call's claim while the handler runs; the exchange, which
- * calls the providers; the transcript; the conversations; the artifacts.
+ * Collaborators: the bus's command server, which holds the call's claim; the exchange, which calls the providers; the
+ * transcript; the conversations; the artifacts.
  *
  * Invariants:
- * 1. The handler stores the transcript entry before it returns. So the entry is stored before the claim is marked as
- *    done.
- * 2. If a process takes over a call from a lost process, it calls no provider. If the transcript has an entry of the
- *    call, it returns the entry's answer. Otherwise the actor gets the error `unknown`, since the call may have been
- *    charged.
- * 3. The result or the error contains the usage of failed attempts, too.
- * 4. If the time limit, a cancellation or a stop interrupts a call, the call ends with that reason, and the request to
- *    the provider ends.
- * 5. While the NATS server is unavailable, the handler waits and then stores the answer. If an answer can't be stored,
- *    the call ends with `unknown`, since the answer was charged but can't be found. If the error that prevents storing
- *    isn't retryable, the call ends with that error instead.
- * 6. If a budget has cut an answer short, the call fails. The actor didn't set this output limit, so it would treat the
- *    answer as complete.
- * 7. If an actor repeats a call whose outcome was unknown, the handler first looks for the earlier effects of that call
- *    in the transcript. A process that was considered lost may only have been slow, and may have stored the answer
- *    later.
+ * 1. The transcript entry is stored before the claim is marked as done.
+ * 2. A process that takes over a call from a lost process calls no provider. The actor gets the answer from the
+ *    transcript. Without a transcript entry, the actor gets the error `unknown`, since the call may have been charged.
+ * 3. Results and errors include the usage of failed attempts.
+ * 4. A time limit, a cancellation or a stop also ends the request to the provider.
+ * 5. While the NATS server is unavailable, the handler waits to store the answer. If storing fails, the call ends with
+ *    `unknown`, since the answer was charged but can't be found. Only an error that isn't retryable replaces `unknown`.
+ * 6. If a budget has cut an answer short, the call fails. The actor would treat the answer as complete, since it didn't
+ *    set this limit.
+ * 7. If an actor repeats a call whose outcome was unknown, the handler first looks for that call's earlier effects in
+ *    the transcript. A lost process may only have been slow and may have stored the answer later.
  */
 import { ClaimLost, handle } from '@coppice/bus';
 import type { CommandContext, CommandHandler } from '@coppice/bus';
