@@ -28,7 +28,7 @@ const apart: Change[] = [
   added({
     name: 'bytes-text',
     file: 'apps/cli/src/output/text.ts',
-    before: '/** Formats a duration as `0:07`, `12:34` or `1:02:03`. */',
+    before: 'export function clockText(',
     code: [
       '/** `512 B`, `1.5 KiB`, `3.0 MiB`. */',
       'export function bytesText(bytes: number): string {',
@@ -44,7 +44,7 @@ const apart: Change[] = [
   added({
     name: 'is-text',
     file: 'libs/contracts/src/utf8.ts',
-    before: '/** Returns the offset of the first byte',
+    before: 'export function invalidUtf8At(',
     code: '/** Reports whether the bytes are a text in UTF-8. */\nexport const isText = (data: Uint8Array): boolean => invalidUtf8At(data) === null;',
     uses: 'isText',
     assertion: 'assert.deepEqual([[65], [0xff]].map((bytes) => isText(Uint8Array.from(bytes))), [true, false])',
