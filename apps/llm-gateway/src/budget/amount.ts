@@ -1,12 +1,15 @@
-/** Amount counted against a budget. Money is in billionths of a US dollar, since a token of the cheapest models costs about twenty of them. */
+/**
+ * Amount that counts against a budget. Money is in billionths of a US dollar, since a token of the cheapest models
+ * costs about twenty of them.
+ */
 export type Amount = { tokens: number; nanoUsd: number };
 
-/** Limit of a budget. A missing count has no limit. */
+/** Limit of a budget. If a field is missing, that count has no limit. */
 export type AmountLimit = { tokens?: number | undefined; costUsd?: number | undefined };
 
 export const nothing: Amount = { tokens: 0, nanoUsd: 0 };
 
-/** Converts dollars, rounded up to a whole billionth. */
+/** Rounds up to a whole billionth. The subtraction hides floating-point errors. */
 export const nanoUsdOf = (usd: number): number => Math.max(0, Math.ceil(usd * 1e9 - 1e-6));
 
 export const inUsd = ({ tokens, nanoUsd }: Amount): { tokens: number; costUsd: number } => ({
@@ -14,13 +17,12 @@ export const inUsd = ({ tokens, nanoUsd }: Amount): { tokens: number; costUsd: n
   costUsd: nanoUsd / 1e9,
 });
 
-/** Converts a limit to an amount, with Infinity for counts without a limit. */
 export const amountOf = ({ tokens, costUsd }: AmountLimit): Amount => ({
   tokens: tokens ?? Number.POSITIVE_INFINITY,
   nanoUsd: costUsd === undefined ? Number.POSITIVE_INFINITY : nanoUsdOf(costUsd),
 });
 
-/** Adds two amounts. The result is capped at the largest safe integer, so that JSON preserves it. */
+/** Caps the sum at the largest safe integer, so that JSON preserves it. */
 export const plus = (one: Amount, other: Amount): Amount => ({
   tokens: Math.min(one.tokens + other.tokens, Number.MAX_SAFE_INTEGER),
   nanoUsd: Math.min(one.nanoUsd + other.nanoUsd, Number.MAX_SAFE_INTEGER),
@@ -34,7 +36,6 @@ export const least = (one: Amount, other: Amount): Amount => ({
   nanoUsd: Math.min(one.nanoUsd, other.nanoUsd),
 });
 export const sumOf = (all: readonly Amount[]): Amount => all.reduce(plus, nothing);
-/** Multiplies an amount. The results are whole numbers, at least 0. */
 export const scaled = ({ tokens, nanoUsd }: Amount, factor: number): Amount => ({
   tokens: Math.max(0, Math.floor(tokens * factor)),
   nanoUsd: Math.max(0, Math.floor(nanoUsd * factor)),

@@ -3,7 +3,7 @@ import type { Budget } from './budgets.ts';
 
 /** A tenant's limit on model usage per UTC day, per UTC month, or in total. */
 export type TenantLimit = ModelLimits & {
-  /** `*`: each tenant without a limit of its own has this limit. */
+  /** The name `*` stands for each tenant that has no limit of its own. */
   tenant: string;
   per: 'day' | 'month' | 'ever';
 };
@@ -11,20 +11,20 @@ export type TenantLimit = ModelLimits & {
 /** The account that a call is charged to. */
 export type Account = {
   owner: Owner;
-  /** Limits from the run file. All calls charged to a task pass the same ones. */
+  /** Limits from the run file. All calls of a task pass the same limits. */
   limits?: { task: ModelLimits; run: ModelLimits } | undefined;
   /** Token of a client of the HTTP endpoints. */
   token?: { id: string; limits: ModelLimits } | undefined;
-  /** Limits for this call alone, which apply to all of its attempts together. */
+  /** Limits of this call. They apply to all its attempts together. */
   call?: { id: string; limits: ModelLimits } | undefined;
 };
 
 const days = (count: number): number => count * 24 * 3_600_000;
-/** Longer than a task can pause between two model calls. */
+/** Time without a write after which a task's budget is deleted. No task pauses that long between two model calls. */
 const taskForgottenMs = days(60);
 const tokenForgottenMs = days(3);
 
-/** Returns all budgets that apply to a call of this account. Budgets without a limit are left out. */
+/** Returns the budgets that have a limit and apply to a call of this account. */
 export function budgetsOf(
   { owner, limits, token, call }: Account,
   tenants: readonly TenantLimit[],
@@ -60,7 +60,9 @@ function tenantBudget(tenant: string, tenants: readonly TenantLimit[], now: Date
 const dayMs = days(1);
 let lastDay = { number: Number.NaN, text: '' };
 
-/** Returns the UTC day as `yyyy-mm-dd`. The last day is kept, since each call needs it and formatting takes longer than the rest of this file. */
+/**
+ * Returns the UTC day as `yyyy-mm-dd`. Caches the last day, since every call needs it and formatting a date is slow.
+ */
 function dayOf(now: Date): string {
   const number = Math.floor(now.getTime() / dayMs);
   if (number !== lastDay.number) lastDay = { number, text: now.toISOString().slice(0, 'yyyy-mm-dd'.length) };

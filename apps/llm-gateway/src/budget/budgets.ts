@@ -1,21 +1,24 @@
 /**
- * Budgets shared by many gateway processes: reserved before a call, settled after it.
+ * Budgets that many gateway processes share. Each call reserves an amount before it starts, and settles it afterwards.
  *
- * Collaborators: the bucket `coppice-budgets`, one value per budget (account.ts); the other gateways. A gateway requests over core NATS that the others return
- * amounts that they don't need.
+ * Collaborators: the bucket `coppice-budgets`, which has one value per budget (account.ts), and the other gateways. A
+ * gateway that needs an amount publishes a core NATS message. The other gateways then return what they don't need.
  *
  * Invariants:
- * 1. A call starts only after its maximum usage is reserved in all its budgets. A reservation is settled once, whatever the outcome of the call. A call that is
- *    aborted while it waits stops waiting; an amount that is reserved for it afterwards is released.
- * 2. The amounts that a process reserves without I/O fit its stored lease. A lease that couldn't be renewed in time isn't used.
- * 3. In one process, the changes of one account run one after another; between processes, the compare-and-set decides. A call waits for other calls only during
- *    such a change. If a change fails because the bucket is unavailable, the calls that wait for the account fail, too, unless the lease is large enough for
- *    them. Later calls try again.
- * 4. Nothing is written for an account without usage or reservations, so a rejected call leaves no data. Nor is anything written for a budget of one call,
- *    which only one process uses.
- * 5. Settled usage is written within `writeIntervalMs`, and when the process stops. If the process is killed, the usage of that time is not reported, and
- *    invariant 3 of account.ts applies.
- * 6. An account is removed from memory only when none of its calls is unsettled and everything is written. So no call settles on a removed account.
+ * 1. A call starts only after its maximum usage is reserved in all its budgets. A reservation is settled once, whatever
+ *    the outcome of the call. If a call is aborted while it waits, it stops waiting at once. An amount that is reserved
+ *    for it later is released.
+ * 2. The amounts that a process reserves without I/O fit in its stored lease. A lease that wasn't renewed in time isn't
+ *    used.
+ * 3. In one process, the changes of an account run one after another. Between processes, the compare-and-set decides
+ *    which change succeeds. A call waits for other calls only while a change runs. If the change fails because the
+ *    bucket is unavailable, the calls that wait for the account fail, too, unless the lease is large enough for them.
+ * 4. An account without usage and reservations isn't written, so a rejected call leaves no data. A budget of one call
+ *    isn't written either, since only one process uses it.
+ * 5. Settled usage is written within `writeIntervalMs`, and when the process stops. If the process is killed, usage
+ *    that isn't written yet is lost. Invariant 3 of account.ts then applies.
+ * 6. An account is removed from memory only after all its calls are settled and all its usage is written. So no call
+ *    settles on a removed account.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RevisionConflict, elapsedMs } from '@coppice/bus';
@@ -42,29 +45,33 @@ import { shortageAlone, shortageError } from './shortage.ts';
 import type { Shortage } from './shortage.ts';
 
 export type Budget = {
-  /** The key in the bucket; its first token is the kind of budget. */
+  /** Key in the bucket. The part before the first dot is the kind of budget. */
   key: string;
-  /** The name in errors: `task t1`, `tenant acme in 2026-11`. */
+  /** Name in errors, such as `tenant acme in 2026-11`. */
   name: string;
   limit: AmountLimit;
-  /** Time without a write after which the bucket deletes it; null for never. */
+  /** Time without a write after which the bucket deletes the budget. Null for never. */
   forgottenAfterMs: number | null;
-  /** True if only one call uses this budget. It is then kept in memory only, by the identity of this object, and freed with the object. */
+  /** True if only one call uses this budget. Such a budget is kept only in memory, and is freed with this object. */
   ofOneCall?: boolean;
 };
 
 export type Reservation = {
-  /** Reports the usage of the call, or `nothing`. Only the first settlement counts. */
+  /** Reports the usage of the call. Only the first settlement counts. */
   settle(used: Amount): void;
 };
 
-/** The rules by which a call accepts less than the wanted amount. */
+/** Rules by which a call accepts less than the wanted amount. */
 type Less = {
-  /** The smallest acceptable amount. */
   least: Amount;
-  /** Returns the amount to reserve if only `free` is left. `why` is the error for the full amount. */
+  /**
+   * Returns the amount to reserve if only `free` is left. `why` is the error that a call for the full amount would get.
+   */
   within(free: Amount, why: CoppiceError): Amount;
-  /** True if the call accepts less only when no call in flight can return a part of its reservation. */
+  /**
+   * True if the call waits while calls in flight may return a part of their reservations. It accepts less only when
+   * none of them can.
+   */
   patient: boolean;
 };
 
@@ -73,19 +80,19 @@ const budgetLimits = {
   leaseMs: 30_000,
   /** Longest time between the settlement of usage and its write. */
   writeIntervalMs: 1_000,
-  /** An account without calls for this long returns its lease. */
+  /** Time without calls after which an account returns its lease. */
   idleMs: 5_000,
   writesMax: 200,
-  /** Writes with unknown outcome that are remembered per account. */
+  /** Number of writes with unknown outcome that are remembered per account. */
   doubtsMax: 100,
   /**
-   * Longest wait for amounts that other gateways return. The call occupies its slot at the provider during this wait. If it has to wait longer, until calls in
-   * flight end, it releases the slot and is retried.
+   * Longest wait for amounts that other gateways return. During this wait, the call occupies its slot at the provider.
+   * If not enough is returned in this time, the call gets a retryable error and releases the slot.
    */
   elsewhereMsMax: 1_000,
-  /** First pause between two tries; each further pause is twice as long. */
+  /** First pause between two tries. Each further pause is twice as long. */
   elsewherePauseMs: 50,
-  /** Number of times that one call tries a smaller amount, since other calls may take that amount first. */
+  /** Number of times that one call tries a smaller amount. A try fails if other calls take that amount first. */
   lessMax: 3,
 } as const;
 
@@ -97,7 +104,10 @@ export class Budgets {
   readonly #log = createLogger('llm-gateway');
   readonly #wanted: { unsubscribe(): void };
   readonly #timer: NodeJS.Timeout;
-  /** Number of the last attempted change. It is shared by all accounts, so that an account that was removed and loaded again doesn't reuse numbers. */
+  /**
+   * Number of the last attempted change. All accounts share this counter, so that an account that is removed and loaded
+   * again doesn't reuse numbers.
+   */
   #turnovers = 0;
 
   /** @param holder unique name of this process */
@@ -110,10 +120,12 @@ export class Budgets {
   }
 
   /**
-   * Reserves the wanted amount, or the smaller one that `less` returns, in all budgets or in none.
-   * @param signal ends every wait; ignored if the local leases are large enough
-   * @throws CoppiceError with `details.budget` if one of the budgets is too small: `limit-exceeded`, or `provider-limited` with `details.retryAfterMs`
-   *   if it may be large enough after calls in flight end; `unavailable` if the bucket can't be reached. The signal's reason.
+   * Reserves the wanted amount in all budgets or in none. If `less` is given, a smaller amount may be reserved.
+   * @param signal ends every wait. It is ignored if the local leases are large enough.
+   * @throws CoppiceError `limit-exceeded` if a budget is too small, or `provider-limited` with `details.retryAfterMs`
+   *   if it may be large enough after calls in flight end. Both errors have `details.budget`.
+   * @throws CoppiceError `unavailable` if the bucket can't be reached
+   * @throws the signal's reason
    */
   async reserve(
     budgets: readonly Budget[],
@@ -149,7 +161,7 @@ export class Budgets {
     }
   }
 
-  /** Returns the usage of each budget, and the amount that calls in flight have reserved. @throws CoppiceError `unavailable`. */
+  /** @throws CoppiceError `unavailable` */
   async look(budgets: readonly Budget[]): Promise<{ budget: Budget; used: Amount; reserved: Amount }[]> {
     return Promise.all(
       budgets.map(async (budget) => {
@@ -160,7 +172,10 @@ export class Budgets {
     );
   }
 
-  /** Writes all usage and returns all leases. The amounts of calls in flight stay reserved until the lease ends. */
+  /**
+   * Writes all usage, and returns the leases except for reservations of calls in flight. These stay until the lease
+   * expires.
+   */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#wanted.unsubscribe();
@@ -174,7 +189,7 @@ export class Budgets {
       return own;
     }
     const known = this.#known.get(budget.key) ?? unknown(budget);
-    // The configured limit may have changed.
+    // The limit may have changed since the last call.
     known.budget = budget;
     this.#known.set(budget.key, known);
     return known;
@@ -203,7 +218,7 @@ export class Budgets {
     return shortage;
   }
 
-  /** Takes the amount from the local lease, if it is large enough. The common case; no I/O. */
+  /** Takes the amount from the local lease without I/O. This is the common case. */
   #takeFromLease(known: Known, wanted: Amount): boolean {
     const nowMs = elapsedMs();
     if (known.turns > 0 || known.budget.ofOneCall === true || !leaseCovers(known, wanted, nowMs)) return false;
@@ -267,7 +282,7 @@ export class Budgets {
     }
   }
 
-  /** Writes the usage. Never throws: usage that couldn't be written stays in memory, and is written later. */
+  /** Never throws. If the write fails, the usage stays in memory and is written later. */
   async #write(known: Known, ahead: boolean): Promise<void> {
     if (isNothing(known.used) && isNothing(known.lease) && known.doubts.size === 0) return;
     try {
@@ -307,10 +322,11 @@ export class Budgets {
         nowMs: Date.now(),
         leaseMs: budgetLimits.leaseMs,
       });
-      // A write with unknown outcome could still arrive. Only a further write rules that out.
+      // A write with unknown outcome may still reach the bucket. After a further write it fails, since the revision has
+      // changed.
       const isCertain = doubts.size === 0;
       if (isCertain && entry === null && isEmpty(outcome.account)) return outcome;
-      // Waiting calls try repeatedly. If nothing has changed, nothing needs to be written.
+      // Waiting calls try repeatedly, so an unchanged account isn't written.
       const isRenewed = isDue(known, elapsedMs()) && !isNothing(outcome.lease);
       if (isCertain && isNothing(used) && !isRenewed && isSame(account, outcome.account, this.#holder)) {
         known.lease = outcome.lease;
@@ -328,7 +344,7 @@ export class Budgets {
         if (doubts.size > budgetLimits.doubtsMax) doubts.delete(oldest);
         throw unreachable(budget, error);
       }
-      // Calls that settled during the write added to `known.used`. That usage is written next time.
+      // Subtracts only what was written, since calls may have settled during the write.
       known.used = minus(known.used, used);
       doubts.clear();
       known.reportedReserved = outcome.account.leases[this.#holder]?.reserved ?? nothing;
@@ -351,7 +367,7 @@ export class Budgets {
     const turn = ++known.newestTurn;
     known.turns++;
     const own = known.turn.then(() => work(turn)).finally(() => known.turns--);
-    // The next change only waits until this one ends. This change's error goes to its own caller.
+    // The error of this change goes to its own caller. The next change only waits until this change has ended.
     known.turn = own.catch(() => {});
     return own;
   }
@@ -359,14 +375,13 @@ export class Budgets {
 
 /** Reports whether the change leaves the holder's lease unchanged. */
 function isSame(before: Account, after: Account, holder: string): boolean {
-  // The estimated charge for the holder's expired lease still has to be corrected.
+  // The holder's expired lease was charged by an estimate, which this change corrects.
   if (before.ended[holder] !== undefined) return false;
   const [one, other] = [before.leases[holder], after.leases[holder]];
   if (one === undefined || other === undefined) return one === other;
   return isNothing(minus(one.amount, other.amount)) && isNothing(minus(one.reserved, other.reserved));
 }
 
-/** Reserves in a budget that only one call uses; its usage is never written. */
 function takeAlone(known: Known, wanted: Amount): Shortage | null {
   const shortage = shortageAlone(known.budget, known.used, known.reserved);
   if (!fits(wanted, shortage.free)) return shortage;

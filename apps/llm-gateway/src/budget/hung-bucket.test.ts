@@ -1,4 +1,4 @@
-/** Tests calls while the bucket of budgets hangs: which calls wait, for how long, and what stays reserved afterwards. */
+/** Tests how long calls wait while the bucket of budgets hangs, and what stays reserved afterwards. */
 import { Bus } from '@coppice/bus';
 import type { KeyValue } from '@coppice/bus';
 import { CoppiceError, buckets } from '@coppice/contracts';
@@ -28,7 +28,10 @@ const budgetOf = (key: string, limit: Budget['limit']): Budget => ({ key, name: 
 const tokens = (count: number) => ({ tokens: count, nanoUsd: 0 });
 const stopped = new CoppiceError('cancelled', 'the client left');
 
-/** Creates budgets with a bucket that can be made to hang, and then to continue or fail. Records the requests to the bucket since then. */
+/**
+ * Creates budgets with a bucket that hangs on demand, and then continues or fails. `operations` lists the requests to
+ * the bucket since the last call of `hang`.
+ */
 function hangable() {
   const real = bus.keyValue(buckets.budgets);
   const operations: string[] = [];
@@ -78,11 +81,9 @@ function hangable() {
   };
 }
 
-/** Returns the outcome of each reservation: `taken`, or its error. */
 const outcomes = async (all: Promise<unknown>[]) =>
   (await Promise.allSettled(all)).map((each): unknown => (each.status === 'fulfilled' ? 'taken' : each.reason));
 
-/** Expects `count` rejections with the same error. */
 function expectOneError(errors: unknown[], count: number): void {
   expect(errors).toHaveLength(count);
   expect(errors[0]).toMatchObject({ code: 'unavailable' });
@@ -112,7 +113,7 @@ test('calls that wait for a failing write fail with its error, however often oth
   const { isReached, fail } = hang('update');
   want(budget);
   want(budget);
-  // The lease is large enough for these calls, but may have been returned.
+  // The lease is large enough for these calls, but the failed write may have returned it.
   const all = nine(() => budgets.reserve([budget], tokens(100)));
   await isReached;
   fail();
@@ -142,7 +143,7 @@ test('waiting calls continue if the lease is certain and large enough for them',
 test('an aborted call stops waiting, and an amount that is granted afterwards does not stay reserved', async () => {
   const { budgets, operations, hang } = hangable();
   const [task, tenant] = [budgetOf('task.left', { tokens: 1_000 }), budgetOf('tenant.left', { tokens: 1_000 })];
-  // The first budget is kept in memory and is large enough.
+  // This budget is kept in memory and is large enough.
   const ofCall: Budget = { ...budgetOf('call.left', { tokens: 100 }), ofOneCall: true };
   const [leasing, waiting] = [new AbortController(), new AbortController()];
   const { isReached, goOn } = hang('get');
@@ -171,7 +172,7 @@ test('a call that is aborted between two tries does not try again', async () => 
   const budget = budgetOf('task.pause', { tokens: 100 });
   const inFlight = await budgets.reserve([budget], tokens(80));
   const leaving = new AbortController();
-  // The message is published immediately before the pause. After the pause, the budget would have enough.
+  // The budgets publish this message immediately before the pause. After the pause, the budget would be large enough.
   publishCore.mockImplementation(() => {
     leaving.abort(stopped);
     inFlight.settle(nothing);

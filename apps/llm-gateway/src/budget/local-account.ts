@@ -20,15 +20,21 @@ export type Known = {
   /** Number of calls that aren't settled. */
   calls: number;
   lastCallAtMs: number;
-  /** Usage in writes whose outcome is unknown, by write number. At most one of them succeeded: a later write can only succeed if the earlier ones didn't. */
+  /**
+   * Usage in writes whose outcome is unknown, by write number. At most one of these writes succeeded, since a
+   * successful write changes the revision that the others expect.
+   */
   doubts: Map<number, Amount>;
-  /** Settles when all changes requested so far have ended. */
+  /** Promise that settles when all requested changes have ended. */
   turn: Promise<unknown>;
   /** Number of changes that haven't ended. */
   turns: number;
   /** Number of the latest requested change. */
   newestTurn: number;
-  /** Error of the last change that failed because the bucket was unavailable, and the number of the latest change that was waiting at that time. */
+  /**
+   * Error of the last change that failed because the bucket was unavailable, and the number of the latest change that
+   * waited at that time.
+   */
   failure: { error: CoppiceError; newestTurn: number } | null;
 };
 
@@ -49,12 +55,11 @@ export const unknown = (budget: Budget): Known => ({
 });
 
 /**
- * Reports whether the lease is due for renewal. All times are from `elapsedMs()`, which also counts the time for which the host is suspended, since a lease can
- * end in that time, too.
+ * Reports whether the lease is due for renewal. `nowMs` comes from `elapsedMs()`, which also counts the time while the
+ * host is suspended, since a lease may expire in that time.
  */
 export const isDue = ({ leasedAtMs }: Known, nowMs: number): boolean => nowMs - leasedAtMs > renewMs;
 
-/** Reports whether the lease has this amount left. */
 export function leaseCovers(known: Known, wanted: Amount, nowMs: number): boolean {
   // A write with unknown outcome may have returned the lease.
   if (isDue(known, nowMs) || known.doubts.size > 0) return false;
@@ -66,31 +71,35 @@ export function leaseCovers(known: Known, wanted: Amount, nowMs: number): boolea
   );
 }
 
-/** Reserves an amount for a call. */
 export function take(known: Known, wanted: Amount, nowMs: number): void {
   known.lastCallAtMs = nowMs;
   known.reserved = plus(known.reserved, wanted);
   known.calls++;
 }
 
-/** Releases the reservation of a call, and adds its usage. */
 export function release(known: Known, reserved: Amount, used: Amount): void {
-  // `plus` caps its result, so the released amount may be larger than `known.reserved`.
+  // `plus` caps `known.reserved`, so the released amount may be larger.
   known.reserved = scaled(minus(known.reserved, reserved), 1);
   known.calls--;
   known.used = plus(known.used, used);
 }
 
-/** Makes all waiting calls fail with this error. Otherwise they would wait for the bucket one after another, each until its own timeout. */
+/**
+ * Makes all waiting calls fail with this error. Otherwise each of them would try the bucket again, and wait for its own
+ * timeout.
+ */
 export function failWaiting(known: Known, error: CoppiceError): void {
   known.failure = { error, newestTurn: known.newestTurn };
 }
 
-/** Returns the error of a change that failed while this change waited; null if none failed. */
+/** Returns the error of a change that failed while this change waited. Null if none failed. */
 export const failureBefore = ({ failure }: Known, turn: number): CoppiceError | null =>
   failure !== null && turn <= failure.newestTurn ? failure.error : null;
 
-/** Resolves writes with unknown outcome. If the account shows that one succeeded, its usage isn't written again. */
+/**
+ * Checks the writes with unknown outcome against `written`, the number of the last write in the account. If one of them
+ * succeeded, its usage isn't written again.
+ */
 export function resolveDoubts(known: Known, written: number | undefined): void {
   const confirmed = written === undefined ? undefined : known.doubts.get(written);
   if (confirmed === undefined) return;

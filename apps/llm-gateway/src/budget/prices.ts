@@ -1,4 +1,4 @@
-/** The cost of a call, if known. The only module that imports the price list. */
+/** Costs of calls. This is the only module that imports the price list. */
 import { calcPrice, findProvider } from '@pydantic/genai-prices';
 import type { Provider as ListedProvider } from '@pydantic/genai-prices';
 import { LRUCache } from 'lru-cache';
@@ -6,17 +6,19 @@ import type { UsageSoFar } from '../provider/port.ts';
 
 export type Prices = {
   /**
-   * Returns the cost in US dollars: by the configured price, else as the usage reports it, else by the price list; null if none of these exists. `provider` and
-   * `model` are the parts of `provider/model`.
+   * Returns the cost in US dollars. Uses the configured price, otherwise the cost that the usage reports, otherwise the
+   * price list. Null if none of these exists. `provider` and `model` are the parts of `provider/model`.
    */
   costOf(provider: string, model: string, usage: UsageSoFar): number | null;
-  /** Returns the reason why a price isn't known, as the end of a sentence after a comma; empty if the reason is unknown. */
+  /**
+   * Returns the reason why a price is unknown, as a clause for the end of a sentence. Empty if the reason is unknown.
+   */
   whyUnknown(provider: string, model: string): string;
 };
 
 /** US dollars per million tokens. */
 export type OwnPrice = {
-  /** `provider/model`; `*` matches any text. */
+  /** `provider/model`, where `*` matches any text. */
   model: string;
   input: number;
   output: number;
@@ -30,11 +32,11 @@ export type OwnPrice = {
 };
 
 export type PricesSettings = {
-  /** Configured prices, which take precedence. The first match counts. */
+  /** Configured prices. The first match counts. */
   own: readonly OwnPrice[];
   /**
-   * Returns a provider's base URL; null for a provider without HTTP. The price list finds vendors by address, so that a vendor's price doesn't apply to a model
-   * of the same name on another server.
+   * Returns a provider's base URL. Null if the provider doesn't use HTTP. The price list finds vendors by address, so
+   * that a vendor's price doesn't apply to a model of the same name on another server.
    */
   baseUrlOf: (provider: string) => string | null;
 };
@@ -96,7 +98,10 @@ type Tokens = {
   imageOutput: number;
 };
 
-/** Caps the counts, since some servers report more cached tokens than input. If the count of cached audio is missing, assumes the smallest possible. */
+/**
+ * Caps the counts, since some servers report more cached tokens than input. If the count of cached audio is missing,
+ * assumes the smallest possible count.
+ */
 function tokensOf(usage: UsageSoFar): Tokens {
   const { inputTokens: input = 0, outputTokens: output = 0 } = usage;
   const cached = Math.min(usage.cachedInputTokens ?? 0, input);
@@ -132,7 +137,7 @@ function ownCost(price: OwnPrice, tokens: Tokens): number {
   return dear / million;
 }
 
-/** Returns the vendor's entry reduced to this model, since a lookup among all its models takes longer than calculating the cost. */
+/** Returns the vendor's entry with only this model, since a search among all models of the vendor is slow. */
 function listedModel(baseUrl: string | null, model: string): ListedProvider | null {
   const vendor = baseUrl === null ? undefined : vendorAt(baseUrl);
   const entry = vendor === undefined ? null : calcPrice({}, model, { provider: vendor });

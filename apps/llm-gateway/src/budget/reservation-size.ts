@@ -4,24 +4,26 @@ import { fits, nanoUsdOf } from './amount.ts';
 import type { Amount } from './amount.ts';
 import type { Prices } from './prices.ts';
 
-/** Low estimate, so that reservations are too large rather than too small: in most languages and vocabularies a token has more bytes. */
+/** Low estimate, so that reservations are too large rather than too small. In most languages a token has more bytes. */
 const bytesPerTokenMin = 3;
-/** Output tokens reserved if the request sets no limit. Most answers are shorter. A longer answer is charged in full. */
+/**
+ * Output tokens that are reserved if the request sets no limit. Most answers are shorter. A longer answer is charged in
+ * full.
+ */
 export const outputTokensDefault = 8_192;
 /**
- * Smallest output limit that the gateway sets. A shorter answer would be cut before it has anything useful, such as a whole tool call, and would still be
- * charged.
+ * Smallest output limit that the gateway sets. With a lower limit, an answer would be cut before it contains anything
+ * useful, and would still be charged.
  */
 export const outputTokensMin = 256;
 
 type SizedRequest = { provider: string; model: string; request: Omit<ModelRequest, 'model'> };
 
-/** Returns the maximum usage for a number of output tokens. */
 type Most = (outputTokens: number) => Amount;
 
 /**
- * Estimates the maximum usage of one request to a provider before the call. If the price is unknown, the cost is 0, since `requirePrice` in the exchange
- * rejects such calls under a dollar limit.
+ * Estimates the maximum usage of one request to a provider before the call. If the price is unknown, the cost is 0.
+ * This is safe, since `requirePrice` in the exchange rejects such a call if a budget has a dollar limit.
  */
 export function maximumUsage({ provider, model, request }: SizedRequest, prices: Prices): Most {
   const inputTokens = Math.ceil(bytesOfRequest(request) / bytesPerTokenMin);
@@ -41,8 +43,8 @@ const usesHourCache = ({ original }: SizedRequest['request']): boolean =>
   original?.wire === 'anthropic' && marksAnHour(original.body);
 
 /**
- * Reports whether a Messages body requests that something is cached for an hour. The `cache_control` field can be in the body, in tools, and in blocks,
- * including the blocks in results and documents.
+ * Reports whether a Messages body requests caching for an hour. The `cache_control` field can be in the body, in tools,
+ * and in blocks at any depth.
  */
 function marksAnHour(value: unknown): boolean {
   if (Array.isArray(value)) return value.some(marksAnHour);
@@ -52,7 +54,9 @@ function marksAnHour(value: unknown): boolean {
   return ttl === '1h' || [system, tools, messages, content, source].some(marksAnHour);
 }
 
-/** Returns the longest answer, in tokens, whose maximum usage fits `free`. Assumes that `outputTokensMin` fits. */
+/**
+ * Returns the largest number of output tokens whose maximum usage fits in `free`. Assumes that `outputTokensMin` fits.
+ */
 export function longestWithin(most: Most, free: Amount): number {
   let fitting = outputTokensMin;
   let tooLong = outputTokensDefault;

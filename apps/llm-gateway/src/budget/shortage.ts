@@ -7,19 +7,16 @@ import type { Budget } from './budgets.ts';
 export type Shortage = {
   budget: Budget;
   spent: Amount;
-  /** Amount that can be reserved now; negative if more was used than reserved. */
+  /** Amount that can be reserved now. It is negative if calls used more than they reserved. */
   free: Amount;
   /** Amount that could be reserved if all calls in flight ended without usage. */
   left: Amount;
 };
 
-/** Wait before a retry that the error states. Calls in flight may end in this time. */
+/** Time until a retry, as stated in the error. Calls in flight may end in this time. */
 const retryAfterMs = 1_000;
 
-/**
- * Builds the error for a call that needs more than a budget has.
- * @param forNow true if the budget may be large enough after calls in flight end, which makes the error retryable
- */
+/** @param forNow true if the budget may be large enough after calls in flight end. The error is then retryable. */
 export function shortageError({ budget, spent, free, left }: Shortage, wanted: Amount, forNow: boolean): CoppiceError {
   const { name, limit } = budget;
   const reserved = minus(left, free);
@@ -38,7 +35,7 @@ export function shortageError({ budget, spent, free, left }: Shortage, wanted: A
   return new CoppiceError('provider-limited', text, { details: { ...details, retryAfterMs } });
 }
 
-/** Returns the shortage in a budget that only one call uses. No other call can return anything to it, so `left` equals `free`. */
+/** No other call has reserved a part of such a budget, so `left` equals `free`. */
 export const shortageAlone = (budget: Budget, spent: Amount, reserved: Amount): Shortage => {
   const free = minus(minus(amountOf(budget.limit), spent), reserved);
   return { budget, spent, free, left: free };

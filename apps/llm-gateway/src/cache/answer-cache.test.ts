@@ -1,4 +1,4 @@
-/** The memory and time limits of lookups, with a bucket in memory. */
+/** Tests the memory and time limits of lookups. The bucket is in memory. */
 import { expect, test } from 'vitest';
 import { prepareExchanges } from '../routing/collaborators.ts';
 import { startExchange } from '../routing/exchange.ts';
@@ -10,7 +10,7 @@ import { cacheLimits } from './limits.ts';
 
 const settings = { ttlMs: 600_000, entryBytesMax: cacheLimits.entryBytesMax };
 
-/** Returns an answer in two pieces, whose size is some hundred bytes below the maximum. */
+/** Returns an encoded answer whose size is a few hundred bytes below the maximum. */
 async function largest(): Promise<Uint8Array> {
   const half = text('x'.repeat(cacheLimits.answerBytesMax / 2 - 100));
   const value = await encodeEntry([half, half, end], settings.entryBytesMax);
@@ -42,7 +42,7 @@ test('lookups that exceed the limit wait for room, in order', async () => {
     outcomes.push(`${name} ${found === null ? 'missed' : 'found'}`);
   };
   const lookUps = [lookUp('first'), lookUp('second')];
-  // After this, both lookups wait for room.
+  // Waits until both lookups wait for room.
   await new Promise(setImmediate);
   held[0]?.forget();
   await lookUps[0];

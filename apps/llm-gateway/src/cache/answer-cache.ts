@@ -1,15 +1,17 @@
 /**
  * Answers stored for repeated requests.
  *
- * Collaborators: the bucket `coppice-llm-cache`, which only gateways read and write; `cached-exchange.ts`, which calls `find` and `keep`.
+ * Collaborators: the bucket `coppice-llm-cache`, which only gateways read and write, and `cached-exchange.ts`, which
+ * calls `find` and `keep`.
  *
  * Invariants:
  * 1. No tenant gets another tenant's answer, since every key contains the tenant.
  * 2. Only complete answers are stored, and only complete ones are returned (entry.ts).
- * 3. A bucket that is full, slow or unavailable fails no call, and no call waits for a write.
- * 4. At most `lookUpsMax` lookups run at once. Answers that are decoded and not yet delivered have at most `heldBytesMax` together. A lookup whose answer
- *    doesn't fit waits up to `roomMsMax`, and then counts as a miss.
- * 5. If two identical calls run at the same time, both send a request to a provider. No call waits for another's answer.
+ * 3. If the bucket is full, slow or unavailable, calls continue without the cache. No call waits for a write.
+ * 4. At most `lookUpsMax` lookups run at once. Decoded answers that aren't delivered yet have at most `heldBytesMax`
+ *    bytes together. If an answer doesn't fit, its lookup waits up to `roomMsMax`, and then counts as a miss.
+ * 5. If two identical calls run at the same time, both send a request to a provider. No call waits for another's
+ *    answer.
  */
 import type { KeyValue } from '@coppice/bus';
 import { Admission } from '@coppice/service';
@@ -22,7 +24,7 @@ import { cacheLimits } from './limits.ts';
 export type CacheSettings = {
   /** Lifetime of a stored answer. */
   ttlMs: number;
-  /** Largest stored answer, compressed; larger ones aren't stored. */
+  /** Largest compressed answer. Larger answers aren't stored. */
   entryBytesMax: number;
 };
 
@@ -38,7 +40,7 @@ export class AnswerCache {
   readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
   readonly #settings: CacheSettings;
   readonly #writing = new Set<Promise<void>>();
-  /** Bytes of all answers that are decoded and not yet delivered. */
+  /** Bytes of all decoded answers that aren't delivered yet. */
   readonly #room = new Admission({ total: cacheLimits.heldBytesMax });
   readonly #lookUps = new Admission({ total: cacheLimits.lookUpsMax });
   readonly #log = createLogger('llm-gateway');
@@ -49,7 +51,7 @@ export class AnswerCache {
     this.#settings = settings;
   }
 
-  /** Returns the answer under the first of these keys that has one; null if none has. Never throws. */
+  /** Returns the answer under the first key that has one. Null if none has. Never throws. */
   async find(keys: readonly string[]): Promise<Found | null> {
     if (!this.#lookUps.tryTake()) return null;
     const lookUp = this.#lookUp(keys);
@@ -57,19 +59,19 @@ export class AnswerCache {
     try {
       return entries === null ? null : await this.#firstOf(entries);
     } finally {
-      // A lookup that takes too long counts as running until it ends. Its error may be ignored, since `#inTime` has already logged the delay.
+      // A slow lookup counts as running until it ends. Its error may be ignored, since `#inTime` has already handled
+      // it.
       void lookUp.catch(() => {}).finally(() => this.#lookUps.giveBack());
     }
   }
 
-  /** Stores an answer in the background, unless it is incomplete or too large. */
+  /** Stores an answer in the background. Skips an answer that is incomplete or too large. */
   keep(key: string, deltas: readonly ModelDelta[]): void {
     if (this.#writing.size >= cacheLimits.writesMax) return;
     const writing = this.#write(key, deltas).finally(() => this.#writing.delete(writing));
     this.#writing.add(writing);
   }
 
-  /** Waits for the writes in progress. */
   async stop(): Promise<void> {
     await Promise.all(this.#writing);
   }
@@ -78,7 +80,7 @@ export class AnswerCache {
     return Promise.all(keys.map(async (key) => this.#bucket.get(key)));
   }
 
-  /** Returns null if the bucket fails or is slow. The time for decoding values doesn't count. */
+  /** Returns null if the bucket fails or is slow. The time for decoding doesn't count. */
   async #inTime(lookUp: Promise<Entry[]>): Promise<Entry[] | null> {
     try {
       const entries = await inTime(lookUp, cacheLimits.lookUpMsMax);
@@ -126,7 +128,7 @@ export class AnswerCache {
     }
   }
 
-  /** Logs the first failure after the bucket last worked. */
+  /** Logs only the first failure after the bucket last worked. */
   #failed(error: unknown): void {
     if (!this.#failing) this.#log.warn({ err: error }, 'the answer cache failed; calls continue without it');
     this.#failing = true;

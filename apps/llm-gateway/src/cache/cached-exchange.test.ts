@@ -1,4 +1,4 @@
-/** Calls through the exchange with answers stored in a real bucket. */
+/** Tests calls through the exchange, with a cache in a real bucket. */
 import { gzipSync } from 'node:zlib';
 import { Bus } from '@coppice/bus';
 import { CoppiceError, buckets } from '@coppice/contracts';
@@ -57,7 +57,7 @@ const request: Request = {
 type CallOptions = Partial<Omit<Call, 'model'>> & { tenant?: string; model?: string };
 type Heard = { come: ModelDelta[]; error: unknown; result: Readonly<ExchangeResult> };
 
-/** Creates a gateway with a cache. When a call has finished, its writes to the cache have finished, too. */
+/** Creates a gateway with a cache. A call ends only after its writes to the cache have ended. */
 function gatewayWith(
   provider: Provider | readonly Provider[],
   { cache: settings = generous, ...rest }: { cache?: CacheSettings } & Partial<Omit<ExchangeSettings, 'cache'>> = {},
@@ -85,9 +85,7 @@ function gatewayWith(
 }
 
 let tenants = 0;
-/** Returns a tenant without stored answers. */
 const newTenant = (): string => `tenant-${++tenants}`;
-/** Creates a provider that returns a different text each time. */
 const counting = () => saying('acme', [text('first'), end], [text('second'), end], [text('third'), end]);
 
 test('the same request again gets the same answer, without a request to a provider and without a charge', async () => {
@@ -174,7 +172,7 @@ describe('a request is sent again if it differs in', () => {
     const { call } = gatewayWith(providers);
     await call({ tenant });
     expect((await call({ tenant, ...changed })).result.cached).toBe(false);
-    // The stored answer is still there.
+    // The first answer is still stored.
     expect((await call({ tenant })).come).toEqual([text('first'), end]);
     expect(providers.flatMap(({ requests }) => requests)).toHaveLength(2);
   });

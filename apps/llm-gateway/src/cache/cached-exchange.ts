@@ -8,8 +8,8 @@ import { cacheLimits } from './limits.ts';
 type Running = { deltas: ModelDeltas; result: ExchangeResult };
 
 /**
- * Wraps an exchange with the cache. If an answer of any candidate to the same request is stored, returns that answer without a call to a provider and without a
- * charge. Otherwise stores the exchange's own answer, if it is complete.
+ * Wraps an exchange with the cache. If an answer of any candidate to the same request is stored, returns that answer.
+ * No provider is called, and nothing is charged. Otherwise stores the exchange's own answer, if it is complete.
  */
 export function throughCache(running: Running, cache: AnswerCache, call: Call): Exchange {
   return { deltas: deltasOf(running, cache, call), result: running.result };
@@ -68,7 +68,7 @@ class Recording {
   #deltas: ModelDelta[] | null = [];
   #characters = 0;
 
-  /** The deltas so far; null if they became too large. */
+  /** Null if the deltas became too large. */
   get deltas(): readonly ModelDelta[] | null {
     return this.#deltas;
   }

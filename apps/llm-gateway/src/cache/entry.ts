@@ -1,4 +1,7 @@
-/** Encodes and decodes a stored answer: its deltas in their original order, compressed. A value of any other form counts as a missing answer. */
+/**
+ * Encodes and decodes a stored answer, which consists of the answer's compressed deltas. A value of any other form
+ * counts as a missing answer.
+ */
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import { finishReasonSchema, signatureSchema } from '@coppice/contracts';
@@ -53,7 +56,9 @@ const entrySchema = z.object({ deltas: z.array(deltaSchema).min(1).max(cacheLimi
 /** Finish reasons of answers that are stored. An answer that was cut, refused or filtered isn't stored, since the next answer may be better. */
 const wholeReasons: readonly FinishReason[] = ['stop', 'tool-calls'];
 
-/** Reports whether the deltas are a complete answer with some output, which the model ended by itself. */
+/**
+ * Reports whether the deltas are a complete answer with some output. The model must have ended the answer by itself.
+ */
 function isWhole(deltas: readonly ModelDelta[]): boolean {
   const last = deltas.at(-1);
   if (last?.type !== 'response-end' || !wholeReasons.includes(last.finishReason)) return false;
@@ -61,7 +66,7 @@ function isWhole(deltas: readonly ModelDelta[]): boolean {
   return ends === 1 && deltas.some(({ type }) => type === 'text-delta' || type === 'tool-call-delta');
 }
 
-/** Returns null for an answer that must not be stored: it is incomplete or too large. */
+/** Returns null if the answer is incomplete or too large. */
 export async function encodeEntry(deltas: readonly ModelDelta[], bytesMax: number): Promise<Uint8Array | null> {
   if (!isWhole(deltas)) return null;
   const text = Buffer.from(JSON.stringify({ deltas: deltas.map(withoutCost) }));
@@ -70,7 +75,10 @@ export async function encodeEntry(deltas: readonly ModelDelta[], bytesMax: numbe
   return value.length > bytesMax ? null : value;
 }
 
-/** Returns the uncompressed size, which is in the last four bytes (RFC 1952); null if it is larger than any stored answer. */
+/**
+ * Returns the uncompressed size, which is in the last four bytes (RFC 1952). Null if it is larger than any stored
+ * answer.
+ */
 export function decodedBytesOf(value: Uint8Array): number | null {
   if (value.length < 4) return null;
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length).readUInt32LE(value.length - 4);

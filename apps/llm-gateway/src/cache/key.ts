@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import type { Route } from '../routing/routes.ts';
 import type { ModelRequest } from '../provider/port.ts';
 
-/** Version of the format. Increase it with every change of the meaning of entries. */
+/** Version of the format. Increase it when the meaning of entries changes. */
 const version = 1;
 
 type KeyedRequest = Omit<ModelRequest, 'model'>;
 
 /**
- * Returns the key of this model's answer to this tenant's request. The hash covers everything that the provider receives, independent of the order of fields.
- * The tenant is in plain text before the hash, so that a tenant's entries can be found.
+ * Returns the key of this model's answer to this tenant's request. The hash covers everything that the provider
+ * receives, and ignores the order of fields. The tenant is in plain text, so that its entries can be found.
  */
 export function keyOf(tenant: string, { provider, model }: Route, request: KeyedRequest): string {
   const about = { version, tenant, provider: provider.name, model, ...sentTo(provider.wire, request) };
@@ -17,8 +17,8 @@ export function keyOf(tenant: string, { provider, model }: Route, request: Keyed
 }
 
 /**
- * Returns what the provider receives. A provider of the client's wire format receives the client's body. Its stored answer then has raw events, which differ
- * with and without streaming, so `stream` is a part of the key.
+ * Returns what the provider receives. A provider of the client's wire format receives the client's body, and its answer
+ * is stored as raw events. These differ with and without streaming, so `stream` is a part of the key.
  */
 function sentTo(wire: string | null, { messages, tools, settings, stream = true, original }: KeyedRequest): object {
   if (original !== undefined && original.wire === wire) {

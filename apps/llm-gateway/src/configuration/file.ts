@@ -23,7 +23,8 @@ const fileBytesMax = 1024 * 1024;
 
 /**
  * Reads providers, aliases, prices and limits from a file. They take precedence over the environment.
- * @throws ConfigurationError that names the file, line, column and field, and the expected and the received value. It never contains a key.
+ * @throws ConfigurationError that names the place in the file, and the expected and the received value. The error never
+ *   contains a key.
  */
 export function readGatewayFile(
   file: string,
@@ -111,7 +112,10 @@ function keyOf(
   return variable === undefined ? null : keyIn(variable, environment);
 }
 
-/** Reads a key file. The error for a missing file names only the folder, since the file's name may be a key that was written into the wrong field. */
+/**
+ * The error for a missing file names only the folder. The file's name may be a key that was written into the wrong
+ * field.
+ */
 function keyOfFile(file: string, folder: string): string | null {
   const found = path.resolve(folder, file);
   if (existsSync(found)) return keyInFile(found, 'key');

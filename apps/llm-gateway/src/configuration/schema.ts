@@ -7,14 +7,14 @@ import { wireNames } from '../wires/registry.ts';
 
 /** Schema of the file that COPPICE_GATEWAY_CONFIG names. deploy/gateway.example.yaml shows all fields. */
 
-/** Returns a pattern for variables with keys. The embedded stack passes these only to the gateway, not to the other processes that it starts. */
+/** Returns a pattern for variables that contain keys. The embedded stack passes such variables only to the gateway. */
 export function keyVariablePattern(registry: VendorRegistry): RegExp {
   const prefixes = Object.values(registry).flatMap((vendor) => vendor.prefixes);
   return new RegExp(`^(${['COPPICE_GATEWAY_KEY_', 'COPPICE_OPENAI_KEY_', ...prefixes].join('|')})[A-Z0-9_]*$`);
 }
 const keyVariable = keyVariablePattern(vendors);
 const [keyExample] = vendors.openai.key.variables;
-/** Headers that contain a key, including those of every wire format. */
+/** Matches headers that contain a key, for all wire formats. */
 export const keyHeader = /^(authorization|proxy-authorization|cookie|x-api-key|api-key|x-goog-api-key)$/i;
 
 const providerName = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'a name of a-z, 0-9 and -, at most 32');
@@ -94,7 +94,7 @@ export const gatewayFileSchema = z.strictObject({
     )
     .max(1_000)
     .default([]),
-  /** Settings of the answer cache; without them no answer is cached. */
+  /** Settings of the answer cache. If they are missing, no answer is cached. */
   cache: z
     .strictObject({
       ttl: keptFor,
@@ -107,15 +107,15 @@ export const gatewayFileSchema = z.strictObject({
     .optional(),
   limits: z
     .strictObject({
-      /** Time from the request to the first event of the answer. */
+      /** Longest time from the request to the first event of the answer. */
       firstToken: duration.optional(),
-      /** Time between two events. */
+      /** Longest time between two events. */
       idle: duration.optional(),
-      /** Time from the request to the end of the answer. */
+      /** Longest time from the request to the end of the answer. */
       total: duration.optional(),
-      /** Number of requests to one candidate for one call. */
+      /** Largest number of requests to one candidate for one call. */
       attempts: z.int().min(1).max(20).optional(),
-      /** Limits on model usage by tenant. Under `*`: the limit that each tenant without an entry has. */
+      /** Limits on model usage by tenant. The entry `*` is for each tenant that has no entry of its own. */
       tenants: z
         .record(
           z.union([tenantSchema, z.literal('*')]),

@@ -1,4 +1,7 @@
-/** The gateway as in main.ts, for crash.test.ts. It also prints each point of a model call, and can halt at one of them so that the test can kill it there. */
+/**
+ * The gateway as in main.ts, for tests. It prints each point of a model call, and can halt at one point so that a test
+ * can kill it there.
+ */
 import { runService } from '@coppice/service';
 import { z } from 'zod';
 import { gatewayOptions, gatewayVariables, startLlmGateway, turnPoints } from '../index.ts';

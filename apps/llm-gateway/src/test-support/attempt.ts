@@ -14,7 +14,7 @@ export const providerServerAt = (baseUrl: string, wire: Wire = openAiChat): Prov
   keyRequired: null,
 });
 
-/** Time limits far above what a busy machine needs. A test of one limit lowers only that one. */
+/** Time limits that even a busy machine never reaches. A test of one limit lowers only that one. */
 export const generous = {
   firstEventMsMax: 60_000,
   idleMsMax: 60_000,
@@ -47,15 +47,15 @@ export const watched = (provider: Provider, onDelta: (taken: number) => void): P
     let taken = 0;
     for await (const deltas of provider.stream(request, context)) {
       yield deltas;
-      // Called once per delta, so that the effects of one delta come before the next.
+      // `onDelta` is called once per delta, so that it gets every count.
       for (let count = 0; count < deltas.length; count++) onDelta(++taken);
     }
   },
 });
 
 /**
- * Sends a request that `play` answers, and calls `happens` exactly when `count` deltas were read. The time matters, since a broken connection discards
- * everything that was received and not yet read.
+ * Sends a request that `play` answers, and calls `happens` exactly when `count` deltas were read. An earlier call could
+ * break the connection, which discards data that was received but not read.
  */
 export function callUntil(
   provider: Provider,

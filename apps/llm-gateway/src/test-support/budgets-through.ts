@@ -5,8 +5,8 @@ import { Budgets } from '../budget/budgets.ts';
 const deaf = { subscribeCore: () => ({ unsubscribe: () => {} }), publishCore: () => {} };
 
 /**
- * Creates budgets on the real bucket, with some of the bucket's methods replaced. The budgets receive other gateways' requests to return amounts only through
- * `messages`.
+ * Creates budgets on the real bucket, with some of the bucket's methods replaced by `between`. `messages` replaces the
+ * messages between gateways. By default there are none.
  */
 export function budgetsThrough(bus: Bus, between: Partial<KeyValue>, messages: object = deaf): Budgets {
   const real = bus.keyValue(buckets.budgets);

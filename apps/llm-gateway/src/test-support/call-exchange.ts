@@ -24,7 +24,6 @@ export function startCall(collaborators: ExchangeCollaborators, { signal, model,
   });
 }
 
-/** Reads all deltas and the final error, which is null if there is none. */
 export async function read({ deltas }: Pick<Exchange, 'deltas'>): Promise<{ come: ModelDelta[]; error: unknown }> {
   const come: ModelDelta[] = [];
   try {
@@ -35,7 +34,6 @@ export async function read({ deltas }: Pick<Exchange, 'deltas'>): Promise<{ come
   }
 }
 
-/** Makes a call and returns the answer's text, error and result. */
 export async function completeCall(
   collaborators: ExchangeCollaborators,
   options: CallOptions,

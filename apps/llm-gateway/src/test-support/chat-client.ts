@@ -8,7 +8,7 @@ export type ChatQuestion = { model: string } & Record<string, unknown>;
 export type HeardChat = {
   messages: ChatMessage[];
   text: string;
-  /** The last message; null if none was received. */
+  /** The last message. Null if none was received. */
   result: Extract<ChatMessage, { type: 'result' }> | null;
   error: CoppiceError | null;
 };
@@ -19,10 +19,10 @@ type Settings = {
   onMessage?: (message: ChatMessage) => unknown;
 };
 
-/** Default messages: a prompt of 40 bytes. */
+/** Prompt of 40 bytes. */
 const messages = [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(40) }] }];
 
-/** Sends a chat and receives all messages. A gap in their numbers is reported as an error. */
+/** Sends a chat and receives all messages. A gap in their numbers is an error. */
 export async function sendChat(bus: Bus, question: ChatQuestion, settings: Settings = {}): Promise<HeardChat> {
   const { tenant = 'default', onMessage } = settings;
   const heard: HeardChat = { messages: [], text: '', result: null, error: null };

@@ -13,7 +13,7 @@ export type EndpointAnswer = {
   text: string;
   /** True if the answer has the end that the wire format requires. */
   whole: boolean;
-  /** Error that was reported; null if there was none. */
+  /** The reported error. Null if there was none. */
   error: string | null;
 };
 
@@ -28,7 +28,6 @@ const endings: Readonly<Record<EndpointFormat, RegExp>> = {
 type EndpointCall = {
   url: string;
   token: string;
-  /** The wire format of the endpoint. */
   wire: EndpointFormat;
   model: string;
   stream: boolean;

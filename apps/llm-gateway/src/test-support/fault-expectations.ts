@@ -9,16 +9,18 @@ export type Expectation =
   | { kind: 'answer'; rescued: boolean }
   | {
       kind: 'error';
-      /** Time at which the error is reported: before or after the first output. */
+      /** Position of the error in the answer, relative to the first output. */
       when: 'before' | 'after';
       code: ErrorCode;
       retryable: boolean;
-      /** Largest wait that may be reported; null if none may be. */
+      /** Largest wait that may be reported. Null if none may be. */
       retryAfterMs: number | null;
       statusAt(endpoint: EndpointFormat): number;
     };
 
-/** Amounts of the faults. They differ, so that tests can recognise them. No test waits for the long ones. */
+/**
+ * Parameters of the faults. The long waits differ, so that tests can recognise them. No test really waits that long.
+ */
 const amounts: Readonly<Partial<Record<FaultName, string>>> = {
   latency: '@20',
   paced: '@2',
@@ -38,7 +40,7 @@ export const matrixFaults: readonly string[] = [
   'tls-error',
 ];
 
-/** Reports whether the fault gives an unusual but correct answer. */
+/** Reports whether the answer is correct in spite of the fault. */
 export const isOdd = (fault: string): boolean => ['healthy', 'paced@2', 'slow-drip', 'latency@20'].includes(fault);
 
 type Complaint = { code: ErrorCode; retryable: boolean; status: number; retryAfterMs?: number };
@@ -93,11 +95,11 @@ export function expectationOf(
   { stream, rescued }: { stream: boolean; rescued: boolean },
 ): Expectation {
   const complaint = complaintOf(wire, fault);
-  // The size limit of an unstreamed answer is higher than that of one event.
+  // An unstreamed answer may be larger than one event of a stream, so a huge chunk isn't a fault there.
   if (complaint === null || (fault.startsWith('huge-chunk') && !stream)) return { kind: 'answer', rescued: false };
   const when = stream && fault.includes('after-output') ? 'after' : 'before';
   if (rescued && when === 'before') return { kind: 'answer', rescued: true };
-  // An unstreamed answer is invalid JSON in this case, so the error in it can't be read.
+  // In an unstreamed answer, an error after some output makes the JSON invalid, so the error can't be read.
   const {
     code,
     retryable,

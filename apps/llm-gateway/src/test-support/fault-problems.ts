@@ -32,7 +32,7 @@ const isWithin =
 const isWait = ({ retryAfterMs }: ExpectedError) =>
   retryAfterMs === null ? (value: unknown) => value === undefined : isWithin(retryAfterMs - 60_000, retryAfterMs);
 
-/** Estimated tokens of the prompt of 40 bytes, for calls without a count from a provider. */
+/** Tokens estimated for the prompt of 40 bytes if the provider reports no count. */
 const estimatedInput = 10;
 
 export function turnProblems(outcome: Outcome, expected: Expectation, wire: WireName): string[] {
@@ -59,8 +59,8 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
     ['retryable', retryable, expected.retryable],
     ['attempts', details['attempts'], 1],
     ['retryAfterMs', details['retryAfterMs'], isWait(expected)],
-    // A partial answer is charged. If no answer began, the input is charged if the provider received the request. For some faults the gateway can't know
-    // whether it did.
+    // A partial answer is charged. If no answer began, the input is charged only if the provider received the request.
+    // The gateway can't always know whether it did.
     [
       'inputTokens',
       inputTokens,
@@ -72,7 +72,7 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
   ]);
 }
 
-/** Makes the same comparison for a chat on the bus. The client itself reports gaps. */
+/** Compares the result of a chat on the bus. The chat client itself checks for gaps. */
 export function chatProblems(
   { messages, text, result, error }: HeardChat,
   expected: Expectation,
@@ -123,12 +123,15 @@ export function answerProblems(
     ['whole', whole, false],
     hasError,
     ['retry-after-ms', wait === null ? undefined : Number(wait), isWait(expected)],
-    // Clients retry statuses from 408 on automatically, unless this header forbids it.
+    // Clients automatically retry statuses of 408 and above, unless this header forbids it.
     ['x-should-retry', headers.get('x-should-retry'), expected.retryable || status < 408 ? null : 'false'],
   ]);
 }
 
-/** Checks the requests: the healthy provider gets one only to rescue the call, no request is repeated, and the connection of an abandoned call is closed. */
+/**
+ * Checks that the healthy provider gets a request only to rescue the call, and that no request is repeated. Also checks
+ * that the connection of an abandoned call is closed.
+ */
 export async function requestProblems(
   requests: readonly FaultyRequest[],
   expected: Expectation,
@@ -142,7 +145,7 @@ export async function requestProblems(
     ['requests to the healthy one', healthy.length, rescued ? 1 : 0],
     ['repeated requests', others.length, 0],
     fault.startsWith('stall-')
-      ? // The time limit is so short that the client may give up before the request arrives.
+      ? // The gateway's time limit is so short that it may give up before the request arrives.
         ['end of the call', ended ?? 'left', 'left']
       : ['whether it got a request', first !== undefined, fault !== 'tls-error'],
   ]);

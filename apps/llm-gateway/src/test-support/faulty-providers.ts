@@ -1,4 +1,4 @@
-/** Providers for every wire format at a faulty upstream. They also inform the tests about the progress of calls. */
+/** Providers for every wire format at a faulty upstream. They also report the progress of calls to the tests. */
 import type { FaultyRequest, FaultyUpstream } from '@coppice/faulty-upstream';
 import { httpProvider } from '../transport/provider.ts';
 import type { PatienceLimits } from '../transport/time-limits.ts';
@@ -7,23 +7,26 @@ import type { WireName } from '../wires/registry.ts';
 import { wireNames, wireOf } from '../wires/registry.ts';
 import { generous } from './attempt.ts';
 
-/** Long enough for an answer that is sent at once, short enough for a test. */
+/** Time limit that is long enough for an answer that is sent at once, and short enough for a test. */
 const shortMs = 500;
-/** Limit that only a hang reaches. It is long, since an answer sent byte by byte is slow on a busy machine. */
+/** Time limit that only a hang reaches. It is long, since an answer sent byte by byte is slow on a busy machine. */
 const hangMs = 100_000;
 
 export class FaultyProviders {
   readonly #made: Provider[] = [];
   readonly #taken = new Map<string, { promise: Promise<void>; resolve: () => void }>();
   readonly #patient = new Set<string>();
-  /** One provider per wire format, named after the format, and one named `healthy`. */
+  /** One provider per wire format, which has the format's name, and one provider named `healthy`. */
   readonly all: readonly Provider[];
 
   constructor({ url, tlsUrl }: Pick<FaultyUpstream, 'url' | 'tlsUrl'>) {
     this.all = [...wireNames.map((wire) => this.#faulty(wire, url, tlsUrl)), this.#at('healthy', 'openai-chat', url)];
   }
 
-  /** Resolves when the client has read the output, so that the connection may be cut. Resolves at once for an unstreamed answer. */
+  /**
+   * Resolves when the upstream may cut the connection. For the fault `cut-after-output` in a stream, this is after the
+   * gateway has read the output.
+   */
   async outputTaken({ model, stream, scenario }: FaultyRequest): Promise<void> {
     if (stream && scenario.fault === 'cut-after-output') await this.#takenOf(model).promise;
   }

@@ -14,7 +14,7 @@ export type ServedRequest = {
   abandoned: Promise<void>;
 };
 
-/** A server on loopback that plays the answers of a model server. */
+/** A server on loopback that plays a model server's answers. */
 export type ModelServer = AsyncDisposable & {
   baseUrl: string;
   requests: ServedRequest[];
@@ -69,7 +69,6 @@ export async function startModelServer(): Promise<ModelServer> {
 export const sse = (events: readonly (object | string)[]): string =>
   events.map((event) => `data: ${typeof event === 'string' ? event : JSON.stringify(event)}\n\n`).join('');
 
-/** Answers with a complete stream. */
 export const playStream =
   (events: readonly (object | string)[], contentType: string | null = 'text/event-stream') =>
   (response: ServerResponse): void => {
@@ -93,7 +92,7 @@ const chunk = (delta: object, finishReason: string | null = null) => ({
   choices: [{ index: 0, delta, finish_reason: finishReason }],
 });
 
-/** Returns a text answer as OpenAI streams it. */
+/** Returns a text answer in OpenAI's stream format. */
 export const textStream = (text: string, finishReason = 'stop'): (object | string)[] => [
   chunk({ role: 'assistant', content: '' }),
   chunk({ content: text }),

@@ -11,7 +11,7 @@ export type Turn = {
   effectId: string;
   taskId: string;
   model: string;
-  /** Text of the only user message, if `messages` isn't given. */
+  /** Text of the only user message. It is used if `messages` isn't given. */
   prompt: string;
   messages?: ModelMessage[];
   continues?: string;
@@ -21,11 +21,10 @@ export type Turn = {
   limits?: { task: ModelLimits; run: ModelLimits };
 };
 
-/** The part of an orchestrator that the gateway notices: it publishes commands and has an inbox. */
+/** The part of an orchestrator that the gateway uses. It publishes commands, and has an inbox. */
 export type Orchestrator = {
   bus: Bus;
   order(turn: Turn): Promise<void>;
-  /** Returns the results that arrived for an effect. */
   results(effectId: string): Outcome[];
   /** Waits for `times` results (default 1), and returns the last one. */
   resultOf(effectId: string, settings?: { times?: number; timeoutMs?: number }): Promise<Outcome>;

@@ -12,7 +12,7 @@ import type { ModelServer } from './model-server.ts';
 export type RecordedAnswer = {
   wire: Wire;
   bytes: Uint8Array;
-  /** Byte position. A stream that is cut there has some output, but no end. */
+  /** Byte position at which a stream has some output, but no end. */
   middle: number;
   /** Part of the expected result of the whole stream. */
   answer: object;
@@ -27,13 +27,13 @@ export const playBytes =
   (framing: Wire['framing'], bytes: Uint8Array, next = (response: ServerResponse): void => void response.end()) =>
   (response: ServerResponse): void => {
     response.writeHead(200, { 'content-type': contentTypes[framing] });
-    // Sends the headers even if there are no bytes yet.
+    // Sends the headers even if `bytes` is empty.
     response.flushHeaders();
     if (bytes.length === 0) next(response);
     else response.write(bytes, () => next(response));
   };
 
-/** Registers the tests. `recording` is called before the first of them. */
+/** `recording` is called before the first test. */
 export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
   let server: ModelServer;
   let provider: Provider;
@@ -54,7 +54,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
   const at = () => providerServerAt(new URL(server.baseUrl).origin, played.wire);
   const play = (bytes: Uint8Array, next?: (response: ServerResponse) => void) =>
     server.play(playBytes(played.wire.framing, bytes, next));
-  /** Calls a provider with one lowered limit. Expects that its connection is closed when it gives up. */
+  /** Calls a provider with one lowered limit, and waits until the provider has closed the connection. */
   const callWith = async (limits: Partial<typeof generous>): Promise<Attempt> => {
     const own = httpProvider(at(), { ...generous, ...limits });
     const attempt = await callOnce(own);

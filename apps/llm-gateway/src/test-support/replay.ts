@@ -7,11 +7,12 @@ import { AnswerStream } from '../transport/answer-stream.ts';
 import type { Wire } from '../transport/wire.ts';
 import type { ModelDeltas } from '../provider/port.ts';
 
-/** Returns the bytes of a fixture: `recorded(import.meta.url, 'text.sse')` reads it from the folder `fixtures` next to the test. */
+/**
+ * Returns the bytes of a fixture in the folder `fixtures` next to the test. `testUrl` is the test's `import.meta.url`.
+ */
 export const recorded = (testUrl: string, name: string): Promise<Uint8Array> =>
   readFile(new URL(`fixtures/${name}`, testUrl));
 
-/** Returns the collected result of a stream that arrives in these pieces. */
 export function replay(wire: Wire, pieces: readonly Uint8Array[]): Promise<Attempt> {
   return collect(deltasOf(wire, pieces), {
     provider: 'acme',
@@ -20,7 +21,6 @@ export function replay(wire: Wire, pieces: readonly Uint8Array[]): Promise<Attem
   });
 }
 
-/** Returns the collected result of an unstreamed answer. */
 export function replayWhole(wire: Wire, body: unknown): Promise<Attempt> {
   async function* play(): ModelDeltas {
     const reader = wire.reader({ provider: 'acme', secret: null });
@@ -48,11 +48,10 @@ function cutAt(bytes: Uint8Array, positions: readonly number[]): Uint8Array[] {
 
 const byteByByte = (bytes: Uint8Array): Uint8Array[] => Array.from(bytes, (byte) => Uint8Array.of(byte));
 
-/** Returns the positions inside characters of several bytes. */
+/** Returns the positions inside multi-byte characters. */
 const insideCharacters = (bytes: Uint8Array): number[] =>
   [...bytes.keys()].filter((position) => ((bytes[position] ?? 0) & 0xc0) === 0x80);
 
-/** Generates arbitrary splits of the bytes. */
 const anyCuts = (bytes: Uint8Array): fc.Arbitrary<Uint8Array[]> =>
   fc
     .uniqueArray(fc.integer({ min: 0, max: bytes.length }), { maxLength: 40 })
@@ -62,7 +61,8 @@ const allOfTheLast = 300;
 const step = 5;
 
 /**
- * Returns the lengths of the beginnings to test: every length near the end, where a cut is most easily mistaken for the end, and one every few bytes before.
+ * Returns the lengths of the beginnings to test. Near the end, every length is tested, since a cut there is most easily
+ * mistaken for the end.
  */
 const beginnings = (bytes: Uint8Array): number[] =>
   [...bytes.keys()].filter((length) => length % step === 0 || length > bytes.length - allOfTheLast);
@@ -70,7 +70,7 @@ const beginnings = (bytes: Uint8Array): number[] =>
 /**
  * Plays a stream with different splits, and then its beginnings.
  * @returns the result of the whole stream
- * @throws if another split of the same bytes gives a different result, or a beginning gives a shorter success
+ * @throws if another split of the same bytes gives a different result, or if a cut stream counts as a complete answer
  */
 export async function replayEveryWay(wire: Wire, bytes: Uint8Array): Promise<Attempt> {
   const whole = await replay(wire, [bytes]);
@@ -90,7 +90,7 @@ async function expectSame(wire: Wire, pieces: readonly Uint8Array[], whole: Atte
   throw new Error(`in ${pieces.length} pieces the stream comes to ${textOf(attempt)}, as a whole to ${textOf(whole)}`);
 }
 
-/** Checks that a cut stream fails, unless only its usage and final event are missing. */
+/** Checks that a cut stream fails, unless only its usage and its final event are missing. */
 async function expectNoTruncatedSuccess(wire: Wire, beginning: Uint8Array, whole: Attempt): Promise<void> {
   const attempt = await replay(wire, [beginning]);
   if (attempt.status === 'failed') return;

@@ -4,7 +4,7 @@ type Step = ModelDelta | Error | 'hang';
 
 const never = new Promise<never>(() => {});
 
-/** A stream of these steps. The step `hang` waits forever and ignores the signal. */
+/** Yields these steps as a stream. The step `hang` waits forever, and ignores the signal. */
 export async function* says(...steps: Step[]): AsyncGenerator<ModelDelta[], void, undefined> {
   for (const step of steps) {
     if (step === 'hang') await never;
