@@ -1,5 +1,5 @@
 import type { ModelLimits, Owner } from '@coppice/contracts';
-import type { Budget } from './budgets.ts';
+import type { Budget } from './budget.ts';
 
 /** A tenant's limit on model usage per UTC day, per UTC month, or in total. */
 export type TenantLimit = ModelLimits & {

@@ -12,7 +12,7 @@ import { budgetsThrough as budgetsOn } from '../test-support/budgets-through.ts'
 import { nothing } from './amount.ts';
 import type { Amount } from './amount.ts';
 import { Budgets } from './budgets.ts';
-import type { Budget } from './budgets.ts';
+import type { Budget } from './budget.ts';
 
 let nats: NatsServer;
 let bus: Bus;

@@ -10,7 +10,7 @@ import { completeCall } from '../test-support/call-exchange.ts';
 import { budgetsThrough } from '../test-support/budgets-through.ts';
 import { end, saying, text } from '../test-support/says.ts';
 import { nothing } from './amount.ts';
-import type { Budget } from './budgets.ts';
+import type { Budget } from './budget.ts';
 
 let nats: NatsServer;
 let bus: Bus;

@@ -1,7 +1,7 @@
 import type { CoppiceError } from '@coppice/contracts';
 import { minus, nothing, plus, scaled } from './amount.ts';
 import type { Amount } from './amount.ts';
-import type { Budget } from './budgets.ts';
+import type { Budget } from './budget.ts';
 
 /** A lease older than this is renewed before more of it is used. */
 const renewMs = 10_000;

@@ -1,7 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import { amountOf, inUsd, minus } from './amount.ts';
 import type { Amount } from './amount.ts';
-import type { Budget } from './budgets.ts';
+import type { Budget } from './budget.ts';
 
 /** State of a budget that is too small for a call. */
 export type Shortage = {

@@ -7,7 +7,7 @@ import type { NatsServer } from '@coppice/testing';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { budgetsThrough } from '../test-support/budgets-through.ts';
 import { Budgets } from './budgets.ts';
-import type { Budget } from './budgets.ts';
+import type { Budget } from './budget.ts';
 
 let nats: NatsServer;
 let bus: Bus;

@@ -19,7 +19,7 @@ import { createLogger } from '@coppice/telemetry';
 import { throughCache } from '../cache/cached-exchange.ts';
 import { nothing } from '../budget/amount.ts';
 import type { Amount } from '../budget/amount.ts';
-import type { Budget, Reservation } from '../budget/budgets.ts';
+import type { Budget, Reservation } from '../budget/budget.ts';
 import {
   longestWithin,
   maximumUsage,

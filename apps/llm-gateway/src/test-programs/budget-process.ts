@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import { Budgets } from '../budget/budgets.ts';
-import type { Reservation } from '../budget/budgets.ts';
+import type { Reservation } from '../budget/budget.ts';
 
 const [servers = '', holder = '', calls = '0', tokens = '0'] = process.argv.slice(2);
 const bus = await Bus.connect({ ...(JSON.parse(servers) as { servers: string }), name: holder });
