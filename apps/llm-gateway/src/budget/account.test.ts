@@ -92,7 +92,7 @@ test('amounts are rounded up to a billionth of a dollar, and whole billionths st
   expect([0, 1e-9, 1.5e-9, 0.000003, 12.34].map(nanoUsdOf)).toEqual([0, 1, 2, 3_000, 12_340_000_000]);
 });
 
-/** Holders reserve, settle, write and die in any order. */
+/** Holders reserve, settle, report usage and crash in any order. */
 test('whatever holders do, spent and leases together do not exceed the limit', () => {
   const step = fc.record({
     holder: fc.constantFrom('a', 'b', 'c'),
@@ -127,7 +127,7 @@ test('whatever holders do, spent and leases together do not exceed the limit', (
         state.used = 0;
         if (act === 'reserve' && outcome.granted) state.reserved.push(amount);
         const leased = sumOf(Object.values(account.leases).map((lease) => lease.amount));
-        // If a holder's lease has expired before it writes, its calls in flight may exceed the limit.
+        // The lease of a holder that wrote too late has expired, so its calls in flight may exceed the limit.
         const late = [...holders.values()].reduce((sum, each) => sum + each.reserved.length * 400, 0);
         expect(plus(account.spent, leased).tokens).toBeLessThanOrEqual(nowMs === 0 ? 1_000 : 1_000 + late);
       }
@@ -135,7 +135,7 @@ test('whatever holders do, spent and leases together do not exceed the limit', (
   );
 });
 
-/** Leases may expire between any two steps, as if a holder's host was suspended. */
+/** Holders may be suspended between any two of their steps. */
 test('however often leases expire, usage is charged once', () => {
   const step = fc.record({
     holder: fc.constantFrom('a', 'b', 'c'),

@@ -3,7 +3,7 @@ import type { Budget } from './budget.ts';
 
 /** A tenant's limit on model usage per UTC day, per UTC month, or in total. */
 export type TenantLimit = ModelLimits & {
-  /** The name `*` stands for each tenant that has no limit of its own. */
+  /** Name of a tenant, or `*` for each tenant without a limit of its own. */
   tenant: string;
   per: 'day' | 'month' | 'ever';
 };
@@ -11,20 +11,20 @@ export type TenantLimit = ModelLimits & {
 /** The account that a call is charged to. */
 export type Account = {
   owner: Owner;
-  /** Limits from the run file. All calls of a task pass the same limits. */
+  /** Limits from the run file. All calls of a task have the same limits. */
   limits?: { task: ModelLimits; run: ModelLimits } | undefined;
   /** Token of a client of the HTTP endpoints. */
   token?: { id: string; limits: ModelLimits } | undefined;
-  /** Limits of this call. They apply to all its attempts together. */
+  /** Limits of this call alone. They apply to the sum of its attempts. */
   call?: { id: string; limits: ModelLimits } | undefined;
 };
 
 const days = (count: number): number => count * 24 * 3_600_000;
-/** Time without a write after which a task's budget is deleted. No task pauses that long between two model calls. */
+/** Must be longer than any pause of a task between two model calls. */
 const taskForgottenMs = days(60);
 const tokenForgottenMs = days(3);
 
-/** Returns the budgets that have a limit and apply to a call of this account. */
+/** Returns the budgets of a call of this account, except those without a limit. */
 export function budgetsOf(
   { owner, limits, token, call }: Account,
   tenants: readonly TenantLimit[],
@@ -60,9 +60,7 @@ function tenantBudget(tenant: string, tenants: readonly TenantLimit[], now: Date
 const dayMs = days(1);
 let lastDay = { number: Number.NaN, text: '' };
 
-/**
- * Returns the UTC day as `yyyy-mm-dd`. Caches the last day, since every call needs it and formatting a date is slow.
- */
+/** Returns the UTC day as `yyyy-mm-dd`. Caches the last day, since formatting is slow. */
 function dayOf(now: Date): string {
   const number = Math.floor(now.getTime() / dayMs);
   if (number !== lastDay.number) lastDay = { number, text: now.toISOString().slice(0, 'yyyy-mm-dd'.length) };

@@ -43,7 +43,7 @@ test('200 concurrent calls of four processes never use more than the budget has,
   const results = await Promise.all(['p1', 'p2', 'p3', 'p4'].map(run));
   const used = results.reduce((sum, each) => sum + each.used, 0);
   expect(used).toBeLessThanOrEqual(limit);
-  // Each call reserves 100 tokens, so calls are rejected only when less than 100 tokens are left.
+  // Each call reserves 100 tokens. No call was rejected while the budget still had that amount.
   expect(limit - used).toBeLessThan(100);
   expect(results.some(({ refused }) => refused > 0)).toBe(true);
   expect(await stored('task.t1')).toMatchObject({ spent: tokens(used) });
@@ -63,7 +63,7 @@ test('if one budget is used up, nothing is reserved in the others', async () => 
   whole.settle(tokens(1_100));
   whole.settle(tokens(1_100));
   await budgets.stop();
-  // Usage beyond the reservation is charged. The second settlement has no effect.
+  // Usage beyond the reservation is also charged, but only once.
   expect(await stored('tenant.wide')).toMatchObject({ spent: tokens(1_100) });
 });
 
@@ -137,7 +137,7 @@ test('the end of a call without usage is written', async () => {
   reservation.settle(nothing);
   await eventually(
     async () => {
-      // Makes another call, so that the account isn't idle when it is written.
+      // Makes further calls, so that the account isn't idle when it is written.
       (await budgets.reserve([budget], tokens(1))).settle(nothing);
       return (await reserved())?.tokens === 0;
     },
@@ -239,7 +239,7 @@ test('a change whose confirmation was lost is not written twice', async () => {
   });
   const budget = budgetOf('task.doubt', { tokens: 100 });
   (await budgets.reserve([budget], tokens(40))).settle(tokens(30));
-  // The write succeeds, but its confirmation is lost.
+  // The write succeeds, but its confirmation is lost. The next call requests the same amount again.
   await expect(budgets.reserve([budget], tokens(50))).rejects.toMatchObject({ code: 'unavailable' });
   (await budgets.reserve([budget], tokens(50))).settle(tokens(20));
   await budgets.stop();
@@ -342,7 +342,7 @@ test('a call that reserved nothing is charged, however long it takes', async () 
   try {
     const budget = budgetOf('task.free', { tokens: 100 });
     const reservation = await budgets.reserve([budget], nothing);
-    // In this time the lease is returned, and the account becomes idle.
+    // Long enough for the gateway to return the lease and to treat the account as idle.
     for (let seconds = 0; seconds < 10; seconds++) {
       vi.advanceTimersByTime(1_000);
       await budgets.look([budget]);

@@ -64,7 +64,7 @@ test('tokens that the provider caches for an hour are reserved and charged at th
     const acme = saying('acme', [text('a'), written, end]);
     return call(acme, id, { costUsd }, { request: { ...request, original } }, known);
   };
-  // The call uses 30 input tokens and 8 output tokens.
+  // Each call uses 30 input tokens and 8 output tokens.
   expect(await callWith('hour', '1h', 0.068)).toEqual({
     error: null,
     spent: { tokens: 38, nanoUsd: 40_000_000 + 12_500_000 + 8_000_000 },
@@ -94,7 +94,7 @@ test('each attempt has its own reservation, and a cut answer is charged for the 
 test('an implausible count is treated as missing', async () => {
   const absurd = saying('acme', [text('abcd'), used(Number.MAX_SAFE_INTEGER, 8), end]);
   const { spent } = await call(absurd, 'absurd', { tokens: 1_000 });
-  // The input of 30 bytes is estimated at 8 tokens, and the output has 8 tokens.
+  // 8 tokens estimated for 30 bytes of input, and 8 output tokens.
   expect(spent).toEqual({ tokens: 16, nanoUsd: 16_000_000 });
   const dear: ModelDelta = { type: 'usage', usage: { inputTokens: 12, outputTokens: 8, costUsd: 1e7 } };
   const outcome = await call(saying('acme', [text('a'), dear, end]), 'absurd-cost', { tokens: 1_000 }, {}, noPrices);
@@ -166,7 +166,7 @@ describe('a request without an output limit', () => {
   });
 
   test('never uses more than the budget has, even with many concurrent calls at several gateways', async () => {
-    /** Uses half of its output limit. */
+    /** Provider that uses half of the output limit of each request. */
     const greedy: Provider = {
       ...saying('acme'),
       async *stream({ settings }) {
@@ -186,7 +186,7 @@ describe('a request without an output limit', () => {
     const entry = await bus.keyValue(buckets.budgets).get('task.acme.small-race');
     const { spent } = JSON.parse(new TextDecoder().decode(entry?.value)) as { spent: { tokens: number } };
     expect(spent.tokens).toBeLessThanOrEqual(limit);
-    // A call needs 10 input tokens and at least 256 output tokens.
+    // The rest of the budget is too small for a useful answer.
     expect(limit - spent.tokens).toBeLessThan(266);
   }, 30_000);
 });

@@ -1,4 +1,7 @@
-/** Tests how long calls wait while the bucket of budgets hangs, and what stays reserved afterwards. */
+/**
+ * Tests calls while the bucket of budgets hangs. Checks which calls wait, for how long, and what stays reserved
+ * afterwards.
+ */
 import { Bus } from '@coppice/bus';
 import type { KeyValue } from '@coppice/bus';
 import { CoppiceError, buckets } from '@coppice/contracts';
@@ -29,8 +32,8 @@ const tokens = (count: number) => ({ tokens: count, nanoUsd: 0 });
 const stopped = new CoppiceError('cancelled', 'the client left');
 
 /**
- * Creates budgets with a bucket that hangs on demand, and then continues or fails. `operations` lists the requests to
- * the bucket since the last call of `hang`.
+ * Creates budgets on a bucket that a test can make hang, and later continue or fail. `operations` records the requests
+ * to the bucket since it began to hang.
  */
 function hangable() {
   const real = bus.keyValue(buckets.budgets);
@@ -62,7 +65,7 @@ function hangable() {
     budgets: budgetsThrough(bus, between, { subscribeCore, publishCore }),
     operations,
     publishCore,
-    /** Delivers another gateway's request to return amounts, which makes this gateway write the account. */
+    /** Delivers another gateway's request to return amounts. This gateway then writes the account. */
     want: ({ key }: Budget) => onWanted(new TextEncoder().encode(JSON.stringify({ key, holder: 'g2' }))),
     hang: (what: 'get' | 'update') => {
       const [reached, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
@@ -81,6 +84,7 @@ function hangable() {
   };
 }
 
+/** Returns `taken` for each successful reservation, and the error of each failed one. */
 const outcomes = async (all: Promise<unknown>[]) =>
   (await Promise.allSettled(all)).map((each): unknown => (each.status === 'fulfilled' ? 'taken' : each.reason));
 
@@ -113,7 +117,7 @@ test('calls that wait for a failing write fail with its error, however often oth
   const { isReached, fail } = hang('update');
   want(budget);
   want(budget);
-  // The lease is large enough for these calls, but the failed write may have returned it.
+  // The lease is large enough for these calls, but the hanging write may have returned it.
   const all = nine(() => budgets.reserve([budget], tokens(100)));
   await isReached;
   fail();
@@ -143,7 +147,7 @@ test('waiting calls continue if the lease is certain and large enough for them',
 test('an aborted call stops waiting, and an amount that is granted afterwards does not stay reserved', async () => {
   const { budgets, operations, hang } = hangable();
   const [task, tenant] = [budgetOf('task.left', { tokens: 1_000 }), budgetOf('tenant.left', { tokens: 1_000 })];
-  // This budget is kept in memory and is large enough.
+  // This budget comes first. Its account is in memory, and it is large enough.
   const ofCall: Budget = { ...budgetOf('call.left', { tokens: 100 }), ofOneCall: true };
   const [leasing, waiting] = [new AbortController(), new AbortController()];
   const { isReached, goOn } = hang('get');
@@ -159,7 +163,8 @@ test('an aborted call stops waiting, and an amount that is granted afterwards do
   const third = budgets.reserve([task], tokens(100));
   goOn();
   (await third).settle(nothing);
-  // The lease that was granted for the first call was enough for the third call. Nothing was requested for the second call.
+  // The lease that was requested for the first call was enough for the third call. Nothing was requested for the second
+  // call.
   expect(operations).toEqual(['get']);
   (await budgets.reserve([task, tenant], tokens(1_000))).settle(nothing);
   await budgets.stop();
@@ -172,7 +177,7 @@ test('a call that is aborted between two tries does not try again', async () => 
   const budget = budgetOf('task.pause', { tokens: 100 });
   const inFlight = await budgets.reserve([budget], tokens(80));
   const leaving = new AbortController();
-  // The budgets publish this message immediately before the pause. After the pause, the budget would be large enough.
+  // `reserve` publishes the message immediately before its pause. After the pause, the budget would be large enough.
   publishCore.mockImplementation(() => {
     leaving.abort(stopped);
     inFlight.settle(nothing);
@@ -191,7 +196,7 @@ test('a call for which the lease is large enough adds no listener to its signal'
   const listen = vi.spyOn(signal, 'addEventListener');
   await budgets.reserve([budget], tokens(100), null, signal);
   expect(listen).not.toHaveBeenCalled();
-  // Reserves more than the lease has.
+  // This amount is larger than the lease.
   await budgets.reserve([budget], tokens(20_000), null, signal);
   expect(listen).toHaveBeenCalledOnce();
   await budgets.stop();

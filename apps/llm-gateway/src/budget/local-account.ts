@@ -3,7 +3,7 @@ import { minus, nothing, plus, scaled } from './amount.ts';
 import type { Amount } from './amount.ts';
 import type { Budget } from './budget.ts';
 
-/** A lease older than this is renewed before more of it is used. */
+/** Age after which a lease is renewed before more of it is reserved. */
 const renewMs = 10_000;
 
 /** The state of an account in this process. */
@@ -21,19 +21,19 @@ export type Known = {
   calls: number;
   lastCallAtMs: number;
   /**
-   * Usage in writes whose outcome is unknown, by write number. At most one of these writes succeeded, since a
-   * successful write changes the revision that the others expect.
+   * Usage in writes whose outcome is unknown, by write number. Each write was based on a revision without the earlier
+   * ones, so at most one of them succeeded.
    */
   doubts: Map<number, Amount>;
-  /** Promise that settles when all requested changes have ended. */
+  /** Resolves after all changes requested so far have ended. */
   turn: Promise<unknown>;
-  /** Number of changes that haven't ended. */
+  /** Number of changes that wait or run. */
   turns: number;
   /** Number of the latest requested change. */
   newestTurn: number;
   /**
-   * Error of the last change that failed because the bucket was unavailable, and the number of the latest change that
-   * waited at that time.
+   * Error of the last change that found the bucket unavailable. `newestTurn` is the number of the latest change
+   * requested before that.
    */
   failure: { error: CoppiceError; newestTurn: number } | null;
 };
@@ -55,8 +55,8 @@ export const unknown = (budget: Budget): Known => ({
 });
 
 /**
- * Reports whether the lease is due for renewal. `nowMs` comes from `elapsedMs()`, which also counts the time while the
- * host is suspended, since a lease may expire in that time.
+ * Reports whether the lease is due for renewal. All times are from `elapsedMs()`, which also counts while the host is
+ * suspended.
  */
 export const isDue = ({ leasedAtMs }: Known, nowMs: number): boolean => nowMs - leasedAtMs > renewMs;
 
@@ -78,27 +78,27 @@ export function take(known: Known, wanted: Amount, nowMs: number): void {
 }
 
 export function release(known: Known, reserved: Amount, used: Amount): void {
-  // `plus` caps `known.reserved`, so the released amount may be larger.
+  // `known.reserved` may be smaller than the released amount, since `plus` caps its result. `scaled` then returns 0.
   known.reserved = scaled(minus(known.reserved, reserved), 1);
   known.calls--;
   known.used = plus(known.used, used);
 }
 
 /**
- * Makes all waiting calls fail with this error. Otherwise each of them would try the bucket again, and wait for its own
+ * Makes all waiting calls fail with this error. Otherwise each of them would in turn wait for the bucket until a
  * timeout.
  */
 export function failWaiting(known: Known, error: CoppiceError): void {
   known.failure = { error, newestTurn: known.newestTurn };
 }
 
-/** Returns the error of a change that failed while this change waited. Null if none failed. */
+/** Returns the error of a change that failed while this change waited. */
 export const failureBefore = ({ failure }: Known, turn: number): CoppiceError | null =>
   failure !== null && turn <= failure.newestTurn ? failure.error : null;
 
 /**
- * Checks the writes with unknown outcome against `written`, the number of the last write in the account. If one of them
- * succeeded, its usage isn't written again.
+ * @param written number of the holder's last write that the account contains. If the outcome of that write was unknown,
+ *   its usage isn't written again.
  */
 export function resolveDoubts(known: Known, written: number | undefined): void {
   const confirmed = written === undefined ? undefined : known.doubts.get(written);

@@ -58,7 +58,7 @@ test('audio and images have their own prices', () => {
   const cost = (model: string, usage: object) => pricesWith().costOf('gemini', model, usage);
   const sound = { inputTokens: 100_000, audioInputTokens: 80_000 };
   expect(cost('gemini-2.5-flash', sound)).toBeCloseTo(0.08 + 0.006, 10);
-  // Only 20,000 input tokens aren't audio, so at least 30,000 of the 50,000 cached tokens must be audio.
+  // 20,000 input tokens aren't audio, so at least 30,000 of the 50,000 cached tokens are audio.
   const cached = { ...sound, cachedInputTokens: 50_000 };
   expect(cost('gemini-2.5-flash', cached)).toBeCloseTo(0.05 + 0.003 + 0.0006, 10);
   expect(cost('gemini-2.5-flash', { ...cached, cachedAudioInputTokens: 50_000 })).toBeCloseTo(0.03 + 0.005 + 0.006, 10);

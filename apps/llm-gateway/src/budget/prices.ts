@@ -1,4 +1,4 @@
-/** Costs of calls. This is the only module that imports the price list. */
+/** Calculates the cost of calls. Only this module imports the price list. */
 import { calcPrice, findProvider } from '@pydantic/genai-prices';
 import type { Provider as ListedProvider } from '@pydantic/genai-prices';
 import { LRUCache } from 'lru-cache';
@@ -6,17 +6,15 @@ import type { UsageSoFar } from '../provider/port.ts';
 
 export type Prices = {
   /**
-   * Returns the cost in US dollars. Uses the configured price, otherwise the cost that the usage reports, otherwise the
-   * price list. Null if none of these exists. `provider` and `model` are the parts of `provider/model`.
+   * Returns the cost in US dollars. The configured price comes first, then the cost that the usage reports, then the
+   * price list. Returns null if none of these exists.
    */
   costOf(provider: string, model: string, usage: UsageSoFar): number | null;
-  /**
-   * Returns the reason why a price is unknown, as a clause for the end of a sentence. Empty if the reason is unknown.
-   */
+  /** Returns the reason why a price isn't known, as text to append after a comma. Empty if the reason isn't known. */
   whyUnknown(provider: string, model: string): string;
 };
 
-/** US dollars per million tokens. */
+/** Configured price, in US dollars per million tokens. */
 export type OwnPrice = {
   /** `provider/model`, where `*` matches any text. */
   model: string;
@@ -25,25 +23,25 @@ export type OwnPrice = {
   /** Default: `input`. */
   cachedInput?: number | undefined;
   cacheWriteInput?: number | undefined;
-  /** Price of tokens cached for an hour. Default: `cacheWriteInput`. */
+  /** Price of tokens that are cached for an hour. Default: `cacheWriteInput`. */
   cacheWriteHourInput?: number | undefined;
-  /** Price of audio that wasn't read from the cache. Default: `input`. */
+  /** Price of audio input that isn't read from a cache. Default: `input`. */
   audioInput?: number | undefined;
 };
 
 export type PricesSettings = {
-  /** Configured prices. The first match counts. */
+  /** Configured prices. The first one whose `model` matches applies. */
   own: readonly OwnPrice[];
   /**
-   * Returns a provider's base URL. Null if the provider doesn't use HTTP. The price list finds vendors by address, so
-   * that a vendor's price doesn't apply to a model of the same name on another server.
+   * Returns a provider's base URL, or null for a provider without HTTP. The vendor is found by this URL, since a
+   * vendor's price doesn't apply to a model of the same name on another server.
    */
   baseUrlOf: (provider: string) => string | null;
 };
 
 export const noPrices: Prices = { costOf: (_provider, _model, { costUsd }) => costUsd ?? null, whyUnknown: () => '' };
 
-/** Number of models whose entry in the price list is cached. */
+/** Maximum number of models whose entry in the price list is cached. */
 const rememberedMax = 1_000;
 const million = 1_000_000;
 
@@ -98,10 +96,7 @@ type Tokens = {
   imageOutput: number;
 };
 
-/**
- * Caps the counts, since some servers report more cached tokens than input. If the count of cached audio is missing,
- * assumes the smallest possible count.
- */
+/** Caps the counts, since some servers report more cached tokens than input tokens. */
 function tokensOf(usage: UsageSoFar): Tokens {
   const { inputTokens: input = 0, outputTokens: output = 0 } = usage;
   const cached = Math.min(usage.cachedInputTokens ?? 0, input);
@@ -137,7 +132,10 @@ function ownCost(price: OwnPrice, tokens: Tokens): number {
   return dear / million;
 }
 
-/** Returns the vendor's entry with only this model, since a search among all models of the vendor is slow. */
+/**
+ * Returns the vendor's entry with only this model. A lookup among all models of a vendor takes longer than the
+ * calculation of the cost.
+ */
 function listedModel(baseUrl: string | null, model: string): ListedProvider | null {
   const vendor = baseUrl === null ? undefined : vendorAt(baseUrl);
   const entry = vendor === undefined ? null : calcPrice({}, model, { provider: vendor });

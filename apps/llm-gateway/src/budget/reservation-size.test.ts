@@ -4,7 +4,7 @@ import { pricesFrom } from './prices.ts';
 
 const price = { model: 'acme/*', input: 1_000, output: 0, cacheWriteInput: 1_250, cacheWriteHourInput: 2_000 };
 const prices = pricesFrom({ own: [price], baseUrlOf: () => null });
-/** Returns the largest possible cost, in billionths of a dollar, of a request of 30 tokens with this Messages body. */
+/** Returns the maximum cost, in billionths of a dollar, of a request with this Messages body and 30 input tokens. */
 function reservedFor(body: Record<string, unknown>): number {
   const original = { wire: 'anthropic' as const, body, headers: {} };
   const request = { messages: [], tools: [], settings: {}, bytes: 90, original };

@@ -4,26 +4,21 @@ import { fits, nanoUsdOf } from './amount.ts';
 import type { Amount } from './amount.ts';
 import type { Prices } from './prices.ts';
 
-/** Low estimate, so that reservations are too large rather than too small. In most languages a token has more bytes. */
+/** Low estimate of the bytes per token, so that reservations are too large rather than too small. */
 const bytesPerTokenMin = 3;
-/**
- * Output tokens that are reserved if the request sets no limit. Most answers are shorter. A longer answer is charged in
- * full.
- */
+/** Output tokens to reserve if the request sets no limit. A longer answer is charged in full. */
 export const outputTokensDefault = 8_192;
-/**
- * Smallest output limit that the gateway sets. With a lower limit, an answer would be cut before it contains anything
- * useful, and would still be charged.
- */
+/** Smallest output limit that the gateway sets. A lower limit would cut most answers before they are useful. */
 export const outputTokensMin = 256;
 
 type SizedRequest = { provider: string; model: string; request: Omit<ModelRequest, 'model'> };
 
+/** Returns the maximum usage for a number of output tokens. */
 type Most = (outputTokens: number) => Amount;
 
 /**
- * Estimates the maximum usage of one request to a provider before the call. If the price is unknown, the cost is 0.
- * This is safe, since `requirePrice` in the exchange rejects such a call if a budget has a dollar limit.
+ * Estimates the maximum usage of one request to a provider. An unknown price counts as 0, since `requirePrice` in the
+ * exchange rejects such calls if a budget has a dollar limit.
  */
 export function maximumUsage({ provider, model, request }: SizedRequest, prices: Prices): Most {
   const inputTokens = Math.ceil(bytesOfRequest(request) / bytesPerTokenMin);
@@ -32,7 +27,7 @@ export function maximumUsage({ provider, model, request }: SizedRequest, prices:
     ...(usesHourCache(request) ? { cacheWriteHourInputTokens: inputTokens } : {}),
   };
   return (outputTokens) => {
-    // Cache writes are the most expensive input, and images the most expensive output.
+    // Images are the most expensive output. Either cache writes or plain input is the most expensive input.
     const plain = { inputTokens, outputTokens, imageOutputTokens: outputTokens };
     const dear = [{ ...plain, ...written }, plain].map((usage) => prices.costOf(provider, model, usage));
     return { tokens: inputTokens + outputTokens, nanoUsd: nanoUsdOf(Math.max(...dear.map((cost) => cost ?? 0))) };
@@ -42,10 +37,7 @@ export function maximumUsage({ provider, model, request }: SizedRequest, prices:
 const usesHourCache = ({ original }: SizedRequest['request']): boolean =>
   original?.wire === 'anthropic' && marksAnHour(original.body);
 
-/**
- * Reports whether a Messages body requests caching for an hour. The `cache_control` field can be in the body, in tools,
- * and in blocks at any depth.
- */
+/** Reports whether the body of a Messages request sets a cache lifetime of one hour anywhere. */
 function marksAnHour(value: unknown): boolean {
   if (Array.isArray(value)) return value.some(marksAnHour);
   if (typeof value !== 'object' || value === null) return false;
@@ -54,9 +46,7 @@ function marksAnHour(value: unknown): boolean {
   return ttl === '1h' || [system, tools, messages, content, source].some(marksAnHour);
 }
 
-/**
- * Returns the largest number of output tokens whose maximum usage fits in `free`. Assumes that `outputTokensMin` fits.
- */
+/** Returns the largest number of output tokens whose maximum usage fits `free`. Assumes that `outputTokensMin` fits. */
 export function longestWithin(most: Most, free: Amount): number {
   let fitting = outputTokensMin;
   let tooLong = outputTokensDefault;

@@ -7,13 +7,13 @@ import type { Budget } from './budget.ts';
 export type Shortage = {
   budget: Budget;
   spent: Amount;
-  /** Amount that can be reserved now. It is negative if calls used more than they reserved. */
+  /** Amount that can be reserved now. Negative if calls used more than they reserved. */
   free: Amount;
   /** Amount that could be reserved if all calls in flight ended without usage. */
   left: Amount;
 };
 
-/** Time until a retry, as stated in the error. Calls in flight may end in this time. */
+/** Value of `retryAfterMs` in the error. Calls in flight may end in this time. */
 const retryAfterMs = 1_000;
 
 /** @param forNow true if the budget may be large enough after calls in flight end. The error is then retryable. */
@@ -35,7 +35,7 @@ export function shortageError({ budget, spent, free, left }: Shortage, wanted: A
   return new CoppiceError('provider-limited', text, { details: { ...details, retryAfterMs } });
 }
 
-/** No other call has reserved a part of such a budget, so `left` equals `free`. */
+/** No other call can return an amount to a budget that only one call uses, so `left` equals `free`. */
 export const shortageAlone = (budget: Budget, spent: Amount, reserved: Amount): Shortage => {
   const free = minus(minus(amountOf(budget.limit), spent), reserved);
   return { budget, spent, free, left: free };

@@ -1,4 +1,4 @@
-/** Tests a gateway whose host is suspended until the gateway's leases have expired, and then resumes. */
+/** Tests a gateway whose host was suspended for longer than the lifetime of its leases. */
 import { Bus } from '@coppice/bus';
 import type { KeyValue } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
@@ -34,7 +34,7 @@ async function spent(key: string): Promise<number> {
   const account = JSON.parse(new TextDecoder().decode(entry?.value)) as { spent: { tokens: number } };
   return account.spent.tokens;
 }
-/** Advances the clock of both gateways. One of them is suspended during this time. */
+/** Advances the clock of both gateways by a minute. One of them was suspended for that minute. */
 function passAMinute(): void {
   const now = Date.now.bind(Date);
   vi.spyOn(Date, 'now').mockImplementation(() => now() + 60_000);
@@ -47,7 +47,7 @@ test('its calls are charged their usage, although their reservations were charge
   const cancelled = await suspended.reserve([budget], tokens(300));
   passAMinute();
   (await other.reserve([budget], tokens(50))).settle(tokens(50));
-  // The other gateway charged all 700 reserved tokens, since it can't know the actual usage.
+  // The other gateway can't know what the calls of the suspended gateway used.
   expect(await spent('task.suspended')).toBe(700);
   over.settle(tokens(150));
   await eventually(async () => (await spent('task.suspended')) === 200);

@@ -1,4 +1,4 @@
-/** Tests calls whose budget may be large enough after other calls end. */
+/** Tests calls whose budget is too small now, but may be large enough after other calls end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
@@ -48,7 +48,7 @@ describe('if a call in flight has reserved the rest of a budget', () => {
   test('a durable turn waits for the end of that call', async () => {
     const { first, letEnd } = await inFlight('wait');
     const second = call(saying('acme', [text('a'), used(12, 8), end]), 'wait', { tokens: 150 });
-    // This pause is longer than a single wait for a budget.
+    // This is longer than one wait for a budget (`elsewhereMsMax`).
     await sleep(4_000);
     letEnd();
     expect(await first).toMatchObject({ error: null });

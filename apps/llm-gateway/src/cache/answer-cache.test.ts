@@ -1,4 +1,4 @@
-/** Tests the memory and time limits of lookups. The bucket is in memory. */
+/** Tests the memory and time limits of lookups. */
 import { expect, test } from 'vitest';
 import { prepareExchanges } from '../routing/collaborators.ts';
 import { startExchange } from '../routing/exchange.ts';
@@ -42,7 +42,7 @@ test('lookups that exceed the limit wait for room, in order', async () => {
     outcomes.push(`${name} ${found === null ? 'missed' : 'found'}`);
   };
   const lookUps = [lookUp('first'), lookUp('second')];
-  // Waits until both lookups wait for room.
+  // After this, both lookups wait until their answers fit.
   await new Promise(setImmediate);
   held[0]?.forget();
   await lookUps[0];

@@ -1,17 +1,16 @@
 /**
- * Answers stored for repeated requests.
+ * Cache of complete answers for repeated requests.
  *
- * Collaborators: the bucket `coppice-llm-cache`, which only gateways read and write, and `cached-exchange.ts`, which
- * calls `find` and `keep`.
+ * Collaborators: the bucket `coppice-llm-cache`, which only gateways read and write.
  *
  * Invariants:
  * 1. No tenant gets another tenant's answer, since every key contains the tenant.
- * 2. Only complete answers are stored, and only complete ones are returned (entry.ts).
- * 3. If the bucket is full, slow or unavailable, calls continue without the cache. No call waits for a write.
- * 4. At most `lookUpsMax` lookups run at once. Decoded answers that aren't delivered yet have at most `heldBytesMax`
- *    bytes together. If an answer doesn't fit, its lookup waits up to `roomMsMax`, and then counts as a miss.
- * 5. If two identical calls run at the same time, both send a request to a provider. No call waits for another's
- *    answer.
+ * 2. Only complete answers are stored and returned (entry.ts).
+ * 3. No call fails because the bucket is full, slow or unavailable. No call waits for a write.
+ * 4. At most `lookUpsMax` lookups run at once. All decoded answers that aren't delivered yet have at most
+ *    `heldBytesMax` bytes in total. If another answer doesn't fit, its lookup waits up to `roomMsMax` and then counts
+ *    as a miss.
+ * 5. Two identical concurrent calls both send a request to a provider.
  */
 import type { KeyValue } from '@coppice/bus';
 import { Admission } from '@coppice/service';
@@ -24,13 +23,13 @@ import { cacheLimits } from './limits.ts';
 export type CacheSettings = {
   /** Lifetime of a stored answer. */
   ttlMs: number;
-  /** Largest compressed answer. Larger answers aren't stored. */
+  /** Maximum compressed size of a stored answer. Larger answers aren't stored. */
   entryBytesMax: number;
 };
 
 type Kept = {
   deltas: readonly ModelDelta[];
-  /** Releases the answer's bytes. Must be called after the deltas were delivered. */
+  /** Releases the answer's part of `heldBytesMax`. Must be called after the deltas were delivered. */
   forget(): void;
 };
 type Found = Kept & { index: number };
@@ -40,7 +39,6 @@ export class AnswerCache {
   readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
   readonly #settings: CacheSettings;
   readonly #writing = new Set<Promise<void>>();
-  /** Bytes of all decoded answers that aren't delivered yet. */
   readonly #room = new Admission({ total: cacheLimits.heldBytesMax });
   readonly #lookUps = new Admission({ total: cacheLimits.lookUpsMax });
   readonly #log = createLogger('llm-gateway');
@@ -51,7 +49,7 @@ export class AnswerCache {
     this.#settings = settings;
   }
 
-  /** Returns the answer under the first key that has one. Null if none has. Never throws. */
+  /** Returns the answer stored under the first key that has one. Never throws. */
   async find(keys: readonly string[]): Promise<Found | null> {
     if (!this.#lookUps.tryTake()) return null;
     const lookUp = this.#lookUp(keys);
@@ -59,13 +57,13 @@ export class AnswerCache {
     try {
       return entries === null ? null : await this.#firstOf(entries);
     } finally {
-      // A slow lookup counts as running until it ends. Its error may be ignored, since `#inTime` has already handled
-      // it.
+      // A slow lookup counts as running until it ends. Its error is ignored, since `#inTime` has already logged the
+      // failure.
       void lookUp.catch(() => {}).finally(() => this.#lookUps.giveBack());
     }
   }
 
-  /** Stores an answer in the background. Skips an answer that is incomplete or too large. */
+  /** Stores an answer in the background, unless it is incomplete or too large. */
   keep(key: string, deltas: readonly ModelDelta[]): void {
     if (this.#writing.size >= cacheLimits.writesMax) return;
     const writing = this.#write(key, deltas).finally(() => this.#writing.delete(writing));
@@ -80,7 +78,7 @@ export class AnswerCache {
     return Promise.all(keys.map(async (key) => this.#bucket.get(key)));
   }
 
-  /** Returns null if the bucket fails or is slow. The time for decoding doesn't count. */
+  /** Returns null if the bucket fails or takes longer than `lookUpMsMax`. That time doesn't include decoding. */
   async #inTime(lookUp: Promise<Entry[]>): Promise<Entry[] | null> {
     try {
       const entries = await inTime(lookUp, cacheLimits.lookUpMsMax);
@@ -128,7 +126,7 @@ export class AnswerCache {
     }
   }
 
-  /** Logs only the first failure after the bucket last worked. */
+  /** Logs only the first failure since the last successful lookup. */
   #failed(error: unknown): void {
     if (!this.#failing) this.#log.warn({ err: error }, 'the answer cache failed; calls continue without it');
     this.#failing = true;

@@ -1,4 +1,4 @@
-/** Tests calls through the exchange, with a cache in a real bucket. */
+/** Tests calls through the exchange. Their answers are stored in a real bucket. */
 import { gzipSync } from 'node:zlib';
 import { Bus } from '@coppice/bus';
 import { CoppiceError, buckets } from '@coppice/contracts';
@@ -57,7 +57,7 @@ const request: Request = {
 type CallOptions = Partial<Omit<Call, 'model'>> & { tenant?: string; model?: string };
 type Heard = { come: ModelDelta[]; error: unknown; result: Readonly<ExchangeResult> };
 
-/** Creates a gateway with a cache. A call ends only after its writes to the cache have ended. */
+/** Creates a gateway with a cache. Its calls return only after their writes to the cache have finished. */
 function gatewayWith(
   provider: Provider | readonly Provider[],
   { cache: settings = generous, ...rest }: { cache?: CacheSettings } & Partial<Omit<ExchangeSettings, 'cache'>> = {},
@@ -85,6 +85,7 @@ function gatewayWith(
 }
 
 let tenants = 0;
+/** Returns a tenant without stored answers. */
 const newTenant = (): string => `tenant-${++tenants}`;
 const counting = () => saying('acme', [text('first'), end], [text('second'), end], [text('third'), end]);
 

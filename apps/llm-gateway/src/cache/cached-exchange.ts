@@ -8,8 +8,9 @@ import { cacheLimits } from './limits.ts';
 type Running = { deltas: ModelDeltas; result: ExchangeResult };
 
 /**
- * Wraps an exchange with the cache. If an answer of any candidate to the same request is stored, returns that answer.
- * No provider is called, and nothing is charged. Otherwise stores the exchange's own answer, if it is complete.
+ * Wraps an exchange with the cache. If the cache has an answer of any candidate to the same request, delivers it
+ * without a request to a provider and without a charge. Otherwise runs the exchange and stores its answer, if it is
+ * complete.
  */
 export function throughCache(running: Running, cache: AnswerCache, call: Call): Exchange {
   return { deltas: deltasOf(running, cache, call), result: running.result };
@@ -68,7 +69,6 @@ class Recording {
   #deltas: ModelDelta[] | null = [];
   #characters = 0;
 
-  /** Null if the deltas became too large. */
   get deltas(): readonly ModelDelta[] | null {
     return this.#deltas;
   }

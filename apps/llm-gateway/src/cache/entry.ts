@@ -1,6 +1,6 @@
 /**
- * Encodes and decodes a stored answer, which consists of the answer's compressed deltas. A value of any other form
- * counts as a missing answer.
+ * Encodes and decodes a stored answer. The stored form is the list of deltas as compressed JSON. A value that
+ * can't be decoded counts as a missing answer.
  */
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
@@ -53,12 +53,13 @@ const deltaSchema = z.discriminatedUnion('type', [
 ]);
 const entrySchema = z.object({ deltas: z.array(deltaSchema).min(1).max(cacheLimits.answerDeltasMax) });
 
-/** Finish reasons of answers that are stored. An answer that was cut, refused or filtered isn't stored, since the next answer may be better. */
+/**
+ * Finish reasons of answers that are stored. An answer that was cut, refused or filtered isn't stored, since a repeated
+ * call may get a better one.
+ */
 const wholeReasons: readonly FinishReason[] = ['stop', 'tool-calls'];
 
-/**
- * Reports whether the deltas are a complete answer with some output. The model must have ended the answer by itself.
- */
+/** Reports whether the deltas are a complete answer that has output and a finish reason in `wholeReasons`. */
 function isWhole(deltas: readonly ModelDelta[]): boolean {
   const last = deltas.at(-1);
   if (last?.type !== 'response-end' || !wholeReasons.includes(last.finishReason)) return false;
@@ -66,7 +67,7 @@ function isWhole(deltas: readonly ModelDelta[]): boolean {
   return ends === 1 && deltas.some(({ type }) => type === 'text-delta' || type === 'tool-call-delta');
 }
 
-/** Returns null if the answer is incomplete or too large. */
+/** Returns null if the answer is incomplete or too large to be stored. */
 export async function encodeEntry(deltas: readonly ModelDelta[], bytesMax: number): Promise<Uint8Array | null> {
   if (!isWhole(deltas)) return null;
   const text = Buffer.from(JSON.stringify({ deltas: deltas.map(withoutCost) }));
@@ -76,8 +77,8 @@ export async function encodeEntry(deltas: readonly ModelDelta[], bytesMax: numbe
 }
 
 /**
- * Returns the uncompressed size, which is in the last four bytes (RFC 1952). Null if it is larger than any stored
- * answer.
+ * Returns the uncompressed size, which gzip stores in the last four bytes (RFC 1952). Null if no stored answer can have
+ * that size.
  */
 export function decodedBytesOf(value: Uint8Array): number | null {
   if (value.length < 4) return null;
@@ -85,7 +86,7 @@ export function decodedBytesOf(value: Uint8Array): number | null {
   return bytes === 0 || bytes > cacheLimits.answerBytesMax ? null : bytes;
 }
 
-/** Returns null if the value isn't a complete answer, or its uncompressed size exceeds `bytesMax`. */
+/** Returns null if the value isn't a complete answer, or if its uncompressed size exceeds `bytesMax`. */
 export async function decodeEntry(value: Uint8Array, bytesMax: number): Promise<readonly ModelDelta[] | null> {
   try {
     const text = await promisify(gunzip)(value, { maxOutputLength: bytesMax });

@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import type { Route } from '../routing/routes.ts';
 import type { ModelRequest } from '../provider/port.ts';
 
-/** Version of the format. Increase it when the meaning of entries changes. */
+/** Version of the entry format. Increase it whenever the meaning of entries changes. */
 const version = 1;
 
 type KeyedRequest = Omit<ModelRequest, 'model'>;
 
 /**
- * Returns the key of this model's answer to this tenant's request. The hash covers everything that the provider
- * receives, and ignores the order of fields. The tenant is in plain text, so that its entries can be found.
+ * Returns a key with a hash of everything that the provider receives. The order of fields doesn't change the hash. The
+ * key starts with the tenant in plain text, so that all entries of a tenant can be found.
  */
 export function keyOf(tenant: string, { provider, model }: Route, request: KeyedRequest): string {
   const about = { version, tenant, provider: provider.name, model, ...sentTo(provider.wire, request) };
@@ -17,8 +17,9 @@ export function keyOf(tenant: string, { provider, model }: Route, request: Keyed
 }
 
 /**
- * Returns what the provider receives. A provider of the client's wire format receives the client's body, and its answer
- * is stored as raw events. These differ with and without streaming, so `stream` is a part of the key.
+ * Returns the part of the request that the provider receives. If the provider uses the client's wire format, it
+ * receives the client's body. Its answer then has raw events, which differ with and without streaming, so the key
+ * includes `stream`.
  */
 function sentTo(wire: string | null, { messages, tools, settings, stream = true, original }: KeyedRequest): object {
   if (original !== undefined && original.wire === wire) {
@@ -29,7 +30,7 @@ function sentTo(wire: string | null, { messages, tools, settings, stream = true,
   return { messages, tools, settings: said };
 }
 
-/** JSON with the fields of each object sorted by name. */
+/** Returns JSON in which the fields of each object are sorted by name. */
 const canonical = (value: unknown): string =>
   JSON.stringify(value, (_name, each: unknown) => (isObject(each) ? Object.fromEntries(sorted(each)) : each));
 

@@ -61,7 +61,7 @@ test('the example file is read as its comments state', () => {
   });
   expect(providerServer(options, 'groq')).toMatchObject({ key: 'groq-key', headers: { 'x-team': 'coppice' } });
   expect(providerServer(options, 'local')).toMatchObject({ key: null, keyRequired: null, wire: { name: 'ollama' } });
-  // Providers that the file doesn't name still exist.
+  // Providers of the environment that the file doesn't name still exist.
   expect(providerServer(options, 'anthropic')).toBeDefined();
 });
 

@@ -22,9 +22,9 @@ type FileOptions = Pick<
 const fileBytesMax = 1024 * 1024;
 
 /**
- * Reads providers, aliases, prices and limits from a file. They take precedence over the environment.
- * @throws ConfigurationError that names the place in the file, and the expected and the received value. The error never
- *   contains a key.
+ * Reads providers, aliases, prices and limits from a file. The file takes precedence over the environment.
+ * @throws ConfigurationError with the file, line, column, field, expected value and received value. It never contains a
+ *   key.
  */
 export function readGatewayFile(
   file: string,
@@ -62,7 +62,7 @@ type Reading = {
   file: string;
   known: readonly ProviderServer[];
   environment: NodeJS.ProcessEnv;
-  /** Builds the error for issues that don't contain a key. */
+  /** Builds an error from issues that must not contain a key. */
   place: (issues: readonly FieldIssue[]) => ConfigurationError;
 };
 
@@ -113,8 +113,8 @@ function keyOf(
 }
 
 /**
- * The error for a missing file names only the folder. The file's name may be a key that was written into the wrong
- * field.
+ * Reads a key file. If the file is missing, the error names only the folder, since a user may have written the key
+ * itself instead of the file's name.
  */
 function keyOfFile(file: string, folder: string): string | null {
   const found = path.resolve(folder, file);
@@ -150,7 +150,7 @@ function textOf(file: string): string {
   }
 }
 
-/** Matches fields whose values are redacted in errors, since a key that was written into the file must not appear in a log. */
+/** Matches fields whose values are redacted in errors, since a user may have written a key there. */
 const mayHoldKey = /\.(key|headers|baseUrl)\b/;
 const variableName = /^"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+"$/;
 

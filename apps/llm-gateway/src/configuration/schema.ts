@@ -7,14 +7,17 @@ import { wireNames } from '../wires/registry.ts';
 
 /** Schema of the file that COPPICE_GATEWAY_CONFIG names. deploy/gateway.example.yaml shows all fields. */
 
-/** Returns a pattern for variables that contain keys. The embedded stack passes such variables only to the gateway. */
+/**
+ * Returns a pattern for the names of variables that may contain a key. The embedded stack passes these variables only
+ * to the gateway.
+ */
 export function keyVariablePattern(registry: VendorRegistry): RegExp {
   const prefixes = Object.values(registry).flatMap((vendor) => vendor.prefixes);
   return new RegExp(`^(${['COPPICE_GATEWAY_KEY_', 'COPPICE_OPENAI_KEY_', ...prefixes].join('|')})[A-Z0-9_]*$`);
 }
 const keyVariable = keyVariablePattern(vendors);
 const [keyExample] = vendors.openai.key.variables;
-/** Matches headers that contain a key, for all wire formats. */
+/** Matches headers that contain a key. It must match the key headers of every wire format. */
 export const keyHeader = /^(authorization|proxy-authorization|cookie|x-api-key|api-key|x-goog-api-key)$/i;
 
 const providerName = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'a name of a-z, 0-9 and -, at most 32');
@@ -57,7 +60,10 @@ const headers = z
   .default({});
 
 export const gatewayFileSchema = z.strictObject({
-  /** Providers by name. If the environment configures the same provider, its values apply to omitted fields. */
+  /**
+   * Providers by name. An omitted `wire` or `baseUrl` is taken from the environment's provider of the same name. An
+   * omitted `key` is, too, if the address is the same.
+   */
   providers: z
     .record(
       providerName,
@@ -94,7 +100,7 @@ export const gatewayFileSchema = z.strictObject({
     )
     .max(1_000)
     .default([]),
-  /** Settings of the answer cache. If they are missing, no answer is cached. */
+  /** Settings of the answer cache. If omitted, no answer is cached. */
   cache: z
     .strictObject({
       ttl: keptFor,
@@ -107,15 +113,15 @@ export const gatewayFileSchema = z.strictObject({
     .optional(),
   limits: z
     .strictObject({
-      /** Longest time from the request to the first event of the answer. */
+      /** Maximum time from the request to the first event of the answer. */
       firstToken: duration.optional(),
-      /** Longest time between two events. */
+      /** Maximum time between two events. */
       idle: duration.optional(),
-      /** Longest time from the request to the end of the answer. */
+      /** Maximum time from the request to the end of the answer. */
       total: duration.optional(),
-      /** Largest number of requests to one candidate for one call. */
+      /** Maximum number of requests to one candidate for one call. */
       attempts: z.int().min(1).max(20).optional(),
-      /** Limits on model usage by tenant. The entry `*` is for each tenant that has no entry of its own. */
+      /** Limits on model usage by tenant. The entry `*` limits each tenant without an entry of its own. */
       tenants: z
         .record(
           z.union([tenantSchema, z.literal('*')]),

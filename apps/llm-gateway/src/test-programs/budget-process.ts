@@ -1,6 +1,6 @@
 /**
- * Runs concurrent calls that use one budget, and prints the result. Its arguments are the connection settings as JSON,
- * the name of the process, the number of calls, and the budget's tokens.
+ * Makes concurrent calls that use one budget. Prints their total usage and the number of rejected calls. Arguments: the
+ * connection settings as JSON, the name of this process, the number of calls, and the limit of the budget in tokens.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
@@ -14,7 +14,7 @@ const budgets = new Budgets(bus, holder);
 const budget = { key: 'task.t1', name: 'task t1', limit: { tokens: Number(tokens) }, forgottenAfterMs: null };
 const wanted = 100;
 
-/** Retries while calls in flight have reserved what is left of the budget. */
+/** Retries while calls in flight have reserved the rest of the budget. */
 async function reserve(): Promise<Reservation> {
   for (;;) {
     try {

@@ -1,6 +1,6 @@
 /**
- * The gateway as in main.ts, for tests. It prints each point of a model call, and can halt at one point so that a test
- * can kill it there.
+ * Runs the gateway as main.ts does, for crash.test.ts. Prints each point that a model call reaches. Halts at the point
+ * in TESTED_HALT_AT, so that the test can kill the process there.
  */
 import { runService } from '@coppice/service';
 import { z } from 'zod';

@@ -14,7 +14,7 @@ export const providerServerAt = (baseUrl: string, wire: Wire = openAiChat): Prov
   keyRequired: null,
 });
 
-/** Time limits that even a busy machine never reaches. A test of one limit lowers only that one. */
+/** Time limits that no call reaches, even on a busy machine. A test of one limit lowers only that limit. */
 export const generous = {
   firstEventMsMax: 60_000,
   idleMsMax: 60_000,
@@ -29,7 +29,7 @@ export const smallRequest: ModelRequest = {
   settings: {},
 };
 
-/** Makes one attempt in the same way as the gateway. */
+/** Makes one attempt as the gateway does. */
 export function callOnce(
   provider: Provider,
   signal = new AbortController().signal,
@@ -40,22 +40,22 @@ export function callOnce(
   return collect(provider.stream(request, { signal, effectId: settings.effectId, owner }), settings);
 }
 
-/** Wraps a provider. Calls `onDelta` with the number of deltas that the caller has read so far. */
+/** Wraps a provider, and calls `onDelta` with the number of deltas that the caller has read so far. */
 export const watched = (provider: Provider, onDelta: (taken: number) => void): Provider => ({
   ...provider,
   async *stream(request, context) {
     let taken = 0;
     for await (const deltas of provider.stream(request, context)) {
       yield deltas;
-      // `onDelta` is called once per delta, so that it gets every count.
+      // Called for each delta, so that `onDelta` gets every number once.
       for (let count = 0; count < deltas.length; count++) onDelta(++taken);
     }
   },
 });
 
 /**
- * Sends a request that `play` answers, and calls `happens` exactly when `count` deltas were read. An earlier call could
- * break the connection, which discards data that was received but not read.
+ * Sends a request that `play` answers. Calls `happens` as soon as the caller has read `count` deltas. If `happens`
+ * breaks the connection, deltas that aren't read yet are lost.
  */
 export function callUntil(
   provider: Provider,
@@ -72,5 +72,5 @@ export function callUntil(
   );
 }
 
-/** Part of the result of `textStream('hello')`. */
+/** Part of the expected result of `textStream('hello')`. */
 export const hello = { status: 'complete', text: 'hello', finishReason: 'stop', responseModel: 'acme-1-2026' };

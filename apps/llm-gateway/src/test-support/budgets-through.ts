@@ -5,8 +5,8 @@ import { Budgets } from '../budget/budgets.ts';
 const deaf = { subscribeCore: () => ({ unsubscribe: () => {} }), publishCore: () => {} };
 
 /**
- * Creates budgets on the real bucket, with some of the bucket's methods replaced by `between`. `messages` replaces the
- * messages between gateways. By default there are none.
+ * Creates budgets on the real bucket. `between` replaces methods of the bucket. `messages` replaces the messages
+ * between gateways, of which none are delivered by default.
  */
 export function budgetsThrough(bus: Bus, between: Partial<KeyValue>, messages: object = deaf): Budgets {
   const real = bus.keyValue(buckets.budgets);

@@ -13,12 +13,12 @@ export const used = (inputTokens: number, outputTokens: number): ModelDelta => (
   type: 'usage',
   usage: { inputTokens, outputTokens },
 });
-/** Prices of one dollar per thousand tokens. */
+/** Prices of one US dollar per thousand tokens. */
 export const prices = pricesFrom({ own: [{ model: 'acme/*', input: 1_000, output: 1_000 }], baseUrlOf: () => null });
 let gateways = 0;
 /**
- * Makes a call for a task with these limits, through a gateway of its own. Returns the error of the call, and `spent`
- * of the task's budget.
+ * Makes a call for a task with these limits. Each call uses a new gateway. Returns the call's error and the stored
+ * `spent` of the task's budget.
  */
 export async function chargedCall(
   bus: Bus,

@@ -8,21 +8,21 @@ export type ChatQuestion = { model: string } & Record<string, unknown>;
 export type HeardChat = {
   messages: ChatMessage[];
   text: string;
-  /** The last message. Null if none was received. */
+  /** The message of type `result`. Null if the chat failed. */
   result: Extract<ChatMessage, { type: 'result' }> | null;
   error: CoppiceError | null;
 };
 
 type Settings = {
   tenant?: string;
-  /** Called with each message, and awaited. */
+  /** Called with each message. The client waits until the returned promise resolves. */
   onMessage?: (message: ChatMessage) => unknown;
 };
 
-/** Prompt of 40 bytes. */
+/** Default messages, with a prompt of 40 bytes. */
 const messages = [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(40) }] }];
 
-/** Sends a chat and receives all messages. A gap in their numbers is an error. */
+/** Sends a chat and receives all messages. Throws if a sequence number is missing. */
 export async function sendChat(bus: Bus, question: ChatQuestion, settings: Settings = {}): Promise<HeardChat> {
   const { tenant = 'default', onMessage } = settings;
   const heard: HeardChat = { messages: [], text: '', result: null, error: null };

@@ -1,4 +1,4 @@
-/** A client of the HTTP endpoints. It records what it received, and how the answer ended. */
+/** A client of the HTTP endpoints. */
 import { wireOf } from '../wires/registry.ts';
 import type { EndpointFormat } from '../ingress/http/endpoint-formats.ts';
 import { replay, replayWhole } from './replay.ts';
@@ -9,15 +9,14 @@ export type EndpointAnswer = {
   headers: Headers;
   /** True if the connection ended before the HTTP response was complete. */
   broke: boolean;
-  /** Text, as the wire format's reader returns it. */
+  /** Text of a complete answer, as the wire format's reader returns it. Empty for any other answer. */
   text: string;
   /** True if the answer has the end that the wire format requires. */
   whole: boolean;
-  /** The reported error. Null if there was none. */
   error: string | null;
 };
 
-/** Patterns by which clients of each wire format recognise a complete answer. */
+/** Patterns of the end of a complete answer, as clients of each wire format recognise it. */
 const endings: Readonly<Record<EndpointFormat, RegExp>> = {
   'openai-chat': /data: \[DONE\]|"finish_reason":"/,
   'openai-responses': /response\.(completed|incomplete)"|"status":"(completed|incomplete)","incomplete_details/,

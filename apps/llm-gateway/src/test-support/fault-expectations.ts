@@ -1,4 +1,4 @@
-/** The correct result for each fault of the faulty upstream. */
+/** Expected result of a call for each fault of the faulty upstream. */
 import type { ErrorCode } from '@coppice/contracts';
 import { faultNames } from '@coppice/faulty-upstream';
 import type { FaultName } from '@coppice/faulty-upstream';
@@ -9,17 +9,18 @@ export type Expectation =
   | { kind: 'answer'; rescued: boolean }
   | {
       kind: 'error';
-      /** Position of the error in the answer, relative to the first output. */
+      /** Position of the error, relative to the first output. */
       when: 'before' | 'after';
       code: ErrorCode;
       retryable: boolean;
-      /** Largest wait that may be reported. Null if none may be. */
+      /** Longest wait that the error may report. Null if it must not report one. */
       retryAfterMs: number | null;
       statusAt(endpoint: EndpointFormat): number;
     };
 
 /**
- * Parameters of the faults. The long waits differ, so that tests can recognise them. No test really waits that long.
+ * Parameters of the faults. Each rate limit reports a different wait, so that a test can recognise it. No test waits
+ * that long.
  */
 const amounts: Readonly<Partial<Record<FaultName, string>>> = {
   latency: '@20',
@@ -34,13 +35,13 @@ const amounts: Readonly<Partial<Record<FaultName, string>>> = {
   'huge-chunk': '@17825792',
 };
 
-/** All faults with their amounts, and a failing TLS handshake, which is selected by the address. */
+/** All faults with their amounts. `tls-error` stands for an address whose TLS handshake fails. */
 export const matrixFaults: readonly string[] = [
   ...faultNames.map((name) => `${name}${amounts[name] ?? ''}`),
   'tls-error',
 ];
 
-/** Reports whether the answer is correct in spite of the fault. */
+/** Reports whether the upstream gives a correct answer despite the fault. */
 export const isOdd = (fault: string): boolean => ['healthy', 'paced@2', 'slow-drip', 'latency@20'].includes(fault);
 
 type Complaint = { code: ErrorCode; retryable: boolean; status: number; retryAfterMs?: number };
@@ -54,7 +55,7 @@ const limited = (retryAfterMs?: number): Complaint => ({
 });
 const withStatus = (status: number): Complaint => ({ ...passing, status });
 
-/** Status of an overload error inside a stream. It is 502 for wire formats whose error has no status. */
+/** HTTP status for an overload error inside a stream. It is 502 for wire formats whose error has no status. */
 const overloadedStatus: Readonly<Partial<Record<WireName, number>>> = { anthropic: 529, gemini: 503 };
 
 function complaintOf(wire: WireName, fault: string): Complaint | null {
@@ -67,7 +68,7 @@ function complaintOf(wire: WireName, fault: string): Complaint | null {
     'limited-reset@604': limited(604_000),
     'limited-reset-date@605': limited(605_000),
     'limited-retry-info@606': limited(606_000),
-    // Google's daily limits are rate limits, but not retryable.
+    // Google reports a daily limit as a rate limit, but it isn't retryable.
     'spend-limit': wire === 'gemini' ? { ...limited(), retryable: false } : lasting,
     'refused-key': lasting,
     'http-500': withStatus(500),
@@ -83,7 +84,7 @@ function complaintOf(wire: WireName, fault: string): Complaint | null {
   return isOdd(fault) ? null : (complaints[fault] ?? passing);
 }
 
-/** Returns the status that the endpoint's vendor uses for a temporary overload. */
+/** Replaces the status of a temporary overload by the status that the endpoint's vendor uses for it. */
 function statusAt(endpoint: EndpointFormat, status: number): number {
   if (endpoint === 'anthropic' && status === 503) return 529;
   return endpoint === 'gemini' && status === 529 ? 503 : status;
@@ -95,11 +96,11 @@ export function expectationOf(
   { stream, rescued }: { stream: boolean; rescued: boolean },
 ): Expectation {
   const complaint = complaintOf(wire, fault);
-  // An unstreamed answer may be larger than one event of a stream, so a huge chunk isn't a fault there.
+  // The size limit of an unstreamed answer is higher than that of one event.
   if (complaint === null || (fault.startsWith('huge-chunk') && !stream)) return { kind: 'answer', rescued: false };
   const when = stream && fault.includes('after-output') ? 'after' : 'before';
   if (rescued && when === 'before') return { kind: 'answer', rescued: true };
-  // In an unstreamed answer, an error after some output makes the JSON invalid, so the error can't be read.
+  // An unstreamed answer is invalid JSON in this case, so the error in it can't be read.
   const {
     code,
     retryable,

@@ -28,11 +28,11 @@ const isWithin =
   (value: unknown): boolean =>
     typeof value === 'number' && value >= least && value <= most;
 
-/** Allows a shorter wait, since dates have a precision of seconds, and time passes. */
+/** Accepts a shorter wait, since time passes and dates have a precision of seconds. */
 const isWait = ({ retryAfterMs }: ExpectedError) =>
   retryAfterMs === null ? (value: unknown) => value === undefined : isWithin(retryAfterMs - 60_000, retryAfterMs);
 
-/** Tokens estimated for the prompt of 40 bytes if the provider reports no count. */
+/** Estimated tokens of the prompt of 40 bytes. The gateway charges them if the provider reports no count. */
 const estimatedInput = 10;
 
 export function turnProblems(outcome: Outcome, expected: Expectation, wire: WireName): string[] {
@@ -45,7 +45,7 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
       ['finishReason', finishReason, 'stop'],
       ['provider', provider, expected.rescued ? 'healthy' : wire],
       ['attempts', attempts, requestCount],
-      // Attempts that failed before any output may have reported the input count, too.
+      // An attempt that failed before any output may also have reported its input tokens.
       ['inputTokens', usage.inputTokens, isWithin(answerUsage.inputTokens, answerUsage.inputTokens * requestCount)],
       ['outputTokens', usage.outputTokens, answerUsage.outputTokens],
     ]);
@@ -60,7 +60,7 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
     ['attempts', details['attempts'], 1],
     ['retryAfterMs', details['retryAfterMs'], isWait(expected)],
     // A partial answer is charged. If no answer began, the input is charged only if the provider received the request.
-    // The gateway can't always know whether it did.
+    // The gateway can't know that for every fault, so 0 is accepted, too.
     [
       'inputTokens',
       inputTokens,
@@ -72,7 +72,7 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
   ]);
 }
 
-/** Compares the result of a chat on the bus. The chat client itself checks for gaps. */
+/** Doesn't check for missing messages, since the client itself reports them. */
 export function chatProblems(
   { messages, text, result, error }: HeardChat,
   expected: Expectation,
@@ -123,14 +123,14 @@ export function answerProblems(
     ['whole', whole, false],
     hasError,
     ['retry-after-ms', wait === null ? undefined : Number(wait), isWait(expected)],
-    // Clients automatically retry statuses of 408 and above, unless this header forbids it.
+    // Clients retry statuses from 408 on automatically, unless this header forbids it.
     ['x-should-retry', headers.get('x-should-retry'), expected.retryable || status < 408 ? null : 'false'],
   ]);
 }
 
 /**
- * Checks that the healthy provider gets a request only to rescue the call, and that no request is repeated. Also checks
- * that the connection of an abandoned call is closed.
+ * Checks that the healthy provider gets a request only if it must rescue the call. Also checks that no request is
+ * repeated, and that the gateway closes the connection of an abandoned call.
  */
 export async function requestProblems(
   requests: readonly FaultyRequest[],
@@ -145,7 +145,7 @@ export async function requestProblems(
     ['requests to the healthy one', healthy.length, rescued ? 1 : 0],
     ['repeated requests', others.length, 0],
     fault.startsWith('stall-')
-      ? // The gateway's time limit is so short that it may give up before the request arrives.
+      ? // The time limit is so short that the gateway may abandon the call before its request arrives.
         ['end of the call', ended ?? 'left', 'left']
       : ['whether it got a request', first !== undefined, fault !== 'tls-error'],
   ]);

@@ -1,4 +1,4 @@
-/** Providers for every wire format at a faulty upstream. They also report the progress of calls to the tests. */
+/** Providers of every wire format that send their requests to a faulty upstream. */
 import type { FaultyRequest, FaultyUpstream } from '@coppice/faulty-upstream';
 import { httpProvider } from '../transport/provider.ts';
 import type { PatienceLimits } from '../transport/time-limits.ts';
@@ -7,16 +7,16 @@ import type { WireName } from '../wires/registry.ts';
 import { wireNames, wireOf } from '../wires/registry.ts';
 import { generous } from './attempt.ts';
 
-/** Time limit that is long enough for an answer that is sent at once, and short enough for a test. */
+/** Time limit for stalls. An answer that the upstream sends at once arrives earlier. */
 const shortMs = 500;
-/** Time limit that only a hang reaches. It is long, since an answer sent byte by byte is slow on a busy machine. */
+/** Time limit that only a hanging call reaches. An answer that is sent byte by byte is slow on a busy machine. */
 const hangMs = 100_000;
 
 export class FaultyProviders {
   readonly #made: Provider[] = [];
   readonly #taken = new Map<string, { promise: Promise<void>; resolve: () => void }>();
   readonly #patient = new Set<string>();
-  /** One provider per wire format, which has the format's name, and one provider named `healthy`. */
+  /** One provider per wire format, named after the format, and one named `healthy`. */
   readonly all: readonly Provider[];
 
   constructor({ url, tlsUrl }: Pick<FaultyUpstream, 'url' | 'tlsUrl'>) {
@@ -24,14 +24,14 @@ export class FaultyProviders {
   }
 
   /**
-   * Resolves when the upstream may cut the connection. For the fault `cut-after-output` in a stream, this is after the
-   * gateway has read the output.
+   * Resolves when the client has read the output, so that the upstream may cut the connection. Resolves at once for an
+   * unstreamed answer or any other fault.
    */
   async outputTaken({ model, stream, scenario }: FaultyRequest): Promise<void> {
     if (stream && scenario.fault === 'cut-after-output') await this.#takenOf(model).promise;
   }
 
-  /** Turns off the short time limits for this model. Resolves when the first output was read. */
+  /** Turns off the short time limits for this model. Resolves when the client has read the first output. */
   patientFor(name: string): Promise<void> {
     const model = name.slice(name.indexOf('/') + 1);
     this.#patient.add(model);

@@ -14,7 +14,7 @@ export type ServedRequest = {
   abandoned: Promise<void>;
 };
 
-/** A server on loopback that plays a model server's answers. */
+/** An HTTP server on loopback that plays prepared answers of a model server. */
 export type ModelServer = AsyncDisposable & {
   baseUrl: string;
   requests: ServedRequest[];
@@ -92,7 +92,7 @@ const chunk = (delta: object, finishReason: string | null = null) => ({
   choices: [{ index: 0, delta, finish_reason: finishReason }],
 });
 
-/** Returns a text answer in OpenAI's stream format. */
+/** Returns the events of a text answer, as the OpenAI chat API streams it. */
 export const textStream = (text: string, finishReason = 'stop'): (object | string)[] => [
   chunk({ role: 'assistant', content: '' }),
   chunk({ content: text }),

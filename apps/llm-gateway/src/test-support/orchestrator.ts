@@ -11,7 +11,7 @@ export type Turn = {
   effectId: string;
   taskId: string;
   model: string;
-  /** Text of the only user message. It is used if `messages` isn't given. */
+  /** Text of the only user message. Ignored if `messages` is given. */
   prompt: string;
   messages?: ModelMessage[];
   continues?: string;
@@ -21,12 +21,11 @@ export type Turn = {
   limits?: { task: ModelLimits; run: ModelLimits };
 };
 
-/** The part of an orchestrator that the gateway uses. It publishes commands, and has an inbox. */
 export type Orchestrator = {
   bus: Bus;
   order(turn: Turn): Promise<void>;
   results(effectId: string): Outcome[];
-  /** Waits for `times` results (default 1), and returns the last one. */
+  /** Waits until `times` results have arrived, and returns the last of them. Default: 1 result. */
   resultOf(effectId: string, settings?: { times?: number; timeoutMs?: number }): Promise<Outcome>;
   transcript(taskId: string): Promise<TranscriptEntry[]>;
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-/** Tests that every wire format must pass over HTTP. The test of a wire format provides a recorded stream. */
+/** Tests that every wire format must pass over HTTP. The test file of each wire format provides a recorded stream. */
 import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Attempt } from '../collect.ts';
@@ -12,7 +12,7 @@ import type { ModelServer } from './model-server.ts';
 export type RecordedAnswer = {
   wire: Wire;
   bytes: Uint8Array;
-  /** Byte position at which a stream has some output, but no end. */
+  /** Position in bytes. A stream that is cut there has some output, but no end. */
   middle: number;
   /** Part of the expected result of the whole stream. */
   answer: object;
@@ -22,7 +22,7 @@ export type RecordedAnswer = {
 
 const contentTypes = { 'server-sent-events': 'text/event-stream; charset=utf-8', 'json-lines': 'application/x-ndjson' };
 
-/** Answers with these bytes, then calls `next`. By default `next` ends the response. */
+/** Answers with these bytes, then calls `next`. */
 export const playBytes =
   (framing: Wire['framing'], bytes: Uint8Array, next = (response: ServerResponse): void => void response.end()) =>
   (response: ServerResponse): void => {
@@ -33,7 +33,6 @@ export const playBytes =
     else response.write(bytes, () => next(response));
   };
 
-/** `recording` is called before the first test. */
 export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
   let server: ModelServer;
   let provider: Provider;
@@ -54,7 +53,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
   const at = () => providerServerAt(new URL(server.baseUrl).origin, played.wire);
   const play = (bytes: Uint8Array, next?: (response: ServerResponse) => void) =>
     server.play(playBytes(played.wire.framing, bytes, next));
-  /** Calls a provider with one lowered limit, and waits until the provider has closed the connection. */
+  /** Makes a call with one lowered time limit. Waits until the provider has closed the connection. */
   const callWith = async (limits: Partial<typeof generous>): Promise<Attempt> => {
     const own = httpProvider(at(), { ...generous, ...limits });
     const attempt = await callOnce(own);
@@ -63,7 +62,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
     return attempt;
   };
   const leavesOpen = (): void => {};
-  /** Returns the number of deltas in a stream of these bytes, without `response-end`. */
+  /** Counts the deltas that a client reads before the batch with `response-end`. */
   const takenOf = async (bytes: Uint8Array): Promise<number> => {
     let all = 0;
     play(bytes);

@@ -1,4 +1,4 @@
-/** Plays recorded streams to a wire format's reader, split in different ways. */
+/** Feeds recorded streams to a wire format's reader, in pieces of different sizes. */
 import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { collect } from '../collect.ts';
@@ -8,11 +8,12 @@ import type { Wire } from '../transport/wire.ts';
 import type { ModelDeltas } from '../provider/port.ts';
 
 /**
- * Returns the bytes of a fixture in the folder `fixtures` next to the test. `testUrl` is the test's `import.meta.url`.
+ * Returns the bytes of a fixture. `recorded(import.meta.url, 'text.sse')` reads `fixtures/text.sse` next to the test.
  */
 export const recorded = (testUrl: string, name: string): Promise<Uint8Array> =>
   readFile(new URL(`fixtures/${name}`, testUrl));
 
+/** Returns the collected result of a stream that arrives in these pieces. */
 export function replay(wire: Wire, pieces: readonly Uint8Array[]): Promise<Attempt> {
   return collect(deltasOf(wire, pieces), {
     provider: 'acme',
@@ -48,7 +49,7 @@ function cutAt(bytes: Uint8Array, positions: readonly number[]): Uint8Array[] {
 
 const byteByByte = (bytes: Uint8Array): Uint8Array[] => Array.from(bytes, (byte) => Uint8Array.of(byte));
 
-/** Returns the positions inside multi-byte characters. */
+/** Returns the positions where a cut splits a UTF-8 character. */
 const insideCharacters = (bytes: Uint8Array): number[] =>
   [...bytes.keys()].filter((position) => ((bytes[position] ?? 0) & 0xc0) === 0x80);
 
@@ -61,16 +62,16 @@ const allOfTheLast = 300;
 const step = 5;
 
 /**
- * Returns the lengths of the beginnings to test. Near the end, every length is tested, since a cut there is most easily
- * mistaken for the end.
+ * Returns the lengths at which a test cuts the stream. It tests every length near the end, since a cut there looks most
+ * like the real end.
  */
 const beginnings = (bytes: Uint8Array): number[] =>
   [...bytes.keys()].filter((length) => length % step === 0 || length > bytes.length - allOfTheLast);
 
 /**
- * Plays a stream with different splits, and then its beginnings.
+ * Plays a stream in pieces of different sizes, and then cut at different lengths.
  * @returns the result of the whole stream
- * @throws if another split of the same bytes gives a different result, or if a cut stream counts as a complete answer
+ * @throws if other pieces of the same bytes give a different result, or if a cut stream gives a shorter complete answer
  */
 export async function replayEveryWay(wire: Wire, bytes: Uint8Array): Promise<Attempt> {
   const whole = await replay(wire, [bytes]);
@@ -90,7 +91,7 @@ async function expectSame(wire: Wire, pieces: readonly Uint8Array[], whole: Atte
   throw new Error(`in ${pieces.length} pieces the stream comes to ${textOf(attempt)}, as a whole to ${textOf(whole)}`);
 }
 
-/** Checks that a cut stream fails, unless only its usage and its final event are missing. */
+/** Checks that a cut stream fails, unless only its usage and final event are missing. */
 async function expectNoTruncatedSuccess(wire: Wire, beginning: Uint8Array, whole: Attempt): Promise<void> {
   const attempt = await replay(wire, [beginning]);
   if (attempt.status === 'failed') return;

@@ -4,7 +4,7 @@ type Step = ModelDelta | Error | 'hang';
 
 const never = new Promise<never>(() => {});
 
-/** Yields these steps as a stream. The step `hang` waits forever, and ignores the signal. */
+/** Streams these steps. The step `hang` waits forever and ignores the abort signal. */
 export async function* says(...steps: Step[]): AsyncGenerator<ModelDelta[], void, undefined> {
   for (const step of steps) {
     if (step === 'hang') await never;
@@ -16,7 +16,7 @@ export async function* says(...steps: Step[]): AsyncGenerator<ModelDelta[], void
 export const text = (value: string): ModelDelta => ({ type: 'text-delta', text: value });
 export const end: ModelDelta = { type: 'response-end', finishReason: 'stop' };
 
-/** Creates a provider that plays `answers` one after another, then repeats the last. It records its requests. */
+/** Creates a provider that plays one answer per request and repeats the last answer. It records its requests. */
 export function saying(name: string, ...answers: Step[][]) {
   const requests: { request: ModelRequest; context: RequestContext; left: boolean }[] = [];
   const provider: Provider = {
